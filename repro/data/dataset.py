@@ -1,0 +1,83 @@
+"""One value for every image set.
+
+Axes: N images, C classes, M modes, H x W pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+import torch
+
+from repro.errors import DataError
+from repro.randomness import generator
+
+Split = Literal["train", "test"]
+
+
+@dataclass(frozen=True)
+class ImageDataset:
+    """Images in memory (or mapped from a file) with their labels.
+
+    images       uint8 ``[N, 3, H, W]``, RGB; a NumPy array, possibly read-only memory-mapped
+    labels       int64 ``[N]`` in ``[0, C)``
+    class_names  C names, in label order
+    mean, std    per channel, in units of [0, 1]; what normalisation subtracts and divides by
+    modes        int64 ``[N]`` in ``[0, M)``: the true mode of each image, where it is known (``modes`` only)
+    """
+
+    name: str
+    split: str
+    images: np.ndarray
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    modes: np.ndarray | None = field(default=None)
+
+    def __post_init__(self) -> None:
+        where = f"{self.name}/{self.split}"
+        if self.images.dtype != np.uint8 or self.images.ndim != 4 or self.images.shape[1] != 3:
+            raise DataError(f"{where}: images must be uint8 [N, 3, H, W], not {self.images.dtype} {self.images.shape}")
+        if self.labels.dtype != np.int64 or self.labels.shape != self.images.shape[:1]:
+            raise DataError(f"{where}: labels must be int64 [{len(self.images)}], not {self.labels.dtype} {self.labels.shape}")
+        if len(self.labels) and not (0 <= self.labels.min() and self.labels.max() < self.num_classes):
+            raise DataError(f"{where}: labels must lie in [0, {self.num_classes})")
+        if self.modes is not None and self.modes.shape != self.labels.shape:
+            raise DataError(f"{where}: modes must be [{len(self.labels)}], not {self.modes.shape}")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square images, in pixels."""
+        return int(self.images.shape[-1])
+
+    def take(self, indices: np.ndarray, split: str | None = None) -> ImageDataset:
+        """The images at ``indices``, in that order."""
+        return replace(
+            self,
+            split=split or self.split,
+            images=self.images[indices],
+            labels=self.labels[indices],
+            modes=None if self.modes is None else self.modes[indices],
+        )
+
+    def holdout(self, fraction: float = 0.1) -> tuple[ImageDataset, ImageDataset]:
+        """Split into (fit, validation), stratified by class; the same for every seed of a study.
+
+        Everything that is tuned is tuned on the validation part, never on the test set.
+        """
+        held = np.zeros(len(self), bool)
+        for label in range(self.num_classes):
+            members = np.flatnonzero(self.labels == label)
+            order = torch.randperm(len(members), generator=generator(0, "holdout", label)).numpy()
+            held[members[order[: round(fraction * len(members))]]] = True
+        return self.take(np.flatnonzero(~held), "fit"), self.take(np.flatnonzero(held), "validation")

@@ -1,0 +1,40 @@
+"""Errors that are written for the person who reads them."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+
+class ReproError(Exception):
+    """Something the user can act on: what is wrong, where, and what to do.
+
+    The command line prints it as one sentence and exits with status 1; a notebook shows the
+    sentence instead of a traceback.
+    """
+
+    def _render_traceback_(
+        self,
+        etype: type[BaseException] | None = None,
+        value: BaseException | None = None,
+        tb: TracebackType | None = None,
+        tb_offset: int | None = None,
+        context: int = 5,
+    ) -> list[str]:
+        """IPython's hook: the lines that a notebook cell shows for this exception."""
+        return [f"{type(self).__name__}: {self}"]
+
+
+class DataError(ReproError):
+    """An image set is missing, truncated or not what it claims to be."""
+
+
+class SpecError(ReproError):
+    """A study was asked for that cannot be: an unknown field, a value out of range, an impossible pair."""
+
+
+class StoreError(ReproError):
+    """The store cannot be read or written."""
+
+
+class TrainingError(ReproError):
+    """Training went wrong: numbers that are not numbers, an expert without data, an empty cluster."""

@@ -1,0 +1,57 @@
+"""Files and folders that are whole or absent: write aside, flush to disk, rename into place."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's own entries (the names in it) to disk; needed after a rename."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def write_aside(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; on success it replaces ``path``, on error it is removed.
+
+    The caller may write the temporary path as a file or make a folder of it. A folder never
+    replaces one that stands: whoever came first wins, and the loser's copy is dropped.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside_root = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    aside = aside_root / path.name
+    try:
+        yield aside
+        _sync_tree(aside)
+        if aside.is_dir() and path.is_dir():
+            return
+        os.replace(aside, path)
+        sync_folder(path.parent)
+    finally:
+        shutil.rmtree(aside_root, ignore_errors=True)
+
+
+def _sync_tree(path: Path) -> None:
+    files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
+    for file in files:
+        handle = os.open(file, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` to ``path``, whole or not at all."""
+    with write_aside(path) as aside:
+        aside.write_text(text, encoding="utf-8")
