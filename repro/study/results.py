@@ -1,0 +1,107 @@
+"""What a run leaves behind: one small JSON a study, enough to draw every table without a network."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from repro.errors import StoreError
+from repro.files import write_text
+
+
+class Measurement(BaseModel):
+    """One number of one seed: ``metric`` of ``method`` with ``num_experts`` experts (0: the base alone)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: int
+    num_experts: int
+    method: str = Field(description="backbone, expert (alone), top-2, bagging, bagging-logits, stacking, gate ...")
+    metric: str = Field(description="top1 in percent; for the gate: agreement with g0 in percent, ami ...")
+    value: float
+
+
+class Cost(BaseModel):
+    """What inference with the base and one expert costs; exact, so no seeds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    num_experts: int
+    macs: int = Field(description="multiply-adds of one image: full base + one expert + gate")
+    params_inference: int = Field(description="parameters of base + gate + one expert, the plain sum")
+    params_trainable: int = Field(description="parameters of all experts")
+
+
+class Provenance(BaseModel):
+    """Where a result came from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    command: str
+    code: str = Field(description="commit of the code, with '+' when the tree had changes; or the package version")
+    when: str = Field(description="UTC, ISO 8601")
+    hardware: str
+    precision: str
+    libraries: dict[str, str]
+    seconds: float = Field(description="compute spent on the artifacts that this result rests on")
+
+
+class StudyResult(BaseModel):
+    """The record of one study: all seeds of one dataset at one scale."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    study: str = Field(description="name of the notebook, e.g. table2_num_experts")
+    dataset: str
+    scale: str
+    evaluate: str = Field(description="test, or validation when something was being tuned")
+    base: str = Field(description="e.g. 'tr10 at width 0.25'")
+    expert: str
+    seeds: list[int]
+    spec: dict[str, Any] = Field(description="the study's spec without seed and number of experts")
+    spec_hash: str
+    measurements: list[Measurement]
+    costs: list[Cost]
+    provenance: Provenance
+
+    @property
+    def name(self) -> str:
+        """File stem: ``<study>-<dataset>-<scale>``."""
+        return f"{self.study}-{self.dataset}-{self.scale}"
+
+    def values(self, metric: str, method: str, num_experts: int) -> list[float]:
+        """One value a seed, in the order of the seeds; empty if it was not measured."""
+        return [
+            m.value
+            for m in sorted(self.measurements, key=lambda m: m.seed)
+            if (m.metric, m.method, m.num_experts) == (metric, method, num_experts)
+        ]
+
+    def numbers_of_experts(self) -> list[int]:
+        """Every number of experts that was measured, ascending, without the base alone (0)."""
+        return sorted({m.num_experts for m in self.measurements} - {0})
+
+    def save(self, folder: Path) -> Path:
+        """Write ``<folder>/<name>.json``, whole or not at all; returns its path."""
+        path = Path(folder) / f"{self.name}.json"
+        write_text(path, json.dumps(self.model_dump(), indent=1, ensure_ascii=False) + "\n")
+        return path
+
+
+def load_result(path: Path) -> StudyResult:
+    """Read one recorded result; :class:`StoreError` names the file if it is not one."""
+    try:
+        return StudyResult.model_validate_json(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValidationError, ValueError) as error:
+        raise StoreError(f"{path} is not a recorded result: {error}") from error
+
+
+def load_results(folder: Path, study: str | None = None) -> dict[str, StudyResult]:
+    """All recorded results below ``folder``, by name, those of one study if it is given."""
+    results = [load_result(path) for path in sorted(Path(folder).glob("*.json"))]
+    return {r.name: r for r in results if study in (None, r.study)}
+
+
