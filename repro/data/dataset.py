@@ -42,7 +42,9 @@ class ImageDataset:
         if self.images.dtype != np.uint8 or self.images.ndim != 4 or self.images.shape[1] != 3:
             raise DataError(f"{where}: images must be uint8 [N, 3, H, W], not {self.images.dtype} {self.images.shape}")
         if self.labels.dtype != np.int64 or self.labels.shape != self.images.shape[:1]:
-            raise DataError(f"{where}: labels must be int64 [{len(self.images)}], not {self.labels.dtype} {self.labels.shape}")
+            raise DataError(
+                f"{where}: labels must be int64 [{len(self.images)}], not {self.labels.dtype} {self.labels.shape}"
+            )
         if len(self.labels) and not (0 <= self.labels.min() and self.labels.max() < self.num_classes):
             raise DataError(f"{where}: labels must lie in [0, {self.num_classes})")
         if self.modes is not None and self.modes.shape != self.labels.shape:

@@ -103,5 +103,3 @@ def load_results(folder: Path, study: str | None = None) -> dict[str, StudyResul
     """All recorded results below ``folder``, by name, those of one study if it is given."""
     results = [load_result(path) for path in sorted(Path(folder).glob("*.json"))]
     return {r.name: r for r in results if study in (None, r.study)}
-
-

@@ -1,0 +1,233 @@
+"""Every image set by name: what it is, whether it is here, how to get it, how to load it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from repro.data import cifar, imagenet, modes, tiny_imagenet
+from repro.data.archives import download, unpack
+from repro.data.dataset import ImageDataset, Split
+from repro.errors import DataError
+
+State = Literal["present", "partial", "absent"]
+SPLITS: tuple[Split, ...] = ("train", "test")
+
+
+@dataclass(frozen=True)
+class DatasetCard:
+    """What there is to know of a set before it is here.
+
+    num_train    images of the training split; ``num_test`` of the test split
+    image_size   side in pixels as distributed; None where it varies
+    source       address of the official files, or ``embedded``
+    disk         what it takes on disk once it is unpacked
+    by_hand      how to lay it out without ``repro data fetch``
+    """
+
+    name: str
+    classes: int
+    num_train: int
+    num_test: int
+    image_size: int | None
+    source: str
+    terms: str
+    disk: str
+    by_hand: str
+
+
+@dataclass(frozen=True)
+class DatasetStatus:
+    """Whether a set is under a root, where, what is missing (sentences), and the command that fetches it."""
+
+    name: str
+    state: State
+    where: Path | None
+    missing: tuple[str, ...]
+    command: str
+
+
+_CIFAR_TERMS = "no licence stated by its authors; they ask that the technical report be cited (Krizhevsky, 2009)"
+_IMAGENET_TERMS = (
+    "ImageNet's terms of access: non-commercial research and education only; the images' rights stay with their owners"
+)
+
+_CARDS = (
+    DatasetCard(
+        name="modes",
+        classes=modes.NUM_CLASSES,
+        num_train=modes.NUM_IMAGES["train"],
+        num_test=modes.NUM_IMAGES["test"],
+        image_size=modes.SIZE,
+        source="embedded",
+        terms="part of this project, under its licence",
+        disk="nothing",
+        by_hand="nothing to do: it is made in seconds when it is asked for",
+    ),
+    DatasetCard(
+        name="cifar10",
+        classes=10,
+        num_train=50_000,
+        num_test=10_000,
+        image_size=32,
+        source=cifar.SETS["cifar10"].url,
+        terms=_CIFAR_TERMS,
+        disk="0.4 GB, the archive included",
+        by_hand="get the archive from its source and unpack it so that data/cifar-10-batches-py/data_batch_1 exists",
+    ),
+    DatasetCard(
+        name="cifar100",
+        classes=100,
+        num_train=50_000,
+        num_test=10_000,
+        image_size=32,
+        source=cifar.SETS["cifar100"].url,
+        terms=_CIFAR_TERMS,
+        disk="0.4 GB, the archive included",
+        by_hand="get the archive from its source and unpack it so that data/cifar-100-python/train exists",
+    ),
+    DatasetCard(
+        name="tiny-imagenet",
+        classes=200,
+        num_train=100_000,
+        num_test=10_000,
+        image_size=64,
+        source=tiny_imagenet.URL,
+        terms=_IMAGENET_TERMS,
+        disk="0.8 GB, the archive included; decoded, 0.3 GB more at 32 pixels and 1.4 GB more at 64",
+        by_hand="get the archive from its source and put it at data/tiny-imagenet-200.zip, or unpack it so that "
+        "data/tiny-imagenet-200/wnids.txt exists",
+    ),
+    DatasetCard(
+        name="imagenet",
+        classes=1000,
+        num_train=1_281_167,
+        num_test=50_000,
+        image_size=None,
+        source="https://image-net.org/download-images.php",
+        terms=_IMAGENET_TERMS,
+        disk="145 GB",
+        by_hand="ask for access at image-net.org, get the ILSVRC 2012 training and validation archives, and lay them "
+        "out as data/imagenet/train/<class>/*.JPEG and data/imagenet/val/<class>/*.JPEG, e.g. class n01440764",
+    ),
+)
+DATASETS: dict[str, DatasetCard] = {card.name: card for card in _CARDS}
+
+
+def _card(name: str) -> DatasetCard:
+    if name not in DATASETS:
+        raise DataError(f"there is no data set {name!r}; choose one of {', '.join(DATASETS)}")
+    return DATASETS[name]
+
+
+def load(
+    name: str, split: Split, root: Path, image_size: int | None = None, num_images: int | None = None
+) -> ImageDataset:
+    """One split of a set that fits in memory, from what lies under ``root``; nothing is downloaded.
+
+    ``image_size`` is a side in pixels, by default the set's own (tiny-imagenet alone has two).
+    ``num_images`` is for ``modes``, which makes as many as are asked for. ``DataError`` for an
+    unknown name, split or size, and when the set is missing or damaged.
+    """
+    card = _card(name)
+    if name == "imagenet":
+        raise DataError("imagenet does not fit in memory; repro.data.imagenet.index_imagenet lists its images instead")
+    if num_images is not None and name != "modes":
+        raise DataError(f"{name} has a fixed number of images; num_images is for modes")
+    if name == "tiny-imagenet":
+        return tiny_imagenet.load_tiny_imagenet(split, root, image_size or tiny_imagenet.NATIVE_SIZE)
+    if image_size not in (None, card.image_size):
+        raise DataError(f"{name} comes at {card.image_size} pixels, not {image_size}")
+    if name == "modes":
+        return modes.make_modes(split, num_images=num_images)
+    return cifar.load_cifar(name, split, root)
+
+
+def status(name: str, root: Path) -> DatasetStatus:
+    """What of the set lies under ``root``; a look at names alone, no file is opened (see ``check``)."""
+    _card(name)
+    root, command = Path(root), f"repro data fetch {name}"
+    if name == "modes":
+        return DatasetStatus(name, "present", None, (), command)
+    folder, wanted = _layout(name, root)
+    archive = root / f"{tiny_imagenet.FOLDER}.zip"
+    if name == "tiny-imagenet" and not folder.exists() and archive.is_file():
+        return DatasetStatus(name, "present", archive, (), command)  # unpacked when it is first loaded
+    if not folder.exists():
+        return DatasetStatus(name, "absent", None, (f"{folder} is missing",), command)
+    gaps = tuple(f"{path} is missing" for path in wanted if not path.exists())
+    return DatasetStatus(name, "partial" if gaps else "present", folder, gaps, command)
+
+
+def _layout(name: str, root: Path) -> tuple[Path, list[Path]]:
+    """(the set's folder, the files and folders that must stand in it)."""
+    if name == "imagenet":
+        return root / "imagenet", [root / "imagenet" / folder for folder in imagenet.FOLDERS.values()]
+    if name == "tiny-imagenet":
+        folder = root / tiny_imagenet.FOLDER
+        named = [folder / part for part in ("wnids.txt", "words.txt", "train", "val/images", "val/val_annotations.txt")]
+        return folder, named
+    return root / cifar.SETS[name].base_folder, list(cifar.official_files(name, root))
+
+
+def fetch(name: str, root: Path) -> None:
+    """Download and unpack the set under ``root``, unless it is there; progress on stderr.
+
+    ``DataError`` when it cannot be fetched by a program (imagenet), when something half whole
+    stands in its place, and for every failure of the download.
+    """
+    card, root, found = _card(name), Path(root), status(name, root)
+    if found.state == "present":
+        return
+    if name == "imagenet":
+        gap = found.missing[0]
+        raise DataError(f"imagenet cannot be fetched by a program ({gap}): {card.by_hand}")
+    if found.state == "partial":
+        raise DataError(
+            f"{found.where} is not whole ({found.missing[0]}); move it away, then run `{found.command}` again"
+        )
+    if name == "tiny-imagenet":
+        archive = root / f"{tiny_imagenet.FOLDER}.zip"
+        download(tiny_imagenet.URL, archive, md5=tiny_imagenet.MD5)
+        unpack(archive, root / tiny_imagenet.FOLDER)
+    else:
+        cifar.fetch_cifar(name, root)
+
+
+def check(name: str, root: Path) -> list[str]:
+    """Everything that is wrong with the set under ``root``, one sentence each; empty when it is whole.
+
+    Checksums for CIFAR; counts, decoding of every image, and the caches' hashes for tiny-imagenet;
+    counts and decoding for imagenet. Reads every byte: seconds to minutes, hours for imagenet.
+    """
+    _card(name)
+    root = Path(root)
+    if name == "modes":
+        return []
+    if name in cifar.SETS:
+        return cifar.check_cifar(name, root)
+    return _check_tiny_imagenet(root) if name == "tiny-imagenet" else _check_imagenet(root)
+
+
+def _check_tiny_imagenet(root: Path) -> list[str]:
+    findings: list[str] = []
+    for split in SPLITS:
+        try:
+            pairs = tiny_imagenet.list_images(split, tiny_imagenet.official_folder(root))
+            findings += imagenet.unreadable([str(path) for path, _ in pairs], tiny_imagenet.NATIVE_SIZE)
+        except DataError as error:
+            findings.append(str(error))
+        for size in tiny_imagenet.SIZES:
+            findings += tiny_imagenet.check_cache(split, root, size)
+    return list(dict.fromkeys(findings))
+
+
+def _check_imagenet(root: Path) -> list[str]:
+    findings: list[str] = []
+    for split in SPLITS:
+        try:
+            findings += imagenet.unreadable(imagenet.index_imagenet(split, root).paths)
+        except DataError as error:
+            findings.append(str(error))
+    return list(dict.fromkeys(findings))

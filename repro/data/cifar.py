@@ -1,0 +1,78 @@
+"""CIFAR-10 and CIFAR-100: 32 x 32 pixels, 50,000 training and 10,000 test images.
+
+The official files are Python pickles, and opening a pickle runs what is in it: every file's
+checksum must be the official one before any is opened.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from torchvision.datasets import CIFAR10, CIFAR100
+
+from repro.data.archives import checksum, download, missing, unpack, verify
+from repro.data.dataset import ImageDataset, Split
+from repro.errors import DataError
+
+SETS: dict[str, type[CIFAR10]] = {"cifar10": CIFAR10, "cifar100": CIFAR100}
+SPLITS = ("train", "test")
+# The Cutout recipe's, which it uses for both sets.
+MEAN = (125.3 / 255, 123.0 / 255, 113.9 / 255)
+STD = (63.0 / 255, 62.1 / 255, 66.7 / 255)
+
+
+def load_cifar(name: str, split: Split, root: Path, download: bool = False) -> ImageDataset:
+    """One split of ``cifar10`` or ``cifar100``, uint8 ``[N, 3, 32, 32]``, in the official order.
+
+    Reads ``root/cifar-10-batches-py`` or ``root/cifar-100-python``; with ``download`` it is fetched
+    first where it is absent. CIFAR-100 has its 100 fine labels. ``DataError`` when a file is missing
+    or has another checksum than the official one; nothing is unpickled then.
+    """
+    kind = _kind(name)
+    if split not in SPLITS:
+        raise DataError(f"{name} has no split {split!r}; choose one of {', '.join(SPLITS)}")
+    root = Path(root)
+    if download and not (root / kind.base_folder).exists():
+        fetch_cifar(name, root)
+    for path, md5 in official_files(name, root).items():
+        if not path.is_file():
+            raise missing(name, root, path)
+        verify(path, md5)
+    data = kind(str(root), train=split == "train")
+    images = np.ascontiguousarray(data.data.transpose(0, 3, 1, 2))
+    return ImageDataset(name, split, images, np.array(data.targets, np.int64), tuple(data.classes), MEAN, STD)
+
+
+def official_files(name: str, root: Path) -> dict[Path, str]:
+    """Each file of the set with its md5."""
+    kind = _kind(name)
+    listed = [*kind.train_list, *kind.test_list, (kind.meta["filename"], kind.meta["md5"])]
+    return {Path(root) / kind.base_folder / filename: md5 for filename, md5 in listed}
+
+
+def check_cifar(name: str, root: Path) -> list[str]:
+    """What is wrong with the set's files, one sentence each; empty when all checksums are the official ones."""
+    findings = []
+    for path, md5 in official_files(name, root).items():
+        if not path.is_file():
+            findings.append(f"{path} is missing")
+        elif (found := checksum(path)) != md5:
+            findings.append(f"{path} has md5 {found}, not {md5}")
+    return findings
+
+
+def fetch_cifar(name: str, root: Path) -> None:
+    """Download the official archive into ``root`` (kept there) and unpack it beside itself."""
+    kind, root = _kind(name), Path(root)
+    archive = root / kind.filename
+    if not archive.is_file():
+        download(kind.url, archive, md5=kind.tgz_md5)
+    verify(archive, kind.tgz_md5)
+    unpack(archive, root / kind.base_folder)
+
+
+def _kind(name: str) -> type[CIFAR10]:
+    if name not in SETS:
+        raise DataError(f"{name!r} is not a CIFAR set; choose one of {', '.join(SETS)}")
+    return SETS[name]

@@ -1,0 +1,230 @@
+"""tiny-ImageNet: 200 classes, 64 x 64 pixels, 500 training and 50 validation images per class.
+
+The official test images have no public labels, so the split called ``test`` is the official
+validation set. The JPEG files are decoded once, into one array per split and size that is then
+mapped from disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import re
+import shutil
+import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from repro.data.archives import missing, unpack, verify
+from repro.data.dataset import ImageDataset, Split
+from repro.data.imagenet import MEAN, STD, read_image
+from repro.errors import DataError
+from repro.files import write_aside
+
+NAME = "tiny-imagenet"
+FOLDER = "tiny-imagenet-200"
+URL = "https://cs231n.stanford.edu/tiny-imagenet-200.zip"
+MD5 = "90528d7ca1a48142e341f4ef8d21d0de"
+NATIVE_SIZE = 64
+SIZES = (64, 32)
+OFFICIAL_CLASSES = 200
+OFFICIAL_PER_CLASS = {"train": 500, "test": 50}
+# Bumped when the cached arrays change meaning; part of the cache's marker.
+CACHE_FORMAT = 1
+# Images decoded between two looks at the keyboard: how long a stop takes.
+BLOCK = 1000
+
+
+def load_tiny_imagenet(split: Split, root: Path, image_size: int = 64) -> ImageDataset:
+    """The images of one split, uint8 ``[N, 3, image_size, image_size]``, mapped read-only from the cache.
+
+    Reads ``root/tiny-imagenet-200``, or unpacks ``root/tiny-imagenet-200.zip`` first. Labels follow
+    the sorted class ids; training images are in class, then name order, test images in the order of
+    ``val_annotations.txt``. 32 pixels means the average of each 2 x 2 block.
+
+    ``DataError`` when files are missing, counts are not the official ones (checked when there are
+    200 classes), an image is damaged, or the cache is not whole.
+    """
+    if split not in OFFICIAL_PER_CLASS:
+        raise DataError(f"{NAME} has no split {split!r}; choose one of {', '.join(OFFICIAL_PER_CLASS)}")
+    if image_size not in SIZES:
+        raise DataError(f"{NAME} comes at {' or '.join(map(str, SIZES))} pixels, not {image_size}")
+    cache = cache_folder(split, root, image_size)
+    if not cache.is_dir():
+        _decode_into(cache, split, official_folder(root), image_size)
+    images, labels, meta = read_cache(cache, split, image_size)
+    return ImageDataset(NAME, split, images, labels, tuple(meta["class_names"]), MEAN, STD)
+
+
+def cache_folder(split: str, root: Path, image_size: int) -> Path:
+    """Where the decoded images of one split and size are kept: images.npy, labels.npy and meta.json."""
+    return Path(root) / "cache" / f"{NAME}-{image_size}-{split}"
+
+
+def official_folder(root: Path) -> Path:
+    """``root/tiny-imagenet-200``, unpacked from the official zip beside it where only that is there."""
+    folder = Path(root) / FOLDER
+    archive = folder.with_suffix(".zip")
+    if not folder.is_dir():
+        if not archive.is_file():
+            raise missing(NAME, root, folder)
+        verify(archive, MD5)
+        unpack(archive, folder)
+    return folder
+
+
+def read_classes(folder: Path) -> tuple[list[str], tuple[str, ...]]:
+    """(class ids, sorted; readable names such as ``n02056570 king penguin``, in the same order)."""
+    wnids = sorted(_lines(folder, "wnids.txt"))
+    bad = [wnid for wnid in wnids if not re.fullmatch(r"n\d{8}", wnid)]
+    if bad or not wnids or len(set(wnids)) != len(wnids):
+        raise DataError(f"{folder / 'wnids.txt'} must list distinct class ids such as n02056570, one per line")
+    words = dict(line.split("\t", 1) for line in _lines(folder, "words.txt") if "\t" in line)
+    return wnids, tuple(f"{wnid} {words.get(wnid, '').split(',')[0].strip()}".strip() for wnid in wnids)
+
+
+def list_images(split: str, folder: Path) -> list[tuple[Path, int]]:
+    """(file, label) for each image of a split; every file listed exists and the counts are right."""
+    wnids, _ = read_classes(folder)
+    pairs = _list_train(folder, wnids) if split == "train" else _list_val(folder, wnids)
+    counts = Counter(label for _, label in pairs)
+    for label, wnid in enumerate(wnids):
+        wanted = OFFICIAL_PER_CLASS[split] if len(wnids) == OFFICIAL_CLASSES else max(1, counts[label])
+        if counts[label] != wanted:
+            raise DataError(f"{folder}: class {wnid} has {counts[label]} {split} images, not {wanted}")
+    return pairs
+
+
+def _list_train(folder: Path, wnids: list[str]) -> list[tuple[Path, int]]:
+    pairs: list[tuple[Path, int]] = []
+    for label, wnid in enumerate(wnids):
+        images = folder / "train" / wnid / "images"
+        if not images.is_dir():
+            raise missing(NAME, folder.parent, images)
+        pairs += [(path, label) for path in sorted(images.glob("*.JPEG"))]
+    return pairs
+
+
+def _list_val(folder: Path, wnids: list[str]) -> list[tuple[Path, int]]:
+    labels = {wnid: label for label, wnid in enumerate(wnids)}
+    images, annotations = folder / "val/images", "val/val_annotations.txt"
+    present = set(os.listdir(images)) if images.is_dir() else set()
+    pairs: list[tuple[Path, int]] = []
+    for number, line in enumerate(_lines(folder, annotations), start=1):
+        name, wnid, *_ = [*line.split("\t"), ""]
+        if wnid not in labels:
+            raise DataError(f"{folder / annotations}, line {number}: {wnid!r} is not a class of wnids.txt")
+        if name not in present:
+            raise missing(NAME, folder.parent, images / name)
+        pairs.append((images / name, labels[wnid]))
+    if len({path for path, _ in pairs}) != len(pairs):
+        raise DataError(f"{folder / annotations} names an image twice")
+    return pairs
+
+
+def _lines(folder: Path, name: str) -> list[str]:
+    if not (folder / name).is_file():
+        raise missing(NAME, folder.parent, folder / name)
+    return (folder / name).read_text(encoding="utf-8", errors="replace").splitlines()
+
+
+def _decode_into(cache: Path, split: str, folder: Path, image_size: int) -> None:
+    pairs = list_images(split, folder)
+    _, class_names = read_classes(folder)
+    try:
+        with write_aside(cache) as aside:
+            aside.mkdir()
+            images = _decode_all(aside / "images.npy", [path for path, _ in pairs], image_size, split)
+            np.save(aside / "labels.npy", np.array([label for _, label in pairs], np.int64))
+            meta = {
+                "format": CACHE_FORMAT,
+                "split": split,
+                "image_size": image_size,
+                "count": len(pairs),
+                "images_sha256": hash_images(images),
+                "class_names": class_names,
+            }
+            (aside / "meta.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{cache} cannot be written: {error}") from error
+
+
+def _decode_all(target: Path, paths: list[Path], image_size: int, split: str) -> np.ndarray:
+    """Decode ``paths`` into the .npy file ``target``; returns its pixels, still mapped."""
+    shape = (len(paths), 3, image_size, image_size)
+    needed, free = math.prod(shape), shutil.disk_usage(target.parent).free
+    if free < needed:  # a mapped file on a full disk ends in a bus error, not in an exception
+        raise OSError(f"the decoded images take {needed / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB free")
+    images = np.lib.format.open_memmap(target, mode="w+", dtype=np.uint8, shape=shape)
+
+    def decode(index: int) -> None:
+        images[index] = decode_image(paths[index], image_size)
+
+    with (
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+        tqdm(total=len(paths), desc=f"decoding {NAME} {split}", unit=" images", file=sys.stderr) as bar,
+    ):
+        for start in range(0, len(paths), BLOCK):
+            for _ in pool.map(decode, range(start, min(start + BLOCK, len(paths)))):
+                bar.update()
+    images.flush()
+    return images
+
+
+def decode_image(path: Path, image_size: int) -> np.ndarray:
+    """uint8 ``[3, image_size, image_size]``; ``DataError`` names a file that is damaged or not 64 x 64."""
+    image = read_image(path, expected_size=NATIVE_SIZE)
+    if image_size != NATIVE_SIZE:
+        image = image.reduce(NATIVE_SIZE // image_size)
+    return np.asarray(image).transpose(2, 0, 1)
+
+
+def hash_images(images: np.ndarray) -> str:
+    """sha256 of the pixels, in C order, without the file's header."""
+    digest = hashlib.sha256()
+    for start in range(0, len(images), BLOCK):
+        digest.update(images[start : start + BLOCK].tobytes())
+    return digest.hexdigest()
+
+
+def read_cache(cache: Path, split: str, image_size: int) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+    """(images, mapped read-only; labels; the marker). Shapes and marker are checked, the pixels' hash is not."""
+    try:
+        meta = json.loads((cache / "meta.json").read_text(encoding="utf-8"))
+        images = np.load(cache / "images.npy", mmap_mode="r", allow_pickle=False)
+        labels = np.load(cache / "labels.npy", allow_pickle=False)
+        count = meta["count"]
+        whole = (
+            (meta["format"], meta["split"], meta["image_size"]) == (CACHE_FORMAT, split, image_size)
+            and (images.dtype, images.shape) == (np.uint8, (count, 3, image_size, image_size))
+            and (labels.dtype, labels.shape) == (np.int64, (count,))
+            and len(meta["class_names"]) > 0
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        whole = False
+    if not whole:
+        raise DataError(
+            f"{cache} is not a whole cache of {NAME}; delete that folder, and the next run decodes it again"
+        )
+    return images, labels, meta
+
+
+def check_cache(split: str, root: Path, image_size: int) -> list[str]:
+    """What is wrong with one cache, its pixels' hash included; empty when it is whole or not there."""
+    cache = cache_folder(split, root, image_size)
+    if not cache.is_dir():
+        return []
+    try:
+        images, _, meta = read_cache(cache, split, image_size)
+    except DataError as error:
+        return [str(error)]
+    if hash_images(images) != meta["images_sha256"]:
+        return [f"{cache / 'images.npy'} has changed since it was decoded; delete {cache}"]
+    return []

@@ -1,0 +1,144 @@
+"""Step 5 of Algorithm 1: ensemblers d_k, which join the base's word and the expert's (Section 2.2, Table 6).
+
+Those without parameters are pure functions of :class:`Outputs`; stacking is trained, after its expert.
+Axes: N images, K experts, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from repro.data.batches import BatchSource, epoch_order, num_steps
+from repro.errors import SpecError
+from repro.method.device import autocast
+from repro.method.experts import EVALUATION_BATCH, Sharing, chosen_images
+from repro.method.fit import Epoch, Step, fit
+from repro.method.outputs import Outputs
+from repro.method.recipe import Recipe
+from repro.models.backbone import Backbone, Head, in_float32
+from repro.models.registry import freeze
+
+
+def no_ensembling(outputs: Outputs) -> Tensor:
+    """The selected expert alone: probabilities ``[N, C]`` ("no ensembling" of Table 6)."""
+    return outputs.chosen_logits(outputs.top_experts(1))[:, 0].softmax(-1)
+
+
+def top_k_experts(outputs: Outputs, k: int = 2) -> Tensor:
+    """The k most probable experts, weighted by the gate (renormalised over them), without the base: ``[N, C]``."""
+    if not 1 <= k <= outputs.num_experts:
+        raise SpecError(f"top-{k} needs between 1 and {outputs.num_experts} experts")
+    experts = outputs.top_experts(k)
+    weights = outputs.gate_probs.gather(1, experts)
+    weights = weights / weights.sum(1, keepdim=True)
+    return (weights[..., None] * outputs.chosen_logits(experts).softmax(-1)).sum(1)
+
+
+def bagging(outputs: Outputs) -> Tensor:
+    """Average of the base's and the selected expert's probabilities, ``[N, C]``: the paper's default."""
+    return (outputs.base_logits.softmax(-1) + no_ensembling(outputs)) / 2
+
+
+def bagging_logits(outputs: Outputs) -> Tensor:
+    """The same average taken over logits instead (the poster's ``φ + e_k`` does not say which), ``[N, C]``."""
+    expert = outputs.chosen_logits(outputs.top_experts(1))[:, 0]
+    return ((outputs.base_logits + expert) / 2).softmax(-1)
+
+
+ENSEMBLERS: dict[str, Callable[[Outputs], Tensor]] = {
+    "expert": no_ensembling,
+    "top-2": top_k_experts,
+    "bagging": bagging,
+    "bagging-logits": bagging_logits,
+}
+
+
+class Stacking(nn.Module):
+    """A linear layer on both log-probabilities, started at their sum: ``W_b log φ + W_e log e_k + b``, ``[N, C]`` each."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(2 * num_classes, num_classes)
+        with torch.no_grad():
+            eye = torch.eye(num_classes)
+            self.linear.weight.copy_(torch.cat([eye, eye], 1))
+            self.linear.bias.zero_()
+
+    def forward(self, base_logits: Tensor, expert_logits: Tensor) -> Tensor:
+        """Logits ``[N, C]`` of the ensemble."""
+        both = torch.cat([base_logits.float().log_softmax(-1), expert_logits.float().log_softmax(-1)], 1)
+        return in_float32(self.linear, both)
+
+
+@torch.no_grad()
+def stacking(outputs: Outputs, stackers: Sequence[Stacking]) -> Tensor:
+    """Each image through the stacking ensembler of its selected expert: probabilities ``[N, C]``."""
+    selected = outputs.top_experts(1)[:, 0]
+    scores = torch.zeros_like(outputs.base_logits)
+    for k, stacker in enumerate(stackers):
+        rows = selected == k
+        scores[rows] = stacker(outputs.base_logits[rows], outputs.expert_logits[rows, k]).softmax(-1)
+    return scores
+
+
+def train_stacking(
+    base: Backbone, expert: Head, source: BatchSource, share: Tensor, sharing: Sharing, recipe: Recipe,
+    seed: int, k: int, device: torch.device,
+) -> tuple[Stacking, list[Epoch]]:  # fmt: skip
+    """Step 5: train the stacking ensembler of expert k, after the expert, on what both say of training images.
+
+    ``share`` ``[N]`` is Γ(g0(k|x)), used as in :func:`~repro.method.experts.train_expert`. The images
+    are not augmented, so the two networks run once however many epochs there are.
+    """
+    share = share.cpu()
+
+    def chosen(epoch: int) -> Tensor | None:
+        return chosen_images(share, seed, k, epoch) if sharing == "sampling" else None
+
+    # Under sampling most images are never visited: only those that are need the networks' word.
+    visits = [visited for epoch in range(recipe.epochs) if (visited := chosen(epoch)) is not None]
+    needed = torch.stack(visits).any(0) if visits else torch.ones(len(share), dtype=torch.bool)
+    base_logits, expert_logits = say_of_training(base, expert, source, needed, device)
+    row_of = (needed.cumsum(0) - 1).to(device)  # image -> its row in the logits
+    labels = source.labels.to(device)
+    weights = (share / share.mean()).to(device)
+    stacker = Stacking(source.num_classes).to(device)
+
+    def batches(epoch: int) -> Iterator[Tensor]:
+        order = epoch_order(len(share), seed, epoch, chosen(epoch)).to(device)
+        for index in range(num_steps(len(order), recipe.batch_size)):
+            yield order[index * recipe.batch_size : (index + 1) * recipe.batch_size]
+
+    def steps(epoch: int) -> int:
+        return source.num_steps(recipe.batch_size, chosen(epoch))
+
+    def step(images: Tensor) -> Step:
+        rows = row_of[images]
+        logits = stacker(base_logits[rows], expert_logits[rows])
+        loss = F.cross_entropy(logits, labels[images], reduction="none")
+        if sharing == "reweighting":
+            loss = loss * weights[images]
+        return Step(loss.mean(), (logits.argmax(1) == labels[images]).sum(), len(images))
+
+    history = fit(stacker, recipe, batches, steps, step, device, f"stacking ensembler {k}")
+    return stacker.requires_grad_(False), history
+
+
+@torch.no_grad()
+def say_of_training(
+    base: Backbone, expert: Head, source: BatchSource, needed: Tensor, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Logits ``[n, C]`` of base and expert on the n training images where ``needed`` ``[N]`` is set, not augmented."""
+    freeze(base.to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
+    freeze(expert.to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
+    base_logits, expert_logits = [], []
+    for batch in source.clean(EVALUATION_BATCH, needed):
+        with autocast(device):
+            features = base.trunk(batch.images)
+            base_logits.append(base.head(features).float())
+            expert_logits.append(expert(features).float())
+    return torch.cat(base_logits), torch.cat(expert_logits)

@@ -1,0 +1,107 @@
+"""Steps 1 and 4 of Algorithm 1: the base model, and experts trained apart on their share of the data.
+
+Axes: N training images, B images of a batch, C classes, D embedding, K experts.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from repro.data.batches import Batch, BatchSource
+from repro.errors import TrainingError
+from repro.method.device import autocast
+from repro.method.fit import Epoch, Report, Step, fit
+from repro.method.recipe import Recipe
+from repro.models.backbone import Backbone, Head
+from repro.models.registry import freeze
+from repro.randomness import generator
+
+Sharing = Literal["sampling", "reweighting"]
+EVALUATION_BATCH = 512
+
+
+def train_base(
+    base: Backbone, source: BatchSource, recipe: Recipe, seed: int, device: torch.device,
+    checkpoint: Path | None = None, report: Report = lambda epoch, history: None,
+) -> list[Epoch]:  # fmt: skip
+    """Step 1: train the base model φ on the whole training set, in place."""
+    base.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def step(batch: Batch) -> Step:
+        logits = base(batch.images).float()
+        return Step(F.cross_entropy(logits, batch.labels), _correct(logits, batch), len(logits))
+
+    return fit(
+        base, recipe,
+        lambda epoch: source.train(seed, epoch, recipe.batch_size),
+        lambda epoch: source.num_steps(recipe.batch_size),
+        step, device, f"base {base.name}", checkpoint, report,
+    )  # fmt: skip
+
+
+def chosen_images(share: Tensor, seed: int, expert: int, epoch: int) -> Tensor:
+    """Which images expert k visits in an epoch under ``sampling``: image i with probability ``share[i]``, bool ``[N]``."""
+    return torch.rand(len(share), generator=generator(seed, "expert", expert, epoch)) < share
+
+
+def train_expert(
+    expert: Head, base: Backbone, source: BatchSource, share: Tensor, sharing: Sharing, recipe: Recipe,
+    seed: int, k: int, device: torch.device,
+    checkpoint: Path | None = None, report: Report = lambda epoch, history: None,
+) -> list[Epoch]:  # fmt: skip
+    """Step 4: train expert k, in place, on trunk features of the frozen base.
+
+    share  Γ(g0(k|x)) of every training image, ``[N]`` in [0, 1]
+    ``sampling``     an epoch visits image i with probability ``share[i]``
+    ``reweighting``  an epoch visits every image and weighs its loss by ``share[i]`` (divided by the
+                     mean share, so that the learning rate means the same for any K)
+
+    What expert k sees depends on (seed, k, epoch) alone, never on the other experts.
+    Raises :class:`TrainingError` if its share of the data is empty.
+    """
+    share = share.cpu()
+    if float(share.sum()) == 0:
+        raise TrainingError(f"expert {k} has no data: no training image is assigned to it; ask for fewer experts")
+    base.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    expert.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    freeze(base)
+    weights = (share / share.mean()).to(device)
+
+    def chosen(epoch: int) -> Tensor | None:
+        return chosen_images(share, seed, k, epoch) if sharing == "sampling" else None
+
+    def step(batch: Batch) -> Step:
+        with torch.no_grad():
+            trunk_features = base.trunk(batch.images)
+        logits = expert(trunk_features).float()
+        loss = F.cross_entropy(logits, batch.labels, reduction="none")
+        if sharing == "reweighting":
+            loss = loss * weights[batch.indices]
+        return Step(loss.mean(), _correct(logits, batch), len(logits))
+
+    return fit(
+        expert, recipe,
+        lambda epoch: source.train(seed, epoch, recipe.batch_size, chosen(epoch)),
+        lambda epoch: source.num_steps(recipe.batch_size, chosen(epoch)),
+        step, device, f"expert {k}", checkpoint, report,
+    )  # fmt: skip
+
+
+def _correct(logits: Tensor, batch: Batch) -> Tensor:
+    return (logits.argmax(1) == batch.labels).sum()
+
+
+@torch.no_grad()
+def embed(base: Backbone, source: BatchSource, device: torch.device) -> Tensor:
+    """Pre-logits ``[N, D]`` (float32, on the CPU) of all images, not augmented: what K-means and the gate see."""
+    freeze(base.to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
+    rows = []
+    for batch in source.clean(EVALUATION_BATCH):
+        with autocast(device):
+            rows.append(base.embed(batch.images).float())
+    return torch.cat(rows).cpu()

@@ -1,0 +1,62 @@
+"""What a trained model says of a set of images: all that tables, curves and ablations need.
+
+Axes: N images, K experts, C classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from repro.data.batches import BatchSource
+from repro.method.device import autocast
+from repro.method.experts import EVALUATION_BATCH
+from repro.models.moe import SingleGateMoE
+from repro.models.registry import freeze
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """base_logits ``[N, C]``, gate_probs ``[N, K]``, expert_logits ``[N, K, C]``, labels int64 ``[N]``; floats are float32.
+
+    Every accuracy, ablation and any-time curve is a pure function of these and the cost.
+    """
+
+    base_logits: Tensor
+    gate_probs: Tensor
+    expert_logits: Tensor
+    labels: Tensor
+
+    @property
+    def num_experts(self) -> int:
+        """K."""
+        return self.gate_probs.shape[1]
+
+    def top_experts(self, k: int = 1) -> Tensor:
+        """The k most probable experts of each image, ``[N, k]``, most probable first (g_test for k = 1)."""
+        return self.gate_probs.topk(k, dim=1).indices
+
+    def chosen_logits(self, experts: Tensor) -> Tensor:
+        """Logits ``[N, k, C]`` of the experts ``[N, k]`` named for each image."""
+        return self.expert_logits.gather(1, experts[..., None].expand(-1, -1, self.expert_logits.shape[2]))
+
+
+def accuracy(scores: Tensor, labels: Tensor) -> float:
+    """Top-1 accuracy in percent of scores ``[N, C]``."""
+    return 100 * float((scores.argmax(1) == labels).double().mean())
+
+
+@torch.no_grad()
+def compute_outputs(moe: SingleGateMoE, source: BatchSource, device: torch.device) -> Outputs:
+    """Run every expert on every image, without augmentation."""
+    freeze(moe.to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
+    base_logits, gate_probs, expert_logits = [], [], []
+    for batch in source.clean(EVALUATION_BATCH):
+        with autocast(device):
+            out = moe(batch.images)
+        base_logits.append(out.base_logits.float().cpu())
+        gate_probs.append(out.gate_probs.float().cpu())
+        expert_logits.append(out.expert_logits.float().cpu())
+    return Outputs(torch.cat(base_logits), torch.cat(gate_probs), torch.cat(expert_logits), source.labels.cpu())

@@ -1,0 +1,109 @@
+"""What a model costs: multiply-adds (MACs) and parameters, exact, by torch's own flop counter.
+
+A MAC is one multiply-add of a convolution or linear layer (BatchNorm, ReLU and pooling count
+nothing), parameters include BatchNorm's affine pair and fc biases: the paper's convention.
+Nothing is computed: modules live on the ``meta`` device.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from repro.models.backbone import check_joins
+from repro.models.registry import build_backbone, build_head
+
+
+@dataclass(frozen=True)
+class ModelCost:
+    """Costs of a base-expert pair with K experts, for one image.
+
+    trunk_macs, head_macs    the two parts of the base model
+    expert_macs, gate_macs   one expert; the linear gate (D x K)
+    base_params, expert_params, gate_params, fc_params  parameters of each; ``fc_params`` of the base's last layer
+    """
+
+    num_experts: int
+    trunk_macs: int
+    head_macs: int
+    expert_macs: int
+    gate_macs: int
+    base_params: int
+    expert_params: int
+    gate_params: int
+    fc_params: int
+
+    @property
+    def base_macs(self) -> int:
+        """The base model alone: what an early exit costs, less the gate."""
+        return self.trunk_macs + self.head_macs
+
+    @property
+    def macs(self) -> int:
+        """Table 1's "MACs": the full base, the gate and ONE expert."""
+        return self.base_macs + self.gate_macs + (self.expert_macs if self.num_experts else 0)
+
+    @property
+    def params_inference(self) -> int:
+        """Base + gate + one expert: the plain sum."""
+        return self.base_params + self.gate_params + (self.expert_params if self.num_experts else 0)
+
+    @property
+    def params_inference_paper(self) -> int:
+        """Table 1's "#params inference": the plain sum less one fc.
+
+        This rule was fitted to the printed numbers; which fc they left out, and why, is unknown.
+        """
+        return self.params_inference - (self.fc_params if self.num_experts else 0)
+
+    @property
+    def params_trainable(self) -> int:
+        """Table 1's "#params trainable": all K experts (a backbone alone: itself)."""
+        return self.num_experts * self.expert_params if self.num_experts else self.base_params
+
+    def anytime_macs(self, experts_used: Tensor) -> Tensor:
+        """Expected MACs ``[N]`` of samples that run ``experts_used`` ``[N]`` experts each (0: early exit)."""
+        return self.base_macs + self.gate_macs + experts_used * self.expert_macs
+
+
+def count_params(module: nn.Module) -> int:
+    """Number of parameters (BatchNorm's running statistics are none)."""
+    return sum(p.numel() for p in module.parameters())
+
+
+def count_macs(module: nn.Module, x: Tensor) -> tuple[int, Tensor]:
+    """MACs of one forward of ``module`` on ``x`` (any device, ``meta`` costs nothing), and its output."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        out = module.eval()(x)
+    return counter.get_total_flops() // 2, out
+
+
+def model_cost(
+    base: str, expert: str | None, num_classes: int, image_size: int, num_experts: int, width: float = 1.0
+) -> ModelCost:
+    """Cost of a pair such as ``("tr18", "tr10")``; with ``expert=None`` of the backbone alone.
+
+    ``image_size`` is the side of the input in pixels. Raises :class:`SpecError` if the two do not join.
+    """
+    with torch.device("meta"):
+        net = build_backbone(base, num_classes, width)
+        trunk_macs, features = count_macs(net.trunk, torch.empty(1, 3, image_size, image_size))
+        head_macs, _ = count_macs(net.head, features)
+        expert_macs = expert_params = gate_macs = gate_params = 0
+        if expert is None:
+            num_experts = 0
+        else:
+            head = build_head(expert, num_classes, width)
+            check_joins(net, head)
+            expert_macs, _ = count_macs(head, features)
+            expert_params = count_params(head)
+            if num_experts > 1:  # one expert needs no gate
+                gate_macs = net.head.fc.in_features * num_experts
+                gate_params = gate_macs + num_experts
+    return ModelCost(
+        num_experts, trunk_macs, head_macs, expert_macs, gate_macs,
+        count_params(net), expert_params, gate_params, count_params(net.head.fc),
+    )  # fmt: skip

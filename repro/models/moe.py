@@ -1,0 +1,57 @@
+"""The single-gate mixture of experts (Figure 1b): trunk, base head, gate, experts.
+
+Axes: B images of a batch, T x h x w trunk features, D embedding, K experts, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from repro.models.backbone import Backbone, Head, check_joins, in_float32
+
+
+class MoEOutput(NamedTuple):
+    """What the model says of a batch, before any ensembling.
+
+    base_logits ``[B, C]``, gate_probs ``[B, K]`` (rows sum to 1), expert_logits ``[B, len(experts), C]``
+    """
+
+    base_logits: Tensor
+    gate_probs: Tensor
+    expert_logits: Tensor
+
+
+class SingleGateMoE(nn.Module):
+    """A frozen base model φ, a linear gate g on its pre-logits, and K experts fed by its trunk."""
+
+    def __init__(self, base: Backbone, gate: nn.Linear, experts: Sequence[Head]) -> None:
+        super().__init__()
+        for expert in experts:
+            check_joins(base, expert)
+        self.base = base
+        self.gate = gate
+        self.experts = nn.ModuleList(experts)
+
+    @property
+    def num_experts(self) -> int:
+        """K."""
+        return len(self.experts)
+
+    def forward(self, images: Tensor, experts: Sequence[int] | None = None) -> MoEOutput:
+        """Run the base, the gate and the chosen experts (all, if none are named) on every image.
+
+        This is the plain, dense form that analyses use: which expert's word counts is decided
+        afterwards, from the output.
+        """
+        chosen = range(self.num_experts) if experts is None else experts
+        trunk_features = self.base.trunk(images)
+        embedding = self.base.head.embed(trunk_features)
+        base_logits = in_float32(self.base.head.fc, embedding)
+        gate_probs = in_float32(self.gate, embedding).softmax(-1)
+        expert_logits = [self.experts[k](trunk_features) for k in chosen]
+        stacked = torch.stack(expert_logits, 1) if expert_logits else base_logits.new_empty(len(images), 0, 0)
+        return MoEOutput(base_logits, gate_probs, stacked)

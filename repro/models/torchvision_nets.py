@@ -1,0 +1,66 @@
+"""torchvision's classifiers as backbones: the base models of Table 3, with or without their weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torchvision.models as tv
+from torch import Tensor, nn
+
+from repro.errors import SpecError
+from repro.models.backbone import Backbone, Head
+
+# Weights the paper names ("standard checkpoints provided in torchvision's model zoo"): the first versions.
+WEIGHTS = {
+    "resnet18": tv.ResNet18_Weights.IMAGENET1K_V1,
+    "resnet34": tv.ResNet34_Weights.IMAGENET1K_V1,
+    "mobilenet_v3_small": tv.MobileNet_V3_Small_Weights.IMAGENET1K_V1,
+}
+MOBILENET_TRUNK_ENTRIES = 8  # features[0..7]: "8 in the MobileNet ones (half of the model)", Table 3
+
+
+class PooledFeatures(nn.Module):
+    """Blocks, global average pool, then whatever stands before the last linear layer."""
+
+    def __init__(self, blocks: nn.Module, before_fc: nn.Module) -> None:
+        super().__init__()
+        self.blocks = blocks
+        self.before_fc = before_fc
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.before_fc(torch.flatten(nn.functional.adaptive_avg_pool2d(self.blocks(x), 1), 1))
+        return out
+
+
+def torchvision_backbone(name: str, num_classes: int, pretrained: bool = False) -> Backbone:
+    """``resnet18``, ``resnet34`` or ``mobilenet_v3_small``, cut as in Table 3.
+
+    With ``pretrained`` the weights are torchvision's (downloaded once to torch's own cache) and
+    ``num_classes`` must be their 1000.
+    """
+    if name not in WEIGHTS:
+        raise SpecError(f"unknown torchvision network {name!r}; choose one of {', '.join(WEIGHTS)}")
+    if pretrained and num_classes != 1000:
+        raise SpecError(f"pretrained weights of {name} have 1000 classes, not {num_classes}; set pretrained to false")
+    net = _load(name, pretrained, num_classes)
+    if name.startswith("resnet"):
+        trunk = nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool, net.layer1, net.layer2)
+        head = Head(PooledFeatures(nn.Sequential(net.layer3, net.layer4), nn.Identity()), net.fc, 128)
+        return Backbone(name, trunk, head, 128)
+    trunk, blocks = net.features[:MOBILENET_TRUNK_ENTRIES], net.features[MOBILENET_TRUNK_ENTRIES:]
+    trunk_channels = trunk[-1].out_channels
+    head = Head(PooledFeatures(blocks, net.classifier[:-1]), net.classifier[-1], trunk_channels)
+    return Backbone(name, trunk, head, trunk_channels)
+
+
+def _load(name: str, pretrained: bool, num_classes: int) -> Any:
+    if not pretrained:
+        return tv.get_model(name, weights=None, num_classes=num_classes)
+    try:
+        return tv.get_model(name, weights=WEIGHTS[name])
+    except OSError as error:
+        raise SpecError(
+            f"torchvision's weights of {name} could not be downloaded ({error}); put {WEIGHTS[name].url} "
+            f"into {torch.hub.get_dir()}/checkpoints, or set pretrained to false"
+        ) from error

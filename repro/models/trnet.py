@@ -1,0 +1,100 @@
+"""tr10, tr18, tr34, tr50: "tiny ResNets" (Section 4), residual networks without the first two down-samplings.
+
+Stem 3x3 convolution of stride 1, no max-pool; stages of 64-128-256-512 channels with strides
+1-2-2-2; 1x1 convolution + BatchNorm on the shortcut where the shape changes; global average pool;
+one linear layer. The paper gives no layer list; these reproduce every cost figure of Table 1.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from repro.errors import SpecError
+from repro.models.backbone import Backbone, Head
+
+BLOCKS_PER_STAGE = {"tr10": (1, 1, 1, 1), "tr18": (2, 2, 2, 2), "tr34": (3, 4, 6, 3), "tr50": (3, 4, 6, 3)}
+STAGE_CHANNELS = (64, 128, 256, 512)
+STAGE_STRIDES = (1, 2, 2, 2)
+TRUNK_STAGES = 2
+
+
+class ConvBN(nn.Sequential):
+    """Convolution without bias, then BatchNorm."""
+
+    def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> None:
+        super().__init__(
+            nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2, bias=False),
+            nn.BatchNorm2d(channels_out),
+        )
+
+
+class Residual(nn.Module):
+    """``relu(body(x) + shortcut(x))``; the shortcut is the identity where the shapes allow it."""
+
+    def __init__(self, body: nn.Module, channels_in: int, channels_out: int, stride: int) -> None:
+        super().__init__()
+        self.body = body
+        same = stride == 1 and channels_in == channels_out
+        self.shortcut = nn.Identity() if same else ConvBN(channels_in, channels_out, 1, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.body(x) + self.shortcut(x), inplace=True)
+
+
+def basic_block(channels_in: int, channels: int, stride: int) -> Residual:
+    """Two 3x3 convolutions (tr10, tr18, tr34)."""
+    body = nn.Sequential(ConvBN(channels_in, channels, 3, stride), nn.ReLU(inplace=True), ConvBN(channels, channels, 3))
+    return Residual(body, channels_in, channels, stride)
+
+
+def bottleneck(channels_in: int, channels: int, stride: int) -> Residual:
+    """1x1, 3x3 (which carries the stride), 1x1 to four times the channels (tr50)."""
+    body = nn.Sequential(
+        ConvBN(channels_in, channels, 1),
+        nn.ReLU(inplace=True),
+        ConvBN(channels, channels, 3, stride),
+        nn.ReLU(inplace=True),
+        ConvBN(channels, 4 * channels, 1),
+    )
+    return Residual(body, channels_in, 4 * channels, stride)
+
+
+def scaled_channels(width: float) -> tuple[int, ...]:
+    """Channels of the four stages at a width multiplier, in multiples of 4."""
+    channels = tuple(round(c * width / 4) * 4 for c in STAGE_CHANNELS)
+    if min(channels) < 4:
+        raise SpecError(f"width {width} leaves no channels; the narrowest tr-network is width 0.0625")
+    return channels
+
+
+def _stages(name: str, channels: tuple[int, ...], first: int, last: int) -> list[nn.Module]:
+    """Stages ``first`` to ``last - 1`` (counted from 0), each a ``Sequential`` of blocks."""
+    block, expansion = (bottleneck, 4) if name == "tr50" else (basic_block, 1)
+    stages: list[nn.Module] = []
+    for stage in range(first, last):
+        channels_in = channels[0] if stage == 0 else channels[stage - 1] * expansion
+        blocks = []
+        for index in range(BLOCKS_PER_STAGE[name][stage]):
+            blocks.append(block(channels_in, channels[stage], STAGE_STRIDES[stage] if index == 0 else 1))
+            channels_in = channels[stage] * expansion
+        stages.append(nn.Sequential(*blocks))
+    return stages
+
+
+def tr_head(name: str, num_classes: int, width: float = 1.0) -> Head:
+    """Stage 3, stage 4, pool and fc of a tr-network: an expert of that depth."""
+    channels = scaled_channels(width)
+    expansion = 4 if name == "tr50" else 1
+    features = nn.Sequential(*_stages(name, channels, TRUNK_STAGES, 4), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    fc = nn.Linear(channels[3] * expansion, num_classes)
+    return Head(features, fc, channels[TRUNK_STAGES - 1] * expansion)
+
+
+def tr_backbone(name: str, num_classes: int, width: float = 1.0) -> Backbone:
+    """A whole tr-network: trunk = stem, stage 1, stage 2; head = the rest."""
+    channels = scaled_channels(width)
+    stem = nn.Sequential(ConvBN(3, channels[0], 3), nn.ReLU(inplace=True))
+    trunk = nn.Sequential(stem, *_stages(name, channels, 0, TRUNK_STAGES))
+    head = tr_head(name, num_classes, width)
+    return Backbone(name, trunk, head, head.in_channels)

@@ -1,0 +1,157 @@
+"""Numbers as text: how a value, its spread and its interval are written, everywhere the same.
+
+:func:`look_up` is behind the roles with which the book's pages quote a recorded result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from repro.errors import ReproError
+from repro.report.printed import printed
+from repro.report.statistics import Summary, summarise
+from repro.report.verdict import ClaimVerdict, by_seed, table2_claims
+from repro.study.results import StudyResult
+
+NONE = "–"
+"""Stands where there is no number."""
+
+DATASETS = {"modes": "modes", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "tiny-imagenet": "tiny-ImageNet"}
+"""How image sets are written for readers."""
+
+
+@dataclass(frozen=True)
+class Quote:
+    """A number as a page shows it, with what a reader wants to know about it (the tooltip)."""
+
+    text: str
+    tooltip: str
+
+
+def mean_std(summary: Summary | None, decimals: int = 2) -> str:
+    """``60.10 ± 0.20`` (sample standard deviation over the seeds); one seed has no ±."""
+    if summary is None:
+        return NONE
+    if summary.std is None:
+        return f"{summary.mean:.{decimals}f}"
+    return f"{summary.mean:.{decimals}f} ± {summary.std:.{decimals}f}"
+
+
+def interval(summary: Summary | None, decimals: int = 2, sign: bool = False) -> str:
+    """``59.60 to 60.60``, with ``sign`` ``−0.10 to +0.50``; a dash where there is no interval."""
+    if summary is None or summary.interval is None:
+        return NONE
+    low, high = (signed(end, decimals) if sign else f"{end:.{decimals}f}" for end in summary.interval)
+    return f"{low} to {high}"
+
+
+def signed(value: float, decimals: int = 2) -> str:
+    """``+0.91`` or ``−0.10``, with a true minus sign."""
+    return f"{round(value, decimals) + 0.0:+.{decimals}f}".replace("-", "−")
+
+
+def millions(count: int, decimals: int) -> str:
+    """``16.3 M``."""
+    return f"{count / 1e6:.{decimals}f} M"
+
+
+def provenance_text(result: StudyResult) -> str:
+    """One line on where a result came from: seeds, scale, models, command, hardware, date."""
+    p = result.provenance
+    seeds = ", ".join(str(seed) for seed in result.seeds)
+    return (
+        f"{result.scale} scale, {result.base}, seeds {seeds}, {result.evaluate} set; spec {result.spec_hash[:12]}, "
+        f"code {p.code[:12]}; {p.command}; {p.hardware}; {p.when}"
+    )
+
+
+def summary_of(result: StudyResult, metric: str, method: str, num_experts: int) -> Summary | None:
+    """Mean and interval over the seeds of one measured number; ``None`` if it was not measured."""
+    values = list(by_seed(result, metric, method, num_experts).values())
+    return summarise(values) if values else None
+
+
+def _plain(result: StudyResult) -> dict[str, str]:
+    p = result.provenance
+    return {
+        "seeds": str(len(result.seeds)),
+        "base": result.base,
+        "expert": result.expert,
+        "evaluate": result.evaluate,
+        "minutes": f"{p.seconds / 60:.0f}",
+        "hours": f"{p.seconds / 3600:.1f}",
+        "hardware": p.hardware,
+        "precision": p.precision,
+        "when": p.when[:10],
+        "command": p.command,
+        "code": p.code[:12],
+    }
+
+
+def look_up(result: StudyResult, key: str) -> Quote:
+    """The quote for ``key``: ``metric/method/num_experts``, a cost ``macs/num_experts``, or a fact such as ``seeds``.
+
+    Raises:
+        ReproError: the result has no such number; the sentence names the keys that there are.
+    """
+    parts = key.split("/")
+    tooltip = provenance_text(result)
+    if len(parts) == 3 and parts[2].isdigit():
+        summary = summary_of(result, parts[0], parts[1], int(parts[2]))
+        if summary is not None:
+            values = by_seed(result, parts[0], parts[1], int(parts[2]))
+            each = ", ".join(f"{value:.2f}" for value in values.values())
+            return Quote(mean_std(summary), f"each seed: {each}; 95 % interval: {interval(summary)}; {tooltip}")
+    elif len(parts) == 2 and parts[0] in ("macs", "params_inference", "params_trainable") and parts[1].isdigit():
+        for cost in result.costs:
+            if cost.num_experts == int(parts[1]):
+                return Quote(millions(getattr(cost, parts[0]), 1 if parts[0] == "macs" else 2), tooltip)
+    elif key in (plain := _plain(result)):
+        return Quote(plain[key], tooltip)
+    raise ReproError(f"{result.name} has no '{key}'. It has: {', '.join(_keys(result))}.")
+
+
+def _keys(result: StudyResult) -> list[str]:
+    measured = sorted({f"{m.metric}/{m.method}/{m.num_experts}" for m in result.measurements})
+    costs = [f"{field}/{c.num_experts}" for c in result.costs for field in ("macs", "params_inference")]
+    return [*measured, *costs, *_plain(result)]
+
+
+def claim_of(result: StudyResult, key: str) -> ClaimVerdict:
+    """The judged claim ``key`` (``C1``, ``C2/5`` ... ``C3``) of a Table 2 result; ``ReproError`` if there is none."""
+    claims = {judged.claim.key: judged for judged in table2_claims(result)}
+    if key not in claims:
+        raise ReproError(f"There is no claim '{key}' about {result.name}. There are: {', '.join(claims)}.")
+    return claims[key]
+
+
+def claim_tooltip(judged: ClaimVerdict) -> str:
+    """The claim, our difference and the paper's, in one line."""
+    ours = "not run" if judged.ours is None else f"{signed(judged.ours.mean)} points"
+    if judged.ours is not None and judged.ours.interval is not None:
+        ours += f" (95 % interval {interval(judged.ours, sign=True)}, {judged.ours.n} seeds)"
+    paper = "" if judged.paper is None else f"; the paper, at its own scale: {signed(judged.paper)} points"
+    return f"{judged.claim.text}. Here: {ours}{paper}"
+
+
+def paper_quote(key: str) -> Quote:
+    """The paper's number for ``table/dataset/base/expert/num_experts/method/metric``.
+
+    ``expert`` may be empty (a plain backbone) and ``num_experts`` too (a row that holds for any number).
+
+    Raises:
+        ReproError: the paper prints no such number, or the key has not seven parts.
+    """
+    parts = key.split("/")
+    if len(parts) != 7 or not (parts[4] == "" or parts[4].isdigit()):
+        shape = "table/dataset/base/expert/num_experts/method/metric"
+        raise ReproError(f"'{key}' does not name a number of the paper: write {shape}.")
+    table, dataset, base, expert, count, method, metric = parts
+    value = printed(table, dataset, base, expert, int(count) if count else None, method, metric)
+    if value is None:
+        raise ReproError(f"The paper prints no '{key}'.")
+    spread = f"; ± over {value.seeds} seeds" if value.std is not None else "; no ± printed"
+    where = "text" if table == "text" else f"Table {table}"
+    models = f"{base}-{expert}" if expert else base
+    text = value.text() if metric.startswith("top1") else f"{value.value / 1e6:.4g} M"
+    return Quote(text, f"Royer et al. 2022, {where}: {DATASETS.get(dataset, dataset)}, {models}, {method}{spread}")

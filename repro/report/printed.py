@@ -1,0 +1,74 @@
+"""What the paper prints: every number of the tables of Royer et al. (2022), looked up, never typed again."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+SEEDS = 3
+"""'Each number is reported over three random seeds' (caption of Table 1)."""
+
+PAPER_PAIR = ("tr18", "tr18")
+"""Base and expert of Table 2."""
+
+Key = tuple[str, str, str, str, int | None, str, str]
+
+
+@dataclass(frozen=True)
+class PrintedValue:
+    """One printed number: accuracies in percent, MACs in multiply-adds, parameters in units.
+
+    ``std`` is the printed ±, which the paper does not explain; it is read as the standard deviation over
+    ``seeds`` seeds. It is ``None`` where no ± is printed.
+    """
+
+    value: float
+    std: float | None
+    seeds: int = SEEDS
+
+    def text(self) -> str:
+        """``79.90 ± 0.22``, or ``77.95`` where no ± is printed."""
+        return f"{self.value:.2f}" if self.std is None else f"{self.value:.2f} ± {self.std:.2f}"
+
+
+@cache
+def _rows() -> dict[Key, PrintedValue]:
+    table = files("repro.report").joinpath("paper", "royer2022.csv").read_text(encoding="utf-8")
+    lines = [line for line in table.splitlines() if line and not line.startswith("#")]
+    return {
+        (
+            row["table"],
+            row["dataset"],
+            row["base"],
+            row["expert"],
+            int(row["num_experts"]) if row["num_experts"] else None,
+            row["method"],
+            row["metric"],
+        ): PrintedValue(float(row["value"]), float(row["std"]) if row["std"] else None)
+        for row in csv.DictReader(lines)
+    }
+
+
+def printed(
+    table: int | str,
+    dataset: str,
+    base: str,
+    expert: str | None,
+    num_experts: int | None,
+    method: str,
+    metric: str,
+) -> PrintedValue | None:
+    """The number that the paper prints, or ``None`` if it prints none.
+
+    ``table`` is 1 ... 6, ``'3a'`` ... ``'3c'``, or ``'text'``; ``expert`` is ``None`` for a plain backbone of
+    Table 1, and ``num_experts`` is 0 for a base model, ``None`` where a row holds for every number of experts.
+    """
+    return _rows().get((str(table), dataset, base, expert or "", num_experts, method, metric))
+
+
+def printed_table2(dataset: str, num_experts: int) -> PrintedValue | None:
+    """Top-1 accuracy of Table 2 in percent (tr18-tr18); 0 experts is the base model alone."""
+    method = "bagging" if num_experts else "backbone"
+    return printed(2, dataset, *PAPER_PAIR, num_experts, method, "top1")

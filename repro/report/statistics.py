@@ -1,0 +1,88 @@
+"""Means, spreads and 95 % intervals of a handful of seeds.
+
+Three seeds are few: a t-interval of three is 2.48 standard deviations wide to each side, so a difference has to
+be large, or steady from seed to seed, before it shows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scipy import stats
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Summary:
+    """``n`` values in the values' own unit: mean, sample standard deviation, and 95 % interval of the mean.
+
+    ``std``, ``low`` and ``high`` are ``None`` when there is one value: it says nothing about its spread.
+    """
+
+    mean: float
+    std: float | None
+    n: int
+    low: float | None
+    high: float | None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """``(low, high)``, or ``None`` if one value allows none."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
+
+def _around(mean: float, error: float, degrees: float) -> tuple[float, float]:
+    half = float(stats.t.ppf((1 + LEVEL) / 2, degrees)) * error if error > 0 else 0.0
+    return mean - half, mean + half
+
+
+def summarise(values: Sequence[float]) -> Summary:
+    """Mean of ``values [n]`` with Student's 95 % interval (n - 1 degrees of freedom).
+
+    Raises:
+        ValueError: no values, or one that is not a number.
+    """
+    n = len(values)
+    if n == 0:
+        raise ValueError("no values to summarise")
+    if not all(math.isfinite(value) for value in values):
+        raise ValueError(f"not all of {list(values)} are numbers")
+    mean = math.fsum(values) / n
+    if n == 1:
+        return Summary(mean, None, 1, None, None)
+    std = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
+    return Summary(mean, std, n, *_around(mean, std / math.sqrt(n), n - 1))
+
+
+def paired_difference(a: Sequence[float], b: Sequence[float]) -> Summary:
+    """``a - b`` seed by seed (``a[i]`` and ``b[i]`` come from the same seed), summarised.
+
+    Raises:
+        ValueError: ``a`` and ``b`` differ in length, or are empty.
+    """
+    if len(a) != len(b):
+        raise ValueError(f"a paired difference needs the same seeds on both sides, not {len(a)} and {len(b)} values")
+    return summarise([x - y for x, y in zip(a, b, strict=True)])
+
+
+def welch(ours: Sequence[float], paper_mean: float, paper_std: float | None, paper_n: int) -> Summary:
+    """``ours - paper`` with Welch's 95 % interval (unequal variances, Welch-Satterthwaite degrees of freedom).
+
+    Where the paper prints no spread (``paper_std`` is ``None``) its value is taken as exact, and the interval is
+    that of our seeds alone. ``std`` of the summary is the standard error of the difference, ``n`` our seeds.
+    One value of ours gives no interval.
+    """
+    own = summarise(ours)
+    difference = own.mean - paper_mean
+    if own.std is None:
+        return Summary(difference, None, own.n, None, None)
+    own_error = own.std**2 / own.n
+    paper_error = (paper_std or 0.0) ** 2 / paper_n
+    error = own_error + paper_error
+    degrees = own.n - 1.0
+    if error > 0 and paper_n > 1:
+        degrees = error**2 / (own_error**2 / (own.n - 1) + paper_error**2 / (paper_n - 1))
+    return Summary(difference, math.sqrt(error), own.n, *_around(difference, math.sqrt(error), degrees))

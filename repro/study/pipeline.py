@@ -1,0 +1,256 @@
+"""Algorithm 1, step by step, every step's product kept in the store.
+
+A :class:`Study` runs any number of specs on one store; what several of them need is made once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from repro.data.augment import Augmentation
+from repro.data.batches import BatchSource, DeviceBatches
+from repro.data.catalogue import load as load_images
+from repro.data.dataset import ImageDataset, Split
+from repro.method.ensemblers import Stacking, train_stacking
+from repro.method.experts import embed, train_base, train_expert
+from repro.method.fit import Epoch, Report
+from repro.method.outputs import Outputs, compute_outputs
+from repro.method.routing import cluster, initial_gate, smooth, train_gate
+from repro.models.backbone import Backbone, Head
+from repro.models.cost import ModelCost, model_cost
+from repro.models.moe import SingleGateMoE
+from repro.models.registry import build_backbone, build_head, freeze, init_expert
+from repro.progress import Progress
+from repro.randomness import seeded_init
+from repro.study.plan import distinct
+from repro.study.spec import Key, StudySpec, base_key, ensembler_key, expert_key, gate_key, outputs_key
+from repro.study.store import Artifact, Store
+
+
+class Study:
+    """Specs that share a store, a device and whatever artifacts they have in common."""
+
+    def __init__(self, specs: Sequence[StudySpec], root: Path, device: torch.device) -> None:
+        self.specs = list(specs)
+        self.root = Path(root)
+        self.device = device
+        self.store = Store(root)
+        self._data: dict[tuple[object, ...], ImageDataset] = {}
+        self._sources: dict[tuple[object, ...], BatchSource] = {}
+        self._kept: dict[str, Artifact] = {}
+        self._embeddings: dict[str, Tensor] = {}
+        self._tasks = distinct(self.specs)
+        self._seen: dict[str, bool] = {}  # artifact -> was it found in the store
+        self._progress = Progress(sum(task.work for task in self._tasks.values()))
+        self.seconds = 0.0  # spent on everything that was used, now or earlier
+
+    # --- Algorithm 1 -------------------------------------------------------------------------
+
+    def run(self, spec: StudySpec) -> Outputs:
+        """Algorithm 1 for one spec; returns what the trained model says of the evaluation set."""
+        self._base(spec)  # 1. the base model φ
+        self._gate(spec)  # 2. clusters and g0; 3. the gate g
+        for k in range(spec.num_experts):
+            self._expert(spec, k)  # 4. expert e_k
+            if spec.stacking:
+                self._ensembler(spec, k)  # 5. ensembler d_k
+        return self.outputs(spec)
+
+    def _base(self, spec: StudySpec) -> Artifact:
+        def make(checkpoint: Path) -> Artifact:
+            with seeded_init(spec.seed, "base", spec.base):
+                base = build_backbone(spec.base, spec.num_classes, spec.width, spec.pretrained)
+            if spec.pretrained:
+                return Artifact(base.state_dict())
+            source = self._source(spec, "train", spec.base_recipe.augmentation)
+            report = self._report(key, spec.base_recipe.epochs)
+            history = train_base(base, source, spec.base_recipe, spec.seed, self.device, checkpoint, report)
+            return trained(base, history)
+
+        key = base_key(spec)
+        return self._keep(key, make)
+
+    def _gate(self, spec: StudySpec) -> Artifact:
+        def make(checkpoint: Path) -> Artifact:
+            embeddings = self._embed_training_set(spec)
+            clusters = cluster(embeddings, spec.num_experts, spec.routing, spec.seed)
+            g0 = initial_gate(embeddings, clusters, spec.routing)
+            gate, history = train_gate(embeddings, g0, spec.gate_recipe, spec.seed, self.device)
+            said = gate.cpu()(embeddings).argmax(1)
+            sizes = torch.bincount(g0.argmax(1), minlength=spec.num_experts) / len(g0)
+            metrics = {
+                "agreement": 100 * float((said == g0.argmax(1)).double().mean()),
+                "smallest_share": 100 * float(sizes.min()),
+                "largest_share": 100 * float(sizes.max()),
+            }
+            tensors = {"weight": gate.weight, "bias": gate.bias, "centroids": clusters.centroids, "g0": g0}
+            return Artifact(tensors, metrics, [list(epoch) for epoch in history])
+
+        return self._keep(gate_key(spec), make)
+
+    def _expert(self, spec: StudySpec, k: int) -> Artifact:
+        def make(checkpoint: Path) -> Artifact:
+            base, expert = self.base(spec), self._new_expert(spec, k)
+            init_expert(base, expert, spec.expert_init)
+            share = smooth(self._gate(spec).tensors["g0"][:, k], spec.gamma)
+            source = self._source(spec, "train", spec.expert_recipe.augmentation)
+            report = self._report(key, spec.expert_recipe.epochs)
+            history = train_expert(
+                expert,
+                base,
+                source,
+                share,
+                spec.sharing,
+                spec.expert_recipe,
+                spec.seed,
+                k,
+                self.device,
+                checkpoint,
+                report,
+            )
+            return trained(expert, history)
+
+        key = expert_key(spec, k)
+        return self._keep(key, make)
+
+    def _ensembler(self, spec: StudySpec, k: int) -> Artifact:
+        def make(checkpoint: Path) -> Artifact:
+            share = smooth(self._gate(spec).tensors["g0"][:, k], spec.gamma)
+            source = self._source(spec, "train", spec.expert_recipe.augmentation)
+            stacker, history = train_stacking(
+                self.base(spec), self.expert(spec, k), source, share, spec.sharing,
+                spec.ensembler_recipe, spec.seed, k, self.device,
+            )  # fmt: skip
+            return trained(stacker, history)
+
+        return self._keep(ensembler_key(spec, k), make)
+
+    # --- what comes out ----------------------------------------------------------------------
+
+    def outputs(self, spec: StudySpec) -> Outputs:
+        """:class:`Outputs` on the evaluation set (test, or the held-out part of the training set)."""
+
+        def make(checkpoint: Path) -> Artifact:
+            source = self._source(spec, "evaluation", Augmentation())
+            return Artifact(dict(vars(compute_outputs(self.moe(spec), source, self.device))))
+
+        return Outputs(**self._keep(outputs_key(spec), make).tensors)
+
+    def base(self, spec: StudySpec) -> Backbone:
+        """The trained base model, frozen."""
+        base = build_backbone(spec.base, spec.num_classes, spec.width)
+        base.load_state_dict(self._base(spec).tensors)
+        freeze(base)
+        return base
+
+    def gate(self, spec: StudySpec) -> nn.Linear:
+        """The trained gate, frozen."""
+        tensors = self._gate(spec).tensors
+        gate = nn.Linear(tensors["weight"].shape[1], tensors["weight"].shape[0])
+        gate.load_state_dict({name: tensors[name] for name in ("weight", "bias")})
+        freeze(gate)
+        return gate
+
+    def expert(self, spec: StudySpec, k: int) -> Head:
+        """Trained expert k, frozen."""
+        expert = self._new_expert(spec, k)
+        expert.load_state_dict(self._expert(spec, k).tensors)
+        freeze(expert)
+        return expert
+
+    def moe(self, spec: StudySpec) -> SingleGateMoE:
+        """The whole trained model."""
+        return SingleGateMoE(self.base(spec), self.gate(spec), [self.expert(spec, k) for k in range(spec.num_experts)])
+
+    def stackers(self, spec: StudySpec) -> list[Stacking]:
+        """The K trained stacking ensemblers."""
+        stackers = []
+        for k in range(spec.num_experts):
+            stackers.append(Stacking(spec.num_classes))
+            stackers[-1].load_state_dict(self._ensembler(spec, k).tensors)
+        return stackers
+
+    def gate_metrics(self, spec: StudySpec) -> dict[str, float]:
+        """Agreement of the gate with g0 on the training set, smallest and largest share of an expert; percent."""
+        return self._gate(spec).metrics
+
+    def images(self, spec: StudySpec, part: Literal["train", "evaluation"]) -> ImageDataset:
+        """The images of a part, ``train`` or ``evaluation``, as the spec's ``evaluate`` defines them."""
+        split: Split = "train" if part == "train" or spec.evaluate == "validation" else "test"
+        number = spec.num_train if split == "train" else spec.num_test
+        name = (spec.dataset, split, spec.image_size, number)
+        if name not in self._data:
+            self._data[name] = load_images(spec.dataset, split, self.root, spec.image_size, num_images=number)
+        if spec.evaluate == "test":
+            return self._data[name]
+        return self._data[name].holdout()[0 if part == "train" else 1]
+
+    # --- how it is kept ----------------------------------------------------------------------
+
+    def _keep(self, key: Key, make: Callable[[Path], Artifact]) -> Artifact:
+        """Load an artifact or make it; say which, once."""
+        if key.hash in self._kept:
+            return self._kept[key.hash]
+        found = self.store.has(key)
+        work = self._tasks[key.hash].work
+        artifact = self.store.keep(key, make, self.device)
+        if key.hash not in self._seen:
+            self._seen[key.hash] = found
+            self.seconds += artifact.made["seconds"]
+            if found:
+                self._progress.skip(work)
+            else:
+                self._progress.advance(0 if artifact.history else work, lambda: f"made {key.label}")
+        if key.kind in ("base", "gate"):  # small, and needed again and again
+            self._kept[key.hash] = artifact
+        return artifact
+
+    def _report(self, key: Key, epochs: int) -> Report:
+        """A report of each epoch of a training: what, how far, training accuracy, time left."""
+
+        def report(epoch: int, entry: Epoch) -> None:
+            done = f"{key.label} · epoch {epoch + 1}/{epochs} · training accuracy {100 * entry.accuracy:.1f} %"
+            self._progress.advance(self._tasks[key.hash].work / epochs, lambda: done)
+
+        return report
+
+    def summary(self) -> str:
+        """One sentence: how much was found in the store and how much was made."""
+        found = sum(self._seen.values())
+        made = len(self._seen) - found
+        if made == 0:
+            return f"all {found} artifacts were found in the store ({self.store.folder}); nothing was trained"
+        return f"{made} artifacts were made and {found} found in the store ({self.store.folder})"
+
+    def cost(self, spec: StudySpec) -> ModelCost:
+        """Exact cost of the model of a spec."""
+        return model_cost(spec.base, spec.expert, spec.num_classes, spec.image_size, spec.num_experts, spec.width)
+
+    def _new_expert(self, spec: StudySpec, k: int) -> Head:
+        with seeded_init(spec.seed, "expert", spec.expert, k):
+            return build_head(spec.expert, spec.num_classes, spec.width)
+
+    def _source(self, spec: StudySpec, part: Literal["train", "evaluation"], augmentation: Augmentation) -> BatchSource:
+        """Batches of a part of the data; only the latest few are kept in memory."""
+        name = (spec.dataset, spec.image_size, spec.num_train, spec.num_test, spec.evaluate, part, augmentation)
+        if name not in self._sources:
+            self._sources[name] = DeviceBatches(self.images(spec, part), augmentation, self.device)
+        return self._sources[name]
+
+    def _embed_training_set(self, spec: StudySpec) -> Tensor:
+        """Pre-logits ``[N, D]`` of the training images, not augmented; gates of different K share them."""
+        name = base_key(spec).hash
+        if name not in self._embeddings:
+            source = self._source(spec, "train", spec.base_recipe.augmentation)
+            self._embeddings = {name: embed(self.base(spec), source, self.device)}
+        return self._embeddings[name]
+
+
+def trained(module: nn.Module, history: list[Epoch]) -> Artifact:
+    """The artifact of a trained module."""
+    return Artifact(module.state_dict(), history=[list(epoch) for epoch in history])

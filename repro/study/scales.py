@@ -1,0 +1,127 @@
+"""The four scales as data: what is trained on what, for how long. Nothing in the method asks for the scale.
+
+Recipes state where they come from; their measured numbers stand in ``results/``, one file a run.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from repro.data.augment import Augmentation
+from repro.errors import SpecError
+from repro.method.recipe import Recipe
+from repro.study.spec import StudySpec
+
+CROP = Augmentation(crop="pad", pad=2)  # a mirrored glyph would be another glyph
+CROP_AND_FLIP = Augmentation(crop="pad", pad=4, flip=True)
+
+CUTOUT = Recipe(
+    source="DeVries & Taylor 2017 (uoguelph-mlrg/Cutout, train.py); the paper's reference [9] for CIFAR-100",
+    epochs=200,
+    batch_size=128,
+    learning_rate=0.1,
+    nesterov=True,
+    weight_decay=5e-4,
+    schedule="multistep",
+    milestones=(0.3, 0.6, 0.8),
+    drop=0.2,
+    augmentation=Augmentation(crop="pad", pad=4, flip=True, cutout=8),
+)
+
+OPENMIXUP = Recipe(
+    source="OpenMixup, tiny_imagenet r18 vanilla; the paper's reference [27] for tiny-ImageNet",
+    epochs=400,
+    batch_size=100,
+    learning_rate=0.2,
+    weight_decay=1e-4,
+    schedule="cosine",
+    augmentation=Augmentation(crop="resized", flip=True),
+)
+
+GATE = Recipe(
+    source="ours: a convex problem; ten passes bring the KL divergence to rest",
+    epochs=10,
+    batch_size=256,
+    learning_rate=0.2,
+    schedule="cosine",
+)
+
+STACKING = Recipe(
+    source="ours: a linear layer that starts at the sum of both log-probabilities",
+    epochs=5,
+    batch_size=128,
+    learning_rate=0.01,
+    weight_decay=1e-4,
+    schedule="cosine",
+)
+
+LAPTOP_BASE = Recipe(
+    source="ours: Cutout's augmentation without Cutout, one cycle, few epochs; chosen on a validation split",
+    epochs=12,
+    batch_size=128,
+    learning_rate=0.1,
+    nesterov=True,
+    weight_decay=5e-4,
+    schedule="one-cycle",
+    augmentation=CROP_AND_FLIP,
+)
+
+LAPTOP_EXPERT = LAPTOP_BASE.model_copy(update={"epochs": 4})
+
+
+def _cifar(name: str, **changes: Any) -> dict[str, Any]:
+    return {"dataset": name, "image_size": 32, "base": "tr18", "expert": "tr18", **changes}
+
+
+def _recipes(base: Recipe, expert: Recipe) -> dict[str, Any]:
+    return {"base_recipe": base, "expert_recipe": expert, "gate_recipe": GATE, "ensembler_recipe": STACKING}
+
+
+_PAPER_CIFAR = _recipes(CUTOUT, CUTOUT)
+_NARROW = {"base": "tr10", "expert": "tr10"}
+_QUICK_BASE = LAPTOP_BASE.model_copy(update={"epochs": 8, "batch_size": 64, "augmentation": CROP})
+_QUICK_EXPERT = _QUICK_BASE.model_copy(update={"epochs": 5, "batch_size": 32})
+
+SCALES: dict[str, dict[str, dict[str, Any]]] = {
+    "smoke": {
+        "modes": {
+            "dataset": "modes", "image_size": 32, **_NARROW, "width": 0.0625, "num_train": 400, "num_test": 200,
+            "stacking": True,
+            **_recipes(_QUICK_BASE.model_copy(update={"epochs": 2}), _QUICK_EXPERT.model_copy(update={"epochs": 1})),
+        },
+    },
+    "quick": {
+        "modes": {
+            "dataset": "modes", "image_size": 32, **_NARROW, "width": 0.125, "stacking": True,
+            **_recipes(_QUICK_BASE, _QUICK_EXPERT),
+        },
+    },
+    "laptop": {
+        "cifar10": _cifar("cifar10", **_NARROW, width=0.25, stacking=True, **_recipes(LAPTOP_BASE, LAPTOP_EXPERT)),
+        "cifar100": _cifar("cifar100", **_NARROW, width=0.25, stacking=True, **_recipes(LAPTOP_BASE, LAPTOP_EXPERT)),
+        "tiny-imagenet": {
+            "dataset": "tiny-imagenet", "image_size": 32, **_NARROW, "width": 0.25, "stacking": True,
+            **_recipes(LAPTOP_BASE, LAPTOP_EXPERT),
+        },
+    },
+    "paper": {
+        "cifar10": _cifar("cifar10", **_PAPER_CIFAR),
+        "cifar100": _cifar("cifar100", **_PAPER_CIFAR),
+        "tiny-imagenet": {
+            "dataset": "tiny-imagenet", "image_size": 64, "base": "tr18", "expert": "tr18",
+            **_recipes(OPENMIXUP, OPENMIXUP.model_copy(update={"epochs": 100})),
+        },
+    },
+}  # fmt: skip
+
+
+def default_spec(scale: str, dataset: str) -> StudySpec:
+    """The spec of a scale and dataset, with one expert and seed 0; :class:`SpecError` names the choices."""
+    if scale not in SCALES:
+        raise SpecError(f"scale: there is no {scale!r}; choose one of {', '.join(SCALES)}")
+    if dataset not in SCALES[scale]:
+        raise SpecError(
+            f"dataset: scale {scale!r} has no {dataset!r}; choose one of {', '.join(SCALES[scale])}"
+            + "".join(f" (or scale {other!r})" for other, sets in SCALES.items() if dataset in sets)
+        )
+    return StudySpec(**SCALES[scale][dataset])

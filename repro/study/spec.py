@@ -1,0 +1,161 @@
+"""The spec of a study: a frozen, validated value from which everything follows.
+
+Each artifact is keyed by the part of the spec that it depends on and by nothing else, so the base
+model of Table 2 is the base model of every other table, trained once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from repro.errors import SpecError
+from repro.method.experts import Sharing
+from repro.method.recipe import Recipe
+from repro.method.routing import Routing
+from repro.models.backbone import check_joins
+from repro.models.registry import BACKBONES, ExpertInit, build_backbone, build_head
+
+Model = TypeVar("Model", bound=BaseModel)
+DatasetName = Literal["modes", "cifar10", "cifar100", "tiny-imagenet", "imagenet"]
+NUM_CLASSES = {"modes": 20, "cifar10": 10, "cifar100": 100, "tiny-imagenet": 200, "imagenet": 1000}
+
+# Raised by hand when the code that makes a kind of artifact changes its numbers; part of its key.
+REVISIONS = {"base": 1, "gate": 1, "expert": 1, "ensembler": 1, "outputs": 1}
+
+
+class StudySpec(BaseModel):
+    """One single-gate MoE: what is trained, on what, how."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dataset: DatasetName
+    image_size: int = Field(ge=16, description="side of the images in pixels")
+    num_train: int | None = Field(None, description="modes only: a smaller training set")
+    num_test: int | None = Field(None, description="modes only: a smaller test set")
+    evaluate: Literal["test", "validation"] = Field(
+        "test", description="validation: train on 90 % of the training set and report on the rest, for tuning"
+    )
+    base: str = Field(description=f"one of {', '.join(BACKBONES)}")
+    expert: str = Field(description="depth of the experts, in the same names")
+    width: float = Field(1.0, gt=0, le=4, description="width multiplier of tr-networks, base and experts")
+    pretrained: bool = Field(False, description="take the base off the shelf (torchvision's weights)")
+    num_experts: int = Field(1, ge=1, le=1024, description="K; 1 is the ensembling baseline")
+    routing: Routing = Routing()
+    gamma: float = Field(0.05, ge=0, le=1, description="smoothing γ: Γ(g0) = clip(g0, γ, 1)")
+    sharing: Sharing = Field("sampling", description="smoothed weights as sampling probabilities, or as loss weights")
+    expert_init: ExpertInit = Field("prefix", description="what experts take from the base where depths differ")
+    stacking: bool = Field(False, description="also train stacking ensemblers")
+    base_recipe: Recipe
+    gate_recipe: Recipe
+    expert_recipe: Recipe
+    ensembler_recipe: Recipe
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _networks_exist_and_join(self) -> StudySpec:
+        import torch
+
+        with torch.device("meta"):
+            check_joins(
+                build_backbone(self.base, self.num_classes, self.width),
+                build_head(self.expert, self.num_classes, self.width),
+            )
+        return self
+
+    @property
+    def num_classes(self) -> int:
+        """C."""
+        return NUM_CLASSES[self.dataset]
+
+    def with_(self, **changes: Any) -> StudySpec:
+        """A validated copy with some fields changed; :class:`SpecError` names the field that is wrong."""
+        return validated(StudySpec, {**self.model_dump(), **changes})
+
+
+def validated(model: type[Model], values: dict[str, Any]) -> Model:
+    """``model(**values)``, with pydantic's findings turned into one sentence that names fields and choices."""
+    try:
+        return model(**values)
+    except ValidationError as error:
+        known = ", ".join(model.model_fields)
+        lines = []
+        for finding in error.errors():
+            field = ".".join(str(part) for part in finding["loc"])
+            if finding["type"] == "extra_forbidden":
+                lines.append(f"there is no field {field!r} (there are: {known})")
+            elif finding["type"] == "missing":
+                lines.append(f"{field} is missing")
+            else:
+                lines.append(f"{field}: {finding['msg'].lower()}, not {finding['input']!r}".lstrip(": "))
+        raise SpecError("; ".join(lines)) from error
+
+
+@dataclass(frozen=True)
+class Key:
+    """What an artifact is known by: its kind and everything that its content depends on."""
+
+    kind: str
+    depends_on: dict[str, Any]
+    label: str
+
+    @cached_property
+    def hash(self) -> str:
+        """16 hex digits of the SHA-256 of kind and dependencies in canonical JSON (the label is no part of it)."""
+        return digest({"kind": self.kind, **self.depends_on})
+
+
+def digest(value: Any) -> str:
+    """16 hex digits of the SHA-256 of a value in canonical JSON."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
+
+
+def _recipe(recipe: Recipe) -> dict[str, Any]:
+    return recipe.model_dump(exclude={"source"})
+
+
+def base_key(spec: StudySpec) -> Key:
+    """The base model: data, network, recipe, seed."""
+    data = {"dataset": spec.dataset, "image_size": spec.image_size, "num_train": spec.num_train}
+    net = {"base": spec.base, "width": spec.width, "pretrained": spec.pretrained}
+    part = "all" if spec.evaluate == "test" else "fit"
+    training = {} if spec.pretrained else {"recipe": _recipe(spec.base_recipe), "seed": spec.seed}
+    return Key(
+        "base",
+        {**data, "trained_on": part, **net, **training, "revision": REVISIONS["base"]},
+        f"base {spec.base} on {spec.dataset}, seed {spec.seed}",
+    )
+
+
+def gate_key(spec: StudySpec) -> Key:
+    """Centroids, initial gate g0 and trained gate g."""
+    routing = {"routing": spec.routing.model_dump(), "num_experts": spec.num_experts, "seed": spec.seed}
+    parts = {"base": base_key(spec).hash, **routing, "recipe": _recipe(spec.gate_recipe), "revision": REVISIONS["gate"]}
+    return Key("gate", parts, f"gate of {spec.num_experts}, seed {spec.seed}")
+
+
+def expert_key(spec: StudySpec, k: int) -> Key:
+    """Expert k of K."""
+    how = {"gamma": spec.gamma, "sharing": spec.sharing, "init": spec.expert_init, "seed": spec.seed}
+    what = {"gate": gate_key(spec).hash, "k": k, "expert": spec.expert}
+    parts = {**what, **how, "recipe": _recipe(spec.expert_recipe), "revision": REVISIONS["expert"]}
+    return Key("expert", parts, f"expert {k + 1} of {spec.num_experts}, seed {spec.seed}")
+
+
+def ensembler_key(spec: StudySpec, k: int) -> Key:
+    """The stacking ensembler of expert k."""
+    parts = {"expert": expert_key(spec, k).hash, "recipe": _recipe(spec.ensembler_recipe)}
+    label = f"ensembler {k + 1} of {spec.num_experts}, seed {spec.seed}"
+    return Key("ensembler", {**parts, "revision": REVISIONS["ensembler"]}, label)
+
+
+def outputs_key(spec: StudySpec) -> Key:
+    """What the whole model says of the evaluation set."""
+    parts = {"gate": gate_key(spec).hash, "experts": [expert_key(spec, k).hash for k in range(spec.num_experts)]}
+    what = {"evaluate": spec.evaluate, "num_test": spec.num_test, "revision": REVISIONS["outputs"]}
+    return Key("outputs", {**parts, **what}, f"outputs of {spec.num_experts} experts, seed {spec.seed}")

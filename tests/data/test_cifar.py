@@ -1,0 +1,127 @@
+"""CIFAR: the official order and names, and no pickle opened before its checksum passes."""
+
+from __future__ import annotations
+
+import pickle
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from torchvision.datasets import CIFAR10, CIFAR100
+
+from repro.data.archives import checksum
+from repro.data.cifar import check_cifar, fetch_cifar, load_cifar, official_files
+from repro.errors import DataError
+
+
+@pytest.fixture(params=["cifar10", "cifar100"])
+def fake(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, Path]:
+    """(name, root) of a set of 20 images a file, whose checksums are taken for the official ones."""
+    kind = {"cifar10": CIFAR10, "cifar100": CIFAR100}[request.param]
+    labels = "labels" if request.param == "cifar10" else "fine_labels"
+    folder = tmp_path / kind.base_folder
+    folder.mkdir()
+    lists = {"train_list": kind.train_list, "test_list": kind.test_list}
+    for seed, name in enumerate(name for listed in lists.values() for name, _ in listed):
+        rows = np.random.default_rng(seed).integers(0, 256, (20, 3072), dtype=np.uint8)
+        (folder / name).write_bytes(pickle.dumps({"data": rows, labels: list(range(10)) * 2}))
+    names = {kind.meta["key"]: [f"thing {c}" for c in range(10)]}
+    (folder / kind.meta["filename"]).write_bytes(pickle.dumps(names))
+    for attribute, listed in lists.items():
+        monkeypatch.setattr(kind, attribute, [[name, checksum(folder / name)] for name, _ in listed])
+    monkeypatch.setattr(kind, "meta", {**kind.meta, "md5": checksum(folder / kind.meta["filename"])})
+    return request.param, tmp_path
+
+
+def test_pixels_labels_and_names(fake: tuple[str, Path]) -> None:
+    name, root = fake
+    train, test = (load_cifar(name, split, root) for split in ("train", "test"))
+    assert train.images.shape == ((100 if name == "cifar10" else 20), 3, 32, 32) and train.images.flags.c_contiguous
+    rows = np.random.default_rng(0).integers(0, 256, (20, 3072), dtype=np.uint8)
+    assert np.array_equal(train.images[:20].reshape(20, 3072), rows)
+    assert test.labels.tolist() == list(range(10)) * 2
+    assert test.class_names[3] == "thing 3"
+    assert np.allclose(np.array(train.mean) * 255, [125.3, 123.0, 113.9])
+    assert np.allclose(np.array(train.std) * 255, [63.0, 62.1, 66.7])
+
+
+def test_every_missing_file_is_named(fake: tuple[str, Path]) -> None:
+    name, root = fake
+    for path in official_files(name, root):
+        content = path.read_bytes()
+        path.unlink()
+        with pytest.raises(DataError) as error:
+            load_cifar(name, "test", root)
+        assert str(error.value) == (
+            f"{name} is not in {root}: {path} is missing; "
+            f"run `repro data fetch {name}`, or lay out the official files there"
+        )
+        assert check_cifar(name, root) == [f"{path} is missing"]
+        path.write_bytes(content)
+    assert check_cifar(name, root) == []
+
+
+class Trap:
+    """A pickle that leaves a mark when it is opened."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Callable, tuple]:
+        return Path.touch, (self.mark,)
+
+
+def test_no_pickle_is_opened_before_its_checksum_passes(fake: tuple[str, Path]) -> None:
+    name, root = fake
+    mark = root / "opened"
+    for path in official_files(name, root):
+        content = path.read_bytes()
+        path.write_bytes(pickle.dumps(Trap(mark)))
+        with pytest.raises(DataError, match=f"{path} is not the official file: its md5 is .*; delete it and fetch"):
+            load_cifar(name, "train", root)
+        assert not mark.exists()
+        (finding,) = check_cifar(name, root)
+        assert finding.startswith(f"{path} has md5 ")
+        path.write_bytes(content)
+
+
+def test_download_unpacks_the_official_archive(
+    fake: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, root = fake
+    kind = CIFAR10 if name == "cifar10" else CIFAR100
+    archive = tmp_path / "served.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(root / kind.base_folder, kind.base_folder)
+    monkeypatch.setattr(kind, "url", archive.as_uri())
+    fresh = tmp_path / "fresh"
+    with pytest.raises(DataError, match="sent a file whose md5 is"):
+        load_cifar(name, "test", fresh, download=True)
+    assert list(fresh.iterdir()) == []
+    monkeypatch.setattr(kind, "tgz_md5", checksum(archive))
+    assert len(load_cifar(name, "test", fresh, download=True)) == 20
+    assert check_cifar(name, fresh) == []
+    with pytest.raises(DataError, match="stands already"):
+        fetch_cifar(name, fresh)
+
+
+def test_unknown_names(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="'cifar1000' is not a CIFAR set; choose one of cifar10, cifar100"):
+        load_cifar("cifar1000", "train", tmp_path)
+    with pytest.raises(DataError, match="cifar100 has no split 'val'; choose one of train, test"):
+        load_cifar("cifar100", "val", tmp_path)  # type: ignore[arg-type]
+
+
+@pytest.mark.real
+def test_the_real_set(real_data_root: Callable[..., Path]) -> None:
+    root = real_data_root("cifar-100-python/train", "cifar-100-python/test", "cifar-100-python/meta")
+    train, test = (load_cifar("cifar100", split, root) for split in ("train", "test"))
+    assert train.images.shape == (50_000, 3, 32, 32) and test.images.shape == (10_000, 3, 32, 32)
+    assert np.bincount(train.labels).tolist() == [500] * 100
+    assert np.bincount(test.labels).tolist() == [100] * 100
+    assert (train.class_names[0], train.class_names[-1]) == ("apple", "worm")
+    measured = train.images[:5000].mean((0, 2, 3)) / 255
+    # The recipe's constants were measured on CIFAR-10, so they are near but not CIFAR-100's own.
+    assert np.abs(measured - train.mean).max() < 0.05

@@ -1,0 +1,128 @@
+"""ImageNet folders: the index, reading one image, and crops that are torchvision's."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from torchvision import transforms
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import functional as F
+
+from repro.data.imagenet import RATIO, center_crop_224, crop_box, index_imagenet, read_image, resized_crop, unreadable
+from repro.errors import DataError
+
+
+def noise(width: int, height: int) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def test_the_index_is_the_one_of_torchvision(fake_imagenet: Path) -> None:
+    for split, folder, count in (("train", "train", 4), ("test", "val", 2)):
+        index = index_imagenet(split, fake_imagenet)  # type: ignore[arg-type]
+        theirs = ImageFolder(str(fake_imagenet / "imagenet" / folder))
+        assert list(zip(index.paths, index.labels.tolist(), strict=True)) == theirs.samples
+        assert index.class_names == tuple(theirs.classes) == ("n01443537", "n02056570")
+        assert (len(index), index.num_classes, index.labels.dtype) == (count, 2, np.int64)
+
+
+@pytest.mark.parametrize("folder", ["train", "val"])
+def test_a_missing_folder_is_named(fake_imagenet: Path, folder: str) -> None:
+    shutil.rmtree(fake_imagenet / "imagenet" / folder)
+    with pytest.raises(DataError, match=f"imagenet is not in {fake_imagenet}: .*imagenet/{folder} is missing; run"):
+        index_imagenet("train", fake_imagenet)
+
+
+def test_both_splits_must_hold_the_same_classes(fake_imagenet: Path) -> None:
+    shutil.rmtree(fake_imagenet / "imagenet/val/n01443537")
+    with pytest.raises(DataError, match=r"must hold the same classes, but 1 stand in one only, e\.g\. n01443537"):
+        index_imagenet("train", fake_imagenet)
+
+
+def test_empty_folders_are_named(fake_imagenet: Path) -> None:
+    for path in (fake_imagenet / "imagenet/val/n01443537").iterdir():
+        path.unlink()
+    assert len(index_imagenet("train", fake_imagenet)) == 4
+    with pytest.raises(DataError, match="val/n01443537 holds no images"):
+        index_imagenet("test", fake_imagenet)
+    shutil.rmtree(fake_imagenet / "imagenet")
+    (fake_imagenet / "imagenet/train").mkdir(parents=True)
+    with pytest.raises(DataError, match="train holds no class folders; the images must lie in"):
+        index_imagenet("train", fake_imagenet)
+
+
+def test_unknown_split(fake_imagenet: Path) -> None:
+    with pytest.raises(DataError, match="no split 'val'; choose one of train, test"):
+        index_imagenet("val", fake_imagenet)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_every_colour_mode_is_read_as_rgb(tmp_path: Path, mode: str) -> None:
+    noise(40, 30).convert(mode).save(tmp_path / "a.JPEG")
+    image = read_image(tmp_path / "a.JPEG")
+    assert (image.mode, image.size) == ("RGB", (40, 30))
+
+
+def test_bad_images_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.JPEG"
+    noise(40, 30).save(path)
+    whole = path.read_bytes()
+    for content in (whole[:-200], b"", b"GIF89a", b"plain text"):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=r"a\.JPEG cannot be read as an image \(.*\); replace it"):
+            read_image(path)
+    noise(40, 30).save(tmp_path / "b.png", format="BMP")
+    with pytest.raises(DataError, match=r"b\.png cannot be read as an image"):
+        read_image(tmp_path / "b.png")
+    with pytest.raises(DataError, match=r"c\.JPEG is missing"):
+        read_image(tmp_path / "c.JPEG")
+
+
+def test_every_unreadable_file_is_found(fake_imagenet: Path) -> None:
+    paths = index_imagenet("train", fake_imagenet).paths
+    assert unreadable(paths) == []
+    for path in paths[1], paths[3]:
+        Path(path).write_bytes(b"")
+    first, second = unreadable(paths)
+    assert first.startswith(paths[1]) and second.startswith(paths[3])
+
+
+@pytest.mark.parametrize(("width", "height"), [(500, 375), (300, 400), (100, 100), (301, 299)])
+def test_the_evaluation_crop_is_the_one_of_torchvision(width: int, height: int) -> None:
+    image = noise(width, height)
+    theirs = transforms.Compose([transforms.Resize(256), transforms.CenterCrop(224)])(image)
+    ours = center_crop_224(image)
+    assert (ours.dtype, ours.shape) == (np.uint8, (3, 224, 224))
+    assert np.array_equal(ours, np.asarray(theirs).transpose(2, 0, 1))
+
+
+def test_the_training_crop_is_the_box_resized() -> None:
+    image = noise(200, 100)
+    ours = resized_crop(image, 0.25, math.log(4 / 3), 0.5, 0.999, size=64)
+    width, height = round(math.sqrt(5000 * 4 / 3)), round(math.sqrt(5000 * 3 / 4))
+    theirs = F.resized_crop(image, (100 - height + 1) // 2, 200 - width, height, width, [64, 64])
+    assert (ours.dtype, ours.shape) == (np.uint8, (3, 64, 64))
+    assert np.array_equal(ours, np.asarray(theirs).transpose(2, 0, 1))
+
+
+def test_boxes_lie_in_the_image_and_reach_every_side() -> None:
+    almost_one = math.nextafter(1.0, 0.0)
+    for scale in (0.08, 0.3, 1.0):
+        for ratio in RATIO:
+            for u in (0.0, 0.5, almost_one):
+                top, left, height, width = crop_box(97, 61, scale, math.log(ratio), u, u)
+                assert top >= 0 and left >= 0 and top + height <= 61 and left + width <= 97
+    top, left, height, width = crop_box(97, 61, 0.1, 0.0, almost_one, almost_one)
+    assert (top + height, left + width) == (61, 97)
+
+
+@pytest.mark.parametrize(("width", "height"), [(400, 100), (100, 400), (110, 100)])
+def test_a_box_that_does_not_fit_becomes_the_central_one(width: int, height: int) -> None:
+    ours = crop_box(width, height, 1.0, math.log(3 / 4), 0.9, 0.9)
+    # torchvision's own, made to fail by asking for more than the whole image.
+    theirs = transforms.RandomResizedCrop.get_params(noise(width, height), scale=[4.0, 4.0], ratio=list(RATIO))
+    assert ours == tuple(theirs)

@@ -1,0 +1,223 @@
+"""tiny-ImageNet: labels, pixels and names are the official ones, and every kind of damage is named."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from repro.data import tiny_imagenet
+from repro.data.archives import checksum
+from repro.data.tiny_imagenet import load_tiny_imagenet
+from repro.errors import DataError
+
+KING_PENGUIN = "n02056570"
+
+
+def train_image(root: Path, index: int = 0) -> Path:
+    return root / "tiny-imagenet-200" / "train" / KING_PENGUIN / "images" / f"{KING_PENGUIN}_{index}.JPEG"
+
+
+def caches(root: Path) -> list[str]:
+    return sorted(p.name for p in (root / "cache").iterdir()) if (root / "cache").exists() else []
+
+
+def test_labels_follow_the_sorted_ids(fake_tiny: Path) -> None:
+    train, test = (load_tiny_imagenet(split, fake_tiny) for split in ("train", "test"))
+    assert train.class_names == test.class_names == ("n01443537 goldfish", "n02056570 king penguin")
+    assert train.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert test.labels.tolist() == [1, 0, 1, 0]
+    expected = np.asarray(Image.open(train_image(fake_tiny, 2))).transpose(2, 0, 1)
+    assert np.array_equal(train.images[5], expected)
+
+
+def test_grey_images_become_rgb(fake_tiny: Path) -> None:
+    image = load_tiny_imagenet("test", fake_tiny).images[0]
+    assert np.array_equal(image[0], image[1]) and np.array_equal(image[0], image[2])
+
+
+def test_32_pixels_are_averages_of_2_by_2(fake_tiny: Path) -> None:
+    full = load_tiny_imagenet("train", fake_tiny, 64).images.astype(float)
+    half = load_tiny_imagenet("train", fake_tiny, 32).images
+    assert half.shape == (6, 3, 32, 32)
+    assert np.abs(full.reshape(6, 3, 32, 2, 32, 2).mean((3, 5)) - half).max() <= 0.5
+
+
+def test_the_second_load_reads_the_cache_alone(fake_tiny: Path) -> None:
+    first = load_tiny_imagenet("train", fake_tiny)
+    shutil.rmtree(fake_tiny / "tiny-imagenet-200")
+    second = load_tiny_imagenet("train", fake_tiny)
+    assert isinstance(second.images, np.memmap) and not second.images.flags.writeable
+    assert np.array_equal(first.images, second.images) and first.class_names == second.class_names
+
+
+def test_the_zip_is_unpacked_when_it_is_the_official_one(fake_tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.make_archive(str(fake_tiny / "tiny-imagenet-200"), "zip", fake_tiny, "tiny-imagenet-200")
+    shutil.rmtree(fake_tiny / "tiny-imagenet-200")
+    archive = fake_tiny / "tiny-imagenet-200.zip"
+    with pytest.raises(DataError, match=r"tiny-imagenet-200\.zip is not the official file: its md5 is"):
+        load_tiny_imagenet("train", fake_tiny)
+    assert not (fake_tiny / "tiny-imagenet-200").exists()
+    monkeypatch.setattr(tiny_imagenet, "MD5", checksum(archive))
+    assert len(load_tiny_imagenet("train", fake_tiny)) == 6
+
+
+def test_absent(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as error:
+        load_tiny_imagenet("train", tmp_path)
+    assert str(error.value) == (
+        f"tiny-imagenet is not in {tmp_path}: {tmp_path}/tiny-imagenet-200 is missing; "
+        "run `repro data fetch tiny-imagenet`, or lay out the official files there"
+    )
+
+
+@pytest.mark.parametrize("name", ["wnids.txt", "words.txt", "val/val_annotations.txt", "val/images/val_2.JPEG"])
+def test_a_missing_file_is_named(fake_tiny: Path, name: str) -> None:
+    (fake_tiny / "tiny-imagenet-200" / name).unlink()
+    with pytest.raises(DataError, match=f"is not in {fake_tiny}: .*tiny-imagenet-200/{name} is missing; run"):
+        load_tiny_imagenet("test", fake_tiny)
+
+
+def test_a_missing_class_is_named(fake_tiny: Path) -> None:
+    shutil.rmtree(train_image(fake_tiny).parent)
+    with pytest.raises(DataError, match=f"train/{KING_PENGUIN}/images is missing"):
+        load_tiny_imagenet("train", fake_tiny)
+
+
+def test_a_class_without_images_is_named(fake_tiny: Path) -> None:
+    for index in range(3):
+        train_image(fake_tiny, index).unlink()
+    with pytest.raises(DataError, match=f"class {KING_PENGUIN} has 0 train images, not 1"):
+        load_tiny_imagenet("train", fake_tiny)
+
+
+def test_two_hundred_classes_must_have_the_official_counts(fake_tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiny_imagenet, "OFFICIAL_CLASSES", 2)
+    with pytest.raises(DataError, match="class n01443537 has 3 train images, not 500"):
+        load_tiny_imagenet("train", fake_tiny)
+    with pytest.raises(DataError, match="class n01443537 has 2 test images, not 50"):
+        load_tiny_imagenet("test", fake_tiny)
+
+
+@pytest.mark.parametrize("line", ["val_0.JPEG", "val_0.JPEG\tn99999999\t0\t0\t1\t1", ""])
+def test_a_bad_annotation_is_named_with_its_line(fake_tiny: Path, line: str) -> None:
+    annotations = fake_tiny / "tiny-imagenet-200/val/val_annotations.txt"
+    annotations.write_text(annotations.read_text() + line + "\n")
+    with pytest.raises(DataError, match=r"val_annotations.txt, line 5: .* is not a class of wnids\.txt"):
+        load_tiny_imagenet("test", fake_tiny)
+
+
+def test_an_annotation_cannot_lead_elsewhere(fake_tiny: Path) -> None:
+    annotations = fake_tiny / "tiny-imagenet-200/val/val_annotations.txt"
+    annotations.write_text(annotations.read_text() + f"../../wnids.txt\t{KING_PENGUIN}\n")
+    with pytest.raises(DataError, match=r"wnids\.txt is missing"):
+        load_tiny_imagenet("test", fake_tiny)
+
+
+@pytest.mark.parametrize("wnids", ["", "../../etc\n", "n01443537\nn01443537\n"])
+def test_bad_class_ids(fake_tiny: Path, wnids: str) -> None:
+    (fake_tiny / "tiny-imagenet-200/wnids.txt").write_text(wnids)
+    with pytest.raises(DataError, match=r"wnids\.txt must list distinct class ids"):
+        load_tiny_imagenet("train", fake_tiny)
+
+
+def test_damaged_images_are_named_and_leave_no_cache(fake_tiny: Path) -> None:
+    path = train_image(fake_tiny, 1)
+    whole = path.read_bytes()
+    for content in (whole[: len(whole) // 2], b"", b"<html>not an image</html>"):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=rf"{path.name} cannot be read as an image \(.*; replace it"):
+            load_tiny_imagenet("train", fake_tiny)
+        assert caches(fake_tiny) == []
+    Image.new("RGB", (64, 48)).save(path, format="JPEG")
+    with pytest.raises(DataError, match=rf"{path.name} is 64x48 pixels, not 64x64"):
+        load_tiny_imagenet("train", fake_tiny)
+    assert caches(fake_tiny) == []
+
+
+def test_a_stop_in_the_middle_leaves_nothing(fake_tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decode = tiny_imagenet.decode_image
+
+    def stopped(path: Path, size: int) -> np.ndarray:
+        if path.name.endswith("_2.JPEG"):
+            raise KeyboardInterrupt
+        return decode(path, size)
+
+    monkeypatch.setattr(tiny_imagenet, "decode_image", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        load_tiny_imagenet("train", fake_tiny)
+    assert caches(fake_tiny) == []
+    monkeypatch.setattr(tiny_imagenet, "decode_image", decode)
+    assert len(load_tiny_imagenet("train", fake_tiny)) == 6
+
+
+def test_a_full_disk_is_said_before_work_starts(fake_tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(fake_tiny)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(DataError, match=r"cannot be written: the decoded images take .* GB and the disk has"):
+        load_tiny_imagenet("train", fake_tiny)
+    assert caches(fake_tiny) == []
+
+
+@pytest.mark.parametrize("damage", ["no marker", "other format", "truncated", "short labels", "no images"])
+def test_a_cache_that_is_not_whole_is_refused(fake_tiny: Path, damage: str) -> None:
+    load_tiny_imagenet("train", fake_tiny)
+    cache = tiny_imagenet.cache_folder("train", fake_tiny, 64)
+    if damage == "no marker":
+        (cache / "meta.json").unlink()
+    elif damage == "other format":
+        meta = json.loads((cache / "meta.json").read_text())
+        (cache / "meta.json").write_text(json.dumps({**meta, "format": 0}))
+    elif damage == "truncated":
+        (cache / "images.npy").write_bytes((cache / "images.npy").read_bytes()[:-1])
+    elif damage == "short labels":
+        np.save(cache / "labels.npy", np.zeros(5, np.int64))
+    else:
+        (cache / "images.npy").unlink()
+    with pytest.raises(DataError, match="train is not a whole cache of tiny-imagenet; delete that folder"):
+        load_tiny_imagenet("train", fake_tiny)
+
+
+def test_the_check_of_a_cache_finds_a_changed_pixel(fake_tiny: Path) -> None:
+    assert tiny_imagenet.check_cache("train", fake_tiny, 64) == []
+    load_tiny_imagenet("train", fake_tiny)
+    assert tiny_imagenet.check_cache("train", fake_tiny, 64) == []
+    path = tiny_imagenet.cache_folder("train", fake_tiny, 64) / "images.npy"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    (finding,) = tiny_imagenet.check_cache("train", fake_tiny, 64)
+    assert finding.startswith(f"{path} has changed since it was decoded")
+
+
+def test_unknown_split_and_size(fake_tiny: Path) -> None:
+    with pytest.raises(DataError, match="has no split 'val'; choose one of train, test"):
+        load_tiny_imagenet("val", fake_tiny)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="comes at 64 or 32 pixels, not 48"):
+        load_tiny_imagenet("train", fake_tiny, 48)
+
+
+@pytest.mark.real
+def test_the_real_set(real_data_root: Callable[..., Path]) -> None:
+    """The test split, decoded where its cache is absent; the training split from its cache alone."""
+    root = real_data_root("tiny-imagenet-200/wnids.txt")
+    test = load_tiny_imagenet("test", root, 32)
+    assert test.images.shape == (10_000, 3, 32, 32)
+    assert np.bincount(test.labels).tolist() == [50] * 200
+    assert test.class_names[test.labels[0]] == "n03444034 go-kart"  # val_0.JPEG of the official annotations
+    assert len(set(test.class_names)) == 200 and "n02056570 king penguin" in test.class_names
+    for index in (0, 1, 9_999):
+        path = root / "tiny-imagenet-200/val/images" / f"val_{index}.JPEG"
+        assert np.array_equal(test.images[index], tiny_imagenet.decode_image(path, 32))
+    if tiny_imagenet.cache_folder("train", root, 32).is_dir():
+        began = time.monotonic()
+        train = load_tiny_imagenet("train", root, 32)
+        assert time.monotonic() - began < 2
+        assert np.bincount(train.labels).tolist() == [500] * 200
+        assert train.class_names == test.class_names
