@@ -7,7 +7,7 @@ Nothing is computed: modules live on the ``meta`` device.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -63,6 +63,10 @@ class ModelCost:
     def params_trainable(self) -> int:
         """Table 1's "#params trainable": all K experts (a backbone alone: itself)."""
         return self.num_experts * self.expert_params if self.num_experts else self.base_params
+
+    def without_experts(self) -> ModelCost:
+        """The backbone alone."""
+        return replace(self, num_experts=0, expert_macs=0, gate_macs=0, expert_params=0, gate_params=0)
 
     def anytime_macs(self, experts_used: Tensor) -> Tensor:
         """Expected MACs ``[N]`` of samples that run ``experts_used`` ``[N]`` experts each (0: early exit)."""

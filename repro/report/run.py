@@ -1,0 +1,91 @@
+"""Run notebooks by papermill: output in its place only on success, errors as sentences."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from repro.errors import ReproError
+from repro.files import write_aside
+from repro.progress import say
+from repro.study.parameters import default_root, project_folder
+
+
+def find_notebook(name: str) -> Path:
+    """The notebook of a name such as ``table2_num_experts``, or of a path; :class:`ReproError` lists the choices."""
+    folder = (project_folder() or Path()) / "notebooks"
+    for path in (Path(name), folder / name, folder / f"{name}.ipynb"):
+        if path.is_file():
+            return path
+    known = ", ".join(path.stem for path in sorted(folder.glob("*.ipynb")))
+    raise ReproError(f"there is no notebook {name!r} (there are: {known})")
+
+
+def run_notebooks(names: Iterable[str], parameters: Mapping[str, object], output: Path | None = None) -> list[Path]:
+    """Execute notebooks (``all`` stands for every one) with parameters; returns the executed copies.
+
+    Raises :class:`ReproError` with the sentence of the cell that failed; the notebook as far as it came
+    is then kept beside the place of its output as ``NAME.failed.ipynb``.
+    """
+    wanted = list(names)
+    if wanted == ["all"]:
+        wanted = sorted(path.stem for path in ((project_folder() or Path()) / "notebooks").glob("*.ipynb"))
+    folder = output or Path(str(parameters.get("root") or default_root())) / "notebooks"
+    executed = []
+    for notebook in [find_notebook(name) for name in wanted]:
+        target = folder / notebook.name
+        execute(notebook, target, parameters)
+        say(f"{notebook.stem}: executed copy in {target}")
+        executed.append(target)
+    return executed
+
+
+def execute(notebook: Path, target: Path, parameters: Mapping[str, object]) -> None:
+    """Execute one notebook into ``target``, whole or not at all."""
+    try:
+        import papermill
+        from papermill.exceptions import PapermillException, PapermillExecutionError
+    except ModuleNotFoundError as error:
+        raise ReproError(
+            f"{error.name} is missing: run `uv sync`, or call the function that the notebook calls"
+        ) from error
+    failed = target.with_suffix(".failed.ipynb")
+    try:
+        with write_aside(target) as aside:
+            try:
+                # The kernel must be this environment's, whatever kernels the user has registered elsewhere.
+                with _environment(JUPYTER_PREFER_ENV_PATH="1"):
+                    papermill.execute_notebook(
+                        str(notebook),
+                        str(aside),
+                        parameters=dict(parameters),
+                        kernel_name="python3",
+                        progress_bar=False,
+                    )
+            except PapermillExecutionError:
+                os.replace(aside, failed)
+                raise
+    except PapermillExecutionError as error:
+        raise ReproError(f"{notebook.stem}: {error.ename}: {error.evalue} (as far as it came: {failed})") from error
+    except PapermillException as error:
+        raise ReproError(f"{notebook.stem}: {error}") from error
+    failed.unlink(missing_ok=True)
+
+
+class _environment:
+    """Environment variables set for a block."""
+
+    def __init__(self, **values: str) -> None:
+        self._values = values
+
+    def __enter__(self) -> None:
+        self._before = {name: os.environ.get(name) for name in self._values}
+        os.environ.update(self._values)
+
+    def __exit__(self, *exc: object) -> None:
+        for name, value in self._before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

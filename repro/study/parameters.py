@@ -1,0 +1,112 @@
+"""Parameters of the notebooks: what papermill and the command line hand over, checked before any work."""
+
+from __future__ import annotations
+
+import ast
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+import repro
+from repro.errors import SpecError
+from repro.study.scales import SCALES, default_spec
+from repro.study.spec import StudySpec, validated
+
+
+class Parameters(BaseModel):
+    """What every notebook may be asked for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scale: str = Field("quick", description=f"one of {', '.join(SCALES)}")
+    dataset: str = Field("modes", description="one that the scale has a recipe for")
+    seeds: tuple[int, ...] = Field((0,), description="e.g. 0,1,2")
+    experts: tuple[int, ...] = Field((1, 5, 10, 20), description="numbers of experts K, e.g. 1,5,10,20")
+    root: Path = Field(Path(), description="folder of image sets, store and results; empty: the project's data/")
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
+    recorded: bool = Field(False, description="train nothing; show the recorded results")
+
+    @field_validator("seeds", "experts", mode="before")
+    @classmethod
+    def _numbers(cls, value: Any) -> Any:
+        """A number, a list of numbers, or both as text (``-p seeds 0,1,2``)."""
+        parts = value.strip("[]() ").split(",") if isinstance(value, str) else value
+        parts = parts if isinstance(parts, Sequence) else [parts]
+        try:
+            numbers = tuple(int(part) for part in parts)
+        except (TypeError, ValueError) as error:
+            raise ValueError("should be whole numbers, such as 0,1,2") from error
+        if not numbers or len(set(numbers)) < len(numbers):
+            raise ValueError("should be one or more different numbers")
+        return numbers
+
+    @field_validator("root", mode="after")
+    @classmethod
+    def _root(cls, value: Path) -> Path:
+        return value if value.parts else default_root()
+
+    @classmethod
+    def check(cls, **values: Any) -> Parameters:
+        """Validate values and what they mean together; :class:`SpecError` says what is wrong and the choices."""
+        parameters = validated(cls, values)
+        parameters.specs()
+        return parameters
+
+    @classmethod
+    def from_notebook(cls, namespace: dict[str, Any]) -> Parameters:
+        """The parameters of the notebook that calls this with ``globals()``.
+
+        papermill only warns of a parameter that does not exist and goes on with the default; here it
+        is an error. What papermill injected stands in a cell that begins with ``# Parameters``.
+        """
+        injected = [name for cell in namespace.get("In", []) for name in _injected_names(cell)]
+        return cls.check(**{name: namespace[name] for name in [*cls.model_fields, *injected] if name in namespace})
+
+    def specs(self) -> list[StudySpec]:
+        """The spec of every seed and number of experts, seed by seed."""
+        spec = default_spec(self.scale, self.dataset)
+        return [spec.with_(seed=seed, num_experts=k) for seed in self.seeds for k in self.experts]
+
+    def command(self, notebook: str) -> str:
+        """The command that runs ``notebook`` with these parameters, for the record (root and device left out)."""
+        shown = {"scale": self.scale, "dataset": self.dataset, "seeds": self.seeds, "experts": self.experts}
+        defaults = {name: type(self).model_fields[name].default for name in shown}
+        words = [
+            f"-p {name} {','.join(map(str, value)) if isinstance(value, tuple) else value}"
+            for name, value in shown.items()
+            if value != defaults[name]
+        ]
+        return " ".join(["repro run", notebook, *words])
+
+
+def _injected_names(cell: str) -> list[str]:
+    if not cell.lstrip().startswith("# Parameters"):
+        return []
+    targets = [t for node in ast.parse(cell).body if isinstance(node, ast.Assign) for t in node.targets]
+    return [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+def project_folder() -> Path | None:
+    """The checkout that this package runs from, if it does."""
+    folder = Path(repro.__file__).resolve().parents[1]
+    return folder if (folder / "notebooks").is_dir() else None
+
+
+def default_root() -> Path:
+    """``$REPRO_ROOT``, else ``data/`` of the checkout, else ``data/`` here."""
+    if os.environ.get("REPRO_ROOT"):
+        return Path(os.environ["REPRO_ROOT"])
+    return (project_folder() or Path()) / "data"
+
+
+def results_folder() -> Path:
+    """The recorded results that the book is made of: ``$REPRO_RESULTS``, else ``results/`` of the checkout."""
+    if os.environ.get("REPRO_RESULTS"):
+        return Path(os.environ["REPRO_RESULTS"])
+    folder = project_folder()
+    if folder is None:
+        raise SpecError("there is no results/ here: run from a checkout of the project, or set REPRO_RESULTS")
+    return folder / "results"
