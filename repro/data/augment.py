@@ -104,7 +104,7 @@ def flip_some(images: Tensor, flip: Tensor) -> Tensor:
 
 
 def cutout(images: Tensor, hole: Tensor, side: int) -> Tensor:
-    """Zero, in place, a ``side`` x ``side`` square around ``hole`` ``[B, 2]``, clipped at the borders (DeVries & Taylor 2017)."""
+    """Zero, in place, a square around ``hole`` ``[B, 2]``, clipped at the borders (DeVries & Taylor 2017)."""
     position = torch.arange(images.shape[-1], device=images.device)
     first = hole - side // 2  # [B, 2]
     inside = (position >= first[..., None]) & (position < first[..., None] + side)  # [B, 2, S]

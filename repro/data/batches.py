@@ -19,7 +19,7 @@ from repro.randomness import generator
 
 
 class Batch(NamedTuple):
-    """images float32 ``[B, 3, S, S]`` normalised, channels last in memory; labels ``[B]``; indices ``[B]`` into the set."""
+    """images float32 ``[B, 3, S, S]``, normalised, channels last in memory; labels, indices in the set: ``[B]``."""
 
     images: Tensor
     labels: Tensor

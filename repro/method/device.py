@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
-from typing import ContextManager
+from contextlib import AbstractContextManager
 
 import torch
 
@@ -38,7 +38,7 @@ def precision(device: torch.device) -> str:
     return "bf16" if bf16_is_fast(device) else "fp32"
 
 
-def autocast(device: torch.device) -> ContextManager[object]:
+def autocast(device: torch.device) -> AbstractContextManager[object]:
     """The context in which networks run on ``device``: bf16 autocast where that is fast, else none."""
     if bf16_is_fast(device):
         return torch.autocast(device.type, torch.bfloat16)

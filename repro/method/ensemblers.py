@@ -58,7 +58,7 @@ ENSEMBLERS: dict[str, Callable[[Outputs], Tensor]] = {
 
 
 class Stacking(nn.Module):
-    """A linear layer on both log-probabilities, started at their sum: ``W_b log φ + W_e log e_k + b``, ``[N, C]`` each."""
+    """A linear layer on both log-probabilities ``[N, C]``, started at their sum: ``W_b log φ + W_e log e_k + b``."""
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()

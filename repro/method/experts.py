@@ -45,7 +45,7 @@ def train_base(
 
 
 def chosen_images(share: Tensor, seed: int, expert: int, epoch: int) -> Tensor:
-    """Which images expert k visits in an epoch under ``sampling``: image i with probability ``share[i]``, bool ``[N]``."""
+    """The images that expert k visits in an epoch under ``sampling``: i with probability ``share[i]``; bool ``[N]``."""
     return torch.rand(len(share), generator=generator(seed, "expert", expert, epoch)) < share
 
 

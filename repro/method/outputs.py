@@ -19,7 +19,7 @@ from repro.models.registry import freeze
 
 @dataclass(frozen=True)
 class Outputs:
-    """base_logits ``[N, C]``, gate_probs ``[N, K]``, expert_logits ``[N, K, C]``, labels int64 ``[N]``; floats are float32.
+    """base_logits ``[N, C]``, gate_probs ``[N, K]``, expert_logits ``[N, K, C]`` (float32), labels ``[N]`` (int64).
 
     Every accuracy, ablation and any-time curve is a pure function of these and the cost.
     """

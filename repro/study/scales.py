@@ -69,8 +69,8 @@ LAPTOP_BASE = Recipe(
 # "We train [experts] with the same hyperparameters and data augmentations as the baseline, although using fewer
 # training iterations" (Section 4): the same recipe, a third of the epochs.
 LAPTOP_EXPERT = LAPTOP_BASE.model_copy(update={"epochs": 4})
-TINY_BASE = LAPTOP_BASE.model_copy(update={"epochs": 8})
-TINY_EXPERT = LAPTOP_BASE.model_copy(update={"epochs": 3})
+TINY_BASE = LAPTOP_BASE.model_copy(update={"epochs": 6})
+TINY_EXPERT = LAPTOP_BASE.model_copy(update={"epochs": 2})
 
 
 def _cifar(name: str, **changes: Any) -> dict[str, Any]:

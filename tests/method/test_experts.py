@@ -1,0 +1,65 @@
+"""Experts are trained apart: what one sees and becomes does not depend on the others."""
+
+import pytest
+import torch
+
+from repro.data.augment import Augmentation
+from repro.data.batches import DeviceBatches
+from repro.data.modes import make_modes
+from repro.errors import TrainingError
+from repro.method.experts import chosen_images, train_expert
+from repro.method.recipe import Recipe
+from repro.models.registry import build_backbone, build_head, init_expert
+
+CPU = torch.device("cpu")
+RECIPE = Recipe(source="test", epochs=1, batch_size=16, learning_rate=0.05)
+
+
+@pytest.fixture(scope="module")
+def source() -> DeviceBatches:
+    return DeviceBatches(make_modes("train", 160), Augmentation(crop="pad", pad=2), CPU)
+
+
+def trained(source: DeviceBatches, share: torch.Tensor, sharing: str, k: int = 0) -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    base = build_backbone("tr10", 20, 0.0625)
+    expert = init_expert(base, build_head("tr10", 20, 0.0625))
+    trunk = {name: value.clone() for name, value in base.state_dict().items()}
+    train_expert(expert, base, source, share, sharing, RECIPE, 0, k, CPU)  # type: ignore[arg-type]
+    assert all(torch.equal(value, trunk[name]) for name, value in base.state_dict().items()), "the base is frozen"
+    return expert.state_dict()
+
+
+def equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(value, b[name]) for name, value in a.items())
+
+
+def test_sampling_visits_each_image_with_its_probability() -> None:
+    share = torch.tensor([0.0, 0.05, 0.5, 1.0])
+    visits = torch.stack([chosen_images(share, 0, 3, epoch) for epoch in range(4000)]).double().mean(0)
+    assert visits[0] == 0 and visits[3] == 1
+    assert visits[1:3].tolist() == pytest.approx([0.05, 0.5], abs=0.03)
+
+
+def test_the_choice_depends_on_seed_expert_and_epoch_alone() -> None:
+    share = torch.full((200,), 0.5)
+    first = chosen_images(share, 0, 1, 2)
+    assert torch.equal(first, chosen_images(share, 0, 1, 2))
+    assert not any(torch.equal(first, chosen_images(share, *other)) for other in [(1, 1, 2), (0, 2, 2), (0, 1, 3)])
+
+
+def test_with_everything_to_itself_an_expert_is_the_one_of_k_1(source: DeviceBatches) -> None:
+    ones = torch.ones(len(source))
+    assert equal(trained(source, ones, "sampling"), trained(source, ones, "reweighting"))
+
+
+@pytest.mark.parametrize("sharing", ["sampling", "reweighting"])
+def test_its_share_of_the_data_makes_the_expert(source: DeviceBatches, sharing: str) -> None:
+    share = (torch.arange(len(source)) % 2).float().clamp(min=0.05)
+    assert equal(trained(source, share, sharing), trained(source, share, sharing))
+    assert not equal(trained(source, share, sharing), trained(source, 1.05 - share, sharing))
+
+
+def test_an_expert_without_data_is_named(source: DeviceBatches) -> None:
+    with pytest.raises(TrainingError, match="expert 4 has no data"):
+        trained(source, torch.zeros(len(source)), "sampling", k=4)

@@ -1,0 +1,113 @@
+"""The one training loop: schedules, resumption to the last bit, numbers that went wrong."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from repro.errors import TrainingError
+from repro.method.fit import Epoch, Step, fit
+from repro.method.recipe import Recipe
+from repro.randomness import generator
+
+CPU = torch.device("cpu")
+RECIPE = Recipe(
+    source="test", epochs=5, batch_size=8, learning_rate=0.1, nesterov=True, weight_decay=1e-3, schedule="one-cycle"
+)
+
+
+class Stop(Exception):
+    """Stands for whatever stops a run."""
+
+
+def net() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+
+
+def train(module: nn.Module, checkpoint: Path | None = None, stop_after: int = 99, scale: float = 1.0) -> list[Epoch]:
+    def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        g = generator(3, "test", epoch)
+        for _ in range(4):
+            x = torch.randn(8, 6, generator=g)
+            yield x * scale, (x.sum(1) > 0).long()
+
+    def step(batch: tuple[Tensor, Tensor]) -> Step:
+        logits = module(batch[0]).float()
+        return Step(F.cross_entropy(logits, batch[1]), (logits.argmax(1) == batch[1]).sum(), 8)
+
+    def report(epoch: int, entry: Epoch) -> None:
+        if epoch + 1 == stop_after:
+            raise Stop
+
+    return fit(module, RECIPE, batches, lambda epoch: 4, step, CPU, "the test", checkpoint, report)
+
+
+def same(a: nn.Module, b: nn.Module) -> bool:
+    return all(torch.equal(v, b.state_dict()[k]) for k, v in a.state_dict().items())
+
+
+@pytest.mark.parametrize("stop_after", [1, 3, 4])
+def test_stopped_and_resumed_is_never_stopped(tmp_path: Path, stop_after: int) -> None:
+    whole = net()
+    history = train(whole)
+    with pytest.raises(Stop):
+        train(net(), tmp_path / "c.safetensors", stop_after)
+    resumed = net()
+    with torch.no_grad():
+        resumed[0].weight.fill_(7.0)  # what a fresh process starts from must not matter  # type: ignore[index]
+    again = train(resumed, tmp_path / "c.safetensors")
+    assert same(whole, resumed)
+    assert [(e.loss, e.accuracy) for e in again] == [(e.loss, e.accuracy) for e in history]
+
+
+def test_the_test_above_can_fail(tmp_path: Path) -> None:
+    """Without the checkpoint a run of the remaining epochs ends elsewhere."""
+    whole, other = net(), net()
+    train(whole)
+    with pytest.raises(Stop):
+        train(other, tmp_path / "c.safetensors", 3)
+    assert not same(whole, other)
+
+
+def test_a_broken_checkpoint_is_not_gone_on_from(tmp_path: Path) -> None:
+    path = tmp_path / "c.safetensors"
+    path.write_bytes(b"\x10\x00")
+    broken, whole = net(), net()
+    train(broken, path)
+    train(whole)
+    assert same(broken, whole)
+
+
+def test_training_learns() -> None:
+    history = train(net())
+    assert len(history) == 5 and history[-1].loss < history[0].loss
+
+
+def test_a_loss_that_is_not_finite_names_what_it_is_of() -> None:
+    with pytest.raises(TrainingError, match="the test: the loss of epoch 1 is not finite; lower the learning rate"):
+        train(net(), scale=float("inf"))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ("constant", [1, 1, 1, 1]),
+        ("cosine", [1, 0.8535533906, 0.5, 0.1464466094]),
+        ("multistep", [1, 1, 0.2, 0.04]),
+        ("one-cycle", [0.1, 1, 0.75, 0.25]),
+    ],
+)
+def test_schedules_by_hand(schedule: str, expected: list[float]) -> None:
+    recipe = Recipe(
+        source="test",
+        epochs=1,
+        batch_size=1,
+        learning_rate=1.0,
+        schedule=schedule,
+        milestones=(0.5, 0.75),  # type: ignore[arg-type]
+    )
+    assert [recipe.learning_rate_at(done) for done in (0, 0.25, 0.5, 0.75)] == pytest.approx(expected)

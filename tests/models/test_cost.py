@@ -1,0 +1,77 @@
+"""All 48 cost figures of Table 1, and the ImageNet costs of Table 3."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+import repro.report
+from repro.errors import SpecError
+from repro.models.cost import model_cost
+
+CLASSES_AND_SIZE = {"cifar100": (100, 32), "tiny-imagenet": (200, 64)}
+
+
+def printed_costs() -> list[tuple[str, str, str, str, str]]:
+    """(dataset, base, expert, metric, value as printed) of every cost figure of Table 1."""
+    path = Path(repro.report.__file__).parent / "paper" / "royer2022.csv"
+    rows = csv.DictReader(line for line in path.read_text().splitlines() if not line.startswith("#"))
+    return [
+        (r["dataset"], r["base"], r["expert"], r["metric"], r["value"])
+        for r in rows
+        if r["table"] == "1" and r["metric"] != "top1"
+    ]
+
+
+def test_table_1_has_48_cost_figures() -> None:
+    assert len(printed_costs()) == 48
+
+
+@pytest.mark.parametrize(("dataset", "base", "expert", "metric", "text"), printed_costs())
+def test_cost_of_table_1(dataset: str, base: str, expert: str, metric: str, text: str) -> None:
+    classes, size = CLASSES_AND_SIZE[dataset]
+    cost = model_cost(base, expert or None, classes, size, 20)
+    ours = {
+        "macs": cost.macs,
+        "params_inference": cost.params_inference_paper,
+        "params_trainable": cost.params_trainable,
+    }[metric]
+    digits, exponent = text.split("e")
+    decimals = len(digits.split(".")[1]) if "." in digits else 0
+    assert round(ours / 10 ** int(exponent), decimals) == float(digits)
+
+
+def test_the_plain_sum_of_inference_parameters_is_one_fc_more() -> None:
+    cost = model_cost("tr18", "tr18", 100, 32, 20)
+    assert cost.params_inference - cost.params_inference_paper == 512 * 100 + 100
+
+
+@pytest.mark.parametrize(
+    ("name", "base", "moe"),
+    [("resnet18", 1.8141e9, 2.6367e9), ("resnet34", 3.6638e9, 5.6424e9), ("mobilenet_v3_small", 5.651e7, 8.130e7)],
+)
+def test_imagenet_costs_of_table_3(name: str, base: float, moe: float) -> None:
+    cost = model_cost(name, name, 1000, 224, 4)
+    assert cost.base_macs == pytest.approx(base, rel=1e-4)
+    assert cost.macs == pytest.approx(moe, rel=1e-4)
+
+
+def test_resnet18_expert_parameters() -> None:
+    assert model_cost("resnet18", "resnet18", 1000, 224, 4).expert_params == 11_006_440
+
+
+def test_one_expert_needs_no_gate() -> None:
+    cost = model_cost("tr10", "tr10", 100, 32, 1)
+    assert (cost.gate_macs, cost.gate_params) == (0, 0)
+    assert cost.without_experts() == model_cost("tr10", None, 100, 32, 1)
+
+
+def test_width_scales_all_channels() -> None:
+    full, quarter = model_cost("tr10", "tr10", 100, 32, 20), model_cost("tr10", "tr10", 100, 32, 20, width=0.25)
+    assert quarter.base_macs == pytest.approx(full.base_macs / 16, rel=0.03)
+
+
+@pytest.mark.parametrize(("base", "expert"), [("tr50", "tr18"), ("tr18", "resnet18x"), ("tr9", "tr18")])
+def test_pairs_that_do_not_exist(base: str, expert: str) -> None:
+    with pytest.raises(SpecError, match=r"do not join|choose one of"):
+        model_cost(base, expert, 100, 32, 20)

@@ -1,0 +1,63 @@
+"""Notebook parameters: wrong ones end in a sentence, before any work."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from repro.errors import SpecError
+from repro.study.parameters import Parameters
+
+
+def test_defaults_are_the_newcomers_run() -> None:
+    parameters = Parameters.check()
+    assert (parameters.scale, parameters.dataset, parameters.seeds, parameters.experts) == (
+        "quick",
+        "modes",
+        (0,),
+        (1, 5, 10, 20),
+    )
+    assert parameters.command("table2_num_experts") == "repro run table2_num_experts"
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"), [("0,1,2", (0, 1, 2)), (3, (3,)), ([4, 5], (4, 5)), ("[1, 2]", (1, 2)), ("7", (7,))]
+)
+def test_lists_of_numbers_in_every_form(given: Any, meant: tuple[int, ...]) -> None:
+    assert Parameters.check(seeds=given).seeds == meant
+
+
+def test_the_command_says_what_was_asked() -> None:
+    parameters = Parameters.check(scale="laptop", dataset="cifar100", seeds="0,1", root="somewhere")
+    assert parameters.command("t") == "repro run t -p scale laptop -p dataset cifar100 -p seeds 0,1"
+    assert parameters.root == Path("somewhere")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"sclae": "quick"}, "there is no field 'sclae' .*scale, dataset, seeds, experts, root, device"),
+        ({"scale": "big"}, "choose one of smoke, quick, laptop, paper"),
+        ({"dataset": "mnist"}, "scale 'quick' has no 'mnist'; choose one of modes"),
+        ({"seeds": "a"}, "seeds: .*whole numbers, such as 0,1,2"),
+        ({"seeds": ""}, "seeds: "),
+        ({"seeds": "1,1"}, "seeds: .*different numbers"),
+        ({"seeds": "-1"}, "seed: "),
+        ({"experts": "0"}, "num_experts: "),
+        ({"experts": None}, "experts: "),
+        ({"recorded": "perhaps"}, "recorded: "),
+        ({"device": 5}, "device: "),
+    ],
+)
+def test_wrong_parameters(wrong: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(SpecError, match=sentence):
+        Parameters.check(**wrong)
+
+
+def test_what_papermill_injects_is_seen_and_other_variables_are_not() -> None:
+    namespace: dict[str, Any] = {"In": ["", "scale = 'quick'", "# Parameters\nscale = 'smoke'\nsneed = 1\n"]}
+    namespace |= {"scale": "smoke", "sneed": 1, "my_own_variable": 2}
+    with pytest.raises(SpecError, match="there is no field 'sneed'"):
+        Parameters.from_notebook(namespace)
+    del namespace["sneed"]
+    assert Parameters.from_notebook(namespace).scale == "smoke"

@@ -1,0 +1,161 @@
+"""One whole study at smoke scale: run, run again, stopped and resumed, experts apart."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from repro.errors import StoreError
+from repro.method import fit as fit_module
+from repro.method.ensemblers import bagging
+from repro.method.outputs import Outputs, accuracy
+from repro.study.pipeline import Study
+from repro.study.spec import Key, StudySpec, base_key, expert_key
+from repro.study.store import Artifact, Store
+
+CPU = torch.device("cpu")
+
+
+class Stop(Exception):
+    """Stands for whatever stops a run."""
+
+
+def equal(a: Outputs, b: Outputs) -> bool:
+    return all(torch.equal(value, getattr(b, name)) for name, value in vars(a).items())
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("root")
+
+
+@pytest.fixture(scope="module")
+def study(tiny: StudySpec, root: Path) -> Study:
+    study = Study([tiny], root, CPU)
+    study.run(tiny)
+    return study
+
+
+def test_outputs_have_the_shapes_they_say(study: Study, tiny: StudySpec) -> None:
+    outputs = study.outputs(tiny)
+    assert outputs.base_logits.shape == (200, 20)
+    assert outputs.gate_probs.shape == (200, 3) and outputs.expert_logits.shape == (200, 3, 20)
+    torch.testing.assert_close(outputs.gate_probs.sum(1), torch.ones(200))
+    assert torch.equal(outputs.labels, torch.from_numpy(study.images(tiny, "evaluation").labels))
+
+
+def test_every_expert_gets_data_and_the_gate_agrees_with_g0(study: Study, tiny: StudySpec) -> None:
+    metrics = study.gate_metrics(tiny)
+    assert metrics["smallest_share"] > 0 and metrics["agreement"] > 90
+
+
+def test_training_is_better_than_chance(study: Study, tiny: StudySpec) -> None:
+    outputs = study.outputs(tiny)
+    assert accuracy(bagging(outputs), outputs.labels) > 5  # percent, of 20 classes
+    history = study.store.load(base_key(tiny)).history
+    assert history[-1][0] < history[0][0]
+
+
+def test_run_again_finds_everything(study: Study, tiny: StudySpec, root: Path) -> None:
+    again = Study([tiny], root, CPU)
+    outputs = again.run(tiny)
+    assert equal(outputs, study.outputs(tiny))
+    assert again.summary().startswith("all 9 artifacts were found in the store")
+
+
+def test_run_twice_from_nothing_gives_identical_numbers(study: Study, tiny: StudySpec, tmp_path: Path) -> None:
+    assert equal(Study([tiny], tmp_path, CPU).run(tiny), study.outputs(tiny))
+
+
+@pytest.fixture
+def stops(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Stop a run right after its n-th epoch is on disk; the list counts epochs trained."""
+    save, epochs = fit_module.save_checkpoint, [0, 0]
+
+    def saving(*arguments: object) -> None:
+        save(*arguments)  # type: ignore[arg-type]
+        epochs[0] += 1
+        if epochs[0] == epochs[1]:
+            raise Stop
+
+    monkeypatch.setattr(fit_module, "save_checkpoint", saving)
+    yield epochs
+
+
+@pytest.mark.parametrize("stop_after", [1, 2, 4])
+def test_stopped_half_way_and_resumed(
+    study: Study, tiny: StudySpec, tmp_path: Path, stops: list[int], stop_after: int
+) -> None:
+    stops[1] = stop_after
+    with pytest.raises(Stop):
+        Study([tiny], tmp_path, CPU).run(tiny)
+    assert [row["epochs_done"] for row in Store(tmp_path).half_done()] == [stop_after if stop_after < 3 else 1]
+    stops[1] = 0
+    assert equal(Study([tiny], tmp_path, CPU).run(tiny), study.outputs(tiny))
+    assert stops[0] == 2 + 3  # each epoch of the base and of three experts once: nothing was trained again
+    assert not list(Store(tmp_path).half_done())
+
+
+def test_an_expert_alone_equals_the_same_beside_others(
+    study: Study, tiny: StudySpec, root: Path, tmp_path: Path
+) -> None:
+    """Expert 2, trained in a store that holds only the base and the gate."""
+    for kind in ("base", "gate"):
+        shutil.copytree(root / "store" / kind, tmp_path / "store" / kind)
+    alone = Study([tiny], tmp_path, CPU)
+    alone.expert(tiny, 2)
+    assert len(list((tmp_path / "store" / "expert").glob("*"))) == 1
+    ours, theirs = (Store(folder).load(expert_key(tiny, 2)).tensors for folder in (root, tmp_path))
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+
+
+def test_specs_share_their_base(study: Study, tiny: StudySpec, root: Path) -> None:
+    one = tiny.with_(num_experts=1)
+    both = Study([tiny, one], root, CPU)
+    both.run(one)
+    assert "1 found" in both.summary()
+    assert len(list((root / "store" / "base").glob("*"))) == 1
+
+
+def test_the_saved_moe_says_what_its_outputs_say(study: Study, tiny: StudySpec) -> None:
+    images = torch.from_numpy(study.images(tiny, "evaluation").images[:16]).float().div(255).sub(0.5).div(0.25)
+    out = study.moe(tiny)(images)
+    stored = study.outputs(tiny)
+    # the stored outputs may have been computed in bf16
+    torch.testing.assert_close(out.base_logits, stored.base_logits[:16], atol=0.2, rtol=0.1)
+    torch.testing.assert_close(out.expert_logits, stored.expert_logits[:16], atol=0.2, rtol=0.1)
+
+
+def test_validation_reports_on_held_out_training_images(tiny: StudySpec, tmp_path: Path) -> None:
+    spec = tiny.with_(evaluate="validation")
+    study = Study([spec], tmp_path, CPU)
+    fit, held = study.images(spec, "train"), study.images(spec, "evaluation")
+    assert (fit.split, held.split, len(fit), len(held)) == ("fit", "validation", 360, 40)
+
+
+def test_a_broken_artifact_is_named(tmp_path: Path) -> None:
+    store, key = Store(tmp_path), Key("base", {"a": 1}, "base of a test")
+    store.keep(key, lambda checkpoint: Artifact({"w": torch.ones(2)}), CPU)
+    assert torch.equal(store.load(key).tensors["w"], torch.ones(2))
+    (store.path(key) / "weights.safetensors").write_bytes(b"not safe")
+    with pytest.raises(StoreError, match=r"base of a test.*remove that folder"):
+        store.load(key)
+
+
+def test_a_maker_that_fails_leaves_nothing_finished(tmp_path: Path) -> None:
+    store, key = Store(tmp_path), Key("base", {"a": 1}, "base of a test")
+
+    def fail(checkpoint: Path) -> Artifact:
+        raise Stop
+
+    with pytest.raises(Stop):
+        store.keep(key, fail, CPU)
+    assert not store.has(key) and not list(store.finished())
+
+
+def test_a_store_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("a file where the store should be")
+    with pytest.raises(StoreError, match=r"cannot be written.*parameter root"):
+        Store(tmp_path).keep(Key("base", {}, "base"), lambda checkpoint: Artifact({}), CPU)

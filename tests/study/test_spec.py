@@ -1,0 +1,104 @@
+"""Specs: what is wrong is said before any work; artifacts are keyed by what they depend on and nothing else."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from repro.errors import SpecError
+from repro.study.scales import SCALES, default_spec
+from repro.study.spec import StudySpec, base_key, ensembler_key, expert_key, gate_key, outputs_key
+
+
+@pytest.mark.parametrize(("scale", "dataset"), [(scale, name) for scale, sets in SCALES.items() for name in sets])
+def test_every_recipe_of_every_scale_is_valid(scale: str, dataset: str) -> None:
+    spec = default_spec(scale, dataset)
+    assert spec.dataset == dataset and spec.base_recipe.source and spec.num_experts == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"num_expert": 3}, "there is no field 'num_expert'"),
+        ({"num_experts": 0}, "num_experts: .*greater than or equal to 1, not 0"),
+        ({"gamma": 1.5}, "gamma: .*less than or equal to 1"),
+        ({"dataset": "cifar"}, "dataset: .*'cifar100'.*not 'cifar'"),
+        ({"sharing": "both"}, "sharing: .*'sampling' or 'reweighting'"),
+        ({"routing": {"similarity": "cosine"}}, "routing.similarity: .*'hard' or 'soft'"),
+        ({"base": "tr11"}, "unknown backbone 'tr11'; choose one of tr10"),
+        ({"base": "tr50"}, "do not join"),
+        ({"seed": -1}, "seed: "),
+    ],
+)
+def test_what_is_wrong_is_named_with_the_choices(tiny: StudySpec, changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(SpecError, match=sentence):
+        tiny.with_(**changes)
+
+
+@pytest.mark.parametrize(
+    ("scale", "dataset", "sentence"),
+    [
+        ("huge", "modes", "scale: there is no 'huge'; choose one of smoke, quick, laptop, paper"),
+        ("laptop", "modes", r"dataset: scale 'laptop' has no 'modes'; choose one of cifar10.*\(or scale 'smoke'\)"),
+    ],
+)
+def test_scales_that_do_not_exist(scale: str, dataset: str, sentence: str) -> None:
+    with pytest.raises(SpecError, match=sentence):
+        default_spec(scale, dataset)
+
+
+def keys(spec: StudySpec) -> dict[str, str]:
+    made = [base_key(spec), gate_key(spec), expert_key(spec, 0), ensembler_key(spec, 0), outputs_key(spec)]
+    return {key.kind: key.hash for key in made}
+
+
+BASE, GATE, EXPERT = (
+    ("base", "gate", "expert", "ensembler", "outputs"),
+    ("gate", "expert", "ensembler", "outputs"),
+    ("expert", "ensembler", "outputs"),
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "changed"),
+    [
+        ({"seed": 1}, BASE),
+        ({"width": 0.125}, BASE),
+        ({"num_train": 300}, BASE),
+        ({"evaluate": "validation"}, BASE),
+        ({"num_experts": 2}, GATE),
+        ({"routing": {"normalize": True}}, GATE),
+        ({"gamma": 0.1}, EXPERT),
+        ({"sharing": "reweighting"}, EXPERT),
+        ({"expert": "tr18"}, EXPERT),
+        ({"num_test": 150}, ("outputs",)),
+        ({"stacking": False}, ()),
+    ],
+)
+def test_a_key_changes_with_what_it_depends_on_alone(
+    tiny: StudySpec, changes: dict[str, Any], changed: tuple[str, ...]
+) -> None:
+    before, after = keys(tiny), keys(tiny.with_(**changes))
+    assert {kind for kind in before if before[kind] != after[kind]} == set(changed)
+
+
+def test_recipes_belong_to_their_own_kind(tiny: StudySpec) -> None:
+    before = keys(tiny)
+    longer = tiny.with_(expert_recipe={**tiny.expert_recipe.model_dump(), "epochs": 9})
+    assert {k for k, v in keys(longer).items() if v != before[k]} == set(EXPERT)
+    renamed = tiny.with_(base_recipe={**tiny.base_recipe.model_dump(), "source": "the same, told differently"})
+    assert keys(renamed) == before
+
+
+def test_experts_have_keys_of_their_own(tiny: StudySpec) -> None:
+    assert len({expert_key(tiny, k).hash for k in range(3)}) == 3
+
+
+@given(st.text(min_size=1, max_size=20), st.one_of(st.integers(), st.text(), st.none(), st.lists(st.integers())))
+def test_unknown_fields_end_in_a_sentence(name: str, value: object) -> None:
+    spec = default_spec("smoke", "modes")
+    if name in StudySpec.model_fields:
+        return
+    with pytest.raises(SpecError, match="there is no field"):
+        spec.with_(**{name: value})

@@ -1,0 +1,52 @@
+"""The command line: help, output, exit status."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from repro.cli import main, parser
+
+COMMANDS = [["data", "list"], ["data", "fetch"], ["data", "check"], ["cost"], ["run"], ["status"], ["book"]]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_has_an_example(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        parser().parse_args([*command, "--help"])
+    assert f"Example: repro {command[0]}" in capsys.readouterr().out
+
+
+def test_cost_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["cost", "tr18", "tr10", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["MACs"] == 672_970_752
+
+
+def test_errors_are_one_sentence_and_status_1(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["cost", "tr9"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("repro: unknown backbone 'tr9'; choose one of tr10") and error.count("\n") == 1
+
+
+def test_usage_errors_are_status_2() -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["run"])
+
+
+def test_status_of_an_empty_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status", "--root", str(tmp_path), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["finished"], told["half_done"]) == ([], [])
+
+
+def test_data_list_and_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "list", "--root", str(tmp_path), "--json"]) == 0
+    here = {row["name"]: row["here"] for row in json.loads(capsys.readouterr().out)}
+    assert here["modes"] == "present" and here["cifar100"] == "absent"
+    assert main(["data", "check", "cifar100", "--root", str(tmp_path)]) == 1
+    assert "repro data fetch cifar100" in capsys.readouterr().out
+
+
+def test_a_notebook_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "table9"]) == 1
+    assert "there is no notebook 'table9' (there are: " in capsys.readouterr().err
