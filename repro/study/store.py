@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.folder = Path(root) / "store"
+        code_version()
 
     def path(self, key: Key) -> Path:
         """The folder of a finished artifact."""
@@ -155,8 +157,12 @@ def _version(package: str) -> str:
         return "unknown"
 
 
+@cache
 def code_version() -> str:
-    """The commit of the code, with ``+`` when ``repro/`` has changes; the package version outside a checkout."""
+    """The commit of the code, with ``+`` when ``repro/`` has changes; the package version outside a checkout.
+
+    Asked once a process, before anything is made: the code that runs is the code as it was then.
+    """
     here = Path(__file__).resolve().parents[2]
 
     def git(*arguments: str) -> str:
