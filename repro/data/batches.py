@@ -5,7 +5,7 @@ Axes: N images of the set, B images of a batch, S pixels a side, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -60,6 +60,19 @@ def num_steps(num_images: int, batch_size: int) -> int:
     return max(num_images // batch_size, 1)
 
 
+def normaliser(
+    mean: tuple[float, float, float], std: tuple[float, float, float], device: torch.device
+) -> Callable[[Tensor], Tensor]:
+    """uint8 or float ``[B, 3, S, S]`` in [0, 255] -> normalised float32, channels last in memory."""
+    scale = (1 / (255 * torch.tensor(std)))[:, None, None].to(device)
+    shift = (torch.tensor(mean) / torch.tensor(std))[:, None, None].to(device)
+
+    def normalise(images: Tensor) -> Tensor:
+        return images.to(torch.float32, memory_format=torch.channels_last, copy=True).mul_(scale).sub_(shift)
+
+    return normalise
+
+
 class DeviceBatches:
     """A set of images kept on the device as uint8; crops, flips and Cutout happen there, a batch at a time."""
 
@@ -73,8 +86,7 @@ class DeviceBatches:
         self._pad = pad
         images = torch.from_numpy(np.ascontiguousarray(dataset.images.transpose(0, 2, 3, 1)))
         self._padded = F.pad(images, (0, 0, pad, pad, pad, pad)).to(device)  # [N, S + 2 pad, S + 2 pad, 3]
-        self._scale = (1 / (255 * torch.tensor(dataset.std)))[:, None, None].to(device)
-        self._shift = (torch.tensor(dataset.mean) / torch.tensor(dataset.std))[:, None, None].to(device)
+        self._normalise = normaliser(dataset.mean, dataset.std, device)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -110,8 +122,3 @@ class DeviceBatches:
     def _plain(self, indices: Tensor) -> Tensor:
         size, pad = self.image_size, self._pad
         return self._padded[indices, pad : pad + size, pad : pad + size].permute(0, 3, 1, 2)
-
-    def _normalise(self, images: Tensor) -> Tensor:
-        """uint8 or float ``[B, 3, S, S]`` in [0, 255] -> normalised float32, channels last in memory."""
-        out = images.to(torch.float32, memory_format=torch.channels_last)
-        return out.mul_(self._scale).sub_(self._shift)

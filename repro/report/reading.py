@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Sequence
 
-from IPython.display import HTML, Markdown, display
+from IPython.display import HTML, SVG, Markdown, display
+from matplotlib.figure import Figure
 
 from repro.progress import duration
 from repro.report import tables
@@ -27,6 +29,13 @@ def provenance(results: Sequence[StudyResult]) -> Markdown:
             for r in results
         )
     )
+
+
+def show_figure(figure: Figure) -> None:
+    """A figure as vector graphics, in the notebook and in the book."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    display(SVG(buffer.getvalue()))
 
 
 def show_tables(results: Iterable[StudyResult]) -> None:

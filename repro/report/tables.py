@@ -9,6 +9,7 @@ import hashlib
 
 import pandas as pd
 from pandas.io.formats.style import Styler
+from pandas.io.formats.style_render import CSSDict
 
 from repro.report.numbers import DATASETS, NONE, interval, mean_std, millions, signed, summary_of
 from repro.report.printed import PAPER_PAIR, printed_table2
@@ -123,7 +124,7 @@ def claims_caption(result: StudyResult) -> str:
 
 def verdict_css(verdict: object) -> str:
     """Inline style of a verdict's cell: a coloured edge and a tint that leaves the text readable on any ground."""
-    hue = VERDICT_HUES.get(Verdict(verdict), GREY) if verdict in set(Verdict) else GREY
+    hue = {str(known): hue for known, hue in VERDICT_HUES.items()}.get(str(verdict), GREY)
     return f"border-left: 4px solid rgb({hue}); background-color: rgba({hue}, 0.15)"
 
 
@@ -133,17 +134,18 @@ def style(frame: pd.DataFrame, caption: str) -> Styler:
     text = [column for column in frame.columns if column in ("the paper's claim", "verdict")]
     styler = Styler(frame, uuid=_uuid(frame, caption), caption=caption, cell_ids=False)
     styler.set_table_attributes('class="repro-table"')
+    left: list[CSSDict] = [
+        {"selector": f"{tag}.col{frame.columns.get_loc(column)}", "props": "text-align: left"}
+        for column in text
+        for tag in ("th", "td")
+    ]
     styler.set_table_styles(
         [
             {"selector": "caption", "props": "caption-side: top; text-align: left; padding: 0.3em 0"},
             {"selector": "th", "props": cell},
             {"selector": "td", "props": f"{cell}; font-variant-numeric: tabular-nums"},
             {"selector": "th.row_heading", "props": "text-align: left"},
-            *(
-                {"selector": f"{tag}.col{frame.columns.get_loc(column)}", "props": "text-align: left"}
-                for column in text
-                for tag in ("th", "td")
-            ),
+            *left,
         ]
     )
     if "verdict" in frame.columns:

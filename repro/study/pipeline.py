@@ -16,6 +16,8 @@ from repro.data.augment import Augmentation
 from repro.data.batches import BatchSource, DeviceBatches
 from repro.data.catalogue import load as load_images
 from repro.data.dataset import ImageDataset, Split
+from repro.data.imagenet import index_imagenet
+from repro.data.stream import StreamBatches
 from repro.method.ensemblers import Stacking, train_stacking
 from repro.method.experts import embed, train_base, train_expert
 from repro.method.fit import Epoch, Report
@@ -238,7 +240,10 @@ class Study:
     def _source(self, spec: StudySpec, part: Literal["train", "evaluation"], augmentation: Augmentation) -> BatchSource:
         """Batches of a part of the data; only the latest few are kept in memory."""
         name = (spec.dataset, spec.image_size, spec.num_train, spec.num_test, spec.evaluate, part, augmentation)
-        if name not in self._sources:
+        if name not in self._sources and spec.dataset == "imagenet":
+            index = index_imagenet("train" if part == "train" else "test", self.root)
+            self._sources[name] = StreamBatches(index, augmentation, self.device, spec.image_size)
+        elif name not in self._sources:
             self._sources[name] = DeviceBatches(self.images(spec, part), augmentation, self.device)
         return self._sources[name]
 

@@ -38,6 +38,18 @@ OPENMIXUP = Recipe(
     augmentation=Augmentation(crop="resized", flip=True),
 )
 
+TORCHVISION = Recipe(
+    source="torchvision's reference training of ResNets (90 epochs of steps), cut to the paper's 40 epochs",
+    epochs=40,
+    batch_size=256,
+    learning_rate=0.1,
+    weight_decay=1e-4,
+    schedule="multistep",
+    milestones=(1 / 3, 2 / 3),
+    drop=0.1,
+    augmentation=Augmentation(crop="resized", flip=True),
+)
+
 GATE = Recipe(
     source="ours: a convex problem; ten passes bring the KL divergence to rest",
     epochs=10,
@@ -114,6 +126,10 @@ SCALES: dict[str, dict[str, dict[str, Any]]] = {
         "tiny-imagenet": {
             "dataset": "tiny-imagenet", "image_size": 64, "base": "tr18", "expert": "tr18",
             **_recipes(OPENMIXUP, OPENMIXUP.model_copy(update={"epochs": 100})),
+        },
+        "imagenet": {
+            "dataset": "imagenet", "image_size": 224, "base": "resnet18", "expert": "resnet18", "pretrained": True,
+            **_recipes(TORCHVISION, TORCHVISION),
         },
     },
 }  # fmt: skip

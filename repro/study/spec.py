@@ -58,6 +58,14 @@ class StudySpec(BaseModel):
     seed: int = Field(0, ge=0)
 
     @model_validator(mode="after")
+    def _parts_exist(self) -> StudySpec:
+        if self.dataset == "imagenet" and self.evaluate == "validation":
+            raise ValueError("evaluate: imagenet is streamed and has no held-out part yet; choose test")
+        if self.dataset != "modes" and (self.num_train is not None or self.num_test is not None):
+            raise ValueError(f"num_train, num_test: only modes can be made smaller, not {self.dataset}")
+        return self
+
+    @model_validator(mode="after")
     def _networks_exist_and_join(self) -> StudySpec:
         import torch
 

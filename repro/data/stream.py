@@ -1,0 +1,100 @@
+"""Batches of a set too large for memory: decoded as they are needed, behind the same interface.
+
+Crops are cut while decoding (from the full-size image, antialiased), on threads; flips and
+normalisation happen batched on the device. Order, crops and flips are the same pure functions of
+(seed, epoch, image) as for images in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from repro.data.augment import Augmentation, Draws, cutout, draw_epoch, flip_some
+from repro.data.batches import Batch, epoch_order, normaliser, num_steps
+from repro.data.imagenet import ImageFolderIndex, center_crop_224, read_image, resized_crop
+from repro.errors import DataError
+
+AHEAD = 4  # batches that are decoded before they are asked for
+
+
+class StreamBatches:
+    """A :class:`~repro.data.batches.BatchSource` over image files."""
+
+    def __init__(
+        self,
+        index: ImageFolderIndex,
+        augmentation: Augmentation,
+        device: torch.device,
+        size: int = 224,
+        threads: int = 8,
+    ) -> None:
+        if augmentation.crop == "pad":
+            raise DataError("images that are streamed have no common size: use crop 'resized' or 'none', not 'pad'")
+        self.index = index
+        self.augmentation = augmentation
+        self.device = device
+        self.num_classes = index.num_classes
+        self.image_size = size
+        self.labels = torch.from_numpy(np.array(index.labels)).to(device)
+        self._threads = threads
+        self._normalise = normaliser(index.mean, index.std, device)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def num_steps(self, batch_size: int, chosen: Tensor | None = None) -> int:
+        return num_steps(len(self) if chosen is None else int(chosen.sum()), batch_size)
+
+    def train(self, seed: int, epoch: int, batch_size: int, chosen: Tensor | None = None) -> Iterator[Batch]:
+        order = epoch_order(len(self), seed, epoch, None if chosen is None else chosen.cpu())
+        draws = draw_epoch(self.augmentation, len(self), self.image_size, seed, epoch)
+        whole = order[: num_steps(len(order), batch_size) * batch_size]
+        for indices, pixels in self._decoded(whole.split(batch_size), draws):
+            images = pixels.to(self.device, non_blocking=True)
+            row = Draws(*(table.to(self.device) for table in draws.rows(indices)))
+            if self.augmentation.flip:
+                images = flip_some(images, row.flip)
+            images = self._normalise(images)
+            if self.augmentation.cutout:
+                images = cutout(images, row.hole, self.augmentation.cutout)
+            yield self._batch(images, indices)
+
+    def clean(self, batch_size: int, chosen: Tensor | None = None) -> Iterator[Batch]:
+        visited = torch.arange(len(self)) if chosen is None else chosen.cpu().nonzero()[:, 0]
+        for indices, pixels in self._decoded(visited.split(batch_size), None):
+            yield self._batch(self._normalise(pixels.to(self.device, non_blocking=True)), indices)
+
+    def _batch(self, images: Tensor, indices: Tensor) -> Batch:
+        here = indices.to(self.device)
+        return Batch(images, self.labels[here], here)
+
+    def _decoded(self, batches: tuple[Tensor, ...], draws: Draws | None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Indices ``[B]`` and pixels uint8 ``[B, 3, S, S]`` of each batch, a few batches ahead of whoever asks."""
+        cut = self._cutter(draws)
+        with ThreadPoolExecutor(self._threads) as pool:
+            todo = iter(batches)
+            queue = [(b, [pool.submit(cut, i) for i in b.tolist()]) for b in islice(todo, AHEAD)]
+            while queue:
+                indices, jobs = queue.pop(0)
+                yield indices, torch.from_numpy(np.stack([job.result() for job in jobs]))
+                queue += [(b, [pool.submit(cut, i) for i in b.tolist()]) for b in islice(todo, 1)]
+
+    def _cutter(self, draws: Draws | None) -> Callable[[int], np.ndarray]:
+        """What turns image i into uint8 ``[3, S, S]``: its random crop of this epoch, or the centre."""
+        size = self.image_size
+
+        def centre(i: int) -> np.ndarray:
+            return center_crop_224(read_image(self.index.paths[i]), round(size * 256 / 224), size)
+
+        def crop(i: int) -> np.ndarray:
+            assert draws is not None
+            area, log_ratio, top, left = draws.box[i].tolist()
+            return resized_crop(read_image(self.index.paths[i]), area, log_ratio, top, left, size)
+
+        return crop if draws is not None and self.augmentation.crop == "resized" else centre

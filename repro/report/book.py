@@ -1,0 +1,134 @@
+"""Build the book from the recorded results, offline, and check what was built. Nothing is trained."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from repro.errors import ReproError
+from repro.report.plots import plot_table2, save_figure
+from repro.report.run import execute
+from repro.study.parameters import results_folder
+from repro.study.results import load_results
+
+EXPECTED_PAGES = (
+    "index",
+    "table2",
+    "notebooks/table2_num_experts",
+    "data-and-scales",
+    "choices",
+    "results",
+    "references",
+)
+EXPECTED_FIGURES = ("generated/table2.svg",)
+
+
+def build_book(project: Path, out: Path | None = None, strict: bool = True) -> Path:
+    """Build ``<project>/book`` to HTML and return the folder, ``<out>/html`` (default ``book/_build/html``).
+
+    Pages and executed notebooks are put together in ``<out>/source``, so the checkout stays as it is.
+    Raises :class:`ReproError` when the build warns (unless not ``strict``) or a check of the pages fails.
+    """
+    if find_spec("jupyter_book") is None:
+        raise ReproError("jupyter-book is missing: run `uv sync` (its group `book` is installed by default)")
+    out = (out or project / "book" / "_build").resolve()
+    source = out / "source"
+    assemble(project, source)
+    html = out / "html"
+    shutil.rmtree(html, ignore_errors=True)
+    run_jupyter_book(source, out, strict)
+    findings = check_html(html)
+    if findings:
+        raise ReproError("the book was built but is not whole:\n- " + "\n- ".join(findings))
+    return html
+
+
+def assemble(project: Path, source: Path) -> None:
+    """Pages, executed notebooks (``recorded=True``), figures and the recorded results, in one folder."""
+    shutil.rmtree(source, ignore_errors=True)
+    shutil.copytree(project / "book", source, ignore=shutil.ignore_patterns("_build", "__pycache__"))
+    for notebook in sorted((project / "notebooks").glob("*.ipynb")):
+        execute(notebook, source / "notebooks" / notebook.name, {"recorded": True})
+    results = load_results(results_folder())
+    recorded = source / "_extra" / "recorded"  # served as they are, for whoever wants the numbers
+    recorded.mkdir(parents=True)
+    for result in results.values():
+        result.save(recorded)
+    shown = [r for r in results.values() if r.study == "table2_num_experts"]
+    save_figure(plot_table2(shown), source / "generated" / "table2")
+
+
+def run_jupyter_book(source: Path, out: Path, strict: bool) -> None:
+    """Run jupyter-book offline; it writes ``<out>/_build/html``, which is moved to ``<out>/html``."""
+    flags = ["-W", "-n", "--keep-going"] if strict else []
+    start = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
+    command = [*start, "build", str(source), "--path-output", str(out), *flags]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONWARNINGS": "ignore"})
+    log = done.stdout + done.stderr
+    built = out / "_build" / "html"
+    if done.returncode != 0 or not (built / "index.html").exists():
+        told = [line for line in log.splitlines() if "WARNING" in line or "ERROR" in line] or log.splitlines()[-20:]
+        raise ReproError("the book does not build:\n" + "\n".join(told))
+    os.replace(built, out / "html")
+    shutil.rmtree(out / "_build", ignore_errors=True)
+
+
+class _Page(HTMLParser):
+    """Ids, links, sources and the amount of text of one page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: set[str] = set()
+        self.links: list[str] = []
+        self.loads: list[str] = []
+        self.words = 0
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.ids |= {values[name] or "" for name in ("id", "name") if name in values}
+        if tag == "a" and values.get("href"):
+            self.links.append(values["href"] or "")
+        if tag in ("img", "script", "iframe", "source") and values.get("src"):
+            self.loads.append(values["src"] or "")
+        if tag == "link" and values.get("rel") in ("stylesheet", "icon", "preload") and values.get("href"):
+            self.loads.append(values["href"] or "")
+
+    def handle_data(self, data: str) -> None:
+        self.words += len(data.split())
+
+
+def check_html(html: Path) -> list[str]:
+    """What is wrong with a built book: missing pages and figures, links and images that lead nowhere, outside loads."""
+    findings = [f"page {name} is missing" for name in EXPECTED_PAGES if not (html / f"{name}.html").exists()]
+    for name in EXPECTED_FIGURES:
+        if not list((html / "_images").glob(Path(name).name)):
+            findings.append(f"figure {name} is in no page")
+    pages = {
+        path: _Page(path.read_text(encoding="utf-8"))
+        for path in sorted(html.rglob("*.html"))
+        if "_static" not in path.parts
+    }
+    for path, page in pages.items():
+        where = path.relative_to(html)
+        if page.words < 40 and path.name != "genindex.html":
+            findings.append(f"{where} is empty")
+        findings += [f"{where} loads {url} from outside" for url in page.loads if urlsplit(url).netloc]
+        for url in [*page.links, *page.loads]:
+            parts = urlsplit(url)
+            if parts.scheme or parts.netloc:
+                continue
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            if target.is_dir():
+                target = target / "index.html"
+            if not target.exists():
+                findings.append(f"{where} leads to {url}, which is not there")
+            elif parts.fragment and target in pages and unquote(parts.fragment) not in pages[target].ids:
+                findings.append(f"{where} leads to {url}, but there is no such place on that page")
+    return findings

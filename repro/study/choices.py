@@ -1,0 +1,172 @@
+"""What the paper's text leaves open, and what we chose: each choice is a field of the spec, or a rule in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from repro.study.scales import default_spec
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One thing that a reproducer must decide.
+
+    field   name of the spec's field, dotted where nested; where it is no field, what it is, in words
+    place   for what is no field: the function that holds the rule
+    paper   what the paper (or its poster) says of it
+    reason  why the default is what it is
+    """
+
+    field: str
+    paper: str
+    reason: str
+    place: str = ""
+    fixed: str = ""
+
+    @property
+    def default(self) -> str:
+        """The value at the paper's scale on CIFAR-100, read from the spec itself."""
+        if self.fixed:
+            return self.fixed
+        value: Any = default_spec("paper", "cifar100")
+        for name in self.field.split("."):
+            value = getattr(value, name)
+        return value.source if isinstance(value, BaseModel) and hasattr(value, "source") else str(value)
+
+
+CHOICES: tuple[Choice, ...] = (
+    Choice(
+        "gamma",
+        "γ is 'a hyperparameter' of clip(g0, γ, 1); no value is printed.",
+        "5 % of all other images reach each expert: enough that no class is forgotten, and 20 experts then cost about "
+        "two passes over the data.",
+    ),
+    Choice(
+        "sharing",
+        "Both weighing the loss and sampling are described and 'yield similar results'; which one made the tables is "
+        "not said. The poster samples.",
+        "Sampling: the poster's, and far cheaper for many experts.",
+    ),
+    Choice(
+        "routing.similarity",
+        "m is 'a similarity function' whose weights sum to 1; the poster routes 'to the closest centroid'.",
+        "The poster's reading. `soft` is a softmax of minus the squared distance.",
+    ),
+    Choice(
+        "routing.temperature",
+        "Not mentioned.",
+        "Only for soft m: 1 in units of the mean squared distance to the own centroid.",
+    ),
+    Choice(
+        "routing.normalize",
+        "'Clustering the base model's embeddings using K-means'; no scaling is mentioned.",
+        "Taken literally: Euclidean K-means on the pre-logits as they are.",
+    ),
+    Choice(
+        "routing.restarts",
+        "Not mentioned.",
+        "k-means++ and the best of three runs, so that one bad start does not decide a study.",
+    ),
+    Choice(
+        "images for K-means and gate",
+        "Not mentioned.",
+        "Training images without augmentation: one embedding and one assignment an image.",
+        place="repro.method.experts.embed",
+        fixed="not augmented",
+    ),
+    Choice(
+        "direction of the KL divergence",
+        "KL(g0, g) in the paper, KL(g, g*) on the poster.",
+        "The paper's, which for a hard g0 is cross-entropy.",
+        place="repro.method.routing.gate_loss",
+        fixed="KL(g0, g)",
+    ),
+    Choice(
+        "gate_recipe",
+        "Neither optimiser nor length is given.",
+        "A convex problem on fixed embeddings: SGD for ten epochs ends close to its optimum.",
+    ),
+    Choice(
+        "weights after smoothing",
+        "Whether clipped weights are normalised again is not said.",
+        "Not normalised: clip(g0, γ, 1) as printed.",
+        place="repro.method.routing.smooth",
+        fixed="not renormalised",
+    ),
+    Choice(
+        "loss under re-weighting",
+        "Whether the loss is divided by the sum of the weights is not said.",
+        "Weights are divided by their mean over the training set, so that a learning rate means the same for any K.",
+        place="repro.method.experts.train_expert",
+        fixed="mean weight 1",
+    ),
+    Choice(
+        "likelihood",
+        "Algorithm 1 maximises the sum of g0 e_k(y|x), a probability.",
+        "Cross-entropy, its logarithm, as classifiers are trained; the printed form has vanishing gradients where an "
+        "expert is wrong.",
+        place="repro.method.experts.train_expert",
+        fixed="log-likelihood",
+    ),
+    Choice(
+        "what weighs the experts' data",
+        "g0 in Algorithm 1, the trained gate g on the poster.",
+        "Algorithm 1's g0.",
+        place="repro.study.pipeline.Study",
+        fixed="g0",
+    ),
+    Choice(
+        "expert_recipe",
+        "'The same hyperparameters and data augmentations as the baseline', with 200 epochs for CIFAR-100.",
+        "The base's recipe from its first learning rate on; 200 epochs is also what the Cutout recipe itself takes.",
+    ),
+    Choice(
+        "expert_init",
+        "'Initialise the experts with pretrained weights from the base model'; how tr18 experts start from a tr10 "
+        "base, or tr10 experts from a tr34 base, is not said.",
+        "Block i of a stage is copied to block i of the same stage as far as both have it; the rest starts fresh.",
+    ),
+    Choice(
+        "BatchNorm of the frozen base",
+        "'The features of the base model are kept frozen.'",
+        "Evaluation mode: running statistics are frozen too. Experts' own BatchNorm trains.",
+        place="repro.models.registry.freeze",
+        fixed="evaluation mode",
+    ),
+    Choice(
+        "space of bagging",
+        "Bagging is the default; Equation 3 suggests probabilities, the poster's φ + e_k does not say.",
+        "The mean of probabilities; the mean of logits is reported beside it.",
+        place="repro.method.ensemblers.bagging",
+        fixed="probabilities",
+    ),
+    Choice(
+        "stacking network",
+        "'Shallow neural networks', 'linear stacking'.",
+        "One linear layer on both log-probabilities, started at their sum.",
+        place="repro.method.ensemblers.Stacking",
+        fixed="2C to C, linear",
+    ),
+    Choice(
+        "last or best epoch",
+        "Not said.",
+        "The last: choosing the best by test accuracy would be tuning on the test set.",
+        place="repro.method.fit.fit",
+        fixed="last",
+    ),
+    Choice(
+        "what a seed changes",
+        "'Three random seeds'; backbones are printed without a spread, so the base may have been one and the same.",
+        "Everything: base, K-means, gate, order, augmentation, experts. The spread is then that of the whole method.",
+        place="repro.study.pipeline.Study",
+        fixed="everything",
+    ),
+    Choice(
+        "base_recipe",
+        "'We follow previously established training pipelines', [9] for CIFAR-100; whether with Cutout is not said.",
+        "With Cutout: the printed 77.95 % is closer to that recipe's own 78.04 % than to 77.54 % without.",
+    ),
+)
