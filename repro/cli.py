@@ -156,6 +156,8 @@ def data_check(args: argparse.Namespace) -> int:
     else:
         for name, found in findings.items():
             print(f"{name}: {'; '.join(found) or 'whole'}")
+            if found and status(name, _root(args)).state == "absent":
+                print(f"{name}: `{status(name, _root(args)).command}` fetches it")
     return 1 if any(findings.values()) else 0
 
 

@@ -104,6 +104,7 @@ SCALES: dict[str, dict[str, dict[str, Any]]] = {
             "dataset": "modes", "image_size": 32, **_NARROW, "width": 0.125, "num_train": 400, "num_test": 200,
             "stacking": True,
             **_recipes(_QUICK_BASE.model_copy(update={"epochs": 2}), _QUICK_EXPERT.model_copy(update={"epochs": 1})),
+            "gate_recipe": GATE.model_copy(update={"epochs": 20, "batch_size": 64}),  # a tenth of a usual epoch's steps
         },
     },
     "quick": {
