@@ -132,6 +132,13 @@ class RecordedTable(RecordedDirective):
         return tables.style(tables.table2(result), tables.table2_caption(result)).to_html()
 
 
+class RecordedDetails(RecordedDirective):
+    """The other ensemblers and the costs of a run."""
+
+    def table(self, result: StudyResult) -> str:
+        return tables.style(tables.table2_details(result), tables.details_caption(result)).to_html()
+
+
 class RecordedClaims(RecordedDirective):
     """The paper's claims with the verdict of a run."""
 
@@ -208,6 +215,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_role("verdict", VerdictRole())
     app.add_role("paper", PaperRole())
     app.add_directive("recorded-table", RecordedTable)
+    app.add_directive("recorded-details", RecordedDetails)
     app.add_directive("recorded-claims", RecordedClaims)
     app.add_directive("recorded-runs", RecordedRuns)
     app.add_directive("spec-choices", SpecChoices)

@@ -42,6 +42,7 @@ def show_tables(results: Iterable[StudyResult]) -> None:
     """Table 2 of every result, the paper's column beside ours."""
     for result in results:
         display(HTML(tables.style(tables.table2(result), tables.table2_caption(result)).to_html()))
+        display(HTML(tables.style(tables.table2_details(result), tables.details_caption(result)).to_html()))
 
 
 def show_claims(results: Iterable[StudyResult]) -> None:

@@ -19,7 +19,7 @@ from repro.study.results import Cost, StudyResult
 PAPER_EXPERTS = (1, 5, 10, 20)
 """The numbers of experts in Table 2."""
 
-PAPER_COLUMN = f"paper, {'-'.join(PAPER_PAIR)}"
+PAPER_COLUMN = "paper"
 
 OTHER_METHODS = {"expert": "expert alone", "top-2": "top-2 experts", "stacking": "stacking", "bagging-logits": "logits"}
 """Methods beside bagging of probabilities, which is 'ours', and the columns that show them."""
@@ -51,11 +51,10 @@ def rows_of(result: StudyResult) -> list[Row]:
 
 
 def table2(result: StudyResult) -> pd.DataFrame:
-    """Table 2 (how many experts?): the paper's top-1 beside ours, in percent, with cost and verdict.
+    """Table 2 (how many experts?): the paper's top-1 beside ours, in percent, with interval, verdict and every seed.
 
     One row for the base model and each number of experts. 'ours' bags probabilities of base and expert, as mean ±
-    sample standard deviation; the columns that follow are the other ways to combine them, those that were measured.
-    MACs and parameters are those of one image: the base, its gate and one expert.
+    sample standard deviation.
     """
     rows = rows_of(result)
     columns: Table = {PAPER_COLUMN: [], "ours": [], "95 % interval": [], "verdict": [], "each seed": []}
@@ -68,12 +67,25 @@ def table2(result: StudyResult) -> pd.DataFrame:
         columns["95 % interval"].append(interval(ours))
         columns["verdict"].append(value_verdict(result, row, paper))
         columns["each seed"].append(" · ".join(f"{value:.2f}" for value in each) or NONE)
+    return _frame(columns, rows)
+
+
+def table2_details(result: StudyResult) -> pd.DataFrame:
+    """The other ways to use the selected expert, those that were measured (top-1 in percent), and what it costs.
+
+    MACs and parameters are those of one image: the base, its gate and one expert; 'trained' counts all experts.
+    """
+    rows = rows_of(result)
+    columns: Table = {}
     for method, column in OTHER_METHODS.items():
         cells = [mean_std(summary_of(result, "top1", method, row.num_experts)) for row in rows]
         if any(cell != NONE for cell in cells):
             columns[column] = cells
-    columns |= _cost_columns(result, rows)
-    return pd.DataFrame(columns, index=pd.Index([_label(row.num_experts) for row in rows], name=""))
+    return _frame(columns | _cost_columns(result, rows), rows)
+
+
+def _frame(columns: Table, rows: list[Row]) -> pd.DataFrame:
+    return pd.DataFrame(columns, index=pd.Index([_label(row.num_experts) for row in rows]))
 
 
 def _cost_columns(result: StudyResult, rows: list[Row]) -> Table:
@@ -100,7 +112,7 @@ def claims_table(result: StudyResult) -> pd.DataFrame:
         "seeds": [str(j.ours.n) if j.ours else NONE for j in judged],
         "verdict": [str(j.verdict) for j in judged],
     }
-    return pd.DataFrame(columns, index=pd.Index([j.claim.key for j in judged], name=""))
+    return pd.DataFrame(columns, index=pd.Index([j.claim.key for j in judged]))
 
 
 def table2_caption(result: StudyResult) -> str:
@@ -109,7 +121,16 @@ def table2_caption(result: StudyResult) -> str:
     return (
         f"{data}, {result.scale} scale: {result.base}, top-1 accuracy on the {result.evaluate} set in percent, "
         f"mean ± standard deviation over {len(result.seeds)} seed{'s' if len(result.seeds) > 1 else ''}. "
-        "'ours' bags the probabilities of base and expert; MACs and parameters are those of one image."
+        f"'paper' is {'-'.join(PAPER_PAIR)} at its own scale; 'ours' bags the probabilities of base and expert."
+    )
+
+
+def details_caption(result: StudyResult) -> str:
+    """What the details show, for :func:`style`."""
+    data = DATASETS.get(result.dataset, result.dataset)
+    return (
+        f"{data}, {result.scale} scale: the other ways to use the selected expert (top-1 in percent), and the cost of "
+        "one image: base, gate and one expert. 'trained' counts the parameters of all experts."
     )
 
 

@@ -1,0 +1,32 @@
+"""A recorded result made up for the tests: no run stands behind its numbers."""
+
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from repro.study.results import Cost, Measurement, Provenance, StudyResult
+
+Values = Mapping[tuple[str, int], list[float]]
+
+
+@pytest.fixture
+def made_up() -> Callable[..., StudyResult]:
+    """``made_up({("bagging", 20): [60.0, 61.0, 62.0], ...}, scale=..., dataset=...)``, one value a seed."""
+
+    def make(values: Values, scale: str = "laptop", dataset: str = "cifar100", model: str = "tr18") -> StudyResult:
+        lines = [
+            Measurement(seed=seed, num_experts=k, method=method, metric="top1", value=value)
+            for (method, k), each in values.items()
+            for seed, value in enumerate(each)
+        ]
+        return StudyResult(
+            study="table2_num_experts", dataset=dataset, scale=scale, evaluate="test", base=model, expert=model,
+            seeds=sorted({line.seed for line in lines}), spec={}, spec_hash="0" * 16, measurements=lines,
+            costs=[Cost(num_experts=20, macs=1_500_000, params_inference=2_340_000, params_trainable=40_000_000)],
+            provenance=Provenance(
+                command="repro run it", code="abc", when="2026-01-02T03:04:05+00:00", hardware="a machine",
+                precision="fp32", libraries={"torch": "2"}, seconds=120,
+            ),
+        )  # fmt: skip
+
+    return make

@@ -1,0 +1,113 @@
+"""The checks of the built book find what they are for, and a role with a wrong key is a warning."""
+
+import sys
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from repro.report.book import EXPECTED_PAGES, check_html
+from repro.study.results import StudyResult
+
+EXTENSION = Path(__file__).parents[2] / "book" / "_ext"
+WORDS = "word " * 60
+
+
+@pytest.fixture
+def html(tmp_path: Path) -> Path:
+    """A small book that is whole."""
+    for name in EXPECTED_PAGES:
+        page = tmp_path / f"{name}.html"
+        page.parent.mkdir(exist_ok=True)
+        page.write_text(f"<p id='here'>{WORDS}</p>")
+    (tmp_path / "_images").mkdir()
+    (tmp_path / "_images" / "table2.svg").write_text("<svg/>")
+    return tmp_path
+
+
+def test_a_whole_book_has_no_findings(html: Path) -> None:
+    (html / "index.html").write_text(f"{WORDS}<a href='table2.html#here'></a><img src='_images/table2.svg'>")
+    assert check_html(html) == []
+
+
+@pytest.mark.parametrize(
+    ("planted", "finding"),
+    [
+        ("<a href='gone.html'></a>", "index.html leads to gone.html, which is not there"),
+        ("<a href='table2.html#nowhere'></a>", "no such place on that page"),
+        ("<img src='_images/gone.png'>", "leads to _images/gone.png"),
+        ("<script src='https://cdn.example/x.js'></script>", "loads https://cdn.example/x.js from outside"),
+    ],
+)
+def test_what_is_planted_is_found(html: Path, planted: str, finding: str) -> None:
+    (html / "index.html").write_text(WORDS + planted)
+    assert any(finding in found for found in check_html(html))
+
+
+def test_missing_and_empty_pages_and_figures_are_found(html: Path) -> None:
+    (html / "choices.html").unlink()
+    (html / "results.html").write_text("nothing")
+    (html / "_images" / "table2.svg").unlink()
+    found = "\n".join(check_html(html))
+    assert (
+        "page choices is missing" in found and "results.html is empty" in found and "table2.svg is in no page" in found
+    )
+
+
+def built(tmp_path: Path, text: str) -> tuple[str, str]:
+    """HTML and warnings of a one-page book with the project's roles."""
+    application = pytest.importorskip("sphinx.application", reason="sphinx is in the group book: run `uv sync`")
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "conf.py").write_text(
+        f"import sys; sys.path.insert(0, {str(EXTENSION)!r})\nextensions = ['myst_parser', 'repro_numbers']\n"
+    )
+    (source / "index.md").write_text(f"# Title\n\n{text}\n")
+    warnings = StringIO()
+    out = tmp_path / "out"
+    app = application.Sphinx(source, source, out, tmp_path / "doctrees", "html", status=None, warning=warnings)
+    app.build()
+    sys.path.remove(str(EXTENSION))
+    return (out / "index.html").read_text(), warnings.getvalue()
+
+
+@pytest.fixture
+def recorded(made_up: Callable[..., StudyResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made_up({("bagging", 20): [59.5, 59.6, 59.7], ("bagging", 1): [58.0, 58.1, 58.1]}).save(tmp_path / "results")
+    monkeypatch.setenv("REPRO_RESULTS", str(tmp_path / "results"))
+
+
+@pytest.mark.usefixtures("recorded")
+def test_roles_show_recorded_numbers(tmp_path: Path) -> None:
+    name = "table2_num_experts-cifar100-laptop"
+    page, warnings = built(
+        tmp_path,
+        f"{{result}}`{name}:top1/bagging/20` {{verdict}}`{name}:C2/20` "
+        "{paper}`2/cifar100/tr18/tr18/20/bagging/top1` {result}`table2_num_experts-cifar100-paper:top1/bagging/20`\n\n"
+        f"```{{recorded-claims}} {name}\n```\n\n```{{spec-choices}}\n```",
+    )
+    assert warnings == ""
+    for shown in (
+        "59.60 ± 0.10</span>",
+        "holds</span>",
+        "79.90 ± 0.22</span>",
+        "not run</span>",
+        "gamma",
+        "95 % interval",
+    ):
+        assert shown in page
+
+
+@pytest.mark.usefixtures("recorded")
+@pytest.mark.parametrize(
+    ("text", "warning"),
+    [
+        ("{result}`table2_num_experts-cifar100-laptop:top1/bagging/7`", "has no 'top1/bagging/7'"),
+        ("{result}`table2_num_experts-mnist-laptop:seeds`", "there is no run 'table2_num_experts-mnist-laptop'"),
+        ("{paper}`2/cifar100/tr18/tr18/7/bagging/top1`", "The paper prints no"),
+        ("{verdict}`table2_num_experts-cifar100-laptop:C9`", "There is no claim 'C9'"),
+    ],
+)
+def test_a_wrong_key_is_a_warning(tmp_path: Path, text: str, warning: str) -> None:
+    assert warning in built(tmp_path, text)[1]

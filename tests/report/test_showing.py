@@ -1,0 +1,92 @@
+"""Tables, quotes, figures and the reading of a result."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from repro.errors import ReproError
+from repro.report import reading
+from repro.report.numbers import look_up, paper_quote
+from repro.report.plots import plot_table2, save_figure
+from repro.report.tables import claims_table, style, table2, table2_caption, table2_details
+from repro.study.results import StudyResult
+
+MakeUp = Callable[..., StudyResult]
+
+
+@pytest.fixture
+def result(made_up: MakeUp) -> StudyResult:
+    return made_up(
+        {
+            ("backbone", 0): [57.0, 57.2, 57.4],
+            ("expert", 1): [58.0, 58.1, 58.2],
+            ("bagging", 1): [58.2, 58.3, 58.4],
+            ("expert", 20): [59.0, 59.1, 59.2],
+            ("bagging", 20): [59.5, 59.6, 59.7],
+        }
+    )
+
+
+def test_the_table_puts_the_paper_beside_ours(result: StudyResult) -> None:
+    table = table2(result)
+    assert list(table.index)[:2] == ["base model", "1 expert (ensembling baseline)"]
+    row = table.loc["20 experts"]
+    assert (row["paper"], row["ours"], row["each seed"]) == ("79.90 ± 0.22", "59.60 ± 0.10", "59.50 · 59.60 · 59.70")
+    assert row["verdict"] == "another scale"
+    assert table.loc["5 experts", "ours"] == table.loc["5 experts", "verdict"] == "not run"
+
+
+def test_details_hold_what_was_measured_and_the_cost(result: StudyResult) -> None:
+    details = table2_details(result)
+    assert details.loc["20 experts", "expert alone"] == "59.10 ± 0.10" and "stacking" not in details
+    assert (details.loc["20 experts", "MACs"], details.loc["20 experts", "parameters"]) == ("1.5 M", "2.34 M")
+
+
+def test_claims_and_style(result: StudyResult) -> None:
+    claims = claims_table(result)
+    assert claims.loc["C2/20", "verdict"] == "holds" and claims.loc["C2/5", "verdict"] == "not run"
+    page = style(claims, "a caption").to_html()
+    assert "a caption" in page and "holds" in page and "rgba(0, 158, 115" in page
+
+
+def test_quotes_carry_their_provenance(result: StudyResult) -> None:
+    quote = look_up(result, "top1/bagging/20")
+    assert quote.text == "59.60 ± 0.10"
+    for part in ("59.50, 59.60, 59.70", "seeds 0, 1, 2", "repro run it", "a machine", "2026-01-02"):
+        assert part in quote.tooltip
+    assert look_up(result, "minutes").text == "2"
+    assert paper_quote("2/cifar100/tr18/tr18/20/bagging/top1").text == "79.90 ± 0.22"
+
+
+@pytest.mark.parametrize("key", ["top1/bagging/7", "top2/bagging/20", "nothing"])
+def test_a_number_that_is_not_there(result: StudyResult, key: str) -> None:
+    with pytest.raises(ReproError, match=f"has no '{key}'. It has: "):
+        look_up(result, key)
+
+
+def test_the_reading_says_what_the_numbers_say(result: StudyResult, made_up: MakeUp) -> None:
+    text = reading.read_table2([result]).data
+    assert "With 20 experts the selected one reaches 59.10 ± 0.10 % alone and 59.60 ± 0.10 % bagged" in text
+    assert "holds: C1, C2/20" in text
+    one = made_up({("backbone", 0): [57.0], ("bagging", 1): [58.0], ("expert", 1): [58.0]})
+    assert "anecdote" in reading.read_table2([one]).data
+
+
+def test_figures_are_the_same_bytes_each_time(result: StudyResult, tmp_path: Path) -> None:
+    first, again = (save_figure(plot_table2([result]), tmp_path / name)[0].read_bytes() for name in "ab")
+    assert first == again and b"<svg" in first
+    with pytest.raises(ReproError, match="no result"):
+        plot_table2([])
+
+
+def test_a_caption_says_data_scale_and_seeds(result: StudyResult) -> None:
+    assert "CIFAR-100, laptop scale" in table2_caption(result) and "3 seeds" in table2_caption(result)
+
+
+def test_results_are_saved_whole(result: StudyResult, tmp_path: Path) -> None:
+    path = result.save(tmp_path)
+    assert path.name == "table2_num_experts-cifar100-laptop.json"
+    assert StudyResult.model_validate_json(path.read_text()) == result
+    assert os.listdir(tmp_path) == [path.name]

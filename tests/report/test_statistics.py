@@ -1,0 +1,45 @@
+"""Intervals on cases worked by hand."""
+
+import math
+
+import pytest
+
+from repro.report.statistics import paired_difference, summarise, welch
+
+
+def test_t_interval_of_three_values() -> None:
+    found = summarise([1.0, 2.0, 3.0])
+    assert (found.mean, found.std, found.n) == (2.0, 1.0, 3)
+    # t(0.975, 2) = 4.30265, divided by the square root of 3
+    assert found.interval == pytest.approx((2 - 2.48414, 2 + 2.48414), abs=1e-4)
+
+
+def test_one_value_has_no_interval() -> None:
+    assert summarise([7.0]).interval is None and summarise([7.0]).std is None
+
+
+def test_differences_are_taken_seed_by_seed() -> None:
+    found = paired_difference([10.0, 20.0, 30.0], [9.0, 19.0, 29.0])
+    assert found.mean == 1 and found.interval == (1, 1)
+    with pytest.raises(ValueError, match="same seeds"):
+        paired_difference([1.0, 2.0], [1.0])
+
+
+def test_welch_by_hand() -> None:
+    found = welch([1.0, 2.0, 3.0], 4.0, 2.0, 3)
+    error = math.sqrt(1 / 3 + 4 / 3)
+    degrees = (5 / 3) ** 2 / ((1 / 3) ** 2 / 2 + (4 / 3) ** 2 / 2)
+    assert found.mean == -2 and found.std == pytest.approx(error)
+    assert degrees == pytest.approx(2.941, abs=1e-3)
+    # t(0.975, 2.941) = 3.2187
+    assert found.interval == pytest.approx((-2 - 3.2187 * error, -2 + 3.2187 * error), abs=1e-2)
+
+
+def test_a_value_printed_without_spread_is_taken_as_exact() -> None:
+    assert welch([1.0, 2.0, 3.0], 2.0, None, 3).interval == pytest.approx((-2.48414, 2.48414), abs=1e-4)
+
+
+@pytest.mark.parametrize("values", [[], [1.0, math.nan]])
+def test_what_cannot_be_summarised(values: list[float]) -> None:
+    with pytest.raises(ValueError, match=r"no values|not all"):
+        summarise(values)
