@@ -9,7 +9,8 @@ from repro.data.catalogue import DATASETS
 from repro.models.cost import model_cost
 from repro.study.spec import Key, StudySpec, base_key, ensembler_key, expert_key, gate_key, outputs_key
 
-BACKWARD = 3  # a training step costs about three forward passes
+BACKWARD = 3  # a training step costs about three forward passes ...
+FORWARD = 0.5  # ... and evaluation runs about twice as fast as its multiply-adds say beside training
 
 
 class Task(NamedTuple):
@@ -31,13 +32,14 @@ def tasks(spec: StudySpec) -> Iterator[Task]:
     visits = train * (share if spec.sharing == "sampling" else 1)
     epochs = 0 if spec.pretrained else spec.base_recipe.epochs
     yield Task(base_key(spec), epochs * train * BACKWARD * cost.base_macs)
-    yield Task(gate_key(spec), train * cost.base_macs)
+    yield Task(gate_key(spec), FORWARD * train * cost.base_macs)
     for k in range(spec.num_experts):
         step = cost.trunk_macs + BACKWARD * cost.expert_macs
         yield Task(expert_key(spec, k), spec.expert_recipe.epochs * visits * step)
         if spec.stacking:
-            yield Task(ensembler_key(spec, k), train * (cost.base_macs + cost.expert_macs))
-    yield Task(outputs_key(spec), test * (cost.base_macs + spec.num_experts * cost.expert_macs))
+            visited = 1 - (1 - min(visits / train, 1)) ** spec.ensembler_recipe.epochs  # share seen at least once
+            yield Task(ensembler_key(spec, k), FORWARD * visited * train * (cost.base_macs + cost.expert_macs))
+    yield Task(outputs_key(spec), FORWARD * test * (cost.base_macs + spec.num_experts * cost.expert_macs))
 
 
 def distinct(specs: Iterable[StudySpec]) -> dict[str, Task]:
