@@ -16,6 +16,7 @@ from repro.report.printed import PAPER_PAIR, printed_table2
 from repro.report.verdict import Row, Verdict, by_seed, table2_claims, value_verdict
 from repro.study.results import Cost, StudyResult
 
+PAPER_DATASETS = ("cifar100", "tiny-imagenet")
 PAPER_EXPERTS = (1, 5, 10, 20)
 """The numbers of experts in Table 2."""
 
@@ -57,17 +58,28 @@ def table2(result: StudyResult) -> pd.DataFrame:
     sample standard deviation.
     """
     rows = rows_of(result)
-    columns: Table = {PAPER_COLUMN: [], "ours": [], "95 % interval": [], "verdict": [], "each seed": []}
+    columns = _paper_columns(result, rows)
+    columns |= {"ours": [], "95 % interval": [], "verdict": [], "each seed": []}
     for row in rows:
         paper = printed_table2(result.dataset, row.num_experts)
         ours = summary_of(result, "top1", row.method, row.num_experts)
         each = by_seed(result, "top1", row.method, row.num_experts).values()
-        columns[PAPER_COLUMN].append(paper.text() if paper else NONE)
         columns["ours"].append(mean_std(ours) if ours else "not run")
         columns["95 % interval"].append(interval(ours))
         columns["verdict"].append(value_verdict(result, row, paper))
         columns["each seed"].append(" · ".join(f"{value:.2f}" for value in each) or NONE)
     return _frame(columns, rows)
+
+
+def _paper_columns(result: StudyResult, rows: list[Row]) -> Table:
+    """The paper's column of this image set; of both its image sets where this one is not in the paper."""
+    known = printed_table2(result.dataset, 0) is not None
+    names = {PAPER_COLUMN: result.dataset} if known else {f"{PAPER_COLUMN}, {DATASETS[d]}": d for d in PAPER_DATASETS}
+    columns: Table = {}
+    for name, dataset in names.items():
+        printed = [printed_table2(dataset, row.num_experts) for row in rows]
+        columns[name] = [value.text() if value else NONE for value in printed]
+    return columns
 
 
 def table2_details(result: StudyResult) -> pd.DataFrame:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -122,13 +122,12 @@ class Store:
 
     def half_done(self) -> Iterator[dict[str, Any]]:
         """Every unfinished artifact: kind, hash, label and epochs done."""
-        from safetensors import safe_open
-
         for folder in sorted(self.folder.glob("*/*.unfinished")):
-            epochs = 0
-            if (folder / CHECKPOINT).exists():
+            try:
                 with safe_open(folder / CHECKPOINT, "pt") as file:
                     epochs = len(json.loads(file.metadata()["history"]))
+            except (OSError, SafetensorError):  # stopped before its first epoch was over
+                epochs = 0
             label = folder / "label.txt"
             yield {
                 "kind": folder.parent.name,

@@ -1,9 +1,7 @@
-"""Small fake image sets, laid out as the official ones, and the real ones where they are present."""
+"""Small fake image sets, laid out as the official ones."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,20 +10,6 @@ from PIL import Image
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 WNIDS = ("n02056570", "n01443537")  # not sorted, as in the official file
-
-
-@pytest.fixture
-def real_data_root() -> Callable[..., Path]:
-    """``real_data_root("cifar-100-python")`` is the data folder, or skips naming what is not in it."""
-    root = Path(os.environ.get("REPRO_DATA", REPOSITORY / "data"))
-
-    def root_with(*needed: str) -> Path:
-        for name in needed:
-            if not (root / name).exists():
-                pytest.skip(f"{root / name} is missing; see data/README.md for how to get it")
-        return root
-
-    return root_with
 
 
 def save_image(path: Path, size: tuple[int, int] = (64, 64), seed: int = 0, mode: str = "RGB") -> np.ndarray:

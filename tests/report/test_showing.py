@@ -38,6 +38,13 @@ def test_the_table_puts_the_paper_beside_ours(result: StudyResult) -> None:
     assert table.loc["5 experts", "ours"] == table.loc["5 experts", "verdict"] == "not run"
 
 
+def test_an_image_set_that_is_not_in_the_paper_has_both_its_columns(made_up: MakeUp) -> None:
+    table = table2(made_up({("backbone", 0): [70.0]}, dataset="modes", scale="quick"))
+    row = table.loc["20 experts"]
+    assert (row["paper, CIFAR-100"], row["paper, tiny-ImageNet"]) == ("79.90 ± 0.22", "66.26 ± 0.05")
+    assert table.loc["base model", "verdict"] == "not in the paper"
+
+
 def test_details_hold_what_was_measured_and_the_cost(result: StudyResult) -> None:
     details = table2_details(result)
     assert details.loc["20 experts", "expert alone"] == "59.10 ± 0.10" and "stacking" not in details
