@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from repro.errors import ReproError
 from repro.report.printed import printed
 from repro.report.statistics import Summary, summarise
-from repro.report.verdict import ClaimVerdict, by_seed, table2_claims
+from repro.report.verdict import TABLE2_CLAIMS, ClaimVerdict, by_seed, table2_claims
 from repro.study.results import StudyResult
 
 NONE = "–"
@@ -89,7 +89,8 @@ def _plain(result: StudyResult) -> dict[str, str]:
 
 
 def look_up(result: StudyResult, key: str) -> Quote:
-    """The quote for ``key``: ``metric/method/num_experts``, a cost ``macs/num_experts``, or a fact such as ``seeds``.
+    """The quote for ``key``: ``metric/method/num_experts``, a cost ``macs/num_experts``, a claim's
+    difference in points such as ``C2/20``, or a fact such as ``seeds``.
 
     Raises:
         ReproError: the result has no such number; the sentence names the keys that there are.
@@ -106,6 +107,10 @@ def look_up(result: StudyResult, key: str) -> Quote:
         for cost in result.costs:
             if cost.num_experts == int(parts[1]):
                 return Quote(millions(getattr(cost, parts[0]), 1 if parts[0] == "macs" else 2), tooltip)
+    elif key in {claim.key for claim in TABLE2_CLAIMS}:
+        judged = claim_of(result, key)
+        if judged.ours is not None:
+            return Quote(signed(judged.ours.mean), f"{claim_tooltip(judged)}; {tooltip}")
     elif key in (plain := _plain(result)):
         return Quote(plain[key], tooltip)
     raise ReproError(f"{result.name} has no '{key}'. It has: {', '.join(_keys(result))}.")

@@ -64,6 +64,7 @@ def test_quotes_carry_their_provenance(result: StudyResult) -> None:
     for part in ("59.50, 59.60, 59.70", "seeds 0, 1, 2", "repro run it", "a machine", "2026-01-02"):
         assert part in quote.tooltip
     assert look_up(result, "minutes").text == "2"
+    assert look_up(result, "C2/20").text == "+1.30"
     assert paper_quote("2/cifar100/tr18/tr18/20/bagging/top1").text == "79.90 ± 0.22"
 
 
