@@ -103,18 +103,9 @@ class Study:
             source = self._source(spec, "train", spec.expert_recipe.augmentation)
             report = self._report(key, spec.expert_recipe.epochs)
             history = train_expert(
-                expert,
-                base,
-                source,
-                share,
-                spec.sharing,
-                spec.expert_recipe,
-                spec.seed,
-                k,
-                self.device,
-                checkpoint,
-                report,
-            )
+                expert, base, source, share, spec.sharing, spec.expert_recipe,
+                spec.seed, k, self.device, checkpoint, report,
+            )  # fmt: skip
             return trained(expert, history)
 
         key = expert_key(spec, k)
@@ -199,7 +190,7 @@ class Study:
         if key.hash in self._kept:
             return self._kept[key.hash]
         found = self.store.has(key)
-        work = self._tasks[key.hash].work
+        work = self._work(key)
         artifact = self.store.keep(key, make, self.device)
         if key.hash not in self._seen:
             self._seen[key.hash] = found
@@ -212,12 +203,16 @@ class Study:
             self._kept[key.hash] = artifact
         return artifact
 
+    def _work(self, key: Key) -> float:
+        """The planned work of an artifact; 0 for one that no spec of this study was known to need."""
+        return self._tasks[key.hash].work if key.hash in self._tasks else 0.0
+
     def _report(self, key: Key, epochs: int) -> Report:
         """A report of each epoch of a training: what, how far, training accuracy, time left."""
 
         def report(epoch: int, entry: Epoch) -> None:
             done = f"{key.label} · epoch {epoch + 1}/{epochs} · training accuracy {100 * entry.accuracy:.1f} %"
-            self._progress.advance(self._tasks[key.hash].work / epochs, lambda: done)
+            self._progress.advance(self._work(key) / epochs, lambda: done)
 
         return report
 
