@@ -48,7 +48,8 @@ def test_a_room_imports_only_from_rooms_below_it() -> None:
 def test_the_contract_can_be_broken(tmp_path: Path, room: str, imported: str, allowed: bool) -> None:
     house = tmp_path / "repro"
     house.mkdir()
-    for name in ("__init__", "report", "study", "method", "data", "models", "errors", "files", "randomness"):
+    rooms = ("cli", "report", "study", "method", "data", "models", "errors", "files", "randomness", "progress")
+    for name in ("__init__", *rooms):
         (house / f"{name}.py").touch()
     (house / f"{room}.py").write_text(f"import repro.{imported}\n", encoding="utf-8")
     kept, report = lint_imports(tmp_path)
