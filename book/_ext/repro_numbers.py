@@ -153,25 +153,21 @@ class RecordedRuns(SphinxDirective):
         found = load_results(results_folder())
         for name in found:
             self.env.note_dependency(str(results_folder() / f"{name}.json"))
-        head = ("result", "models", "seeds", "training", "hardware", "libraries", "code", "date", "command")
-        rows = []
+        blocks = []
         for name, r in found.items():
             p = r.provenance
-            libraries = ", ".join(f"{library} {version}" for library, version in p.libraries.items())
-            rows.append(
-                (
-                    f'<a href="recorded/{name}.json"><code>{name}</code></a>',
-                    html.escape(f"base {r.base}, experts {r.expert}"),
-                    ", ".join(map(str, r.seeds)),
-                    duration(p.seconds),
-                    html.escape(f"{p.hardware} ({p.precision})"),
-                    html.escape(libraries),
-                    f"<code>{html.escape(p.code)}</code>",
-                    p.when[:10],
-                    f"<code>{html.escape(p.command)}</code>",
-                )
-            )
-        return [raw(html_table(head, rows))]
+            facts = {
+                "record": f'<a href="recorded/{name}.json"><code>{name}.json</code></a>',
+                "models": html.escape(f"base {r.base}, experts {r.expert}; {r.evaluate} set"),
+                "seeds": ", ".join(map(str, r.seeds)),
+                "command": f"<code>{html.escape(p.command)}</code>",
+                "training": html.escape(f"{duration(p.seconds)} on {p.hardware}, {p.precision}; {p.when[:10]}"),
+                "code, spec": f"<code>{html.escape(p.code)}</code>, <code>{r.spec_hash}</code>",
+                "libraries": html.escape(", ".join(f"{library} {version}" for library, version in p.libraries.items())),
+            }
+            title = f"{numbers.DATASETS.get(r.dataset, r.dataset)}, {r.scale} scale"
+            blocks.append(html_table((html.escape(r.study), html.escape(title)), list(facts.items())))
+        return [raw("".join(blocks))]
 
 
 class SpecChoices(Directive):

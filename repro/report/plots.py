@@ -67,9 +67,9 @@ def figure_style() -> Iterator[None]:
 def plot_table2(results: Sequence[StudyResult]) -> Figure:
     """Top-1 accuracy over the number of experts: one row of panels a result, ours left, the paper's right.
 
-    Markers are means with their 95 % intervals, small dots the seeds; the dashed line is the base model alone. The
-    paper's bars are its printed ± (no interval). Each panel has an axis of its own. A row whose image set is not in
-    the paper has the paper's CIFAR-100 beside it.
+    Thick lines are means, thin ones the seeds; the dashed line is the mean of the base model alone. The paper's bars
+    are its printed ± (no interval). Each panel has an axis of its own. A row whose image set is not in the paper has
+    the paper's CIFAR-100 beside it.
 
     Raises:
         ReproError: no results to plot.
@@ -86,8 +86,10 @@ def plot_table2(results: Sequence[StudyResult]) -> Figure:
             _paper_panel(paper, result.dataset if printed_table2(result.dataset, 0) else "cifar100")
             _finish(paper, ["base", *(str(k) for k in PAPER_EXPERTS)])
             _finish(ours, ticks)
-        handles, labels = grid[0][0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper left", ncols=len(labels), frameon=False)
+        shown = {
+            label: handle for ours, _ in grid for handle, label in zip(*ours.get_legend_handles_labels(), strict=True)
+        }
+        figure.legend(list(shown.values()), list(shown), loc="outside upper left", ncols=len(shown), frameon=False)
     return figure
 
 
@@ -113,20 +115,20 @@ def _series(axes: Axes, result: StudyResult, method: str, experts: list[int], pl
     if not measured:
         return
     colour = COLOURS[method]
-    for x, k, _ in measured:
-        seeds = list(by_seed(result, "top1", method, k).values())
-        axes.plot([x] * len(seeds), seeds, ".", color=colour, markersize=4, alpha=0.6, zorder=3)
-    half = [s.high - s.mean if s.high is not None else 0.0 for _, _, s in measured]
-    axes.errorbar(
+    # A line a seed: seeds differ by their base, so a rise shows along a line, not in the spread at one number.
+    for seed in result.seeds if len(result.seeds) > 1 else []:
+        places_of_seed = [(x, by_seed(result, "top1", method, k).get(seed)) for x, k, _ in measured]
+        xs, ys = zip(*((x, y) for x, y in places_of_seed if y is not None), strict=True)
+        axes.plot(xs, ys, "-", marker=".", color=colour, linewidth=0.8, markersize=4, alpha=0.45)
+    axes.plot(
         [x for x, _, _ in measured],
         [s.mean for _, _, s in measured],
-        yerr=half,
         color=colour,
         marker=MARKERS[method],
         markerfacecolor="white" if method != "bagging" else colour,
         linestyle="-" if len(measured) > 1 else "none",
-        elinewidth=1,
-        capsize=3,
+        linewidth=2,
+        zorder=4,
         label=NAMES[method],
     )
 

@@ -53,7 +53,7 @@ CHOICES: tuple[Choice, ...] = (
     Choice(
         "routing.similarity",
         "m is 'a similarity function' whose weights sum to 1; the poster routes 'to the closest centroid'.",
-        "The poster's reading. `soft` is a softmax of minus the squared distance.",
+        "The poster's reading. The other choice, soft, is a softmax of minus the squared distance.",
     ),
     Choice(
         "routing.temperature",

@@ -102,4 +102,18 @@ def load_result(path: Path) -> StudyResult:
 def load_results(folder: Path, study: str | None = None) -> dict[str, StudyResult]:
     """All recorded results below ``folder``, by name, those of one study if it is given."""
     results = [load_result(path) for path in sorted(Path(folder).glob("*.json"))]
-    return {r.name: r for r in results if study in (None, r.study)}
+    chosen = sorted((r for r in results if study in (None, r.study)), key=_reading_order)
+    return {r.name: r for r in chosen}
+
+
+def _reading_order(result: StudyResult) -> tuple[int, int, str]:
+    """The paper's scale before the laptop's, image sets as the paper lists them, the embedded set last."""
+    scales, datasets = (
+        ("paper", "laptop", "quick", "smoke"),
+        ("cifar100", "tiny-imagenet", "imagenet", "cifar10", "modes"),
+    )
+    places = [
+        order.index(name) if name in order else len(order)
+        for order, name in ((scales, result.scale), (datasets, result.dataset))
+    ]
+    return places[0], places[1], result.name
