@@ -10,7 +10,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from repro.data.batches import Batch, BatchSource
 from repro.errors import TrainingError
@@ -22,6 +22,7 @@ from repro.models.registry import freeze
 from repro.randomness import generator
 
 Sharing = Literal["sampling", "reweighting"]
+TrunkBatchNorm = Literal["evaluation", "training"]
 EVALUATION_BATCH = 512
 
 
@@ -53,6 +54,7 @@ def train_expert(
     expert: Head, base: Backbone, source: BatchSource, share: Tensor, sharing: Sharing, recipe: Recipe,
     seed: int, k: int, device: torch.device,
     checkpoint: Path | None = None, report: Report = lambda epoch, history: None,
+    trunk_batchnorm: TrunkBatchNorm = "evaluation",
 ) -> list[Epoch]:  # fmt: skip
     """Step 4: train expert k, in place, on trunk features of the frozen base.
 
@@ -60,6 +62,9 @@ def train_expert(
     ``sampling``     an epoch visits image i with probability ``share[i]``
     ``reweighting``  an epoch visits every image and weighs its loss by ``share[i]`` (divided by the
                      mean share, so that the learning rate means the same for any K)
+
+    ``trunk_batchnorm`` is ours to choose: the frozen trunk normalises by its running statistics, or,
+    while experts train, by each batch's (its weights and running statistics stay as they are).
 
     What expert k sees depends on (seed, k, epoch) alone, never on the other experts.
     Raises :class:`TrainingError` if its share of the data is empty.
@@ -70,6 +75,8 @@ def train_expert(
     base.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     expert.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     freeze(base)
+    if trunk_batchnorm == "training":
+        use_batch_statistics(base.trunk)
     weights = (share / share.mean()).to(device)
 
     def chosen(epoch: int) -> Tensor | None:
@@ -84,12 +91,22 @@ def train_expert(
             loss = loss * weights[batch.indices]
         return Step(loss.mean(), _correct(logits, batch), len(logits))
 
-    return fit(
+    history = fit(
         expert, recipe,
         lambda epoch: source.train(seed, epoch, recipe.batch_size, chosen(epoch)),
         lambda epoch: source.num_steps(recipe.batch_size, chosen(epoch)),
         step, device, f"expert {k}", checkpoint, report,
     )  # fmt: skip
+    freeze(base)
+    return history
+
+
+def use_batch_statistics(trunk: nn.Module) -> None:
+    """BatchNorm normalises by each batch's statistics and leaves the running ones as they are."""
+    for layer in trunk.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.train()
+            layer.momentum = 0.0
 
 
 def _correct(logits: Tensor, batch: Batch) -> Tensor:

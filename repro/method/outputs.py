@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from repro.data.batches import BatchSource
@@ -46,6 +47,30 @@ class Outputs:
 def accuracy(scores: Tensor, labels: Tensor) -> float:
     """Top-1 accuracy in percent of scores ``[N, C]``."""
     return 100 * float((scores.argmax(1) == labels).double().mean())
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Cross-entropy in nats of every training image: base ``[N]``, experts ``[N, K]``; and gate_probs ``[N, K]``."""
+
+    base: Tensor
+    experts: Tensor
+    gate_probs: Tensor
+
+
+@torch.no_grad()
+def compute_losses(moe: SingleGateMoE, source: BatchSource, device: torch.device) -> Losses:
+    """Run every expert on every image, without augmentation, and keep how well each did."""
+    freeze(moe.to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
+    base, experts, gate_probs = [], [], []
+    for batch in source.clean(EVALUATION_BATCH):
+        with autocast(device):
+            out = moe(batch.images)
+        labels = batch.labels[:, None].expand(-1, moe.num_experts)
+        base.append(F.cross_entropy(out.base_logits.float(), batch.labels, reduction="none").cpu())
+        experts.append(F.cross_entropy(out.expert_logits.float().movedim(2, 1), labels, reduction="none").cpu())
+        gate_probs.append(out.gate_probs.float().cpu())
+    return Losses(torch.cat(base), torch.cat(experts), torch.cat(gate_probs))
 
 
 @torch.no_grad()

@@ -30,6 +30,10 @@ class Routing(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    level: Literal["per-sample", "per-class", "confusion"] = Field(
+        "per-sample",
+        description="what is clustered: images (the paper), class means (HydraNets), or confused classes (HD-CNN)",
+    )
     similarity: Literal["hard", "soft"] = Field(
         "hard", description="m: the closest centroid, or a softmax of -distance²"
     )

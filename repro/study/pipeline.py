@@ -7,21 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from repro.data.augment import Augmentation
-from repro.data.batches import BatchSource, DeviceBatches
-from repro.data.catalogue import load as load_images
-from repro.data.dataset import ImageDataset, Split
-from repro.data.imagenet import index_imagenet
-from repro.data.stream import StreamBatches
+from repro.method.class_routing import (
+    class_gate,
+    class_means,
+    cluster_class_means,
+    cluster_confused_classes,
+    confusion,
+)
+from repro.method.em import posterior
 from repro.method.ensemblers import Stacking, train_stacking
 from repro.method.experts import embed, train_base, train_expert
 from repro.method.fit import Epoch, Report
-from repro.method.outputs import Outputs, compute_outputs
+from repro.method.outputs import Losses, Outputs, compute_losses, compute_outputs
 from repro.method.routing import cluster, initial_gate, smooth, train_gate
 from repro.models.backbone import Backbone, Head
 from repro.models.cost import ModelCost, model_cost
@@ -30,7 +32,8 @@ from repro.models.registry import build_backbone, build_head, freeze, init_exper
 from repro.progress import Progress
 from repro.randomness import seeded_init
 from repro.study.plan import distinct
-from repro.study.spec import Key, StudySpec, base_key, ensembler_key, expert_key, gate_key, outputs_key
+from repro.study.sources import Sources
+from repro.study.spec import Key, StudySpec, base_key, ensembler_key, expert_key, gate_key, losses_key, outputs_key
 from repro.study.store import Artifact, Store
 
 
@@ -42,8 +45,7 @@ class Study:
         self.root = Path(root)
         self.device = device
         self.store = Store(root)
-        self._data: dict[tuple[object, ...], ImageDataset] = {}
-        self._sources: dict[tuple[object, ...], BatchSource] = {}
+        self.sources = Sources(self.root, device)
         self._kept: dict[str, Artifact] = {}
         self._embeddings: dict[str, Tensor] = {}
         self._tasks = distinct(self.specs)
@@ -55,13 +57,19 @@ class Study:
 
     def run(self, spec: StudySpec) -> Outputs:
         """Algorithm 1 for one spec; returns what the trained model says of the evaluation set."""
+        self.train(spec)
+        return self.outputs(spec)
+
+    def train(self, spec: StudySpec) -> None:
+        """Algorithm 1; after it, as many rounds of EM as the spec asks for (none, by default)."""
+        if spec.em_steps:
+            self.train(spec.before_em_step())
         self._base(spec)  # 1. the base model φ
         self._gate(spec)  # 2. clusters and g0; 3. the gate g
         for k in range(spec.num_experts):
             self._expert(spec, k)  # 4. expert e_k
             if spec.stacking:
                 self._ensembler(spec, k)  # 5. ensembler d_k
-        return self.outputs(spec)
 
     def _base(self, spec: StudySpec) -> Artifact:
         def make(checkpoint: Path) -> Artifact:
@@ -69,7 +77,7 @@ class Study:
                 base = build_backbone(spec.base, spec.num_classes, spec.width, spec.pretrained)
             if spec.pretrained:
                 return Artifact(base.state_dict())
-            source = self._source(spec, "train", spec.base_recipe.augmentation)
+            source = self.sources.batches(spec, "train", spec.base_recipe.augmentation)
             report = self._report(key, spec.base_recipe.epochs)
             history = train_base(base, source, spec.base_recipe, spec.seed, self.device, checkpoint, report)
             return trained(base, history)
@@ -80,31 +88,50 @@ class Study:
     def _gate(self, spec: StudySpec) -> Artifact:
         def make(checkpoint: Path) -> Artifact:
             embeddings = self._embed_training_set(spec)
-            clusters = cluster(embeddings, spec.num_experts, spec.routing, spec.seed)
-            g0 = initial_gate(embeddings, clusters, spec.routing)
+            g0, kept = self._assignment(spec, embeddings)
             gate, history = train_gate(embeddings, g0, spec.gate_recipe, spec.seed, self.device)
             said = gate.cpu()(embeddings).argmax(1)
-            sizes = torch.bincount(g0.argmax(1), minlength=spec.num_experts) / len(g0)
+            sizes = g0.double().mean(0)
             metrics = {
                 "agreement": 100 * float((said == g0.argmax(1)).double().mean()),
                 "smallest_share": 100 * float(sizes.min()),
                 "largest_share": 100 * float(sizes.max()),
             }
-            tensors = {"weight": gate.weight, "bias": gate.bias, "centroids": clusters.centroids, "g0": g0}
+            tensors = {"weight": gate.weight, "bias": gate.bias, "g0": g0, **kept}
             return Artifact(tensors, metrics, [list(epoch) for epoch in history])
 
         return self._keep(gate_key(spec), make)
 
+    def _assignment(self, spec: StudySpec, embeddings: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """g0 ``[N, K]`` of the training images, and what else is worth keeping of how it was made."""
+        if spec.em_steps:
+            losses = self.losses(spec.before_em_step())
+            return posterior(losses.gate_probs, losses.experts), {}
+        if spec.routing.level == "per-sample":
+            clusters = cluster(embeddings, spec.num_experts, spec.routing, spec.seed)
+            return initial_gate(embeddings, clusters, spec.routing), {"centroids": clusters.centroids}
+        labels = self.sources.batches(spec, "train", Augmentation()).labels.cpu()
+        if spec.routing.level == "per-class":
+            means = class_means(embeddings, labels, spec.num_classes)
+            expert_of = cluster_class_means(means, spec.num_experts, spec.routing.restarts, spec.seed)
+        else:
+            said = self.base(spec).head.fc(embeddings).softmax(1)
+            expert_of = cluster_confused_classes(confusion(said, labels), spec.num_experts, spec.seed)
+        return class_gate(expert_of, labels, spec.num_experts), {"class_to_expert": expert_of}
+
     def _expert(self, spec: StudySpec, k: int) -> Artifact:
         def make(checkpoint: Path) -> Artifact:
             base, expert = self.base(spec), self._new_expert(spec, k)
-            init_expert(base, expert, spec.expert_init)
+            if spec.em_steps:
+                expert.load_state_dict(self._expert(spec.before_em_step(), k).tensors)
+            else:
+                init_expert(base, expert, spec.expert_init)
             share = smooth(self._gate(spec).tensors["g0"][:, k], spec.gamma)
-            source = self._source(spec, "train", spec.expert_recipe.augmentation)
+            source = self.sources.batches(spec, "train", spec.expert_recipe.augmentation)
             report = self._report(key, spec.expert_recipe.epochs)
             history = train_expert(
                 expert, base, source, share, spec.sharing, spec.expert_recipe,
-                spec.seed, k, self.device, checkpoint, report,
+                spec.seed, k, self.device, checkpoint, report, spec.trunk_batchnorm,
             )  # fmt: skip
             return trained(expert, history)
 
@@ -114,7 +141,7 @@ class Study:
     def _ensembler(self, spec: StudySpec, k: int) -> Artifact:
         def make(checkpoint: Path) -> Artifact:
             share = smooth(self._gate(spec).tensors["g0"][:, k], spec.gamma)
-            source = self._source(spec, "train", spec.expert_recipe.augmentation)
+            source = self.sources.batches(spec, "train", spec.expert_recipe.augmentation)
             stacker, history = train_stacking(
                 self.base(spec), self.expert(spec, k), source, share, spec.sharing,
                 spec.ensembler_recipe, spec.seed, k, self.device,
@@ -129,10 +156,27 @@ class Study:
         """:class:`Outputs` on the evaluation set (test, or the held-out part of the training set)."""
 
         def make(checkpoint: Path) -> Artifact:
-            source = self._source(spec, "evaluation", Augmentation())
+            source = self.sources.batches(spec, "evaluation", Augmentation())
             return Artifact(dict(vars(compute_outputs(self.moe(spec), source, self.device))))
 
         return Outputs(**self._keep(outputs_key(spec), make).tensors)
+
+    def losses(self, spec: StudySpec) -> Losses:
+        """:class:`Losses` of base and experts on the training images, not augmented."""
+
+        def make(checkpoint: Path) -> Artifact:
+            source = self.sources.batches(spec, "train", spec.expert_recipe.augmentation)
+            return Artifact(dict(vars(compute_losses(self.moe(spec), source, self.device))))
+
+        return Losses(**self._keep(losses_key(spec), make).tensors)
+
+    def assignment(self, spec: StudySpec) -> Tensor:
+        """g0 (or, after an E-step, the posterior) of every training image, ``[N, K]``."""
+        return self._gate(spec).tensors["g0"]
+
+    def class_to_expert(self, spec: StudySpec) -> Tensor:
+        """The expert of each class, ``[C]``, under per-class routing."""
+        return self._gate(spec).tensors["class_to_expert"]
 
     def base(self, spec: StudySpec) -> Backbone:
         """The trained base model, frozen."""
@@ -171,17 +215,6 @@ class Study:
     def gate_metrics(self, spec: StudySpec) -> dict[str, float]:
         """Agreement of the gate with g0 on the training set, smallest and largest share of an expert; percent."""
         return self._gate(spec).metrics
-
-    def images(self, spec: StudySpec, part: Literal["train", "evaluation"]) -> ImageDataset:
-        """The images of a part, ``train`` or ``evaluation``, as the spec's ``evaluate`` defines them."""
-        split: Split = "train" if part == "train" or spec.evaluate == "validation" else "test"
-        number = spec.num_train if split == "train" else spec.num_test
-        name = (spec.dataset, split, spec.image_size, number)
-        if name not in self._data:
-            self._data[name] = load_images(spec.dataset, split, self.root, spec.image_size, num_images=number)
-        if spec.evaluate == "test":
-            return self._data[name]
-        return self._data[name].holdout()[0 if part == "train" else 1]
 
     # --- how it is kept ----------------------------------------------------------------------
 
@@ -232,21 +265,11 @@ class Study:
         with seeded_init(spec.seed, "expert", spec.expert, k):
             return build_head(spec.expert, spec.num_classes, spec.width)
 
-    def _source(self, spec: StudySpec, part: Literal["train", "evaluation"], augmentation: Augmentation) -> BatchSource:
-        """Batches of a part of the data; only the latest few are kept in memory."""
-        name = (spec.dataset, spec.image_size, spec.num_train, spec.num_test, spec.evaluate, part, augmentation)
-        if name not in self._sources and spec.dataset == "imagenet":
-            index = index_imagenet("train" if part == "train" else "test", self.root)
-            self._sources[name] = StreamBatches(index, augmentation, self.device, spec.image_size)
-        elif name not in self._sources:
-            self._sources[name] = DeviceBatches(self.images(spec, part), augmentation, self.device)
-        return self._sources[name]
-
     def _embed_training_set(self, spec: StudySpec) -> Tensor:
         """Pre-logits ``[N, D]`` of the training images, not augmented; gates of different K share them."""
         name = base_key(spec).hash
         if name not in self._embeddings:
-            source = self._source(spec, "train", spec.base_recipe.augmentation)
+            source = self.sources.batches(spec, "train", spec.base_recipe.augmentation)
             self._embeddings = {name: embed(self.base(spec), source, self.device)}
         return self._embeddings[name]
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from repro.data.catalogue import DATASETS
 from repro.models.cost import model_cost
-from repro.study.spec import Key, StudySpec, base_key, ensembler_key, expert_key, gate_key, outputs_key
+from repro.study.spec import Key, StudySpec, base_key, ensembler_key, expert_key, gate_key, losses_key, outputs_key
 
 BACKWARD = 3  # a training step costs about three forward passes ...
 FORWARD = 0.5  # ... and evaluation runs about twice as fast as its multiply-adds say beside training
@@ -22,6 +22,8 @@ class Task(NamedTuple):
 
 def tasks(spec: StudySpec) -> Iterator[Task]:
     """Every artifact that a spec needs, in order."""
+    if spec.em_steps:
+        yield from tasks(spec.before_em_step())
     cost = model_cost(spec.base, spec.expert, spec.num_classes, spec.image_size, spec.num_experts, spec.width)
     card = DATASETS[spec.dataset]
     train = spec.num_train or card.num_train
@@ -32,6 +34,9 @@ def tasks(spec: StudySpec) -> Iterator[Task]:
     visits = train * (share if spec.sharing == "sampling" else 1)
     epochs = 0 if spec.pretrained else spec.base_recipe.epochs
     yield Task(base_key(spec), epochs * train * BACKWARD * cost.base_macs)
+    everything = cost.base_macs + spec.num_experts * cost.expert_macs
+    if spec.em_steps:
+        yield Task(losses_key(spec.before_em_step()), FORWARD * train * everything)
     yield Task(gate_key(spec), FORWARD * train * cost.base_macs)
     for k in range(spec.num_experts):
         step = cost.trunk_macs + BACKWARD * cost.expert_macs
@@ -39,7 +44,7 @@ def tasks(spec: StudySpec) -> Iterator[Task]:
         if spec.stacking:
             visited = 1 - (1 - min(visits / train, 1)) ** spec.ensembler_recipe.epochs  # share seen at least once
             yield Task(ensembler_key(spec, k), FORWARD * visited * train * (cost.base_macs + cost.expert_macs))
-    yield Task(outputs_key(spec), FORWARD * test * (cost.base_macs + spec.num_experts * cost.expert_macs))
+    yield Task(outputs_key(spec), FORWARD * test * everything)
 
 
 def distinct(specs: Iterable[StudySpec]) -> dict[str, Task]:

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from repro.errors import SpecError
-from repro.method.experts import Sharing
+from repro.method.experts import Sharing, TrunkBatchNorm
 from repro.method.recipe import Recipe
 from repro.method.routing import Routing
 from repro.models.backbone import check_joins
@@ -26,7 +26,10 @@ DatasetName = Literal["modes", "cifar10", "cifar100", "tiny-imagenet", "imagenet
 NUM_CLASSES = {"modes": 20, "cifar10": 10, "cifar100": 100, "tiny-imagenet": 200, "imagenet": 1000}
 
 # Raised by hand when the code that makes a kind of artifact changes its numbers; part of its key.
-REVISIONS = {"base": 1, "gate": 1, "expert": 1, "ensembler": 1, "outputs": 1}
+REVISIONS = {"base": 1, "gate": 1, "expert": 1, "ensembler": 1, "outputs": 1, "losses": 1}
+
+# Fields that came later: at these values they are no part of a key, so what was trained before keeps its key.
+LATER = {"level": "per-sample", "trunk_batchnorm": "evaluation"}
 
 
 class StudySpec(BaseModel):
@@ -50,6 +53,10 @@ class StudySpec(BaseModel):
     gamma: float = Field(0.05, ge=0, le=1, description="smoothing γ: Γ(g0) = clip(g0, γ, 1)")
     sharing: Sharing = Field("sampling", description="smoothed weights as sampling probabilities, or as loss weights")
     expert_init: ExpertInit = Field("prefix", description="what experts take from the base where depths differ")
+    trunk_batchnorm: TrunkBatchNorm = Field(
+        "evaluation", description="BatchNorm of the frozen trunk while experts train: running or batch statistics"
+    )
+    em_steps: int = Field(0, ge=0, le=10, description="N_E of the EM variant (Section 2.2); 0 is Algorithm 1")
     stacking: bool = Field(False, description="also train stacking ensemblers")
     base_recipe: Recipe
     gate_recipe: Recipe
@@ -80,6 +87,15 @@ class StudySpec(BaseModel):
     def num_classes(self) -> int:
         """C."""
         return NUM_CLASSES[self.dataset]
+
+    @property
+    def pair(self) -> str:
+        """``base-expert``, e.g. ``tr18-tr10``."""
+        return f"{self.base}-{self.expert}"
+
+    def before_em_step(self) -> StudySpec:
+        """The spec of one E-step less: where this one's posterior comes from."""
+        return self.model_copy(update={"em_steps": self.em_steps - 1})
 
     def with_(self, **changes: Any) -> StudySpec:
         """A validated copy with some fields changed; :class:`SpecError` names the field that is wrong."""
@@ -140,30 +156,54 @@ def base_key(spec: StudySpec) -> Key:
     )
 
 
+def _without_later(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if LATER.get(name) != value}
+
+
 def gate_key(spec: StudySpec) -> Key:
-    """Centroids, initial gate g0 and trained gate g."""
-    routing = {"routing": spec.routing.model_dump(), "num_experts": spec.num_experts, "seed": spec.seed}
-    parts = {"base": base_key(spec).hash, **routing, "recipe": _recipe(spec.gate_recipe), "revision": REVISIONS["gate"]}
-    return Key("gate", parts, f"gate of {spec.num_experts}, seed {spec.seed}")
+    """Centroids, initial gate g0 and trained gate g; after an E-step, the posterior in place of g0."""
+    routing = _without_later(spec.routing.model_dump())
+    parts = {"base": base_key(spec).hash, "routing": routing, "num_experts": spec.num_experts, "seed": spec.seed}
+    if spec.em_steps:
+        parts["posterior"] = losses_key(spec.before_em_step()).hash
+    parts |= {"recipe": _recipe(spec.gate_recipe), "revision": REVISIONS["gate"]}
+    return Key("gate", parts, f"gate of {spec.num_experts}{_about(spec)}")
 
 
 def expert_key(spec: StudySpec, k: int) -> Key:
     """Expert k of K."""
     how = {"gamma": spec.gamma, "sharing": spec.sharing, "init": spec.expert_init, "seed": spec.seed}
     what = {"gate": gate_key(spec).hash, "k": k, "expert": spec.expert}
-    parts = {**what, **how, "recipe": _recipe(spec.expert_recipe), "revision": REVISIONS["expert"]}
-    return Key("expert", parts, f"expert {k + 1} of {spec.num_experts}, seed {spec.seed}")
+    later = _without_later({"trunk_batchnorm": spec.trunk_batchnorm})
+    if spec.em_steps:  # goes on from the expert before the E-step
+        later["before"] = expert_key(spec.before_em_step(), k).hash
+    parts = {**what, **how, **later, "recipe": _recipe(spec.expert_recipe), "revision": REVISIONS["expert"]}
+    return Key("expert", parts, f"expert {k + 1} of {spec.num_experts}{_about(spec)}")
+
+
+def _about(spec: StudySpec) -> str:
+    step = f" after E-step {spec.em_steps}" if spec.em_steps else ""
+    return f"{step}, seed {spec.seed}"
 
 
 def ensembler_key(spec: StudySpec, k: int) -> Key:
     """The stacking ensembler of expert k."""
     parts = {"expert": expert_key(spec, k).hash, "recipe": _recipe(spec.ensembler_recipe)}
-    label = f"ensembler {k + 1} of {spec.num_experts}, seed {spec.seed}"
+    label = f"ensembler {k + 1} of {spec.num_experts}{_about(spec)}"
     return Key("ensembler", {**parts, "revision": REVISIONS["ensembler"]}, label)
+
+
+def _model_parts(spec: StudySpec) -> dict[str, Any]:
+    return {"gate": gate_key(spec).hash, "experts": [expert_key(spec, k).hash for k in range(spec.num_experts)]}
 
 
 def outputs_key(spec: StudySpec) -> Key:
     """What the whole model says of the evaluation set."""
-    parts = {"gate": gate_key(spec).hash, "experts": [expert_key(spec, k).hash for k in range(spec.num_experts)]}
     what = {"evaluate": spec.evaluate, "num_test": spec.num_test, "revision": REVISIONS["outputs"]}
-    return Key("outputs", {**parts, **what}, f"outputs of {spec.num_experts} experts, seed {spec.seed}")
+    return Key("outputs", {**_model_parts(spec), **what}, f"outputs of {spec.num_experts} experts{_about(spec)}")
+
+
+def losses_key(spec: StudySpec) -> Key:
+    """Loss of the base and of every expert on the training images."""
+    parts = {**_model_parts(spec), "revision": REVISIONS["losses"]}
+    return Key("losses", parts, f"training losses of {spec.num_experts} experts{_about(spec)}")

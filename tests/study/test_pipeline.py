@@ -43,7 +43,7 @@ def test_outputs_have_the_shapes_they_say(study: Study, tiny: StudySpec) -> None
     assert outputs.base_logits.shape == (200, 20)
     assert outputs.gate_probs.shape == (200, 3) and outputs.expert_logits.shape == (200, 3, 20)
     torch.testing.assert_close(outputs.gate_probs.sum(1), torch.ones(200))
-    assert torch.equal(outputs.labels, torch.from_numpy(study.images(tiny, "evaluation").labels))
+    assert torch.equal(outputs.labels, torch.from_numpy(study.sources.images(tiny, "evaluation").labels))
 
 
 def test_every_expert_gets_data_and_the_gate_agrees_with_g0(study: Study, tiny: StudySpec) -> None:
@@ -120,7 +120,7 @@ def test_specs_share_their_base(study: Study, tiny: StudySpec, root: Path) -> No
 
 
 def test_the_saved_moe_says_what_its_outputs_say(study: Study, tiny: StudySpec) -> None:
-    images = torch.from_numpy(study.images(tiny, "evaluation").images[:16]).float().div(255).sub(0.5).div(0.25)
+    images = torch.from_numpy(study.sources.images(tiny, "evaluation").images[:16]).float().div(255).sub(0.5).div(0.25)
     out = study.moe(tiny)(images)
     stored = study.outputs(tiny)
     # the stored outputs may have been computed in bf16
@@ -131,7 +131,7 @@ def test_the_saved_moe_says_what_its_outputs_say(study: Study, tiny: StudySpec) 
 def test_validation_reports_on_held_out_training_images(tiny: StudySpec, tmp_path: Path) -> None:
     spec = tiny.with_(evaluate="validation")
     study = Study([spec], tmp_path, CPU)
-    fit, held = study.images(spec, "train"), study.images(spec, "evaluation")
+    fit, held = study.sources.images(spec, "train"), study.images(spec, "evaluation")
     assert (fit.split, held.split, len(fit), len(held)) == ("fit", "validation", 360, 40)
 
 

@@ -1,0 +1,49 @@
+"""The images of a spec, and batches of them; each loaded once, however many artifacts need them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from repro.data.augment import Augmentation
+from repro.data.batches import BatchSource, DeviceBatches
+from repro.data.catalogue import load as load_images
+from repro.data.dataset import ImageDataset, Split
+from repro.data.imagenet import index_imagenet
+from repro.data.stream import StreamBatches
+from repro.study.spec import StudySpec
+
+Part = Literal["train", "evaluation"]
+
+
+class Sources:
+    """Images below ``root``, as the specs' ``evaluate`` divides them, batched on ``device``."""
+
+    def __init__(self, root: Path, device: torch.device) -> None:
+        self.root = root
+        self.device = device
+        self._data: dict[tuple[object, ...], ImageDataset] = {}
+        self._batches: dict[tuple[object, ...], BatchSource] = {}
+
+    def images(self, spec: StudySpec, part: Part) -> ImageDataset:
+        """The images of a part: ``train``, or ``evaluation`` (test, or the held-out part of the training set)."""
+        split: Split = "train" if part == "train" or spec.evaluate == "validation" else "test"
+        number = spec.num_train if split == "train" else spec.num_test
+        name = (spec.dataset, split, spec.image_size, number)
+        if name not in self._data:
+            self._data[name] = load_images(spec.dataset, split, self.root, spec.image_size, num_images=number)
+        if spec.evaluate == "test":
+            return self._data[name]
+        return self._data[name].holdout()[0 if part == "train" else 1]
+
+    def batches(self, spec: StudySpec, part: Part, augmentation: Augmentation) -> BatchSource:
+        """Batches of a part: from memory on the device, or streamed (ImageNet)."""
+        name = (spec.dataset, spec.image_size, spec.num_train, spec.num_test, spec.evaluate, part, augmentation)
+        if name not in self._batches and spec.dataset == "imagenet":
+            index = index_imagenet("train" if part == "train" else "test", self.root)
+            self._batches[name] = StreamBatches(index, augmentation, self.device, spec.image_size)
+        elif name not in self._batches:
+            self._batches[name] = DeviceBatches(self.images(spec, part), augmentation, self.device)
+        return self._batches[name]
