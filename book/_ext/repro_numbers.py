@@ -4,7 +4,10 @@
     {result}`NAME:minutes`           a fact of the run
     {paper}`2/cifar100/tr18/tr18/20/bagging/top1`   a number that the paper prints
     {verdict}`NAME:C2/20`            the verdict on a claim
-    ```{recorded-table} NAME```, ```{recorded-claims} NAME```, ```{recorded-runs}```, ```{spec-choices}```
+    ```{recorded-table} NAME [TABLE]```   a table of the exhibit, ``main`` unless named; ```{recorded-claims} NAME```
+    ```{recorded-figure} EXHIBIT [FIGURE]```   a figure of all its recorded results
+    ```{recorded-reading} NAME```   its numbers in sentences
+    ```{all-claims}```, ```{recorded-runs}```, ```{spec-choices}```
 
 A name or key that does not exist is a warning, and so a failed build. A *run* that is not recorded (a
 name of the right form, no file) shows "not run".
@@ -18,12 +21,14 @@ from typing import Any
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
+from docutils.parsers.rst.directives.images import Figure
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from repro.errors import ReproError
 from repro.progress import duration
 from repro.report import numbers, tables
+from repro.report.exhibits import exhibit, exhibits
 from repro.study.choices import CHOICES
 from repro.study.parameters import results_folder
 from repro.study.results import StudyResult, load_result, load_results
@@ -35,7 +40,8 @@ def find(name: str) -> StudyResult | None:
     path = results_folder() / f"{name}.json"
     if path.exists():
         return load_result(path)
-    rest = name.partition("-")[2]
+    study, _, rest = name.partition("-")
+    exhibit(study)
     if not any(rest == f"{dataset}-{scale}" for scale, sets in SCALES.items() for dataset in sets):
         raise ReproError(f"there is no run '{name}': write STUDY-DATASET-SCALE")
     return None
@@ -80,7 +86,7 @@ class ResultRole(NumberRole):
         result, name, key = self.recorded(text)
         if result is None:
             return numbers.Quote("not run", command_of(name))
-        return numbers.look_up(result, key)
+        return numbers.look_up(result, key, exhibit(result.study).judge(result))
 
 
 class VerdictRole(NumberRole):
@@ -92,7 +98,7 @@ class VerdictRole(NumberRole):
         result, name, key = self.recorded(text)
         if result is None:
             return numbers.Quote("not run", command_of(name))
-        judged = numbers.claim_of(result, key)
+        judged = numbers.claim_of(exhibit(result.study).judge(result), key)
         return numbers.Quote(str(judged.verdict), numbers.claim_tooltip(judged))
 
 
@@ -107,8 +113,9 @@ class RecordedDirective(SphinxDirective):
     """Common to the directives about one run."""
 
     required_arguments = 1
+    optional_arguments = 1
 
-    def table(self, result: StudyResult) -> str:
+    def show(self, result: StudyResult) -> list[nodes.Node]:
         raise NotImplementedError
 
     def run(self) -> list[nodes.Node]:
@@ -116,34 +123,91 @@ class RecordedDirective(SphinxDirective):
         self.env.note_dependency(str(results_folder() / f"{name}.json"))
         try:
             result = find(name)
+            if result is None:
+                command = html.escape(command_of(name))
+                return [raw(f"<p><strong>Not run.</strong> <code>{command}</code> fills this in.</p>")]
+            return self.show(result)
         except ReproError as error:
             return [self.state.document.reporter.warning(str(error), line=self.lineno)]
-        if result is None:
-            return [
-                raw(f"<p><strong>Not run.</strong> <code>{html.escape(command_of(name))}</code> fills this in.</p>")
-            ]
-        return [raw(f'<div class="repro-scroll" tabindex="0">{self.table(result)}</div>')]
 
 
 class RecordedTable(RecordedDirective):
-    """Table 2 of a run, the paper's column beside ours."""
+    """A table of a run."""
 
-    def table(self, result: StudyResult) -> str:
-        return tables.style(tables.table2(result), tables.table2_caption(result)).to_html()
-
-
-class RecordedDetails(RecordedDirective):
-    """The other ensemblers and the costs of a run."""
-
-    def table(self, result: StudyResult) -> str:
-        return tables.style(tables.table2_details(result), tables.details_caption(result)).to_html()
+    def show(self, result: StudyResult) -> list[nodes.Node]:
+        shown = exhibit(result.study).tables(result)
+        wanted = self.arguments[1] if len(self.arguments) > 1 else "main"
+        if wanted not in shown:
+            raise ReproError(f"{result.name} has no table '{wanted}' (there are: {', '.join(shown)})")
+        return [scrolling(shown[wanted].html())]
 
 
 class RecordedClaims(RecordedDirective):
     """The paper's claims with the verdict of a run."""
 
-    def table(self, result: StudyResult) -> str:
-        return tables.style(tables.claims_table(result), tables.claims_caption(result)).to_html()
+    def show(self, result: StudyResult) -> list[nodes.Node]:
+        judged = exhibit(result.study).judge(result)
+        return [scrolling(tables.Shown(tables.claims_table(judged), tables.claims_caption(result)).html())]
+
+
+class RecordedReading(RecordedDirective):
+    """The numbers of a run in sentences."""
+
+    def show(self, result: StudyResult) -> list[nodes.Node]:
+        found, _ = self.parse_inline(exhibit(result.study).read(result), lineno=self.lineno)
+        return [nodes.paragraph("", "", *found)]
+
+
+class RecordedFigure(Figure):
+    """A figure of an exhibit, made of its recorded results; "not run" where there are none."""
+
+    optional_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        try:
+            shown = exhibit(self.arguments[0])
+        except ReproError as error:
+            return [self.state.document.reporter.warning(str(error), line=self.lineno)]
+        stem = shown.figure_name(self.arguments[1] if len(self.arguments) > 1 else "main")
+        source = Path(self.state.document.settings.env.srcdir)
+        if not (source / "generated" / f"{stem}.svg").exists():
+            if load_results(results_folder(), shown.name):
+                warning = f"no figure generated/{stem}.svg was made of the recorded results"
+                return [self.state.document.reporter.warning(warning, line=self.lineno)]
+            return [raw(f"<p><strong>Not run.</strong> <code>repro run {shown.name}</code> makes this figure.</p>")]
+        self.arguments = [f"/generated/{stem}.svg"]
+        self.options.setdefault("class", ["repro-figure"])
+        return list(super().run())
+
+
+class AllClaims(SphinxDirective):
+    """Every claim of the paper in a sentence, with its verdict on each image set and scale, and a link."""
+
+    def run(self) -> list[nodes.Node]:
+        self.env.note_dependency(str(results_folder()))
+        rows = []
+        for shown in exhibits():
+            results = list(load_results(results_folder(), shown.name).values())
+            judged = [(r, {j.claim.key: j for j in shown.judge(r)}) for r in results]
+            for claim in shown.claims:
+                found = [verdict_mark(r, by_key[claim.key]) for r, by_key in judged if claim.key in by_key]
+                link = f'<a href="{shown.name}.html">{html.escape(shown.title.partition(":")[0])}</a>'
+                where = f"Section {claim.section}" if claim.section else ""
+                rows.append((html.escape(claim.text), "<br>".join(found) or "not run", link, where))
+        return [raw(html_table(("the paper's claim", "here", "evidence", "where in the paper"), rows))]
+
+
+def verdict_mark(result: StudyResult, judged: Any) -> str:
+    """A verdict with its image set and scale, and its numbers as a tooltip."""
+    where = f"{numbers.DATASETS.get(result.dataset, result.dataset)}, {result.scale}"
+    style = tables.verdict_css(judged.verdict)
+    tip = html.escape(numbers.claim_tooltip(judged))
+    return f'<span class="repro-mark" style="{style}" title="{tip}">{judged.verdict}</span> {html.escape(where)}'
+
+
+def scrolling(table: str) -> nodes.raw:
+    """A table that scrolls in its own box."""
+    return raw(f'<div class="repro-scroll" tabindex="0">{table}</div>')
 
 
 class RecordedRuns(SphinxDirective):
@@ -211,7 +275,9 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_role("verdict", VerdictRole())
     app.add_role("paper", PaperRole())
     app.add_directive("recorded-table", RecordedTable)
-    app.add_directive("recorded-details", RecordedDetails)
+    app.add_directive("recorded-figure", RecordedFigure)
+    app.add_directive("recorded-reading", RecordedReading)
+    app.add_directive("all-claims", AllClaims)
     app.add_directive("recorded-claims", RecordedClaims)
     app.add_directive("recorded-runs", RecordedRuns)
     app.add_directive("spec-choices", SpecChoices)

@@ -49,6 +49,11 @@ def bagging_logits(outputs: Outputs) -> Tensor:
     return ((outputs.base_logits + expert) / 2).softmax(-1)
 
 
+def two_networks(first: Tensor, second: Tensor) -> Tensor:
+    """Average of the probabilities of two whole networks, from logits ``[N, C]`` of each: the poster's "1 expert"."""
+    return (first.softmax(-1) + second.softmax(-1)) / 2
+
+
 ENSEMBLERS: dict[str, Callable[[Outputs], Tensor]] = {
     "expert": no_ensembling,
     "top-2": top_k_experts,

@@ -6,27 +6,21 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from repro.errors import ReproError
-from repro.report.plots import plot_table2, save_figure
+from repro.report.exhibits import NAMES, exhibits
+from repro.report.plots import save_figure
 from repro.report.run import execute
 from repro.study.parameters import results_folder
 from repro.study.results import load_results
 
-EXPECTED_PAGES = (
-    "index",
-    "table2",
-    "notebooks/table2_num_experts",
-    "data-and-scales",
-    "choices",
-    "results",
-    "references",
-)
-EXPECTED_FIGURES = ("generated/table2.svg",)
+OTHER_PAGES = ("index", "claims", "data-and-scales", "choices", "results", "references")
+EXPECTED_PAGES = (*OTHER_PAGES, *NAMES, *(f"notebooks/{name}" for name in NAMES))
 
 
 def build_book(project: Path, out: Path | None = None, strict: bool = True) -> Path:
@@ -43,7 +37,7 @@ def build_book(project: Path, out: Path | None = None, strict: bool = True) -> P
     html = out / "html"
     shutil.rmtree(html, ignore_errors=True)
     run_jupyter_book(source, out, strict)
-    findings = check_html(html)
+    findings = check_html(html, sorted(path.name for path in (source / "generated").glob("*.svg")))
     if findings:
         raise ReproError("the book was built but is not whole:\n- " + "\n- ".join(findings))
     return html
@@ -60,8 +54,10 @@ def assemble(project: Path, source: Path) -> None:
     recorded.mkdir(parents=True)
     for result in results.values():
         result.save(recorded)
-    shown = [r for r in results.values() if r.study == "table2_num_experts"]
-    save_figure(plot_table2(shown), source / "generated" / "table2")
+    for exhibit in exhibits():
+        shown = [r for r in results.values() if r.study == exhibit.name]
+        for name, figure in exhibit.figures(shown).items() if shown else ():
+            save_figure(figure, source / "generated" / exhibit.figure_name(name))
 
 
 def run_jupyter_book(source: Path, out: Path, strict: bool) -> None:
@@ -104,12 +100,12 @@ class _Page(HTMLParser):
         self.words += len(data.split())
 
 
-def check_html(html: Path) -> list[str]:
-    """What is wrong with a built book: missing pages and figures, links and images that lead nowhere, outside loads."""
+def check_html(html: Path, figures: Sequence[str] = ()) -> list[str]:
+    """What is wrong with a built book: missing pages, figures that no page shows, links and images that lead
+    nowhere, loads from outside.
+    """
     findings = [f"page {name} is missing" for name in EXPECTED_PAGES if not (html / f"{name}.html").exists()]
-    for name in EXPECTED_FIGURES:
-        if not list((html / "_images").glob(Path(name).name)):
-            findings.append(f"figure {name} is in no page")
+    findings += [f"figure {name} is in no page" for name in figures if not (html / "_images" / name).exists()]
     pages = {
         path: _Page(path.read_text(encoding="utf-8"))
         for path in sorted(html.rglob("*.html"))

@@ -5,18 +5,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from repro.errors import ReproError
 from repro.report.printed import printed
 from repro.report.statistics import Summary, summarise
-from repro.report.verdict import TABLE2_CLAIMS, ClaimVerdict, by_seed, table2_claims
-from repro.study.results import StudyResult
+from repro.report.verdict import Cell, ClaimVerdict, by_seed
+from repro.study.results import Cost, StudyResult
 
 NONE = "–"
 """Stands where there is no number."""
 
-DATASETS = {"modes": "modes", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "tiny-imagenet": "tiny-ImageNet"}
+DATASETS = {
+    "modes": "modes",
+    "cifar10": "CIFAR-10",
+    "cifar100": "CIFAR-100",
+    "tiny-imagenet": "tiny-ImageNet",
+    "imagenet": "ImageNet",
+}
 """How image sets are written for readers."""
 
 
@@ -65,12 +72,6 @@ def provenance_text(result: StudyResult) -> str:
     )
 
 
-def summary_of(result: StudyResult, metric: str, method: str, num_experts: int) -> Summary | None:
-    """Mean and interval over the seeds of one measured number; ``None`` if it was not measured."""
-    values = list(by_seed(result, metric, method, num_experts).values())
-    return summarise(values) if values else None
-
-
 def _plain(result: StudyResult) -> dict[str, str]:
     p = result.provenance
     return {
@@ -88,54 +89,61 @@ def _plain(result: StudyResult) -> dict[str, str]:
     }
 
 
-def look_up(result: StudyResult, key: str) -> Quote:
-    """The quote for ``key``: ``metric/method/num_experts``, a cost ``macs/num_experts``, a claim's
-    difference in points such as ``C2/20``, or a fact such as ``seeds``.
+def look_up(result: StudyResult, key: str, judged: Sequence[ClaimVerdict] = ()) -> Quote:
+    """The quote for ``key``: ``metric/method/num_experts`` (and ``/row``), a cost ``macs/num_experts`` (and
+    ``/row``), the difference of a claim among ``judged`` such as ``C2/20``, or a fact such as ``seeds``.
 
     Raises:
         ReproError: the result has no such number; the sentence names the keys that there are.
     """
-    parts = key.split("/")
     tooltip = provenance_text(result)
-    if len(parts) == 3 and parts[2].isdigit():
-        summary = summary_of(result, parts[0], parts[1], int(parts[2]))
-        if summary is not None:
-            values = by_seed(result, parts[0], parts[1], int(parts[2]))
+    for cell in _cells(result):
+        if cell.key == key:
+            values = by_seed(result, cell)
             each = ", ".join(f"{value:.2f}" for value in values.values())
+            summary = summarise(list(values.values()))
             return Quote(mean_std(summary), f"each seed: {each}; 95 % interval: {interval(summary)}; {tooltip}")
-    elif len(parts) == 2 and parts[0] in ("macs", "params_inference", "params_trainable") and parts[1].isdigit():
-        for cost in result.costs:
-            if cost.num_experts == int(parts[1]):
-                return Quote(millions(getattr(cost, parts[0]), 1 if parts[0] == "macs" else 2), tooltip)
-    elif key in {claim.key for claim in TABLE2_CLAIMS}:
-        judged = claim_of(result, key)
-        if judged.ours is not None:
-            return Quote(signed(judged.ours.mean), f"{claim_tooltip(judged)}; {tooltip}")
-    elif key in (plain := _plain(result)):
+    for cost in result.costs:
+        for field in ("macs", "params_inference", "params_trainable"):
+            if key == cost_key(cost, field):
+                return Quote(millions(getattr(cost, field), 1 if field == "macs" else 2), tooltip)
+    for claim in judged:
+        if claim.claim.key == key:
+            return Quote("not run" if claim.ours is None else signed(claim.ours.mean), claim_tooltip(claim))
+    if key in (plain := _plain(result)):
         return Quote(plain[key], tooltip)
     raise ReproError(f"{result.name} has no '{key}'. It has: {', '.join(_keys(result))}.")
 
 
+def cost_key(cost: Cost, field: str) -> str:
+    """How the book's pages name a cost: ``macs/20``, and ``/row`` where there are rows."""
+    return f"{field}/{cost.num_experts}" + (f"/{cost.row}" if cost.row else "")
+
+
+def _cells(result: StudyResult) -> list[Cell]:
+    return list(dict.fromkeys(Cell(m.num_experts, m.method, m.row, m.metric) for m in result.measurements))
+
+
 def _keys(result: StudyResult) -> list[str]:
-    measured = sorted({f"{m.metric}/{m.method}/{m.num_experts}" for m in result.measurements})
-    costs = [f"{field}/{c.num_experts}" for c in result.costs for field in ("macs", "params_inference")]
+    measured = sorted(cell.key for cell in _cells(result))
+    costs = [cost_key(cost, field) for field in ("macs", "params_inference") for cost in result.costs]
     return [*measured, *costs, *_plain(result)]
 
 
-def claim_of(result: StudyResult, key: str) -> ClaimVerdict:
-    """The judged claim ``key`` (``C1``, ``C2/5`` ... ``C3``) of a Table 2 result; ``ReproError`` if there is none."""
-    claims = {judged.claim.key: judged for judged in table2_claims(result)}
-    if key not in claims:
-        raise ReproError(f"There is no claim '{key}' about {result.name}. There are: {', '.join(claims)}.")
-    return claims[key]
+def claim_of(judged: Sequence[ClaimVerdict], key: str) -> ClaimVerdict:
+    """The judged claim ``key`` (``C1``, ``C2/5`` ...); ``ReproError`` names those there are."""
+    for claim in judged:
+        if claim.claim.key == key:
+            return claim
+    raise ReproError(f"There is no claim '{key}'. There are: {', '.join(claim.claim.key for claim in judged)}.")
 
 
 def claim_tooltip(judged: ClaimVerdict) -> str:
     """The claim, our difference and the paper's, in one line."""
-    ours = "not run" if judged.ours is None else f"{signed(judged.ours.mean)} points"
+    ours = "not run" if judged.ours is None else signed(judged.ours.mean)
     if judged.ours is not None and judged.ours.interval is not None:
         ours += f" (95 % interval {interval(judged.ours, sign=True)}, {judged.ours.n} seeds)"
-    paper = "" if judged.paper is None else f"; the paper, at its own scale: {signed(judged.paper)} points"
+    paper = "" if judged.paper is None else f"; the paper, at its own scale: {signed(judged.paper)}"
     return f"{judged.claim.text}. Here: {ours}{paper}"
 
 

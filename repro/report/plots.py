@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-import matplotlib.ticker as ticker
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from repro.errors import ReproError
 from repro.files import write_aside
-from repro.report.numbers import DATASETS, summary_of
-from repro.report.printed import PAPER_PAIR, PrintedValue, printed_table2
-from repro.report.tables import PAPER_EXPERTS
-from repro.report.verdict import by_seed
-from repro.study.results import StudyResult
 
 COLOURS = {
     "backbone": "#595959",
@@ -28,6 +21,16 @@ COLOURS = {
     "stacking": "#009E73",
 }
 """Okabe and Ito's colours, which readers with any colour vision tell apart; the base is grey."""
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#595959", "#000000")
+"""The same colours in the order in which things that have no colour of their own take them."""
+
+MODELS = {
+    "tr10": "#999999", "tr18": "#595959", "tr34": "#333333", "tr50": "#000000",
+    "tr10-tr10": "#56B4E9", "tr10-tr18": "#0072B2", "tr18-tr10": "#E69F00", "tr18-tr18": "#D55E00",
+    "tr34-tr10": "#CC79A7",
+}  # fmt: skip
+"""Backbones are grey, the darker the deeper; each pair has its colour in every figure."""
 
 MARKERS = {"backbone": "D", "expert": "s", "bagging": "o", "stacking": "^"}
 NAMES = {
@@ -64,98 +67,21 @@ def figure_style() -> Iterator[None]:
         yield
 
 
-def plot_table2(results: Sequence[StudyResult]) -> Figure:
-    """Top-1 accuracy over the number of experts: one row of panels a result, ours left, the paper's right.
-
-    Thick lines are means, thin ones the seeds; the dashed line is the mean of the base model alone. The paper's bars
-    are its printed ± (no interval). Each panel has an axis of its own. A row whose image set is not in the paper has
-    the paper's CIFAR-100 beside it.
-
-    Raises:
-        ReproError: no results to plot.
-    """
-    if not results:
-        raise ReproError("There is no result to plot: run notebooks/table2_num_experts.ipynb first.")
-    with figure_style():
-        figure = Figure(figsize=(8.0, 3.1 * len(results) + 0.6), layout="constrained")
-        FigureCanvasAgg(figure)
-        grid = figure.subplots(len(results), 2, squeeze=False)
-        for (ours, paper), result in zip(grid, results, strict=True):
-            ticks = ["base", *(str(k) for k in _experts(result))]
-            _ours_panel(ours, result)
-            _paper_panel(paper, result.dataset if printed_table2(result.dataset, 0) else "cifar100")
-            _finish(paper, ["base", *(str(k) for k in PAPER_EXPERTS)])
-            _finish(ours, ticks)
-        shown = {
-            label: handle for ours, _ in grid for handle, label in zip(*ours.get_legend_handles_labels(), strict=True)
-        }
-        figure.legend(list(shown.values()), list(shown), loc="outside upper left", ncols=len(shown), frameon=False)
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of ``width`` x ``height`` inches that lays itself out; use it within :func:`figure_style`."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
     return figure
 
 
-def _experts(result: StudyResult) -> list[int]:
-    return sorted({*PAPER_EXPERTS, *result.numbers_of_experts()})
-
-
-def _ours_panel(axes: Axes, result: StudyResult) -> None:
-    base = summary_of(result, "top1", "backbone", 0)
-    if base:
-        axes.axhline(base.mean, color=COLOURS["backbone"], linestyle="--", linewidth=1)
-        _series(axes, result, "backbone", [0], [0.0])
-    experts = _experts(result)
-    for method, shift in (("expert", -0.14), ("bagging", 0.0), ("stacking", 0.14)):
-        _series(axes, result, method, experts, [i + 1 + shift for i in range(len(experts))])
-    axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
-    axes.set_title(f"{DATASETS.get(result.dataset, result.dataset)}, {result.scale} scale\n{result.base}")
-
-
-def _series(axes: Axes, result: StudyResult, method: str, experts: list[int], places: list[float]) -> None:
-    points = [(x, k, summary_of(result, "top1", method, k)) for x, k in zip(places, experts, strict=True)]
-    measured = [(x, k, summary) for x, k, summary in points if summary]
-    if not measured:
-        return
-    colour = COLOURS[method]
-    # A line a seed: seeds differ by their base, so a rise shows along a line, not in the spread at one number.
-    for seed in result.seeds if len(result.seeds) > 1 else []:
-        places_of_seed = [(x, by_seed(result, "top1", method, k).get(seed)) for x, k, _ in measured]
-        xs, ys = zip(*((x, y) for x, y in places_of_seed if y is not None), strict=True)
-        axes.plot(xs, ys, "-", marker=".", color=colour, linewidth=0.8, markersize=4, alpha=0.45)
-    axes.plot(
-        [x for x, _, _ in measured],
-        [s.mean for _, _, s in measured],
-        color=colour,
-        marker=MARKERS[method],
-        markerfacecolor="white" if method != "bagging" else colour,
-        linestyle="-" if len(measured) > 1 else "none",
-        linewidth=2,
-        zorder=4,
-        label=NAMES[method],
+def common_legend(figure: Figure, axes: Iterable[Axes], columns: int | None = None) -> None:
+    """One legend over all panels, each label once."""
+    handles: dict[Any, Any] = {}
+    for panel in axes:
+        handles |= {label: h for h, label in zip(*panel.get_legend_handles_labels(), strict=True)}
+    figure.legend(
+        list(handles.values()), list(handles), loc="outside upper left", ncols=columns or len(handles), frameon=False
     )
-
-
-def _paper_panel(axes: Axes, dataset: str) -> None:
-    numbers = [printed_table2(dataset, k) for k in (0, *PAPER_EXPERTS)]
-    known: list[tuple[int, PrintedValue]] = [(x, value) for x, value in enumerate(numbers) if value]
-    (_, base), *rest = known
-    axes.axhline(base.value, color=COLOURS["backbone"], linestyle="--", linewidth=1)
-    axes.plot([0], [base.value], color=COLOURS["backbone"], marker=MARKERS["backbone"], markerfacecolor="white")
-    axes.errorbar(
-        [x for x, _ in rest],
-        [value.value for _, value in rest],
-        yerr=[value.std or 0.0 for _, value in rest],
-        color=COLOURS["bagging"],
-        marker=MARKERS["bagging"],
-        elinewidth=1,
-        capsize=3,
-    )
-    axes.set_title(f"the paper: {DATASETS[dataset]}\n{'-'.join(PAPER_PAIR)} (bars: its printed ±)")
-
-
-def _finish(axes: Axes, ticks: list[str]) -> None:
-    axes.set_xticks(range(len(ticks)), ticks)
-    axes.set_xlim(-0.4, len(ticks) - 0.6)
-    axes.set_xlabel("number of experts")
-    axes.yaxis.set_major_locator(ticker.MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
 
 
 def save_figure(figure: Figure, stem: Path) -> tuple[Path, Path]:

@@ -10,9 +10,6 @@ from importlib.resources import files
 SEEDS = 3
 """'Each number is reported over three random seeds' (caption of Table 1)."""
 
-PAPER_PAIR = ("tr18", "tr18")
-"""Base and expert of Table 2."""
-
 Key = tuple[str, str, str, str, int | None, str, str]
 
 
@@ -66,9 +63,3 @@ def printed(
     Table 1, and ``num_experts`` is 0 for a base model, ``None`` where a row holds for every number of experts.
     """
     return _rows().get((str(table), dataset, base, expert or "", num_experts, method, metric))
-
-
-def printed_table2(dataset: str, num_experts: int) -> PrintedValue | None:
-    """Top-1 accuracy of Table 2 in percent (tr18-tr18); 0 experts is the base model alone."""
-    method = "bagging" if num_experts else "backbone"
-    return printed(2, dataset, *PAPER_PAIR, num_experts, method, "top1")

@@ -1,28 +1,33 @@
-"""What a notebook shows after its run: provenance, tables, and a paragraph that reads them."""
+"""What a notebook shows after its run: provenance, tables, figures, and a paragraph that reads them."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from IPython.display import HTML, SVG, Markdown, display
 from matplotlib.figure import Figure
 
 from repro.progress import duration
-from repro.report import tables
-from repro.report.numbers import DATASETS, interval, mean_std, summary_of
-from repro.report.statistics import Summary
-from repro.report.verdict import Row, Verdict, difference, table2_claims
+from repro.report.numbers import DATASETS
+from repro.report.tables import Shown, claims_caption, claims_table
+from repro.report.verdict import ClaimVerdict, Verdict
 from repro.study.results import StudyResult
+
+if TYPE_CHECKING:
+    from repro.report.exhibits.exhibit import Exhibit
+
+NOTHING = "Nothing has been recorded yet: run this notebook without `recorded`."
 
 
 def provenance(results: Sequence[StudyResult]) -> Markdown:
     """A line a result: what was run, how long it took in all, where and when."""
     if not results:
-        return Markdown("Nothing has been recorded yet: run this notebook without `recorded`.")
+        return Markdown(NOTHING)
     return Markdown(
         "\n".join(
-            f"- **{r.name}**: {r.base}, experts {r.expert}, seeds {', '.join(map(str, r.seeds))}; "
+            f"- **{r.name}**: base {r.base}, experts {r.expert}, seeds {', '.join(map(str, r.seeds))}; "
             f"{duration(r.provenance.seconds)} of training on {r.provenance.hardware} ({r.provenance.precision}), "
             f"torch {r.provenance.libraries.get('torch', '?')}, code {r.provenance.code}, {r.provenance.when[:10]}. "
             f"`{r.provenance.command}`"
@@ -38,48 +43,34 @@ def show_figure(figure: Figure) -> None:
     display(SVG(buffer.getvalue()))
 
 
-def show_tables(results: Iterable[StudyResult]) -> None:
-    """Table 2 of every result, the paper's column beside ours."""
+def show_figures(exhibit: Exhibit, results: Sequence[StudyResult]) -> None:
+    """Every figure of an exhibit."""
+    for figure in exhibit.figures(results).values() if results else ():
+        show_figure(figure)
+
+
+def show_tables(exhibit: Exhibit, results: Sequence[StudyResult]) -> None:
+    """Every table of every result."""
     for result in results:
-        display(HTML(tables.style(tables.table2(result), tables.table2_caption(result)).to_html()))
-        display(HTML(tables.style(tables.table2_details(result), tables.details_caption(result)).to_html()))
+        for shown in exhibit.tables(result).values():
+            display(HTML(shown.html()))
 
 
-def show_claims(results: Iterable[StudyResult]) -> None:
-    """The paper's claims about Table 2 with the verdict on each."""
+def show_claims(exhibit: Exhibit, results: Sequence[StudyResult]) -> None:
+    """The paper's claims with the verdict on each."""
     for result in results:
-        display(HTML(tables.style(tables.claims_table(result), tables.claims_caption(result)).to_html()))
+        if judged := exhibit.judge(result):
+            display(HTML(Shown(claims_table(judged), claims_caption(result)).html()))
 
 
-def read_table2(results: Iterable[StudyResult]) -> Markdown:
+def read(exhibit: Exhibit, results: Sequence[StudyResult]) -> Markdown:
     """A paragraph a result, made of its numbers."""
-    return Markdown("\n\n".join(_read(result) for result in results))
+    names = [f"**{DATASETS.get(r.dataset, r.dataset)}, {r.scale} scale.**" for r in results]
+    return Markdown("\n\n".join(f"{name} {exhibit.read(r)}" for name, r in zip(names, results, strict=True)) or NOTHING)
 
 
-def _read(result: StudyResult) -> str:
-    name = f"**{DATASETS.get(result.dataset, result.dataset)}, {result.scale} scale.**"
-    seeds = "one seed" if len(result.seeds) == 1 else f"{len(result.seeds)} seeds"
-    base = summary_of(result, "top1", "backbone", 0)
-    sentences = [f"{name} The base alone reaches {mean_std(base)} % ({seeds})."]
-    for k in result.numbers_of_experts():
-        alone, bagged = summary_of(result, "top1", "expert", k), summary_of(result, "top1", "bagging", k)
-        who = "One expert trained on everything" if k == 1 else f"With {k} experts the selected one"
-        gain = difference(result, Row(k), Row(0))
-        sentences.append(
-            f"{who} reaches {mean_std(alone)} % alone and {mean_std(bagged)} % bagged with the base"
-            + (f" ({_points(gain)} against the base)." if gain else ".")
-        )
-    sentences.append(_verdicts(result))
-    return " ".join(sentences)
-
-
-def _points(gain: Summary) -> str:
-    spread = f", 95 % interval {interval(gain, sign=True)}" if gain.interval else ""
-    return f"{gain.mean:+.2f} points{spread}"
-
-
-def _verdicts(result: StudyResult) -> str:
-    judged = table2_claims(result)
+def verdicts(result: StudyResult, judged: Sequence[ClaimVerdict]) -> str:
+    """The verdicts in a sentence."""
     if len(result.seeds) == 1:
         return "With one seed this is an anecdote: no claim is judged. Run it with `-p seeds 0,1,2`."
     by_verdict: dict[Verdict, list[str]] = {}

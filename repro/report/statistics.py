@@ -86,3 +86,10 @@ def welch(ours: Sequence[float], paper_mean: float, paper_std: float | None, pap
     if error > 0 and paper_n > 1:
         degrees = error**2 / (own_error**2 / (own.n - 1) + paper_error**2 / (paper_n - 1))
     return Summary(difference, math.sqrt(error), own.n, *_around(difference, math.sqrt(error), degrees))
+
+
+def shifted(summary: Summary, by: float) -> Summary:
+    """The summary of the same values with ``by`` added to each."""
+    low = None if summary.low is None else summary.low + by
+    high = None if summary.high is None else summary.high + by
+    return Summary(summary.mean + by, summary.std, summary.n, low, high)

@@ -6,24 +6,19 @@ The frames hold finished text, one cell a quantity; whoever wants the numbers ta
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 from pandas.io.formats.style import Styler
 from pandas.io.formats.style_render import CSSDict
 
-from repro.report.numbers import DATASETS, NONE, interval, mean_std, millions, signed, summary_of
-from repro.report.printed import PAPER_PAIR, printed_table2
-from repro.report.verdict import Row, Verdict, by_seed, table2_claims, value_verdict
+from repro.report.numbers import DATASETS, NONE, interval, mean_std, millions, signed
+from repro.report.printed import PrintedValue
+from repro.report.verdict import Cell, ClaimVerdict, Verdict, by_seed, summary_of, value_verdict
 from repro.study.results import Cost, StudyResult
 
-PAPER_DATASETS = ("cifar100", "tiny-imagenet")
-PAPER_EXPERTS = (1, 5, 10, 20)
-"""The numbers of experts in Table 2."""
-
 PAPER_COLUMN = "paper"
-
-OTHER_METHODS = {"expert": "expert alone", "top-2": "top-2 experts", "stacking": "stacking", "bagging-logits": "logits"}
-"""Methods beside bagging of probabilities, which is 'ours', and the columns that show them."""
 
 VERDICT_HUES = {
     Verdict.REPRODUCED: "0, 158, 115",
@@ -37,86 +32,86 @@ VERDICT_HUES = {
 GREY = "128, 128, 128"
 """Red, green and blue of a verdict's mark, from Okabe and Ito's palette; the others are grey."""
 
-Table = dict[str, list[str]]
+Columns = dict[str, list[str]]
 
 
-def _label(num_experts: int) -> str:
-    if num_experts == 0:
-        return "base model"
-    return "1 expert (ensembling baseline)" if num_experts == 1 else f"{num_experts} experts"
+@dataclass(frozen=True)
+class Shown:
+    """A table ready to be shown: finished text, and the caption that says what it is."""
+
+    frame: pd.DataFrame
+    caption: str
+
+    def html(self) -> str:
+        """The styled table."""
+        return style(self.frame, self.caption).to_html()
 
 
-def rows_of(result: StudyResult) -> list[Row]:
-    """The rows of Table 2: the base, the paper's 1, 5, 10, 20 experts, and any other number that was run."""
-    return [Row(k) for k in sorted({0, *PAPER_EXPERTS, *result.numbers_of_experts()})]
+@dataclass(frozen=True)
+class Row:
+    """A row of a comparison: what it is called, what was measured, what the paper prints, of the same model or not."""
+
+    label: str
+    cell: Cell
+    paper: PrintedValue | None = None
+    same_model: bool = False
 
 
-def table2(result: StudyResult) -> pd.DataFrame:
-    """Table 2 (how many experts?): the paper's top-1 beside ours, in percent, with interval, verdict and every seed.
+def about(result: StudyResult, models: bool = True) -> str:
+    """``CIFAR-100, laptop scale: tr10 at width 0.25, 3 seeds``, with which captions begin."""
+    data = DATASETS.get(result.dataset, result.dataset)
+    pair = result.base if result.base == result.expert else f"base {result.base}, experts {result.expert}"
+    seeds = f"{len(result.seeds)} seed{'s' if len(result.seeds) > 1 else ''}"
+    return f"{data}, {result.scale} scale: " + (f"{pair}, {seeds}" if models and pair != "several" else seeds)
 
-    One row for the base model and each number of experts. 'ours' bags probabilities of base and expert, as mean ±
-    sample standard deviation.
+
+def text(paper: PrintedValue | None) -> str:
+    """A printed number as the paper prints it, or a dash."""
+    return paper.text() if paper else NONE
+
+
+def comparison(result: StudyResult, rows: Sequence[Row], paper: Columns | None = None) -> pd.DataFrame:
+    """The paper's number beside ours: mean ± sample standard deviation, 95 % interval, verdict, and every seed.
+
+    ``paper`` replaces the column of the paper's numbers by others (for an image set that is not in the paper).
     """
-    rows = rows_of(result)
-    columns = _paper_columns(result, rows)
+    columns: Columns = dict(paper) if paper is not None else {PAPER_COLUMN: [text(row.paper) for row in rows]}
     columns |= {"ours": [], "95 % interval": [], "verdict": [], "each seed": []}
     for row in rows:
-        paper = printed_table2(result.dataset, row.num_experts)
-        ours = summary_of(result, "top1", row.method, row.num_experts)
-        each = by_seed(result, "top1", row.method, row.num_experts).values()
+        ours = summary_of(result, row.cell)
+        each = by_seed(result, row.cell).values()
         columns["ours"].append(mean_std(ours) if ours else "not run")
         columns["95 % interval"].append(interval(ours))
-        columns["verdict"].append(value_verdict(result, row, paper))
+        columns["verdict"].append(value_verdict(result, row.cell, row.paper, row.same_model))
         columns["each seed"].append(" · ".join(f"{value:.2f}" for value in each) or NONE)
-    return _frame(columns, rows)
+    return frame(columns, [row.label for row in rows])
 
 
-def _paper_columns(result: StudyResult, rows: list[Row]) -> Table:
-    """The paper's column of this image set; of both its image sets where this one is not in the paper."""
-    known = printed_table2(result.dataset, 0) is not None
-    names = {PAPER_COLUMN: result.dataset} if known else {f"{PAPER_COLUMN}, {DATASETS[d]}": d for d in PAPER_DATASETS}
-    columns: Table = {}
-    for name, dataset in names.items():
-        printed = [printed_table2(dataset, row.num_experts) for row in rows]
-        columns[name] = [value.text() if value else NONE for value in printed]
-    return columns
+def frame(columns: Columns, labels: Sequence[str]) -> pd.DataFrame:
+    """A frame of finished text."""
+    return pd.DataFrame(columns, index=pd.Index(labels))
 
 
-def table2_details(result: StudyResult) -> pd.DataFrame:
-    """The other ways to use the selected expert, those that were measured (top-1 in percent), and what it costs.
-
-    MACs and parameters are those of one image: the base, its gate and one expert; 'trained' counts all experts.
-    """
-    rows = rows_of(result)
-    columns: Table = {}
-    for method, column in OTHER_METHODS.items():
-        cells = [mean_std(summary_of(result, "top1", method, row.num_experts)) for row in rows]
-        if any(cell != NONE for cell in cells):
-            columns[column] = cells
-    return _frame(columns | _cost_columns(result, rows), rows)
+def means(result: StudyResult, cells: Sequence[Cell], decimals: int = 2) -> list[str]:
+    """``mean ± std`` of each cell, a dash where it was not measured."""
+    return [mean_std(summary_of(result, cell), decimals) for cell in cells]
 
 
-def _frame(columns: Table, rows: list[Row]) -> pd.DataFrame:
-    return pd.DataFrame(columns, index=pd.Index([_label(row.num_experts) for row in rows]))
-
-
-def _cost_columns(result: StudyResult, rows: list[Row]) -> Table:
-    costs: dict[int, Cost] = {cost.num_experts: cost for cost in result.costs}
-    known = [costs.get(row.num_experts) for row in rows]
+def cost_columns(costs: Sequence[Cost | None]) -> Columns:
+    """MACs and both parameter counts of each row, for one image: base, gate, one expert; 'trained': of all experts."""
     return {
-        "MACs": [millions(cost.macs, 1) if cost else NONE for cost in known],
-        "parameters": [millions(cost.params_inference, 2) if cost else NONE for cost in known],
-        "trained": [millions(cost.params_trainable, 2) if cost else NONE for cost in known],
+        "MACs": [millions(cost.macs, 1) if cost else NONE for cost in costs],
+        "parameters": [millions(cost.params_inference, 2) if cost else NONE for cost in costs],
+        "trained": [millions(cost.params_trainable, 2) if cost else NONE for cost in costs],
     }
 
 
-def claims_table(result: StudyResult) -> pd.DataFrame:
-    """What Section 4.1 claims of Table 2: each difference in points of top-1, paper and ours, and the verdict.
+def claims_table(judged: Sequence[ClaimVerdict]) -> pd.DataFrame:
+    """The paper's claims, each a difference (of top-1 in points, where nothing else is said), and the verdict.
 
-    Ours are differences seed by seed at this result's scale; the paper's are differences of its printed means.
+    Ours are differences seed by seed at the result's scale; the paper's are differences of its printed means.
     """
-    judged = table2_claims(result)
-    columns: Table = {
+    columns: Columns = {
         "the paper's claim": [j.claim.text for j in judged],
         PAPER_COLUMN: [NONE if j.paper is None else signed(j.paper) for j in judged],
         "ours": [NONE if j.ours is None else signed(j.ours.mean) for j in judged],
@@ -124,34 +119,14 @@ def claims_table(result: StudyResult) -> pd.DataFrame:
         "seeds": [str(j.ours.n) if j.ours else NONE for j in judged],
         "verdict": [str(j.verdict) for j in judged],
     }
-    return pd.DataFrame(columns, index=pd.Index([j.claim.key for j in judged]))
-
-
-def table2_caption(result: StudyResult) -> str:
-    """What a Table 2 shows, for :func:`style`."""
-    data = DATASETS.get(result.dataset, result.dataset)
-    return (
-        f"{data}, {result.scale} scale: {result.base}, top-1 accuracy on the {result.evaluate} set in percent, "
-        f"mean ± standard deviation over {len(result.seeds)} seed{'s' if len(result.seeds) > 1 else ''}. "
-        f"'paper' is {'-'.join(PAPER_PAIR)} at its own scale; 'ours' bags the probabilities of base and expert."
-    )
-
-
-def details_caption(result: StudyResult) -> str:
-    """What the details show, for :func:`style`."""
-    data = DATASETS.get(result.dataset, result.dataset)
-    return (
-        f"{data}, {result.scale} scale: the other ways to use the selected expert (top-1 in percent), and the cost of "
-        "one image: base, gate and one expert. 'trained' counts the parameters of all experts."
-    )
+    return frame(columns, [j.claim.key for j in judged])
 
 
 def claims_caption(result: StudyResult) -> str:
-    """What a claims table shows, for :func:`style`."""
-    data = DATASETS.get(result.dataset, result.dataset)
+    """What a claims table shows."""
     return (
-        f"{data}, {result.scale} scale: the claims about Table 2 as differences of top-1 accuracy in points, "
-        "seed by seed. The paper's column is at the paper's own scale."
+        f"{about(result, models=False)}: the paper's claims as differences, seed by seed (of top-1 accuracy in points, "
+        "where nothing else is said). The paper's column is at the paper's own scale."
     )
 
 
@@ -164,12 +139,12 @@ def verdict_css(verdict: object) -> str:
 def style(frame: pd.DataFrame, caption: str) -> Styler:
     """``frame`` with a caption, digits that align, and the verdict worded and coloured; readable in dark mode."""
     cell = "text-align: right; vertical-align: baseline; white-space: nowrap"
-    text = [column for column in frame.columns if column in ("the paper's claim", "verdict")]
+    wordy = [column for column in frame.columns if column in ("the paper's claim", "verdict")]
     styler = Styler(frame, uuid=_uuid(frame, caption), caption=caption, cell_ids=False)
     styler.set_table_attributes('class="repro-table"')
     left: list[CSSDict] = [
         {"selector": f"{tag}.col{frame.columns.get_loc(column)}", "props": "text-align: left"}
-        for column in text
+        for column in wordy
         for tag in ("th", "td")
     ]
     styler.set_table_styles(

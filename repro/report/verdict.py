@@ -1,9 +1,9 @@
 """Verdicts: the rules, stated here once, and the code that applies them.
 
-**A value** is compared with the paper's only at scale ``paper``, on the test set, with the paper's pair of models
-(tr18-tr18 in Table 2). Welch's 95 % interval of ours - paper decides: it contains 0: *reproduced*; it lies
-above: *better*; below: *differs*. Where the paper prints no ± its value is taken as exact. Every other scale says
-*another scale*: a scale never borrows the verdict of another.
+**A value** is compared with the paper's only at scale ``paper``, on the test set, with the paper's models. Welch's
+95 % interval of ours - paper decides: it contains 0: *reproduced*; it lies above: *better*; below: *differs*. Where
+the paper prints no ± its value is taken as exact. Every other scale says *another scale*: a scale never borrows the
+verdict of another.
 
 **A trend** is judged at any scale, within that scale. It is the difference between two rows, seed by seed, with
 Student's 95 % interval: the interval lies wholly on the paper's side of 0: *holds*; wholly on the other side:
@@ -16,12 +16,13 @@ The intervals are not corrected for the number of claims.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from repro.errors import ReproError
-from repro.report.printed import PAPER_PAIR, PrintedValue, printed_table2
-from repro.report.statistics import Summary, paired_difference, welch
+from repro.report.printed import PrintedValue
+from repro.report.statistics import Summary, paired_difference, shifted, summarise, welch
 from repro.study.results import StudyResult
 
 LITTLE = 0.5
@@ -46,36 +47,53 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
-class Row:
-    """One row of Table 2: the base alone (0 experts, method ``backbone``) or the ensemble with K experts."""
+class Cell:
+    """One measured number: what a row of a table shows.
+
+    Without a ``method`` it is the paper's default: bagging, or with 0 experts the ``backbone`` alone.
+    """
 
     num_experts: int
+    method: str = ""
+    row: str = ""
+    metric: str = "top1"
 
     @property
-    def method(self) -> str:
-        """The measured method of this row; the paper ensembles by bagging (Section 4)."""
-        return "bagging" if self.num_experts else "backbone"
+    def measured_as(self) -> str:
+        """The method under which the record holds it."""
+        return self.method or ("bagging" if self.num_experts else "backbone")
+
+    @property
+    def key(self) -> str:
+        """How the book's pages name it: ``metric/method/num_experts``, and ``/row`` where there are rows."""
+        return f"{self.metric}/{self.measured_as}/{self.num_experts}" + (f"/{self.row}" if self.row else "")
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement of the paper about the difference ``more - less`` of two rows of Table 2, top-1 in percent.
+    """A statement of the paper, as the difference ``more - less`` of two cells, or as ``more`` against ``bar``.
 
-    ``little`` claims say that the difference is small; the others say that it is positive.
+    The claim is that the difference is positive; of ``little`` claims that it is small.
+
+    datasets  the image sets that it is about; empty: any
+    section   where the paper makes it
     """
 
     key: str
     text: str
-    more: Row
-    less: Row
+    more: Cell
+    less: Cell | None = None
     little: bool = False
+    bar: float = 0.0
+    datasets: tuple[str, ...] = ()
+    section: str = ""
 
 
 @dataclass(frozen=True)
 class ClaimVerdict:
     """A claim, what the paper's own numbers say of it (``None``: other data), ours, and the verdict.
 
-    ``paper`` and ``ours`` are differences of top-1 accuracy in percentage points; ``ours`` is ``None`` if not run.
+    ``paper`` and ``ours`` are differences, of top-1 accuracy in percentage points; ``ours`` is ``None`` if not run.
     """
 
     claim: Claim
@@ -84,17 +102,11 @@ class ClaimVerdict:
     verdict: Verdict
 
 
-TABLE2_CLAIMS = (
-    Claim("C1", "Base and one expert together beat the base alone", Row(1), Row(0)),
-    Claim("C2/5", "5 experts beat the one-expert baseline", Row(5), Row(1)),
-    Claim("C2/10", "10 experts beat the one-expert baseline", Row(10), Row(1)),
-    Claim("C2/20", "20 experts beat the one-expert baseline", Row(20), Row(1)),
-    Claim("C3", "Going from 10 to 20 experts changes little", Row(20), Row(10), little=True),
-)
-"""What Section 4.1 claims of Table 2, each as one comparison."""
+Printed = Callable[[StudyResult, Cell], PrintedValue | None]
+"""The paper's number for a cell of a result, ``None`` where it prints none."""
 
 
-def by_seed(result: StudyResult, metric: str, method: str, num_experts: int) -> dict[int, float]:
+def by_seed(result: StudyResult, cell: Cell) -> dict[int, float]:
     """``{seed: value}`` in the order of the seeds; empty if it was not measured.
 
     Raises:
@@ -102,18 +114,22 @@ def by_seed(result: StudyResult, metric: str, method: str, num_experts: int) -> 
     """
     values: dict[int, float] = {}
     for m in sorted(result.measurements, key=lambda m: m.seed):
-        if (m.metric, m.method, m.num_experts) == (metric, method, num_experts):
+        if (m.metric, m.method, m.num_experts, m.row) == (cell.metric, cell.measured_as, cell.num_experts, cell.row):
             if m.seed in values:
-                what = f"{metric} of {method} with {num_experts} experts"
-                raise ReproError(f"{result.name} records seed {m.seed} twice for {what}: run the study again.")
+                raise ReproError(f"{result.name} records seed {m.seed} twice for {cell.key}: run the study again.")
             values[m.seed] = m.value
     return values
 
 
-def difference(result: StudyResult, more: Row, less: Row) -> Summary | None:
-    """Top-1 of ``more`` minus ``less`` in percentage points, over the seeds that have both; ``None`` if none has."""
-    a = by_seed(result, "top1", more.method, more.num_experts)
-    b = by_seed(result, "top1", less.method, less.num_experts)
+def summary_of(result: StudyResult, cell: Cell) -> Summary | None:
+    """Mean and interval over the seeds of one measured number; ``None`` if it was not measured."""
+    values = list(by_seed(result, cell).values())
+    return summarise(values) if values else None
+
+
+def difference(result: StudyResult, more: Cell, less: Cell) -> Summary | None:
+    """``more`` minus ``less``, over the seeds that have both; ``None`` if none has."""
+    a, b = by_seed(result, more), by_seed(result, less)
     seeds = [seed for seed in a if seed in b]
     return paired_difference([a[s] for s in seeds], [b[s] for s in seeds]) if seeds else None
 
@@ -133,16 +149,16 @@ def trend_verdict(ours: Summary | None, little: bool = False) -> Verdict:
     return Verdict.OPPOSITE if ours.high < 0 else Verdict.UNDECIDED
 
 
-def value_verdict(result: StudyResult, row: Row, paper: PrintedValue | None) -> Verdict:
-    """The rule for values: one row of Table 2 against the printed number."""
-    ours = list(by_seed(result, "top1", row.method, row.num_experts).values())
+def value_verdict(result: StudyResult, cell: Cell, paper: PrintedValue | None, same_model: bool) -> Verdict:
+    """The rule for values: a cell against the printed number, which is of the ``same_model`` or of another."""
+    ours = list(by_seed(result, cell).values())
     if not ours:
         return Verdict.NOT_RUN
     if paper is None:
         return Verdict.NOT_PRINTED
     if result.scale != "paper":
         return Verdict.OTHER_SCALE
-    if not paper_models(result):
+    if not same_model:
         return Verdict.OTHER_MODEL
     if result.evaluate != "test":
         return Verdict.OTHER_SPLIT
@@ -154,22 +170,34 @@ def value_verdict(result: StudyResult, row: Row, paper: PrintedValue | None) -> 
     return Verdict.DIFFERS if gap.high < 0 else Verdict.REPRODUCED
 
 
-def paper_models(result: StudyResult) -> bool:
-    """Whether base and expert are Table 2's tr18-tr18 at full width (``tr18``, or ``tr18 at width 1``)."""
+def is_model(result: StudyResult, base: str, expert: str) -> bool:
+    """Whether base and expert of a result are these, at full width (``tr18``, or ``tr18 at width 1``)."""
 
     def named(model: str, depth: str) -> bool:
         name, _, width = model.partition(" at width ")
         return name == depth and width in ("", "1", "1.0")
 
-    return named(result.base, PAPER_PAIR[0]) and named(result.expert, PAPER_PAIR[1])
+    return named(result.base, base) and named(result.expert, expert)
 
 
-def table2_claims(result: StudyResult) -> list[ClaimVerdict]:
-    """Every claim of :data:`TABLE2_CLAIMS` with the paper's difference, ours, and the verdict of this scale."""
+def judge(claims: Sequence[Claim], result: StudyResult, printed: Printed) -> list[ClaimVerdict]:
+    """Every claim that is about the result's image set: the paper's difference, ours, and the verdict of this scale."""
     judged = []
-    for claim in TABLE2_CLAIMS:
-        more, less = (printed_table2(result.dataset, row.num_experts) for row in (claim.more, claim.less))
-        paper = more.value - less.value if more and less else None
-        ours = difference(result, claim.more, claim.less)
+    for claim in claims:
+        if claim.datasets and result.dataset not in claim.datasets:
+            continue
+        if claim.less is None:
+            value, found = summary_of(result, claim.more), printed(result, claim.more)
+            ours = shifted(value, -claim.bar) if value else None
+            paper = found.value - claim.bar if found else None
+        else:
+            ours = difference(result, claim.more, claim.less)
+            more, less = printed(result, claim.more), printed(result, claim.less)
+            paper = more.value - less.value if more and less else None
         judged.append(ClaimVerdict(claim, paper, ours, trend_verdict(ours, claim.little)))
     return judged
+
+
+def not_printed(result: StudyResult, cell: Cell) -> PrintedValue | None:
+    """For what the paper says in words or draws, but prints no number of."""
+    return None

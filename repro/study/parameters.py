@@ -6,7 +6,7 @@ import ast
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -24,24 +24,14 @@ class Parameters(BaseModel):
     scale: str = Field("quick", description=f"one of {', '.join(SCALES)}")
     dataset: str = Field("modes", description="one that the scale has a recipe for")
     seeds: tuple[int, ...] = Field((0,), description="e.g. 0,1,2")
-    experts: tuple[int, ...] = Field((1, 5, 10, 20), description="numbers of experts K, e.g. 1,5,10,20")
     root: Path = Field(Path(), description="folder of image sets, store and results; empty: the project's data/")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     recorded: bool = Field(False, description="train nothing; show the recorded results")
 
-    @field_validator("seeds", "experts", mode="before")
+    @field_validator("seeds", mode="before")
     @classmethod
-    def _numbers(cls, value: Any) -> Any:
-        """A number, a list of numbers, or both as text (``-p seeds 0,1,2``)."""
-        parts = value.strip("[]() ").split(",") if isinstance(value, str) else value
-        parts = parts if isinstance(parts, Sequence) else [parts]
-        try:
-            numbers = tuple(int(part) for part in parts)
-        except (TypeError, ValueError) as error:
-            raise ValueError("should be whole numbers, such as 0,1,2") from error
-        if not numbers or len(set(numbers)) < len(numbers):
-            raise ValueError("should be one or more different numbers")
-        return numbers
+    def _seeds(cls, value: Any) -> tuple[int, ...]:
+        return numbers(value)
 
     @field_validator("root", mode="after")
     @classmethod
@@ -49,14 +39,14 @@ class Parameters(BaseModel):
         return value if value.parts else default_root()
 
     @classmethod
-    def check(cls, **values: Any) -> Parameters:
+    def check(cls, **values: Any) -> Self:
         """Validate values and what they mean together; :class:`SpecError` says what is wrong and the choices."""
         parameters = validated(cls, values)
         parameters.specs()
         return parameters
 
     @classmethod
-    def from_notebook(cls, namespace: dict[str, Any]) -> Parameters:
+    def from_notebook(cls, namespace: dict[str, Any]) -> Self:
         """The parameters of the notebook that calls this with ``globals()``.
 
         papermill only warns of a parameter that does not exist and goes on with the default; here it
@@ -66,20 +56,43 @@ class Parameters(BaseModel):
         return cls.check(**{name: namespace[name] for name in [*cls.model_fields, *injected] if name in namespace})
 
     def specs(self) -> list[StudySpec]:
-        """The spec of every seed and number of experts, seed by seed."""
-        spec = default_spec(self.scale, self.dataset)
-        return [spec.with_(seed=seed, num_experts=k) for seed in self.seeds for k in self.experts]
+        """Every spec that the exhibit needs, seed by seed; the base's alone, unless a subclass says more."""
+        return [default_spec(self.scale, self.dataset).with_(seed=seed) for seed in self.seeds]
 
     def command(self, notebook: str) -> str:
         """The command that runs ``notebook`` with these parameters, for the record (root and device left out)."""
-        shown = {"scale": self.scale, "dataset": self.dataset, "seeds": self.seeds, "experts": self.experts}
+        shown = self.model_dump(exclude={"root", "device", "recorded"})
         defaults = {name: type(self).model_fields[name].default for name in shown}
-        words = [
+        asked = [
             f"-p {name} {','.join(map(str, value)) if isinstance(value, tuple) else value}"
             for name, value in shown.items()
             if value != defaults[name]
         ]
-        return " ".join(["repro run", notebook, *words])
+        return " ".join(["repro run", notebook, *asked])
+
+
+def words(value: Any) -> tuple[str, ...]:
+    """One or more names: a list, or text with commas (``-p pairs tr10-tr10,tr10-tr18``)."""
+    parts = value.strip("[]() ").split(",") if isinstance(value, str) else value
+    if not isinstance(parts, Sequence) or not all(isinstance(part, str) for part in parts):
+        raise ValueError("should be names, with commas between them")
+    names = tuple(part.strip(" '\"") for part in parts)
+    if not all(names) or len(set(names)) < len(names) or not names:
+        raise ValueError("should be one or more different names, with commas between them")
+    return names
+
+
+def numbers(value: Any) -> tuple[int, ...]:
+    """A number, a list of numbers, or both as text (``-p seeds 0,1,2``)."""
+    parts = value.strip("[]() ").split(",") if isinstance(value, str) else value
+    parts = parts if isinstance(parts, Sequence) else [parts]
+    try:
+        found = tuple(int(part) for part in parts)
+    except (TypeError, ValueError) as error:
+        raise ValueError("should be whole numbers, such as 0,1,2") from error
+    if not found or len(set(found)) < len(found):
+        raise ValueError("should be one or more different numbers")
+    return found
 
 
 def _injected_names(cell: str) -> list[str]:

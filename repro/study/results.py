@@ -22,6 +22,7 @@ class Measurement(BaseModel):
     method: str = Field(description="backbone, expert (alone), top-2, bagging, bagging-logits, stacking, gate ...")
     metric: str = Field(description="top1 in percent; for the gate: agreement with g0 in percent, ami ...")
     value: float
+    row: str = Field("", description="what else tells rows apart: a pair (tr18-tr10), a routing, a choice")
 
 
 class Cost(BaseModel):
@@ -30,9 +31,29 @@ class Cost(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     num_experts: int
+    row: str = ""
     macs: int = Field(description="multiply-adds of one image: full base + one expert + gate")
     params_inference: int = Field(description="parameters of base + gate + one expert, the plain sum")
     params_trainable: int = Field(description="parameters of all experts")
+
+
+class Table(BaseModel):
+    """What is no single number: a curve, a distribution; ``columns`` name the entries of each of ``rows``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    columns: list[str]
+    rows: list[list[str | int | float | None]]
+
+    def column(self, name: str) -> list[Any]:
+        """All entries of one column."""
+        index = self.columns.index(name)
+        return [row[index] for row in self.rows]
+
+    def where(self, **values: Any) -> Table:
+        """The rows that have these values in the columns of these names."""
+        wanted = {self.columns.index(name): value for name, value in values.items()}
+        return Table(columns=self.columns, rows=[r for r in self.rows if all(r[i] == v for i, v in wanted.items())])
 
 
 class Provenance(BaseModel):
@@ -65,6 +86,7 @@ class StudyResult(BaseModel):
     spec_hash: str
     measurements: list[Measurement]
     costs: list[Cost]
+    tables: dict[str, Table] = Field(default_factory=dict, description="curves and distributions, by name")
     provenance: Provenance
 
     @property
@@ -72,13 +94,17 @@ class StudyResult(BaseModel):
         """File stem: ``<study>-<dataset>-<scale>``."""
         return f"{self.study}-{self.dataset}-{self.scale}"
 
-    def values(self, metric: str, method: str, num_experts: int) -> list[float]:
+    def values(self, metric: str, method: str, num_experts: int, row: str = "") -> list[float]:
         """One value a seed, in the order of the seeds; empty if it was not measured."""
         return [
             m.value
             for m in sorted(self.measurements, key=lambda m: m.seed)
-            if (m.metric, m.method, m.num_experts) == (metric, method, num_experts)
+            if (m.metric, m.method, m.num_experts, m.row) == (metric, method, num_experts, row)
         ]
+
+    def rows(self) -> list[str]:
+        """The names of the rows that were measured, in the order of the record."""
+        return list(dict.fromkeys(m.row for m in self.measurements))
 
     def numbers_of_experts(self) -> list[int]:
         """Every number of experts that was measured, ascending, without the base alone (0)."""
@@ -87,8 +113,22 @@ class StudyResult(BaseModel):
     def save(self, folder: Path) -> Path:
         """Write ``<folder>/<name>.json``, whole or not at all; returns its path."""
         path = Path(folder) / f"{self.name}.json"
-        write_text(path, json.dumps(self.model_dump(), indent=1, ensure_ascii=False) + "\n")
+        write_text(path, compact(self.model_dump()) + "\n")
         return path
+
+
+def compact(record: dict[str, Any]) -> str:
+    """JSON with one line a measurement, cost or table row: it stays readable, and so do its changes."""
+
+    def lines(value: Any, indent: str) -> str:
+        if isinstance(value, dict) and any(isinstance(v, dict | list) for v in value.values()):
+            items = [f"{json.dumps(k)}: {lines(v, indent + ' ')}" for k, v in value.items()]
+            return "{\n" + ",\n".join(f"{indent} {item}" for item in items) + f"\n{indent}" + "}"
+        if isinstance(value, list) and any(isinstance(v, dict | list) for v in value):
+            return "[\n" + ",\n".join(f"{indent} {lines(v, indent + ' ')}" for v in value) + f"\n{indent}]"
+        return json.dumps(value, ensure_ascii=False)
+
+    return lines(record, "")
 
 
 def load_result(path: Path) -> StudyResult:

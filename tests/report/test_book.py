@@ -22,20 +22,22 @@ def html(tmp_path: Path) -> Path:
         page.parent.mkdir(exist_ok=True)
         page.write_text(f"<p id='here'>{WORDS}</p>")
     (tmp_path / "_images").mkdir()
-    (tmp_path / "_images" / "table2.svg").write_text("<svg/>")
+    (tmp_path / "_images" / "table2_num_experts.svg").write_text("<svg/>")
     return tmp_path
 
 
 def test_a_whole_book_has_no_findings(html: Path) -> None:
-    (html / "index.html").write_text(f"{WORDS}<a href='table2.html#here'></a><img src='_images/table2.svg'>")
-    assert check_html(html) == []
+    (html / "index.html").write_text(
+        f"{WORDS}<a href='table2_num_experts.html#here'></a><img src='_images/table2_num_experts.svg'>"
+    )
+    assert check_html(html, ["table2_num_experts.svg"]) == []
 
 
 @pytest.mark.parametrize(
     ("planted", "finding"),
     [
         ("<a href='gone.html'></a>", "index.html leads to gone.html, which is not there"),
-        ("<a href='table2.html#nowhere'></a>", "no such place on that page"),
+        ("<a href='table2_num_experts.html#nowhere'></a>", "no such place on that page"),
         ("<img src='_images/gone.png'>", "leads to _images/gone.png"),
         ("<script src='https://cdn.example/x.js'></script>", "loads https://cdn.example/x.js from outside"),
     ],
@@ -48,10 +50,12 @@ def test_what_is_planted_is_found(html: Path, planted: str, finding: str) -> Non
 def test_missing_and_empty_pages_and_figures_are_found(html: Path) -> None:
     (html / "choices.html").unlink()
     (html / "results.html").write_text("nothing")
-    (html / "_images" / "table2.svg").unlink()
-    found = "\n".join(check_html(html))
+    (html / "_images" / "table2_num_experts.svg").unlink()
+    found = "\n".join(check_html(html, ["table2_num_experts.svg"]))
     assert (
-        "page choices is missing" in found and "results.html is empty" in found and "table2.svg is in no page" in found
+        "page choices is missing" in found
+        and "results.html is empty" in found
+        and "figure table2_num_experts.svg is in no page" in found
     )
 
 

@@ -9,11 +9,13 @@ import pytest
 from repro.errors import ReproError
 from repro.report import reading
 from repro.report.numbers import look_up, paper_quote
-from repro.report.plots import plot_table2, save_figure
-from repro.report.tables import claims_table, style, table2, table2_caption, table2_details
+from repro.report.exhibits import exhibit
+from repro.report.plots import save_figure
+from repro.report.tables import claims_table, style
 from repro.study.results import StudyResult
 
 MakeUp = Callable[..., StudyResult]
+TABLE2 = exhibit("table2_num_experts")
 
 
 @pytest.fixture
@@ -30,7 +32,7 @@ def result(made_up: MakeUp) -> StudyResult:
 
 
 def test_the_table_puts_the_paper_beside_ours(result: StudyResult) -> None:
-    table = table2(result)
+    table = TABLE2.tables(result)["main"].frame
     assert list(table.index)[:2] == ["base model", "1 expert (ensembling baseline)"]
     row = table.loc["20 experts"]
     assert (row["paper"], row["ours"], row["each seed"]) == ("79.90 ± 0.22", "59.60 ± 0.10", "59.50 · 59.60 · 59.70")
@@ -39,20 +41,21 @@ def test_the_table_puts_the_paper_beside_ours(result: StudyResult) -> None:
 
 
 def test_an_image_set_that_is_not_in_the_paper_has_both_its_columns(made_up: MakeUp) -> None:
-    table = table2(made_up({("backbone", 0): [70.0]}, dataset="modes", scale="quick"))
+    modes = made_up({("backbone", 0): [70.0]}, dataset="modes", scale="quick")
+    table = TABLE2.tables(modes)["main"].frame
     row = table.loc["20 experts"]
     assert (row["paper, CIFAR-100"], row["paper, tiny-ImageNet"]) == ("79.90 ± 0.22", "66.26 ± 0.05")
     assert table.loc["base model", "verdict"] == "not in the paper"
 
 
 def test_details_hold_what_was_measured_and_the_cost(result: StudyResult) -> None:
-    details = table2_details(result)
+    details = TABLE2.tables(result)["details"].frame
     assert details.loc["20 experts", "expert alone"] == "59.10 ± 0.10" and "stacking" not in details
     assert (details.loc["20 experts", "MACs"], details.loc["20 experts", "parameters"]) == ("1.5 M", "2.34 M")
 
 
 def test_claims_and_style(result: StudyResult) -> None:
-    claims = claims_table(result)
+    claims = claims_table(TABLE2.judge(result))
     assert claims.loc["C2/20", "verdict"] == "holds" and claims.loc["C2/5", "verdict"] == "not run"
     page = style(claims, "a caption").to_html()
     assert "a caption" in page and "holds" in page and "rgba(0, 158, 115" in page
@@ -64,7 +67,7 @@ def test_quotes_carry_their_provenance(result: StudyResult) -> None:
     for part in ("59.50, 59.60, 59.70", "seeds 0, 1, 2", "repro run it", "a machine", "2026-01-02"):
         assert part in quote.tooltip
     assert look_up(result, "minutes").text == "2"
-    assert look_up(result, "C2/20").text == "+1.30"
+    assert look_up(result, "C2/20", TABLE2.judge(result)).text == "+1.30"
     assert paper_quote("2/cifar100/tr18/tr18/20/bagging/top1").text == "79.90 ± 0.22"
 
 
@@ -75,22 +78,21 @@ def test_a_number_that_is_not_there(result: StudyResult, key: str) -> None:
 
 
 def test_the_reading_says_what_the_numbers_say(result: StudyResult, made_up: MakeUp) -> None:
-    text = reading.read_table2([result]).data
+    text = reading.read(TABLE2, [result]).data
     assert "With 20 experts the selected one reaches 59.10 ± 0.10 % alone and 59.60 ± 0.10 % bagged" in text
     assert "holds: C1, C2/20" in text
     one = made_up({("backbone", 0): [57.0], ("bagging", 1): [58.0], ("expert", 1): [58.0]})
-    assert "anecdote" in reading.read_table2([one]).data
+    assert "anecdote" in reading.read(TABLE2, [one]).data
 
 
 def test_figures_are_the_same_bytes_each_time(result: StudyResult, tmp_path: Path) -> None:
-    first, again = (save_figure(plot_table2([result]), tmp_path / name)[0].read_bytes() for name in "ab")
+    first, again = (save_figure(TABLE2.figures([result])["main"], tmp_path / name)[0].read_bytes() for name in "ab")
     assert first == again and b"<svg" in first
-    with pytest.raises(ReproError, match="no result"):
-        plot_table2([])
 
 
 def test_a_caption_says_data_scale_and_seeds(result: StudyResult) -> None:
-    assert "CIFAR-100, laptop scale" in table2_caption(result) and "3 seeds" in table2_caption(result)
+    caption = TABLE2.tables(result)["main"].caption
+    assert "CIFAR-100, laptop scale" in caption and "3 seeds" in caption
 
 
 def test_results_are_saved_whole(result: StudyResult, tmp_path: Path) -> None:

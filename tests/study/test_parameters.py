@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from repro.errors import SpecError
-from repro.study.parameters import Parameters
+from repro.study.exhibits.table2_num_experts import Table2Parameters as Parameters
 
 
 def test_defaults_are_the_newcomers_run() -> None:
@@ -36,7 +36,7 @@ def test_the_command_says_what_was_asked() -> None:
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"sclae": "quick"}, "there is no field 'sclae' .*scale, dataset, seeds, experts, root, device"),
+        ({"sclae": "quick"}, "there is no field 'sclae' .*scale, dataset, seeds, root, device"),
         ({"scale": "big"}, "choose one of smoke, quick, laptop, paper"),
         ({"dataset": "mnist"}, "scale 'quick' has no 'mnist'; choose one of modes"),
         ({"seeds": "a"}, "seeds: .*whole numbers, such as 0,1,2"),

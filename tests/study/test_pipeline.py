@@ -131,7 +131,7 @@ def test_the_saved_moe_says_what_its_outputs_say(study: Study, tiny: StudySpec) 
 def test_validation_reports_on_held_out_training_images(tiny: StudySpec, tmp_path: Path) -> None:
     spec = tiny.with_(evaluate="validation")
     study = Study([spec], tmp_path, CPU)
-    fit, held = study.sources.images(spec, "train"), study.images(spec, "evaluation")
+    fit, held = study.sources.images(spec, "train"), study.sources.images(spec, "evaluation")
     assert (fit.split, held.split, len(fit), len(held)) == ("fit", "validation", 360, 40)
 
 

@@ -1,0 +1,23 @@
+"""Every table and figure of the paper, in the paper's order: one module each, found by its name."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from repro.errors import ReproError
+from repro.report.exhibits.exhibit import Exhibit
+
+NAMES = ("table2_num_experts",)
+
+
+def exhibit(name: str) -> Exhibit:
+    """The exhibit of a notebook's name; :class:`ReproError` names those there are."""
+    if name not in NAMES:
+        raise ReproError(f"there is no exhibit {name!r} (there are: {', '.join(NAMES)})")
+    found: Exhibit = import_module(f"repro.report.exhibits.{name}").EXHIBIT
+    return found
+
+
+def exhibits() -> list[Exhibit]:
+    """All of them."""
+    return [exhibit(name) for name in NAMES]

@@ -1,0 +1,52 @@
+"""What an exhibit is: a table or figure of the paper, with everything that shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from repro.report.tables import Shown
+from repro.report.verdict import Claim, ClaimVerdict, Printed, judge, not_printed
+from repro.study.parameters import Parameters
+from repro.study.results import StudyResult
+
+
+def _no_figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A table or figure of the paper.
+
+    name        of its notebook, of its records, and of its page in the book
+    title       as a reader calls it, e.g. "Table 2"
+    parameters  what its notebook may be asked for
+    run         the study: parameters -> results (with ``recorded``, those that stand recorded)
+    tables      a result -> its tables by name, ``main`` first
+    read        a result -> a paragraph made of its numbers (Markdown)
+    claims      what the paper says of it
+    printed     the paper's number for a cell
+    figures     results -> figures by name; the book shows ``<exhibit>-<name>`` (``main``: ``<exhibit>``)
+    """
+
+    name: str
+    title: str
+    parameters: type[Parameters]
+    run: Callable[[Any], list[StudyResult]]
+    tables: Callable[[StudyResult], dict[str, Shown]]
+    read: Callable[[StudyResult], str]
+    claims: tuple[Claim, ...] = ()
+    printed: Printed = not_printed
+    figures: Callable[[Sequence[StudyResult]], dict[str, Figure]] = _no_figures
+
+    def judge(self, result: StudyResult) -> list[ClaimVerdict]:
+        """The verdict on every claim that is about the result's image set."""
+        return judge(self.claims, result, self.printed)
+
+    def figure_name(self, name: str) -> str:
+        """File stem of a figure."""
+        return self.name if name == "main" else f"{self.name}-{name}"

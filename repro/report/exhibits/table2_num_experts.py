@@ -1,0 +1,208 @@
+"""Table 2, "how many experts?", shown: the paper's numbers beside ours, the other ensemblers, and the cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib.ticker as ticker
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from repro.report.exhibits.exhibit import Exhibit
+from repro.report.numbers import DATASETS, NONE, interval, mean_std
+from repro.report.plots import COLOURS, MARKERS, NAMES, common_legend, figure_style, new_figure
+from repro.report.printed import PrintedValue, printed
+from repro.report.reading import verdicts
+from repro.report.statistics import Summary
+from repro.report.tables import PAPER_COLUMN, Columns, Row, Shown, about, comparison, cost_columns, frame, means, text
+from repro.report.verdict import Cell, Claim, by_seed, difference, is_model, summary_of
+from repro.study.exhibits.table2_num_experts import NAME, Table2Parameters, table2
+from repro.study.results import StudyResult
+
+PAIR = ("tr18", "tr18")
+PAPER_DATASETS = ("cifar100", "tiny-imagenet")
+PAPER_EXPERTS = (1, 5, 10, 20)
+TWO_NETWORKS = Cell(1, "two networks")
+
+CLAIMS = (
+    Claim("C1", "Base and one expert together beat the base alone", Cell(1), Cell(0), section="4.1"),
+    Claim("C2/5", "5 experts beat the one-expert baseline", Cell(5), Cell(1), section="4.1"),
+    Claim("C2/10", "10 experts beat the one-expert baseline", Cell(10), Cell(1), section="4.1"),
+    Claim("C2/20", "20 experts beat the one-expert baseline", Cell(20), Cell(1), section="4.1"),
+    Claim("C3", "Going from 10 to 20 experts changes little", Cell(20), Cell(10), little=True, section="4.1"),
+)
+"""What Section 4.1 says of Table 2; the paper's own differences from 10 to 20 experts are +0.06 and +0.54."""
+
+OTHER_METHODS = {"expert": "expert alone", "top-2": "top-2 experts", "stacking": "stacking", "bagging-logits": "logits"}
+"""Methods beside bagging of probabilities, which is 'ours', and the columns that show them."""
+
+
+def of_the_paper(dataset: str, num_experts: int) -> PrintedValue | None:
+    """Top-1 accuracy of Table 2 in percent (tr18-tr18); 0 experts is the base model alone."""
+    return printed(2, dataset, *PAIR, num_experts, Cell(num_experts).measured_as, "top1")
+
+
+def printed_value(result: StudyResult, cell: Cell) -> PrintedValue | None:
+    """The paper's number for the paper's own rows: the base, and bagging."""
+    return of_the_paper(result.dataset, cell.num_experts) if cell == Cell(cell.num_experts) else None
+
+
+def tables(result: StudyResult) -> dict[str, Shown]:
+    """``main``: Table 2, the paper beside ours; ``details``: the other ways to use the expert, and the cost."""
+    rows = [
+        Row(_label(k), Cell(k), of_the_paper(result.dataset, k), is_model(result, *PAIR))
+        for k in sorted({0, *PAPER_EXPERTS, *result.numbers_of_experts()})
+    ]
+    if by_seed(result, TWO_NETWORKS):
+        rows.insert(2, Row("two whole networks (the poster's 1 expert)", TWO_NETWORKS))
+    caption = (
+        f"{about(result)}; top-1 accuracy on the {result.evaluate} set in percent, mean ± standard deviation. "
+        f"'paper' is {'-'.join(PAIR)} at its own scale; 'ours' bags the probabilities of base and expert. "
+        "Two whole networks are the bases of two seeds; each base is in two of the pairs."
+    )
+    main = comparison(result, rows, _both_image_sets(rows) if of_the_paper(result.dataset, 0) is None else None)
+    return {"main": Shown(main, caption), "details": _details(result)}
+
+
+def _label(num_experts: int) -> str:
+    if num_experts == 0:
+        return "base model"
+    return "1 expert (ensembling baseline)" if num_experts == 1 else f"{num_experts} experts"
+
+
+def _both_image_sets(rows: Sequence[Row]) -> Columns:
+    """The paper's columns for an image set that it does not use."""
+    return {
+        f"{PAPER_COLUMN}, {DATASETS[name]}": [
+            text(of_the_paper(name, row.cell.num_experts)) if row.cell != TWO_NETWORKS else NONE for row in rows
+        ]
+        for name in PAPER_DATASETS
+    }
+
+
+def _details(result: StudyResult) -> Shown:
+    numbers = sorted({0, *PAPER_EXPERTS, *result.numbers_of_experts()})
+    columns: Columns = {}
+    for method, column in OTHER_METHODS.items():
+        cells = means(result, [Cell(k, method) for k in numbers])
+        if any(cell != NONE for cell in cells):
+            columns[column] = cells
+    costs = {cost.num_experts: cost for cost in result.costs}
+    columns |= cost_columns([costs.get(k) for k in numbers])
+    caption = (
+        f"{about(result, models=False)}; the other ways to use the selected expert (top-1 in percent), and the cost of "
+        "one image: base, gate and one expert. 'trained' counts the parameters of all experts."
+    )
+    return Shown(frame(columns, [_label(k) for k in numbers]), caption)
+
+
+def read(result: StudyResult) -> str:
+    """The numbers in sentences."""
+    seeds = "one seed" if len(result.seeds) == 1 else f"{len(result.seeds)} seeds"
+    sentences = [f"The base alone reaches {mean_std(summary_of(result, Cell(0)))} % ({seeds})."]
+    for k in result.numbers_of_experts():
+        alone, bagged = summary_of(result, Cell(k, "expert")), summary_of(result, Cell(k))
+        who = "One expert trained on everything" if k == 1 else f"With {k} experts the selected one"
+        gain = difference(result, Cell(k), Cell(0))
+        sentences.append(
+            f"{who} reaches {mean_std(alone)} % alone and {mean_std(bagged)} % bagged with the base"
+            + (f" ({_points(gain)} against the base)." if gain else ".")
+        )
+    if both := summary_of(result, TWO_NETWORKS):
+        sentences.append(f"Two whole networks, averaged, reach {mean_std(both)} %.")
+    return " ".join([*sentences, verdicts(result, EXHIBIT.judge(result))])
+
+
+def _points(gain: Summary) -> str:
+    spread = f", 95 % interval {interval(gain, sign=True)}" if gain.interval else ""
+    return f"{gain.mean:+.2f} points{spread}"
+
+
+def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
+    """Top-1 accuracy over the number of experts: one row of panels a result, ours left, the paper's right.
+
+    Thick lines are means, thin ones the seeds; the dashed line is the mean of the base model alone. The paper's bars
+    are its printed ± (no interval). Each panel has an axis of its own. A row whose image set is not in the paper has
+    the paper's CIFAR-100 beside it.
+    """
+    with figure_style():
+        figure = new_figure(8.0, 3.1 * len(results) + 0.6)
+        grid = figure.subplots(len(results), 2, squeeze=False)
+        for (ours, paper), result in zip(grid, results, strict=True):
+            ticks = ["base", *(str(k) for k in _experts(result))]
+            _ours_panel(ours, result)
+            _paper_panel(paper, result.dataset if of_the_paper(result.dataset, 0) else "cifar100")
+            _finish(paper, ["base", *(str(k) for k in PAPER_EXPERTS)])
+            _finish(ours, ticks)
+        common_legend(figure, grid[:, 0])
+    return {"main": figure}
+
+
+def _experts(result: StudyResult) -> list[int]:
+    return sorted({*PAPER_EXPERTS, *result.numbers_of_experts()})
+
+
+def _ours_panel(axes: Axes, result: StudyResult) -> None:
+    base = summary_of(result, Cell(0))
+    if base:
+        axes.axhline(base.mean, color=COLOURS["backbone"], linestyle="--", linewidth=1)
+        _series(axes, result, "backbone", [0], [0.0])
+    experts = _experts(result)
+    for method, shift in (("expert", -0.14), ("bagging", 0.0), ("stacking", 0.14)):
+        _series(axes, result, method, experts, [i + 1 + shift for i in range(len(experts))])
+    axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
+    axes.set_title(f"{DATASETS.get(result.dataset, result.dataset)}, {result.scale} scale\n{result.base}")
+
+
+def _series(axes: Axes, result: StudyResult, method: str, experts: list[int], places: list[float]) -> None:
+    points = [(x, k, summary_of(result, Cell(k, method))) for x, k in zip(places, experts, strict=True)]
+    measured = [(x, k, summary) for x, k, summary in points if summary]
+    if not measured:
+        return
+    colour = COLOURS[method]
+    # A line a seed: seeds differ by their base, so a rise shows along a line, not in the spread at one number.
+    for seed in result.seeds if len(result.seeds) > 1 else []:
+        places_of_seed = [(x, by_seed(result, Cell(k, method)).get(seed)) for x, k, _ in measured]
+        xs, ys = zip(*((x, y) for x, y in places_of_seed if y is not None), strict=True)
+        axes.plot(xs, ys, "-", marker=".", color=colour, linewidth=0.8, markersize=4, alpha=0.45)
+    axes.plot(
+        [x for x, _, _ in measured],
+        [s.mean for _, _, s in measured],
+        color=colour,
+        marker=MARKERS[method],
+        markerfacecolor="white" if method != "bagging" else colour,
+        linestyle="-" if len(measured) > 1 else "none",
+        linewidth=2,
+        zorder=4,
+        label=NAMES[method],
+    )
+
+
+def _paper_panel(axes: Axes, dataset: str) -> None:
+    numbers = [of_the_paper(dataset, k) for k in (0, *PAPER_EXPERTS)]
+    known: list[tuple[int, PrintedValue]] = [(x, value) for x, value in enumerate(numbers) if value]
+    (_, base), *rest = known
+    axes.axhline(base.value, color=COLOURS["backbone"], linestyle="--", linewidth=1)
+    axes.plot([0], [base.value], color=COLOURS["backbone"], marker=MARKERS["backbone"], markerfacecolor="white")
+    axes.errorbar(
+        [x for x, _ in rest],
+        [value.value for _, value in rest],
+        yerr=[value.std or 0.0 for _, value in rest],
+        color=COLOURS["bagging"],
+        marker=MARKERS["bagging"],
+        elinewidth=1,
+        capsize=3,
+    )
+    axes.set_title(f"the paper: {DATASETS[dataset]}\n{'-'.join(PAIR)} (bars: its printed ±)")
+
+
+def _finish(axes: Axes, ticks: list[str]) -> None:
+    axes.set_xticks(range(len(ticks)), ticks)
+    axes.set_xlim(-0.4, len(ticks) - 0.6)
+    axes.set_xlabel("number of experts")
+    axes.yaxis.set_major_locator(ticker.MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+
+
+EXHIBIT = Exhibit(
+    NAME, "Table 2: how many experts?", Table2Parameters, table2, tables, read, CLAIMS, printed_value, figures
+)

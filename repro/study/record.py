@@ -1,0 +1,74 @@
+"""From measurements to a record: what every exhibit does at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from repro.models.cost import ModelCost
+from repro.progress import say
+from repro.study.parameters import Parameters, results_folder
+from repro.study.pipeline import Study
+from repro.study.results import Cost, Measurement, Provenance, StudyResult, Table, load_results
+from repro.study.spec import StudySpec, digest
+from repro.study.store import made_here
+
+
+def recorded(name: str) -> list[StudyResult]:
+    """What stands recorded of an exhibit, one result for each image set and scale, in reading order."""
+    return list(load_results(results_folder(), name).values())
+
+
+def measured(
+    spec: StudySpec, method: str, value: float, metric: str = "top1", row: str = "", num_experts: int | None = None
+) -> Measurement:
+    """One number of the spec's seed; ``num_experts`` is the spec's unless given (0: the base alone)."""
+    count = spec.num_experts if num_experts is None else num_experts
+    return Measurement(seed=spec.seed, num_experts=count, method=method, metric=metric, value=round(value, 4), row=row)
+
+
+def cost_row(cost: ModelCost, row: str = "") -> Cost:
+    """What a model costs, for the record."""
+    return Cost(
+        num_experts=cost.num_experts,
+        row=row,
+        macs=cost.macs,
+        params_inference=cost.params_inference,
+        params_trainable=cost.params_trainable,
+    )
+
+
+def record(
+    name: str,
+    parameters: Parameters,
+    study: Study,
+    measurements: Iterable[Measurement],
+    costs: Sequence[Cost] = (),
+    tables: dict[str, Table] | None = None,
+    varies: Sequence[str] = (),
+) -> StudyResult:
+    """Write ``<root>/results/<name>-<dataset>-<scale>.json`` and return what it holds.
+
+    A number that several specs share (the base alone) is kept once. ``varies`` names the spec's fields that
+    differ from row to row, beside seed and number of experts; they are left out of the recorded spec.
+    """
+    spec = study.specs[0]
+    about = spec.model_dump(mode="json", exclude={"seed", "num_experts", *varies})
+    width = "" if spec.width == 1 else f" at width {spec.width:g}"
+    result = StudyResult(
+        study=name,
+        dataset=spec.dataset,
+        scale=parameters.scale,
+        evaluate=spec.evaluate,
+        base="several" if "base" in varies else spec.base + width,
+        expert="several" if "expert" in varies else spec.expert + width,
+        seeds=list(parameters.seeds),
+        spec=about,
+        spec_hash=digest(about),
+        measurements=list(dict.fromkeys(measurements)),
+        costs=list(dict.fromkeys(costs)),
+        tables=tables or {},
+        provenance=Provenance(command=parameters.command(name), **made_here(study.device, study.seconds)),
+    )
+    path = result.save(parameters.root / "results")
+    say(f"{study.summary()}; result in {path}")
+    return result
