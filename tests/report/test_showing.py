@@ -8,8 +8,8 @@ import pytest
 
 from repro.errors import ReproError
 from repro.report import reading
-from repro.report.numbers import look_up, paper_quote
 from repro.report.exhibits import exhibit
+from repro.report.numbers import look_up, paper_quote
 from repro.report.plots import save_figure
 from repro.report.tables import claims_table, style
 from repro.study.results import StudyResult
