@@ -7,7 +7,7 @@ from importlib import import_module
 from repro.errors import ReproError
 from repro.report.exhibits.exhibit import Exhibit
 
-NAMES = ("table2_num_experts",)
+NAMES = ("table2_num_experts", "unstated_choices")
 
 
 def exhibit(name: str) -> Exhibit:

@@ -1,0 +1,68 @@
+"""Unstated choices: parameters, table, reading and figure, at smoke scale and of what is not there."""
+
+from pathlib import Path
+
+import pytest
+
+from repro.errors import SpecError
+from repro.report.exhibits import exhibit
+from repro.study.exhibits.unstated_choices import ALTERNATIVES, BY_NAME, ChoicesParameters
+from repro.study.results import StudyResult
+from repro.study.spec import expert_key
+
+CHOICES = exhibit("unstated_choices")
+
+
+def test_every_alternative_changes_the_experts_and_nothing_of_the_base() -> None:
+    parameters = ChoicesParameters.check(scale="smoke", experts=3)
+    (default,) = parameters.defaults()
+    keys = {expert_key(default.with_(**a.changes(default)), 0).hash for a in ALTERNATIVES}
+    assert len(keys | {expert_key(default, 0).hash}) == len(ALTERNATIVES) + 1
+    assert len(parameters.specs()) == len(ALTERNATIVES) + 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "names"),
+    [
+        ("all", tuple(BY_NAME)),
+        ("γ = 0", ("γ = 0",)),
+        ("m soft, T = 1, γ = 0.2", ("γ = 0.2", "m soft, T = 1")),
+        (["γ = 0.2", "γ = 0"], ("γ = 0", "γ = 0.2")),
+    ],
+)
+def test_alternatives_are_named_as_in_the_table(asked: object, names: tuple[str, ...]) -> None:
+    assert ChoicesParameters.check(alternatives=asked).alternatives == names
+
+
+@pytest.mark.parametrize("wrong", ["γ = 7", "γ = 0, and more", 5])
+def test_an_alternative_that_there_is_not(wrong: object) -> None:
+    with pytest.raises(SpecError, match=r"alternatives: .*(some of|names)"):
+        ChoicesParameters.check(alternatives=wrong)
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
+    parameters = ChoicesParameters.check(
+        scale="smoke", experts=2, seeds="0,1", alternatives="γ = 0, batch statistics", root=tmp_path_factory.mktemp("c")
+    )
+    (found,) = CHOICES.run(parameters)
+    assert isinstance(found, StudyResult)
+    return found
+
+
+def test_a_run_has_each_row_once_a_seed(result: StudyResult) -> None:
+    for row in ("default", "γ = 0", "batch statistics", "logits averaged"):
+        assert len(result.values("top1", "bagging", 2, row)) == 2
+    assert len(result.values("top1", "backbone", 0)) == 2  # the same base throughout
+    table = CHOICES.tables(result)["main"].frame
+    assert list(table.index) == ["all choices at their default", "γ = 0", "batch statistics", "logits averaged"]
+    first, second = result.values("top1", "bagging", 2, "γ = 0")
+    mean = (first + second - sum(result.values("top1", "bagging", 2, "default"))) / 2
+    assert table.loc["γ = 0", "against the default"].replace("−", "-") == f"{mean:+.2f}"
+
+
+def test_its_reading_and_its_figure(result: StudyResult, tmp_path: Path) -> None:
+    assert "Of 3 alternatives" in CHOICES.read(result) and "largest swing" in CHOICES.read(result)
+    labels = [label.get_text() for label in CHOICES.figures([result])["main"].axes[0].get_yticklabels()]
+    assert labels == ["γ = 0", "batch statistics", "logits averaged"]
+    assert CHOICES.figures([]) == {}
