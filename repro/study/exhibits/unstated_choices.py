@@ -51,8 +51,8 @@ def _expert_rate(factor: float) -> Callable[[StudySpec], dict[str, Any]]:
 ALTERNATIVES = (
     Alternative("γ = 0", "smoothing γ", lambda spec: {"gamma": 0.0}),
     Alternative("γ = 0.2", "smoothing γ", lambda spec: {"gamma": 0.2}),
-    Alternative("m soft, T = 0.1", "similarity m and its temperature", _routing(similarity="soft", temperature=0.1)),
-    Alternative("m soft, T = 1", "similarity m and its temperature", _routing(similarity="soft", temperature=1.0)),
+    Alternative("soft m at 0.1", "similarity m and its temperature", _routing(similarity="soft", temperature=0.1)),
+    Alternative("soft m at 1", "similarity m and its temperature", _routing(similarity="soft", temperature=1.0)),
     Alternative("embeddings of length 1", "scaling before K-means", _routing(normalize=True)),
     Alternative("one K-means start", "K-means restarts", _routing(restarts=1)),
     Alternative("re-weighted loss", "sampling or re-weighting", lambda spec: {"sharing": "reweighting"}),
@@ -79,14 +79,10 @@ class ChoicesParameters(Parameters):
     def _alternatives(cls, value: Any) -> tuple[str, ...]:
         if value in ("", "all"):
             return tuple(BY_NAME)
-        # The names hold commas themselves, so they are looked for, not split at them.
-        rest = value if isinstance(value, str) else ",".join(words(value))
-        found = [name for name in sorted(BY_NAME, key=len, reverse=True) if name in rest]
-        for name in found:
-            rest = rest.replace(name, "", 1)
-        if not found or rest.strip(", "):
-            raise ValueError(f"should be some of: {'; '.join(BY_NAME)}")
-        return tuple(name for name in BY_NAME if name in found)
+        names = words(value)
+        if unknown := [name for name in names if name not in BY_NAME]:
+            raise ValueError(f"should be some of {', '.join(BY_NAME)}, not {', '.join(unknown)}")
+        return names
 
     def defaults(self) -> list[StudySpec]:
         """The spec of every seed with all choices at their default."""

@@ -26,8 +26,8 @@ def test_every_alternative_changes_the_experts_and_nothing_of_the_base() -> None
     [
         ("all", tuple(BY_NAME)),
         ("γ = 0", ("γ = 0",)),
-        ("m soft, T = 1, γ = 0.2", ("γ = 0.2", "m soft, T = 1")),
-        (["γ = 0.2", "γ = 0"], ("γ = 0", "γ = 0.2")),
+        ("soft m at 1, γ = 0.2", ("soft m at 1", "γ = 0.2")),
+        (["γ = 0.2", "γ = 0"], ("γ = 0.2", "γ = 0")),
     ],
 )
 def test_alternatives_are_named_as_in_the_table(asked: object, names: tuple[str, ...]) -> None:
