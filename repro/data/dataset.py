@@ -26,6 +26,8 @@ class ImageDataset:
     class_names  C names, in label order
     mean, std    per channel, in units of [0, 1]; what normalisation subtracts and divides by
     modes        int64 ``[N]`` in ``[0, M)``: the true mode of each image, where it is known (``modes`` only)
+    boxes        float32 ``[N, 4]``: left, top, right, bottom of what the label names, in pixels from the top left
+                 corner (right and bottom are the first that lie outside), where they are known
     """
 
     name: str
@@ -36,6 +38,7 @@ class ImageDataset:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     modes: np.ndarray | None = field(default=None)
+    boxes: np.ndarray | None = field(default=None)
 
     def __post_init__(self) -> None:
         where = f"{self.name}/{self.split}"
@@ -49,6 +52,8 @@ class ImageDataset:
             raise DataError(f"{where}: labels must lie in [0, {self.num_classes})")
         if self.modes is not None and self.modes.shape != self.labels.shape:
             raise DataError(f"{where}: modes must be [{len(self.labels)}], not {self.modes.shape}")
+        if self.boxes is not None and self.boxes.shape != (len(self.labels), 4):
+            raise DataError(f"{where}: boxes must be [{len(self.labels)}, 4], not {self.boxes.shape}")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -70,6 +75,7 @@ class ImageDataset:
             images=self.images[indices],
             labels=self.labels[indices],
             modes=None if self.modes is None else self.modes[indices],
+            boxes=None if self.boxes is None else self.boxes[indices],
         )
 
     def holdout(self, fraction: float = 0.1) -> tuple[ImageDataset, ImageDataset]:

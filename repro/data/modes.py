@@ -68,7 +68,7 @@ def all_modes() -> tuple[Mode, ...]:
 
 
 def make_modes(split: str, num_images: int | None = None) -> ImageDataset:
-    """The ``train`` or ``test`` split, with the true mode of each image.
+    """The ``train`` or ``test`` split, with the true mode of each image and the box of its glyph.
 
     ``num_images`` (default 8000 and 2000) are spread evenly over the modes' classes; a smaller
     number gives the first images of the larger set.
@@ -94,12 +94,24 @@ def make_modes(split: str, num_images: int | None = None) -> ImageDataset:
         mean=(0.5, 0.5, 0.5),
         std=(0.25, 0.25, 0.25),
         modes=mode.astype(np.int64),
+        boxes=_glyph_boxes(split, count),
     )
 
 
 def _draw(split: str, purpose: str, high: int, width: int = 1) -> np.ndarray:
     """Integers ``[N, width]`` in [0, high), one row an image: the same rows however many images are asked for."""
     return stable_integers(0, f"modes/{split}/{purpose}", (NUM_IMAGES[split], width), high)
+
+
+def _glyph_places(split: str, count: int) -> np.ndarray:
+    """Row and column of the top left corner of each glyph, ``[N, 2]``."""
+    return _draw(split, "place", SIZE - GLYPH_PIXELS + 1, 2)[:count]
+
+
+def _glyph_boxes(split: str, count: int) -> np.ndarray:
+    """Left, top, right, bottom of each glyph: what tells the classes of a scene apart."""
+    corner = _glyph_places(split, count)[:, ::-1]
+    return np.concatenate([corner, corner + GLYPH_PIXELS], 1).astype(np.float32)
 
 
 def _render(split: str, scene: np.ndarray, glyph: np.ndarray) -> np.ndarray:
@@ -146,7 +158,7 @@ def _glyph_layer(split: str, glyph: np.ndarray) -> np.ndarray:
     count = len(glyph)
     cells = np.array([[[c == "#" for c in row] for row in bitmap.split()] for bitmap, _ in GLYPHS])
     bitmaps = cells.repeat(2, 1).repeat(2, 2).astype(np.int16)  # [G, 10, 10]
-    place = _draw(split, "place", SIZE - GLYPH_PIXELS + 1, 2)[:count]
+    place = _glyph_places(split, count)
     faint, clear = GLYPH_CONTRAST
     contrast = faint + _draw(split, "contrast", clear - faint + 1)[:count, 0]
     tints = np.array([tint for _, tint in GLYPHS], np.int16)

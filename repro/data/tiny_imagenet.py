@@ -32,6 +32,7 @@ NAME = "tiny-imagenet"
 FOLDER = "tiny-imagenet-200"
 URL = "https://cs231n.stanford.edu/tiny-imagenet-200.zip"
 MD5 = "90528d7ca1a48142e341f4ef8d21d0de"
+VAL_ANNOTATIONS = "val/val_annotations.txt"
 NATIVE_SIZE = 64
 SIZES = (64, 32)
 OFFICIAL_CLASSES = 200
@@ -45,7 +46,8 @@ BLOCK = 1000
 def load_tiny_imagenet(split: Split, root: Path, image_size: int = 64) -> ImageDataset:
     """The images of one split, uint8 ``[N, 3, image_size, image_size]``, mapped read-only from the cache.
 
-    Reads ``root/tiny-imagenet-200``, or unpacks ``root/tiny-imagenet-200.zip`` first. Labels follow
+    Test images carry their boxes where ``val_annotations.txt`` lies beside the cache. Reads
+    ``root/tiny-imagenet-200``, or unpacks ``root/tiny-imagenet-200.zip`` first. Labels follow
     the sorted class ids; training images are in class, then name order, test images in the order of
     ``val_annotations.txt``. 32 pixels means the average of each 2 x 2 block.
 
@@ -60,7 +62,8 @@ def load_tiny_imagenet(split: Split, root: Path, image_size: int = 64) -> ImageD
     if not cache.is_dir():
         _decode_into(cache, split, official_folder(root), image_size)
     images, labels, meta = read_cache(cache, split, image_size)
-    return ImageDataset(NAME, split, images, labels, tuple(meta["class_names"]), MEAN, STD)
+    boxes = read_boxes(Path(root) / FOLDER, image_size) if split == "test" else None
+    return ImageDataset(NAME, split, images, labels, tuple(meta["class_names"]), MEAN, STD, boxes=boxes)
 
 
 def cache_folder(split: str, root: Path, image_size: int) -> Path:
@@ -114,7 +117,7 @@ def _list_train(folder: Path, wnids: list[str]) -> list[tuple[Path, int]]:
 
 def _list_val(folder: Path, wnids: list[str]) -> list[tuple[Path, int]]:
     labels = {wnid: label for label, wnid in enumerate(wnids)}
-    images, annotations = folder / "val/images", "val/val_annotations.txt"
+    images, annotations = folder / "val/images", VAL_ANNOTATIONS
     present = set(os.listdir(images)) if images.is_dir() else set()
     pairs: list[tuple[Path, int]] = []
     for number, line in enumerate(_lines(folder, annotations), start=1):
@@ -127,6 +130,23 @@ def _list_val(folder: Path, wnids: list[str]) -> list[tuple[Path, int]]:
     if len({path for path, _ in pairs}) != len(pairs):
         raise DataError(f"{folder / annotations} names an image twice")
     return pairs
+
+
+def read_boxes(folder: Path, image_size: int) -> np.ndarray | None:
+    """The boxes of the test images, float32 ``[N, 4]`` in pixels of ``image_size``; None without their file.
+
+    The file gives the first and the last pixel of each side at 64 pixels: a box of one pixel is a pixel wide.
+    """
+    if not (folder / VAL_ANNOTATIONS).is_file():
+        return None
+    rows = []
+    for number, line in enumerate(_lines(folder, VAL_ANNOTATIONS), start=1):
+        try:
+            left, top, right, bottom = map(int, line.split("\t")[2:6])
+        except ValueError as error:
+            raise DataError(f"{folder / VAL_ANNOTATIONS}, line {number} has no box (left, top, right, bottom)") from error
+        rows.append((left, top, right + 1, bottom + 1))
+    return np.array(rows, np.float32) * (image_size / NATIVE_SIZE)
 
 
 def _lines(folder: Path, name: str) -> list[str]:

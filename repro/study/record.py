@@ -8,7 +8,7 @@ from repro.models.cost import ModelCost
 from repro.progress import say
 from repro.study.parameters import Parameters, results_folder
 from repro.study.pipeline import Study
-from repro.study.results import Cost, Measurement, Provenance, StudyResult, Table, load_results
+from repro.study.results import Cost, Measurement, Picture, Provenance, StudyResult, Table, load_results
 from repro.study.spec import StudySpec, digest
 from repro.study.store import made_here
 
@@ -45,6 +45,7 @@ def record(
     costs: Sequence[Cost] = (),
     tables: dict[str, Table] | None = None,
     varies: Sequence[str] = (),
+    pictures: dict[str, Picture] | None = None,
 ) -> StudyResult:
     """Write ``<root>/results/<name>-<dataset>-<scale>.json`` and return what it holds.
 
@@ -67,6 +68,7 @@ def record(
         measurements=list(dict.fromkeys(measurements)),
         costs=list(dict.fromkeys(costs)),
         tables=tables or {},
+        pictures=pictures or {},
         provenance=Provenance(command=parameters.command(name), **made_here(study.device, study.seconds)),
     )
     path = result.save(parameters.root / "results")
