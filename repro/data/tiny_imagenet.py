@@ -144,7 +144,9 @@ def read_boxes(folder: Path, image_size: int) -> np.ndarray | None:
         try:
             left, top, right, bottom = map(int, line.split("\t")[2:6])
         except ValueError as error:
-            raise DataError(f"{folder / VAL_ANNOTATIONS}, line {number} has no box (left, top, right, bottom)") from error
+            raise DataError(
+                f"{folder / VAL_ANNOTATIONS}, line {number} has no box (left, top, right, bottom)"
+            ) from error
         rows.append((left, top, right + 1, bottom + 1))
     return np.array(rows, np.float32) * (image_size / NATIVE_SIZE)
 

@@ -24,6 +24,12 @@ def normalised(maps: Tensor) -> Tensor:
     return filled / filled.sum((-2, -1), keepdim=True)
 
 
+def stretched(maps: Tensor) -> Tensor:
+    """Maps ``[..., h, w]`` from each one's own minimum to its maximum, 0 to 1: how pictures of them are drawn."""
+    from_low = maps - maps.amin((-2, -1), keepdim=True)
+    return from_low / (from_low.amax((-2, -1), keepdim=True) + 1e-7)
+
+
 def spread(maps: Tensor) -> Tensor:
     """Share of the image that a map effectively covers, in percent, ``[...]``: exp(entropy) of ``h · w`` positions.
 
@@ -87,3 +93,16 @@ def selected_and_others(values: Tensor, selected: Tensor) -> tuple[Tensor, Tenso
     own = values.gather(1, selected[:, None])[:, 0]
     count = values.shape[1]
     return own, (values.sum(1) - own) / (count - 1) if count > 1 else values.new_empty(0)
+
+
+def wins(values: Tensor, selected: Tensor) -> float | None:
+    """How often the selected expert's value exceeds another's, in percent of all images and other experts.
+
+    Values ``[N, K]``; a tie counts half, so 50 is no difference. ``None`` with a single expert.
+    """
+    count = values.shape[1]
+    if count < 2:
+        return None
+    own = values.gather(1, selected[:, None])
+    better = (own > values).double() + 0.5 * (own == values).double()  # against itself: a tie, taken out below
+    return 100 * float((better.sum(1) - 0.5).mean()) / (count - 1)

@@ -76,7 +76,7 @@ def class_maps(head: Head, trunk_features: Tensor, labels: Tensor) -> tuple[Tens
 def compute_class_maps(moe: SingleGateMoE, source: BatchSource, device: torch.device) -> ClassMaps:
     """The maps of every network of a trained model on every image, without augmentation."""
     freeze(moe.to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
-    heads: list[Head] = [moe.base.head, *moe.experts]  # type: ignore[list-item]
+    heads: list[Head] = [moe.base.head, *moe.experts]
     maps, correct = [], []
     for batch in source.clean(EVALUATION_BATCH):
         with autocast(device):

@@ -16,7 +16,7 @@ from repro.method.outputs import Outputs
 
 
 def class_counts(g0: Tensor, labels: Tensor, num_classes: int) -> Tensor:
-    """How many images of each class each expert has, ``[C, K]``, from the initial gate ``[N, K]`` (soft ones add up)."""
+    """Images of each class in each expert, ``[C, K]``, from the initial gate ``[N, K]`` (soft: in parts)."""
     return torch.zeros(num_classes, g0.shape[1], dtype=torch.float64).index_add(0, labels, g0.double())
 
 
@@ -39,7 +39,7 @@ def companions(counts: Tensor, label: int, expert: int, number: int) -> list[int
 
 
 def explained(features: np.ndarray, group: np.ndarray) -> float:
-    """Percent of the variance of features ``[N, P]`` that lies between the groups ``[N]`` (η² of a one-way analysis)."""
+    """Percent of the variance of features ``[N, P]`` that lies between groups ``[N]`` (η² of a one-way analysis)."""
     values = features.astype(np.float64) - features.mean(0, dtype=np.float64)
     total = float((values**2).sum())
     between = sum(len(own) * float((own.mean(0) ** 2).sum()) for own in (values[group == g] for g in np.unique(group)))

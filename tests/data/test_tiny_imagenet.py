@@ -49,6 +49,27 @@ def test_32_pixels_are_averages_of_2_by_2(fake_tiny: Path) -> None:
     assert np.abs(full.reshape(6, 3, 32, 2, 32, 2).mean((3, 5)) - half).max() <= 0.5
 
 
+def test_boxes_end_after_their_last_pixel_and_follow_the_size(fake_tiny: Path) -> None:
+    annotations = fake_tiny / "tiny-imagenet-200/val/val_annotations.txt"
+    lines = annotations.read_text().splitlines()
+    lines[1] = "\t".join([*lines[1].split("\t")[:2], "10", "4", "10", "63"])  # one pixel wide, down to the last row
+    annotations.write_text("\n".join(lines) + "\n")
+    full, half = (load_tiny_imagenet("test", fake_tiny, size).boxes for size in (64, 32))
+    assert full is not None and half is not None
+    assert full[:2].tolist() == [[0, 0, 63, 63], [10, 4, 11, 64]] and np.array_equal(full / 2, half)
+    assert load_tiny_imagenet("train", fake_tiny).boxes is None
+
+
+def test_boxes_need_their_file_and_only_they_do(fake_tiny: Path) -> None:
+    load_tiny_imagenet("test", fake_tiny)
+    annotations = fake_tiny / "tiny-imagenet-200/val/val_annotations.txt"
+    annotations.write_text(annotations.read_text().replace("\t62\t62", "", 1))
+    with pytest.raises(DataError, match=r"val_annotations\.txt, line 1 has no box"):
+        load_tiny_imagenet("test", fake_tiny)
+    annotations.unlink()
+    assert load_tiny_imagenet("test", fake_tiny).boxes is None
+
+
 def test_the_second_load_reads_the_cache_alone(fake_tiny: Path) -> None:
     first = load_tiny_imagenet("train", fake_tiny)
     shutil.rmtree(fake_tiny / "tiny-imagenet-200")

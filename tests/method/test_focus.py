@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from repro.data.modes import make_modes
-from repro.method.focus import box_share, empty, hits_box, in_box, selected_and_others, spread
+from repro.method.focus import box_share, empty, hits_box, in_box, selected_and_others, spread, stretched, wins
 
 UNIFORM = torch.ones(2, 2)
 POINT = torch.tensor([[0.0, 0.0], [3.0, 0.0]])  # bottom left
@@ -50,13 +50,28 @@ def test_selected_and_others() -> None:
     assert len(selected_and_others(values[:, :1], torch.tensor([0, 0]))[1]) == 0
 
 
+def test_how_often_the_selected_one_wins() -> None:
+    values = torch.tensor([[1.0, 2.0, 3.0], [4.0, 4.0, 9.0]])
+    # Image 1 selects the best: it beats both. Image 2 selects a tie and a loss: half a win of two.
+    assert wins(values, torch.tensor([2, 0])) == pytest.approx(100 * (2 + 0.5) / 4)
+    assert wins(torch.ones(3, 4), torch.tensor([0, 1, 2])) == 50
+    assert wins(values[:, :1], torch.tensor([0, 0])) is None
+
+
+def test_stretched_is_what_pictures_show() -> None:
+    found = stretched(torch.tensor([[1.0, 3.0], [2.0, 1.0]]))
+    torch.testing.assert_close(found, torch.tensor([[0.0, 1.0], [0.5, 0.0]]))
+
+
 def test_glyphs_lie_in_their_boxes() -> None:
     """What a box of ``modes`` should hold: two classes of a scene differ most inside their glyphs' boxes."""
     images = make_modes("test", 2000)
     assert images.boxes is not None and images.modes is not None
     assert (images.boxes[:, 2:] - images.boxes[:, :2] == 10).all()
     assert images.boxes.min() >= 0 and images.boxes.max() <= 32
-    flat = images.images.astype(float).std(1)  # a glyph's tint drives the channels apart, in its box more than beside it
+    flat = images.images.astype(float).std(
+        1
+    )  # a glyph's tint drives the channels apart, in its box more than beside it
     inside, outside = [], []
     for deviation, (left, top, right, bottom) in zip(flat, images.boxes.astype(int), strict=True):
         mask = torch.zeros(32, 32, dtype=torch.bool).numpy()

@@ -1,0 +1,121 @@
+"""Figure 1's pictures drawn: images under their class maps, and how focused the maps are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+
+from repro.method.gradcam import TARGETS
+from repro.report.numbers import DATASETS
+from repro.report.pictures import SIDE, blend, draw_box, enlarged, from_hex, show_tile
+from repro.report.plots import COLOURS, PALETTE, common_legend, new_figure
+from repro.report.verdict import Cell, by_seed, summary_of
+from repro.study.class_pictures import short
+from repro.study.results import StudyResult
+
+TRUE, OWN = TARGETS
+METRICS = {
+    "spread": "spread, % of the image",
+    "spread_shown": "spread as drawn, %",
+    "in_box": "in the box, %",
+    "pointing": "points into the box, %",
+    "empty": "empty maps, %",
+}
+OTHERS_COLOUR = PALETTE[3]
+SEVERAL_RESULTS_ROWS = 4
+
+
+def largest(result: StudyResult) -> int:
+    """The number of experts that is pictured."""
+    return max(result.numbers_of_experts(), default=0)
+
+
+def pictures(results: Sequence[StudyResult]) -> Figure:
+    """A band a result, a row an image: itself, then under the maps of base, selected expert and other experts."""
+    shown = [r for r in results if "examples" in r.pictures]
+    most = SEVERAL_RESULTS_ROWS if len(shown) > 1 else 12
+    rows = [min(r.pictures["examples"].count, most) for r in shown]
+    figure = new_figure(8.0, 1.52 * sum(rows) + 0.55 * len(shown) + 0.1)
+    if shown:
+        bands = figure.subfigures(len(shown), 1, height_ratios=[1.52 * n + 0.55 for n in rows], squeeze=False)
+        for band, result, number in zip(bands[:, 0], shown, rows, strict=True):
+            _picture_band(band, result, number)
+    return figure
+
+
+def _picture_band(band: SubFigure, result: StudyResult, number: int) -> None:
+    tiles = result.pictures["examples"].tiles()
+    maps, images = result.tables["maps"], result.tables["images"]
+    width = 1 + max(maps.column("tile").count(tile) for tile in range(number))
+    grid = band.subplots(number, width, squeeze=False)
+    names = {"base": "base", "selected": "selected expert", "other": "not selected"}
+    for tile, axes in enumerate(grid):
+        (_, _, name, *box), *_ = images.where(tile=tile).rows
+        sides = [float(side) for side in box if side is not None]
+        show_tile(axes[0], enlarged(tiles[tile], SIDE), "image" if tile == 0 else "", short(str(name)))
+        shown = maps.where(tile=tile).rows
+        for place, (_, role, expert, spread, inside, text) in zip(axes[1:], shown, strict=False):
+            who = "" if role == "base" else f"e{expert}: "
+            words = who + f"{spread:.0f} %" + (f", box {inside:.0f} %" if inside is not None else "")
+            show_tile(place, blend(tiles[tile], from_hex(str(text))), names[str(role)] if tile == 0 else "", words)
+        for place in axes[len(shown) + 1 :]:
+            place.set_axis_off()
+        for place in axes[: len(shown) + 1] if sides else ():
+            draw_box(place, sides, SIDE)
+    band.suptitle(
+        f"{DATASETS.get(result.dataset, result.dataset)}, {result.scale} scale: one of {largest(result)} experts is "
+        "selected; below each map its spread (and share in the box)",
+        fontsize=10, x=0.01, ha="left",
+    )  # fmt: skip
+
+
+def numbers(results: Sequence[StudyResult]) -> Figure:
+    """A row a result: spread, share in the box, pointing game; means, seeds and 95 % intervals."""
+    figure = new_figure(8.0, 2.9 * max(len(results), 1) + 0.7)
+    grid = figure.subplots(max(len(results), 1), 3, squeeze=False)
+    for axes, result in zip(grid, results, strict=False):
+        for place, metric in zip(axes, ("spread", "in_box", "pointing"), strict=True):
+            _panel(place, result, metric)
+        axes[0].set_title(f"{DATASETS.get(result.dataset, result.dataset)}, {result.scale} scale\n{METRICS['spread']}")
+    if results:
+        common_legend(figure, grid.flat, columns=2)
+    return figure
+
+
+def _panel(axes: Axes, result: StudyResult, metric: str) -> None:
+    k = largest(result)
+    places = {
+        "base": (0, "backbone"),
+        "one\nexpert": (1, "expert"),
+        "selected": (k, "expert"),
+        "not\nselected": (k, "others"),
+    }
+    colours = {"backbone": COLOURS["backbone"], "expert": COLOURS["expert"], "others": OTHERS_COLOUR}
+    names = {name: at for name, at in places.items() if summary_of(result, Cell(at[0], at[1], TRUE, metric))}
+    if not names:
+        axes.set_axis_off()
+        return
+    for x, (experts, method) in enumerate(names.values()):
+        for row, shift, filled in ((TRUE, -0.14, True), (OWN, 0.14, False)):
+            cell = Cell(experts, method, row, metric)
+            summary = summary_of(result, cell)
+            if summary is None:
+                continue
+            colour = colours[method]
+            if summary.interval:
+                axes.plot([x + shift] * 2, summary.interval, color=colour, linewidth=2)
+            each = list(by_seed(result, cell).values())
+            axes.plot([x + shift] * len(each), each, "_", color=colour, markersize=9, alpha=0.7)
+            face = colour if filled else "white"
+            axes.plot([x + shift], [summary.mean], "o", color=colour, markerfacecolor=face, zorder=4)
+    for row, face in ((TRUE, "black"), (OWN, "white")):
+        axes.plot([], [], "o", color="black", markerfacecolor=face, label=f"map of the {row}")
+    for name, style in (("uniform", ":"), ("centre", "--")):
+        if blind := summary_of(result, Cell(0, name, "", metric)):
+            label = {"uniform": "a uniform map", "centre": "the image's centre"}[name]
+            axes.axhline(blind.mean, color="black", linestyle=style, linewidth=1, label=label)
+    axes.set_xticks(range(len(names)), list(names))
+    axes.set_xlim(-0.5, len(names) - 0.5)
+    axes.set_title(f"\n{METRICS[metric]}")

@@ -1,0 +1,61 @@
+"""Small recorded images as readers see them: enlarged, blended with a class map, without axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import numpy as np
+import torch
+import torch.nn.functional as F
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+MAP_COLOURS = "inferno"
+SIDE = 96
+"""Pixels a side at which maps are drawn over images."""
+
+
+def from_hex(text: str) -> np.ndarray:
+    """A square map ``[h, h]`` in 0..1 from two hexadecimal digits a position, row by row."""
+    values = np.frombuffer(bytes.fromhex(text), np.uint8).astype(np.float32) / 255
+    side = round(len(values) ** 0.5)
+    return values.reshape(side, side)
+
+
+def blend(tile: np.ndarray, class_map: np.ndarray, side: int = SIDE) -> np.ndarray:
+    """uint8 ``[side, side, 3]``: a tile ``[S, S, 3]`` in grey under a map ``[h, w]`` in 0..1, enlarged bilinearly."""
+    large = F.interpolate(torch.from_numpy(class_map)[None, None], side, mode="bilinear", align_corners=False)
+    colours = mpl.colormaps[MAP_COLOURS](large[0, 0].numpy())[..., :3]
+    grey = enlarged(tile, side).mean(2, keepdims=True) / 255
+    return (255 * (0.45 * grey + 0.55 * colours)).astype(np.uint8)
+
+
+def enlarged(tile: np.ndarray, side: int) -> np.ndarray:
+    """A tile ``[S, S, 3]`` with each pixel repeated, ``[side, side, 3]``."""
+    index = np.arange(side) * len(tile) // side
+    return tile[index][:, index]
+
+
+def show_tile(axes: Axes, tile: np.ndarray, title: str = "", below: str = "", frame: str | None = None) -> None:
+    """A picture without axes; words above and below; a coloured frame."""
+    axes.imshow(tile, interpolation="nearest")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.grid(False)
+    for spine in axes.spines.values():
+        spine.set_visible(frame is not None)
+        if frame is not None:
+            spine.set_edgecolor(frame)
+            spine.set_linewidth(3)
+    if title:
+        axes.set_title(title, fontsize=9, loc="center")
+    if below:
+        axes.set_xlabel(below, fontsize=8, labelpad=2)
+
+
+def draw_box(axes: Axes, sides: Sequence[float], pixels: int) -> None:
+    """A box (left, top, right, bottom in percent of the side) on a picture of ``pixels`` a side."""
+    left, top, right, bottom = (side * pixels / 100 - 0.5 for side in sides)
+    for colour, width in (("black", 2.6), ("white", 1.2)):
+        axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=colour, lw=width))

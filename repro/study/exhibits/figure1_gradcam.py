@@ -1,0 +1,148 @@
+"""Figure 1's pictures: Grad-CAM of the base, the selected expert and the others, and how focused they are.
+
+Numbers are means over the whole evaluation set. ``row`` says which class the maps explain: that of the image's label
+(every network is asked the same question, and the box is about it), or each network's own prediction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import Field, field_validator
+from torch import Tensor
+
+from repro.data.augment import Augmentation
+from repro.data.dataset import ImageDataset
+from repro.method.device import pick_device
+from repro.method.focus import box_share, empty, hits_box, in_box, selected_and_others, spread, stretched, wins
+from repro.method.gradcam import TARGETS, ClassMaps, compute_class_maps
+from repro.randomness import generator
+from repro.study.parameters import Parameters, numbers
+from repro.study.pipeline import Study
+from repro.study.record import measured, record, recorded
+from repro.study.results import Measurement, Picture, StudyResult, Table
+from repro.study.spec import StudySpec
+
+NAME = "figure1_gradcam"
+OTHERS_SHOWN = 3
+"""Non-selected experts whose maps are kept beside each example."""
+
+
+class Figure1Parameters(Parameters):
+    """The common ones, how many experts, and how many pictures."""
+
+    experts: tuple[int, ...] = Field((1, 20), description="numbers of experts K, e.g. 1,20; 1 is trained on everything")
+    examples: int = Field(6, ge=1, le=12, description="how many images are shown with their maps")
+
+    @field_validator("experts", mode="before")
+    @classmethod
+    def _experts(cls, value: Any) -> tuple[int, ...]:
+        return tuple(sorted(numbers(value)))
+
+    def specs(self) -> list[StudySpec]:
+        """The spec of every seed and number of experts, seed by seed."""
+        return [spec.with_(num_experts=k) for spec in super().specs() for k in self.experts]
+
+
+def figure1(parameters: Figure1Parameters) -> list[StudyResult]:
+    """Map every image with every network and write the record; with ``recorded``, only read what stands recorded.
+
+    The pictures are of the first seed and the largest number of experts.
+    """
+    if parameters.recorded:
+        return recorded(NAME)
+    specs = parameters.specs()
+    study = Study(specs, parameters.root, pick_device(parameters.device))
+    images = study.sources.images(specs[0], "evaluation")  # first of all: not every set fits in memory
+    measurements: list[Measurement] = []
+    tables: dict[str, Table] = {}
+    pictures: dict[str, Picture] = {}
+    for spec in specs:
+        selected = study.run(spec).top_experts()[:, 0]
+        source = study.sources.batches(spec, "evaluation", Augmentation())
+        found = compute_class_maps(study.moe(spec), source, study.device)
+        measurements += measure(spec, found, selected, images, with_base=spec.num_experts == parameters.experts[0])
+        if spec.seed == parameters.seeds[0] and spec.num_experts == parameters.experts[-1]:
+            shown = choose_examples(found, selected, parameters.examples, spec.seed)
+            pictures["examples"] = Picture.of(images.images[np.sort(shown)])
+            tables |= example_tables(found, selected, images, sorted(shown), spec.seed)
+    return [record(NAME, parameters, study, measurements, tables=tables, pictures=pictures)]
+
+
+def measure(
+    spec: StudySpec, found: ClassMaps, selected: Tensor, images: ImageDataset, with_base: bool = True
+) -> Iterator[Measurement]:
+    """Means over the images: of the base (and of what knows nothing of the image), the selected expert, the others."""
+    boxes = None if images.boxes is None else torch.from_numpy(np.array(images.boxes))
+    yield from _split(spec, "top1", "", 100.0 * found.correct, selected, with_base)
+    for column, target in enumerate(TARGETS):
+        maps = found.maps[:, :, column]
+        values = {"spread": spread(maps), "spread_shown": spread(stretched(maps)), "empty": 100.0 * empty(maps)}
+        if boxes is not None:
+            values |= {"in_box": in_box(maps, boxes, images.image_size)}
+            values |= {"pointing": hits_box(maps, boxes, images.image_size)}
+        for metric, each in values.items():
+            yield from _split(spec, metric, target, each, selected, with_base)
+            better = wins(-each[:, 1:] if metric == "spread" else each[:, 1:], selected)
+            if better is not None and metric in ("spread", "in_box"):
+                yield measured(spec, "wins", better, metric, target)
+    if boxes is not None and with_base:
+        uniform = float(box_share(boxes, images.image_size).mean())
+        centre = torch.zeros(len(images), 3, 3)
+        centre[:, 1, 1] = 1
+        yield measured(spec, "uniform", uniform, "in_box", num_experts=0)
+        yield measured(spec, "uniform", uniform, "pointing", num_experts=0)
+        yield measured(spec, "centre", float(hits_box(centre, boxes, images.image_size).mean()), "pointing", "", 0)
+
+
+def _split(
+    spec: StudySpec, metric: str, row: str, values: Tensor, selected: Tensor, with_base: bool
+) -> Iterator[Measurement]:
+    """Means of values ``[N, 1 + K]``: base, selected expert, all other experts."""
+    own, others = selected_and_others(values[:, 1:], selected)
+    if with_base:
+        yield measured(spec, "backbone", float(values[:, 0].mean()), metric, row, num_experts=0)
+    yield measured(spec, "expert", float(own.mean()), metric, row)
+    if len(others):
+        yield measured(spec, "others", float(others.mean()), metric, row)
+
+
+def choose_examples(found: ClassMaps, selected: Tensor, number: int, seed: int) -> list[int]:
+    """Random images that base and selected expert both get right (any, if those are too few)."""
+    right = found.correct[:, 0] & found.correct.gather(1, 1 + selected[:, None])[:, 0]
+    order = torch.randperm(len(right), generator=generator(seed, "Grad-CAM examples"))
+    return torch.cat([order[right[order]], order[~right[order]]])[:number].tolist()
+
+
+def example_tables(
+    found: ClassMaps, selected: Tensor, images: ImageDataset, shown: Sequence[int], seed: int
+) -> dict[str, Table]:
+    """``images``: what is in each picture, boxes in percent of its side; ``maps``: of the label, 8 bits in hexadecimal.
+
+    A map is stretched from its own minimum to its own maximum, as the package grad-cam does.
+    """
+    about, rows = [], []
+    for tile, index in enumerate(shown):
+        box = None if images.boxes is None else torch.from_numpy(images.boxes[index : index + 1].copy())
+        sides = [None] * 4 if box is None else (100 * box[0] / images.image_size).round(decimals=2).tolist()
+        about.append([tile, index, images.class_names[int(images.labels[index])], *sides])
+        own = int(selected[index])
+        others = torch.randperm(found.maps.shape[1] - 1, generator=generator(seed, "Grad-CAM others", index)).tolist()
+        networks = [("base", 0), ("selected", own + 1)]
+        networks += [("other", k + 1) for k in others if k != own][:OTHERS_SHOWN]
+        for role, network in networks:
+            own_map = found.maps[index : index + 1, network, 0]
+            inside = None if box is None else round(float(in_box(own_map, box, images.image_size)), 1)
+            rows.append([tile, role, network, round(float(spread(own_map)), 1), inside, to_hex(own_map[0])])
+    return {
+        "images": Table(columns=["tile", "image", "class", "left", "top", "right", "bottom"], rows=about),
+        "maps": Table(columns=["tile", "role", "expert", "spread", "in_box", "map"], rows=rows),
+    }
+
+
+def to_hex(class_map: Tensor) -> str:
+    """A map ``[h, w]`` stretched to 0..255, two hexadecimal digits a position, row by row."""
+    return bytes((255 * stretched(class_map)).round().to(torch.uint8).flatten().tolist()).hex()

@@ -1,0 +1,111 @@
+"""Figure 1's numbers and pictures, shown, of a made-up result."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from repro.report import reading
+from repro.report.exhibits import exhibit
+from repro.report.pictures import blend, from_hex
+from repro.report.plots import save_figure
+from repro.report.tables import claims_table
+from repro.study.results import Measurement, Picture, StudyResult, Table
+
+FIGURE1 = exhibit("figure1_gradcam")
+VALUES = {
+    ("backbone", 0): {"spread": 80.0, "in_box": 60.0, "pointing": 70.0},
+    ("expert", 1): {"spread": 79.0, "in_box": 61.0, "pointing": 71.0},
+    ("expert", 20): {"spread": 70.0, "in_box": 66.0, "pointing": 75.0},
+    ("others", 20): {"spread": 90.0, "in_box": 55.0, "pointing": 60.0},
+    ("wins", 20): {"spread": 80.0, "in_box": 49.9},
+}
+
+
+@pytest.fixture
+def result(made_up: Callable[..., StudyResult]) -> Callable[..., StudyResult]:
+    def make(dataset: str = "tiny-imagenet", seeds: int = 3, boxes: bool = True) -> StudyResult:
+        lines = [
+            Measurement(seed=s, num_experts=k, method=method, metric=metric, value=value + 0.1 * s, row=row)
+            for (method, k), values in VALUES.items()
+            for metric, value in values.items()
+            for row in ("true class", "own prediction")
+            for s in range(seeds)
+            if boxes or metric == "spread"
+        ]
+        if boxes:
+            blind = {"method": "uniform", "metric": "in_box", "value": 50.0, "num_experts": 0}
+            lines += [Measurement(seed=s, **blind) for s in range(seeds)]
+        sides = [10.0, 20.0, 80.0, 90.0] if boxes else [None] * 4
+        inside = 61.0 if boxes else None
+        maps = [["base", 0], ["selected", 7], ["other", 3]]
+        text = bytes(range(0, 256, 16)).hex()
+        return made_up({("backbone", 0): [50.0]}, dataset=dataset).model_copy(
+            update={
+                "study": "figure1_gradcam", "measurements": lines, "seeds": list(range(seeds)), "costs": [],
+                "pictures": {"examples": Picture.of(np.full((2, 3, 32, 32), 99, np.uint8))},
+                "tables": {
+                    "images": Table(
+                        columns=["tile", "image", "class", "left", "top", "right", "bottom"],
+                        rows=[[tile, 5, "n02056570 king penguin", *sides] for tile in range(2)],
+                    ),
+                    "maps": Table(
+                        columns=["tile", "role", "expert", "spread", "in_box", "map"],
+                        rows=[[tile, *who, 80.0, inside, text] for tile in range(2) for who in maps],
+                    ),
+                },
+            }
+        )  # fmt: skip
+
+    return make
+
+
+def test_the_table_has_a_row_a_network_and_what_knows_nothing(result: Callable[..., StudyResult]) -> None:
+    table = FIGURE1.tables(result())["main"].frame
+    assert list(table.index) == [
+        "base", "one expert, trained on everything", "selected of 20 experts", "not selected, of 20",
+        "a uniform map", "the centre of the image",
+    ]  # fmt: skip
+    assert table.loc["not selected, of 20", "spread, % of the image"] == "90.1 ± 0.1"
+    assert table.loc["a uniform map", "in the box, %"] == "50.0 ± 0.0"
+
+
+def test_claims_are_differences_over_seeds(result: Callable[..., StudyResult]) -> None:
+    claims = claims_table(FIGURE1.judge(result()))
+    assert (claims.loc["G2", "ours"], claims.loc["G2", "verdict"]) == ("+20.00", "holds")
+    assert claims.loc["G3/often", "verdict"] == "undecided"
+    assert list(claims_table(FIGURE1.judge(result("cifar100", boxes=False))).index) == [
+        "G1", "G2", "G2/own", "G2/often",
+    ]  # fmt: skip
+    assert "anecdote" in claims_table(FIGURE1.judge(result(seeds=1))).loc["G1", "verdict"]
+
+
+def test_the_reading(result: Callable[..., StudyResult]) -> None:
+    text = reading.read(FIGURE1, [result()]).data
+    for words in ("80.1 ± 0.1 % of the image (base)", "A uniform map would have 50.0", "50: no difference", "holds: "):
+        assert words in text
+    without = reading.read(FIGURE1, [result("cifar100", boxes=False)]).data
+    assert "box" not in without and "anecdote" in reading.read(FIGURE1, [result(seeds=1)]).data
+
+
+def test_figures_of_several_results(result: Callable[..., StudyResult], tmp_path: Path) -> None:
+    figures = FIGURE1.figures([result(), result("cifar100", boxes=False)])
+    assert list(figures) == ["main", "numbers"]
+    for name, figure in figures.items():
+        assert b"<svg" in save_figure(figure, tmp_path / name)[0].read_bytes()
+
+
+def test_nothing_recorded(result: Callable[..., StudyResult]) -> None:
+    empty = result().model_copy(update={"measurements": [], "tables": {}, "pictures": {}})
+    assert set(claims_table(FIGURE1.judge(empty))["verdict"]) == {"not run"}
+    assert FIGURE1.tables(empty)["main"] is not None and FIGURE1.read(empty)
+    assert FIGURE1.figures([empty])["main"] is not None
+
+
+def test_maps_over_pictures() -> None:
+    corner = np.zeros((4, 4), np.float32)
+    corner[0, 0] = 1
+    assert np.array_equal(from_hex(bytes((255 * corner).astype(np.uint8).flatten()).hex()), corner)
+    shown = blend(np.full((32, 32, 3), 100, np.uint8), corner, 64)
+    assert shown.shape == (64, 64, 3) and shown[:8, :8].mean() > shown[-8:, -8:].mean()
