@@ -9,7 +9,7 @@ from matplotlib.figure import Figure, SubFigure
 
 from repro.method.gradcam import TARGETS
 from repro.report.numbers import DATASETS
-from repro.report.pictures import SIDE, blend, draw_box, enlarged, from_hex, show_tile
+from repro.report.pictures import SIDE, blend, close_together, draw_box, enlarged, from_hex, show_tile
 from repro.report.plots import COLOURS, PALETTE, common_legend, new_figure
 from repro.report.verdict import Cell, by_seed, summary_of
 from repro.study.class_pictures import short
@@ -37,7 +37,7 @@ def pictures(results: Sequence[StudyResult]) -> Figure:
     shown = [r for r in results if "examples" in r.pictures]
     most = SEVERAL_RESULTS_ROWS if len(shown) > 1 else 12
     rows = [min(r.pictures["examples"].count, most) for r in shown]
-    figure = new_figure(8.0, 1.52 * sum(rows) + 0.55 * len(shown) + 0.1)
+    figure = close_together(new_figure(8.0, 1.52 * sum(rows) + 0.55 * len(shown) + 0.1))
     if shown:
         bands = figure.subfigures(len(shown), 1, height_ratios=[1.52 * n + 0.55 for n in rows], squeeze=False)
         for band, result, number in zip(bands[:, 0], shown, rows, strict=True):

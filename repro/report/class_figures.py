@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 from repro.report.numbers import DATASETS
-from repro.report.pictures import show_tile
+from repro.report.pictures import close_together, show_tile
 from repro.report.plots import COLOURS, PALETTE, new_figure
 from repro.report.verdict import Cell, by_seed, summary_of
 from repro.study.class_pictures import COMPANIONS, OWN_TILES, TILES_EACH, short
@@ -31,8 +31,8 @@ def pictures(results: Sequence[StudyResult]) -> Figure:
     """A band a result: the experts that have most of the class, its images left, those of the other classes right."""
     shown = [r for r in results if "tiles" in r.pictures]
     counts = [len(set(r.tables["tiles"].column("expert"))) for r in shown]
-    heights = [1.8 * count + 0.35 for count in counts]
-    figure = new_figure(8.0, sum(heights) + 0.1)
+    heights = [1.75 * count + 0.35 for count in counts]
+    figure = close_together(new_figure(8.0, sum(heights) + 0.1))
     if shown:
         bands = figure.subfigures(len(shown), 1, height_ratios=heights, squeeze=False)
         for band, result in zip(bands[:, 0], shown, strict=True):
@@ -61,10 +61,7 @@ def _expert_band(part: SubFigure, result: StudyResult, here: list, frames: dict)
     half = OWN_TILES // 2
     own = [(row, tile) for row, tile in here if row[2] == "own"]
     names = list(dict.fromkeys(row[1] for row, _ in here if row[2] == "companion"))
-    grid = part.subplots(
-        2, half + 1 + COMPANIONS, squeeze=False, width_ratios=[1] * half + [0.25] + [1] * COMPANIONS,
-        gridspec_kw={"wspace": 0.04, "hspace": 0.04},
-    )  # fmt: skip
+    grid = part.subplots(2, half + 1 + COMPANIONS, squeeze=False, width_ratios=[1] * half + [0.25] + [1] * COMPANIONS)
     for axes in grid.flat:
         axes.set_axis_off()
     for index, (row, tile) in enumerate(own):

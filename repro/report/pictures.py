@@ -9,6 +9,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 
 MAP_COLOURS = "inferno"
@@ -47,11 +49,19 @@ def show_tile(axes: Axes, tile: np.ndarray, title: str = "", below: str = "", fr
         spine.set_visible(frame is not None)
         if frame is not None:
             spine.set_edgecolor(frame)
-            spine.set_linewidth(3)
+            spine.set_linewidth(2)
     if title:
         axes.set_title(title, fontsize=9, loc="center")
     if below:
         axes.set_xlabel(below, fontsize=8, labelpad=2)
+
+
+def close_together(figure: Figure) -> Figure:
+    """Leave little room between pictures."""
+    engine = figure.get_layout_engine()
+    if isinstance(engine, ConstrainedLayoutEngine):
+        engine.set(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
+    return figure
 
 
 def draw_box(axes: Axes, sides: Sequence[float], pixels: int) -> None:

@@ -91,7 +91,8 @@ def _main(result: StudyResult) -> Shown:
 
 
 def _experts(result: StudyResult) -> Shown:
-    table = result.tables["experts"].where(seed=result.seeds[0])
+    k = max(result.tables["experts"].column("experts"))
+    table = result.tables["experts"].where(experts=k)
     columns: Columns = {
         "% of the class": [f"{share:.1f}" for share in table.column("share")],
         "images": [str(number) for number in table.column("images")],
@@ -100,11 +101,12 @@ def _experts(result: StudyResult) -> Shown:
     if any(table.column("modes")):
         columns["its true modes (images)"] = [str(text) for text in table.column("modes")]
     labels = [
-        f"K = {k}: expert {expert}" for k, expert in zip(table.column("experts"), table.column("expert"), strict=True)
+        f"seed {seed}: expert {expert}"
+        for seed, expert in zip(table.column("seed"), table.column("expert"), strict=True)
     ]
     caption = (
-        f"{about(result, models=False)}; seed {result.seeds[0]}: the experts that have at least 5 % of "
-        f"{class_of(result)}, and the classes with most training images in each."
+        f"{about(result, models=False)}; the experts of {k} that have at least 5 % of {class_of(result)}, and the "
+        "classes with most training images in each. Experts of different seeds have nothing in common but their number."
     )
     return Shown(frame(columns, labels), caption)
 

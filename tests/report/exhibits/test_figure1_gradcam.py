@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 import pytest
 
 from repro.report import reading
 from repro.report.exhibits import exhibit
+from repro.report.exhibits.figure1_gradcam import VISIBLE
 from repro.report.pictures import blend, from_hex
 from repro.report.plots import save_figure
 from repro.report.tables import claims_table
@@ -19,7 +21,7 @@ VALUES = {
     ("expert", 1): {"spread": 79.0, "in_box": 61.0, "pointing": 71.0},
     ("expert", 20): {"spread": 70.0, "in_box": 66.0, "pointing": 75.0},
     ("others", 20): {"spread": 90.0, "in_box": 55.0, "pointing": 60.0},
-    ("wins", 20): {"spread": 80.0, "in_box": 49.9},
+    ("wins", 20): {"spread": 80.0, "in_box": 63.7},
 }
 
 
@@ -79,6 +81,10 @@ def test_claims_are_differences_over_seeds(result: Callable[..., StudyResult]) -
         "G1", "G2", "G2/own", "G2/often",
     ]  # fmt: skip
     assert "anecdote" in claims_table(FIGURE1.judge(result(seeds=1))).loc["G1", "verdict"]
+
+
+def test_visible_is_cohens_medium_effect() -> None:
+    assert VISIBLE == pytest.approx(100 * NormalDist().cdf(0.5 / 2**0.5), abs=0.05)
 
 
 def test_the_reading(result: Callable[..., StudyResult]) -> None:
