@@ -7,7 +7,11 @@ from importlib import import_module
 from repro.errors import ReproError
 from repro.report.exhibits.exhibit import Exhibit
 
-NAMES = ("table2_num_experts", "unstated_choices")
+NAMES = (
+    "table2_num_experts",
+    "figure2_anytime",
+    "unstated_choices",
+)
 
 
 def exhibit(name: str) -> Exhibit:
