@@ -10,6 +10,8 @@ from repro.report.exhibits.exhibit import Exhibit
 NAMES = (
     "table2_num_experts",
     "figure2_anytime",
+    "table6_ensemblers",
+    "appendix_early_exit",
     "unstated_choices",
 )
 
