@@ -19,6 +19,8 @@ COLOURS = {
     "expert": "#0072B2",
     "bagging": "#D55E00",
     "stacking": "#009E73",
+    "top-2": "#CC79A7",
+    "bagging-logits": "#E69F00",
 }
 """Okabe and Ito's colours, which readers with any colour vision tell apart; the base is grey."""
 
@@ -32,12 +34,14 @@ MODELS = {
 }  # fmt: skip
 """Backbones are grey, the darker the deeper; each pair has its colour in every figure."""
 
-MARKERS = {"backbone": "D", "expert": "s", "bagging": "o", "stacking": "^"}
+MARKERS = {"backbone": "D", "expert": "s", "bagging": "o", "stacking": "^", "top-2": "P", "bagging-logits": "X"}
 NAMES = {
     "backbone": "base alone",
     "expert": "expert alone",
     "bagging": "base + expert, bagging",
     "stacking": "stacking",
+    "top-2": "top-2 experts",
+    "bagging-logits": "bagging of logits",
 }
 
 STYLE: dict[Any, Any] = {

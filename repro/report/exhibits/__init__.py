@@ -7,7 +7,15 @@ from importlib import import_module
 from repro.errors import ReproError
 from repro.report.exhibits.exhibit import Exhibit
 
-NAMES = ("table2_num_experts", "figure1_gradcam", "figure3_king_penguin", "unstated_choices")
+NAMES = (
+    "table2_num_experts",
+    "figure2_anytime",
+    "table6_ensemblers",
+    "figure1_gradcam",
+    "figure3_king_penguin",
+    "appendix_early_exit",
+    "unstated_choices",
+)
 
 
 def exhibit(name: str) -> Exhibit:

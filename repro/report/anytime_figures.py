@@ -1,0 +1,172 @@
+"""The pictures of Figure 2: accuracy against MACs beside the paper's, and what a threshold does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import matplotlib.ticker as ticker
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from repro.report.curves import Curve, draw, each_seed, mean
+from repro.report.figure2 import IMAGES, NEAR, paper_macs, series
+from repro.report.numbers import DATASETS
+from repro.report.plots import MODELS, PALETTE, common_legend, figure_style, new_figure
+from repro.report.verdict import Cell, by_seed
+from repro.study.results import StudyResult
+
+ENVELOPE_COLOUR = "#000000"
+TWO = PALETTE[2]
+MARKS = {
+    "backbone": ("D", "base alone"),
+    "moe": ("o", "one expert for every image"),
+    "one": ("^", "1 expert, shared trunk (Table 2)"),
+    "two": ("v", "1 expert as two whole networks (poster)"),
+}
+LINES = ("-", "--", ":")
+"""By number of experts, where a pair was run with several."""
+
+
+def curves_figure(results: Sequence[StudyResult]) -> Figure:
+    """A row a result: our curves left, the paper's digitised figure right, each on its own axes.
+
+    Thin lines are seeds, thick ones their mean at the same threshold (of the envelope: at the same budget). An image
+    set that the paper does not use has its CIFAR-100 beside it.
+    """
+    with figure_style():
+        figure = new_figure(8.0, 3.5 * len(results) + 0.8)
+        grid = figure.subplots(len(results), 2, squeeze=False)
+        for (ours, paper), result in zip(grid, results, strict=True):
+            _ours(ours, result)
+            _paper(paper, result.dataset if result.dataset in IMAGES else "cifar100")
+        common_legend(figure, grid.flat, columns=2)
+    return figure
+
+
+def _ours(axes: Axes, result: StudyResult) -> None:
+    sweep, envelope = result.tables.get("sweep"), result.tables.get("envelope")
+    limits: list[float] = []
+    if sweep:
+        keys = dict.fromkeys(zip(sweep.column("pair"), sweep.column("K"), strict=True))
+        for (pair, k), style in zip(keys, _line_styles(list(keys)), strict=True):
+            curves = each_seed(sweep.where(pair=pair, K=k), "macs", "top1")
+            name = f"{pair}, any-time" if k == max(K for _, K in keys) else f"{pair}, any-time, {k} experts"
+            draw(axes, [_millions(curve) for curve in curves], colour(pair), name, linestyle=style)
+    if envelope and envelope.rows:
+        if len(set(envelope.column("model"))) > 1:  # the envelope of one model is its curve
+            curves = [_millions(curve) for curve in each_seed(envelope, "budget", "top1")]
+            draw(axes, curves, ENVELOPE_COLOUR, "envelope", linewidth=2.2)
+            naive = [mean([_millions(curve) for curve in each_seed(envelope, "budget", "top1_on_test")])]
+            draw(axes, naive, ENVELOPE_COLOUR, "envelope, chosen on test", linestyle=":", linewidth=1.3)
+        limits = [x / 1e6 for x in envelope.column("budget")]
+    _markers(axes, result)
+    if limits:
+        _zoom(axes, min(limits), max(limits))
+    axes.set_xlabel("multiply-adds an image, millions")
+    axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
+    axes.set_title(f"{DATASETS.get(result.dataset, result.dataset)}, {result.scale} scale")
+    axes.yaxis.set_major_locator(ticker.MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+
+
+def _markers(axes: Axes, result: StudyResult) -> None:
+    """Plain models, means large and seeds small: bases, pairs, and both one-expert baselines."""
+    costs = {(cost.row, cost.num_experts): cost.macs / 1e6 for cost in result.costs}
+    cells = dict.fromkeys((m.num_experts, m.method, m.row) for m in result.measurements if m.metric == "top1")
+    for k, method, row in cells:
+        if method == "two networks":
+            place, kind, shade = sum(costs.get((part, 0), 0.0) for part in row.split(" + ")), "two", TWO
+        elif method == "backbone":
+            place, kind, shade = costs.get((row, 0), 0.0), "backbone", colour(row)
+        elif method == "bagging":
+            place, kind, shade = costs.get((row, k), 0.0), "one" if k == 1 else "moe", TWO if k == 1 else colour(row)
+        else:
+            continue
+        if place:
+            each = list(by_seed(result, Cell(k, method, row)).values())
+            marker = MARKS[kind][0]
+            if len(each) > 1:
+                axes.plot([place] * len(each), each, marker, color=shade, markersize=3, alpha=0.6, zorder=4)
+            axes.plot(
+                place, math.fsum(each) / len(each), marker, color=shade, markeredgecolor="white", markersize=9, zorder=5
+            )
+            _legend(axes, kind)
+
+
+def _legend(axes: Axes, kind: str) -> None:
+    marker, label = MARKS[kind]
+    shade = TWO if kind in ("one", "two") else "#595959"
+    axes.plot([], [], marker, color=shade, markersize=7, label=label)
+
+
+def _zoom(axes: Axes, low: float, high: float) -> None:
+    """The range of budgets; accuracies from the lowest that is drawn in it."""
+    pad = 0.04 * (high - low)
+    axes.set_xlim(low - pad, high + pad)
+    axes.relim(visible_only=True)
+    axes.autoscale_view(scalex=False)
+
+
+def _paper(axes: Axes, dataset: str) -> None:
+    axes.plot(*_both(series(dataset, "anytime")), color=ENVELOPE_COLOUR, linewidth=2.4, label="envelope")
+    known = {paper_macs(dataset, *pair.split("-")): pair for pair in MODELS}
+    for name, kind in (("one_expert", "two"), ("backbone", "backbone"), ("moe", "moe")):
+        for macs, top1 in series(dataset, name):
+            near = min(known, key=lambda cost: abs(cost - macs))
+            shade = TWO if kind == "two" else colour(known[near]) if abs(near - macs) <= NEAR * macs else "#000000"
+            axes.plot(macs / 1e6, top1, MARKS[kind][0], color=shade, markeredgecolor="white", markersize=7, zorder=4)
+        _legend(axes, kind)
+    axes.set_xlabel("multiply-adds an image, millions")
+    axes.set_title(f"the paper: {DATASETS[dataset]}\n(digitised from the poster)")
+
+
+def _both(points: Sequence[tuple[int, float]]) -> tuple[list[float], list[float]]:
+    ordered = sorted(points)
+    return [macs / 1e6 for macs, _ in ordered], [top1 for _, top1 in ordered]
+
+
+def _millions(curve: Curve) -> Curve:
+    return Curve([x / 1e6 for x in curve.xs], curve.ys)
+
+
+def colour(pair: str) -> str:
+    """The pair's colour in every chapter; black for one that has none."""
+    return MODELS.get(pair, "#000000")
+
+
+def _line_styles(keys: Sequence[tuple[str, int]]) -> list[str]:
+    numbers = sorted({k for _, k in keys}, reverse=True)
+    return [LINES[numbers.index(k) % len(LINES)] for _, k in keys]
+
+
+def thresholds_figure(results: Sequence[StudyResult]) -> Figure:
+    """A row a result, over the threshold: the share of images that exit, and how many experts the others use."""
+    with figure_style():
+        figure = new_figure(8.0, 2.8 * len(results) + 0.6)
+        grid = figure.subplots(len(results), 2, squeeze=False)
+        for panels, result in zip(grid, results, strict=True):
+            title = f"{DATASETS.get(result.dataset, result.dataset)}, {result.scale} scale"
+            for axes, column in zip(panels, ("exits", "experts_of_others"), strict=True):
+                _over_threshold(axes, result, column)
+                axes.set_xscale("log")
+                axes.set_xlabel("threshold τ")
+                axes.set_title(title)
+            panels[0].set_ylabel("images that exit early, %")
+            panels[1].set_ylabel("experts that the others use")
+            panels[1].set_ylim(bottom=0)
+        common_legend(figure, grid[:, 0])
+    return figure
+
+
+def _over_threshold(axes: Axes, result: StudyResult, column: str) -> None:
+    sweep = result.tables.get("sweep")
+    if not sweep:
+        return
+    keys = dict.fromkeys(zip(sweep.column("pair"), sweep.column("K"), strict=True))
+    for (pair, k), style in zip(keys, _line_styles(list(keys)), strict=True):
+        part = sweep.where(pair=pair, K=k)
+        # The logarithmic axis has no place for τ = 0, nor has the average over the others where there are none.
+        known = [sum(share < 100 for share in curve.ys) for curve in each_seed(part, "tau", "exits")]
+        end = None if column == "exits" else min(known)
+        curves = [Curve(curve.xs[1:end], curve.ys[1:end]) for curve in each_seed(part, "tau", column)]
+        draw(axes, curves, colour(pair), f"{pair}, {k} experts", linestyle=style)

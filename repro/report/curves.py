@@ -1,0 +1,38 @@
+"""Curves of a record: one a seed, and their mean point by point."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from matplotlib.axes import Axes
+
+from repro.study.results import Table
+
+
+class Curve(NamedTuple):
+    """Places and values."""
+
+    xs: list[float]
+    ys: list[float]
+
+
+def each_seed(table: Table, x: str, y: str) -> list[Curve]:
+    """The curve of every seed, in the order of the record."""
+    seeds = dict.fromkeys(table.column("seed"))
+    return [Curve(part.column(x), part.column(y)) for part in (table.where(seed=seed) for seed in seeds)]
+
+
+def mean(curves: Sequence[Curve]) -> Curve:
+    """Point by point the mean of curves with as many points each (the i-th of all belong together)."""
+    return Curve(*([math.fsum(at) / len(at) for at in zip(*axis, strict=True)] for axis in zip(*curves, strict=True)))
+
+
+def draw(axes: Axes, curves: Sequence[Curve], colour: str, label: str, **style: object) -> None:
+    """The mean as a thick line, each seed as a thin one."""
+    if not curves:
+        return
+    for curve in curves if len(curves) > 1 else []:
+        axes.plot(*curve, color=colour, linewidth=0.7, alpha=0.4, linestyle=str(style.get("linestyle", "-")))
+    axes.plot(*mean(curves), color=colour, label=label, **{"linewidth": 2, **style})  # type: ignore[arg-type]

@@ -1,0 +1,176 @@
+"""Rules for exiting early, shown: what each is worth against the paper's, between chance and an oracle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from repro.report.curves import Curve, draw, each_seed, mean
+from repro.report.exhibits.exhibit import Exhibit
+from repro.report.numbers import DATASETS, interval, mean_std, signed
+from repro.report.plots import COLOURS, PALETTE, common_legend, figure_style, new_figure
+from repro.report.reading import verdicts
+from repro.report.tables import Columns, Shown, about, frame, means
+from repro.report.verdict import Cell, Claim, difference, summary_of
+from repro.study.exhibits.appendix_early_exit import MEAN, NAME, early_exit
+from repro.study.pairs import PairParameters
+from repro.study.results import StudyResult
+
+K = 20
+RULES = {
+    "oracle": "oracle (ceiling)",
+    "paper": "the paper's (Equation 2)",
+    "confidence": "base confidence (Table 3)",
+    "entropy": "entropy of the base",
+    "margin": "margin of the base",
+    "gate": "the gate's own confidence",
+    "logistic": "learned: logistic regression",
+    "boosting": "learned: boosted trees",
+    "chance": "at random (floor)",
+}
+LOOKS = {
+    "oracle": ("#000000", ":"), "paper": (COLOURS["bagging"], "-"), "confidence": (PALETTE[0], "-"),
+    "entropy": (PALETTE[5], "--"), "margin": (PALETTE[3], "--"), "gate": (PALETTE[4], "-"),
+    "logistic": (PALETTE[2], "-"), "boosting": (PALETTE[2], "--"), "chance": (PALETTE[6], ":"),
+}  # fmt: skip
+
+
+def _area(rule: str) -> Cell:
+    return Cell(K, rule, MEAN, "area")
+
+
+CLAIMS = (
+    Claim(
+        "X1",
+        "The simple threshold beats exits at random (mean accuracy over all shares of exits)",
+        _area("paper"),
+        _area("chance"),
+        section="2.3",
+    ),
+    Claim(
+        "X2/logistic",
+        "A learned exit rule (logistic regression) does not help: the paper's is better",
+        _area("paper"),
+        _area("logistic"),
+        section="2.3",
+    ),
+    Claim(
+        "X2/boosting",
+        "A learned exit rule (boosted trees) does not help: the paper's is better",
+        _area("paper"),
+        _area("boosting"),
+        section="2.3",
+    ),
+    Claim(
+        "X3",
+        "Half of the images can exit at little cost in accuracy",
+        Cell(K, "paper", MEAN, "half"),
+        Cell(K, "bagging", MEAN),
+        little=True,
+        section="2.3",
+    ),
+)
+"""Section 2.3, and the poster: "more complex (e.g., learned) early-exiting strategies did not help". Means of pairs."""
+
+
+def models(result: StudyResult) -> list[tuple[str, int]]:
+    """The pairs and numbers of experts that were run."""
+    return list(dict.fromkeys((m.row, m.num_experts) for m in result.measurements if m.num_experts and m.row != MEAN))
+
+
+def tables(result: StudyResult) -> dict[str, Shown]:
+    """``main``: each rule's two numbers, and its difference to the paper's rule."""
+    labels: list[str] = []
+    cells: list[tuple[str, str, int]] = []
+    for pair, k in models(result):
+        for rule, name in RULES.items():
+            if summary_of(result, Cell(k, rule, pair, "area")):
+                labels.append(f"{pair}, {k} experts: {name}")
+                cells.append((rule, pair, k))
+    gaps = [difference(result, Cell(k, rule, p, "area"), Cell(k, "paper", p, "area")) for rule, p, k in cells]
+    columns: Columns = {
+        "mean over all shares of exits": means(result, [Cell(k, rule, p, "area") for rule, p, k in cells]),
+        "against the paper's rule": [signed(gap.mean) if gap else "" for gap in gaps],
+        "95 % interval": [interval(gap, sign=True) for gap in gaps],
+        "where half exit": means(result, [Cell(k, rule, p, "half") for rule, p, k in cells]),
+    }
+    caption = (
+        f"{about(result)}; top-1 accuracy on the {result.evaluate} set in percent, as the share of images that exit "
+        "goes from none to all. Differences are taken seed by seed. Learned rules are fitted on one half of the images "
+        "and used on the other. The paper prints no number of its other rules."
+    )
+    return {"main": Shown(frame(columns, labels), caption)}
+
+
+def read(result: StudyResult) -> str:
+    """The numbers in sentences."""
+    sentences = []
+    for pair, k in models(result):
+        found = {rule: summary_of(result, Cell(k, rule, pair, "area")) for rule in RULES}
+        floor, ceiling, paper = found["chance"], found["oracle"], found["paper"]
+        if not (floor and ceiling and paper):
+            continue
+        ranked = sorted(
+            ((rule, one) for rule, one in found.items() if one and rule not in ("oracle", "chance")),
+            key=lambda item: -item[1].mean,
+        )
+        best = ranked[0][0]
+        sentences.append(
+            f"{pair}, {k} experts: on average over all shares of exits, exits at random leave {mean_std(floor)} %, the "
+            f"paper's rule {mean_std(paper)} % and an oracle {mean_std(ceiling)} %; the best rule is {RULES[best]}"
+            + (f" ({signed(ranked[0][1].mean - paper.mean)} points)." if best != "paper" else ".")
+        )
+    return " ".join([*sentences, verdicts(result, EXHIBIT.judge(result))])
+
+
+def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
+    """A row a result, first pair: accuracy over multiply-adds by rule, and against the paper's rule."""
+    with figure_style():
+        figure = new_figure(8.0, 3.3 * len(results) + 1.0)
+        grid = figure.subplots(len(results), 2, squeeze=False)
+        for (curves, gaps), result in zip(grid, results, strict=True):
+            _curves(curves, result)
+            _gaps(gaps, result)
+        common_legend(figure, grid[:, 0], columns=3)
+    return {"main": figure}
+
+
+def _of_first(result: StudyResult, rule: str) -> list[Curve]:
+    """The curves of a rule for the first pair, over millions of multiply-adds."""
+    if "curves" not in result.tables or not models(result):
+        return []
+    pair, k = models(result)[0]
+    found = each_seed(result.tables["curves"].where(pair=pair, K=k, rule=rule), "macs", "top1")
+    return [Curve([x / 1e6 for x in curve.xs], curve.ys) for curve in found]
+
+
+def _curves(axes: Axes, result: StudyResult) -> None:
+    for rule, (shade, line) in LOOKS.items():
+        found = _of_first(result, rule)
+        if rule != "oracle" and found:  # the means alone: the seeds' levels differ by more than the rules do
+            draw(axes, [mean(found)], shade, RULES[rule], linestyle=line, linewidth=1.8)
+    pair = models(result)[0][0] if models(result) else ""
+    axes.set_title(f"{DATASETS.get(result.dataset, result.dataset)}, {result.scale} scale, {pair}")
+    axes.set_xlabel("multiply-adds an image, millions")
+    axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
+
+
+def _gaps(axes: Axes, result: StudyResult) -> None:
+    """Differences to the paper's rule, seed by seed at the same share of exits: the seeds' own level drops out."""
+    paper = _of_first(result, "paper")
+    for rule, (shade, line) in LOOKS.items():
+        if rule not in ("oracle", "paper"):
+            gaps = [
+                Curve(mine.xs, [a - b for a, b in zip(mine.ys, theirs.ys, strict=True)])
+                for mine, theirs in zip(_of_first(result, rule), paper, strict=True)
+            ]
+            draw(axes, gaps, shade, RULES[rule], linestyle=line, linewidth=1.8)
+    axes.axhline(0, color=COLOURS["bagging"], linewidth=1.8)
+    axes.set_xlabel("multiply-adds an image, millions")
+    axes.set_ylabel("against the paper's rule, points")
+    axes.set_title("the same, against the paper's rule")
+
+
+EXHIBIT = Exhibit(NAME, "Appendix: other exit rules", PairParameters, early_exit, tables, read, CLAIMS, figures=figures)

@@ -1,0 +1,274 @@
+"""Figure 2, accuracy against MACs under one threshold, shown: curves, envelope, and what the thresholds do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+
+from repro.report.anytime_figures import curves_figure, thresholds_figure
+from repro.report.curves import each_seed, mean
+from repro.report.exhibits.exhibit import Exhibit
+from repro.report.figure2 import IMAGES, anytime_at, marker, paper_macs
+from repro.report.numbers import NONE, interval, mean_std, signed
+from repro.report.printed import PrintedValue, printed
+from repro.report.reading import verdicts
+from repro.report.tables import Columns, Row, Shown, about, comparison, frame, means
+from repro.report.verdict import Cell, Claim, difference, summary_of
+from repro.study.exhibits.figure2_anytime import ENVELOPE, MEAN, NAME, SLACK, Figure2Parameters, figure2
+from repro.study.results import StudyResult
+
+K = 20
+PLAIN = Cell(K, row=MEAN)
+
+CLAIMS = (
+    Claim(
+        "F1",
+        "Exiting early saves multiply-adds (percent of the plain model's) at next to no loss of accuracy",
+        Cell(K, "anytime-no-loss", MEAN, "saved"),
+        section="2.3",
+    ),
+    Claim(
+        "F2",
+        "... and the accuracy there changes little",
+        Cell(K, "anytime-no-loss", MEAN),
+        PLAIN,
+        little=True,
+        section="4.1",
+    ),
+    Claim(
+        "F3",
+        "At the cost of one expert for every image, the threshold does better than that",
+        Cell(K, "anytime-same-cost", MEAN),
+        PLAIN,
+        section="4.1",
+    ),
+    Claim(
+        "F4",
+        "A small threshold (0.01), with several experts where base and gate are unsure, beats the top-1 expert",
+        Cell(K, "anytime-small", MEAN),
+        PLAIN,
+        section="2.3",
+    ),
+    Claim(
+        "F5", "The envelope lies above the plain models, at their cost", Cell(K, ENVELOPE, MEAN), PLAIN, section="4.1"
+    ),
+    Claim(
+        "F6",
+        "The envelope lies above tr18 alone, at its cost",
+        Cell(K, ENVELOPE, "at tr18"),
+        Cell(0, row="tr18"),
+        section="4.1",
+    ),
+    Claim(
+        "F7",
+        "The envelope lies above the one-expert baseline (shared trunk), at its cost",
+        Cell(K, ENVELOPE, "at 1 expert of tr10-tr10"),
+        Cell(1, row="tr10-tr10"),
+        section="4.1",
+    ),
+    Claim(
+        "F8",
+        "The envelope lies above the poster's one-expert baseline (two whole tr10), at its cost",
+        Cell(K, ENVELOPE, "at tr10 + tr10"),
+        Cell(0, "two networks", "tr10 + tr10"),
+        section="4.1",
+    ),
+)  # fmt: skip
+"""What Sections 2.3 and 4.1 say of Figure 2. Averages are over the pairs that were run."""
+
+
+def pairs(result: StudyResult) -> list[str]:
+    """The pairs whose any-time curves were recorded."""
+    return list(dict.fromkeys(result.tables["sweep"].column("pair"))) if "sweep" in result.tables else []
+
+
+def printed_value(result: StudyResult, cell: Cell) -> PrintedValue | None:
+    """The paper's number: Table 1's for plain models, the digitised figure's for everything else."""
+    data, method = result.dataset, cell.measured_as
+    if data not in IMAGES or cell.metric != "top1":
+        return None
+    if cell.row == MEAN:
+        found = [printed_value(result, Cell(cell.num_experts, method, _row(method, pair))) for pair in pairs(result)]
+        values = [one.value for one in found if one]
+        return PrintedValue(sum(values) / len(values), None) if found and len(values) == len(found) else None
+    if method == "bagging" and cell.num_experts == K:
+        base, expert = cell.row.split("-")
+        return printed(1, data, base, expert, K, "bagging", "top1")
+    macs = _paper_macs(data, cell.row.removeprefix("at "))
+    if macs is None:
+        return None
+    if method == ENVELOPE:
+        return anytime_at(data, macs)
+    kind = {"backbone": "backbone", "two networks": "one_expert"}.get(method)
+    return marker(data, kind, macs) if kind else None
+
+
+def _row(method: str, pair: str) -> str:
+    return f"at {pair}" if method == ENVELOPE else pair
+
+
+def _paper_macs(data: str, name: str) -> int | None:
+    """Cost at the paper's width of ``tr18``, ``tr10-tr18`` or ``tr10 + tr18``; the paper draws nothing else."""
+    parts = name.replace(" + ", "-").split("-")
+    if "expert" in name or not all(part in ("tr10", "tr18", "tr34", "tr50") for part in parts):
+        return None
+    if " + " in name:
+        return sum(paper_macs(data, part) for part in parts)
+    return paper_macs(data, *parts)
+
+
+def tables(result: StudyResult) -> dict[str, Shown]:
+    """``main``: plain models, curves and envelope, paper beside ours; ``chosen``, ``thresholds``, ``counted``."""
+    caption = (
+        f"{about(result)}; top-1 accuracy on the {result.evaluate} set in percent. Thresholds (and the envelope's "
+        "model) are chosen on one half of the images and reported on the other, and the other way round. The paper's "
+        "numbers: Table 1 for plain models, else the digitised figure; its envelope is over five pairs, at full width."
+    )
+    main = Shown(comparison(result, [_paper_row(result, *row) for row in _rows(result)]), caption)
+    return {"main": main, "chosen": _chosen(result), "thresholds": _thresholds(result), "counted": _counted(result)}
+
+
+def _paper_row(result: StudyResult, label: str, cell: Cell) -> Row:
+    return Row(label, cell, printed_value(result, cell), same_model=cell.measured_as != ENVELOPE)
+
+
+def _rows(result: StudyResult) -> list[tuple[str, Cell]]:
+    """Every accuracy of the record by name: the models first, then the envelope at the cost of each."""
+    cells = list(dict.fromkeys(Cell(m.num_experts, m.method, m.row) for m in result.measurements if m.metric == "top1"))
+    names = {
+        "backbone": "{row} alone",
+        "bagging": "{row}, {K} experts",
+        "two networks": "{row}, two whole networks",
+        "anytime-small": "{row}, any-time, τ = 0.01",
+        "anytime-same-cost": "{row}, any-time, at the cost of one expert",
+        "anytime-best": "{row}, any-time, at any cost",
+        ENVELOPE: "envelope, {row}",
+    }
+    shown = [cell for cell in cells if cell.method in names and cell.row != MEAN]
+    shown.sort(key=lambda cell: list(names).index(cell.method))
+    label = {
+        cell: names[cell.method].format(row=cell.row, K=cell.num_experts).replace(", 1 experts", ", 1 expert")
+        for cell in shown
+    }
+    return [(label[cell], cell) for cell in shown]
+
+
+def _chosen(result: StudyResult) -> Shown:
+    """What each choice of a threshold saves and costs, pair by pair."""
+    columns: Columns = {}
+    labels = []
+    cells: list[tuple[str, int, str]] = []
+    told = {"anytime-no-loss": "no loss", "anytime-same-cost": "same cost", "anytime-best": "most accurate"}
+    for pair in [*pairs(result), MEAN]:
+        for k in result.numbers_of_experts():
+            for method, label in told.items():
+                if summary_of(result, Cell(k, method, pair, "saved")):
+                    cells.append((method, k, pair))
+                    labels.append(f"{pair}, {k} experts: {label}")
+    for metric, column in (
+        ("top1", "top-1"),
+        ("change", "against the plain model, points"),
+        ("saved", "MACs saved, %"),
+        ("experts", "experts an image"),
+    ):
+        columns[column] = means(result, [Cell(k, method, pair, metric) for method, k, pair in cells])
+    caption = (
+        f"{about(result, models=False)}: thresholds chosen on the other half of the images for three ends. No loss: "
+        f"the cheapest within {SLACK:g} points of the plain model (one expert for every image) on the half where it is "
+        "chosen; same cost: the most accurate that costs no more than the plain model; most accurate: at any cost."
+    )
+    return Shown(frame(columns, labels), caption)
+
+
+SHOWN_AT = (0.0, 0.0001, 0.001, 0.01, 0.04, 0.1, 0.3, 1.0)
+
+
+def _thresholds(result: StudyResult) -> Shown:
+    """Exits, experts, cost and accuracy of each model at a few thresholds."""
+    rows: list[list[str]] = []
+    labels = []
+    for pair, k in _models(result):
+        part = result.tables["sweep"].where(pair=pair, K=k)
+        at = {
+            name: dict(zip(*mean(each_seed(part, "tau", name)), strict=True))
+            for name in ("exits", "experts_of_others", "macs", "top1")
+        }
+        for tau in SHOWN_AT:
+            taus = [known for known in at["top1"] if abs(known - tau) < 1e-9]
+            for known in taus:
+                others = f"{at['experts_of_others'][known]:.2f}" if at["exits"][known] < 100 else NONE
+                macs = f"{at['macs'][known] / 1e6:.1f} M"
+                rows.append([f"{at['exits'][known]:.1f}", others, macs, f"{at['top1'][known]:.2f}"])
+                labels.append(f"{pair}, {k} experts, τ = {tau:g}")
+    names = ("exit early, %", "experts the others use", "MACs", "top-1")
+    caption = (
+        f"{about(result, models=False)}: what a threshold does, mean over the seeds, all images (nothing is chosen). "
+        "τ = 0 runs every expert on every image, τ = 1 none."
+    )
+    return Shown(frame({name: [row[i] for row in rows] for i, name in enumerate(names)}, labels), caption)
+
+
+def _models(result: StudyResult) -> list[tuple[str, int]]:
+    table = result.tables.get("sweep")
+    return list(dict.fromkeys(zip(table.column("pair"), table.column("K"), strict=True))) if table else []
+
+
+def _counted(result: StudyResult) -> Shown:
+    """Expected multiply-adds beside those of a forward that skips."""
+    table = result.tables.get("counted")
+    rows = table.where(seed=result.seeds[0]).rows if table else []
+    columns: Columns = {"images": [], "expected": [], "counted": [], "same number of experts": []}
+    for _, _, _, _, images, expected, counted, same in rows:
+        columns["images"].append(str(images))
+        columns["expected"].append(f"{float(expected or 0) / 1e6:.3f} M")
+        columns["counted"].append(f"{float(counted or 0) / 1e6:.3f} M")
+        columns["same number of experts"].append(f"{same} of {images}")
+    labels = [f"{pair}, {k} expert{'s' * (k != 1)}, τ = {tau:g}" for pair, k, _, tau, *_ in rows]
+    caption = (
+        f"{about(result, models=False)}: multiply-adds of a batch of images under the any-time rule, first seed: "
+        "expected from the number of experts that each runs, and counted by torch's counter on a forward that "
+        "really skips. The last column compares with the dense outputs that the curves are made of (in near ties, "
+        "precision decides)."
+    )
+    return Shown(frame(columns, labels), caption)
+
+
+def read(result: StudyResult) -> str:
+    """The numbers in sentences."""
+    sentences = []
+    for pair, k in _models(result):
+        plain = summary_of(result, Cell(k, row=pair))
+        saved = summary_of(result, Cell(k, "anytime-no-loss", pair, "saved"))
+        change = summary_of(result, Cell(k, "anytime-no-loss", pair, "change"))
+        best = difference(result, Cell(k, "anytime-best", pair), Cell(k, row=pair))
+        used = summary_of(result, Cell(k, "anytime-best", pair, "experts"))
+        if plain and saved and change and best and used:
+            sentences.append(
+                f"{pair} with {k} experts reaches {mean_std(plain)} % with one expert for every image; a threshold "
+                f"saves {mean_std(saved, 1)} % of its multiply-adds for a change of {signed(change.mean)} points, and "
+                f"the most accurate one ({used.mean:.1f} experts an image) differs by {signed(best.mean)} points"
+                + (f" (95 % interval {interval(best, sign=True)})." if best.interval else ".")
+            )
+    if "envelope" in result.tables:
+        table = result.tables["envelope"]
+        gaps = [b - a for a, b in zip(table.column("top1"), table.column("top1_on_test"), strict=True)]
+        if gaps:
+            sentences.append(
+                "Chosen on the images that it is reported on, the envelope would look "
+                f"{sum(gaps) / len(gaps):.2f} points better on average, and {max(gaps):.2f} at most."
+            )
+    if counted := result.tables.get("counted"):
+        agree = sum(a == b for a, b in zip(counted.column("expected"), counted.column("counted"), strict=True))
+        sentences.append(f"Expected and counted multiply-adds are the same in {agree} of {len(counted.rows)} batches.")
+    return " ".join([*sentences, verdicts(result, EXHIBIT.judge(result))])
+
+
+def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
+    """``main``: ours and the paper's curves; ``thresholds``: who exits, and how many experts the others use."""
+    return {"main": curves_figure(results), "thresholds": thresholds_figure(results)}
+
+
+EXHIBIT = Exhibit(
+    NAME, "Figure 2: accuracy against MACs", Figure2Parameters, figure2, tables, read, CLAIMS, printed_value, figures
+)

@@ -1,0 +1,255 @@
+"""Figure 2, accuracy against MACs under one threshold: each model's curve, and the envelope over models.
+
+A curve over thresholds chooses nothing. Whatever is chosen (the threshold that meets a budget, the model of the
+envelope) is chosen on one half of the evaluation images and reported on the other (:mod:`repro.method.crossfit`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from pydantic import Field, field_validator
+from torch import Tensor
+
+from repro.data.augment import Augmentation
+from repro.method.answers import THRESHOLDS, Answers, answers, sweep
+from repro.method.crossfit import (
+    Choice,
+    Points,
+    cheapest_reaching,
+    chosen_on_test,
+    halves,
+    held_out,
+    most_accurate,
+    within,
+)
+from repro.method.device import pick_device
+from repro.method.ensemblers import two_networks
+from repro.method.outputs import accuracy
+from repro.method.skipping import count_anytime
+from repro.models.cost import ModelCost
+from repro.models.registry import freeze
+from repro.study.pairs import PairParameters, pair_names
+from repro.study.pipeline import Study
+from repro.study.record import cost_row, measured, record, recorded
+from repro.study.results import Measurement, StudyResult, Table
+from repro.study.spec import StudySpec
+
+NAME = "figure2_anytime"
+MEAN = "mean of pairs"
+ENVELOPE = "envelope"
+SLACK = 0.1
+"""Points of accuracy that 'no loss' may lose on the images on which the threshold is chosen."""
+SMALL = 0.01
+"""A threshold at which whoever is unsure uses several experts, fixed beforehand."""
+BUDGETS = 60
+COUNTED_IMAGES, COUNTED_AT = 64, (0.001, 0.05, 0.3)
+
+
+class Figure2Parameters(PairParameters):
+    """Pairs and numbers of experts, and where the one-expert baseline is trained as well."""
+
+    baselines: tuple[str, ...] = Field(
+        ("tr10-tr10",), description="those of the pairs whose one-expert baseline is trained too"
+    )
+
+    @field_validator("baselines", mode="before")
+    @classmethod
+    def _baselines(cls, value: Any) -> tuple[str, ...]:
+        return pair_names(value)
+
+    def specs(self) -> list[StudySpec]:
+        """Every seed, pair and number of experts; then the one-expert baselines."""
+        alone = [self.spec(seed, pair) for seed in self.seeds for pair in self.baselines if pair in self.pairs]
+        several = super().specs()
+        return [*several, *(spec for spec in alone if spec not in several)]
+
+
+class Model(NamedTuple):
+    """What is kept of a trained model once its outputs have been read: small."""
+
+    spec: StudySpec
+    cost: ModelCost
+    answers: Answers
+    points: Points  # one a threshold; the last is the plain model, one expert for every image
+
+
+def figure2(parameters: Figure2Parameters) -> list[StudyResult]:
+    """Run Figure 2 and record it; with ``recorded``, only read what stands recorded."""
+    if parameters.recorded:
+        return recorded(NAME)
+    specs = parameters.specs()
+    study = Study(specs, parameters.root, pick_device(parameters.device))
+    measurements: list[Measurement] = []
+    counted = Table(columns=["pair", "K", "seed", "tau", "images", "expected", "counted", "same_experts"], rows=[])
+    models: list[Model] = []
+    base_logits: dict[tuple[str, int], Tensor] = {}
+    for spec in specs:
+        outputs = study.run(spec)  # up to 170 MB: one at a time, and only what is small is kept
+        base_logits[spec.base, spec.seed] = outputs.base_logits
+        models.append(_model(spec, study.cost(spec), answers(outputs)))
+        counted.rows.extend(_count(study, spec, models[-1]))
+    labels = outputs.labels
+    anytime = [model for model in models if model.spec.num_experts in parameters.experts]
+    for model in models:
+        measurements += _plain(model)
+    for model in anytime:
+        measurements += _chosen(model)
+    rivals = list(_two_networks(base_logits, labels, {m.spec.base: m for m in models}))
+    measurements += [measurement for measurement, _ in rivals]
+    envelope = Table(columns=["seed", "budget", "macs", "top1", "top1_on_test", "model"], rows=[])
+    for seed in parameters.seeds:
+        of_seed = [m for m in anytime if m.spec.seed == seed]
+        bars = _bars([m for m in models if m.spec.seed == seed])
+        bars |= {measurement.row: macs for measurement, macs in rivals if measurement.seed == seed}
+        measurements += _envelope_at(of_seed, bars)
+        envelope.rows.extend(_envelope(of_seed))
+    tables = {"sweep": _sweeps(anytime), "envelope": envelope, "counted": counted}
+    measurements += list(_means(measurements, parameters))
+    costs = [cost_row(model.cost, model.spec.pair) for model in models]
+    costs += [cost_row(model.cost.without_experts(), model.spec.base) for model in models]
+    return [record(NAME, parameters, study, measurements, costs, tables, parameters.varies())]
+
+
+def _model(spec: StudySpec, cost: ModelCost, found: Answers) -> Model:
+    one = torch.ones(len(found.right), dtype=torch.int64)
+    ways = [found.used(tau) for tau in THRESHOLDS] + [one]
+    parts = halves(len(one), spec.seed)
+    points = Points.of(((found.right_with(used), cost.anytime_macs(used)) for used in ways), parts)
+    return Model(spec, cost, found, points)
+
+
+def _plain(model: Model) -> Iterator[Measurement]:
+    """The base alone, the plain model, and the any-time model at a small threshold that nobody chose."""
+    spec, right = model.spec, model.answers.right
+    yield measured(spec, "backbone", _percent(right[:, 0]), row=spec.base, num_experts=0)
+    yield measured(spec, "bagging", _percent(right[:, 1]), row=spec.pair)
+    if spec.num_experts > 1:
+        small = model.answers.right_with(model.answers.used(SMALL))
+        yield measured(spec, "anytime-small", _percent(small), row=spec.pair)
+
+
+def _percent(right: Tensor) -> float:
+    return 100 * float(right.double().mean())
+
+
+def _chosen(model: Model) -> Iterator[Measurement]:
+    """Thresholds chosen on one half and reported on the other, by what they are chosen for."""
+    spec, points = model.spec, model.points
+    plain = points.top1.shape[1] - 1
+    full = points.whole(points.top1)[plain]
+    rules: dict[str, Choice] = {
+        "anytime-no-loss": cheapest_reaching(plain, SLACK),
+        "anytime-same-cost": within(model.cost.macs),
+        "anytime-best": most_accurate,
+    }
+    for method, rule in rules.items():
+        held = held_out(points, rule)
+        if held is None:
+            continue
+        yield measured(spec, method, held.top1, row=spec.pair)
+        yield measured(spec, method, held.top1 - float(full), "change", spec.pair)
+        yield measured(spec, method, 100 * (1 - held.macs / model.cost.macs), "saved", spec.pair)
+        run = (held.macs - model.cost.base_macs - model.cost.gate_macs) / model.cost.expert_macs
+        yield measured(spec, method, run, "experts", spec.pair)
+
+
+def _two_networks(
+    logits: dict[tuple[str, int], Tensor], labels: Tensor, models: dict[str, Model]
+) -> Iterator[tuple[Measurement, float]]:
+    """The poster's "1 expert", two whole networks, with its MACs: two of a kind are the bases of a seed and of the
+    next one, two of different depths the bases of one seed.
+    """
+    seeds = sorted({seed for _, seed in logits})
+    bases = list(models)
+    for i, first in enumerate(bases):
+        for second in bases[i:]:
+            for seed, other in zip(seeds, seeds[1:] + seeds[:1], strict=True):
+                partner = (second, other if first == second else seed)
+                if partner == (first, seed):
+                    continue
+                value = accuracy(two_networks(logits[first, seed], logits[partner]), labels)
+                spec = models[first].spec.with_(seed=seed)
+                macs = models[first].cost.base_macs + models[second].cost.base_macs
+                yield measured(spec, "two networks", value, row=f"{first} + {second}", num_experts=0), float(macs)
+
+
+def _bars(models: list[Model]) -> dict[str, float]:
+    """The budgets at which the envelope is held against something: every plain model and every base."""
+    bars = {model.spec.base: float(model.cost.base_macs) for model in models}
+    for model in models:
+        name = model.spec.pair if model.spec.num_experts > 1 else f"1 expert of {model.spec.pair}"
+        bars[name] = float(model.cost.macs)
+    return bars
+
+
+def _envelope_at(models: list[Model], bars: dict[str, float]) -> Iterator[Measurement]:
+    joined = Points.joined([model.points for model in models])
+    spec = models[0].spec.with_(num_experts=max(model.spec.num_experts for model in models))
+    for name, budget in bars.items():
+        for method, how in ((ENVELOPE, held_out), (f"{ENVELOPE}-on-test", chosen_on_test)):
+            if held := how(joined, within(budget)):
+                yield measured(spec, method, held.top1, row=f"at {name}")
+
+
+def _envelope(models: list[Model]) -> Iterator[list[str | int | float | None]]:
+    """The envelope over models: at each budget the most accurate, chosen on the other half, and chosen on all."""
+    joined = Points.joined([model.points for model in models])
+    names = [model.spec.pair for model in models for _ in range(model.points.top1.shape[1])]
+    start = float(joined.macs.min())
+    end = max(model.cost.macs + 2 * model.cost.expert_macs for model in models)
+    for step in range(BUDGETS):
+        budget = start + (end - start) * step / (BUDGETS - 1)
+        held, naive = held_out(joined, within(budget)), chosen_on_test(joined, within(budget))
+        if held and naive:
+            chosen = " / ".join(dict.fromkeys(names[i] for i in held.chosen))
+            seed = models[0].spec.seed
+            yield [seed, round(budget), round(held.macs), round(held.top1, 3), round(naive.top1, 3), chosen]
+
+
+def _sweeps(models: list[Model]) -> Table:
+    columns = ["pair", "K", "seed", "tau", "macs", "top1", "exits", "experts_of_others"]
+    rows: list[list[str | int | float | None]] = []
+    for spec, cost, found, points in models:
+        macs, told = points.whole(points.macs), sweep(found)
+        rows += [
+            [spec.pair, spec.num_experts, spec.seed, tau, round(float(macs[i])), round(told.top1[i], 3),
+             round(told.exits[i], 3), round(told.experts_of_others[i], 4)]
+            for i, tau in enumerate(THRESHOLDS)
+            if cost.num_experts
+        ]  # fmt: skip
+    return Table(columns=columns, rows=rows)
+
+
+def _count(study: Study, spec: StudySpec, model: Model) -> Iterator[list[str | int | float | None]]:
+    """The multiply-adds that a skipping forward really does, beside those expected, on the first images;
+    and on how many of them it runs as many experts as the recorded outputs say (precision decides in near ties).
+    """
+    moe = study.moe(spec).to(study.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    freeze(moe)
+    source = study.sources.batches(spec, "evaluation", Augmentation())
+    batch = next(iter(source.clean(COUNTED_IMAGES)))
+    for tau in COUNTED_AT:
+        done = count_anytime(moe, batch.images, tau)
+        expected = int(model.cost.anytime_macs(done.used).sum())
+        same = int((done.used.cpu() == model.answers.used(tau)[: len(done.used)]).sum())
+        yield [spec.pair, spec.num_experts, spec.seed, tau, len(batch.images), expected, done.macs, same]
+
+
+def _means(measurements: list[Measurement], parameters: Figure2Parameters) -> list[Measurement]:
+    """Every number that all pairs have, averaged over them, seed by seed."""
+    groups: dict[tuple[int, int, str, str], dict[str, float]] = {}
+    for m in measurements:
+        pair = m.row.removeprefix("at ")
+        if pair in parameters.pairs:
+            groups.setdefault((m.seed, m.num_experts, m.method, m.metric), {})[pair] = m.value
+    return [
+        Measurement(
+            seed=seed, num_experts=k, method=method, metric=metric,
+            value=round(sum(values.values()) / len(values), 4), row=MEAN,
+        )
+        for (seed, k, method, metric), values in groups.items()
+        if len(values) == len(parameters.pairs)
+    ]  # fmt: skip
