@@ -123,8 +123,8 @@ class Study:
     def _experts(self, spec: StudySpec) -> None:
         """Experts that are missing are trained in one pass, which leaves their checkpoints at the last epoch.
 
-        Each becomes an artifact where an expert always does, in :meth:`_expert`, which finds nothing left to
-        train. A trunk that normalises by each batch would see other batches in the pass, so it has none.
+        :meth:`_expert` then finds nothing left to train. A trunk that normalises by each batch would see other
+        batches in the pass, so it has none.
         """
         missing = [k for k in range(spec.num_experts) if not self.store.has(expert_key(spec, k))]
         if len(missing) > 1 and spec.trunk_batchnorm == "evaluation":
@@ -142,10 +142,9 @@ class Study:
         def make(checkpoint: Path) -> Artifact:
             base, expert, share = self.base(spec), self._new_expert(spec, k), self._share(spec, k)
             source = self.sources.batches(spec, "train", spec.expert_recipe.augmentation)
-            report = self._report(key, spec.expert_recipe.epochs)
             history = train_expert(
-                expert, base, source, share, spec.sharing, spec.expert_recipe,
-                spec.seed, k, self.device, checkpoint, report, spec.trunk_batchnorm,
+                expert, base, source, share, spec.sharing, spec.expert_recipe, spec.seed, k, self.device,
+                checkpoint, self._report(key, spec.expert_recipe.epochs), spec.trunk_batchnorm,
             )  # fmt: skip
             return trained(expert, history)
 
@@ -220,10 +219,9 @@ class Study:
 
     def stackers(self, spec: StudySpec) -> list[Stacking]:
         """The K trained stacking ensemblers."""
-        stackers = []
-        for k in range(spec.num_experts):
-            stackers.append(Stacking(spec.num_classes))
-            stackers[-1].load_state_dict(self._ensembler(spec, k).tensors)
+        stackers = [Stacking(spec.num_classes) for _ in range(spec.num_experts)]
+        for k, stacker in enumerate(stackers):
+            stacker.load_state_dict(self._ensembler(spec, k).tensors)
         return stackers
 
     def gate_metrics(self, spec: StudySpec) -> dict[str, float]:
