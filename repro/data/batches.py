@@ -38,8 +38,14 @@ class BatchSource(Protocol):
     def num_steps(self, batch_size: int, chosen: Tensor | None = None) -> int:
         """Steps of one training epoch."""
 
-    def train(self, seed: int, epoch: int, batch_size: int, chosen: Tensor | None = None) -> Iterator[Batch]:
-        """One epoch of augmented batches over the images where ``chosen`` ``[N]`` is set (all, without it)."""
+    def train(
+        self, seed: int, epoch: int, batch_size: int, chosen: Tensor | None = None, fill: bool = False
+    ) -> Iterator[Batch]:
+        """One epoch of augmented batches over the images where ``chosen`` ``[N]`` is set (all, without it).
+
+        Images that make no whole batch are left out; with ``fill`` they come last, in a batch filled up
+        with the epoch's first images.
+        """
 
     def clean(self, batch_size: int, chosen: Tensor | None = None) -> Iterator[Batch]:
         """The chosen images (all, without it) once, in order, not augmented; the last batch may be smaller."""
@@ -53,6 +59,17 @@ def epoch_order(num_images: int, seed: int, epoch: int, chosen: Tensor | None = 
     """
     order = torch.randperm(num_images, generator=generator(seed, "order", epoch))
     return order if chosen is None else order[chosen[order]]
+
+
+def batch_orders(order: Tensor, batch_size: int, fill: bool = False) -> tuple[Tensor, ...]:
+    """The images ``[b]`` of each batch of an epoch: whole batches only, or one small batch.
+
+    With ``fill`` nothing is left out: the order is filled up to whole batches from its own beginning.
+    """
+    if not fill:
+        return order[: num_steps(len(order), batch_size) * batch_size].split(batch_size)
+    whole = -(-len(order) // batch_size) * batch_size
+    return order.repeat(-(-whole // max(len(order), 1)))[:whole].split(batch_size)
 
 
 def num_steps(num_images: int, batch_size: int) -> int:
@@ -94,12 +111,13 @@ class DeviceBatches:
     def num_steps(self, batch_size: int, chosen: Tensor | None = None) -> int:
         return num_steps(len(self) if chosen is None else int(chosen.sum()), batch_size)
 
-    def train(self, seed: int, epoch: int, batch_size: int, chosen: Tensor | None = None) -> Iterator[Batch]:
+    def train(
+        self, seed: int, epoch: int, batch_size: int, chosen: Tensor | None = None, fill: bool = False
+    ) -> Iterator[Batch]:
         order = epoch_order(len(self), seed, epoch, None if chosen is None else chosen.cpu()).to(self.device)
         draws = draw_epoch(self.augmentation, len(self), self.image_size, seed, epoch)
         draws = type(draws)(*(table.to(self.device) for table in draws))
-        for step in range(num_steps(len(order), batch_size)):
-            indices = order[step * batch_size : (step + 1) * batch_size]
+        for indices in batch_orders(order, batch_size, fill):
             row = draws.rows(indices)
             if self.augmentation.crop == "pad":
                 images = pad_crop(self._padded, indices, row.offset, self.image_size)

@@ -168,7 +168,7 @@ def _layout(name: str, root: Path) -> tuple[Path, list[Path]]:
         folder = root / tiny_imagenet.FOLDER
         named = [folder / part for part in ("wnids.txt", "words.txt", "train", "val/images", "val/val_annotations.txt")]
         return folder, named
-    return root / cifar.SETS[name].base_folder, list(cifar.official_files(name, root))
+    return root / cifar.SETS[name].folder, list(cifar.official_files(name, root))
 
 
 def fetch(name: str, root: Path) -> None:

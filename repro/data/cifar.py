@@ -7,15 +7,31 @@ checksum must be the official one before any is opened.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from torchvision.datasets import CIFAR10, CIFAR100
 
 from repro.data.archives import checksum, download, missing, unpack, verify
 from repro.data.dataset import ImageDataset, Split
 from repro.errors import DataError
 
-SETS: dict[str, type[CIFAR10]] = {"cifar10": CIFAR10, "cifar100": CIFAR100}
+if TYPE_CHECKING:
+    from torchvision.datasets import CIFAR10
+
+
+class CifarSet(NamedTuple):
+    """torchvision's class of a set, and what of it is needed without the seconds that its import takes."""
+
+    kind: str
+    url: str
+    folder: str
+
+
+_HOME = "https://www.cs.toronto.edu/~kriz/"
+SETS = {
+    "cifar10": CifarSet("CIFAR10", _HOME + "cifar-10-python.tar.gz", "cifar-10-batches-py"),
+    "cifar100": CifarSet("CIFAR100", _HOME + "cifar-100-python.tar.gz", "cifar-100-python"),
+}
 SPLITS = ("train", "test")
 # The Cutout recipe's, which it uses for both sets.
 MEAN = (125.3 / 255, 123.0 / 255, 113.9 / 255)
@@ -75,4 +91,7 @@ def fetch_cifar(name: str, root: Path) -> None:
 def _kind(name: str) -> type[CIFAR10]:
     if name not in SETS:
         raise DataError(f"{name!r} is not a CIFAR set; choose one of {', '.join(SETS)}")
-    return SETS[name]
+    from torchvision import datasets
+
+    kind: type[CIFAR10] = getattr(datasets, SETS[name].kind)
+    return kind

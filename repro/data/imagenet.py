@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from torchvision.transforms import functional as F
 from tqdm import tqdm
 
 from repro.data.archives import missing
@@ -147,6 +146,8 @@ def center_crop_224(image: Image.Image, resize: int = 256, size: int = 224) -> n
 
     Returns uint8 ``[3, size, size]``.
     """
+    from torchvision.transforms import functional as F  # seconds, which only this image set needs
+
     return _to_array(F.center_crop(F.resize(image, [resize], antialias=True), [size, size]))
 
 
@@ -163,6 +164,8 @@ def resized_crop(
     Returns uint8 ``[3, size, size]``.
     """
     top, left, height, width = crop_box(image.width, image.height, scale_area, log_ratio, u_top, u_left)
+    from torchvision.transforms import functional as F
+
     return _to_array(F.resized_crop(image, top, left, height, width, [size, size], antialias=True))
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from repro.data.augment import Augmentation, Draws, cutout, draw_epoch, flip_some
-from repro.data.batches import Batch, epoch_order, normaliser, num_steps
+from repro.data.batches import Batch, batch_orders, epoch_order, normaliser, num_steps
 from repro.data.imagenet import ImageFolderIndex, center_crop_224, read_image, resized_crop
 from repro.errors import DataError
 
@@ -51,11 +51,12 @@ class StreamBatches:
     def num_steps(self, batch_size: int, chosen: Tensor | None = None) -> int:
         return num_steps(len(self) if chosen is None else int(chosen.sum()), batch_size)
 
-    def train(self, seed: int, epoch: int, batch_size: int, chosen: Tensor | None = None) -> Iterator[Batch]:
+    def train(
+        self, seed: int, epoch: int, batch_size: int, chosen: Tensor | None = None, fill: bool = False
+    ) -> Iterator[Batch]:
         order = epoch_order(len(self), seed, epoch, None if chosen is None else chosen.cpu())
         draws = draw_epoch(self.augmentation, len(self), self.image_size, seed, epoch)
-        whole = order[: num_steps(len(order), batch_size) * batch_size]
-        for indices, pixels in self._decoded(whole.split(batch_size), draws):
+        for indices, pixels in self._decoded(batch_orders(order, batch_size, fill), draws):
             images = pixels.to(self.device, non_blocking=True)
             row = Draws(*(table.to(self.device) for table in draws.rows(indices)))
             if self.augmentation.flip:

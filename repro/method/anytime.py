@@ -1,9 +1,12 @@
 """The any-time rule (Section 2.3): one threshold decides early exit and how many experts run.
 
-Pure functions of :class:`Outputs`; nothing here runs a network. Axes: N images, K experts, C classes.
+Pure functions of what the base and the gate say, and of :class:`Outputs`; nothing here runs a network
+(:mod:`repro.method.predict` does, by the same rule). Axes: N images, K experts, C classes.
 """
 
 from __future__ import annotations
+
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -12,17 +15,45 @@ from repro.errors import SpecError
 from repro.method.outputs import Outputs
 
 
-def alpha(outputs: Outputs) -> Tensor:
+class BaseAndGate(Protocol):
+    """What decides: the base's logits ``[N, C]`` and the gate's probabilities ``[N, K]``."""
+
+    @property
+    def base_logits(self) -> Tensor: ...
+
+    @property
+    def gate_probs(self) -> Tensor: ...
+
+
+def alpha(said: BaseAndGate) -> Tensor:
     """α_k(x) = g(k|x) (1 - max_y φ(y|x)), ``[N, K]``: "not exited, and routed to expert k"."""
-    confidence = outputs.base_logits.softmax(-1).amax(-1)
-    return outputs.gate_probs * (1 - confidence)[:, None]
+    return said.gate_probs * (1 - confidence(said))[:, None]
 
 
-def selected_experts(outputs: Outputs, tau: float) -> Tensor:
+def confidence(said: BaseAndGate) -> Tensor:
+    """max_y φ(y|x), ``[N]``: how sure the base is."""
+    return said.base_logits.softmax(-1).amax(-1)
+
+
+def selected_experts(said: BaseAndGate, tau: float | None) -> Tensor:
     """1(α_k(x) >= τ), bool ``[N, K]``; a row without any is an early exit (Equation 2)."""
-    if not 0 <= tau <= 1:
+    return alpha(said) >= checked_threshold(tau)
+
+
+def selected_expert(said: BaseAndGate, tau: float | None) -> Tensor:
+    """The rule of Tables 3 and 4, bool ``[N, K]``: an early exit if max_y φ(y|x) >= τ, else g_test(x) alone.
+
+    τ is on the base's confidence here, so a *lower* one exits more; with None no image exits.
+    """
+    top = torch.zeros_like(said.gate_probs, dtype=torch.bool).scatter_(1, said.gate_probs.argmax(1, keepdim=True), True)
+    return top if tau is None else top & (confidence(said) < checked_threshold(tau))[:, None]
+
+
+def checked_threshold(tau: float | None) -> float:
+    """``tau`` itself; :class:`SpecError` unless it lies in [0, 1]."""
+    if tau is None or not 0 <= tau <= 1:
         raise SpecError(f"the threshold τ must lie in [0, 1], not {tau}")
-    return alpha(outputs) >= tau
+    return tau
 
 
 def anytime(outputs: Outputs, tau: float, ensembled: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.cluster import KMeans, SpectralClustering
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
@@ -31,6 +30,8 @@ def cluster_class_means(means: Tensor, num_experts: int, restarts: int, seed: in
     Each centroid is given C/K classes. Classes are placed in the order of how near their nearest
     centroid is; a class whose centroid is full goes to the nearest that is not.
     """
+    from sklearn.cluster import KMeans  # seconds, spared where groups are found in the store
+
     num_classes = len(means)
     _check(num_experts, num_classes)
     state = derive(seed, "class k-means", num_experts) % 2**32
@@ -56,6 +57,8 @@ def cluster_confused_classes(confused: Tensor, num_experts: int, seed: int) -> T
 
     Spectral clustering with the symmetrised confusion matrix ``[C, C]`` as affinity. Sizes are what they come out as.
     """
+    from sklearn.cluster import SpectralClustering
+
     _check(num_experts, len(confused))
     if num_experts == 1:
         return torch.zeros(len(confused), dtype=torch.int64)

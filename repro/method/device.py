@@ -38,9 +38,9 @@ def precision(device: torch.device) -> str:
     return "bf16" if bf16_is_fast(device) else "fp32"
 
 
-def autocast(device: torch.device) -> AbstractContextManager[object]:
-    """The context in which networks run on ``device``: bf16 autocast where that is fast, else none."""
-    if bf16_is_fast(device):
+def autocast(device: torch.device, arithmetic: str | None = None) -> AbstractContextManager[object]:
+    """The context in which networks run on ``device``: ``bf16`` autocast or ``fp32``; by default whichever is fast."""
+    if (arithmetic or precision(device)) == "bf16":
         return torch.autocast(device.type, torch.bfloat16)
     return contextlib.nullcontext()
 

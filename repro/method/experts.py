@@ -5,8 +5,9 @@ Axes: N training images, B images of a batch, C classes, D embedding, K experts.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -50,6 +51,43 @@ def chosen_images(share: Tensor, seed: int, expert: int, epoch: int) -> Tensor:
     return torch.rand(len(share), generator=generator(seed, "expert", expert, epoch)) < share
 
 
+class Seen(NamedTuple):
+    """What an expert is trained on: the frozen trunk's features ``[B, T, h, w]``, labels and indices ``[B]``."""
+
+    features: Tensor
+    labels: Tensor
+    indices: Tensor
+
+
+@torch.no_grad()
+def through_trunk(base: Backbone, batches: Iterable[Batch], device: torch.device) -> Iterator[Seen]:
+    """Each batch as the frozen trunk of ``base`` shows it."""
+    for batch in batches:
+        with autocast(device):
+            features = base.trunk(batch.images)
+        yield Seen(features, batch.labels, batch.indices)
+
+
+def expert_loss(expert: Head, share: Tensor, sharing: Sharing, k: int, device: torch.device) -> Callable[[Seen], Step]:
+    """The loss of expert k on a batch: cross-entropy, under ``reweighting`` times the images' weights.
+
+    Weights are ``share`` ``[N]`` divided by its mean, so that the learning rate means the same for any K.
+    Raises :class:`TrainingError` if the share of the data is empty.
+    """
+    if float(share.sum()) == 0:
+        raise TrainingError(f"expert {k} has no data: no training image is assigned to it; ask for fewer experts")
+    weights = (share / share.mean()).to(device)
+
+    def loss_of(seen: Seen) -> Step:
+        logits = expert(seen.features).float()
+        loss = F.cross_entropy(logits, seen.labels, reduction="none")
+        if sharing == "reweighting":
+            loss = loss * weights[seen.indices]
+        return Step(loss.mean(), (logits.argmax(1) == seen.labels).sum(), len(logits))
+
+    return loss_of
+
+
 def train_expert(
     expert: Head, base: Backbone, source: BatchSource, share: Tensor, sharing: Sharing, recipe: Recipe,
     seed: int, k: int, device: torch.device,
@@ -66,36 +104,25 @@ def train_expert(
     ``trunk_batchnorm`` is ours to choose: the frozen trunk normalises by its running statistics, or,
     while experts train, by each batch's (its weights and running statistics stay as they are).
 
-    What expert k sees depends on (seed, k, epoch) alone, never on the other experts.
+    What expert k sees depends on (seed, k, epoch) alone, never on the other experts; so (but for a trunk
+    that normalises by batches) :func:`~repro.method.one_pass.train_experts` makes the same experts from one pass.
     Raises :class:`TrainingError` if its share of the data is empty.
     """
     share = share.cpu()
-    if float(share.sum()) == 0:
-        raise TrainingError(f"expert {k} has no data: no training image is assigned to it; ask for fewer experts")
     base.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     expert.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     freeze(base)
     if trunk_batchnorm == "training":
         use_batch_statistics(base.trunk)
-    weights = (share / share.mean()).to(device)
 
     def chosen(epoch: int) -> Tensor | None:
         return chosen_images(share, seed, k, epoch) if sharing == "sampling" else None
 
-    def step(batch: Batch) -> Step:
-        with torch.no_grad():
-            trunk_features = base.trunk(batch.images)
-        logits = expert(trunk_features).float()
-        loss = F.cross_entropy(logits, batch.labels, reduction="none")
-        if sharing == "reweighting":
-            loss = loss * weights[batch.indices]
-        return Step(loss.mean(), _correct(logits, batch), len(logits))
-
     history = fit(
         expert, recipe,
-        lambda epoch: source.train(seed, epoch, recipe.batch_size, chosen(epoch)),
+        lambda epoch: through_trunk(base, source.train(seed, epoch, recipe.batch_size, chosen(epoch)), device),
         lambda epoch: source.num_steps(recipe.batch_size, chosen(epoch)),
-        step, device, f"expert {k}", checkpoint, report,
+        expert_loss(expert, share, sharing, k, device), device, f"expert {k}", checkpoint, report,
     )  # fmt: skip
     freeze(base)
     return history

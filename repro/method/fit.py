@@ -8,10 +8,11 @@ from the last finished epoch, to the same numbers.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -44,6 +45,93 @@ Report = Callable[[int, Epoch], None]
 B = TypeVar("B")
 
 
+class Training(Generic[B]):
+    """One module on its way through a recipe: optimiser, schedule, history, checkpoint.
+
+    :func:`fit` drives one; training experts in one pass drives many side by side. After
+    ``begin_epoch``, ``step`` takes each batch of the epoch and ``end_epoch`` closes it.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        recipe: Recipe,
+        loss: Callable[[B], Step],
+        device: torch.device,
+        what: str,
+        checkpoint: Path | None = None,
+        report: Report = lambda epoch, history: None,
+    ) -> None:
+        self.module = module.train()
+        self.recipe = recipe
+        self._loss = loss
+        self._device = device
+        self._what = what
+        self._checkpoint = checkpoint
+        self._report = report
+        self._optimizer = torch.optim.SGD(
+            [p for p in module.parameters() if p.requires_grad],
+            lr=recipe.learning_rate,
+            momentum=recipe.momentum,
+            nesterov=recipe.nesterov and recipe.momentum > 0,
+            weight_decay=recipe.weight_decay,
+            foreach=True,
+        )
+        self.history = load_checkpoint(checkpoint, module, self._optimizer) if checkpoint else []
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that is next, or under way; counted from 0."""
+        return len(self.history)
+
+    def begin_epoch(self, steps: int) -> None:
+        """An epoch of ``steps`` batches begins (the schedule needs their number)."""
+        self._began = time.monotonic()
+        self._steps, self._index, self.samples = steps, 0, 0
+        # Sums stay on the device: nothing inside an epoch waits for it.
+        self._loss_sum = torch.zeros((), device=self._device)
+        self._correct = torch.zeros((), device=self._device)
+
+    def step(self, batch: B) -> None:
+        """One step of the optimiser on one batch."""
+        done = (self.epoch + self._index / self._steps) / self.recipe.epochs
+        for group in self._optimizer.param_groups:
+            group["lr"] = self.recipe.learning_rate_at(done)
+        with autocast(self._device):
+            out = self._loss(batch)
+        self._optimizer.zero_grad(set_to_none=True)
+        out.loss.backward()
+        self._optimizer.step()
+        self._loss_sum += out.loss.detach() * out.samples
+        self._correct += out.correct.detach()
+        self.samples += out.samples
+        self._index += 1
+
+    def end_epoch(self, seconds: float | None = None) -> None:
+        """Put the epoch on record, and on disk; ``seconds`` where it shared its time with others.
+
+        Raises :class:`TrainingError` when the epoch had no data or its loss is not finite.
+        """
+        if self.samples == 0:
+            raise TrainingError(f"{self._what}: epoch {self.epoch + 1} has no data")
+        seconds = time.monotonic() - self._began if seconds is None else seconds
+        entry = Epoch(float(self._loss_sum) / self.samples, float(self._correct) / self.samples, seconds)
+        if not math.isfinite(entry.loss):
+            raise TrainingError(
+                f"{self._what}: the loss of epoch {self.epoch + 1} is not finite; "
+                f"lower the learning rate ({self.recipe.learning_rate})"
+            )
+        self.history.append(entry)
+        if self._checkpoint:
+            save_checkpoint(self._checkpoint, self.module, self._optimizer, self.history)
+        self._report(self.epoch - 1, entry)
+
+    def finish(self) -> list[Epoch]:
+        """The module is as it will be used (BatchNorm in evaluation mode); returns the history."""
+        self.module.eval()
+        return self.history
+
+
 def fit(
     module: nn.Module,
     recipe: Recipe,
@@ -65,47 +153,13 @@ def fit(
 
     Raises :class:`TrainingError` when the loss of an epoch is not finite.
     """
-    module.train()
-    optimizer = torch.optim.SGD(
-        [p for p in module.parameters() if p.requires_grad],
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        nesterov=recipe.nesterov and recipe.momentum > 0,
-        weight_decay=recipe.weight_decay,
-        foreach=True,
-    )
-    history = load_checkpoint(checkpoint, module, optimizer) if checkpoint else []
-    for epoch in range(len(history), recipe.epochs):
-        began = time.monotonic()
-        steps = num_steps(epoch)
-        # Sums stay on the device: nothing inside an epoch waits for it.
-        loss_sum = torch.zeros((), device=device)
-        correct = torch.zeros((), device=device)
-        samples = 0
-        for index, batch in enumerate(batches(epoch)):
-            for group in optimizer.param_groups:
-                group["lr"] = recipe.learning_rate_at((epoch + index / steps) / recipe.epochs)
-            with autocast(device):
-                out = step(batch)
-            optimizer.zero_grad(set_to_none=True)
-            out.loss.backward()
-            optimizer.step()
-            loss_sum += out.loss.detach() * out.samples
-            correct += out.correct.detach()
-            samples += out.samples
-        if samples == 0:
-            raise TrainingError(f"{what}: epoch {epoch + 1} has no data")
-        entry = Epoch(float(loss_sum) / samples, float(correct) / samples, time.monotonic() - began)
-        if not torch.isfinite(loss_sum):
-            raise TrainingError(
-                f"{what}: the loss of epoch {epoch + 1} is not finite; lower the learning rate ({recipe.learning_rate})"
-            )
-        history.append(entry)
-        if checkpoint:
-            save_checkpoint(checkpoint, module, optimizer, history)
-        report(epoch, entry)
-    module.eval()
-    return history
+    training = Training(module, recipe, step, device, what, checkpoint, report)
+    for epoch in range(training.epoch, recipe.epochs):
+        training.begin_epoch(num_steps(epoch))
+        for batch in batches(epoch):
+            training.step(batch)
+        training.end_epoch()
+    return training.finish()
 
 
 def save_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.SGD, history: list[Epoch]) -> None:

@@ -13,8 +13,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field
-from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
@@ -60,6 +58,9 @@ def cluster(embeddings: Tensor, num_experts: int, routing: Routing, seed: int) -
 
     Raises :class:`TrainingError` when a cluster is empty (fewer distinct embeddings than experts).
     """
+    from sklearn.cluster import KMeans  # seconds, which a run that finds its clusters in the store can spare
+    from sklearn.exceptions import ConvergenceWarning
+
     points = _prepare(embeddings.float().cpu(), routing).numpy()
     state = derive(seed, "k-means", num_experts) % 2**32
     means = KMeans(num_experts, init="k-means++", n_init=routing.restarts, random_state=state)

@@ -49,9 +49,13 @@ class SingleGateMoE(nn.Module):
         """
         chosen = range(self.num_experts) if experts is None else experts
         trunk_features = self.base.trunk(images)
+        expert_logits = [self.experts[k](trunk_features) for k in chosen]
+        out = self.base_and_gate(trunk_features)
+        return out._replace(expert_logits=torch.stack(expert_logits, 1)) if expert_logits else out
+
+    def base_and_gate(self, trunk_features: Tensor) -> MoEOutput:
+        """What base and gate say of trunk features ``[B, T, h, w]``; no expert has spoken (``[B, 0, C]``)."""
         embedding = self.base.head.embed(trunk_features)
         base_logits = in_float32(self.base.head.fc, embedding)
         gate_probs = in_float32(self.gate, embedding).softmax(-1)
-        expert_logits = [self.experts[k](trunk_features) for k in chosen]
-        stacked = torch.stack(expert_logits, 1) if expert_logits else base_logits.new_empty(len(images), 0, 0)
-        return MoEOutput(base_logits, gate_probs, stacked)
+        return MoEOutput(base_logits, gate_probs, base_logits[:, None][:, :0])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torchvision.models as tv
 from torch import Tensor, nn
 
 from repro.errors import SpecError
@@ -13,9 +12,9 @@ from repro.models.backbone import Backbone, Head
 
 # Weights the paper names ("standard checkpoints provided in torchvision's model zoo"): the first versions.
 WEIGHTS = {
-    "resnet18": tv.ResNet18_Weights.IMAGENET1K_V1,
-    "resnet34": tv.ResNet34_Weights.IMAGENET1K_V1,
-    "mobilenet_v3_small": tv.MobileNet_V3_Small_Weights.IMAGENET1K_V1,
+    "resnet18": "ResNet18_Weights.IMAGENET1K_V1",
+    "resnet34": "ResNet34_Weights.IMAGENET1K_V1",
+    "mobilenet_v3_small": "MobileNet_V3_Small_Weights.IMAGENET1K_V1",
 }
 MOBILENET_TRUNK_ENTRIES = 8  # features[0..7]: "8 in the MobileNet ones (half of the model)", Table 3
 
@@ -55,12 +54,15 @@ def torchvision_backbone(name: str, num_classes: int, pretrained: bool = False) 
 
 
 def _load(name: str, pretrained: bool, num_classes: int) -> Any:
+    import torchvision.models as tv  # seconds, which only these networks need
+
     if not pretrained:
         return tv.get_model(name, weights=None, num_classes=num_classes)
+    weights = tv.get_weight(WEIGHTS[name])
     try:
-        return tv.get_model(name, weights=WEIGHTS[name])
+        return tv.get_model(name, weights=weights)
     except OSError as error:
         raise SpecError(
-            f"torchvision's weights of {name} could not be downloaded ({error}); put {WEIGHTS[name].url} "
+            f"torchvision's weights of {name} could not be downloaded ({error}); put {weights.url} "
             f"into {torch.hub.get_dir()}/checkpoints, or set pretrained to false"
         ) from error

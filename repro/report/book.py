@@ -13,13 +13,14 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from repro.errors import ReproError
+from repro.report import performance
 from repro.report.exhibits import NAMES, exhibits
 from repro.report.plots import save_figure
 from repro.report.run import execute
 from repro.study.parameters import results_folder
 from repro.study.results import load_results
 
-OTHER_PAGES = ("index", "claims", "data-and-scales", "choices", "results", "references")
+OTHER_PAGES = ("index", "claims", "performance", "data-and-scales", "choices", "results", "references")
 EXPECTED_PAGES = (*OTHER_PAGES, *NAMES, *(f"notebooks/{name}" for name in NAMES))
 
 
@@ -58,6 +59,8 @@ def assemble(project: Path, source: Path) -> None:
         shown = [r for r in results.values() if r.study == exhibit.name]
         for name, figure in exhibit.figures(shown).items() if shown else ():
             save_figure(figure, source / "generated" / exhibit.figure_name(name))
+    for name, figure in performance.figures(performance.load_all(results_folder() / "performance")).items():
+        save_figure(figure, source / "generated" / name)
 
 
 def run_jupyter_book(source: Path, out: Path, strict: bool) -> None:

@@ -23,6 +23,7 @@ from repro.method.em import posterior
 from repro.method.ensemblers import Stacking, train_stacking
 from repro.method.experts import embed, train_base, train_expert
 from repro.method.fit import Epoch, Report
+from repro.method.one_pass import Pupil, train_experts
 from repro.method.outputs import Losses, Outputs, compute_losses, compute_outputs
 from repro.method.routing import cluster, initial_gate, smooth, train_gate
 from repro.models.backbone import Backbone, Head
@@ -66,9 +67,9 @@ class Study:
             self.train(spec.before_em_step())
         self._base(spec)  # 1. the base model φ
         self._gate(spec)  # 2. clusters and g0; 3. the gate g
-        for k in range(spec.num_experts):
-            self._expert(spec, k)  # 4. expert e_k
-            if spec.stacking:
+        self._experts(spec)  # 4. experts e_1 ... e_K
+        if spec.stacking:
+            for k in range(spec.num_experts):
                 self._ensembler(spec, k)  # 5. ensembler d_k
 
     def _base(self, spec: StudySpec) -> Artifact:
@@ -119,19 +120,31 @@ class Study:
             expert_of = cluster_confused_classes(confusion(said, labels), spec.num_experts, spec.seed)
         return class_gate(expert_of, labels, spec.num_experts), {"class_to_expert": expert_of}
 
+    def _experts(self, spec: StudySpec) -> None:
+        """Experts that are missing are trained in one pass, which leaves their checkpoints at the last epoch.
+
+        :meth:`_expert` then finds nothing left to train. A trunk that normalises by each batch would see other
+        batches in the pass, so it has none.
+        """
+        missing = [k for k in range(spec.num_experts) if not self.store.has(expert_key(spec, k))]
+        if len(missing) > 1 and spec.trunk_batchnorm == "evaluation":
+            pupils = []
+            for k in missing:
+                key = expert_key(spec, k)
+                expert, share, checkpoint = self._new_expert(spec, k), self._share(spec, k), self.store.begin(key)
+                pupils.append(Pupil(k, expert, share, checkpoint, self._report(key, spec.expert_recipe.epochs)))
+            source = self.sources.batches(spec, "train", spec.expert_recipe.augmentation)
+            train_experts(pupils, self.base(spec), source, spec.sharing, spec.expert_recipe, spec.seed, self.device)
+        for k in range(spec.num_experts):
+            self._expert(spec, k)
+
     def _expert(self, spec: StudySpec, k: int) -> Artifact:
         def make(checkpoint: Path) -> Artifact:
-            base, expert = self.base(spec), self._new_expert(spec, k)
-            if spec.em_steps:
-                expert.load_state_dict(self._expert(spec.before_em_step(), k).tensors)
-            else:
-                init_expert(base, expert, spec.expert_init)
-            share = smooth(self._gate(spec).tensors["g0"][:, k], spec.gamma)
+            base, expert, share = self.base(spec), self._new_expert(spec, k), self._share(spec, k)
             source = self.sources.batches(spec, "train", spec.expert_recipe.augmentation)
-            report = self._report(key, spec.expert_recipe.epochs)
             history = train_expert(
-                expert, base, source, share, spec.sharing, spec.expert_recipe,
-                spec.seed, k, self.device, checkpoint, report, spec.trunk_batchnorm,
+                expert, base, source, share, spec.sharing, spec.expert_recipe, spec.seed, k, self.device,
+                checkpoint, self._report(key, spec.expert_recipe.epochs), spec.trunk_batchnorm,
             )  # fmt: skip
             return trained(expert, history)
 
@@ -140,7 +153,7 @@ class Study:
 
     def _ensembler(self, spec: StudySpec, k: int) -> Artifact:
         def make(checkpoint: Path) -> Artifact:
-            share = smooth(self._gate(spec).tensors["g0"][:, k], spec.gamma)
+            share = self._share(spec, k)
             source = self.sources.batches(spec, "train", spec.expert_recipe.augmentation)
             stacker, history = train_stacking(
                 self.base(spec), self.expert(spec, k), source, share, spec.sharing,
@@ -195,7 +208,7 @@ class Study:
 
     def expert(self, spec: StudySpec, k: int) -> Head:
         """Trained expert k, frozen."""
-        expert = self._new_expert(spec, k)
+        expert = build_head(spec.expert, spec.num_classes, spec.width)
         expert.load_state_dict(self._expert(spec, k).tensors)
         freeze(expert)
         return expert
@@ -206,10 +219,9 @@ class Study:
 
     def stackers(self, spec: StudySpec) -> list[Stacking]:
         """The K trained stacking ensemblers."""
-        stackers = []
-        for k in range(spec.num_experts):
-            stackers.append(Stacking(spec.num_classes))
-            stackers[-1].load_state_dict(self._ensembler(spec, k).tensors)
+        stackers = [Stacking(spec.num_classes) for _ in range(spec.num_experts)]
+        for k, stacker in enumerate(stackers):
+            stacker.load_state_dict(self._ensembler(spec, k).tensors)
         return stackers
 
     def gate_metrics(self, spec: StudySpec) -> dict[str, float]:
@@ -262,8 +274,17 @@ class Study:
         return model_cost(spec.base, spec.expert, spec.num_classes, spec.image_size, spec.num_experts, spec.width)
 
     def _new_expert(self, spec: StudySpec, k: int) -> Head:
+        """Expert k before its training: from the base and otherwise drawn, or from the EM step before."""
         with seeded_init(spec.seed, "expert", spec.expert, k):
-            return build_head(spec.expert, spec.num_classes, spec.width)
+            expert = build_head(spec.expert, spec.num_classes, spec.width)
+        if spec.em_steps:
+            expert.load_state_dict(self._expert(spec.before_em_step(), k).tensors)
+            return expert
+        return init_expert(self.base(spec), expert, spec.expert_init)
+
+    def _share(self, spec: StudySpec, k: int) -> Tensor:
+        """Γ(g0(k|x)) of every training image, ``[N]``."""
+        return smooth(self._gate(spec).tensors["g0"][:, k], spec.gamma)
 
     def _embed_training_set(self, spec: StudySpec) -> Tensor:
         """Pre-logits ``[N, D]`` of the training images, not augmented; gates of different K share them."""

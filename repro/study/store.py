@@ -88,16 +88,9 @@ class Store:
         """
         if self.has(key):
             return self.load(key)
-        unfinished = self.unfinished(key)
-        try:
-            unfinished.mkdir(parents=True, exist_ok=True)
-            (unfinished / "label.txt").write_text(key.label, encoding="utf-8")
-        except OSError as error:
-            raise StoreError(
-                f"the store cannot be written: {error}; choose another folder with the parameter root"
-            ) from error
+        checkpoint = self.begin(key)
         began = time.monotonic()
-        artifact = make(unfinished / CHECKPOINT)
+        artifact = make(checkpoint)
         trained = sum(entry[2] for entry in artifact.history)  # counts epochs done before a stop as well
         seconds = max(time.monotonic() - began, trained)
         artifact = Artifact(artifact.tensors, artifact.metrics, artifact.history, made_here(device, seconds))
@@ -111,8 +104,20 @@ class Store:
                 {k: v.detach().cpu().contiguous() for k, v in artifact.tensors.items()}, aside / "weights.safetensors"
             )
             (aside / "artifact.json").write_text(json.dumps(about, indent=1, ensure_ascii=False), encoding="utf-8")
-        shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.rmtree(self.unfinished(key), ignore_errors=True)
         return artifact
+
+    def begin(self, key: Key) -> Path:
+        """Make the folder of an artifact that is not there yet; returns the place of its checkpoint."""
+        unfinished = self.unfinished(key)
+        try:
+            unfinished.mkdir(parents=True, exist_ok=True)
+            (unfinished / "label.txt").write_text(key.label, encoding="utf-8")
+        except OSError as error:
+            raise StoreError(
+                f"the store cannot be written: {error}; choose another folder with the parameter root"
+            ) from error
+        return unfinished / CHECKPOINT
 
     def finished(self) -> Iterator[dict[str, Any]]:
         """The description of every finished artifact, with its ``bytes`` on disk."""

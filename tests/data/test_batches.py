@@ -94,3 +94,12 @@ def test_every_offset_flip_and_hole_is_drawn() -> None:
     assert set(draws.offset.flatten().tolist()) == set(range(7))
     assert 0.45 < draws.flip.float().mean() < 0.55
     assert np.array_equal(np.unique(draws.hole), np.arange(32))
+
+
+def test_filled_batches_leave_nothing_out_and_have_one_shape(source: DeviceBatches) -> None:
+    chosen = torch.arange(200) < 70
+    filled = list(source.train(7, 3, 32, chosen, fill=True))
+    assert [len(b.labels) for b in filled] == [32, 32, 32]
+    order = epoch_order(200, 7, 3, chosen)
+    assert torch.equal(torch.cat([b.indices for b in filled]), torch.cat([order, order[:26]]))
+    assert [len(b.labels) for b in source.train(7, 3, 32, torch.arange(200) < 3, fill=True)] == [32]

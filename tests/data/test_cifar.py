@@ -12,7 +12,7 @@ import pytest
 from torchvision.datasets import CIFAR10, CIFAR100
 
 from repro.data.archives import checksum
-from repro.data.cifar import check_cifar, fetch_cifar, load_cifar, official_files
+from repro.data.cifar import SETS, check_cifar, fetch_cifar, load_cifar, official_files
 from repro.errors import DataError
 
 
@@ -125,3 +125,8 @@ def test_the_real_set(real_data_root: Callable[..., Path]) -> None:
     measured = train.images[:5000].mean((0, 2, 3)) / 255
     # The recipe's constants were measured on CIFAR-10, so they are near but not CIFAR-100's own.
     assert np.abs(measured - train.mean).max() < 0.05
+
+
+@pytest.mark.parametrize(("name", "kind"), [("cifar10", CIFAR10), ("cifar100", CIFAR100)])
+def test_what_is_known_without_torchvision_is_torchvisions(name: str, kind: type[CIFAR10]) -> None:
+    assert SETS[name] == (kind.__name__, kind.url, kind.base_folder)

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from repro.errors import TrainingError
+from repro.method.device import autocast
 from repro.method.fit import Epoch, Step, fit
 from repro.method.recipe import Recipe
 from repro.randomness import generator
@@ -80,6 +81,27 @@ def test_a_broken_checkpoint_is_not_gone_on_from(tmp_path: Path) -> None:
     train(broken, path)
     train(whole)
     assert same(broken, whole)
+
+
+def test_the_loop_is_torchs_plain_loop() -> None:
+    """Losses and weights to the last bit, against the loop as a tutorial would write it."""
+    module, losses = net(), []
+    sgd = torch.optim.SGD(module.parameters(), lr=1.0, momentum=0.9, nesterov=True, weight_decay=1e-3)
+    for epoch in range(RECIPE.epochs):
+        g, total = generator(3, "test", epoch), torch.zeros(())
+        for index in range(4):
+            sgd.param_groups[0]["lr"] = RECIPE.learning_rate_at((epoch + index / 4) / RECIPE.epochs)
+            x = torch.randn(8, 6, generator=g)
+            with autocast(CPU):
+                loss = F.cross_entropy(module(x).float(), (x.sum(1) > 0).long())
+            sgd.zero_grad()
+            loss.backward()
+            sgd.step()
+            total += loss.detach() * 8
+        losses.append(float(total) / 32)
+    ours = net()
+    assert [entry.loss for entry in train(ours)] == losses
+    assert same(ours, module)
 
 
 def test_training_learns() -> None:

@@ -1,0 +1,137 @@
+"""What the benchmarks share: interleaved repetitions, medians with their spread, and the record."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from repro.study.parameters import default_root, results_folder
+from repro.study.performance import Goal, PerformanceRecord
+from repro.study.results import Provenance, Table
+from repro.study.store import made_here
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Repetitions of one thing: its median, and (max - min) / median as the spread."""
+
+    values: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.values)
+
+    @property
+    def spread(self) -> float:
+        return (max(self.values) - min(self.values)) / self.median
+
+    def over(self, other: Measured) -> float:
+        """The median of the ratios, repetition by repetition: what disturbs one disturbs its neighbour alike."""
+        return statistics.median(a / b for a, b in zip(self.values, other.values, strict=True))
+
+
+def interleaved(ways: Mapping[str, Callable[[], float]], repetitions: int) -> dict[str, Measured]:
+    """Each way measured in turn, ``repetitions`` times over, after one round that does not count."""
+    for way in ways.values():
+        way()
+    values: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(repetitions):
+        for name, way in ways.items():
+            values[name].append(way())
+    return {name: Measured(tuple(each)) for name, each in values.items()}
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Wall-clock of one call."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def images_per_second(step: Callable[[], int], budget: float) -> float:
+    """Calls ``step``, which returns how many images it did, for ``budget`` seconds and at least once."""
+    done, began = 0, time.perf_counter()
+    while True:
+        done += step()
+        elapsed = time.perf_counter() - began
+        if elapsed >= budget:
+            return done / elapsed
+
+
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """torch on ``number`` threads, for the length of a block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def arguments(doc: str | None) -> argparse.Namespace:
+    """``--quick``, ``--out`` and ``--root``, the same for every benchmark."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="seconds, to see that it works; recorded only with --out")
+    parser.add_argument("--out", type=Path, help="folder of the record (default: results/performance)")
+    parser.add_argument("--root", type=Path, default=default_root(), help="folder of image sets and store")
+    return parser.parse_args()
+
+
+def finish(
+    args: argparse.Namespace,
+    doc: str | None,
+    goals: Sequence[Goal],
+    tables: Mapping[str, Table],
+    began: float,
+    notes: Sequence[str] = (),
+) -> PerformanceRecord:
+    """Print tables and goals, and write the record; ``doc`` is the claim, an empty line, the method."""
+    name = Path(sys.argv[0]).stem
+    claim, _, method = (doc or "").strip().partition("\n\n")
+    for title, table in tables.items():
+        print(f"\n{title}")
+        show(table)
+    print()
+    for goal in goals:
+        said = "not measured" if goal.measured is None else f"{goal.measured:.3g}"
+        verdict = {True: "met", False: "missed", None: ""}[goal.met]
+        print(f"{goal.text}: {said} (goal: {'at most' if goal.at_most else 'at least'} {goal.bound:g}) {verdict}")
+    for note in notes:
+        print(note)
+    command = " ".join(["python", f"benchmarks/{name}.py", *(["--quick"] if args.quick else [])])
+    record = PerformanceRecord(
+        name=name,
+        claim=" ".join(claim.split()),
+        method=" ".join(method.split()),
+        quick=args.quick,
+        goals=list(goals),
+        tables=dict(tables),
+        notes=list(notes),
+        provenance=Provenance(command=command, **made_here(CPU, time.perf_counter() - began)),
+    )
+    if args.out or not args.quick:
+        print(f"recorded in {record.save(args.out or results_folder() / 'performance')}")
+    return record
+
+
+def show(table: Table) -> None:
+    """A table as aligned text."""
+    rows = [table.columns, *([_cell(value) for value in row] for row in table.rows)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(table.columns))]
+    for row in rows:
+        print("  ".join(value.rjust(width) for value, width in zip(row, widths, strict=True)))
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,213 @@
+"""Training runs at least 2.5 times as fast as the plain loop, and at least at 60 % of what the model alone allows.
+
+One model, one thread setting, images of noise. *Plain* is torchvision's reference loop: a DataLoader of PIL
+transforms, fp32; with and without worker processes, whichever is faster. *Ours* is the project's training loop.
+*Bare* is forward and backward on one fixed batch with our settings: no data, no optimiser. Interleaved, five
+repetitions of about a second each, medians.
+"""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import plain
+import torch
+import torch.nn.functional as F
+from timing import CPU, Goal, Measured, arguments, finish, images_per_second, interleaved
+from torch import nn
+from torch.profiler import ProfilerActivity, profile
+
+from repro.data.batches import Batch, DeviceBatches
+from repro.method.device import autocast
+from repro.method.fit import Step, Training
+from repro.models.registry import build_backbone
+from repro.study.results import Table
+from repro.study.scales import LAPTOP_BASE, default_spec
+
+IN_USE = (0.125, 0.25, 0.5, 1.0)
+OPERATORS = {
+    "convolution": ("conv",), "BatchNorm": ("batch_norm",), "ReLU": ("threshold", "relu", "clamp"),
+    "optimiser": ("foreach",), "sums of branches and gradients": ("aten::add_", "aten::add"),
+    "copies and casts": ("copy", "fill"),
+}  # fmt: skip
+
+
+def network(width: float, name: str = "tr10") -> nn.Module:
+    torch.manual_seed(0)
+    return build_backbone(name, 100, width)
+
+
+class Ours:
+    """The project's loop, a step at a time, for as many epochs as it takes."""
+
+    def __init__(self, net: nn.Module, source: DeviceBatches, batch_size: int) -> None:
+        net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+        def loss(batch: Batch) -> Step:
+            logits = net(batch.images).float()
+            return Step(F.cross_entropy(logits, batch.labels), (logits.argmax(1) == batch.labels).sum(), len(logits))
+
+        recipe = LAPTOP_BASE.model_copy(update={"epochs": 10**6, "batch_size": batch_size})
+        self.training = Training(net, recipe, loss, CPU, "benchmark")
+        self.batches = (b for epoch in range(10**6) for b in source.train(0, epoch, batch_size))
+        self.training.begin_epoch(10**6)
+        self.batch_size = batch_size
+
+    def step(self) -> int:
+        self.training.step(next(self.batches))
+        return self.batch_size
+
+
+def bare_step(net: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> int:
+    with autocast(CPU):
+        loss = F.cross_entropy(net(images).float(), labels)
+    net.zero_grad(set_to_none=True)
+    loss.backward()
+    return len(images)
+
+
+def measure(
+    width: float, batch_size: int, size: int, workers: tuple[int, ...], repetitions: int, budget: float
+) -> dict[str, Measured]:
+    """Images/s of ours, bare and the plain loop with each number of workers."""
+    images = plain.random_images(max(2048, 4 * batch_size), size)
+    source = DeviceBatches(images, LAPTOP_BASE.augmentation, CPU)
+    batch = next(source.train(0, 0, batch_size))
+    net = network(width).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    steps: dict[str, Callable[[], int]] = {
+        "ours": Ours(network(width), source, batch_size).step,
+        "bare": partial(bare_step, net.train(), batch.images, batch.labels),
+    }
+    for number in workers:
+        other = network(width)
+        sgd, batches = plain.optimizer(other), plain.endless(plain.loader(images, batch_size, number))
+        steps[f"plain {number}"] = lambda net=other, sgd=sgd, batches=batches: plain.step(net, sgd, *next(batches))
+    return interleaved({name: partial(images_per_second, step, budget) for name, step in steps.items()}, repetitions)
+
+
+def row(found: dict[str, Measured], *about: object) -> list:
+    """[*about, images/s of ours, spread, of plain, of bare, ours / plain, ours / bare]."""
+    best = max((name for name in found if name.startswith("plain")), key=lambda name: found[name].median)
+    ours, reference, bare = found["ours"], found[best], found["bare"]
+    numbers = [ours.median, ours.spread, reference.median, bare.median, ours.over(reference), ours.over(bare)]
+    return [*about, *(round(number, 4) for number in numbers)]
+
+
+COLUMNS = ["ours, images/s", "spread", "plain, images/s", "bare, images/s", "ours / plain", "ours / bare"]
+
+
+def parts(width: float, steps: int) -> list[float]:
+    """Shares of a step: data, forward, backward, optimiser and the rest."""
+    source = DeviceBatches(plain.random_images(2048), LAPTOP_BASE.augmentation, CPU)
+    net = network(width).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    sgd = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4, foreach=True)
+    took = [0.0] * 4
+    for epoch in range(steps + 1):
+        marks = [time.perf_counter()]
+        batch = next(source.train(0, epoch, 128))
+        marks.append(time.perf_counter())
+        with autocast(CPU):
+            loss = F.cross_entropy(net(batch.images).float(), batch.labels)
+        marks.append(time.perf_counter())
+        sgd.zero_grad(set_to_none=True)
+        loss.backward()
+        marks.append(time.perf_counter())
+        sgd.step()
+        marks.append(time.perf_counter())
+        if epoch:  # the first does not count
+            took = [t + b - a for t, a, b in zip(took, marks, marks[1:], strict=False)]
+    return [round(100 * t / sum(took), 2) for t in took]
+
+
+def operators(width: float) -> list[float]:
+    """Percent of one step's time in kinds of operators, the rest last."""
+    ours = Ours(network(width), DeviceBatches(plain.random_images(2048), LAPTOP_BASE.augmentation, CPU), 128)
+    ours.step()
+    with profile(activities=[ProfilerActivity.CPU]) as profiled:
+        ours.step()
+    took, total = dict.fromkeys(OPERATORS, 0.0), 0.0
+    for event in profiled.key_averages():
+        total += event.self_cpu_time_total
+        kind = next((kind for kind, words in OPERATORS.items() if any(w in event.key.lower() for w in words)), None)
+        if kind:
+            took[kind] += event.self_cpu_time_total
+    shares = [100 * t / total for t in took.values()]
+    return [round(share, 2) for share in [*shares, 100 - sum(shares)]]
+
+
+def peak_memory(root: Path) -> None:
+    """Prints this process's peak GiB after an epoch's start and an evaluation of tiny-ImageNet at laptop scale."""
+    from repro.data.augment import Augmentation
+    from repro.method.ensemblers import bagging
+    from repro.method.outputs import compute_outputs
+    from repro.models.moe import SingleGateMoE
+    from repro.models.registry import build_head
+    from repro.study.sources import Sources
+
+    spec = default_spec("laptop", "tiny-imagenet")
+    sources = Sources(root, CPU)
+    net = build_backbone(spec.base, spec.num_classes, spec.width)
+    recipe = spec.base_recipe
+    ours = Ours(net, sources.batches(spec, "train", recipe.augmentation), recipe.batch_size)  # type: ignore[arg-type]
+    for _ in range(20):
+        ours.step()
+    heads = [build_head(spec.expert, spec.num_classes, spec.width) for _ in range(20)]
+    moe = SingleGateMoE(net, nn.Linear(net.head.fc.in_features, 20), heads)  # type: ignore[arg-type, union-attr]
+    bagging(compute_outputs(moe, sources.batches(spec, "evaluation", Augmentation()), CPU))
+    kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(kib / 2**20 if sys.platform == "linux" else kib / 2**30)
+
+
+def measured_memory(root: Path, quick: bool) -> float | None:
+    if quick or not (root / "tiny-imagenet-200").exists():
+        return None
+    command = [sys.executable, __file__, "--peak-memory", str(root)]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def main() -> None:
+    args, began = arguments(__doc__), time.perf_counter()
+    quick = args.quick
+    repetitions, budget = (1, 0.0) if quick else (5, 1.0)
+    workers = (0,) if quick else (0, 2)
+    widths = (0.0625,) if quick else IN_USE
+    usual = widths[0] if quick else 0.25
+    by_width = [row(measure(width, 128, 32, workers, repetitions, budget), width) for width in widths]
+    less = (repetitions, budget / 2)
+    batch_sizes = (16, 32) if quick else (16, 64, 256, 1024)
+    sizes = (16, 32) if quick else (16, 32, 48, 64)
+    tables = {
+        "Training, by width (tr10, batches of 128, 32 pixels)": Table(columns=["width", *COLUMNS], rows=by_width),
+        "By batch size (32 pixels)": Table(
+            columns=["batch size", *COLUMNS], rows=[row(measure(usual, b, 32, (0,), *less), b) for b in batch_sizes]
+        ),
+        "By image size (batches of 64)": Table(
+            columns=["pixels a side", *COLUMNS], rows=[row(measure(usual, 64, s, (0,), *less), s) for s in sizes]
+        ),
+        "Where a step goes, percent": Table(
+            columns=["width", "data", "forward", "backward", "optimiser"],
+            rows=[[width, *parts(width, 1 if quick else 8)] for width in widths],
+        ),
+        "Operators of a step, percent": Table(
+            columns=["width", *OPERATORS, "the rest"], rows=[[width, *operators(width)] for width in widths]
+        ),
+    }
+    goals = [Goal(text=f"images/s, ours / plain, width {r[0]}", measured=r[5], bound=2.5) for r in by_width]
+    goals += [Goal(text=f"images/s, ours / bare, width {r[0]}", measured=r[6], bound=0.6) for r in by_width]
+    text = "peak memory, training and evaluating tiny-ImageNet at laptop scale with 20 experts"
+    memory = measured_memory(args.root, quick)
+    goals.append(Goal(text=text, measured=memory, bound=4.0, at_most=True, unit="GiB"))
+    finish(args, __doc__, goals, tables, began)
+
+
+if __name__ == "__main__":
+    if "--peak-memory" in sys.argv:
+        peak_memory(Path(sys.argv[-1]))
+    else:
+        main()

@@ -1,0 +1,135 @@
+"""Step 4 of Algorithm 1 for many experts at once: one pass over the frozen trunk feeds them all.
+
+An epoch walks the images that some expert wants, in the epoch's common order; the trunk runs once on
+each batch of them; every expert keeps the features that are its own until it has its next batch. So
+each expert sees the same images, augmented alike, in the same order and the same batches, as when
+:func:`~repro.method.experts.train_expert` trains it apart, and becomes the same expert: what is
+trained here and what is trained there may be mixed, one expert or one epoch at a time.
+
+What waits is bounded: less than one batch of features an expert, so ``K B T h w`` numbers in all.
+
+Axes: N training images, B images of a batch, T x h x w trunk features, K experts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from repro.data.batches import BatchSource, batch_orders, epoch_order
+from repro.errors import TrainingError
+from repro.method.experts import Seen, Sharing, chosen_images, expert_loss, through_trunk
+from repro.method.fit import Epoch, Report, Training
+from repro.method.recipe import Recipe
+from repro.models.backbone import Backbone, Head
+from repro.models.registry import freeze
+
+
+class Pupil(NamedTuple):
+    """One expert to be trained: its number k, its share Γ(g0(k|x)) ``[N]`` and where its state is kept."""
+
+    k: int
+    expert: Head
+    share: Tensor
+    checkpoint: Path | None = None
+    report: Report = lambda epoch, history: None
+
+
+def train_experts(
+    pupils: Sequence[Pupil], base: Backbone, source: BatchSource, sharing: Sharing, recipe: Recipe,
+    seed: int, device: torch.device,
+) -> list[list[Epoch]]:  # fmt: skip
+    """Step 4: train experts, in place, as :func:`~repro.method.experts.train_expert` trains each; their histories.
+
+    All checkpoints are written after each epoch. After a stop some experts may be an epoch ahead: they
+    wait until the others have caught up. Seconds of a shared epoch are divided by images visited.
+
+    Raises :class:`TrainingError` if the share of an expert is empty, or a loss is not finite.
+    """
+    base.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    freeze(base)
+    lessons = [_Lessons(pupil, sharing, recipe, source, device) for pupil in pupils]
+    for epoch in range(recipe.epochs):
+        present = [each for each in lessons if each.training.epoch == epoch]
+        if present:
+            _one_epoch(present, base, source, recipe.batch_size, seed, epoch, device)
+    return [each.training.finish() for each in lessons]
+
+
+def _one_epoch(
+    present: Sequence[_Lessons], base: Backbone, source: BatchSource, batch_size: int,
+    seed: int, epoch: int, device: torch.device,
+) -> None:  # fmt: skip
+    began = time.monotonic()
+    orders = [each.order(seed, epoch) for each in present]
+    wanted = torch.zeros(len(source), dtype=torch.bool)
+    for order in orders:
+        wanted[order] = True
+    place = torch.empty(len(source), dtype=torch.int64)  # image -> when the pass comes to it
+    place[epoch_order(len(source), seed, epoch, wanted)] = torch.arange(int(wanted.sum()))
+    for each, order in zip(present, orders, strict=True):
+        each.begin_epoch(order, place[order])
+    # Whole batches only: every trunk batch has the shape, and so the arithmetic, of an expert's own.
+    for index, seen in enumerate(through_trunk(base, source.train(seed, epoch, batch_size, wanted, fill=True), device)):
+        for each in present:
+            each.take(seen.features, index * batch_size)
+    seconds, visits = time.monotonic() - began, sum(each.training.samples for each in present)
+    for each in present:
+        each.training.end_epoch(seconds * each.training.samples / visits)
+
+
+class _Lessons:
+    """What one expert does in the pass: wait for the features that are its own, and learn a batch at a time."""
+
+    def __init__(
+        self, pupil: Pupil, sharing: Sharing, recipe: Recipe, source: BatchSource, device: torch.device
+    ) -> None:
+        self.pupil = pupil
+        self._share = pupil.share.cpu()
+        self._sharing = sharing
+        self._labels = source.labels
+        self._device = device
+        self._batch_size = recipe.batch_size
+        expert = pupil.expert.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        loss = expert_loss(expert, self._share, sharing, pupil.k, device)
+        self.training = Training(expert, recipe, loss, device, f"expert {pupil.k}", pupil.checkpoint, pupil.report)
+
+    def order(self, seed: int, epoch: int) -> Tensor:
+        """The images ``[n]`` that this expert visits in the epoch, in order, on the CPU."""
+        sampled = self._sharing == "sampling"
+        chosen = chosen_images(self._share, seed, self.pupil.k, epoch) if sampled else None
+        order = epoch_order(len(self._share), seed, epoch, chosen)
+        if len(order) == 0:
+            raise TrainingError(f"expert {self.pupil.k}: epoch {epoch + 1} has no data")
+        return torch.cat(batch_orders(order, self._batch_size))
+
+    def begin_epoch(self, order: Tensor, places: Tensor) -> None:
+        """The images ``[n]`` of the epoch, and when ``[n]`` (ascending) the pass comes to each."""
+        self._places = places
+        # Everything that the epoch will index with goes to the device now: nothing waits for it later.
+        self._order, self._places_there = order.to(self._device), places.to(self._device)
+        self._batches = batch_orders(self._order, self._batch_size)
+        self._taken = 0
+        self._waiting: Tensor | None = None
+        self.training.begin_epoch(len(self._batches))
+
+    def take(self, features: Tensor, first: int) -> None:
+        """Take one's own of a batch ``[B, T, h, w]`` of the pass, which came to its images at ``first`` and after."""
+        end = int(torch.searchsorted(self._places, first + len(features)))
+        while self._taken < end:
+            batch = self._batches[self._taken // self._batch_size]
+            filled = self._taken % self._batch_size
+            here = min(end - self._taken, len(batch) - filled)
+            rows = self._places_there[self._taken : self._taken + here] - first
+            if self._waiting is None or len(self._waiting) != len(batch):
+                empty = features.new_empty(len(batch), *features.shape[1:])
+                self._waiting = empty.contiguous(memory_format=torch.channels_last)
+            self._waiting[filled : filled + here] = features[rows]
+            self._taken += here
+            if filled + here == len(batch):
+                self.training.step(Seen(self._waiting, self._labels[batch], batch))

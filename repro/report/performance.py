@@ -1,0 +1,155 @@
+"""The benchmarks' records as tables and figures."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from matplotlib import ticker
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from repro.report.plots import MODELS, PALETTE, common_legend, figure_style, new_figure
+from repro.study.performance import BENCHMARKS, Goal, PerformanceRecord, load_performance
+from repro.study.results import Table
+
+VERDICTS = {True: "met", False: "missed", None: "not run"}
+CURVE, BACKBONES = "The any-time curve", "Dense backbones of the same width"
+
+
+def load_all(folder: Path) -> dict[str, PerformanceRecord]:
+    """The records below ``folder``, by name, of those benchmarks that were run."""
+    found = {name: load_performance(folder, name) for name in BENCHMARKS}
+    return {name: record for name, record in found.items() if record}
+
+
+def goals_html(record: PerformanceRecord) -> str:
+    """What was aimed at, what was measured, and whether it was met."""
+    head = ("goal", "bound", "measured", "")
+    rows = [(goal.text, _bound(goal), _measured(goal), VERDICTS[goal.met]) for goal in record.goals]
+    return _table(head, rows)
+
+
+def table_html(title: str, table: Table) -> str:
+    """One table of measurements under its title."""
+    return _table(table.columns, [[_cell(v) for v in row] for row in table.rows], title)
+
+
+def provenance_html(record: PerformanceRecord) -> str:
+    """How, where and when the record was made."""
+    p = record.provenance
+    libraries = ", ".join(f"{name} {version}" for name, version in p.libraries.items())
+    text = f"{p.hardware}, {p.precision}; {p.when[:10]}; code {p.code}; {libraries}; {p.seconds:.0f} s in all"
+    return f"<p><code>{html.escape(p.command)}</code>: {html.escape(text)}.</p>"
+
+
+def figures(records: Mapping[str, PerformanceRecord]) -> dict[str, Figure]:
+    """The figures that can be drawn of these records, by name."""
+    drawn = {}
+    if "anytime_wallclock" in records:
+        drawn["performance_anytime"] = plot_anytime(records["anytime_wallclock"])
+    if "experts_one_pass" in records:
+        drawn["performance_experts"] = plot_experts(records["experts_one_pass"])
+    return drawn
+
+
+def plot_anytime(record: PerformanceRecord) -> Figure:
+    """The any-time curve over expected multiply-adds and over measured images/s, and the speed-up that was realised.
+
+    Accuracy is up; where the model was untrained it is the number of experts an image runs instead.
+    """
+    table = record.tables[CURVE]
+    height = "top-1, %" if table.rows[0][table.columns.index("top-1, %")] is not None else "experts an image"
+    with figure_style():
+        figure = new_figure(10.0, 3.6)
+        over_macs, over_rate, ratio = figure.subplots(1, 3)
+        one = table.where(threads=1)
+        over_macs.plot(one.column("MMACs an image"), one.column(height), "o-", color=PALETTE[1], label="1 thread")
+        over_macs.set_xlabel("expected multiply-adds an image, millions")
+        over_macs.set_ylabel(height)
+        for number, colour in ((1, PALETTE[1]), (2, PALETTE[0])):
+            of, label = table.where(threads=number), f"{number} thread{'s' * (number > 1)}"
+            over_rate.plot(of.column("images/s"), of.column(height), "o-", color=colour, label=label)
+            ratio.plot(of.column("MMACs an image"), of.column("realised / promised"), "o-", color=colour, label=label)
+        _mark_backbones(record, over_macs, over_rate)
+        over_rate.set_xlabel("measured images/s")
+        ratio.axhline(0.9, color=PALETTE[6], linestyle="--", linewidth=1)
+        ratio.set_xlabel("expected multiply-adds an image, millions")
+        ratio.set_ylabel("realised / promised speed-up")
+        ratio.set_ylim(bottom=0)
+        for axes in (over_macs, over_rate, ratio):
+            _logarithmic(axes)
+        common_legend(figure, (over_macs, over_rate, ratio))
+    return figure
+
+
+def _mark_backbones(record: PerformanceRecord, over_macs: Axes, over_rate: Axes) -> None:
+    """Upright lines where the dense backbones lie, which were timed in the same rounds."""
+    table = record.tables[BACKBONES]
+    for number, style in ((1, ":"), (2, "-")):
+        of = table.where(threads=number)
+        macs, rates = of.column("MMACs an image"), of.column("images/s")
+        for name, cost, rate in zip(of.column("backbone"), macs, rates, strict=True):
+            label = f"dense {name}"
+            over_rate.axvline(rate, color=MODELS[name], linestyle=style, linewidth=1)
+            if number == 1:
+                over_macs.axvline(cost, color=MODELS[name], linestyle=style, linewidth=1, label=label)
+
+
+def plot_experts(record: PerformanceRecord) -> Figure:
+    """Time of an epoch of all K experts over that of one expert on as many samples, by K."""
+    table = record.tables["All experts for one epoch"]
+    smoothed = table.where(**{"γ": 0.05})
+    experts = smoothed.column("experts")
+    with figure_style():
+        figure = new_figure(8.0, 3.4)
+        seconds, ratio = figure.subplots(1, 2)
+        for name, colour in (("one pass", PALETTE[1]), ("apart", PALETTE[0]), ("plain", PALETTE[6])):
+            points = [(k, s) for k, s in zip(experts, smoothed.column(f"{name}, s"), strict=True) if s is not None]
+            samples = dict(zip(experts, smoothed.column("expert-samples"), strict=True))
+            xs, ys = [k for k, _ in points], [1000 * s / samples[k] for k, s in points]
+            seconds.plot(xs, ys, "o-", color=colour, label=name)
+        seconds.set_ylabel("seconds for 1000 expert-samples")
+        ratio.plot(experts, smoothed.column("one pass / one expert"), "o-", color=PALETTE[1])
+        ratio.axhline(1.1, color=PALETTE[6], linestyle="--", linewidth=1)
+        ratio.set_ylabel("one pass / one expert, same samples")
+        for axes in (seconds, ratio):
+            axes.set_xlabel("number of experts")
+            axes.set_ylim(bottom=0)
+            _logarithmic(axes, experts)
+        common_legend(figure, (seconds, ratio))
+    return figure
+
+
+def _logarithmic(axes: Axes, ticks: list[Any] | None = None) -> None:
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_formatter(ticker.NullFormatter())
+    if ticks:
+        axes.set_xticks(ticks)
+
+
+def _bound(goal: Goal) -> str:
+    return f"{'at most' if goal.at_most else 'at least'} {goal.bound:g} {goal.unit}"
+
+
+def _measured(goal: Goal) -> str:
+    return "not run" if goal.measured is None else f"{goal.measured:.3g}"
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, (int, float)) and abs(value) >= 1e4:
+        return f"{value:,.0f}"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _table(head: Any, rows: Any, title: str = "") -> str:
+    top = "".join(f"<th>{html.escape(name)}</th>" for name in head)
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    caption = f"<caption>{html.escape(title)}</caption>" if title else ""
+    table = f'<table class="repro-table">{caption}<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
+    return f'<div class="repro-scroll" tabindex="0">{table}</div>'

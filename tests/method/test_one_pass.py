@@ -1,0 +1,184 @@
+"""Experts trained in one pass over the trunk are the experts trained apart."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from repro.data.augment import Augmentation
+from repro.data.batches import DeviceBatches
+from repro.data.modes import make_modes
+from repro.errors import TrainingError
+from repro.method import device, experts, fit
+from repro.method.experts import train_expert
+from repro.method.fit import Epoch
+from repro.method.one_pass import Pupil, train_experts
+from repro.method.recipe import Recipe
+from repro.models.backbone import Backbone, Head
+from repro.models.registry import build_backbone, build_head, init_expert
+
+CPU = torch.device("cpu")
+N = 230
+RECIPE = Recipe(
+    source="test", epochs=2, batch_size=16, learning_rate=0.05, nesterov=True, weight_decay=5e-4, schedule="one-cycle"
+)
+
+
+class Stop(Exception):
+    """Stands for whatever stops a run."""
+
+
+@pytest.fixture(scope="module")
+def source() -> DeviceBatches:
+    return DeviceBatches(make_modes("train", N), Augmentation(crop="pad", pad=2, flip=True, cutout=6), CPU)
+
+
+@pytest.fixture
+def fp32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "bf16_is_fast", lambda where: False)
+
+
+def shares(num_experts: int, gamma: float = 0.05, sizes: Tensor | None = None) -> Tensor:
+    """Γ(g0) ``[N, K]`` of a made-up hard gate; ``sizes`` weighs the experts."""
+    g = torch.Generator().manual_seed(1)
+    own = torch.multinomial(sizes if sizes is not None else torch.ones(num_experts), N, True, generator=g)
+    return nn.functional.one_hot(own, num_experts).float().clamp(min=gamma)
+
+
+def new(num_experts: int) -> tuple[Backbone, list[Head]]:
+    torch.manual_seed(0)
+    base = build_backbone("tr10", 20, 0.0625)
+    return base, [init_expert(base, build_head("tr10", 20, 0.0625)) for _ in range(num_experts)]
+
+
+def apart(source: DeviceBatches, share: Tensor, sharing: str, recipe: Recipe = RECIPE) -> tuple[list[Head], list]:
+    base, heads = new(share.shape[1])
+    histories = [
+        train_expert(head, base, source, share[:, k], sharing, recipe, 3, k, CPU)  # type: ignore[arg-type]
+        for k, head in enumerate(heads)
+    ]
+    return heads, histories
+
+
+def together(
+    source: DeviceBatches, share: Tensor, sharing: str, recipe: Recipe = RECIPE, folder: Path | None = None
+) -> tuple[list[Head], list[list[Epoch]]]:
+    base, heads = new(share.shape[1])
+    pupils = [
+        Pupil(k, head, share[:, k], folder / f"{k}.safetensors" if folder else None) for k, head in enumerate(heads)
+    ]
+    return heads, train_experts(pupils, base, source, sharing, recipe, 3, CPU)  # type: ignore[arg-type]
+
+
+def same(a: nn.Module, b: nn.Module) -> bool:
+    return all(torch.equal(v, b.state_dict()[k]) for k, v in a.state_dict().items())
+
+
+def numbers(histories: list[list[Epoch]]) -> list[list[tuple[float, float]]]:
+    return [[(e.loss, e.accuracy) for e in history] for history in histories]
+
+
+@pytest.mark.parametrize("sharing", ["sampling", "reweighting"])
+@pytest.mark.parametrize("num_experts", [1, 2, 5])
+def test_one_pass_makes_the_experts_of_k_passes(source: DeviceBatches, num_experts: int, sharing: str) -> None:
+    """To the last bit, in the precision of this machine."""
+    share = shares(num_experts)
+    (ours, said), (theirs, expected) = together(source, share, sharing), apart(source, share, sharing)
+    assert numbers(said) == numbers(expected)
+    assert all(same(a, b) for a, b in zip(ours, theirs, strict=True))
+    assert not same(ours[0], new(1)[1][0]), "something was learned"
+
+
+@pytest.mark.usefixtures("fp32")
+@pytest.mark.parametrize("sharing", ["sampling", "reweighting"])
+def test_in_fp32_too_where_batches_are_whole(source: DeviceBatches, sharing: str) -> None:
+    share = shares(3)
+    (ours, said), (theirs, expected) = together(source, share, sharing), apart(source, share, sharing)
+    assert numbers(said) == numbers(expected)
+    assert all(same(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+@pytest.mark.usefixtures("fp32")
+def test_an_expert_with_less_than_a_batch_is_the_same_to_float_tolerance(source: DeviceBatches) -> None:
+    """Apart, its trunk batch is small, and fp32 kernels for small batches may add in another order."""
+    share = shares(3, gamma=0.0, sizes=torch.tensor([0.02, 0.5, 0.48]))
+    assert 0 < share[:, 0].sum() < RECIPE.batch_size
+    (ours, said), (theirs, expected) = together(source, share, "sampling"), apart(source, share, "sampling")
+    torch.testing.assert_close(numbers(said), numbers(expected), rtol=1e-4, atol=1e-4)
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a.state_dict(), b.state_dict(), rtol=1e-3, atol=1e-4)
+
+
+def test_the_trunk_runs_once_on_each_image_that_some_expert_wants(
+    source: DeviceBatches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    share = shares(5)
+    base, heads = new(5)
+    images: list[int] = []
+    base.trunk.register_forward_hook(lambda module, args, out: images.append(len(out)))
+    pupils = [Pupil(k, head, share[:, k]) for k, head in enumerate(heads)]
+    train_experts(pupils, base, source, "sampling", RECIPE, 3, CPU)
+    visits = sum(float(share[:, k].sum()) for k in range(5)) * RECIPE.epochs
+    assert sum(images) <= RECIPE.epochs * (N + RECIPE.batch_size) < visits
+    assert set(images) == {RECIPE.batch_size}
+
+
+@pytest.mark.parametrize("stop_after", [1, 2, 3, 4, 5])
+def test_stopped_anywhere_and_resumed_is_never_stopped(
+    source: DeviceBatches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
+) -> None:
+    share = shares(3)
+    whole, expected = together(source, share, "sampling")
+    save, saved = fit.save_checkpoint, [0]
+
+    def saving(*arguments: object) -> None:
+        save(*arguments)  # type: ignore[arg-type]
+        saved[0] += 1
+        if saved[0] == stop_after:
+            raise Stop
+
+    monkeypatch.setattr(fit, "save_checkpoint", saving)
+    with pytest.raises(Stop):
+        together(source, share, "sampling", folder=tmp_path)
+    resumed, said = together(source, share, "sampling", folder=tmp_path)
+    assert saved[0] == 3 * RECIPE.epochs, "no epoch of any expert was trained twice"
+    assert numbers(said) == numbers(expected)
+    assert all(same(a, b) for a, b in zip(whole, resumed, strict=True))
+
+
+def test_begun_apart_and_gone_on_together(source: DeviceBatches, tmp_path: Path) -> None:
+    share = shares(3)
+    base, heads = new(3)
+
+    def report(epoch: int, entry: Epoch) -> None:
+        raise Stop
+
+    with pytest.raises(Stop):
+        train_expert(
+            heads[1], base, source, share[:, 1], "sampling", RECIPE, 3, 1, CPU, tmp_path / "1.safetensors", report
+        )
+    whole, _ = together(source, share, "sampling")
+    resumed, _ = together(source, share, "sampling", folder=tmp_path)
+    assert all(same(a, b) for a, b in zip(whole, resumed, strict=True))
+
+
+def test_seconds_of_a_shared_epoch_are_divided(source: DeviceBatches) -> None:
+    _, histories = together(source, shares(3), "reweighting")
+    assert all(entry.seconds > 0 for history in histories for entry in history)
+    first = [history[0].seconds for history in histories]
+    assert max(first) == pytest.approx(min(first)), "under reweighting all visit every image"
+
+
+def test_an_expert_without_data_is_named(source: DeviceBatches) -> None:
+    share = shares(2)
+    share[:, 1] = 0
+    with pytest.raises(TrainingError, match="expert 1 has no data"):
+        together(source, share, "sampling")
+
+
+def test_trunk_features_are_no_part_of_the_graph(source: DeviceBatches) -> None:
+    base, _ = new(1)
+    base.requires_grad_(True)
+    (seen, *_) = experts.through_trunk(base, source.train(0, 0, 16), CPU)
+    assert not seen.features.requires_grad

@@ -1,0 +1,83 @@
+"""Goals are judged by code, and the chapter says what was not run. The records are made up."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from repro.errors import StoreError
+from repro.report import performance
+from repro.study.performance import Goal, PerformanceRecord, load_performance
+from repro.study.results import Provenance, Table
+from tests.report.test_book import built
+
+MADE_UP = Provenance(
+    command="python benchmarks/time_to_table.py", code="abc", when="2026-01-02T03:04:05+00:00", hardware="a machine",
+    precision="fp32", libraries={"torch": "2"}, seconds=120,
+)  # fmt: skip
+
+
+def record(quick: bool = False) -> PerformanceRecord:
+    return PerformanceRecord(
+        name="time_to_table", claim="It is quick.", method="Once.", quick=quick, provenance=MADE_UP,
+        goals=[Goal(text="seconds", measured=90, bound=120, at_most=True), Goal(text="memory", measured=None, bound=4)],
+        tables={"Times": Table(columns=["what", "seconds"], rows=[["first", 90.0], ["second", None]])},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("measured", "at_most", "met"),
+    [(1.0, False, True), (0.99, False, False), (1.0, True, True), (1.01, True, False), (None, True, None)],
+)
+def test_a_goal_is_met_or_missed_or_not_measured(measured: float | None, at_most: bool, met: bool | None) -> None:
+    assert Goal(text="it", measured=measured, bound=1.0, at_most=at_most).met is met
+
+
+def test_a_record_is_read_as_it_was_written_and_a_quick_one_is_none(tmp_path: Path) -> None:
+    assert load_performance(tmp_path, "time_to_table") is None
+    record().save(tmp_path)
+    assert load_performance(tmp_path, "time_to_table") == record()
+    record(quick=True).save(tmp_path)
+    assert load_performance(tmp_path, "time_to_table") is None
+
+
+def test_a_broken_record_is_named(tmp_path: Path) -> None:
+    (tmp_path / "time_to_table.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(StoreError, match=r"time_to_table.json is not the record of a benchmark"):
+        load_performance(tmp_path, "time_to_table")
+
+
+def test_figures_of_what_was_not_run_are_not_drawn(tmp_path: Path) -> None:
+    record().save(tmp_path)
+    assert performance.figures(performance.load_all(tmp_path)) == {}
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("REPRO_RESULTS", str(tmp_path / "results"))
+    return Path(os.environ["REPRO_RESULTS"])
+
+
+def test_the_chapter_shows_goals_and_tables_and_what_was_not_run(results: Path, tmp_path: Path) -> None:
+    record().save(results / "performance")
+    page, warnings = built(
+        tmp_path,
+        "```{performance-goals}\n```\n\n```{performance} time_to_table\n```\n\n"
+        "```{performance} experts_one_pass\n```\n\n```{performance-figure} performance_anytime\n:alt: It\n\nIt.\n```",
+    )
+    assert warnings == ""
+    commands = [f"benchmarks/{name}.py</code> fills" for name in ("experts_one_pass", "anytime_wallclock")]
+    for shown in (">met</td>", ">not run</td>", "at most 120", "a machine", *commands):
+        assert shown in page, shown
+
+
+@pytest.mark.usefixtures("results")
+@pytest.mark.parametrize(
+    ("text", "warning"),
+    [
+        ("```{performance} speed\n```", "there is no benchmark 'speed'"),
+        ("```{performance-figure} pie\n```", "there is no figure 'pie'"),
+    ],
+)
+def test_a_wrong_name_is_a_warning(text: str, warning: str, tmp_path: Path) -> None:
+    assert warning in built(tmp_path, text)[1]
