@@ -26,7 +26,7 @@ DatasetName = Literal["modes", "cifar10", "cifar100", "tiny-imagenet", "imagenet
 NUM_CLASSES = {"modes": 20, "cifar10": 10, "cifar100": 100, "tiny-imagenet": 200, "imagenet": 1000}
 
 # Raised by hand when the code that makes a kind of artifact changes its numbers; part of its key.
-REVISIONS = {"base": 1, "gate": 1, "expert": 1, "ensembler": 1, "outputs": 1, "losses": 1}
+REVISIONS = {"base": 1, "gate": 1, "expert": 1, "ensembler": 1, "outputs": 1, "losses": 1, "base-outputs": 1}
 
 # Fields that came later: at these values they are no part of a key, so what was trained before keeps its key.
 LATER = {"level": "per-sample", "trunk_batchnorm": "evaluation"}
@@ -154,6 +154,12 @@ def base_key(spec: StudySpec) -> Key:
         {**data, "trained_on": part, **net, **training, "revision": REVISIONS["base"]},
         f"base {spec.base} on {spec.dataset}, seed {spec.seed}",
     )
+
+
+def base_outputs_key(spec: StudySpec) -> Key:
+    """What the base model alone says of the evaluation set: all that a plain backbone of Table 1 needs."""
+    what = {"evaluate": spec.evaluate, "num_test": spec.num_test, "revision": REVISIONS["base-outputs"]}
+    return Key("base-outputs", {"base": base_key(spec).hash, **what}, f"outputs of {base_key(spec).label}")
 
 
 def _without_later(fields: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,13 @@ from importlib import import_module
 from repro.errors import ReproError
 from repro.report.exhibits.exhibit import Exhibit
 
-NAMES = ("table2_num_experts", "figure1_gradcam", "figure3_king_penguin", "unstated_choices")
+NAMES = (
+    "table1_main",
+    "table2_num_experts",
+    "figure1_gradcam",
+    "figure3_king_penguin",
+    "unstated_choices",
+)
 
 
 def exhibit(name: str) -> Exhibit:
