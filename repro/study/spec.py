@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -74,13 +74,7 @@ class StudySpec(BaseModel):
 
     @model_validator(mode="after")
     def _networks_exist_and_join(self) -> StudySpec:
-        import torch
-
-        with torch.device("meta"):
-            check_joins(
-                build_backbone(self.base, self.num_classes, self.width),
-                build_head(self.expert, self.num_classes, self.width),
-            )
+        _check_networks(self.base, self.expert, self.num_classes, self.width)
         return self
 
     @property
@@ -100,6 +94,15 @@ class StudySpec(BaseModel):
     def with_(self, **changes: Any) -> StudySpec:
         """A validated copy with some fields changed; :class:`SpecError` names the field that is wrong."""
         return validated(StudySpec, {**self.model_dump(), **changes})
+
+
+@cache
+def _check_networks(base: str, expert: str, num_classes: int, width: float) -> None:
+    """Once for each combination: specs are copied many times over, and building networks takes a while."""
+    import torch
+
+    with torch.device("meta"):
+        check_joins(build_backbone(base, num_classes, width), build_head(expert, num_classes, width))
 
 
 def validated(model: type[Model], values: dict[str, Any]) -> Model:
