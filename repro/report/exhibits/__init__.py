@@ -10,6 +10,8 @@ from repro.report.exhibits.exhibit import Exhibit
 NAMES = (
     "table1_main",
     "table2_num_experts",
+    "table3_imagenet",
+    "table4_dynamic_routing",
     "figure1_gradcam",
     "figure3_king_penguin",
     "unstated_choices",
