@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from repro.method.early_exit import share_that_runs
 from repro.report.exact_costs import Figure, paper_cost
 from repro.report.exhibits.exhibit import Exhibit
@@ -90,21 +92,24 @@ def tables(result: StudyResult) -> dict[str, Shown]:
         "deviation. 'ours' bags the probabilities of base and selected expert; with an exit at τ the base alone "
         "answers where its largest probability is at least τ."
     )
-    return {"main": Shown(comparison(result, rows), caption), "exits": _exits(result)}
+    main = comparison(result, rows, None if result.dataset == "imagenet" else {})
+    return {"main": Shown(main, caption), "exits": _exits(result)}
 
 
 def _exits(result: StudyResult) -> Shown:
-    columns: Columns = {"runs the expert, %": [], "implied by the paper, %": [], "mean MACs, millions": []}
-    labels = []
+    columns: Columns = {"runs the expert, %": [], "mean MACs, millions": []}
+    implied, labels = [], []
     for cell in _cells(result):
         if "tau=" in cell.method:
             labels.append(label(cell))
             runs, macs = (Cell(cell.num_experts, cell.method, cell.row, m) for m in ("runs_expert", "macs_millions"))
             tau = float(cell.method.partition("tau=")[2])
-            share = implied_share(cell.row, tau) if result.dataset == "imagenet" else None
+            share = implied_share(cell.row, tau)
+            implied.append(f"{share.percent:.1f}" if share else NONE)
             columns["runs the expert, %"].append(mean_std(summary_of(result, runs), 1))
-            columns["implied by the paper, %"].append(f"{share.percent:.1f}" if share else NONE)
             columns["mean MACs, millions"].append(mean_std(summary_of(result, macs), 1))
+    if result.dataset == "imagenet":
+        columns["implied by the paper, %"] = implied
     caption = f"{about(result, models=False)}; the share of images that run their expert, and what an image then costs."
     return Shown(frame(columns, labels), caption)
 
@@ -175,21 +180,37 @@ def _shares() -> Shown:
 
 
 def read(result: StudyResult) -> str:
-    """The numbers in sentences."""
+    """The numbers in sentences, network by network."""
     sentences = [] if result.dataset == "imagenet" else ["This is a stand-in on other images, not ImageNet."]
-    for cell in _cells(result):
-        summary = summary_of(result, cell)
-        if summary is None:
-            continue
-        sentence = f"{label(cell)}: {mean_std(summary)} %"
-        if "tau=" in cell.method:
-            runs = summary_of(result, Cell(cell.num_experts, cell.method, cell.row, "runs_expert"))
-            change = difference(result, cell, Cell(cell.num_experts, row=cell.row))
-            if runs and change:
-                sentence += f" ({signed(change.mean)} points, {mean_std(runs, 1)} % of the images run the expert)"
-        sentences.append(sentence + ".")
+    for net in result.rows():
+        experts = [k for k in result.numbers_of_experts() if summary_of(result, Cell(k, row=net))]
+        reached = [f"{mean_std(summary_of(result, Cell(k, row=net)))} % with {_experts(k)}" for k in experts]
+        alone = mean_std(summary_of(result, Cell(0, row=net)))
+        sentences.append(f"{TITLES.get(net, net)} alone reaches {alone} %, {', '.join(reached)}.")
+        sentences += [_exit_sentence(result, net, tau, experts) for tau in _thresholds(result)]
     judged = EXHIBIT.judge(result)
-    return " ".join([*sentences, verdicts(result, judged)] if judged else sentences)
+    return " ".join(sentence for sentence in [*sentences, verdicts(result, judged) if judged else ""] if sentence)
+
+
+def _experts(k: int) -> str:
+    return "1 expert" if k == 1 else f"{k} experts"
+
+
+def _exit_sentence(result: StudyResult, net: str, tau: float, experts: Sequence[int]) -> str:
+    method = exit_method(tau)
+    changes = [
+        f"{signed(change.mean)} with {_experts(k)}"
+        for k in experts
+        if (change := difference(result, Cell(k, method, net), Cell(k, row=net)))
+    ]
+    # Who exits is the base's decision alone, so it is the same for every number of experts.
+    runs = next((s for k in experts if (s := summary_of(result, Cell(k, method, net, "runs_expert")))), None)
+    if not changes or not runs:
+        return ""
+    return (
+        f"With exits at {tau:g}, {mean_std(runs, 1)} % of the images run their expert, and accuracy changes by "
+        f"{', '.join(changes)} (points)."
+    )
 
 
 EXHIBIT = Exhibit(NAME, "Table 3: ImageNet", Table3Parameters, table3, tables, read, CLAIMS, printed_value, exact=exact)
