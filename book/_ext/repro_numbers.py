@@ -6,6 +6,7 @@
     {verdict}`NAME:C2/20`            the verdict on a claim
     ```{recorded-table} NAME [TABLE]```   a table of the exhibit, ``main`` unless named; ```{recorded-claims} NAME```
     ```{recorded-figure} EXHIBIT [FIGURE]```   a figure of all its recorded results
+    ```{exact-table} EXHIBIT TABLE```   a table that needs no run (costs)
     ```{recorded-reading} NAME```   its numbers in sentences
     ```{all-claims}```, ```{recorded-runs}```, ```{spec-choices}```
 
@@ -142,6 +143,22 @@ class RecordedTable(RecordedDirective):
         return [scrolling(shown[wanted].html())]
 
 
+class ExactTable(SphinxDirective):
+    """A table of an exhibit that needs no run."""
+
+    required_arguments = 2
+
+    def run(self) -> list[nodes.Node]:
+        name, wanted = self.arguments
+        try:
+            shown = exhibit(name).exact()
+            if wanted not in shown:
+                raise ReproError(f"{name} has no exact table '{wanted}' (there are: {', '.join(shown)})")
+            return [scrolling(shown[wanted].html())]
+        except ReproError as error:
+            return [self.state.document.reporter.warning(str(error), line=self.lineno)]
+
+
 class RecordedClaims(RecordedDirective):
     """The paper's claims with the verdict of a run."""
 
@@ -275,6 +292,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_role("verdict", VerdictRole())
     app.add_role("paper", PaperRole())
     app.add_directive("recorded-table", RecordedTable)
+    app.add_directive("exact-table", ExactTable)
     app.add_directive("recorded-figure", RecordedFigure)
     app.add_directive("recorded-reading", RecordedReading)
     app.add_directive("all-claims", AllClaims)

@@ -14,6 +14,7 @@ from torch import Tensor
 from repro.data.batches import BatchSource
 from repro.method.device import autocast
 from repro.method.experts import EVALUATION_BATCH
+from repro.models.backbone import Backbone
 from repro.models.moe import SingleGateMoE
 from repro.models.registry import freeze
 
@@ -71,6 +72,17 @@ def compute_losses(moe: SingleGateMoE, source: BatchSource, device: torch.device
         experts.append(F.cross_entropy(out.expert_logits.float().movedim(2, 1), labels, reduction="none").cpu())
         gate_probs.append(out.gate_probs.float().cpu())
     return Losses(torch.cat(base), torch.cat(experts), torch.cat(gate_probs))
+
+
+@torch.no_grad()
+def compute_base_outputs(base: Backbone, source: BatchSource, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Run a base model alone on every image, without augmentation: logits ``[N, C]``, float32, and labels ``[N]``."""
+    freeze(base.to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
+    logits = []
+    for batch in source.clean(EVALUATION_BATCH):
+        with autocast(device):
+            logits.append(base(batch.images).float().cpu())
+    return torch.cat(logits), source.labels.cpu()
 
 
 @torch.no_grad()

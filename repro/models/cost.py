@@ -8,6 +8,7 @@ Nothing is computed: modules live on the ``meta`` device.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -85,6 +86,7 @@ def count_macs(module: nn.Module, x: Tensor) -> tuple[int, Tensor]:
     return counter.get_total_flops() // 2, out
 
 
+@cache
 def model_cost(
     base: str, expert: str | None, num_classes: int, image_size: int, num_experts: int, width: float = 1.0
 ) -> ModelCost:

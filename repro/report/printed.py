@@ -18,16 +18,27 @@ class PrintedValue:
     """One printed number: accuracies in percent, MACs in multiply-adds, parameters in units.
 
     ``std`` is the printed ±, which the paper does not explain; it is read as the standard deviation over
-    ``seeds`` seeds. It is ``None`` where no ± is printed.
+    ``seeds`` seeds. It is ``None`` where no ± is printed. ``digits`` is the number as it is printed, e.g. ``0.56e9``.
     """
 
     value: float
     std: float | None
     seeds: int = SEEDS
+    digits: str = ""
 
     def text(self) -> str:
         """``79.90 ± 0.22``, or ``77.95`` where no ± is printed."""
         return f"{self.value:.2f}" if self.std is None else f"{self.value:.2f} ± {self.std:.2f}"
+
+    @property
+    def half_unit(self) -> float:
+        """Half of the last printed digit: how far rounding may have moved the number (0.005e9 of ``0.56e9``)."""
+        mantissa, _, exponent = self.digits.partition("e")
+        return 0.5 * 10.0 ** (int(exponent or 0) - len(mantissa.partition(".")[2]))
+
+    def matches(self, exact: float) -> bool:
+        """Whether ``exact``, rounded to the digits that are printed, is the printed number."""
+        return abs(round(exact / (2 * self.half_unit)) * 2 * self.half_unit - self.value) < self.half_unit
 
 
 @cache
@@ -43,7 +54,7 @@ def _rows() -> dict[Key, PrintedValue]:
             int(row["num_experts"]) if row["num_experts"] else None,
             row["method"],
             row["metric"],
-        ): PrintedValue(float(row["value"]), float(row["std"]) if row["std"] else None)
+        ): PrintedValue(float(row["value"]), float(row["std"]) if row["std"] else None, digits=row["value"])
         for row in csv.DictReader(lines)
     }
 
@@ -63,3 +74,15 @@ def printed(
     Table 1, and ``num_experts`` is 0 for a base model, ``None`` where a row holds for every number of experts.
     """
     return _rows().get((str(table), dataset, base, expert or "", num_experts, method, metric))
+
+
+@cache
+def drawn(dataset: str, series: str) -> tuple[tuple[int, float], ...]:
+    """(MACs, top-1 in percent) of each marker of a series of Figure 2, as digitised from the poster's vector plot.
+
+    ``series`` is ``backbone``, ``moe``, ``one_expert`` or ``anytime``; empty for an image set that it does not show.
+    """
+    table = files("repro.report").joinpath("paper", "royer2022_figure2.csv").read_text(encoding="utf-8")
+    rows = csv.DictReader(line for line in table.splitlines() if line and not line.startswith("#"))
+    wanted = [row for row in rows if (row["dataset"], row["series"]) == (dataset, series)]
+    return tuple((int(row["macs"]), float(row["top1"])) for row in wanted)

@@ -50,10 +50,12 @@ def show_figures(exhibit: Exhibit, results: Sequence[StudyResult]) -> None:
 
 
 def show_tables(exhibit: Exhibit, results: Sequence[StudyResult]) -> None:
-    """Every table of every result."""
+    """Every table of every result, and those that need no run."""
     for result in results:
         for shown in exhibit.tables(result).values():
             display(HTML(shown.html()))
+    for shown in exhibit.exact().values():
+        display(HTML(shown.html()))
 
 
 def show_claims(exhibit: Exhibit, results: Sequence[StudyResult]) -> None:

@@ -24,7 +24,7 @@ from repro.method.ensemblers import Stacking, train_stacking
 from repro.method.experts import embed, train_base, train_expert
 from repro.method.fit import Epoch, Report
 from repro.method.one_pass import Pupil, train_experts
-from repro.method.outputs import Losses, Outputs, compute_losses, compute_outputs
+from repro.method.outputs import Losses, Outputs, compute_base_outputs, compute_losses, compute_outputs
 from repro.method.routing import cluster, initial_gate, smooth, train_gate
 from repro.models.backbone import Backbone, Head
 from repro.models.cost import ModelCost, model_cost
@@ -32,24 +32,28 @@ from repro.models.moe import SingleGateMoE
 from repro.models.registry import build_backbone, build_head, freeze, init_expert
 from repro.progress import Progress
 from repro.randomness import seeded_init
+from repro.study import spec as keys
 from repro.study.plan import distinct
 from repro.study.sources import Sources
-from repro.study.spec import Key, StudySpec, base_key, ensembler_key, expert_key, gate_key, losses_key, outputs_key
+from repro.study.spec import Key, StudySpec
 from repro.study.store import Artifact, Store
 
 
 class Study:
     """Specs that share a store, a device and whatever artifacts they have in common."""
 
-    def __init__(self, specs: Sequence[StudySpec], root: Path, device: torch.device) -> None:
-        self.specs = list(specs)
+    def __init__(
+        self, specs: Sequence[StudySpec], root: Path, device: torch.device, bases: Sequence[StudySpec] = ()
+    ) -> None:
+        """``bases`` are specs of which the base model alone will be asked for (:meth:`base_outputs`)."""
+        self.specs = [*specs, *bases]
         self.root = Path(root)
         self.device = device
         self.store = Store(root)
         self.sources = Sources(self.root, device)
         self._kept: dict[str, Artifact] = {}
         self._embeddings: dict[str, Tensor] = {}
-        self._tasks = distinct(self.specs)
+        self._tasks = distinct(specs, bases)
         self._seen: dict[str, bool] = {}  # artifact -> was it found in the store
         self._progress = Progress(sum(task.work for task in self._tasks.values()))
         self.seconds = 0.0  # spent on everything that was used, now or earlier
@@ -83,7 +87,7 @@ class Study:
             history = train_base(base, source, spec.base_recipe, spec.seed, self.device, checkpoint, report)
             return trained(base, history)
 
-        key = base_key(spec)
+        key = keys.base_key(spec)
         return self._keep(key, make)
 
     def _gate(self, spec: StudySpec) -> Artifact:
@@ -101,7 +105,7 @@ class Study:
             tensors = {"weight": gate.weight, "bias": gate.bias, "g0": g0, **kept}
             return Artifact(tensors, metrics, [list(epoch) for epoch in history])
 
-        return self._keep(gate_key(spec), make)
+        return self._keep(keys.gate_key(spec), make)
 
     def _assignment(self, spec: StudySpec, embeddings: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """g0 ``[N, K]`` of the training images, and what else is worth keeping of how it was made."""
@@ -126,11 +130,11 @@ class Study:
         :meth:`_expert` then finds nothing left to train. A trunk that normalises by each batch would see other
         batches in the pass, so it has none.
         """
-        missing = [k for k in range(spec.num_experts) if not self.store.has(expert_key(spec, k))]
+        missing = [k for k in range(spec.num_experts) if not self.store.has(keys.expert_key(spec, k))]
         if len(missing) > 1 and spec.trunk_batchnorm == "evaluation":
             pupils = []
             for k in missing:
-                key = expert_key(spec, k)
+                key = keys.expert_key(spec, k)
                 expert, share, checkpoint = self._new_expert(spec, k), self._share(spec, k), self.store.begin(key)
                 pupils.append(Pupil(k, expert, share, checkpoint, self._report(key, spec.expert_recipe.epochs)))
             source = self.sources.batches(spec, "train", spec.expert_recipe.augmentation)
@@ -148,7 +152,7 @@ class Study:
             )  # fmt: skip
             return trained(expert, history)
 
-        key = expert_key(spec, k)
+        key = keys.expert_key(spec, k)
         return self._keep(key, make)
 
     def _ensembler(self, spec: StudySpec, k: int) -> Artifact:
@@ -161,7 +165,7 @@ class Study:
             )  # fmt: skip
             return trained(stacker, history)
 
-        return self._keep(ensembler_key(spec, k), make)
+        return self._keep(keys.ensembler_key(spec, k), make)
 
     # --- what comes out ----------------------------------------------------------------------
 
@@ -172,7 +176,18 @@ class Study:
             source = self.sources.batches(spec, "evaluation", Augmentation())
             return Artifact(dict(vars(compute_outputs(self.moe(spec), source, self.device))))
 
-        return Outputs(**self._keep(outputs_key(spec), make).tensors)
+        return Outputs(**self._keep(keys.outputs_key(spec), make).tensors)
+
+    def base_outputs(self, spec: StudySpec) -> tuple[Tensor, Tensor]:
+        """Logits ``[N, C]`` of the base alone on the evaluation set, and labels ``[N]``; no expert is needed."""
+
+        def make(checkpoint: Path) -> Artifact:
+            source = self.sources.batches(spec, "evaluation", Augmentation())
+            logits, labels = compute_base_outputs(self.base(spec), source, self.device)
+            return Artifact({"logits": logits, "labels": labels})
+
+        tensors = self._keep(keys.base_outputs_key(spec), make).tensors
+        return tensors["logits"], tensors["labels"]
 
     def losses(self, spec: StudySpec) -> Losses:
         """:class:`Losses` of base and experts on the training images, not augmented."""
@@ -181,7 +196,7 @@ class Study:
             source = self.sources.batches(spec, "train", spec.expert_recipe.augmentation)
             return Artifact(dict(vars(compute_losses(self.moe(spec), source, self.device))))
 
-        return Losses(**self._keep(losses_key(spec), make).tensors)
+        return Losses(**self._keep(keys.losses_key(spec), make).tensors)
 
     def assignment(self, spec: StudySpec) -> Tensor:
         """g0 (or, after an E-step, the posterior) of every training image, ``[N, K]``."""
@@ -288,7 +303,7 @@ class Study:
 
     def _embed_training_set(self, spec: StudySpec) -> Tensor:
         """Pre-logits ``[N, D]`` of the training images, not augmented; gates of different K share them."""
-        name = base_key(spec).hash
+        name = keys.base_key(spec).hash
         if name not in self._embeddings:
             source = self.sources.batches(spec, "train", spec.base_recipe.augmentation)
             self._embeddings = {name: embed(self.base(spec), source, self.device)}

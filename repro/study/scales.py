@@ -97,6 +97,7 @@ _PAPER_CIFAR = _recipes(CUTOUT, CUTOUT)
 _NARROW = {"base": "tr10", "expert": "tr10"}
 _QUICK_BASE = LAPTOP_BASE.model_copy(update={"epochs": 8, "batch_size": 64, "augmentation": CROP})
 _QUICK_EXPERT = _QUICK_BASE.model_copy(update={"epochs": 5, "batch_size": 32})
+_SMOKE_IMAGENET = TORCHVISION.model_copy(update={"epochs": 1, "batch_size": 8, "learning_rate": 0.01})
 
 SCALES: dict[str, dict[str, dict[str, Any]]] = {
     "smoke": {
@@ -105,6 +106,10 @@ SCALES: dict[str, dict[str, dict[str, Any]]] = {
             "stacking": True,
             **_recipes(_QUICK_BASE.model_copy(update={"epochs": 2}), _QUICK_EXPERT.model_copy(update={"epochs": 1})),
             "gate_recipe": GATE.model_copy(update={"epochs": 20, "batch_size": 64}),  # a tenth of a usual epoch's steps
+        },
+        "imagenet": {  # any small folder in its layout, without torchvision's weights
+            "dataset": "imagenet", "image_size": 64, "base": "resnet18", "expert": "resnet18",
+            **_recipes(_SMOKE_IMAGENET, _SMOKE_IMAGENET),
         },
     },
     "quick": {

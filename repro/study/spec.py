@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -26,7 +26,7 @@ DatasetName = Literal["modes", "cifar10", "cifar100", "tiny-imagenet", "imagenet
 NUM_CLASSES = {"modes": 20, "cifar10": 10, "cifar100": 100, "tiny-imagenet": 200, "imagenet": 1000}
 
 # Raised by hand when the code that makes a kind of artifact changes its numbers; part of its key.
-REVISIONS = {"base": 1, "gate": 1, "expert": 1, "ensembler": 1, "outputs": 1, "losses": 1}
+REVISIONS = {"base": 1, "gate": 1, "expert": 1, "ensembler": 1, "outputs": 1, "losses": 1, "base-outputs": 1}
 
 # Fields that came later: at these values they are no part of a key, so what was trained before keeps its key.
 LATER = {"level": "per-sample", "trunk_batchnorm": "evaluation"}
@@ -74,13 +74,7 @@ class StudySpec(BaseModel):
 
     @model_validator(mode="after")
     def _networks_exist_and_join(self) -> StudySpec:
-        import torch
-
-        with torch.device("meta"):
-            check_joins(
-                build_backbone(self.base, self.num_classes, self.width),
-                build_head(self.expert, self.num_classes, self.width),
-            )
+        _check_networks(self.base, self.expert, self.num_classes, self.width)
         return self
 
     @property
@@ -100,6 +94,15 @@ class StudySpec(BaseModel):
     def with_(self, **changes: Any) -> StudySpec:
         """A validated copy with some fields changed; :class:`SpecError` names the field that is wrong."""
         return validated(StudySpec, {**self.model_dump(), **changes})
+
+
+@cache
+def _check_networks(base: str, expert: str, num_classes: int, width: float) -> None:
+    """Once for each combination: specs are copied many times over, and building networks takes a while."""
+    import torch
+
+    with torch.device("meta"):
+        check_joins(build_backbone(base, num_classes, width), build_head(expert, num_classes, width))
 
 
 def validated(model: type[Model], values: dict[str, Any]) -> Model:
@@ -154,6 +157,12 @@ def base_key(spec: StudySpec) -> Key:
         {**data, "trained_on": part, **net, **training, "revision": REVISIONS["base"]},
         f"base {spec.base} on {spec.dataset}, seed {spec.seed}",
     )
+
+
+def base_outputs_key(spec: StudySpec) -> Key:
+    """What the base model alone says of the evaluation set: all that a plain backbone of Table 1 needs."""
+    what = {"evaluate": spec.evaluate, "num_test": spec.num_test, "revision": REVISIONS["base-outputs"]}
+    return Key("base-outputs", {"base": base_key(spec).hash, **what}, f"outputs of {base_key(spec).label}")
 
 
 def _without_later(fields: dict[str, Any]) -> dict[str, Any]:

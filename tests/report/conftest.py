@@ -1,9 +1,11 @@
 """A recorded result made up for the tests: no run stands behind its numbers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import pytest
 
+from repro.report.verdict import Cell
 from repro.study.results import Cost, Measurement, Provenance, StudyResult
 
 Values = Mapping[tuple[str, int], list[float]]
@@ -27,6 +29,35 @@ def made_up() -> Callable[..., StudyResult]:
                 command="repro run it", code="abc", when="2026-01-02T03:04:05+00:00", hardware="a machine",
                 precision="fp32", libraries={"torch": "2"}, seconds=120,
             ),
+        )  # fmt: skip
+
+    return make
+
+
+@pytest.fixture
+def record_of() -> Callable[..., StudyResult]:
+    """``record_of("table1_main", {Cell(20, row="tr10-tr10"): [60.0, 61.0, 62.0], ...}, dataset=..., scale=...)``."""
+
+    def make(
+        study: str, values: Mapping[Cell, list[float]], dataset: str = "cifar100", scale: str = "laptop",
+        costs: Sequence[Cost] = (), **more: Any,
+    ) -> StudyResult:  # fmt: skip
+        lines = [
+            Measurement(
+                seed=seed, num_experts=cell.num_experts, method=cell.measured_as, metric=cell.metric, value=value,
+                row=cell.row,
+            )
+            for cell, each in values.items()
+            for seed, value in enumerate(each)
+        ]  # fmt: skip
+        known: dict[str, Any] = {"evaluate": "test", "base": "several", "expert": "several", "spec": {"width": 0.25}}
+        return StudyResult(
+            study=study, dataset=dataset, scale=scale, seeds=sorted({line.seed for line in lines}),
+            spec_hash="0" * 16, measurements=lines, costs=list(costs),
+            provenance=Provenance(
+                command="repro run it", code="abc", when="2026-01-02T03:04:05+00:00", hardware="a machine",
+                precision="fp32", libraries={"torch": "2"}, seconds=120,
+            ), **{**known, **more},
         )  # fmt: skip
 
     return make

@@ -92,7 +92,8 @@ def test_roles_show_recorded_numbers(tmp_path: Path) -> None:
         tmp_path,
         f"{{result}}`{name}:top1/bagging/20` {{verdict}}`{name}:C2/20` "
         "{paper}`2/cifar100/tr18/tr18/20/bagging/top1` {result}`table2_num_experts-cifar100-paper:top1/bagging/20`\n\n"
-        f"```{{recorded-claims}} {name}\n```\n\n```{{spec-choices}}\n```",
+        f"```{{recorded-claims}} {name}\n```\n\n```{{spec-choices}}\n```\n\n"
+        "```{exact-table} table1_main cifar100\n```",
     )
     assert warnings == ""
     for shown in (
@@ -102,6 +103,7 @@ def test_roles_show_recorded_numbers(tmp_path: Path) -> None:
         "not run</span>",
         "gamma",
         "95 % interval",
+        "24 of 24 match",
     ):
         assert shown in page
 
@@ -114,6 +116,7 @@ def test_roles_show_recorded_numbers(tmp_path: Path) -> None:
         ("{result}`table2_num_experts-mnist-laptop:seeds`", "there is no run 'table2_num_experts-mnist-laptop'"),
         ("{paper}`2/cifar100/tr18/tr18/7/bagging/top1`", "The paper prints no"),
         ("{verdict}`table2_num_experts-cifar100-laptop:C9`", "There is no claim 'C9'"),
+        ("```{exact-table} table1_main modes\n```", "has no exact table 'modes' (there are: cifar100, tiny-imagenet)"),
     ],
 )
 def test_a_wrong_key_is_a_warning(tmp_path: Path, text: str, warning: str) -> None:

@@ -8,8 +8,11 @@ from repro.errors import ReproError
 from repro.report.exhibits.exhibit import Exhibit
 
 NAMES = (
+    "table1_main",
     "table2_num_experts",
     "figure2_anytime",
+    "table3_imagenet",
+    "table4_dynamic_routing",
     "table6_ensemblers",
     "figure1_gradcam",
     "figure3_king_penguin",

@@ -18,6 +18,10 @@ def _no_figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     return {}
 
 
+def _nothing_exact() -> dict[str, Shown]:
+    return {}
+
+
 @dataclass(frozen=True)
 class Exhibit:
     """A table or figure of the paper.
@@ -30,6 +34,7 @@ class Exhibit:
     read        a result -> a paragraph made of its numbers (Markdown)
     claims      what the paper says of it
     printed     the paper's number for a cell
+    exact       tables that need no run, by name: costs, counted and not measured
     figures     results -> figures by name; the book shows ``<exhibit>-<name>`` (``main``: ``<exhibit>``)
     """
 
@@ -42,6 +47,7 @@ class Exhibit:
     claims: tuple[Claim, ...] = ()
     printed: Printed = not_printed
     figures: Callable[[Sequence[StudyResult]], dict[str, Figure]] = _no_figures
+    exact: Callable[[], dict[str, Shown]] = _nothing_exact
 
     def judge(self, result: StudyResult) -> list[ClaimVerdict]:
         """The verdict on every claim that is about the result's image set."""

@@ -1,0 +1,86 @@
+"""Table 1 shown: what was run beside the paper's numbers, the rest "not run", and all 48 costs."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from repro.report.exhibits import exhibit
+from repro.report.numbers import look_up
+from repro.report.plots import save_figure
+from repro.report.verdict import Cell, Verdict
+from repro.study.results import Cost, StudyResult
+
+TABLE1 = exhibit("table1_main")
+COSTS = [
+    Cost(num_experts=0, row="tr10", macs=16_000_000, params_inference=1, params_trainable=1),
+    Cost(num_experts=20, row="tr10-tr10", macs=23_500_000, params_inference=2, params_trainable=20),
+    Cost(num_experts=0, row="tr18", macs=35_000_000, params_inference=3, params_trainable=3),
+]
+
+
+@pytest.fixture
+def result(record_of: Callable[..., StudyResult]) -> StudyResult:
+    values = {
+        Cell(0, row="tr10"): [55.0, 55.2, 55.4],
+        Cell(20, row="tr10-tr10"): [58.0, 58.1, 58.2],
+        Cell(0, row="tr18"): [58.0],
+    }
+    return record_of("table1_main", values, costs=COSTS)
+
+
+def test_rows_stand_beside_the_paper_and_what_was_not_run_says_so(result: StudyResult) -> None:
+    table = TABLE1.tables(result)["main"].frame
+    row = table.loc["tr10-tr10, 20 experts"]
+    assert (row["paper"], row["ours"], row["verdict"]) == ("77.96 ± 0.20", "58.10 ± 0.10", "another scale")
+    assert (row["MACs here"], row["at the paper's width"]) == ("23.5 M", "371 M")
+    assert list(table.index).index("tr18 alone") < list(table.index).index("tr18-tr10, 20 experts")
+    assert table.loc["tr34-tr10, 20 experts", "ours"] == "not run"
+    assert table.loc["tr34-tr10, 20 experts", "at the paper's width"] == "1277 M"  # exact whatever was run
+    assert "some rows: 1" in TABLE1.tables(result)["main"].caption
+
+
+def test_gains_are_over_the_pairs_own_base(result: StudyResult) -> None:
+    cost = TABLE1.tables(result)["cost"].frame
+    assert cost.loc["tr10-tr10, 20 experts", "gain over its own base"].startswith("+2.90 (+2.65 to")
+    assert cost.loc["tr18 alone", "gain over its own base"] == "–"
+
+
+def test_all_48_printed_costs_are_set_beside_exact_ones() -> None:
+    tables = TABLE1.exact()
+    assert all("24 of 24 match" in shown.caption for shown in tables.values()) and len(tables) == 2
+    cifar = tables["cifar100"].frame
+    assert cifar.loc["tr18-tr18", "exact, 1e9"] == "0.8240" and set(cifar["match"]) == {"3 of 3"}
+    # The plain sum of inference parameters rounds to the printed value in two of the ten pairs only.
+    both = [
+        cell for shown in tables.values() for name, cell in shown.frame["with the plain sum"].items() if "-" in name
+    ]
+    assert both.count("match") == 2 and both.count("mismatch") == 8
+
+
+def test_claims_compare_pairs_with_backbones(result: StudyResult) -> None:
+    judged = {j.claim.key: j for j in TABLE1.judge(result)}
+    assert judged["P4"].verdict == Verdict.ANECDOTE  # tr18 has one seed
+    assert judged["P4"].paper == pytest.approx(0.01) and judged["P2"].paper == pytest.approx(1.18)
+    assert judged["P2"].verdict == Verdict.NOT_RUN
+
+
+def test_the_reading_names_what_was_not_run(result: StudyResult) -> None:
+    text = TABLE1.read(result)
+    assert "tr10-tr10, 20 experts: 58.10 ± 0.10 % with 23.5 M MACs, +2.90 points against its base." in text
+    assert "Not run: tr10-tr18, 20 experts; " in text
+    assert look_up(result, "top1/bagging/20/tr10-tr10").text == "58.10 ± 0.10"
+
+
+def test_one_seed_of_another_image_set(record_of: Callable[..., StudyResult], tmp_path: Path) -> None:
+    values = {Cell(0, row="tr10"): [55.0], Cell(3, row="tr10-tr10"): [58.0]}
+    modes = record_of("table1_main", values, dataset="modes", scale="quick", costs=COSTS)
+    table = TABLE1.tables(modes)["main"].frame
+    assert table.loc["tr10-tr10, 3 experts", "ours"] == "58.00" and "paper, tiny-ImageNet" in table
+    assert "anecdote" in TABLE1.read(modes)
+    assert b"<svg" in save_figure(TABLE1.figures([modes])["main"], tmp_path / "figure")[0].read_bytes()
+
+
+def test_the_figure_is_the_same_bytes_each_time(result: StudyResult, tmp_path: Path) -> None:
+    first, again = (save_figure(TABLE1.figures([result])["main"], tmp_path / name)[0].read_bytes() for name in "ab")
+    assert first == again
