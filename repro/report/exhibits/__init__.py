@@ -13,6 +13,7 @@ NAMES = (
     "figure2_anytime",
     "table3_imagenet",
     "table4_dynamic_routing",
+    "table5_per_class",
     "table6_ensemblers",
     "figure1_gradcam",
     "figure3_king_penguin",
