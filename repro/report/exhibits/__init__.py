@@ -17,6 +17,8 @@ NAMES = (
     "table6_ensemblers",
     "figure1_gradcam",
     "figure3_king_penguin",
+    "appendix_specialisation",
+    "appendix_em",
     "appendix_early_exit",
     "unstated_choices",
 )

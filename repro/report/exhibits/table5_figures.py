@@ -141,7 +141,7 @@ def _right_and_wrong(axes: Axes, result: StudyResult, level: str) -> None:
         _dots(axes, result, cells, method, shift)
     share = summary_of(result, Cell(k, "gate", level, "routing"))
     parts = ["", ""] if share is None else [f"\n({part:.0f} % of images)" for part in (share.mean, 100 - share.mean)]
-    _names(axes, [f"rightly routed{parts[0]}", f"wrongly routed{parts[1]}", "these, by\nthe right expert"])
+    _names(axes, [f"rightly routed{parts[0]}", f"wrongly routed{parts[1]}", "these by\nthe right expert"])
     where = f"{DATASETS.get(result.dataset, result.dataset)}, {result.scale} scale"
     axes.set_title(f"{where}\n{LABELS[level]}")
 
@@ -162,6 +162,7 @@ def _modes_figure(results: Sequence[StudyResult]) -> Figure:
             ):
                 _recovered(axes, result, metric)
                 axes.set_title(f"{where}\n{title}")
+            panels[0].set_ylim(bottom=-0.03 * panels[0].get_ylim()[1])  # shared: it knows both panels
             panels[0].set_ylabel("adjusted mutual information\nof expert and true mode")
     return figure
 
@@ -174,4 +175,3 @@ def _recovered(axes: Axes, result: StudyResult, metric: str) -> None:
             axes.plot([x - 0.3, x + 0.3], [level.mean] * 2, color=COLOURS["backbone"], linestyle=":")
     _names(axes, list(LABELS.values()))
     axes.tick_params(axis="x", labelsize=7)
-    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]) - 0.02)

@@ -66,8 +66,8 @@ CLAIMS = (
     ),
     _better(
         "wrong",
-        "Being routed to a wrong expert costs accuracy (on those images the right one is better)",
-        _cell("per-class-oracle", WITHOUT, "top1-wrong"),
+        "Being routed to an expert of other classes is detrimental (on those images even the base alone is better)",
+        _cell("per-class", "backbone", "top1-wrong"),
         _cell("per-class", WITHOUT, "top1-wrong"),
     ),
     _better(
