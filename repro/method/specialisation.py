@@ -48,6 +48,24 @@ def main_expert(counts: Tensor) -> Tensor:
     return counts.argmax(1)
 
 
+def together(counts: Tensor) -> Tensor:
+    """How probably an image of one class and one of another have the same expert, ``[C, C]``, of counts ``[C, K]``."""
+    shares = counts.double() / counts.sum(1, keepdim=True)
+    return shares @ shares.T
+
+
+def likeness(first: Tensor, second: Tensor) -> float:
+    """Correlation over all pairs of different classes of two :func:`together` ``[C, C]``: is the pattern the same?
+
+    It needs no matching of experts, so the two may have different numbers of them. 0 if either has no pattern.
+    """
+    rows, columns = torch.triu_indices(len(first), len(first), 1)
+    pairs = torch.stack([first[rows, columns], second[rows, columns]])
+    pairs = pairs - pairs.mean(1, keepdim=True)
+    norms = pairs.norm(dim=1)
+    return float(pairs[0] @ pairs[1] / norms.prod()) if norms.min() > 1e-12 else 0.0
+
+
 def chance_of_agreement(first: Tensor, second: Tensor, num_experts: int) -> float:
     """How often two choices ``[N]`` of an expert would be the same if they were unrelated, in [0, 1]."""
     shares = [torch.bincount(choice, minlength=num_experts).double() / len(choice) for choice in (first, second)]

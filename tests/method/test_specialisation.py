@@ -13,8 +13,10 @@ from repro.method.specialisation import (
     expert_losses,
     in_order,
     least_loss_experts,
+    likeness,
     main_expert,
     split_classes,
+    together,
 )
 
 COUNTS = torch.tensor([[5, 5, 0], [10, 0, 0], [1, 1, 8], [0, 7, 3]])
@@ -47,6 +49,24 @@ def test_split_is_a_fifth_with_two_or_more() -> None:
 
 def test_main_experts() -> None:
     assert main_expert(COUNTS).tolist() == [0, 0, 2, 1]
+
+
+def test_together_by_hand() -> None:
+    found = together(torch.tensor([[1, 1], [4, 0], [0, 3]]))
+    assert found.tolist() == [[0.5, 0.5, 0.5], [0.5, 1, 0], [0.5, 0, 1]]
+
+
+def test_the_same_pattern_whatever_the_numbering_and_the_number_of_experts() -> None:
+    first = together(COUNTS)
+    assert likeness(first, together(COUNTS[:, [2, 0, 1]])) == pytest.approx(1)
+    halved = torch.cat([COUNTS, COUNTS], 1)  # every expert split into two alike: all pairs half as often together
+    assert likeness(first, together(halved)) == pytest.approx(1)
+    assert likeness(first, together(torch.ones(4, 3, dtype=torch.int64))) == 0  # no pattern at all
+
+
+def test_likeness_by_hand() -> None:
+    """Pairs (01, 02, 12): 1, 0, 0 against 0, 1, 0; both centred: (2 * -1 + -1 * 2 + 1) / 9 over 6 / 9."""
+    assert likeness(together(torch.eye(2)[[0, 0, 1]]), together(torch.eye(2)[[0, 1, 0]])) == pytest.approx(-0.5)
 
 
 def test_chance_of_agreement_by_hand() -> None:

@@ -94,8 +94,8 @@ def tables(result: StudyResult) -> dict[str, Shown]:
     caption = (
         f"{about(result)}; {k} experts; top-1 accuracy on the {result.evaluate} set in percent, and its gain over "
         "Algorithm 1 seed by seed, in points. After each E-step gate and experts are trained again, as long as in "
-        "Algorithm 1; the rows below it train Algorithm 1's experts as long in all. The paper names two gains, of "
-        "tr18-tr18 we take it, and does not say after how many E-steps."
+        "Algorithm 1; the rows below it train Algorithm 1's experts as long in all. The paper names two gains and does "
+        "not say of which models (they stand here as tr18-tr18's) or after how many E-steps."
     )
     elsewhere = {f"{PAPER_COLUMN}, tiny-ImageNet": [text(_of_the_paper("tiny-imagenet", row.cell)) for row in rows]}
     table = comparison(result, rows, None if result.dataset == "tiny-imagenet" else elsewhere)
@@ -194,7 +194,7 @@ def _panel(axes: Axes, result: StudyResult, method: str) -> None:
                 steps = row.partition("-")[2]
                 axes.annotate(f"N_E = {steps}".replace("N_E", "$N_E$"), (x, y), (4, -13), textcoords="offset points",
                               fontsize=8)  # fmt: skip
-    axes.margins(x=0.14, y=0.15)
+    axes.margins(x=0.2, y=0.2)
     axes.set_xlabel("training of gate and experts, 10¹² MACs")
     axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
     axes.xaxis.set_major_locator(ticker.MaxNLocator(5))

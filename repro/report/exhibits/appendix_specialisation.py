@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from repro.method.specialisation import SPLIT, in_order, main_expert
+from repro.method.specialisation import SPLIT, in_order
 from repro.report.exhibits.exhibit import Exhibit
 from repro.report.numbers import DATASETS, mean_std
 from repro.report.plots import figure_style, new_figure
@@ -65,10 +65,10 @@ CLAIMS = (
     *(
         Claim(
             f"S/consistent/{fewer}-{more}",
-            f"The pattern of {fewer} experts is that of {more}: adjusted mutual information of the classes' main "
-            "experts, over the best of 39 permutations",
-            Cell(more, WHO, f"{fewer}-{more}", "ami"),
-            Cell(more, "chance", f"{fewer}-{more}", "ami"),
+            f"The pattern of {fewer} experts is that of {more}: correlation over pairs of classes, over the best of 39 "
+            "permutations",
+            Cell(more, WHO, f"{fewer}-{more}", "likeness"),
+            Cell(more, "chance", f"{fewer}-{more}", "likeness"),
             section="4.3",
         )
         for fewer, more in pairwise(EXPERTS)
@@ -111,7 +111,7 @@ def _gate(result: StudyResult) -> Shown:
 
 
 def _stability(result: StudyResult) -> Shown:
-    found = [c for c in _cells(result) if c.method == WHO and c.metric == "ami"]
+    found = [c for c in _cells(result) if c.method == WHO and c.metric == "likeness"]
     labels = [
         f"{cell.num_experts} experts, seed to seed"
         if cell.row == "seeds"
@@ -119,15 +119,15 @@ def _stability(result: StudyResult) -> Shown:
         for cell in found
     ]
     columns = {
-        "adjusted mutual information": means(result, found),
-        "chance": means(result, [Cell(c.num_experts, "chance", c.row, "ami") for c in found]),
+        "correlation": means(result, found),
+        "chance": means(result, [Cell(c.num_experts, "chance", c.row, "likeness") for c in found]),
         "each": [" · ".join(f"{value:.2f}" for value in by_seed(result, cell).values()) for cell in found],
     }
     caption = (
-        f"{about(result, models=False)}: is the pattern the same? Classes are grouped by the expert that has most of "
-        "their images; 1: the same groups, 0: unrelated ones. Between numbers of experts on the same base model, and "
-        "between seeds, each with a base model of its own (each seed is in two of the pairs). Chance is "
-        "the largest of 39 random permutations."
+        f"{about(result, models=False)}: is the pattern the same? For every pair of classes, how probably an image of "
+        "one and an image of the other have the same expert; correlation of that over all pairs (1: the same pattern, "
+        "0: unrelated). Between numbers of experts on the same base model, and between seeds, each with a base model "
+        "of its own (each seed is in two of the pairs). Chance is the largest of 39 random permutations of the classes."
     )
     return Shown(frame(columns, labels), caption)
 
@@ -195,8 +195,7 @@ def _heat_map(axes: Axes, result: StudyResult, k: int) -> AxesImage:
     image = axes.imshow(
         shares[classes][:, experts].numpy(), aspect="auto", interpolation="nearest", cmap="Blues", vmin=0, vmax=100
     )
-    used = len(main_expert(counts).unique())
-    axes.set_title(f"{k} experts ({used} main ones)" if used < k else f"{k} experts")
+    axes.set_title(f"{k} experts")
     axes.set_xlabel("experts")
     axes.set_xticks([])
     axes.set_yticks([0, len(counts) - 1], ["1", str(len(counts))])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -11,7 +12,7 @@ from pydantic import Field, field_validator
 from torch import Tensor
 
 from repro.data.augment import Augmentation
-from repro.method.agreement import agreement, chance
+from repro.method.agreement import chance
 from repro.method.device import pick_device
 from repro.method.specialisation import (
     chance_of_agreement,
@@ -19,8 +20,10 @@ from repro.method.specialisation import (
     effective_number,
     expert_losses,
     least_loss_experts,
+    likeness,
     main_expert,
     split_classes,
+    together,
 )
 from repro.study.parameters import Parameters, numbers
 from repro.study.pipeline import Study
@@ -96,7 +99,7 @@ def _as_the_gate(spec: StudySpec, experts: Tensor, gate: Tensor, part: str) -> I
 
 
 def _stability(specs: list[StudySpec], counts: dict[tuple[int, int], Tensor]) -> Iterator[Measurement]:
-    """Adjusted mutual information of the partitions of classes by main expert: across K, and from seed to seed.
+    """How alike the patterns of classes are (see :func:`likeness`): across K, and from seed to seed.
 
     Of three seeds each is compared with the next, the last with the first.
     """
@@ -110,10 +113,14 @@ def _stability(specs: list[StudySpec], counts: dict[tuple[int, int], Tensor]) ->
         if len(seeds) > 2 or number < len(seeds) - 1:  # of two seeds there is one pair, of one none
             pairs += [("seeds", (seed, k), (other, k)) for k in numbers_of_experts]
     for row, one, two in pairs:
-        first, second = main_expert(counts[one]), main_expert(counts[two])
-        level = chance(lambda grouping, second=second: agreement(grouping, second), first, one[0])  # type: ignore[misc]
-        yield measured(spec_of[one], "least-loss", agreement(first, second), "ami", row)
-        yield measured(spec_of[one], "chance", level.highest, "ami", row)
+        first, second = together(counts[one]), together(counts[two])
+        level = chance(partial(_likeness_in_order, first, second), torch.arange(len(first)), one[0])
+        yield measured(spec_of[one], "least-loss", likeness(first, second), "likeness", row)
+        yield measured(spec_of[one], "chance", level.highest, "likeness", row)
+
+
+def _likeness_in_order(first: Tensor, second: Tensor, order: Tensor) -> float:
+    return likeness(first[order][:, order], second)
 
 
 def _table(counts: Tensor) -> Table:

