@@ -111,13 +111,7 @@ def _gate(result: StudyResult) -> Shown:
 
 
 def _stability(result: StudyResult) -> Shown:
-    found = [c for c in _cells(result) if c.method == WHO and c.metric == "likeness"]
-    labels = [
-        f"{cell.num_experts} experts, seed to seed"
-        if cell.row == "seeds"
-        else f"{cell.row.replace('-', ' and ')} experts"
-        for cell in found
-    ]
+    found, labels = zip(*compared, strict=True) if (compared := _compared(result)) else ((), ())
     columns = {
         "correlation": means(result, found),
         "chance": means(result, [Cell(c.num_experts, "chance", c.row, "likeness") for c in found]),
@@ -132,8 +126,16 @@ def _stability(result: StudyResult) -> Shown:
     return Shown(frame(columns, labels), caption)
 
 
-def _cells(result: StudyResult) -> list[Cell]:
-    return list(dict.fromkeys(Cell(m.num_experts, m.method, m.row, m.metric) for m in result.measurements))
+def _compared(result: StudyResult) -> list[tuple[Cell, str]]:
+    """What was compared with what, and in words."""
+    measured = [(m.num_experts, m.row) for m in result.measurements if (m.method, m.metric) == (WHO, "likeness")]
+    return [
+        (
+            Cell(k, WHO, row, "likeness"),
+            f"{k} experts, seed to seed" if row == "seeds" else f"{row.replace('-', ' and ')} experts",
+        )
+        for k, row in dict.fromkeys(measured)
+    ]
 
 
 def read(result: StudyResult) -> str:
@@ -151,6 +153,12 @@ def read(result: StudyResult) -> str:
             f"selects the best expert of {number('agreement', who='gate', row='training')} % of the training images "
             f"and of {number('agreement', who='gate', row='evaluation')} % of the {result.evaluate} images (by chance "
             f"{number('agreement', who='chance', row='evaluation')} %)."
+        )
+    for cell, label in _compared(result):
+        by_chance = Cell(cell.num_experts, "chance", cell.row, cell.metric)
+        sentences.append(
+            f"The pattern of {label}: correlation {mean_std(summary_of(result, cell))} (chance: "
+            f"{mean_std(summary_of(result, by_chance))})."
         )
     return " ".join([*sentences, verdicts(result, EXHIBIT.judge(result))])
 

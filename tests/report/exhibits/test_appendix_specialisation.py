@@ -1,14 +1,12 @@
 """Appendix 3 shown: numbers, heat maps, claims; with one seed and with nothing recorded."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from repro.report import reading
 from repro.report.exhibits import exhibit
 from repro.report.exhibits.appendix_specialisation import COLUMNS
-from repro.report.plots import save_figure
 from repro.report.tables import claims_table
 from repro.study.results import StudyResult, Table
 
@@ -82,13 +80,12 @@ def test_the_reading_names_test_images_and_chance(result: StudyResult) -> None:
     assert "of 50.1 ± 0.1 % of the test images (by chance 20.1 ± 0.1 %)" in text
 
 
-@pytest.mark.parametrize("seeds", [1, 3])
-@pytest.mark.parametrize("experts", [(), (5,), (5, 10)])
-def test_one_seed_and_missing_parts(made_of: MakeOf, tmp_path: Path, seeds: int, experts: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(("seeds", "experts"), [(1, (5, 10)), (3, ()), (3, (5,))])
+def test_one_seed_and_missing_parts(made_of: MakeOf, seeds: int, experts: tuple[int, ...]) -> None:
     partial = made_of("appendix_specialisation", cells(seeds, experts), tables=counts(experts))
     whole = made_of("appendix_specialisation", cells(seeds), "modes", "quick", counts())
     for shown in SPECIALISATION.tables(partial).values():
         assert "nan" not in shown.html()
     reading.read(SPECIALISATION, [partial])
-    for name, figure in SPECIALISATION.figures([partial, whole]).items():
-        assert save_figure(figure, tmp_path / name)[0].stat().st_size > 1000
+    for figure in SPECIALISATION.figures([partial, whole]).values():
+        figure.canvas.draw()
