@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from sklearn.metrics import adjusted_mutual_info_score
 from torch import Tensor
 
 from repro.randomness import generator
@@ -23,6 +22,8 @@ def agreement(first: Tensor, second: Tensor) -> float:
     """Adjusted mutual information of two groupings ``[N]`` (group indices); 0 where either has a single group."""
     if (first == first[0]).all() or (second == second[0]).all():
         return 0.0  # what the formula gives as well, without its work
+    from sklearn.metrics import adjusted_mutual_info_score  # seconds, for whoever compares something
+
     return float(adjusted_mutual_info_score(first.numpy(), second.numpy()))
 
 
