@@ -6,8 +6,13 @@ Axes: N training images, K experts.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+
+from repro.models.cost import ModelCost
+from repro.randomness import derive
 
 
 def posterior(gate_probs: Tensor, expert_losses: Tensor) -> Tensor:
@@ -18,3 +23,36 @@ def posterior(gate_probs: Tensor, expert_losses: Tensor) -> Tensor:
     The M-step trains the gate on it as Algorithm 1's step 3 trains it on g0, and every expert on its share.
     """
     return torch.softmax(gate_probs.double().clamp_min(1e-30).log() - expert_losses.double(), dim=1).float()
+
+
+def round_seed(seed: int, steps: int) -> int:
+    """The seed of the experts' images and augmentations after ``steps`` E-steps: each round draws its own.
+
+    Under the study's seed every round would see the first round's images again, as no longer training does.
+    """
+    return derive(seed, "E-step", steps) if steps else seed
+
+
+def moved(before: Tensor, after: Tensor) -> float:
+    """The share of images whose most probable expert an E-step changes, of assignments ``[N, K]``; in [0, 1]."""
+    return float((before.argmax(1) != after.argmax(1)).double().mean())
+
+
+def mean_entropy(assignment: Tensor) -> float:
+    """Mean entropy in nats of an assignment ``[N, K]``: 0 where every image has one expert, log K where none has."""
+    return float(torch.special.entr(assignment.double()).sum(1).mean())
+
+
+def training_macs(cost: ModelCost, num_images: int, epochs: int, visits: Sequence[float]) -> float:
+    """Multiply-adds of training gate and experts, the base being there already.
+
+    epochs  of every expert in each round
+    visits  of each round: how often an image is visited in an epoch by all experts together, ``Σ_k Γ(g0(k|x))``
+
+    A visit runs the trunk forward and the expert forward and backward (three times its forward). The first round
+    embeds every image once; each further one runs the base and all experts once on every image, for the E-step.
+    The linear gate on kept embeddings is left out: it is less than a thousandth.
+    """
+    visit = cost.trunk_macs + 3 * cost.expert_macs
+    e_step = cost.base_macs + cost.num_experts * cost.expert_macs
+    return num_images * (cost.base_macs + (len(visits) - 1) * e_step + epochs * sum(visits) * visit)

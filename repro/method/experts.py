@@ -133,7 +133,7 @@ def use_batch_statistics(trunk: nn.Module) -> None:
     for layer in trunk.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.train()
-            layer.momentum = 0.0
+            layer.track_running_stats = False  # neither read nor moved while training; without effect in evaluation
 
 
 def _correct(logits: Tensor, batch: Batch) -> Tensor:

@@ -165,6 +165,22 @@ CHOICES: tuple[Choice, ...] = (
         fixed="everything",
     ),
     Choice(
+        "how classes are grouped for per-class routing",
+        "'Following the clustering process of [34, 50]', which are two; Table 5 has one row.",
+        "Both: class means in groups of equal size (HydraNets), and spectral clustering of the confusion matrix "
+        "(HD-CNN), the base's mean probabilities on training images where HD-CNN counts on held-out ones.",
+        place="repro.method.class_routing",
+        fixed="both",
+    ),
+    Choice(
+        "E-step of the EM variant",
+        "'New gate weights, updated based on the current experts' performance'; the derivation is in the supplement.",
+        "The posterior of Equation 1, g(k|x) e_k(y|x) normalised, on training images that are not augmented; it takes "
+        "g0's place, Γ included, the gate is trained anew, and experts go on from where they are.",
+        place="repro.method.em.posterior",
+        fixed="posterior of Equation 1",
+    ),
+    Choice(
         "base_recipe",
         "'We follow previously established training pipelines', [9] for CIFAR-100; whether with Cutout is not said.",
         "With Cutout: the printed 77.95 % is closer to that recipe's own 78.04 % than to 77.54 % without.",

@@ -138,7 +138,9 @@ class Study:
                 expert, share, checkpoint = self._new_expert(spec, k), self._share(spec, k), self.store.begin(key)
                 pupils.append(Pupil(k, expert, share, checkpoint, self._report(key, spec.expert_recipe.epochs)))
             source = self.sources.batches(spec, "train", spec.expert_recipe.augmentation)
-            train_experts(pupils, self.base(spec), source, spec.sharing, spec.expert_recipe, spec.seed, self.device)
+            train_experts(
+                pupils, self.base(spec), source, spec.sharing, spec.expert_recipe, spec.expert_seed, self.device
+            )
         for k in range(spec.num_experts):
             self._expert(spec, k)
 
@@ -147,7 +149,7 @@ class Study:
             base, expert, share = self.base(spec), self._new_expert(spec, k), self._share(spec, k)
             source = self.sources.batches(spec, "train", spec.expert_recipe.augmentation)
             history = train_expert(
-                expert, base, source, share, spec.sharing, spec.expert_recipe, spec.seed, k, self.device,
+                expert, base, source, share, spec.sharing, spec.expert_recipe, spec.expert_seed, k, self.device,
                 checkpoint, self._report(key, spec.expert_recipe.epochs), spec.trunk_batchnorm,
             )  # fmt: skip
             return trained(expert, history)

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from repro.errors import SpecError
+from repro.method.em import round_seed
 from repro.method.experts import Sharing, TrunkBatchNorm
 from repro.method.recipe import Recipe
 from repro.method.routing import Routing
@@ -86,6 +87,11 @@ class StudySpec(BaseModel):
     def pair(self) -> str:
         """``base-expert``, e.g. ``tr18-tr10``."""
         return f"{self.base}-{self.expert}"
+
+    @property
+    def expert_seed(self) -> int:
+        """The seed by which experts' images and augmentations are drawn; another one in each round of EM."""
+        return round_seed(self.seed, self.em_steps)
 
     def before_em_step(self) -> StudySpec:
         """The spec of one E-step less: where this one's posterior comes from."""

@@ -20,12 +20,17 @@ def source() -> DeviceBatches:
     return DeviceBatches(make_modes("train", 160), Augmentation(crop="pad", pad=2), CPU)
 
 
-def trained(source: DeviceBatches, share: torch.Tensor, sharing: str, k: int = 0) -> dict[str, torch.Tensor]:
+def trained(
+    source: DeviceBatches, share: torch.Tensor, sharing: str, k: int = 0, trunk_batchnorm: str = "evaluation"
+) -> dict[str, torch.Tensor]:
     torch.manual_seed(0)
     base = build_backbone("tr10", 20, 0.0625)
     expert = init_expert(base, build_head("tr10", 20, 0.0625))
     trunk = {name: value.clone() for name, value in base.state_dict().items()}
-    train_expert(expert, base, source, share, sharing, RECIPE, 0, k, CPU)  # type: ignore[arg-type]
+    train_expert(
+        expert, base, source, share, sharing, RECIPE, 0, k, CPU,  # type: ignore[arg-type]
+        trunk_batchnorm=trunk_batchnorm,  # type: ignore[arg-type]
+    )  # fmt: skip
     assert all(torch.equal(value, trunk[name]) for name, value in base.state_dict().items()), "the base is frozen"
     return expert.state_dict()
 
@@ -58,6 +63,24 @@ def test_its_share_of_the_data_makes_the_expert(source: DeviceBatches, sharing: 
     share = (torch.arange(len(source)) % 2).float().clamp(min=0.05)
     assert equal(trained(source, share, sharing), trained(source, share, sharing))
     assert not equal(trained(source, share, sharing), trained(source, 1.05 - share, sharing))
+
+
+def test_the_trunk_normalises_by_batches_only_if_asked_and_is_left_as_it_was(source: DeviceBatches) -> None:
+    """``trained`` asserts that the base is what it was, running statistics included."""
+    ones = torch.ones(len(source))
+    running = trained(source, ones, "sampling")
+    by_batch = trained(source, ones, "sampling", trunk_batchnorm="training")
+    assert not equal(running, by_batch)
+    assert equal(by_batch, trained(source, ones, "sampling", trunk_batchnorm="training"))
+
+
+def test_afterwards_the_trunk_is_frozen_again(source: DeviceBatches) -> None:
+    base = build_backbone("tr10", 20, 0.0625)
+    expert = init_expert(base, build_head("tr10", 20, 0.0625))
+    train_expert(
+        expert, base, source, torch.ones(len(source)), "sampling", RECIPE, 0, 0, CPU, trunk_batchnorm="training"
+    )
+    assert not any(module.training for module in base.modules())
 
 
 def test_an_expert_without_data_is_named(source: DeviceBatches) -> None:

@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 
+from repro.data.augment import Augmentation
 from repro.errors import StoreError
 from repro.method import fit as fit_module
+from repro.method.em import posterior
 from repro.method.ensemblers import bagging
 from repro.method.outputs import Outputs, accuracy
 from repro.study.pipeline import Study
-from repro.study.spec import Key, StudySpec, base_key, expert_key
+from repro.study.spec import Key, StudySpec, base_key, expert_key, gate_key
 from repro.study.store import Artifact, Store
 
 CPU = torch.device("cpu")
@@ -140,6 +143,46 @@ def test_the_saved_moe_says_what_its_outputs_say(study: Study, tiny: StudySpec) 
     # the stored outputs may have been computed in bf16
     torch.testing.assert_close(out.base_logits, stored.base_logits[:16], atol=0.2, rtol=0.1)
     torch.testing.assert_close(out.expert_logits, stored.expert_logits[:16], atol=0.2, rtol=0.1)
+
+
+def test_losses_are_those_of_the_training_images(study: Study, tiny: StudySpec) -> None:
+    losses = study.losses(tiny)
+    assert losses.base.shape == (400,) and losses.experts.shape == losses.gate_probs.shape == (400, 3)
+    batch = next(iter(study.sources.batches(tiny, "train", Augmentation()).clean(16)))
+    with torch.no_grad():
+        out = study.moe(tiny)(batch.images)
+    expected = F.cross_entropy(out.expert_logits[:, 2].float(), batch.labels, reduction="none")
+    torch.testing.assert_close(losses.experts[:16, 2], expected, atol=0.2, rtol=0.1)  # may be of bf16
+    torch.testing.assert_close(losses.gate_probs[:16], out.gate_probs.float(), atol=0.1, rtol=0.1)
+    again = Study([tiny], study.root, CPU)
+    assert torch.equal(again.losses(tiny).experts, losses.experts) and "1 found" not in again.summary().split(";")[1]
+
+
+@pytest.mark.parametrize("level", ["per-class", "confusion"])
+def test_by_class_every_image_of_a_class_has_the_same_expert(study: Study, tiny: StudySpec, level: str) -> None:
+    spec = tiny.with_(routing={"level": level}, stacking=False)
+    outputs = study.run(spec)
+    expert_of, g0 = study.class_to_expert(spec), study.assignment(spec)
+    labels = torch.from_numpy(study.sources.images(spec, "train").labels)
+    assert torch.equal(g0.argmax(1), expert_of[labels]) and torch.equal(g0.sum(1), torch.ones(400))
+    assert expert_of.unique().tolist() == [0, 1, 2]
+    if level == "per-class":
+        assert sorted(torch.bincount(expert_of).tolist()) == [6, 7, 7]
+    assert outputs.expert_logits.shape == (200, 3, 20)
+    assert base_key(spec) == base_key(tiny) and not equal(outputs, study.outputs(tiny))
+
+
+def test_an_e_step_goes_on_from_algorithm_1(study: Study, tiny: StudySpec, root: Path) -> None:
+    """N_E = 0 is Algorithm 1, found in the store; the step after it takes its losses, its gate and its experts."""
+    spec = tiny.with_(em_steps=1, stacking=False)
+    em = Study([spec.with_(em_steps=0), spec], root, CPU)
+    assert equal(em.run(spec.with_(em_steps=0)), study.outputs(tiny))
+    assert em.summary().startswith("all ")
+    after = em.run(spec)
+    losses = em.losses(tiny)
+    torch.testing.assert_close(em.assignment(spec), posterior(losses.gate_probs, losses.experts))
+    assert not equal(after, study.outputs(tiny))
+    assert Store(root).load(gate_key(spec)).metrics["agreement"] > 50
 
 
 def test_validation_reports_on_held_out_training_images(tiny: StudySpec, tmp_path: Path) -> None:

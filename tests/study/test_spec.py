@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 
 from repro.errors import SpecError
 from repro.study.scales import SCALES, default_spec
-from repro.study.spec import StudySpec, base_key, ensembler_key, expert_key, gate_key, outputs_key
+from repro.study.spec import (
+    StudySpec,
+    base_key,
+    ensembler_key,
+    expert_key,
+    gate_key,
+    losses_key,
+    outputs_key,
+)
 
 
 @pytest.mark.parametrize(("scale", "dataset"), [(scale, name) for scale, sets in SCALES.items() for name in sets])
@@ -48,6 +56,9 @@ def test_scales_that_do_not_exist(scale: str, dataset: str, sentence: str) -> No
         default_spec(scale, dataset)
 
 
+KEYS = ["d818555be36db13c", "6bbccad7d42f30c0", "4b5a76530b5e6a5b", "45fd16056dd5945b"]
+
+
 def keys(spec: StudySpec) -> dict[str, str]:
     made = [base_key(spec), gate_key(spec), expert_key(spec, 0), ensembler_key(spec, 0), outputs_key(spec)]
     return {key.kind: key.hash for key in made}
@@ -69,6 +80,9 @@ BASE, GATE, EXPERT = (
         ({"evaluate": "validation"}, BASE),
         ({"num_experts": 2}, GATE),
         ({"routing": {"normalize": True}}, GATE),
+        ({"routing": {"level": "per-class"}}, GATE),
+        ({"em_steps": 1}, GATE),
+        ({"trunk_batchnorm": "training"}, EXPERT),
         ({"gamma": 0.1}, EXPERT),
         ({"sharing": "reweighting"}, EXPERT),
         ({"expert": "tr18"}, EXPERT),
@@ -89,6 +103,37 @@ def test_recipes_belong_to_their_own_kind(tiny: StudySpec) -> None:
     assert {k for k, v in keys(longer).items() if v != before[k]} == set(EXPERT)
     renamed = tiny.with_(base_recipe={**tiny.base_recipe.model_dump(), "source": "the same, told differently"})
     assert keys(renamed) == before
+
+
+def test_fields_that_came_later_are_in_no_key_at_their_default(tiny: StudySpec) -> None:
+    """What was trained before there was such a field is found again."""
+    assert "level" not in gate_key(tiny).depends_on["routing"]
+    assert "trunk_batchnorm" not in expert_key(tiny, 0).depends_on
+    said = tiny.with_(routing={"level": "per-sample"}, trunk_batchnorm="evaluation", em_steps=0)
+    assert keys(said) == keys(tiny)
+    per_class = tiny.with_(routing={"level": "per-class"})
+    assert gate_key(per_class).depends_on["routing"]["level"] == "per-class"
+
+
+def test_keys_of_before_there_were_these_fields() -> None:
+    """Hashes of the first recorded runs, base to outputs: whoever changes them orphans what stands in stores."""
+    spec = default_spec("laptop", "cifar100").with_(num_experts=10)
+    assert [base_key(spec).hash, gate_key(spec).hash, expert_key(spec, 3).hash, outputs_key(spec).hash] == KEYS
+
+
+def test_an_e_step_rests_on_the_losses_and_experts_before_it(tiny: StudySpec) -> None:
+    one, two = tiny.with_(em_steps=1), tiny.with_(em_steps=2)
+    assert one.before_em_step() == tiny and two.before_em_step() == one
+    assert gate_key(one).depends_on["posterior"] == losses_key(tiny).hash
+    assert expert_key(two, 1).depends_on["before"] == expert_key(one, 1).hash
+    assert len({gate_key(spec).hash for spec in (tiny, one, two)}) == 3
+    assert losses_key(one).hash != losses_key(tiny).hash
+    assert base_key(one) == base_key(tiny)
+
+
+def test_losses_depend_on_the_model_and_not_on_the_test_set(tiny: StudySpec) -> None:
+    assert losses_key(tiny).hash == losses_key(tiny.with_(num_test=150)).hash
+    assert losses_key(tiny).hash != losses_key(tiny.with_(gamma=0.1)).hash
 
 
 def test_experts_have_keys_of_their_own(tiny: StudySpec) -> None:

@@ -13,9 +13,12 @@ NAMES = (
     "figure2_anytime",
     "table3_imagenet",
     "table4_dynamic_routing",
+    "table5_per_class",
     "table6_ensemblers",
     "figure1_gradcam",
     "figure3_king_penguin",
+    "appendix_specialisation",
+    "appendix_em",
     "appendix_early_exit",
     "unstated_choices",
 )
