@@ -13,9 +13,10 @@ from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from repro.data.archives import checksum
+from repro.method.fit import Epoch
 from repro.study.spec import Key, digest
 
 WEIGHTS, ABOUT = "weights.safetensors", "artifact.json"
@@ -39,6 +40,11 @@ class Artifact:
         """The name of a tensor that holds NaN or infinity, if one does."""
         wrong = (name for name, t in self.tensors.items() if t.is_floating_point() and not bool(t.isfinite().all()))
         return next(wrong, None)
+
+
+def trained(module: nn.Module, history: list[Epoch]) -> Artifact:
+    """The artifact of a trained module."""
+    return Artifact(module.state_dict(), history=[list(epoch) for epoch in history])
 
 
 class DamagedError(Exception):

@@ -22,7 +22,6 @@ from repro.method.class_routing import (
 from repro.method.em import posterior
 from repro.method.ensemblers import Stacking, train_stacking
 from repro.method.experts import embed, train_base, train_expert
-from repro.method.fit import Epoch
 from repro.method.one_pass import Pupil, train_experts
 from repro.method.outputs import Losses, Outputs, compute_base_outputs, compute_losses, compute_outputs
 from repro.method.routing import cluster, initial_gate, smooth, train_gate
@@ -32,7 +31,7 @@ from repro.models.moe import SingleGateMoE
 from repro.models.registry import build_backbone, build_head, freeze, init_expert
 from repro.randomness import seeded_init
 from repro.study import spec as keys
-from repro.study.artifact import Artifact
+from repro.study.artifact import Artifact, trained
 from repro.study.jobs import Job
 from repro.study.keeper import Keeper
 from repro.study.sources import Sources
@@ -294,8 +293,3 @@ class Study:
             source = self.sources.batches(spec, "train", spec.base_recipe.augmentation)
             self._embeddings = {name: embed(self.base(spec), source, self.device)}
         return self._embeddings[name]
-
-
-def trained(module: nn.Module, history: list[Epoch]) -> Artifact:
-    """The artifact of a trained module."""
-    return Artifact(module.state_dict(), history=[list(epoch) for epoch in history])
