@@ -15,8 +15,8 @@ import torch
 
 from repro.study.parameters import default_root, results_folder
 from repro.study.performance import Goal, PerformanceRecord
+from repro.study.provenance import made_here
 from repro.study.results import Provenance, Table
-from repro.study.store import made_here
 
 CPU = torch.device("cpu")
 

@@ -1,4 +1,4 @@
-"""The command line: ``repro data | cost | run | status | book``."""
+"""The command line: ``repro data | cost | run | status | doctor | book``."""
 
 from __future__ import annotations
 
@@ -70,7 +70,14 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     run.add_argument("--output", type=Path, help="folder of the executed copies (default: <root>/notebooks)")
 
-    _add(commands, "status", show_status, "what the store holds, and what is half-done", "repro status", json=True)
+    _add(
+        commands, "status", show_status, "what the store holds, what is half-done, and what failed", "repro status",
+        json=True,
+    )  # fmt: skip
+    _add(
+        commands, "doctor", examine, "check the installation and the store; say what to do about each finding",
+        "repro doctor", json=True,
+    )  # fmt: skip
 
     book = _add(
         commands, "book", build_book, "build the book from the recorded results; trains nothing",
@@ -215,11 +222,28 @@ def show_status(args: argparse.Namespace) -> int:
         return 0
     _show(args, finished)
     for row in half_done:
-        print(f"half-done: {row['label']} ({row['kind']}/{row['hash']}), {row['epochs_done']} epochs done")
+        state, why = ("failed", f": {row['failed']}") if row["failed"] else ("half-done", "")
+        print(f"{state}: {row['label']} ({row['kind']}/{row['hash']}), {row['epochs_done']} epochs done{why}")
     print(
         f"{store.folder}: {len(finished)} finished, {len(half_done)} half-done, {sum(r['MB'] for r in finished):.0f} MB"
     )
     return 0
+
+
+def examine(args: argparse.Namespace) -> int:
+    """``repro doctor``: status 1 if anything is wrong."""
+    from repro.study.doctor import findings
+
+    found = list(findings(_root(args)))
+    if args.json:
+        print(json.dumps([finding._asdict() for finding in found], indent=1))
+    else:
+        for finding in found:
+            print(finding)
+    wrong = sum(finding.state == "wrong" for finding in found)
+    if not args.json:
+        print(f"{wrong} thing{'' if wrong == 1 else 's'} to put right" if wrong else "nothing is wrong")
+    return 1 if wrong else 0
 
 
 def build_book(args: argparse.Namespace) -> int:

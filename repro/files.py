@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def sync_folder(folder: Path) -> None:
-    """Flush a folder's own entries (the names in it) to disk; needed after a rename."""
-    handle = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Flush a file, or a folder's own entries (the names in it; needed after a rename), to disk."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
@@ -36,19 +36,15 @@ def write_aside(path: Path) -> Iterator[Path]:
         if aside.is_dir() and path.is_dir():
             return
         os.replace(aside, path)
-        sync_folder(path.parent)
+        sync(path.parent)
     finally:
         shutil.rmtree(aside_root, ignore_errors=True)
 
 
 def _sync_tree(path: Path) -> None:
-    files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
-    for file in files:
-        handle = os.open(file, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    """Flush a file, or a folder with all that is in it, names included."""
+    for each in [path] if path.is_file() else [*path.rglob("*"), path]:
+        sync(each)
 
 
 def write_text(path: Path, text: str) -> None:

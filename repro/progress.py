@@ -37,7 +37,7 @@ class Progress:
     """The progress of a plan of work: what has been done, what is being done, and the time left.
 
     Work is counted in any unit that is roughly proportional to time (the pipeline uses multiply-adds);
-    the time left follows from the rate so far in this run.
+    the time left follows from the rate so far in this run. A total of 0 means that it is not known.
     """
 
     def __init__(self, total_work: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -57,7 +57,7 @@ class Progress:
         now = self._clock()
         if force or now - self._last >= SECONDS_BETWEEN_LINES:
             self._last = now
-            say(f"{text()} · {self.time_left()}")
+            say(f"{text()} · {self.time_left()}" if self._total else text())
 
     def time_left(self) -> str:
         """E.g. ``3 min 20 s left``; empty knowledge is said as such."""

@@ -7,7 +7,7 @@ import pytest
 
 from repro.cli import main, parser
 
-COMMANDS = [["data", "list"], ["data", "fetch"], ["data", "check"], ["cost"], ["run"], ["status"], ["book"]]
+COMMANDS = [["data", "list"], ["data", "fetch"], ["data", "check"], ["cost"], ["run"], ["status"], ["doctor"], ["book"]]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -50,3 +50,15 @@ def test_data_list_and_check(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 def test_a_notebook_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "table9"]) == 1
     assert "there is no notebook 'table9' (there are: " in capsys.readouterr().err
+
+
+def test_the_doctor_says_what_to_do_and_status_1_when_something_is_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged = tmp_path / "store" / "base" / ("0" * 16)
+    damaged.mkdir(parents=True)
+    assert main(["doctor", "--root", str(tmp_path)]) == 1
+    told = capsys.readouterr().out
+    assert f"WRONG base/{'0' * 16}: damaged: artifact.json is missing -> nothing: the next run" in told
+    assert main(["doctor", "--root", str(tmp_path), "--json"]) == 1
+    assert {"about", "state", "found", "do"} == set(json.loads(capsys.readouterr().out)[0])

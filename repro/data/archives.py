@@ -190,6 +190,16 @@ def _entries(archive: Path) -> Iterator[_Entry]:
         for member in tar:
             kind = "folder" if member.isdir() else "file" if member.isreg() else "link or device"
             yield _Entry(member.name, kind, member.size, partial(tar.extractfile, member))
+        _read_to_the_end(tar)
+
+
+def _read_to_the_end(tar: tarfile.TarFile) -> None:
+    """Compressed archives have their checksum at the very end, behind where a tar reader stops."""
+    rest = 0
+    while tar.fileobj is not None and (block := tar.fileobj.read(CHUNK)):
+        rest += len(block)
+        if rest > MAX_TOTAL_AT_ANY_RATIO:
+            raise OSError("there is more behind its end than there can be")
 
 
 def _zip_kind(info: zipfile.ZipInfo) -> str:

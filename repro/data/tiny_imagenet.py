@@ -17,6 +17,7 @@ import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -229,7 +230,7 @@ def read_cache(cache: Path, split: str, image_size: int) -> tuple[np.ndarray, np
             and (labels.dtype, labels.shape) == (np.int64, (count,))
             and len(meta["class_names"]) > 0
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, EOFError, ValueError, KeyError, TypeError, SyntaxError, TokenError):  # of NumPy's header, too
         whole = False
     if not whole:
         raise DataError(

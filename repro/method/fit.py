@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from repro.errors import TrainingError
+from repro.errors import StoreError, TrainingError
 from repro.files import write_aside
 from repro.method.device import autocast
 from repro.method.recipe import Recipe
@@ -41,6 +41,7 @@ class Epoch(NamedTuple):
     seconds: float
 
 
+DIVERGED = 50.0  # nats: a guess among 1000 classes costs 6.9
 Report = Callable[[int, Epoch], None]
 B = TypeVar("B")
 
@@ -121,6 +122,11 @@ class Training(Generic[B]):
                 f"{self._what}: the loss of epoch {self.epoch + 1} is not finite; "
                 f"lower the learning rate ({self.recipe.learning_rate})"
             )
+        if entry.loss > DIVERGED:
+            raise TrainingError(
+                f"{self._what}: training diverged, the mean loss of epoch {self.epoch + 1} is {entry.loss:.0f}; "
+                f"lower the learning rate ({self.recipe.learning_rate})"
+            )
         self.history.append(entry)
         if self._checkpoint:
             save_checkpoint(self._checkpoint, self.module, self._optimizer, self.history)
@@ -151,7 +157,7 @@ def fit(
     what              names the thing in messages, e.g. ``expert 3 of 20``
     checkpoint        file that holds the state after the last finished epoch; read first if it is there
 
-    Raises :class:`TrainingError` when the loss of an epoch is not finite.
+    Raises :class:`TrainingError` when an epoch has no data, or when its loss is not finite or has diverged.
     """
     training = Training(module, recipe, step, device, what, checkpoint, report)
     for epoch in range(training.epoch, recipe.epochs):
@@ -163,13 +169,22 @@ def fit(
 
 
 def save_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.SGD, history: list[Epoch]) -> None:
-    """One file with the module, the momentum and the history, whole or not at all."""
+    """One file with the module, the momentum and the history, whole or not at all.
+
+    Raises :class:`StoreError` when it cannot be written; the one before then still stands.
+    """
     tensors = {f"module.{k}": v for k, v in module.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         if state.get("momentum_buffer") is not None:
             tensors[f"momentum.{index}"] = state["momentum_buffer"]
-    with write_aside(path) as aside:
-        save_file({k: v.contiguous() for k, v in tensors.items()}, aside, {"history": json.dumps(history)})
+    try:
+        with write_aside(path) as aside:
+            save_file({k: v.contiguous() for k, v in tensors.items()}, aside, {"history": json.dumps(history)})
+    except (OSError, SafetensorError) as error:
+        raise StoreError(
+            f"{path} cannot be written ({error}); free some space, or choose another folder with the parameter "
+            "root; the same command then goes on from the last epoch that was kept"
+        ) from error
 
 
 def load_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.SGD) -> list[Epoch]:

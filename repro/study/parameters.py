@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 import repro
 from repro.errors import SpecError
+from repro.study.executors import parse
 from repro.study.scales import SCALES, default_spec
 from repro.study.spec import StudySpec, validated
 
@@ -26,12 +27,19 @@ class Parameters(BaseModel):
     seeds: tuple[int, ...] = Field((0,), description="e.g. 0,1,2")
     root: Path = Field(Path(), description="folder of image sets, store and results; empty: the project's data/")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
+    executor: str = Field("serial", description="who trains: serial, processes, submitit or ray; or processes:4")
     recorded: bool = Field(False, description="train nothing; show the recorded results")
 
     @field_validator("seeds", mode="before")
     @classmethod
     def _seeds(cls, value: Any) -> tuple[int, ...]:
         return numbers(value)
+
+    @field_validator("executor", mode="after")
+    @classmethod
+    def _executor(cls, value: str) -> str:
+        parse(value)
+        return value
 
     @field_validator("root", mode="after")
     @classmethod
@@ -60,8 +68,8 @@ class Parameters(BaseModel):
         return [default_spec(self.scale, self.dataset).with_(seed=seed) for seed in self.seeds]
 
     def command(self, notebook: str) -> str:
-        """The command that runs ``notebook`` with these parameters, for the record (root and device left out)."""
-        shown = self.model_dump(exclude={"root", "device", "recorded"})
+        """The command that runs ``notebook`` with these parameters, for the record (not where and by whom)."""
+        shown = self.model_dump(exclude={"root", "device", "executor", "recorded"})
         defaults = {name: type(self).model_fields[name].default for name in shown}
         asked = [
             f"-p {name} {','.join(map(str, value)) if isinstance(value, tuple) else value}"
@@ -88,7 +96,7 @@ def numbers(value: Any) -> tuple[int, ...]:
     parts = parts if isinstance(parts, Sequence) else [parts]
     try:
         found = tuple(int(part) for part in parts)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError("should be whole numbers, such as 0,1,2") from error
     if not found or len(set(found)) < len(found):
         raise ValueError("should be one or more different numbers")

@@ -5,7 +5,7 @@ A :class:`Study` runs any number of specs on one store; what several of them nee
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -22,7 +22,6 @@ from repro.method.class_routing import (
 from repro.method.em import posterior
 from repro.method.ensemblers import Stacking, train_stacking
 from repro.method.experts import embed, train_base, train_expert
-from repro.method.fit import Epoch, Report
 from repro.method.one_pass import Pupil, train_experts
 from repro.method.outputs import Losses, Outputs, compute_base_outputs, compute_losses, compute_outputs
 from repro.method.routing import cluster, initial_gate, smooth, train_gate
@@ -30,40 +29,46 @@ from repro.models.backbone import Backbone, Head
 from repro.models.cost import ModelCost, model_cost
 from repro.models.moe import SingleGateMoE
 from repro.models.registry import build_backbone, build_head, freeze, init_expert
-from repro.progress import Progress
 from repro.randomness import seeded_init
 from repro.study import spec as keys
-from repro.study.plan import distinct
+from repro.study.artifact import Artifact, trained
+from repro.study.jobs import Job
+from repro.study.keeper import Keeper
 from repro.study.sources import Sources
-from repro.study.spec import Key, StudySpec
-from repro.study.store import Artifact, Store
+from repro.study.spec import StudySpec
+from repro.study.store import Store
 
 
 class Study:
     """Specs that share a store, a device and whatever artifacts they have in common."""
 
     def __init__(
-        self, specs: Sequence[StudySpec], root: Path, device: torch.device, bases: Sequence[StudySpec] = ()
-    ) -> None:
-        """``bases`` are specs of which the base model alone will be asked for (:meth:`base_outputs`)."""
+        self, specs: Sequence[StudySpec], root: Path, device: torch.device, bases: Sequence[StudySpec] = (),
+        executor: str = "serial",
+    ) -> None:  # fmt: skip
+        """``bases`` are specs of which the base model alone will be asked for (:meth:`base_outputs`).
+
+        ``executor`` makes what can be made apart: ``serial`` (this process), ``processes``, ``submitit``, ``ray``.
+        """
         self.specs = [*specs, *bases]
         self.root = Path(root)
         self.device = device
         self.store = Store(root)
         self.sources = Sources(self.root, device)
-        self._kept: dict[str, Artifact] = {}
+        self._keeper = Keeper(specs, bases, self.store, device, executor)
+        self._keep, self._report = self._keeper.keep, self._keeper.report
         self._embeddings: dict[str, Tensor] = {}
-        self._tasks = distinct(specs, bases)
-        self._seen: dict[str, bool] = {}  # artifact -> was it found in the store
-        self._progress = Progress(sum(task.work for task in self._tasks.values()))
-        self.seconds = 0.0  # spent on everything that was used, now or earlier
 
     # --- Algorithm 1 -------------------------------------------------------------------------
 
     def run(self, spec: StudySpec) -> Outputs:
-        """Algorithm 1 for one spec; returns what the trained model says of the evaluation set."""
-        self.train(spec)
-        return self.outputs(spec)
+        """Algorithm 1 for one spec; returns what the trained model says of the evaluation set.
+
+        If a training goes wrong, all that does not depend on it is still made; then :class:`TrainingError` says so.
+        """
+        with self._keeper.going_on(spec, self.do):
+            self.train(spec)
+            return self.outputs(spec)
 
     def train(self, spec: StudySpec) -> None:
         """Algorithm 1; after it, as many rounds of EM as the spec asks for (none, by default)."""
@@ -75,6 +80,16 @@ class Study:
         if spec.stacking:
             for k in range(spec.num_experts):
                 self._ensembler(spec, k)  # 5. ensembler d_k
+
+    def do(self, job: Job) -> list[str]:
+        """One step by itself, as a worker is asked for it; returns the hashes of all that this study made so far."""
+        if job.step == "expert":
+            self._expert(job.spec, job.k)
+            if job.spec.stacking:
+                self._ensembler(job.spec, job.k)
+        else:
+            (self._base if job.step == "base" else self._gate)(job.spec)
+        return self._keeper.ledger.made()
 
     def _base(self, spec: StudySpec) -> Artifact:
         def make(checkpoint: Path) -> Artifact:
@@ -127,22 +142,22 @@ class Study:
     def _experts(self, spec: StudySpec) -> None:
         """Experts that are missing are trained in one pass, which leaves their checkpoints at the last epoch.
 
-        :meth:`_expert` then finds nothing left to train. A trunk that normalises by each batch would see other
-        batches in the pass, so it has none.
+        :meth:`_expert` then finds nothing left to train. A trunk that normalises by each batch would see others.
         """
-        missing = [k for k in range(spec.num_experts) if not self.store.has(keys.expert_key(spec, k))]
-        if len(missing) > 1 and spec.trunk_batchnorm == "evaluation":
-            pupils = []
-            for k in missing:
-                key = keys.expert_key(spec, k)
-                expert, share, checkpoint = self._new_expert(spec, k), self._share(spec, k), self.store.begin(key)
-                pupils.append(Pupil(k, expert, share, checkpoint, self._report(key, spec.expert_recipe.epochs)))
-            source = self.sources.batches(spec, "train", spec.expert_recipe.augmentation)
-            train_experts(
-                pupils, self.base(spec), source, spec.sharing, spec.expert_recipe, spec.expert_seed, self.device
-            )
+        wanted = [keys.expert_key(spec, k) for k in range(spec.num_experts)]
+        if spec.trunk_batchnorm == "evaluation" and len(self._keeper.missing(wanted)) > 1:
+            with self.store.making(self._keeper.missing(wanted)) as checkpoints:
+                places = [(k, checkpoints[key.hash]) for k, key in enumerate(wanted) if key.hash in checkpoints]
+                pupils = [self._pupil(spec, k, checkpoint) for k, checkpoint in places]
+                source = self.sources.batches(spec, "train", spec.expert_recipe.augmentation)
+                base, seed = self.base(spec), spec.expert_seed
+                train_experts(pupils, base, source, spec.sharing, spec.expert_recipe, seed, self.device)
         for k in range(spec.num_experts):
             self._expert(spec, k)
+
+    def _pupil(self, spec: StudySpec, k: int, checkpoint: Path) -> Pupil:
+        report = self._report(keys.expert_key(spec, k), spec.expert_recipe.epochs)
+        return Pupil(k, self._new_expert(spec, k), self._share(spec, k), checkpoint, report)
 
     def _expert(self, spec: StudySpec, k: int) -> Artifact:
         def make(checkpoint: Path) -> Artifact:
@@ -245,46 +260,14 @@ class Study:
         """Agreement of the gate with g0 on the training set, smallest and largest share of an expert; percent."""
         return self._gate(spec).metrics
 
-    # --- how it is kept ----------------------------------------------------------------------
-
-    def _keep(self, key: Key, make: Callable[[Path], Artifact]) -> Artifact:
-        """Load an artifact or make it; say which, once."""
-        if key.hash in self._kept:
-            return self._kept[key.hash]
-        found = self.store.has(key)
-        work = self._work(key)
-        artifact = self.store.keep(key, make, self.device)
-        if key.hash not in self._seen:
-            self._seen[key.hash] = found
-            self.seconds += artifact.made["seconds"]
-            if found:
-                self._progress.skip(work)
-            else:
-                self._progress.advance(0 if artifact.history else work, lambda: f"made {key.label}")
-        if key.kind in ("base", "gate"):  # small, and needed again and again
-            self._kept[key.hash] = artifact
-        return artifact
-
-    def _work(self, key: Key) -> float:
-        """The planned work of an artifact; 0 for one that no spec of this study was known to need."""
-        return self._tasks[key.hash].work if key.hash in self._tasks else 0.0
-
-    def _report(self, key: Key, epochs: int) -> Report:
-        """A report of each epoch of a training: what, how far, training accuracy, time left."""
-
-        def report(epoch: int, entry: Epoch) -> None:
-            done = f"{key.label} · epoch {epoch + 1}/{epochs} · training accuracy {100 * entry.accuracy:.1f} %"
-            self._progress.advance(self._work(key) / epochs, lambda: done)
-
-        return report
-
     def summary(self) -> str:
         """One sentence: how much was found in the store and how much was made."""
-        found = sum(self._seen.values())
-        made = len(self._seen) - found
-        if made == 0:
-            return f"all {found} artifacts were found in the store ({self.store.folder}); nothing was trained"
-        return f"{made} artifacts were made and {found} found in the store ({self.store.folder})"
+        return self._keeper.ledger.summary()
+
+    @property
+    def seconds(self) -> float:
+        """Compute spent on everything that was used, now or earlier."""
+        return self._keeper.ledger.seconds
 
     def cost(self, spec: StudySpec) -> ModelCost:
         """Exact cost of the model of a spec."""
@@ -310,8 +293,3 @@ class Study:
             source = self.sources.batches(spec, "train", spec.base_recipe.augmentation)
             self._embeddings = {name: embed(self.base(spec), source, self.device)}
         return self._embeddings[name]
-
-
-def trained(module: nn.Module, history: list[Epoch]) -> Artifact:
-    """The artifact of a trained module."""
-    return Artifact(module.state_dict(), history=[list(epoch) for epoch in history])

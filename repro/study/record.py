@@ -8,9 +8,9 @@ from repro.models.cost import ModelCost
 from repro.progress import say
 from repro.study.parameters import Parameters, results_folder
 from repro.study.pipeline import Study
+from repro.study.provenance import made_here
 from repro.study.results import Cost, Measurement, Picture, Provenance, StudyResult, Table, load_results
 from repro.study.spec import StudySpec, digest
-from repro.study.store import made_here
 
 
 def recorded(name: str) -> list[StudyResult]:

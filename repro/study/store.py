@@ -1,60 +1,49 @@
 """The store: artifacts on disk, each keyed by exactly what it depends on, each whole or absent.
 
-<root>/store/<kind>/<hash>/weights.safetensors   tensors, never pickle
-artifact.json         what it depends on, metrics, history, where it came from
-<root>/store/<kind>/<hash>.unfinished/           the checkpoint of one that is being made
+<root>/store/<kind>/<hash>/                an artifact (see artifact.py)
+<root>/store/<kind>/<hash>.unfinished/     the checkpoint of one that is being made; why it failed, if it did
+<root>/store/<kind>/<hash>.damaged-1/      one that was set aside: its checksum did not hold
+<root>/store/<kind>/<hash>.stale-1/        one that was set aside: made from other images, by other libraries
+<root>/store/locks/                        who is making what
 """
 
 from __future__ import annotations
 
 import json
-import platform
+import re
 import shutil
-import subprocess
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 
-from repro import __version__
-from repro.errors import StoreError
-from repro.files import write_aside
-from repro.method.device import hardware, precision
+from repro.data.fingerprint import fingerprint
+from repro.errors import StoreError, TrainingError
+from repro.files import write_aside, write_text
+from repro.progress import say
+from repro.study.artifact import ABOUT, Artifact, DamagedError, read_about, read_tensors, write_artifact
+from repro.study.freshness import conditions_now, other_code, why_stale
+from repro.study.locks import Lock
+from repro.study.provenance import code_version, made_here
 from repro.study.spec import Key
 
-LIBRARIES = ("torch", "torchvision", "numpy", "scikit-learn")
 CHECKPOINT = "checkpoint.safetensors"
-
-
-@dataclass(frozen=True)
-class Artifact:
-    """Tensors with what is known of them.
-
-    metrics  small numbers, e.g. the gate's agreement with g0
-    history  one ``[loss, accuracy, seconds]`` an epoch, where it was trained
-    made     provenance: code, libraries, hardware, precision, seconds, when
-    """
-
-    tensors: dict[str, Tensor]
-    metrics: dict[str, float] = field(default_factory=dict)
-    history: list[list[float]] = field(default_factory=list)
-    made: dict[str, Any] = field(default_factory=dict)
+FAILED = "failed.json"
+HASH = re.compile(r"[0-9a-f]{16}")
 
 
 class Store:
-    """Artifacts below ``<root>/store``."""
+    """Artifacts below ``<root>/store``; ``root`` also holds the images that they rest on."""
 
     def __init__(self, root: Path) -> None:
-        self.folder = Path(root) / "store"
+        self.root = Path(root)
+        self.folder = self.root / "store"
+        self._images: dict[Any, str | None] = {}
+        self._warned: set[str] = set()
         code_version()
 
     def path(self, key: Key) -> Path:
@@ -65,45 +54,119 @@ class Store:
         """The folder of one that is being made."""
         return self.folder / key.kind / f"{key.hash}.unfinished"
 
+    def lock(self, key: Key) -> Lock:
+        """The lock that its maker holds."""
+        return Lock(self.folder / "locks" / f"{key.kind}-{key.hash}", key.label)
+
     def has(self, key: Key) -> bool:
         """Whether the artifact is there, finished."""
-        return (self.path(key) / "artifact.json").exists()
+        return (self.path(key) / ABOUT).exists()
 
     def load(self, key: Key) -> Artifact:
-        """Read a finished artifact; :class:`StoreError` names the folder if it cannot be read."""
-        path = self.path(key)
+        """Read a finished artifact; :class:`StoreError` names the folder if it cannot be read or is not whole."""
         try:
-            about = json.loads((path / "artifact.json").read_text(encoding="utf-8"))
-            tensors = load_file(path / "weights.safetensors")
-        except (OSError, ValueError, SafetensorError) as error:
+            return self._read(key)[0]
+        except (DamagedError, OSError) as error:
             raise StoreError(
-                f"the {key.label} in {path} cannot be read ({error}); remove that folder to make it again"
+                f"the {key.label} in {self.path(key)} cannot be read ({error}); run again to make it anew"
             ) from error
-        return Artifact(tensors, about["metrics"], about["history"], about["made"])
 
-    def keep(self, key: Key, make: Callable[[Path], Artifact], device: torch.device) -> Artifact:
-        """Load the artifact, or make it with ``make(checkpoint)`` and keep it.
+    def keep(self, key: Key, make: Callable[[Path], Artifact], device: torch.device) -> tuple[Artifact, bool]:
+        """The artifact, and whether it was found; if it is absent, damaged or stale it is made by ``make(checkpoint)``.
 
-        ``checkpoint`` is the file in which training keeps its state; it goes when the artifact is whole.
+        One process makes it while others wait. ``checkpoint`` is the file in which training keeps its
+        state; it goes when the artifact is whole. What is damaged or stale is set aside, never deleted.
+        A :class:`TrainingError` of ``make`` leaves its sentence in the unfinished folder.
         """
-        if self.has(key):
-            return self.load(key)
+        while True:
+            artifact, _ = self._find(key)
+            if artifact:
+                return artifact, True
+            with self.lock(key).held(done=lambda: self.has(key) and self._find(key)[0] is not None) as mine:
+                if not mine:
+                    continue
+                artifact, why = self._find(key)  # somebody may have made it while this one waited
+                if artifact:
+                    return artifact, True
+                if why:
+                    self._set_aside(key, *why)
+                return self._make(key, make, device), False
+
+    @contextmanager
+    def making(self, keys: Sequence[Key]) -> Iterator[dict[str, Path]]:
+        """The right to train several artifacts together: hash -> checkpoint of those that are not there.
+
+        Only of those that nobody is making; all are let go at the end, for :meth:`keep` to finish each.
+        """
+        with ExitStack() as held:
+            missing = {}
+            for key in keys:
+                if not self.has(key) and held.enter_context(self.lock(key).held(wait=False)) and not self.has(key):
+                    missing[key.hash] = self.begin(key)
+            yield missing
+
+    def _read(self, key: Key) -> tuple[Artifact, dict[str, Any]]:
+        about = read_about(self.path(key))
+        if (about["kind"], about["hash"]) != (key.kind, key.hash):
+            raise DamagedError(f"it is {about['label']}, under another's name")
+        return Artifact(read_tensors(self.path(key), about), about["metrics"], about["history"], about["made"]), about
+
+    def _find(self, key: Key) -> tuple[Artifact | None, tuple[str, str] | None]:
+        """The artifact if it is there and can be used; else, if something is there, what it is and why it cannot."""
+        if not self.path(key).exists():
+            return None, None
+        try:
+            artifact, about = self._read(key)
+        except DamagedError as error:
+            return None, ("damaged", str(error))
+        except OSError as error:  # a disk or a network that does not answer says nothing of the artifact
+            raise StoreError(f"the {key.label} in {self.path(key)} cannot be read: {error}; try again") from error
+        if why := why_stale(about, self.images(key)):
+            return None, ("stale", why)
+        if other_code(about) and key.kind not in self._warned:
+            self._warned.add(key.kind)
+            say(f"{key.label}: made by other code of the same revision ({about['made'].get('code')}); taken as it is")
+        return artifact, None
+
+    def images(self, key: Key) -> str | None:
+        """The fingerprint of the images that an artifact rests on; None where none, or not here."""
+        if key.images not in self._images or self._images[key.images] is None:
+            found = [fingerprint(part, self.root) for part in key.images]
+            self._images[key.images] = None if None in found or not found else "-".join(map(str, found))
+        return self._images[key.images]
+
+    def _set_aside(self, key: Key, state: str, why: str) -> None:
+        number = 1
+        while (aside := self.path(key).with_name(f"{key.hash}.{state}-{number}")).exists():
+            number += 1
+        try:
+            self.path(key).rename(aside)
+        except OSError as error:
+            raise StoreError(f"{self.path(key)} is {state} ({why}) and cannot be set aside: {error}") from error
+        say(f"{key.label} is {state}: {why}; set aside as {key.kind}/{aside.name}, and made again")
+
+    def _make(self, key: Key, make: Callable[[Path], Artifact], device: torch.device) -> Artifact:
         checkpoint = self.begin(key)
         began = time.monotonic()
-        artifact = make(checkpoint)
+        try:
+            artifact = make(checkpoint)
+            if name := artifact.not_finite():
+                raise TrainingError(f"{key.label}: {name} holds numbers that are not finite; lower the learning rate")
+        except TrainingError as error:
+            write_text(checkpoint.with_name(FAILED), json.dumps({"why": str(error), **made_here(device, 0)}, indent=1))
+            raise
         trained = sum(entry[2] for entry in artifact.history)  # counts epochs done before a stop as well
         seconds = max(time.monotonic() - began, trained)
         artifact = Artifact(artifact.tensors, artifact.metrics, artifact.history, made_here(device, seconds))
-        about = {
-            "kind": key.kind, "hash": key.hash, "label": key.label, "depends_on": key.depends_on,
-            "metrics": artifact.metrics, "history": artifact.history, "made": artifact.made,
-        }  # fmt: skip
-        with write_aside(self.path(key)) as aside:
-            aside.mkdir()
-            save_file(
-                {k: v.detach().cpu().contiguous() for k, v in artifact.tensors.items()}, aside / "weights.safetensors"
-            )
-            (aside / "artifact.json").write_text(json.dumps(about, indent=1, ensure_ascii=False), encoding="utf-8")
+        try:
+            with write_aside(self.path(key)) as aside:
+                aside.mkdir()
+                write_artifact(aside, key, artifact, conditions_now(key.kind, self.images(key)))
+        except (OSError, SafetensorError) as error:
+            raise StoreError(
+                f"the {key.label} cannot be written to {self.folder} ({error}); "
+                "free some space or choose another root; what was trained so far is kept"
+            ) from error
         shutil.rmtree(self.unfinished(key), ignore_errors=True)
         return artifact
 
@@ -111,8 +174,11 @@ class Store:
         """Make the folder of an artifact that is not there yet; returns the place of its checkpoint."""
         unfinished = self.unfinished(key)
         try:
+            for left in self.path(key).parent.glob(f".{key.hash}.*"):  # of a maker that died while it wrote
+                shutil.rmtree(left, ignore_errors=True)
             unfinished.mkdir(parents=True, exist_ok=True)
-            (unfinished / "label.txt").write_text(key.label, encoding="utf-8")
+            (unfinished / FAILED).unlink(missing_ok=True)
+            write_text(unfinished / "label.txt", key.label)
         except OSError as error:
             raise StoreError(
                 f"the store cannot be written: {error}; choose another folder with the parameter root"
@@ -120,63 +186,47 @@ class Store:
         return unfinished / CHECKPOINT
 
     def finished(self) -> Iterator[dict[str, Any]]:
-        """The description of every finished artifact, with its ``bytes`` on disk."""
-        for about in sorted(self.folder.glob("*/*/artifact.json")):
-            size = sum(f.stat().st_size for f in about.parent.iterdir())
-            yield {**json.loads(about.read_text(encoding="utf-8")), "bytes": size}
+        """The description of every finished artifact, with its ``bytes`` on disk; damaged ones are left out."""
+        for about in sorted(self.folder.glob(f"*/*/{ABOUT}")):
+            if HASH.fullmatch(about.parent.name):
+                try:
+                    size = sum(f.stat().st_size for f in about.parent.iterdir())
+                    yield {**read_about(about.parent), "bytes": size}
+                except (DamagedError, OSError):
+                    continue
 
     def half_done(self) -> Iterator[dict[str, Any]]:
-        """Every unfinished artifact: kind, hash, label and epochs done."""
+        """Every unfinished artifact: kind, hash, label, epochs done, and ``failed``: why, or None."""
         for folder in sorted(self.folder.glob("*/*.unfinished")):
             try:
                 with safe_open(folder / CHECKPOINT, "pt") as file:
                     epochs = len(json.loads(file.metadata()["history"]))
             except (OSError, SafetensorError):  # stopped before its first epoch was over
                 epochs = 0
-            label = folder / "label.txt"
             yield {
                 "kind": folder.parent.name,
                 "hash": folder.name.removesuffix(".unfinished"),
-                "label": label.read_text(encoding="utf-8") if label.exists() else "",
+                "label": _text(folder / "label.txt"),
                 "epochs_done": epochs,
+                "failed": _why_failed(folder / FAILED),
             }
 
-
-def made_here(device: torch.device, seconds: float) -> dict[str, Any]:
-    """Provenance of something made now by this process."""
-    return {
-        "code": code_version(),
-        "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "hardware": hardware(device),
-        "precision": precision(device),
-        "libraries": {"python": platform.python_version(), **{name: _version(name) for name in LIBRARIES}},
-        "seconds": round(seconds, 2),
-    }
+    def set_aside(self) -> list[Path]:
+        """Folders of artifacts that were set aside."""
+        return sorted(p for p in self.folder.glob("*/*") if re.fullmatch(r"[0-9a-f]{16}\.(damaged|stale)-\d+", p.name))
 
 
-def _version(package: str) -> str:
+def _why_failed(path: Path) -> str | None:
     try:
-        return version(package)
-    except PackageNotFoundError:
-        return "unknown"
+        return str(json.loads(path.read_text(encoding="utf-8"))["why"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"{path.name} cannot be read"
 
 
-@cache
-def code_version() -> str:
-    """The commit of the code, with ``+`` when ``repro/`` has changes; the package version outside a checkout.
-
-    Asked once a process, before anything is made: the code that runs is the code as it was then.
-    """
-    here = Path(__file__).resolve().parents[2]
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(here), *arguments], capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
-
+def _text(path: Path) -> str:
     try:
-        if Path(git("rev-parse", "--show-toplevel")) != here:
-            return __version__
-        return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "--", "repro") else "")
-    except (OSError, subprocess.SubprocessError):
-        return __version__
+        return path.read_text(encoding="utf-8")
+    except OSError:
+        return ""

@@ -109,6 +109,17 @@ def test_a_truncated_archive_leaves_nothing(tmp_path: Path, name: str) -> None:
     assert_nothing_but(tmp_path, name)
 
 
+@pytest.mark.parametrize("suffix", [".gz", ".xz"])
+def test_a_compressed_tar_whose_checksum_does_not_hold_is_refused(tmp_path: Path, suffix: str) -> None:
+    archive = make_tar(tmp_path / f"a.tar{suffix}", CONTENT)
+    data = bytearray(archive.read_bytes())
+    data[-6 if suffix == ".gz" else -30] ^= 1  # in the checksum of the contents, or in xz's index of them
+    archive.write_bytes(data)
+    with pytest.raises(DataError, match="cannot be unpacked"):
+        unpack(archive, tmp_path / "set")
+    assert_nothing_but(tmp_path, archive.name)
+
+
 def test_a_name_that_comes_twice_is_refused(tmp_path: Path) -> None:
     twice = tarfile.TarInfo("set/a.txt")
     with pytest.raises(DataError, match="cannot be unpacked"):

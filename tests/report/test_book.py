@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from repro.report.book import EXPECTED_PAGES, check_html
+from repro.study.reliability import Campaign
 from repro.study.results import StudyResult
 
 EXTENSION = Path(__file__).parents[2] / "book" / "_ext"
@@ -63,11 +64,9 @@ def built(tmp_path: Path, text: str) -> tuple[str, str]:
     """HTML and warnings of a one-page book with the project's roles."""
     application = pytest.importorskip("sphinx.application", reason="sphinx is in the group book: run `uv sync`")
     source = tmp_path / "source"
-    source.mkdir()
-    (source / "conf.py").write_text(
-        f"import sys; sys.path.insert(0, {str(EXTENSION)!r})\n"
-        "extensions = ['myst_parser', 'repro_numbers', 'repro_performance']\n"
-    )
+    source.mkdir(parents=True)
+    extensions = ["myst_parser", "repro_numbers", "repro_performance", "repro_reliability"]
+    (source / "conf.py").write_text(f"import sys; sys.path.insert(0, {str(EXTENSION)!r})\nextensions = {extensions}\n")
     (source / "index.md").write_text(f"# Title\n\n{text}\n")
     warnings = StringIO()
     out = tmp_path / "out"
@@ -121,3 +120,19 @@ def test_roles_show_recorded_numbers(tmp_path: Path) -> None:
 )
 def test_a_wrong_key_is_a_warning(tmp_path: Path, text: str, warning: str) -> None:
     assert warning in built(tmp_path, text)[1]
+
+
+@pytest.mark.usefixtures("recorded")
+def test_campaigns_are_quoted_and_those_not_run_are_said(tmp_path: Path) -> None:
+    Campaign.now("faults", {"kills": 1234}, [{"phase": "base", "kills": 1234}], 70.0).save(tmp_path / "results")
+    page, warnings = built(
+        tmp_path,
+        "{reliability}`faults:kills` {reliability}`faults:minutes` {reliability}`writers:killed`\n\n"
+        "```{reliability-table} faults\n```\n\n```{reliability-table} executors\n```",
+    )
+    assert "index.md" not in warnings  # (a second build in one process warns of other things)
+    for shown in ("1,234</span>", "1 min 10 s</span>", "not run</span>", "<td>1,234</td>", "benchmarks.executors"):
+        assert shown in page
+    # (a wrong name and a wrong key are warnings, and so a failed build)
+    assert "has no 'deaths'" in built(tmp_path / "a", "{reliability}`faults:deaths`")[1]
+    assert "there is no campaign 'fire'" in built(tmp_path / "b", "{reliability}`fire:kills`")[1]

@@ -14,9 +14,10 @@ from repro.method import fit as fit_module
 from repro.method.em import posterior
 from repro.method.ensemblers import bagging
 from repro.method.outputs import Outputs, accuracy
+from repro.study.artifact import Artifact
 from repro.study.pipeline import Study
 from repro.study.spec import Key, StudySpec, base_key, expert_key, gate_key
-from repro.study.store import Artifact, Store
+from repro.study.store import Store
 
 CPU = torch.device("cpu")
 
@@ -197,7 +198,7 @@ def test_a_broken_artifact_is_named(tmp_path: Path) -> None:
     store.keep(key, lambda checkpoint: Artifact({"w": torch.ones(2)}), CPU)
     assert torch.equal(store.load(key).tensors["w"], torch.ones(2))
     (store.path(key) / "weights.safetensors").write_bytes(b"not safe")
-    with pytest.raises(StoreError, match=r"base of a test.*remove that folder"):
+    with pytest.raises(StoreError, match=r"base of a test.*run again to make it anew"):
         store.load(key)
 
 

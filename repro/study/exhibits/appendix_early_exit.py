@@ -22,7 +22,7 @@ def early_exit(parameters: PairParameters) -> list[StudyResult]:
     if parameters.recorded:
         return recorded(NAME)
     specs = parameters.specs()
-    study = Study(specs, parameters.root, pick_device(parameters.device))
+    study = Study(specs, parameters.root, pick_device(parameters.device), executor=parameters.executor)
     measurements: list[Measurement] = []
     table = Table(columns=["pair", "K", "rule", "seed", "share", "macs", "top1"], rows=[])
     for spec in specs:

@@ -57,7 +57,7 @@ def appendix_em(parameters: EMParameters) -> list[StudyResult]:
     if parameters.recorded:
         return recorded(NAME)
     specs = parameters.specs()
-    study = Study(specs, parameters.root, pick_device(parameters.device))
+    study = Study(specs, parameters.root, pick_device(parameters.device), executor=parameters.executor)
     measurements: list[Measurement] = []
     for first in specs:
         if first.em_steps == 0 and first.expert_recipe == specs[0].expert_recipe:

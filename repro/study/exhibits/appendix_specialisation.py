@@ -57,7 +57,7 @@ def specialisation(parameters: SpecialisationParameters) -> list[StudyResult]:
     if parameters.recorded:
         return recorded(NAME)
     specs = parameters.specs()
-    study = Study(specs, parameters.root, pick_device(parameters.device))
+    study = Study(specs, parameters.root, pick_device(parameters.device), executor=parameters.executor)
     counts: dict[tuple[int, int], Tensor] = {}
     measurements: list[Measurement] = []
     for spec in specs:

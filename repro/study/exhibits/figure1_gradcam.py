@@ -55,7 +55,7 @@ def figure1(parameters: Figure1Parameters) -> list[StudyResult]:
     if parameters.recorded:
         return recorded(NAME)
     specs = parameters.specs()
-    study = Study(specs, parameters.root, pick_device(parameters.device))
+    study = Study(specs, parameters.root, pick_device(parameters.device), executor=parameters.executor)
     images = study.sources.images(specs[0], "evaluation")  # first of all: not every set fits in memory
     measurements: list[Measurement] = []
     tables: dict[str, Table] = {}

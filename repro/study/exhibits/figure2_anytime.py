@@ -81,7 +81,7 @@ def figure2(parameters: Figure2Parameters) -> list[StudyResult]:
     if parameters.recorded:
         return recorded(NAME)
     specs = parameters.specs()
-    study = Study(specs, parameters.root, pick_device(parameters.device))
+    study = Study(specs, parameters.root, pick_device(parameters.device), executor=parameters.executor)
     measurements: list[Measurement] = []
     counted = Table(columns=["pair", "K", "seed", "tau", "images", "expected", "counted", "same_experts"], rows=[])
     models: list[Model] = []

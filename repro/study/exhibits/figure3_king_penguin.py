@@ -63,7 +63,7 @@ def figure3(parameters: Figure3Parameters) -> list[StudyResult]:
     if parameters.recorded:
         return recorded(NAME)
     specs = parameters.specs()
-    study = Study(specs, parameters.root, pick_device(parameters.device))
+    study = Study(specs, parameters.root, pick_device(parameters.device), executor=parameters.executor)
     images = study.sources.images(specs[0], "train")  # first of all: not every set fits in memory
     label = named_class(parameters.class_name, images) if parameters.class_name else None
     measurements: list[Measurement] = []

@@ -96,7 +96,7 @@ def table1(parameters: Table1Parameters) -> list[StudyResult]:
     if parameters.recorded:
         return recorded(NAME)
     specs, bases = parameters.specs(), parameters.bases()
-    study = Study(specs, parameters.root, pick_device(parameters.device), bases)
+    study = Study(specs, parameters.root, pick_device(parameters.device), bases, parameters.executor)
     measurements, costs, seen = [], [], set()
     for spec in specs:
         outputs = study.run(spec)

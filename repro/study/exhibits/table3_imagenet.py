@@ -84,7 +84,7 @@ def table3(parameters: Table3Parameters) -> list[StudyResult]:
     if parameters.recorded:
         return recorded(NAME)
     specs = parameters.specs()
-    study = Study(specs, parameters.root, pick_device(parameters.device))
+    study = Study(specs, parameters.root, pick_device(parameters.device), executor=parameters.executor)
     check_classes(specs[0], study)
     measurements: list[Measurement] = []
     costs = []

@@ -62,7 +62,7 @@ def table4(parameters: Table4Parameters) -> list[StudyResult]:
     if parameters.recorded:
         return recorded(NAME)
     specs = parameters.specs()
-    study = Study(specs, parameters.root, pick_device(parameters.device))
+    study = Study(specs, parameters.root, pick_device(parameters.device), executor=parameters.executor)
     check_classes(specs[0], study)
     measurements: list[Measurement] = []
     for spec in specs:

@@ -44,7 +44,7 @@ def table5(parameters: Table5Parameters) -> list[StudyResult]:
     """Run Table 5 and write its record; with ``recorded``, only read what stands recorded."""
     if parameters.recorded:
         return recorded(NAME)
-    study = Study(parameters.specs(), parameters.root, pick_device(parameters.device))
+    study = Study(parameters.specs(), parameters.root, pick_device(parameters.device), executor=parameters.executor)
     measurements: list[Measurement] = []
     for spec in study.specs:
         outputs = study.run(spec)

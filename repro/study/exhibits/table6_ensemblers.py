@@ -44,7 +44,7 @@ def table6(parameters: Table6Parameters) -> list[StudyResult]:
     if parameters.recorded:
         return recorded(NAME)
     specs = parameters.specs()
-    study = Study(specs, parameters.root, pick_device(parameters.device))
+    study = Study(specs, parameters.root, pick_device(parameters.device), executor=parameters.executor)
     measurements: list[Measurement] = []
     diagram = Table(columns=["pair", "K", "method", "seed", "bin", "count", "confidence", "accuracy"], rows=[])
     for spec in specs:

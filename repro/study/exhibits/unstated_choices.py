@@ -101,7 +101,7 @@ def unstated_choices(parameters: ChoicesParameters) -> list[StudyResult]:
     if parameters.recorded:
         return recorded(NAME)
     specs = parameters.specs()
-    study = Study(specs, parameters.root, pick_device(parameters.device))
+    study = Study(specs, parameters.root, pick_device(parameters.device), executor=parameters.executor)
     measurements: list[Measurement] = []
     for default in parameters.defaults():
         measurements += _measure(default, study, DEFAULT)

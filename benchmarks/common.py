@@ -1,0 +1,129 @@
+"""What the campaigns share: a small study, children that can be killed, and the comparison of stores."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from repro.data.archives import checksum
+from repro.study.artifact import DamagedError, read_about, read_tensors
+from repro.study.exhibits.table2_num_experts import Table2Parameters, table2
+from repro.study.locks import Holder, read_holder
+from repro.study.parameters import results_folder
+from repro.study.provenance import code_version
+from repro.study.reliability import Campaign
+from repro.study.results import load_results
+from repro.study.store import HASH
+
+EXPERTS = "1,3"
+
+
+def smoke_study(root: Path, executor: str = "serial") -> None:
+    """Table 2 at smoke scale, recorded: every kind of artifact, and the record."""
+    torch.set_num_threads(1)
+    table2(Table2Parameters.check(scale="smoke", experts=EXPERTS, root=root, device="cpu", executor=executor))
+
+
+def fork(work: Callable[[], object], log: Path) -> int:
+    """Start ``work`` in a child of its own; returns its pid.
+
+    The child has everything imported already, so that a campaign of a hundred kills takes minutes. This
+    process must not have computed anything with torch before: threads do not survive a fork.
+    """
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        handle = os.open(log, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
+        os.dup2(handle, 1)
+        os.dup2(handle, 2)
+        work()
+        status = 0
+    except BaseException as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+    finally:
+        os._exit(status)
+
+
+def ended(pid: int) -> int | None:
+    """The exit status of a child that has ended (negative: killed), None while it runs."""
+    done, status = os.waitpid(pid, os.WNOHANG)
+    return os.waitstatus_to_exitcode(status) if done else None
+
+
+def wait(pid: int) -> int:
+    """Wait for a child; returns its exit status."""
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def kill(pid: int) -> None:
+    """SIGKILL, and wait until the child is gone."""
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+def holders(root: Path) -> dict[str, Holder]:
+    """Who is making what: kind -> holder of a lock."""
+    found = {}
+    for path in (root / "store" / "locks").glob("*.*"):
+        if holder := read_holder(path):
+            found[path.name.rpartition("-")[0]] = holder
+    return found
+
+
+def weights(root: Path) -> dict[str, str]:
+    """sha256 of the weights of every finished artifact, by kind and hash; ``damaged`` for one that is not whole."""
+    found = {}
+    for folder in sorted(p for p in (root / "store").glob("*/*") if HASH.fullmatch(p.name)):
+        name = f"{folder.parent.name}/{folder.name}"
+        try:
+            read_tensors(folder, read_about(folder))
+            found[name] = checksum(folder / "weights.safetensors", "sha256")
+        except DamagedError:
+            found[name] = "damaged"
+    return found
+
+
+def recorded_numbers(root: Path) -> str:
+    """sha256 of the measurements that the study recorded, empty if it recorded nothing."""
+    results = load_results(root / "results") if (root / "results").is_dir() else {}
+    text = "".join(str([m.model_dump() for m in result.measurements]) for result in results.values())
+    return hashlib.sha256(text.encode()).hexdigest() if text else ""
+
+
+def options(description: str, amount: str, default: int) -> argparse.Namespace:
+    """The command line of a campaign: how much, the seed, and whether to record it."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument(f"--{amount}", type=int, default=default)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--record", action="store_true", help="write the figures to results/reliability, for the book")
+    return parser.parse_args()
+
+
+def conclude(campaign: Campaign, record: bool) -> None:
+    """Print the figures, and keep them if that was asked for."""
+    for row in campaign.rows:
+        print("  ".join(f"{name} {value}" for name, value in row.items()))
+    print("  ".join(f"{name} {value}" for name, value in campaign.facts.items()))
+    if record:
+        print(campaign.save(results_folder()))
+
+
+class Stopwatch:
+    """Seconds since it was made, at the start of a campaign, when the code that runs is also noted."""
+
+    def __init__(self) -> None:
+        code_version()
+        self._began = time.monotonic()
+
+    def __float__(self) -> float:
+        return time.monotonic() - self._began

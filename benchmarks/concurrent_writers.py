@@ -1,0 +1,110 @@
+"""Many processes that want the same study at once: what is made, how often, and what if makers die.
+
+    uv run python -m benchmarks.concurrent_writers --processes 10 --record
+
+All start together on one empty store, undisturbed in the first round. In the second, whoever is making
+something is killed at random moments, until two thirds of the processes are gone; the rest must take
+over and end with the same weights.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from benchmarks.common import (
+    Stopwatch,
+    conclude,
+    ended,
+    fork,
+    holders,
+    options,
+    recorded_numbers,
+    smoke_study,
+    wait,
+    weights,
+)  # fmt: skip
+from repro.study.reliability import Campaign
+from repro.study.store import Store
+
+
+def counted_study(root: Path) -> None:
+    """The study, leaving a line for every artifact that it makes itself and finishes."""
+    make = Store._make
+
+    def making(store: Store, key, *arguments):  # type: ignore[no-untyped-def]
+        artifact = make(store, key, *arguments)
+        with open(root / "made", "a", encoding="utf-8") as file:
+            file.write(f"{key.kind}/{key.hash}\n")
+        return artifact
+
+    Store._make = making  # type: ignore[method-assign]
+    smoke_study(root)
+
+
+def crowd(root: Path, processes: int, kills: int, draw: random.Random) -> tuple[int, int]:
+    """Run the study in many processes, killing makers; returns (killed, failed by themselves)."""
+    root.mkdir()
+    running = {fork(lambda: counted_study(root), root / f"log-{n}") for n in range(processes)}
+    killed = failed = 0
+    due = time.monotonic()
+    while running:
+        for pid in list(running):
+            status = ended(pid)
+            if status is not None:
+                running.discard(pid)
+                failed += status != 0
+        making = [holder.pid for holder in holders(root).values() if holder.pid in running]
+        if killed < kills and making and time.monotonic() > due:
+            pid = draw.choice(making)
+            os.kill(pid, 9)
+            wait(pid)
+            running.discard(pid)
+            killed += 1
+            due = time.monotonic() + draw.uniform(0.05, 0.5)
+        time.sleep(0.002)
+    return killed, failed
+
+
+def campaign(processes: int, seed: int) -> Campaign:
+    """Run it; see the top of this file."""
+    draw, clock = random.Random(seed), Stopwatch()
+    rows: list[dict[str, str | int | float]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        alone = Path(folder) / "alone"
+        crowd(alone, 1, 0, draw)
+        expected, numbers = weights(alone), recorded_numbers(alone)
+        for name, kills in (("undisturbed", 0), ("makers killed", 2 * processes // 3)):
+            root = Path(folder) / name.replace(" ", "-")
+            killed, failed = crowd(root, processes, kills, draw)
+            made = Counter((root / "made").read_text().split())
+            found = weights(root)
+            waits = sum(path.read_text().count(": waiting for ") for path in root.glob("log-*"))
+            takeovers = sum(path.read_text().count("taking over") for path in root.glob("log-*"))
+            rows.append(
+                {
+                    "round": name, "processes": processes, "killed": killed, "failed": failed,
+                    "artifacts": len(expected), "made twice": sum(n > 1 for n in made.values()),
+                    "not as if alone": sum(found.get(name) != digest for name, digest in expected.items()),
+                    "waits": waits, "takeovers": takeovers,
+                    "numbers as if alone": "yes" if recorded_numbers(root) == numbers else "no",
+                }
+            )  # fmt: skip
+    facts: dict[str, int | float] = {
+        "processes": processes,
+        "artifacts": len(expected),
+        "killed": sum(int(row["killed"]) for row in rows),
+        "failed": sum(int(row["failed"]) for row in rows),
+        "made_twice": sum(int(row["made twice"]) for row in rows),
+        "different": sum(int(row["not as if alone"]) for row in rows),
+    }
+    return Campaign.now("writers", facts, rows, float(clock), f"--processes {processes} --seed {seed}")
+
+
+if __name__ == "__main__":
+    asked = options(str(__doc__), "processes", 10)
+    conclude(campaign(asked.processes, asked.seed), asked.record)

@@ -1,0 +1,163 @@
+"""Every executor makes the same weights, also when a worker, or a node of a Ray cluster, is killed.
+
+    uv run python -m benchmarks.executors --record
+
+The same study is run by each executor on a store of its own, first undisturbed, then with the process
+that is training an expert killed. Under Ray, a cluster of three nodes is started on this machine, and
+it is the whole node of that process that is killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+
+from benchmarks.common import Stopwatch, conclude, holders, options, weights
+from repro.errors import ReproError
+from repro.study.executors import PACKAGES
+from repro.study.pipeline import Study
+from repro.study.reliability import Campaign
+from repro.study.scales import default_spec
+from repro.study.spec import StudySpec
+
+NAMES = ("serial", "processes:2", "submitit:2", "ray")
+
+
+def study_spec(epochs: int = 12) -> StudySpec:
+    """Three experts that take long enough to be caught at their training."""
+    spec = default_spec("smoke", "modes").with_(width=0.0625, num_experts=3)
+    return spec.with_(expert_recipe={**spec.expert_recipe.model_dump(), "epochs": epochs})
+
+
+def kill_process(pid: int) -> str:
+    """Kill the worker; says what was killed."""
+    os.kill(pid, signal.SIGKILL)
+    return "a worker"
+
+
+class Assassin(threading.Thread):
+    """Waits until another process is training an expert, and has it killed, once."""
+
+    def __init__(self, root: Path, slay: Callable[[int], str]) -> None:
+        super().__init__(daemon=True)
+        self.root, self.slay = root, slay
+        self.killed = "nobody"
+        self.stop = False
+
+    def run(self) -> None:
+        while not self.stop:
+            holder = holders(self.root).get("expert")
+            if holder and holder.pid != os.getpid():
+                with contextlib.suppress(ProcessLookupError):
+                    self.killed = self.slay(holder.pid)
+                    return
+            time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def ray_cluster(nodes: int = 3) -> Iterator[Callable[[int], str]]:
+    """A Ray cluster of several nodes on this machine; yields what kills the node of a process."""
+    os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
+    import ray
+    from ray.cluster_utils import Cluster
+
+    size = 200 * 2**20  # bytes of shared memory a node
+    try:
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": size})
+        workers = [cluster.add_node(num_cpus=1, object_store_memory=size) for _ in range(nodes - 1)]
+    except Exception as error:  # Ray gives a node 30 seconds to start, and says no more than Exception
+        raise ReproError(f"a Ray cluster of {nodes} nodes does not start on this machine: {error}") from error
+    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+
+    def kill_node(pid: int) -> str:
+        parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        for node in workers:
+            if parent in [info.process.pid for infos in node.all_processes.values() for info in infos]:
+                os.kill(pid, signal.SIGKILL)
+                cluster.remove_node(node, allow_graceful=False)
+                cluster.add_node(num_cpus=1, object_store_memory=size)
+                return "a node"
+        return "nobody"
+
+    try:
+        yield kill_node
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+
+
+def run(executor: str, root: Path, disturbed: bool, epochs: int = 12) -> dict[str, str | int | float]:
+    """One row: the study by one executor, and who was killed."""
+    spec, clock = study_spec(epochs), Stopwatch()
+    with ray_cluster() if executor == "ray" else contextlib.nullcontext(kill_process) as slay:
+        assassin = Assassin(root, slay)
+        if disturbed:
+            assassin.start()
+        Study([spec], root, torch.device("cpu"), executor).run(spec)
+        assassin.stop = True
+    return {"executor": executor, "killed": assassin.killed, "seconds": round(float(clock), 1)}
+
+
+def serial_killed(root: Path, epochs: int) -> dict[str, str | int | float]:
+    """Serial has no workers: the study's own process is killed, and the same command is given again."""
+    clock = Stopwatch()
+    code = f"import benchmarks.executors as e, pathlib; e.run('serial', pathlib.Path({str(root)!r}), False, {epochs})"
+    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL) as process:
+        while "expert" not in holders(root) and process.poll() is None:
+            time.sleep(0.01)
+        process.kill()
+    run("serial", root, False, epochs)
+    return {"executor": "serial", "killed": "the study", "seconds": round(float(clock), 1)}
+
+
+def campaign(names: tuple[str, ...] = NAMES, epochs: int = 12) -> Campaign:
+    """Run it; see the top of this file."""
+    torch.set_num_threads(1)
+    clock = Stopwatch()
+    rows: list[dict[str, str | int | float]] = []
+    expected: dict[str, str] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in names:
+            package = name.partition(":")[0]
+            if package in PACKAGES and find_spec(package) is None:
+                print(f"{name}: not run, {package} is not installed (uv sync --extra {PACKAGES[package]})")
+                continue
+            for disturbed in (False, True):
+                root = Path(folder) / f"{package}-{disturbed}"
+                try:
+                    row = (
+                        serial_killed(root, epochs)
+                        if disturbed and name == "serial"
+                        else run(name, root, disturbed, epochs)
+                    )
+                except ReproError as error:
+                    row = {"executor": name, "killed": f"failed: {error}", "seconds": 0.0}
+                found = weights(root)
+                expected = expected or found
+                agree = sum(found.get(key) == digest for key, digest in expected.items())
+                rows.append({**row, "artifacts": len(expected), "same weights": agree})
+                print(rows[-1], flush=True)
+    facts: dict[str, int | float] = {
+        "executors": len({row["executor"] for row in rows}),
+        "runs": len(rows),
+        "killed": sum(row["killed"] not in ("nobody",) for row in rows),
+        "artifacts": len(expected),
+        "agreeing": sum(row["same weights"] == row["artifacts"] for row in rows),
+    }
+    return Campaign.now("executors", facts, rows, float(clock), f"--epochs {epochs}")
+
+
+if __name__ == "__main__":
+    asked = options(str(__doc__), "epochs", 12)
+    conclude(campaign(epochs=asked.epochs), asked.record)

@@ -1,0 +1,102 @@
+"""An artifact and its folder: written with checksums, believed only when they hold.
+
+weights.safetensors   tensors, never pickle
+artifact.json         what it depends on, metrics, history, where it came from, checksums
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from repro.data.archives import checksum
+from repro.method.fit import Epoch
+from repro.study.spec import Key, digest
+
+WEIGHTS, ABOUT = "weights.safetensors", "artifact.json"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """Tensors with what is known of them.
+
+    metrics  small numbers, e.g. the gate's agreement with g0
+    history  one ``[loss, accuracy, seconds]`` an epoch, where it was trained
+    made     provenance: code, libraries, hardware, precision, seconds, when
+    """
+
+    tensors: dict[str, Tensor]
+    metrics: dict[str, float] = field(default_factory=dict)
+    history: list[list[float]] = field(default_factory=list)
+    made: dict[str, Any] = field(default_factory=dict)
+
+    def not_finite(self) -> str | None:
+        """The name of a tensor that holds NaN or infinity, if one does."""
+        wrong = (name for name, t in self.tensors.items() if t.is_floating_point() and not bool(t.isfinite().all()))
+        return next(wrong, None)
+
+
+def trained(module: nn.Module, history: list[Epoch]) -> Artifact:
+    """The artifact of a trained module."""
+    return Artifact(module.state_dict(), history=[list(epoch) for epoch in history])
+
+
+class DamagedError(Exception):
+    """What is wrong with the files of an artifact; the store decides what becomes of it."""
+
+
+def write_artifact(folder: Path, key: Key, artifact: Artifact, conditions: dict[str, str | None]) -> None:
+    """Write both files into ``folder``; ``conditions`` says of which code and images they are."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in artifact.tensors.items()}
+    save_file(tensors, folder / WEIGHTS)
+    about = {
+        "kind": key.kind, "hash": key.hash, "label": key.label, "depends_on": key.depends_on,
+        "metrics": artifact.metrics, "history": artifact.history, "made": artifact.made,
+        "conditions": conditions, "weights_sha256": checksum(folder / WEIGHTS, "sha256"),
+    }  # fmt: skip
+    about["about_digest"] = digest(about)
+    (folder / ABOUT).write_text(json.dumps(about, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """The description of an artifact; :class:`DamagedError` when it is not one, or has changed since it was written.
+
+    Artifacts of before there were checksums have none, and are believed.
+    """
+    try:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DamagedError(f"{ABOUT} is missing") from error
+    except (ValueError, RecursionError) as error:
+        raise DamagedError(f"{ABOUT} is not JSON ({error})") from error
+    kinds = {"kind": str, "hash": str, "label": str, "metrics": dict, "history": list, "made": dict}
+    wrong = [name for name, kind in kinds.items() if not isinstance(about, dict) or type(about.get(name)) is not kind]
+    if wrong:
+        raise DamagedError(f"{ABOUT} has no {wrong[0]}")
+    if not isinstance(about["made"].get("seconds"), int | float):
+        raise DamagedError(f"{ABOUT} does not say how long it took")
+    if (
+        "about_digest" in about
+        and digest({k: v for k, v in about.items() if k != "about_digest"}) != (about["about_digest"])
+    ):
+        raise DamagedError(f"{ABOUT} has changed since it was written")
+    return about
+
+
+def read_tensors(folder: Path, about: dict[str, Any]) -> dict[str, Tensor]:
+    """The tensors; :class:`DamagedError` when the file is not the one that was written."""
+    path = folder / WEIGHTS
+    try:
+        if "weights_sha256" in about and checksum(path, "sha256") != about["weights_sha256"]:
+            raise DamagedError(f"the checksum of {WEIGHTS} is not the one it was written with")
+        return load_file(path)
+    except FileNotFoundError as error:
+        raise DamagedError(f"{WEIGHTS} is missing") from error
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise DamagedError(f"{WEIGHTS} is not a file of tensors ({error})") from error

@@ -1,0 +1,181 @@
+"""``repro doctor``: is this installation, and this store, in order? Every finding says what to do about it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import time
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import torch
+
+from repro.data import cifar, tiny_imagenet
+from repro.data.catalogue import DATASETS, SPLITS, status
+from repro.errors import DataError
+from repro.files import write_text
+from repro.method.device import hardware, pick_device, precision
+from repro.progress import duration
+from repro.study.artifact import ABOUT, DamagedError, read_about, read_tensors
+from repro.study.executors import PACKAGES
+from repro.study.freshness import other_code, why_stale
+from repro.study.locks import LEASE, alive, read_holder
+from repro.study.provenance import code_version, library_versions
+from repro.study.revisions import unlocked
+from repro.study.store import HASH, Store
+
+LITTLE_SPACE = 2e9  # bytes: what a laptop study and its notebooks take
+
+
+class Finding(NamedTuple):
+    """state: ``ok``, ``note`` (good to know) or ``wrong``; what was found; what to do about it, if anything."""
+
+    about: str
+    state: Literal["ok", "note", "wrong"]
+    found: str
+    do: str = ""
+
+    def __str__(self) -> str:
+        mark = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}[self.state]
+        return f"{mark} {self.about}: {self.found}" + (f" -> {self.do}" if self.do else "")
+
+
+def findings(root: Path) -> Iterator[Finding]:
+    """Everything that can be said of the installation and of ``root`` without training, in order."""
+    yield from installation()
+    yield from images(root)
+    yield from folder(root)
+    store = Store(root)
+    yield from artifacts(store)
+    yield from unfinished(store)
+    yield from locks(store)
+
+
+def installation() -> Iterator[Finding]:
+    """Versions, code, devices, executors."""
+    versions = library_versions()
+    said = ", ".join(f"{name} {version}" for name, version in versions.items())
+    absent = [name for name, version in versions.items() if version == "unknown"]
+    if absent:
+        yield Finding("versions", "wrong", f"{', '.join(absent)} cannot be found", "run `uv sync`")
+    else:
+        yield Finding("versions", "ok", said)
+    for sentence in unlocked():
+        yield Finding("code", "wrong", sentence)
+    yield Finding("code", "ok", code_version())
+    device = pick_device()
+    yield Finding(
+        "device", "ok",
+        f"{device.type}: {hardware(device)}, {precision(device)}; {os.cpu_count()} cores, "
+        f"{torch.cuda.device_count()} GPUs",
+    )  # fmt: skip
+    for package, extra in PACKAGES.items():
+        if find_spec(package) is None:
+            yield Finding("executors", "note", f"{package} is not installed", f"to use it: `uv sync --extra {extra}`")
+        else:
+            yield Finding("executors", "ok", f"{package} is installed")
+
+
+def images(root: Path) -> Iterator[Finding]:
+    """Which image sets are here, and whether their checksums hold; images are not decoded (``data check`` does)."""
+    for name in DATASETS:
+        found = status(name, root)
+        if found.state == "absent":
+            yield Finding(name, "note", "not here", f"if it is wanted: `{found.command}`")
+        elif found.state == "partial":
+            yield Finding(name, "wrong", "; ".join(found.missing), f"move {found.where} away, then `{found.command}`")
+        else:
+            wrong = _wrong_images(name, root)
+            for sentence in wrong:
+                yield Finding(name, "wrong", sentence, f"delete it, then `{found.command}`")
+            if not wrong:
+                yield Finding(name, "ok", "here" if name in ("modes", "imagenet") else "here, checksums hold")
+
+
+def _wrong_images(name: str, root: Path) -> list[str]:
+    try:
+        if name in cifar.SETS:
+            return cifar.check_cifar(name, root)
+        if name == "tiny-imagenet":
+            return [s for split in SPLITS for size in tiny_imagenet.SIZES
+                    for s in tiny_imagenet.check_cache(split, root, size)]  # fmt: skip
+    except (DataError, OSError) as error:
+        return [str(error)]
+    return []
+
+
+def folder(root: Path) -> Iterator[Finding]:
+    """Whether the root can be written, and how much space it has."""
+    probe = Path(root) / f".doctor-{platform.node()}-{os.getpid()}"
+    try:
+        write_text(probe, "")
+        probe.unlink()
+    except OSError as error:
+        yield Finding(
+            "folder", "wrong", f"{root} cannot be written: {error}", "choose another: --root, or the parameter root"
+        )
+        return
+    free = shutil.disk_usage(root).free
+    said = f"{root}, {free / 1e9:.1f} GB free"
+    if free < LITTLE_SPACE:
+        yield Finding("folder", "wrong", said, f"free some space: a study takes up to {LITTLE_SPACE / 1e9:.0f} GB")
+    else:
+        yield Finding("folder", "ok", said)
+
+
+def artifacts(store: Store) -> Iterator[Finding]:
+    """Whether every artifact is whole and fresh."""
+    whole = without = other = 0
+    for path in sorted(p for p in store.folder.glob("*/*") if HASH.fullmatch(p.name)):
+        name = f"{path.parent.name}/{path.name}"
+        again = "nothing: the next run that needs it sets it aside and makes it again"
+        try:
+            about = read_about(path)
+            read_tensors(path, about)
+        except (DamagedError, OSError) as error:
+            yield Finding(name, "wrong", f"damaged: {error}", again)
+            continue
+        if why := why_stale(about, None):
+            yield Finding(name, "note", f"stale: {why}", again)
+        whole += 1
+        without += "weights_sha256" not in about
+        other += other_code(about)
+    yield Finding("artifacts", "ok", f"{whole} are whole")
+    if without:
+        yield Finding("artifacts", "note", f"{without} are older than checksums; they can be read, and are believed")
+    if other:
+        yield Finding("artifacts", "note", f"{other} were made by other code of the same revision; they are believed")
+    for path in store.set_aside():
+        yield Finding(
+            f"{path.parent.name}/{path.name}", "note", "set aside", "delete it when nobody wants to look at it"
+        )
+
+
+def unfinished(store: Store) -> Iterator[Finding]:
+    """What is half-done, what failed, and what a killed writer left behind."""
+    for row in store.half_done():
+        name = f"{row['kind']}/{row['hash']}"
+        if row["failed"]:
+            yield Finding(name, "wrong", f"{row['label']} failed: {row['failed']}", "change that, and run it again")
+        else:
+            said = f"{row['label']}: half-done, {row['epochs_done']} epochs"
+            yield Finding(name, "note", said, "the same command goes on from there; or delete its .unfinished folder")
+    for path in sorted(store.folder.glob("*/.*")):
+        if not (path / ABOUT).exists() and time.time() - path.stat().st_mtime > LEASE:
+            yield Finding(f"{path.parent.name}/{path.name}", "note", "left by a writer that was killed", "delete it")
+
+
+def locks(store: Store) -> Iterator[Finding]:
+    """Who is making what, and whether they live."""
+    for path in sorted((store.folder / "locks").glob("*.*")):
+        holder = read_holder(path)
+        lives = alive(holder) if holder else None
+        silent = time.time() - path.stat().st_mtime
+        if lives is False or (lives is None and silent > LEASE):
+            said = f"of {holder or 'nobody that can be read'}; gone for {duration(max(silent, 0))}"
+            yield Finding(f"lock {path.name}", "note", said, "nothing: the next run takes it over")
+        else:
+            yield Finding(f"lock {path.name}", "ok", f"held by {holder or 'somebody'}")

@@ -1,0 +1,180 @@
+"""Whoever does the jobs, the store ends with the same weights; a lost worker's job is taken up."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from benchmarks.common import weights
+from benchmarks.executors import ray_cluster, run, study_spec
+from repro.errors import ReproError, SpecError, TrainingError
+from repro.method import experts as experts_module
+from repro.study.executors import EXECUTORS, TRIES, Executor, LostWorkerError, fan_out, parse
+from repro.study.jobs import Job, Outcome, stages, work
+from repro.study.pipeline import Study
+from repro.study.spec import StudySpec, expert_key, gate_key
+from repro.study.store import Store
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """A worker takes over the number of threads; one thread also lets two workers run beside each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def serial(one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The weights that this process makes by itself."""
+    root = tmp_path_factory.mktemp("serial")
+    run("serial", root, disturbed=False)
+    return weights(root)
+
+
+class Here(Executor):
+    """Does jobs in this process, losing the workers of some tries."""
+
+    name = "here"
+
+    def __init__(self, root: Path, lost: Sequence[int] = ()) -> None:
+        super().__init__(root, CPU, 2)
+        self.lost, self.count = lost, 0
+
+    def default_workers(self) -> int:
+        return 2
+
+    def submit(self, job: Job) -> dict[str, Any] | None:
+        self.count += 1
+        return None if self.count in self.lost else work(*self.payload(job))
+
+    def done(self, handle: Any) -> bool:
+        return True
+
+    def result(self, handle: Any) -> dict[str, object]:
+        if handle is None:
+            raise LostWorkerError("unplugged")
+        return handle
+
+
+@pytest.mark.parametrize(
+    ("executor", "meant"),
+    [("serial", ("serial", None)), ("processes", ("processes", None)), ("processes:3", ("processes", 3))],
+)
+def test_executors_by_name(executor: str, meant: tuple[str, int | None]) -> None:
+    assert parse(executor) == meant
+
+
+@pytest.mark.parametrize("wrong", ["", "slurm", "serial:2", "processes:0", "processes:x", "processes:²"])
+def test_wrong_executors_name_the_choices(wrong: str) -> None:
+    with pytest.raises(SpecError, match=r"executor: .*(serial, processes, submitit, ray|whole number)"):
+        parse(wrong)
+
+
+@pytest.mark.parametrize("name", ["submitit", "ray"])
+def test_a_package_that_is_absent_is_a_sentence(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("repro.study.executors.find_spec", lambda package: None)
+    with pytest.raises(SpecError, match=f"executor: {name} is not installed; `uv sync --extra "):
+        parse(name)
+
+
+def test_stages_hold_each_job_once_and_in_order(tiny: StudySpec) -> None:
+    found = stages([tiny, tiny.with_(num_experts=2), tiny.with_(em_steps=1)])
+    assert [{job.step for job in stage} for stage in found] == [{"base"}, {"gate"}, {"expert"}, {"gate"}, {"expert"}]
+    assert [len(stage) for stage in found] == [1, 2, 5, 1, 3]
+    made = set()
+    for stage in found:
+        assert all(key.hash in made for job in stage for key in job.needs())
+        made |= {job.key.hash for job in stage}
+
+
+def test_a_lost_worker_s_job_is_given_to_another(tiny: StudySpec, tmp_path: Path) -> None:
+    executor, failed, done = Here(tmp_path, lost=(1, 3)), {}, []  # type: ignore[var-annotated]
+    fan_out(stages([tiny]), executor, failed, lambda job, outcome: done.append(job.key.label))
+    assert not failed and len(done) == 5 and executor.count == 7
+    assert Store(tmp_path).has(expert_key(tiny, 2))
+
+
+def test_a_worker_that_is_always_lost_is_given_up(tiny: StudySpec, tmp_path: Path) -> None:
+    with pytest.raises(ReproError, match=f"base tr10 .*its worker was lost {TRIES} times"):
+        fan_out(stages([tiny]), Here(tmp_path, lost=range(99)), {}, lambda job, outcome: None)
+
+
+def test_a_training_that_fails_stops_what_needs_it_alone(
+    tiny: StudySpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_expert = experts_module.train_expert
+
+    def failing(*arguments: Any, **named: Any) -> Any:
+        if arguments[7] == 1:
+            raise TrainingError("expert 1: the loss of epoch 1 is not finite")
+        return train_expert(*arguments, **named)
+
+    monkeypatch.setattr("repro.study.pipeline.train_expert", failing)
+    other = tiny.with_(num_experts=1)
+    study = Study([tiny, other], tmp_path, CPU)
+    with pytest.raises(TrainingError, match="expert 1: the loss of epoch 1 is not finite"):
+        study.run(tiny)
+    store = Store(tmp_path)
+    assert store.has(expert_key(tiny, 2)) and store.has(expert_key(other, 0)) and not store.has(expert_key(tiny, 1))
+    (row,) = store.half_done()
+    assert (row["label"], row["failed"]) == ("expert 2 of 3, seed 0", "expert 1: the loss of epoch 1 is not finite")
+    study.run(other)
+    monkeypatch.undo()
+    Study([tiny], tmp_path, CPU).run(tiny)  # a new run tries again
+    assert not list(store.half_done())
+
+
+def test_what_a_gate_that_failed_is_needed_for_is_not_tried(tiny: StudySpec, tmp_path: Path) -> None:
+    class Failing(Here):
+        def result(self, handle: Any) -> dict[str, object]:
+            return handle if self.count == 1 else {"made": [], "failed": "empty cluster"}
+
+    executor, failed = Failing(tmp_path), {}  # type: ignore[var-annotated]
+    fan_out(stages([tiny]), executor, failed, lambda job, outcome: None)
+    assert failed == {gate_key(tiny).hash: "empty cluster"} and executor.count == 2
+
+
+def test_an_error_that_is_no_training_s_stops_everything(tiny: StudySpec, tmp_path: Path) -> None:
+    class Full(Here):
+        def result(self, handle: Any) -> dict[str, object]:
+            return {"error": "the disk is full"}
+
+    with pytest.raises(ReproError, match="the disk is full"):
+        fan_out(stages([tiny]), Full(tmp_path), {}, lambda job, outcome: Outcome([]))
+
+
+@pytest.mark.parametrize("executor", ["processes:2", "submitit:2"])
+def test_a_killed_worker_and_the_same_weights(executor: str, serial: dict[str, str], tmp_path: Path) -> None:
+    package = executor.partition(":")[0]
+    if package != "processes" and find_spec(package) is None:
+        pytest.skip(f"{package} is not installed: `uv sync` installs it")
+    row = run(executor, tmp_path, disturbed=True)
+    assert row["killed"] == "a worker" and weights(tmp_path) == serial
+
+
+def test_a_ray_node_killed_and_the_same_weights(serial: dict[str, str], tmp_path: Path) -> None:
+    if find_spec("ray") is None:
+        pytest.skip("ray is not installed: `uv sync` installs it on Linux")
+    if os.environ.get("REPRO_SKIP_RAY"):
+        pytest.skip("REPRO_SKIP_RAY is set: no Ray cluster of three nodes is started")
+    try:
+        row = run("ray", tmp_path, disturbed=True)
+    except ReproError as error:
+        if "does not start on this machine" not in str(error):
+            raise
+        pytest.skip(str(error))
+    assert row["killed"] == "a node" and weights(tmp_path) == serial
+
+
+def test_the_parameter_s_executors_are_all_tried_here() -> None:
+    assert EXECUTORS == ("serial", "processes", "submitit", "ray") and study_spec().num_experts == 3 and ray_cluster

@@ -1,0 +1,141 @@
+"""One maker at a time: who waits, for whom, and who takes over."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from repro.study import locks
+from repro.study.locks import Holder, Lock, alive, read_holder, this_place
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from repro.study.locks import Lock
+with Lock(Path(sys.argv[1]), "the thing").held() as mine:
+    print("held", flush=True)
+    time.sleep(float(sys.argv[2]))
+"""
+
+
+def hold_elsewhere(path: Path, seconds: float) -> subprocess.Popen:
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(path), str(seconds)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stdout.readline() == "held\n"
+    return process
+
+
+def plant(path: Path, **changes: object) -> Path:
+    """A lock file as another process would have left it."""
+    holder = Holder("elsewhere", 1, "2026-01-01T00:00:00+00:00", "elsewhere/boot", "-token")
+    file = path.with_name(f"{path.name}.1")
+    file.write_text(json.dumps({**holder._asdict(), **changes}))
+    return file
+
+
+def test_a_free_lock_is_taken_and_given_back(tmp_path: Path) -> None:
+    lock = Lock(tmp_path / "locks" / "base-1", "base")
+    with lock.held() as mine:
+        assert mine and len(lock.generations()) == 1
+        holder = read_holder(lock.generations()[0][1])
+        assert holder is not None and holder.pid == os.getpid() and alive(holder)
+    assert not lock.generations()
+
+
+def test_it_is_given_back_when_the_block_fails(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), Lock(tmp_path / "a", "a").held():
+        raise KeyError
+    assert not list(tmp_path.iterdir())
+
+
+def test_waits_for_a_living_process_and_says_for_whom(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    process = hold_elsewhere(tmp_path / "a", 1.0)
+    with Lock(tmp_path / "a", "base of a test").held() as mine:
+        assert mine and process.wait() == 0
+    assert f"base of a test: waiting for process {process.pid} on " in capsys.readouterr().err
+
+
+def test_takes_over_from_a_killed_process_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    process = hold_elsewhere(tmp_path / "a", 600)
+    process.kill()
+    began = time.monotonic()
+    with Lock(tmp_path / "a", "base of a test").held() as mine:
+        assert mine
+    assert time.monotonic() - began < 5
+    assert "is gone; taking over" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+    process.wait()
+
+
+def test_a_pid_that_is_used_again_is_another_process(tmp_path: Path) -> None:
+    plant(tmp_path / "a", place=this_place(), pid=os.getpid(), token="1-token")
+    with Lock(tmp_path / "a", "a").held() as mine:
+        assert mine
+
+
+def test_another_host_is_believed_dead_after_the_lease_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "LEASE", 0.5)
+    file = plant(tmp_path / "a")
+    stop = threading.Event()
+
+    def live() -> None:  # touches it for a second, then dies
+        for _ in range(10):
+            os.utime(file)
+            stop.wait(0.1)
+
+    began = time.monotonic()
+    beat = threading.Thread(target=live)
+    beat.start()
+    with Lock(tmp_path / "a", "a").held() as mine:
+        assert mine and 1.2 < time.monotonic() - began < 6
+    beat.join()
+
+
+def test_a_lock_that_cannot_be_read_is_waited_for_like_another_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "LEASE", 0.3)
+    (tmp_path / "a.1").write_text("{half")
+    with Lock(tmp_path / "a", "a").held() as mine:
+        assert mine
+
+
+def test_a_holder_touches_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "HEARTBEAT", 0.05)
+    lock = Lock(tmp_path / "a", "a")
+    with lock.held():
+        file = lock.generations()[0][1]
+        os.utime(file, (0, 0))
+        time.sleep(0.4)
+        assert file.stat().st_mtime > 0
+
+
+def test_whoever_waits_stops_when_the_thing_is_there(tmp_path: Path) -> None:
+    plant(tmp_path / "a")
+    with Lock(tmp_path / "a", "a").held(done=lambda: True) as mine:
+        assert not mine
+    assert (tmp_path / "a.1").exists()  # not ours to remove
+
+
+def test_many_threads_never_hold_it_together(tmp_path: Path) -> None:
+    inside, most, lock = [], [], Lock(tmp_path / "a", "a")
+
+    def work() -> None:
+        with lock.held():
+            inside.append(1)
+            most.append(len(inside))
+            time.sleep(0.01)
+            inside.pop()
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1] * 8

@@ -1,0 +1,271 @@
+"""Artifacts are whole or absent, fresh or made again, and never served silently when they are not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+
+from repro.data import modes
+from repro.data.fingerprint import Images, fingerprint
+from repro.errors import StoreError, TrainingError
+from repro.study import artifact as artifact_module
+from repro.study import freshness, revisions
+from repro.study import store as store_module
+from repro.study.artifact import ABOUT, WEIGHTS, Artifact
+from repro.study.doctor import artifacts, findings, locks, unfinished
+from repro.study.scales import default_spec
+from repro.study.spec import REVISIONS, Key, base_key
+from repro.study.store import Store
+
+CPU = torch.device("cpu")
+KEY = Key("base", {"a": 1}, "base of a test", (Images("modes", "train", 32),))
+
+
+def make(value: float = 1.0) -> Callable[[Path], Artifact]:
+    return lambda checkpoint: Artifact({"w": torch.full((5,), value), "n": torch.arange(3)}, {"m": 1.0}, [[1, 2, 3.0]])
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(tmp_path)
+    store.keep(KEY, make(), CPU)
+    return store
+
+
+def remade(store: Store, key: Key = KEY) -> bool:
+    """Whether the store makes the artifact again (with other numbers, so that it shows)."""
+    artifact, found = Store(store.root).keep(key, make(2.0), CPU)
+    assert bool((artifact.tensors["w"] == (1 if found else 2)).all())
+    return not found
+
+
+def edit(store: Store, change: Callable[[dict[str, Any]], object], checked: bool = True) -> None:
+    """Change the description of the artifact; ``checked`` keeps its own checksum right."""
+    path = store.path(KEY) / ABOUT
+    about = json.loads(path.read_text())
+    change(about)
+    if checked and about.pop("about_digest", None):
+        about["about_digest"] = artifact_module.digest(about)
+    path.write_text(json.dumps(about))
+
+
+def test_what_is_whole_is_found(store: Store) -> None:
+    assert not remade(store) and not store.set_aside()
+
+
+def flip_a_byte(path: Path, at: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[at % len(data)] ^= 0x55
+    path.write_bytes(bytes(data))
+
+
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        (lambda folder: flip_a_byte(folder / WEIGHTS, -1), "the checksum of weights.safetensors"),
+        (lambda folder: (folder / WEIGHTS).write_bytes(b""), "the checksum of weights.safetensors"),
+        (lambda folder: (folder / WEIGHTS).unlink(), "weights.safetensors is missing"),
+        (lambda folder: (folder / ABOUT).unlink(), "artifact.json is missing"),
+        (lambda folder: (folder / ABOUT).write_text("{"), "artifact.json is not JSON"),
+        (lambda folder: (folder / ABOUT).write_text("[]"), "artifact.json has no kind"),
+        (
+            lambda folder: (folder / ABOUT).write_text((folder / ABOUT).read_text().replace('"m": 1.0', '"m": 9.0')),
+            "artifact.json has changed since it was written",
+        ),
+    ],
+)
+def test_what_is_damaged_is_set_aside_named_and_made_again(
+    store: Store, capsys: pytest.CaptureFixture[str], damage: Callable[[Path], object], why: str
+) -> None:
+    damage(store.path(KEY))
+    assert any(finding.state == "wrong" and "damaged" in finding.found for finding in artifacts(store))
+    assert remade(store)
+    said = capsys.readouterr().err
+    assert f"base of a test is damaged: {why}" in said and "made again" in said
+    assert [path.name for path in store.set_aside()] == [f"{KEY.hash}.damaged-1"]
+    assert not remade_again(store)
+
+
+def remade_again(store: Store) -> bool:
+    return not Store(store.root).keep(KEY, make(3.0), CPU)[1]
+
+
+def test_under_another_name_it_is_not_taken_for_it(store: Store) -> None:
+    other = Key("base", {"a": 2}, "another")
+    shutil.copytree(store.path(KEY), store.path(other))
+    assert remade(store, other)
+
+
+def test_artifacts_of_before_there_were_checksums_are_believed(store: Store) -> None:
+    edit(store, lambda about: [about.pop(name) for name in ("weights_sha256", "about_digest", "conditions")])
+    assert not remade(store)
+    assert any("older than checksums" in finding.found for finding in artifacts(store))
+
+
+# --- each part of a key in turn: spec, code, images, libraries --------------------------------
+
+
+def test_another_spec_is_another_artifact(store: Store) -> None:
+    spec = default_spec("smoke", "modes")
+    assert base_key(spec).hash != base_key(spec.with_(seed=1)).hash
+    assert remade(store, Key("base", {"a": 2}, "base of a test"))
+
+
+def test_raised_revision_is_another_artifact(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = default_spec("smoke", "modes")
+    before = base_key(spec).hash
+    monkeypatch.setitem(REVISIONS, "base", 2)
+    assert base_key(spec).hash != before
+    assert any("makes the base is not the one locked for revision 2" in sentence for sentence in revisions.unlocked())
+
+
+def test_other_code_of_the_same_revision_is_said(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    edit(store, lambda about: about["conditions"].update(code="0" * 16))
+    assert not remade(store)
+    assert "base of a test: made by other code of the same revision" in capsys.readouterr().err
+
+
+def test_code_is_digested_without_comments_and_docstrings() -> None:
+    import ast
+
+    same = ['def f(x):\n    "says"\n    # comment\n    return x + 1', "def f(x): return (x + 1)"]
+    shapes = [revisions.shape(ast.parse(text)) for text in [*same, "def f(x): return x + 2"]]
+    assert shapes[0] == shapes[1] != shapes[2]
+    assert {"repro.method.fit", "repro.data.augment", "repro.models.trnet"} <= revisions.closure(
+        ("repro.method.experts",)
+    )
+
+
+def test_other_images_make_it_stale(
+    store: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(modes.PIXELS, "train", "other pixels")
+    assert remade(store)
+    assert "base of a test is stale: it was made from other images" in capsys.readouterr().err
+    assert [path.name for path in store.set_aside()] == [f"{KEY.hash}.stale-1"]
+
+
+def test_images_that_are_not_here_are_not_held_against_it(store: Store) -> None:
+    key = Key("base", {"a": 3}, "base on CIFAR", (Images("tiny-imagenet", "train", 32),))
+    store.keep(key, make(), CPU)
+    assert fingerprint(key.images[0], store.root) is None
+    assert not remade(store, key)
+
+
+def test_decoded_images_are_known_by_their_pixels_and_labels(tmp_path: Path) -> None:
+    cache = tmp_path / "cache" / "tiny-imagenet-32-train"
+    cache.mkdir(parents=True)
+    found = []
+    for digest, label in (("aa", 0), ("bb", 0), ("aa", 1)):
+        np.save(cache / "images.npy", np.zeros((2, 3, 32, 32), np.uint8))
+        np.save(cache / "labels.npy", np.array([0, label]))
+        about = {"format": 1, "split": "train", "image_size": 32, "count": 2, "images_sha256": digest}
+        (cache / "meta.json").write_text(json.dumps({**about, "class_names": ["a", "b"]}))
+        found.append(fingerprint(Images("tiny-imagenet", "train", 32), tmp_path))
+    assert None not in found and len(set(found)) == 3
+
+
+@pytest.mark.parametrize("library", freshness.LIBRARIES_THAT_MATTER)
+def test_another_major_version_makes_it_stale(store: Store, library: str, capsys: pytest.CaptureFixture[str]) -> None:
+    edit(store, lambda about: about["made"]["libraries"].update({library: "99.1.0"}))
+    assert remade(store)
+    assert f"is stale: it was made with {library} 99.1.0" in capsys.readouterr().err
+
+
+def test_another_minor_version_does_not(store: Store) -> None:
+    edit(store, lambda about: about["made"]["libraries"].update(torch="2.0.1+cu118"))
+    assert not remade(store)
+
+
+# --- what can go wrong while it is made -------------------------------------------------------
+
+
+def test_numbers_that_are_not_finite_stop_it_and_are_remembered(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with pytest.raises(TrainingError, match="base of a test: w holds numbers that are not finite"):
+        store.keep(KEY, make(float("nan")), CPU)
+    (row,) = store.half_done()
+    assert "not finite" in row["failed"] and not store.has(KEY)
+    assert any(finding.state == "wrong" and "not finite" in finding.found for finding in unfinished(store))
+    store.keep(KEY, make(), CPU)  # a new run tries again
+    assert not list(store.half_done())
+
+
+@pytest.mark.parametrize("function", ["write_artifact", "write_text"])
+def test_a_full_disk_is_said_and_nothing_is_taken_for_whole(
+    tmp_path: Path, function: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store_module, function, full)
+        with pytest.raises(StoreError, match=r"cannot be written.*No space left on device.*"):
+            Store(tmp_path).keep(KEY, make(), CPU)
+    assert not Store(tmp_path).has(KEY) and not list(Store(tmp_path).finished())
+    assert Store(tmp_path).keep(KEY, make(), CPU)[1] is False
+
+
+def test_an_interrupted_save_leaves_the_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(folder: Path, *_: object) -> None:
+        (folder / WEIGHTS).write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    def training(checkpoint: Path) -> Artifact:
+        save_file({"module.w": torch.ones(1)}, checkpoint, {"history": "[[1, 1, 1]]"})
+        return make()(checkpoint)
+
+    monkeypatch.setattr(store_module, "write_artifact", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Store(tmp_path).keep(KEY, training, CPU)
+    (row,) = Store(tmp_path).half_done()
+    assert row["epochs_done"] == 1 and not Store(tmp_path).has(KEY)
+    assert not list(locks(Store(tmp_path)))
+
+
+def test_what_a_killed_writer_left_is_removed(store: Store) -> None:
+    left = store.path(KEY).with_name(f".{KEY.hash}.abc")
+    left.mkdir()
+    shutil.rmtree(store.path(KEY))
+    assert remade(store) and not left.exists()
+
+
+# --- the loader against anything ---------------------------------------------------------------
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_no_file_makes_the_loader_fail_otherwise_than_in_a_sentence(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    store = Store(tmp_path_factory.mktemp("fuzz"))
+    store.keep(KEY, make(), CPU)
+    path = store.path(KEY) / data.draw(st.sampled_from([ABOUT, WEIGHTS]))
+    whole = path.read_bytes()
+    change = data.draw(st.sampled_from(["flip", "cut", "replace"]))
+    at = data.draw(st.integers(0, len(whole) - 1))
+    if change == "flip":
+        new = whole[:at] + bytes([whole[at] ^ data.draw(st.integers(1, 255))]) + whole[at + 1 :]
+    else:
+        new = whole[:at] if change == "cut" else data.draw(st.binary(max_size=200))
+    path.write_bytes(new)
+    artifact, found = Store(store.root).keep(KEY, make(2.0), CPU)
+    # Either it still says what it said (white space in the JSON), or it was set aside and made again.
+    assert bool((artifact.tensors["w"] == (1 if found else 2)).all())
+    assert found or len(store.set_aside()) == 1
+
+
+def test_the_doctor_on_an_empty_folder(tmp_path: Path) -> None:
+    found = list(findings(tmp_path))
+    assert {"versions", "device", "modes", "folder", "artifacts"} <= {finding.about for finding in found}
+    assert not [str(finding) for finding in found if finding.state == "wrong" and finding.about != "folder"]
