@@ -37,15 +37,15 @@ class Pupil(NamedTuple):
     expert: Head
     share: Tensor
     checkpoint: Path | None = None
-    report: Report = lambda epoch, history: None
 
 
 def train_experts(
     pupils: Sequence[Pupil], base: Backbone, source: BatchSource, sharing: Sharing, recipe: Recipe,
-    seed: int, device: torch.device,
+    seed: int, device: torch.device, report: Report = lambda epoch, entry: None,
 ) -> list[list[Epoch]]:  # fmt: skip
     """Step 4: train experts, in place, as :func:`~repro.method.experts.train_expert` trains each; their histories.
 
+    ``report`` hears of each epoch of them all: mean loss and accuracy of the experts, seconds of the epoch.
     All checkpoints are written after each epoch. After a stop some experts may be an epoch ahead: they
     wait until the others have caught up. Seconds of a shared epoch are divided by images visited.
 
@@ -58,7 +58,13 @@ def train_experts(
         present = [each for each in lessons if each.training.epoch == epoch]
         if present:
             _one_epoch(present, base, source, recipe.batch_size, seed, epoch, device)
+            report(epoch, _mean([each.training.history[-1] for each in present]))
     return [each.training.finish() for each in lessons]
+
+
+def _mean(entries: Sequence[Epoch]) -> Epoch:
+    loss, accuracy = (sum(each[i] for each in entries) / len(entries) for i in (0, 1))
+    return Epoch(loss, accuracy, sum(each.seconds for each in entries))
 
 
 def _one_epoch(
@@ -97,7 +103,7 @@ class _Lessons:
         self._batch_size = recipe.batch_size
         expert = pupil.expert.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         loss = expert_loss(expert, self._share, sharing, pupil.k, device)
-        self.training = Training(expert, recipe, loss, device, f"expert {pupil.k}", pupil.checkpoint, pupil.report)
+        self.training = Training(expert, recipe, loss, device, f"expert {pupil.k}", pupil.checkpoint)
 
     def order(self, seed: int, epoch: int) -> Tensor:
         """The images ``[n]`` that this expert visits in the epoch, in order, on the CPU."""

@@ -99,9 +99,16 @@ class Keeper:
 
     def report(self, key: Key, epochs: int) -> Report:
         """A report of each epoch of a training: what, how far, training accuracy, time left."""
+        return self._reporter(key.label, self._work(key) / epochs, epochs)
 
+    def report_of_all(self, keys: Sequence[Key], epochs: int) -> Report:
+        """The same of experts that are trained in one pass."""
+        work = sum(self._work(key) for key in keys) / epochs
+        return self._reporter(f"{len(keys)} experts in one pass, such as {keys[0].label}", work, epochs)
+
+    def _reporter(self, label: str, work: float, epochs: int) -> Report:
         def report(epoch: int, entry: Epoch) -> None:
-            done = f"{key.label} · epoch {epoch + 1}/{epochs} · training accuracy {100 * entry.accuracy:.1f} %"
-            self._progress.advance(self._work(key) / epochs, lambda: done)
+            done = f"{label} · epoch {epoch + 1}/{epochs} · training accuracy {100 * entry.accuracy:.1f} %"
+            self._progress.advance(work, lambda: done)
 
         return report

@@ -150,14 +150,14 @@ class Study:
                 places = [(k, checkpoints[key.hash]) for k, key in enumerate(wanted) if key.hash in checkpoints]
                 pupils = [self._pupil(spec, k, checkpoint) for k, checkpoint in places]
                 source = self.sources.batches(spec, "train", spec.expert_recipe.augmentation)
-                base, seed = self.base(spec), spec.expert_seed
-                train_experts(pupils, base, source, spec.sharing, spec.expert_recipe, seed, self.device)
+                base, recipe, seed = self.base(spec), spec.expert_recipe, spec.expert_seed
+                report = self._keeper.report_of_all([wanted[pupil.k] for pupil in pupils], recipe.epochs)
+                train_experts(pupils, base, source, spec.sharing, recipe, seed, self.device, report)
         for k in range(spec.num_experts):
             self._expert(spec, k)
 
     def _pupil(self, spec: StudySpec, k: int, checkpoint: Path) -> Pupil:
-        report = self._report(keys.expert_key(spec, k), spec.expert_recipe.epochs)
-        return Pupil(k, self._new_expert(spec, k), self._share(spec, k), checkpoint, report)
+        return Pupil(k, self._new_expert(spec, k), self._share(spec, k), checkpoint)
 
     def _expert(self, spec: StudySpec, k: int) -> Artifact:
         def make(checkpoint: Path) -> Artifact:
