@@ -104,7 +104,7 @@ def run(executor: str, root: Path, disturbed: bool, epochs: int = 12) -> dict[st
         assassin = Assassin(root, slay)
         if disturbed:
             assassin.start()
-        Study([spec], root, torch.device("cpu"), executor).run(spec)
+        Study([spec], root, torch.device("cpu"), executor=executor).run(spec)
         assassin.stop = True
     return {"executor": executor, "killed": assassin.killed, "seconds": round(float(clock), 1)}
 
