@@ -86,7 +86,6 @@ def ray_cluster(nodes: int = 3) -> Iterator[Callable[[int], str]]:
             if parent in [info.process.pid for infos in node.all_processes.values() for info in infos]:
                 os.kill(pid, signal.SIGKILL)
                 cluster.remove_node(node, allow_graceful=False)
-                cluster.add_node(num_cpus=1, object_store_memory=size)
                 return "a node"
         return "nobody"
 
