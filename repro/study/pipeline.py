@@ -148,16 +148,18 @@ class Study:
         if spec.trunk_batchnorm == "evaluation" and len(self._keeper.missing(wanted)) > 1:
             with self.store.making(self._keeper.missing(wanted)) as checkpoints:
                 places = [(k, checkpoints[key.hash]) for k, key in enumerate(wanted) if key.hash in checkpoints]
-                pupils = [self._pupil(spec, k, checkpoint) for k, checkpoint in places]
-                source = self.sources.batches(spec, "train", spec.expert_recipe.augmentation)
-                base, recipe, seed = self.base(spec), spec.expert_recipe, spec.expert_seed
-                report = self._keeper.report_of_all([wanted[pupil.k] for pupil in pupils], recipe.epochs)
-                train_experts(pupils, base, source, spec.sharing, recipe, seed, self.device, report)
+                if places:  # none, if others made them all while this process waited
+                    self._one_pass(spec, places)
         for k in range(spec.num_experts):
             self._expert(spec, k)
 
-    def _pupil(self, spec: StudySpec, k: int, checkpoint: Path) -> Pupil:
-        return Pupil(k, self._new_expert(spec, k), self._share(spec, k), checkpoint)
+    def _one_pass(self, spec: StudySpec, places: list[tuple[int, Path]]) -> None:
+        """Train these experts, each with the file of its state, in one pass."""
+        pupils = [Pupil(k, self._new_expert(spec, k), self._share(spec, k), checkpoint) for k, checkpoint in places]
+        source = self.sources.batches(spec, "train", spec.expert_recipe.augmentation)
+        base, recipe, seed = self.base(spec), spec.expert_recipe, spec.expert_seed
+        report = self._keeper.report_of_all([keys.expert_key(spec, k) for k, _ in places], recipe.epochs)
+        train_experts(pupils, base, source, spec.sharing, recipe, seed, self.device, report)
 
     def _expert(self, spec: StudySpec, k: int) -> Artifact:
         def make(checkpoint: Path) -> Artifact:

@@ -129,6 +129,15 @@ def test_experts_of_one_pass_are_the_experts_of_a_store_made_one_at_a_time(
     assert {p.name for p in (tmp_path / "store").glob("*/*")} <= {p.name for p in (root / "store").glob("*/*")}
 
 
+def test_experts_that_others_made_while_one_waited_are_found(
+    study: Study, tiny: StudySpec, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = Study([tiny], root, torch.device("cpu"))
+    monkeypatch.setattr(late._keeper, "missing", list)  # what it saw before it waited for their locks
+    late.train(tiny)
+    assert "nothing was trained" in late.summary()
+
+
 def test_specs_share_their_base(study: Study, tiny: StudySpec, root: Path) -> None:
     one = tiny.with_(num_experts=1)
     both = Study([tiny, one], root, CPU)
