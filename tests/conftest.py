@@ -1,4 +1,4 @@
-"""The real image sets, where they are present."""
+"""One thread a process, and the real image sets, where they are present."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+# Tests are small and start processes of their own: with several threads each they would wait for one another's
+# turn, on a busy machine for minutes. Set before torch is imported, and inherited by every process.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
