@@ -140,7 +140,7 @@ class RecordedTable(RecordedDirective):
         wanted = self.arguments[1] if len(self.arguments) > 1 else "main"
         if wanted not in shown:
             raise ReproError(f"{result.name} has no table '{wanted}' (there are: {', '.join(shown)})")
-        return [scrolling(shown[wanted].html())]
+        return [raw(shown[wanted].in_page())]
 
 
 class ExactTable(SphinxDirective):
@@ -154,7 +154,7 @@ class ExactTable(SphinxDirective):
             shown = exhibit(name).exact()
             if wanted not in shown:
                 raise ReproError(f"{name} has no exact table '{wanted}' (there are: {', '.join(shown)})")
-            return [scrolling(shown[wanted].html())]
+            return [raw(shown[wanted].in_page())]
         except ReproError as error:
             return [self.state.document.reporter.warning(str(error), line=self.lineno)]
 
@@ -164,7 +164,7 @@ class RecordedClaims(RecordedDirective):
 
     def show(self, result: StudyResult) -> list[nodes.Node]:
         judged = exhibit(result.study).judge(result)
-        return [scrolling(tables.Shown(tables.claims_table(judged), tables.claims_caption(result)).html())]
+        return [raw(tables.Shown(tables.claims_table(judged), tables.claims_caption(result)).in_page())]
 
 
 class RecordedReading(RecordedDirective):
@@ -219,12 +219,8 @@ def verdict_mark(result: StudyResult, judged: Any) -> str:
     where = f"{numbers.DATASETS.get(result.dataset, result.dataset)}, {result.scale}"
     style = tables.verdict_css(judged.verdict)
     tip = html.escape(numbers.claim_tooltip(judged))
-    return f'<span class="repro-mark" style="{style}" title="{tip}">{judged.verdict}</span> {html.escape(where)}'
-
-
-def scrolling(table: str) -> nodes.raw:
-    """A table that scrolls in its own box."""
-    return raw(f'<div class="repro-scroll" tabindex="0">{table}</div>')
+    mark = f'<span class="repro-mark" style="{style}" title="{tip}">{judged.verdict}</span>'
+    return f'<span style="white-space: nowrap">{mark} {html.escape(where)}</span>'
 
 
 class RecordedRuns(SphinxDirective):

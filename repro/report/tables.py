@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 
 import pandas as pd
 from pandas.io.formats.style import Styler
@@ -45,6 +46,13 @@ class Shown:
     def html(self) -> str:
         """The styled table."""
         return style(self.frame, self.caption).to_html()
+
+    def in_page(self) -> str:
+        """For a page: the caption as a paragraph, which wraps at the page, above the table, which scrolls in a box."""
+        table = style(self.frame, self.caption).set_caption("").to_html()
+        return (
+            f'<p class="repro-caption">{escape(self.caption)}</p><div class="repro-scroll" tabindex="0">{table}</div>'
+        )
 
 
 @dataclass(frozen=True)
