@@ -9,13 +9,15 @@ import pytest
 
 from repro.report import performance
 from repro.study.performance import BENCHMARKS, PerformanceRecord, load_performance
+from repro.study.reliability import CAMPAIGNS
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 
 
-def test_every_benchmark_is_known() -> None:
-    helpers = {"timing", "plain"}
-    assert {path.stem for path in FOLDER.glob("*.py")} - helpers == set(BENCHMARKS)
+def test_every_benchmark_and_campaign_is_known() -> None:
+    helpers = {"timing", "plain", "common"}
+    campaigns = {command.partition("benchmarks.")[2].split()[0] for command in CAMPAIGNS.values()}
+    assert {path.stem for path in FOLDER.glob("*.py")} - helpers == {*BENCHMARKS, *campaigns}
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
