@@ -77,7 +77,7 @@ class Keeper:
             yield
         except TrainingError as error:
             self._make_the_others(spec, do)  # and those trained in one pass with it, each by itself
-            raise TrainingError("; ".join(dict.fromkeys(self._failed.values())) or str(error)) from None
+            raise TrainingError(_in_short(list(dict.fromkeys(self._failed.values()))) or str(error)) from None
         finally:
             self.ledger.tell()
 
@@ -112,3 +112,9 @@ class Keeper:
             self._progress.advance(work, lambda: done)
 
         return report
+
+
+def _in_short(failures: Sequence[str], shown: int = 3) -> str:
+    """The first few failures; ``repro status`` has them all."""
+    more = f"; and {len(failures) - shown} more, which `repro status` lists" if len(failures) > shown else ""
+    return "; ".join(failures[:shown]) + more
