@@ -13,7 +13,8 @@ from repro.study.exhibits.table2_num_experts import Table2Parameters
 from repro.study.scales import default_spec
 from repro.study.spec import StudySpec
 
-TEXT = st.text(max_size=12)
+# No name and no number ends so: without it a draw may be right, since hypothesis also tries words of the code itself.
+TEXT = st.text(max_size=11).map(lambda text: text + "?")
 # Field -> values that it cannot have.
 WRONG_SPECS: dict[str, st.SearchStrategy[Any]] = {
     "dataset": TEXT,
@@ -29,7 +30,7 @@ WRONG_SPECS: dict[str, st.SearchStrategy[Any]] = {
     "em_steps": st.one_of(st.integers(max_value=-1), st.integers(min_value=11)),
     "seed": st.one_of(st.integers(max_value=-1), st.none(), st.lists(st.integers())),
     "base_recipe": st.one_of(TEXT, st.none(), st.dictionaries(TEXT, st.integers())),
-    "routing": st.one_of(TEXT, st.dictionaries(st.text(min_size=1, max_size=5), st.integers(), min_size=1)),
+    "routing": st.one_of(TEXT, st.dictionaries(TEXT, st.integers(), min_size=1)),
 }
 WRONG_PARAMETERS: dict[str, st.SearchStrategy[Any]] = {
     "scale": st.one_of(TEXT, st.none(), st.integers()),
@@ -37,7 +38,7 @@ WRONG_PARAMETERS: dict[str, st.SearchStrategy[Any]] = {
     "seeds": st.one_of(st.text("ab ;-", max_size=5), st.just("1,1"), st.integers(max_value=-1), st.just(float("inf"))),
     "experts": st.one_of(st.integers(max_value=0), st.just("5,,6"), st.none(), st.just([])),
     "device": st.one_of(st.integers(), st.none()),
-    "executor": st.one_of(TEXT.filter(lambda text: text not in ("serial", "processes")), st.integers(), st.none()),
+    "executor": st.one_of(TEXT, st.integers(), st.none()),
     "recorded": st.one_of(st.text("xyz", min_size=2), st.none(), st.floats(2, 3)),
 }
 
