@@ -67,6 +67,10 @@ class Parameters(BaseModel):
         """Every spec that the exhibit needs, seed by seed; the base's alone, unless a subclass says more."""
         return [default_spec(self.scale, self.dataset).with_(seed=seed) for seed in self.seeds]
 
+    def bases(self) -> list[StudySpec]:
+        """Specs of which the base model alone is wanted; none, unless a subclass says more."""
+        return []
+
     def command(self, notebook: str) -> str:
         """The command that runs ``notebook`` with these parameters, for the record (not where and by whom)."""
         shown = self.model_dump(exclude={"root", "device", "executor", "recorded"})

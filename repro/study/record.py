@@ -1,21 +1,23 @@
-"""From measurements to a record: what every exhibit does at its end."""
+"""How every exhibit begins and ends: a study of what its parameters ask for, and a record of what it measured."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from repro.method.device import pick_device
 from repro.models.cost import ModelCost
 from repro.progress import say
-from repro.study.parameters import Parameters, results_folder
+from repro.study.parameters import Parameters
 from repro.study.pipeline import Study
 from repro.study.provenance import made_here
-from repro.study.results import Cost, Measurement, Picture, Provenance, StudyResult, Table, load_results
+from repro.study.results import Cost, Measurement, Picture, Provenance, StudyResult, Table
 from repro.study.spec import StudySpec, digest
 
 
-def recorded(name: str) -> list[StudyResult]:
-    """What stands recorded of an exhibit, one result for each image set and scale, in reading order."""
-    return list(load_results(results_folder(), name).values())
+def open_study(parameters: Parameters) -> Study:
+    """The study of every spec that the parameters ask for, on their root, device and executor."""
+    device = pick_device(parameters.device)
+    return Study(parameters.specs(), parameters.root, device, parameters.bases(), parameters.executor)
 
 
 def measured(

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from repro.report.tables import Shown
 from repro.report.verdict import Claim, ClaimVerdict, Printed, judge, not_printed
-from repro.study.parameters import Parameters
-from repro.study.results import StudyResult
+from repro.study.parameters import Parameters, results_folder
+from repro.study.results import StudyResult, load_results
 
 
 def _no_figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
@@ -29,7 +29,7 @@ class Exhibit:
     name        of its notebook, of its records, and of its page in the book
     title       as a reader calls it, e.g. "Table 2"
     parameters  what its notebook may be asked for
-    run         the study: parameters -> results (with ``recorded``, those that stand recorded)
+    study       parameters -> the record of a run
     tables      a result -> its tables by name, ``main`` first
     read        a result -> a paragraph made of its numbers (Markdown)
     claims      what the paper says of it
@@ -41,13 +41,19 @@ class Exhibit:
     name: str
     title: str
     parameters: type[Parameters]
-    run: Callable[[Any], list[StudyResult]]
+    study: Callable[[Any], StudyResult]
     tables: Callable[[StudyResult], dict[str, Shown]]
     read: Callable[[StudyResult], str]
     claims: tuple[Claim, ...] = ()
     printed: Printed = not_printed
     figures: Callable[[Sequence[StudyResult]], dict[str, Figure]] = _no_figures
     exact: Callable[[], dict[str, Shown]] = _nothing_exact
+
+    def run(self, parameters: Parameters) -> list[StudyResult]:
+        """Run the study; with ``recorded``, take what stands recorded: each image set and scale, in reading order."""
+        if parameters.recorded:
+            return list(load_results(results_folder(), self.name).values())
+        return [self.study(parameters)]
 
     def judge(self, result: StudyResult) -> list[ClaimVerdict]:
         """The verdict on every claim that is about the result's image set."""

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from repro.method.crossfit import halves
-from repro.method.device import pick_device
 from repro.method.exits import LEARNED, RULES, accuracies, area, chance, learned_rule, oracle, stakes
 from repro.method.outputs import Outputs
 from repro.study.pairs import PairParameters
-from repro.study.pipeline import Study
-from repro.study.record import cost_row, measured, record, recorded
+from repro.study.record import cost_row, measured, open_study, record
 from repro.study.results import Measurement, StudyResult, Table
 
 NAME = "appendix_early_exit"
@@ -17,12 +15,10 @@ SHARES = tuple(i / 40 for i in range(41))
 """Shares of the images that exit; every second one is kept for the drawing."""
 
 
-def early_exit(parameters: PairParameters) -> list[StudyResult]:
-    """Compare exit rules and record it; with ``recorded``, only read what stands recorded."""
-    if parameters.recorded:
-        return recorded(NAME)
-    specs = parameters.specs()
-    study = Study(specs, parameters.root, pick_device(parameters.device), executor=parameters.executor)
+def early_exit(parameters: PairParameters) -> StudyResult:
+    """Compare exit rules and record it."""
+    study = open_study(parameters)
+    specs = study.specs
     measurements: list[Measurement] = []
     table = Table(columns=["pair", "K", "rule", "seed", "share", "macs", "top1"], rows=[])
     for spec in specs:
@@ -39,7 +35,7 @@ def early_exit(parameters: PairParameters) -> list[StudyResult]:
         measurements.append(measured(spec, "bagging", curve[0], row=spec.pair))
     measurements += _means(measurements, parameters)
     costs = [cost_row(study.cost(spec), spec.pair) for spec in specs]
-    return [record(NAME, parameters, study, measurements, costs, {"curves": table}, parameters.varies())]
+    return record(NAME, parameters, study, measurements, costs, {"curves": table}, parameters.varies())
 
 
 def curves(outputs: Outputs, seed: int) -> dict[str, list[float]]:

@@ -8,7 +8,6 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from repro.data.catalogue import DATASETS
-from repro.method.device import pick_device
 from repro.method.em import mean_entropy, moved, training_macs
 from repro.method.ensemblers import bagging, no_ensembling
 from repro.method.outputs import accuracy
@@ -16,7 +15,7 @@ from repro.method.routing import smooth
 from repro.study.parameters import Parameters, numbers
 from repro.study.pipeline import Study
 from repro.study.plan import tasks
-from repro.study.record import cost_row, measured, record, recorded
+from repro.study.record import cost_row, measured, open_study, record
 from repro.study.results import Measurement, StudyResult
 from repro.study.spec import StudySpec
 
@@ -52,17 +51,15 @@ class EMParameters(Parameters):
         return [row for spec in super().specs() for row in self.rows(spec).values()]
 
 
-def appendix_em(parameters: EMParameters) -> list[StudyResult]:
-    """Run the EM variant and write its record; with ``recorded``, only read what stands recorded."""
-    if parameters.recorded:
-        return recorded(NAME)
-    specs = parameters.specs()
-    study = Study(specs, parameters.root, pick_device(parameters.device), executor=parameters.executor)
+def appendix_em(parameters: EMParameters) -> StudyResult:
+    """Run the EM variant and write its record."""
+    study = open_study(parameters)
+    specs = study.specs
     measurements: list[Measurement] = []
     for first in specs:
         if first.em_steps == 0 and first.expert_recipe == specs[0].expert_recipe:
             measurements += _seed(parameters.rows(first), study)
-    return [record(NAME, parameters, study, measurements, [cost_row(study.cost(specs[0]))], varies=("em_steps",))]
+    return record(NAME, parameters, study, measurements, [cost_row(study.cost(specs[0]))], varies=("em_steps",))
 
 
 def _seed(rows: dict[str, StudySpec], study: Study) -> Iterator[Measurement]:

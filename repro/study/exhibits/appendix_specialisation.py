@@ -13,7 +13,6 @@ from torch import Tensor
 
 from repro.data.augment import Augmentation
 from repro.method.agreement import chance
-from repro.method.device import pick_device
 from repro.method.specialisation import (
     chance_of_agreement,
     class_counts,
@@ -26,8 +25,7 @@ from repro.method.specialisation import (
     together,
 )
 from repro.study.parameters import Parameters, numbers
-from repro.study.pipeline import Study
-from repro.study.record import cost_row, measured, record, recorded
+from repro.study.record import cost_row, measured, open_study, record
 from repro.study.results import Measurement, StudyResult, Table
 from repro.study.spec import StudySpec
 
@@ -52,12 +50,10 @@ class SpecialisationParameters(Parameters):
         return [spec.with_(num_experts=k, stacking=False) for spec in super().specs() for k in self.experts]
 
 
-def specialisation(parameters: SpecialisationParameters) -> list[StudyResult]:
-    """Run it and write its record; with ``recorded``, only read what stands recorded."""
-    if parameters.recorded:
-        return recorded(NAME)
-    specs = parameters.specs()
-    study = Study(specs, parameters.root, pick_device(parameters.device), executor=parameters.executor)
+def specialisation(parameters: SpecialisationParameters) -> StudyResult:
+    """Run it and write its record."""
+    study = open_study(parameters)
+    specs = study.specs
     counts: dict[tuple[int, int], Tensor] = {}
     measurements: list[Measurement] = []
     for spec in specs:
@@ -75,7 +71,7 @@ def specialisation(parameters: SpecialisationParameters) -> list[StudyResult]:
     measurements += _stability(specs, counts)
     tables = {f"classes-{k}": _table(counts[parameters.seeds[0], k]) for k in parameters.experts}
     costs = [cost_row(study.cost(spec)) for spec in specs]
-    return [record(NAME, parameters, study, measurements, costs, tables)]
+    return record(NAME, parameters, study, measurements, costs, tables)
 
 
 def _split(spec: StudySpec, counts: Tensor) -> Iterator[Measurement]:

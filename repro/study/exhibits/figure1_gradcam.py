@@ -16,13 +16,11 @@ from torch import Tensor
 
 from repro.data.augment import Augmentation
 from repro.data.dataset import ImageDataset
-from repro.method.device import pick_device
 from repro.method.focus import box_share, empty, hits_box, in_box, selected_and_others, spread, stretched, wins
 from repro.method.gradcam import TARGETS, ClassMaps, compute_class_maps
 from repro.randomness import generator
 from repro.study.parameters import Parameters, numbers
-from repro.study.pipeline import Study
-from repro.study.record import measured, record, recorded
+from repro.study.record import measured, open_study, record
 from repro.study.results import Measurement, Picture, StudyResult, Table
 from repro.study.spec import StudySpec
 
@@ -47,15 +45,13 @@ class Figure1Parameters(Parameters):
         return [spec.with_(num_experts=k) for spec in super().specs() for k in self.experts]
 
 
-def figure1(parameters: Figure1Parameters) -> list[StudyResult]:
-    """Map every image with every network and write the record; with ``recorded``, only read what stands recorded.
+def figure1(parameters: Figure1Parameters) -> StudyResult:
+    """Map every image with every network and write the record.
 
     The pictures are of the first seed and the largest number of experts.
     """
-    if parameters.recorded:
-        return recorded(NAME)
-    specs = parameters.specs()
-    study = Study(specs, parameters.root, pick_device(parameters.device), executor=parameters.executor)
+    study = open_study(parameters)
+    specs = study.specs
     images = study.sources.images(specs[0], "evaluation")  # first of all: not every set fits in memory
     measurements: list[Measurement] = []
     tables: dict[str, Table] = {}
@@ -69,7 +65,7 @@ def figure1(parameters: Figure1Parameters) -> list[StudyResult]:
             shown = choose_examples(found, selected, parameters.examples, spec.seed)
             pictures["examples"] = Picture.of(images.images[np.sort(shown)])
             tables |= example_tables(found, selected, images, sorted(shown), spec.seed)
-    return [record(NAME, parameters, study, measurements, tables=tables, pictures=pictures)]
+    return record(NAME, parameters, study, measurements, tables=tables, pictures=pictures)
 
 
 def measure(

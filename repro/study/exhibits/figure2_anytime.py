@@ -25,7 +25,6 @@ from repro.method.crossfit import (
     most_accurate,
     within,
 )
-from repro.method.device import pick_device
 from repro.method.ensemblers import two_networks
 from repro.method.outputs import accuracy
 from repro.method.skipping import count_anytime
@@ -33,7 +32,7 @@ from repro.models.cost import ModelCost
 from repro.models.registry import freeze
 from repro.study.pairs import PairParameters, pair_names
 from repro.study.pipeline import Study
-from repro.study.record import cost_row, measured, record, recorded
+from repro.study.record import cost_row, measured, open_study, record
 from repro.study.results import Measurement, StudyResult, Table
 from repro.study.spec import StudySpec
 
@@ -76,12 +75,10 @@ class Model(NamedTuple):
     points: Points  # one a threshold; the last is the plain model, one expert for every image
 
 
-def figure2(parameters: Figure2Parameters) -> list[StudyResult]:
-    """Run Figure 2 and record it; with ``recorded``, only read what stands recorded."""
-    if parameters.recorded:
-        return recorded(NAME)
-    specs = parameters.specs()
-    study = Study(specs, parameters.root, pick_device(parameters.device), executor=parameters.executor)
+def figure2(parameters: Figure2Parameters) -> StudyResult:
+    """Run Figure 2 and record it."""
+    study = open_study(parameters)
+    specs = study.specs
     measurements: list[Measurement] = []
     counted = Table(columns=["pair", "K", "seed", "tau", "images", "expected", "counted", "same_experts"], rows=[])
     models: list[Model] = []
@@ -110,7 +107,7 @@ def figure2(parameters: Figure2Parameters) -> list[StudyResult]:
     measurements += list(_means(measurements, parameters))
     costs = [cost_row(model.cost, model.spec.pair) for model in models]
     costs += [cost_row(model.cost.without_experts(), model.spec.base) for model in models]
-    return [record(NAME, parameters, study, measurements, costs, tables, parameters.varies())]
+    return record(NAME, parameters, study, measurements, costs, tables, parameters.varies())
 
 
 def _model(spec: StudySpec, cost: ModelCost, found: Answers) -> Model:

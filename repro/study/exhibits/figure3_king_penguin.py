@@ -15,7 +15,6 @@ from pydantic import Field, field_validator
 
 from repro.data.dataset import ImageDataset
 from repro.errors import SpecError
-from repro.method.device import pick_device
 from repro.method.intraclass import (
     agreement_within_class,
     agreement_within_classes,
@@ -28,8 +27,7 @@ from repro.method.intraclass import (
 )
 from repro.study.class_pictures import class_experts, pictures_of
 from repro.study.parameters import Parameters, numbers
-from repro.study.pipeline import Study
-from repro.study.record import measured, record, recorded
+from repro.study.record import measured, open_study, record
 from repro.study.results import Measurement, Picture, StudyResult, Table
 from repro.study.spec import StudySpec
 
@@ -55,15 +53,13 @@ class Figure3Parameters(Parameters):
         return [spec.with_(num_experts=k) for spec in super().specs() for k in self.experts]
 
 
-def figure3(parameters: Figure3Parameters) -> list[StudyResult]:
-    """See how classes split, and write the record; with ``recorded``, only read what stands recorded.
+def figure3(parameters: Figure3Parameters) -> StudyResult:
+    """See how classes split, and write the record.
 
     The pictures are of the first seed and the largest number of experts.
     """
-    if parameters.recorded:
-        return recorded(NAME)
-    specs = parameters.specs()
-    study = Study(specs, parameters.root, pick_device(parameters.device), executor=parameters.executor)
+    study = open_study(parameters)
+    specs = study.specs
     images = study.sources.images(specs[0], "train")  # first of all: not every set fits in memory
     label = named_class(parameters.class_name, images) if parameters.class_name else None
     measurements: list[Measurement] = []
@@ -86,7 +82,7 @@ def figure3(parameters: Figure3Parameters) -> list[StudyResult]:
     tiles, pictures = pictures_of(images, counts_of(images, pictured), pictured, label, parameters.seeds[0])
     tables = {"ranking": ranking(images, gates), "experts": experts_of_class(images, label, gates), "tiles": tiles}
     shown: dict[str, Picture] = {"tiles": pictures}
-    return [record(NAME, parameters, study, measurements, tables=tables, pictures=shown)]
+    return record(NAME, parameters, study, measurements, tables=tables, pictures=shown)
 
 
 def named_class(name: str, images: ImageDataset) -> int:

@@ -7,12 +7,10 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from repro.errors import SpecError
-from repro.method.device import pick_device
 from repro.method.ensemblers import bagging
 from repro.method.outputs import accuracy
 from repro.study.parameters import Parameters, words
-from repro.study.pipeline import Study
-from repro.study.record import cost_row, measured, record, recorded
+from repro.study.record import cost_row, measured, open_study, record
 from repro.study.results import StudyResult
 from repro.study.scales import default_spec
 from repro.study.spec import StudySpec
@@ -87,18 +85,15 @@ class Table1Parameters(Parameters):
         return few
 
 
-def table1(parameters: Table1Parameters) -> list[StudyResult]:
-    """Run the rows that are asked for and write their record; with ``recorded``, only read what stands recorded.
+def table1(parameters: Table1Parameters) -> StudyResult:
+    """Run the rows that are asked for and write their record.
 
     The record is what this one command makes, so it can be made again. To add rows to it, ask for the old ones
     and the new ones together: what was run before is found in the store.
     """
-    if parameters.recorded:
-        return recorded(NAME)
-    specs, bases = parameters.specs(), parameters.bases()
-    study = Study(specs, parameters.root, pick_device(parameters.device), bases, parameters.executor)
+    study = open_study(parameters)
     measurements, costs, seen = [], [], set()
-    for spec in specs:
+    for spec in parameters.specs():
         outputs = study.run(spec)
         score = accuracy(bagging(outputs), outputs.labels)
         measurements.append(measured(spec, "bagging", score, row=spec.pair))
@@ -107,9 +102,9 @@ def table1(parameters: Table1Parameters) -> list[StudyResult]:
         measurements.append(measured(spec, "backbone", score, row=spec.base, num_experts=0))
         seen.add((spec.base, spec.seed))
         costs += [cost_row(study.cost(spec), spec.pair), cost_row(study.cost(spec).without_experts(), spec.base)]
-    for spec in bases:
+    for spec in parameters.bases():
         if (spec.base, spec.seed) not in seen:
             logits, labels = study.base_outputs(spec)
             measurements.append(measured(spec, "backbone", accuracy(logits, labels), row=spec.base, num_experts=0))
             costs.append(cost_row(study.cost(spec).without_experts(), spec.base))
-    return [record(NAME, parameters, study, measurements, costs, varies=("base", "expert"))]
+    return record(NAME, parameters, study, measurements, costs, varies=("base", "expert"))

@@ -7,12 +7,11 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from repro.method.device import pick_device
 from repro.method.ensemblers import ENSEMBLERS, stacking, two_networks
 from repro.method.outputs import Outputs, accuracy
 from repro.study.parameters import Parameters, numbers
 from repro.study.pipeline import Study
-from repro.study.record import cost_row, measured, record, recorded
+from repro.study.record import cost_row, measured, open_study, record
 from repro.study.results import Measurement, StudyResult
 from repro.study.spec import StudySpec
 
@@ -34,15 +33,10 @@ class Table2Parameters(Parameters):
         return [spec.with_(num_experts=k) for spec in super().specs() for k in self.experts]
 
 
-def table2(parameters: Table2Parameters) -> list[StudyResult]:
-    """Run Table 2 and write its record to ``<root>/results``; with ``recorded``, only read what stands recorded.
-
-    Returns one result (or, recorded, one for each dataset and scale that was run).
-    """
-    if parameters.recorded:
-        return recorded(NAME)
-    specs = parameters.specs()
-    study = Study(specs, parameters.root, pick_device(parameters.device), executor=parameters.executor)
+def table2(parameters: Table2Parameters) -> StudyResult:
+    """Run Table 2 and write its record to ``<root>/results``."""
+    study = open_study(parameters)
+    specs = study.specs
     measurements: list[Measurement] = []
     outputs: dict[int, Outputs] = {}
     for spec in specs:
@@ -51,7 +45,7 @@ def table2(parameters: Table2Parameters) -> list[StudyResult]:
     measurements += _two_networks(specs[0], outputs)
     costs = [cost_row(study.cost(spec)) for spec in specs]
     alone = study.cost(specs[0].with_(num_experts=1)).without_experts()
-    return [record(NAME, parameters, study, measurements, [cost_row(alone), *costs])]
+    return record(NAME, parameters, study, measurements, [cost_row(alone), *costs])
 
 
 def _measure(spec: StudySpec, outputs: Outputs, study: Study) -> Iterator[Measurement]:

@@ -12,14 +12,13 @@ from pydantic import Field, field_validator
 
 from repro.data.augment import Augmentation
 from repro.errors import SpecError
-from repro.method.device import pick_device
 from repro.method.early_exit import at_confidence
 from repro.method.ensemblers import bagging
 from repro.method.outputs import Outputs, accuracy
 from repro.models.torchvision_nets import WEIGHTS
 from repro.study.parameters import Parameters, numbers, words
 from repro.study.pipeline import Study
-from repro.study.record import cost_row, measured, record, recorded
+from repro.study.record import cost_row, measured, open_study, record
 from repro.study.results import Measurement, StudyResult
 from repro.study.scales import default_spec
 from repro.study.spec import StudySpec
@@ -79,12 +78,10 @@ def exit_method(tau: float) -> str:
     return f"bagging tau={tau:g}"
 
 
-def table3(parameters: Table3Parameters) -> list[StudyResult]:
-    """Run Table 3 and write its record; with ``recorded``, only read what stands recorded."""
-    if parameters.recorded:
-        return recorded(NAME)
-    specs = parameters.specs()
-    study = Study(specs, parameters.root, pick_device(parameters.device), executor=parameters.executor)
+def table3(parameters: Table3Parameters) -> StudyResult:
+    """Run Table 3 and write its record."""
+    study = open_study(parameters)
+    specs = study.specs
     check_classes(specs[0], study)
     measurements: list[Measurement] = []
     costs = []
@@ -93,7 +90,7 @@ def table3(parameters: Table3Parameters) -> list[StudyResult]:
         cost = study.cost(spec)
         costs += [cost_row(cost.without_experts(), spec.base), cost_row(cost, spec.base)]
     varies = ("base", "expert") if len({spec.base for spec in specs}) > 1 else ()
-    return [record(NAME, parameters, study, measurements, costs, varies=varies)]
+    return record(NAME, parameters, study, measurements, costs, varies=varies)
 
 
 def measure(

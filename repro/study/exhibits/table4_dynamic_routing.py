@@ -10,11 +10,9 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from repro.errors import SpecError
-from repro.method.device import pick_device
 from repro.study.exhibits.table3_imagenet import check_classes, measure, shares
 from repro.study.parameters import Parameters
-from repro.study.pipeline import Study
-from repro.study.record import cost_row, measured, record, recorded
+from repro.study.record import cost_row, measured, open_study, record
 from repro.study.results import Measurement, StudyResult
 from repro.study.scales import default_spec
 from repro.study.spec import StudySpec
@@ -57,12 +55,10 @@ class Table4Parameters(Parameters):
         return [spec.with_(seed=seed) for seed in self.seeds]
 
 
-def table4(parameters: Table4Parameters) -> list[StudyResult]:
-    """Run our half of Table 4 and write its record; with ``recorded``, only read what stands recorded."""
-    if parameters.recorded:
-        return recorded(NAME)
-    specs = parameters.specs()
-    study = Study(specs, parameters.root, pick_device(parameters.device), executor=parameters.executor)
+def table4(parameters: Table4Parameters) -> StudyResult:
+    """Run our half of Table 4 and write its record."""
+    study = open_study(parameters)
+    specs = study.specs
     check_classes(specs[0], study)
     measurements: list[Measurement] = []
     for spec in specs:
@@ -72,4 +68,4 @@ def table4(parameters: Table4Parameters) -> list[StudyResult]:
         # Table 4 compares gains over each method's own base, since the bases differ.
         measurements += [measured(spec, m.method, m.value - base.value, "gain") for m in mixtures]
     cost = study.cost(specs[0])
-    return [record(NAME, parameters, study, measurements, [cost_row(cost.without_experts()), cost_row(cost)])]
+    return record(NAME, parameters, study, measurements, [cost_row(cost.without_experts()), cost_row(cost)])

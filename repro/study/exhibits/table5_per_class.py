@@ -9,13 +9,12 @@ from pydantic import Field
 from torch import Tensor
 
 from repro.method.agreement import agreement, agreement_within, chance
-from repro.method.device import pick_device
 from repro.method.ensemblers import bagging, no_ensembling
 from repro.method.outputs import Outputs, accuracy
 from repro.method.routing_accuracy import base_with_oracle, rightly_routed, routed_by_base, with_oracle_gate
 from repro.study.parameters import Parameters
 from repro.study.pipeline import Study
-from repro.study.record import cost_row, measured, record, recorded
+from repro.study.record import cost_row, measured, open_study, record
 from repro.study.results import Measurement, StudyResult
 from repro.study.spec import StudySpec
 
@@ -40,11 +39,9 @@ def routed(spec: StudySpec, level: str, num_experts: int) -> StudySpec:
     return spec.with_(num_experts=num_experts, routing=routing, stacking=False)
 
 
-def table5(parameters: Table5Parameters) -> list[StudyResult]:
-    """Run Table 5 and write its record; with ``recorded``, only read what stands recorded."""
-    if parameters.recorded:
-        return recorded(NAME)
-    study = Study(parameters.specs(), parameters.root, pick_device(parameters.device), executor=parameters.executor)
+def table5(parameters: Table5Parameters) -> StudyResult:
+    """Run Table 5 and write its record."""
+    study = open_study(parameters)
     measurements: list[Measurement] = []
     for spec in study.specs:
         outputs = study.run(spec)
@@ -53,7 +50,7 @@ def table5(parameters: Table5Parameters) -> list[StudyResult]:
         if modes is not None:
             measurements += _recovered(spec, outputs, torch.from_numpy(modes), study)
     costs = [cost_row(study.cost(study.specs[0]))]
-    return [record(NAME, parameters, study, measurements, costs, varies=("routing",))]
+    return record(NAME, parameters, study, measurements, costs, varies=("routing",))
 
 
 def _accuracies(spec: StudySpec, outputs: Outputs, study: Study) -> Iterator[Measurement]:

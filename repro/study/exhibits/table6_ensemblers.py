@@ -9,12 +9,11 @@ from pydantic import Field, field_validator
 from torch import Tensor
 
 from repro.method.calibration import fit_of, reliability
-from repro.method.device import pick_device
 from repro.method.ensemblers import ENSEMBLERS, stacking
 from repro.method.outputs import Outputs, accuracy
 from repro.study.pairs import PairParameters, pair_names
 from repro.study.pipeline import Study
-from repro.study.record import cost_row, measured, record, recorded
+from repro.study.record import cost_row, measured, open_study, record
 from repro.study.results import Measurement, StudyResult, Table
 from repro.study.spec import StudySpec
 
@@ -39,12 +38,10 @@ class Table6Parameters(PairParameters):
         return super().spec(seed, pair).with_(stacking=True)
 
 
-def table6(parameters: Table6Parameters) -> list[StudyResult]:
-    """Run Table 6 and record it; with ``recorded``, only read what stands recorded."""
-    if parameters.recorded:
-        return recorded(NAME)
-    specs = parameters.specs()
-    study = Study(specs, parameters.root, pick_device(parameters.device), executor=parameters.executor)
+def table6(parameters: Table6Parameters) -> StudyResult:
+    """Run Table 6 and record it."""
+    study = open_study(parameters)
+    specs = study.specs
     measurements: list[Measurement] = []
     diagram = Table(columns=["pair", "K", "method", "seed", "bin", "count", "confidence", "accuracy"], rows=[])
     for spec in specs:
@@ -68,7 +65,7 @@ def table6(parameters: Table6Parameters) -> list[StudyResult]:
             measurements += _training(study, spec)
     measurements += list(_means(measurements, parameters))
     costs = [cost_row(study.cost(spec), spec.pair) for spec in specs]
-    return [record(NAME, parameters, study, measurements, costs, {"reliability": diagram}, parameters.varies())]
+    return record(NAME, parameters, study, measurements, costs, {"reliability": diagram}, parameters.varies())
 
 
 def _ways(study: Study, spec: StudySpec, outputs: Outputs) -> Iterator[tuple[str, Tensor, Tensor]]:

@@ -9,12 +9,11 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from repro.errors import SpecError
-from repro.method.device import pick_device
 from repro.method.ensemblers import bagging, bagging_logits, no_ensembling
 from repro.method.outputs import accuracy
 from repro.study.parameters import Parameters, words
 from repro.study.pipeline import Study
-from repro.study.record import cost_row, measured, record, recorded
+from repro.study.record import cost_row, measured, open_study, record
 from repro.study.results import Measurement, StudyResult
 from repro.study.spec import StudySpec
 
@@ -96,18 +95,16 @@ class ChoicesParameters(Parameters):
         ]
 
 
-def unstated_choices(parameters: ChoicesParameters) -> list[StudyResult]:
+def unstated_choices(parameters: ChoicesParameters) -> StudyResult:
     """Train the default and every alternative; one row each, all seeds, the same base of a seed throughout."""
-    if parameters.recorded:
-        return recorded(NAME)
-    specs = parameters.specs()
-    study = Study(specs, parameters.root, pick_device(parameters.device), executor=parameters.executor)
+    study = open_study(parameters)
+    specs = study.specs
     measurements: list[Measurement] = []
     for default in parameters.defaults():
         measurements += _measure(default, study, DEFAULT)
         for name in parameters.alternatives:
             measurements += _measure(default.with_(**BY_NAME[name].changes(default)), study, name)
-    return [record(NAME, parameters, study, measurements, [cost_row(study.cost(specs[0]))])]
+    return record(NAME, parameters, study, measurements, [cost_row(study.cost(specs[0]))])
 
 
 def _measure(spec: StudySpec, study: Study, row: str) -> Iterator[Measurement]:

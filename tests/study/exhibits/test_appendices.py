@@ -17,13 +17,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def special(root: Path) -> StudyResult:
-    (made,) = specialisation(SpecialisationParameters.check(scale="smoke", experts="2,3", root=root, device="cpu"))
+    made = specialisation(SpecialisationParameters.check(scale="smoke", experts="2,3", root=root, device="cpu"))
     return made
 
 
 @pytest.fixture(scope="module")
 def em(root: Path, special: StudyResult) -> StudyResult:
-    (made,) = appendix_em(EMParameters.check(scale="smoke", experts=2, em_steps="1,0", root=root, device="cpu"))
+    made = appendix_em(EMParameters.check(scale="smoke", experts=2, em_steps="1,0", root=root, device="cpu"))
     return made
 
 

@@ -13,7 +13,7 @@ from repro.study.results import StudyResult
 def result(tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
     root: Path = tmp_path_factory.mktemp("figure2")
     asked = {"pairs": "tr10-tr10,tr10-tr18", "experts": "3", "seeds": "0,1", "scale": "smoke", "root": root}
-    (found,) = figure2(Figure2Parameters.check(**asked))
+    found = figure2(Figure2Parameters.check(**asked))
     return found
 
 

@@ -24,13 +24,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def cams(root: Path) -> StudyResult:
-    (result,) = figure1(Figure1Parameters.check(**COMMON, root=root, experts="1,3", seeds="0,1", examples=2))
+    result = figure1(Figure1Parameters.check(**COMMON, root=root, experts="1,3", seeds="0,1", examples=2))
     return result
 
 
 @pytest.fixture(scope="module")
 def split(root: Path) -> StudyResult:
-    (result,) = figure3(Figure3Parameters.check(**COMMON, root=root, experts="3", seeds="0,1", class_name="class 02"))
+    result = figure3(Figure3Parameters.check(**COMMON, root=root, experts="3", seeds="0,1", class_name="class 02"))
     return result
 
 
@@ -92,7 +92,7 @@ def test_records_are_whole_and_shown(name: str, root: Path, request: pytest.Fixt
 
 
 def test_one_seed_has_nobody_to_agree_with(root: Path) -> None:
-    (result,) = figure3(Figure3Parameters.check(**COMMON, root=root, experts="3"))
+    result = figure3(Figure3Parameters.check(**COMMON, root=root, experts="3"))
     assert result.values("agreement", "classes", 3) == []
 
 

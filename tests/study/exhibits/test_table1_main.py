@@ -14,12 +14,12 @@ def test_a_second_run_adds_rows_to_what_the_first_has_trained(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     asked = {**SMALL, "root": str(tmp_path)}
-    (first,) = table1(Table1Parameters.check(**asked, backbones="none"))
+    first = table1(Table1Parameters.check(**asked, backbones="none"))
     assert first.rows() == ["tr10-tr10", "tr10"] and first.numbers_of_experts() == [2]
     assert "artifacts were made and 0 found" in capfd.readouterr().err
 
     more = Table1Parameters.check(**asked, backbones="tr10,tr18", seeds="0,1", fewer_seeds="tr10-tr10:1,tr10:1,tr18:1")
-    (second,) = table1(more)
+    second = table1(more)
     # tr18 is trained and run alone; the pair, and tr10 within it, are found.
     assert "2 artifacts were made and 5 found" in capfd.readouterr().err
     assert set(first.measurements) < set(second.measurements)

@@ -34,7 +34,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_it_runs_end_to_end_on_a_folder_in_imagenets_layout(root: Path) -> None:
-    (result,) = table3(Table3Parameters.check(**IMAGENET, experts="2", root=str(root)))
+    result = table3(Table3Parameters.check(**IMAGENET, experts="2", root=str(root)))
     row = "mobilenet_v3_small"
     assert (result.base, result.rows(), result.numbers_of_experts()) == (row, [row], [2])
     for tau in ("0.75", "0.5"):

@@ -10,7 +10,7 @@ from repro.study.exhibits.table4_dynamic_routing import Table4Parameters, table4
 
 def test_gains_exits_and_costs_of_one_seed(tmp_path: Path) -> None:
     asked = {"scale": "smoke", "pair": "tr10-tr10", "experts": 2, "root": str(tmp_path)}
-    (result,) = table4(Table4Parameters.check(**asked))
+    result = table4(Table4Parameters.check(**asked))
     (base,), (whole,) = result.values("top1", "backbone", 0), result.values("top1", "bagging", 2)
     assert result.values("gain", "bagging", 2) == [pytest.approx(whole - base, abs=1e-3)]
     (runs,) = result.values("runs_expert", "bagging tau=0.75", 2)

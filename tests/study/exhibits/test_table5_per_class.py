@@ -10,7 +10,7 @@ from repro.study.results import StudyResult, load_result
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
     root = tmp_path_factory.mktemp("table5")
-    (made,) = table5(Table5Parameters.check(scale="smoke", experts=3, root=root, device="cpu"))
+    made = table5(Table5Parameters.check(scale="smoke", experts=3, root=root, device="cpu"))
     assert load_result(root / "results" / f"{NAME}-modes-smoke.json") == made
     return made
 

@@ -19,7 +19,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def ensemblers(root: Path) -> StudyResult:
-    (found,) = table6(Table6Parameters.check(**ASKED, root=root))
+    found = table6(Table6Parameters.check(**ASKED, root=root))
     return found
 
 
@@ -41,7 +41,7 @@ def test_the_diagram_holds_every_image_and_gives_back_the_ece(ensemblers: StudyR
 
 
 def test_exit_rules_lie_between_chance_and_the_oracle(ensemblers: StudyResult, root: Path) -> None:
-    (exits,) = early_exit(PairParameters.check(**ASKED, root=root))
+    exits = early_exit(PairParameters.check(**ASKED, root=root))
     for rule in ("paper", "confidence", "entropy", "margin", "gate", "logistic", "boosting", "chance"):
         for metric in ("area", "half"):
             mine, best = (exits.values(metric, name, 3, "tr10-tr10") for name in (rule, "oracle"))
