@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from repro.method.anytime import alpha
-from repro.method.outputs import Outputs
+from repro.method.outputs import Outputs, percent
 
 THRESHOLDS = (
     0.0,
@@ -81,7 +81,7 @@ def sweep(found: Answers, thresholds: Sequence[float] = THRESHOLDS) -> Sweep:
         used = found.used(tau)
         exits = used == 0
         others = int((~exits).sum())
-        result.top1.append(100 * float(found.right_with(used).double().mean()))
-        result.exits.append(100 * float(exits.double().mean()))
+        result.top1.append(percent(found.right_with(used)))
+        result.exits.append(percent(exits))
         result.experts_of_others.append(int(used.sum()) / others if others else 0.0)
     return result

@@ -35,6 +35,11 @@ def confidence(said: BaseAndGate) -> Tensor:
     return said.base_logits.softmax(-1).amax(-1)
 
 
+def bagged(base_logits: Tensor, expert_logits: Tensor) -> Tensor:
+    """The default ensembler e'_k: the mean of the probabilities of two networks, logits ``[..., C]`` of each."""
+    return (base_logits.softmax(-1) + expert_logits.softmax(-1)) / 2
+
+
 def selected_experts(said: BaseAndGate, tau: float | None) -> Tensor:
     """1(α_k(x) >= τ), bool ``[N, K]``; a row without any is an early exit (Equation 2)."""
     return alpha(said) >= checked_threshold(tau)
@@ -65,7 +70,7 @@ def anytime(outputs: Outputs, tau: float, ensembled: Tensor | None = None) -> tu
     """
     base = outputs.base_logits.softmax(-1)
     if ensembled is None:
-        ensembled = (base[:, None] + outputs.expert_logits.softmax(-1)) / 2
+        ensembled = bagged(outputs.base_logits[:, None], outputs.expert_logits)
     selected = selected_experts(outputs, tau)
     mixture = torch.einsum("nk,nkc->nc", selected * outputs.gate_probs, ensembled)
     exits = ~selected.any(1)

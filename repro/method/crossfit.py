@@ -15,6 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from repro.method.outputs import percent
 from repro.randomness import generator
 
 Choice = Callable[[Tensor, Tensor], int | None]
@@ -40,7 +41,7 @@ class Points:
         """Points from (right bool ``[N]``, MACs ``[N]``) of each way to run, and the indices of the two halves."""
         top1, macs = [], []
         for right, cost in ways:
-            top1.append([100 * float(right[part].double().mean()) for part in parts])
+            top1.append([percent(right[part]) for part in parts])
             macs.append([float(cost[part].double().mean()) for part in parts])
         return cls(
             torch.tensor(top1, dtype=torch.float64).T,

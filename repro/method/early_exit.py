@@ -11,17 +11,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from repro.errors import SpecError
+from repro.method.anytime import checked_threshold, confidence
 from repro.method.ensemblers import bagging
-from repro.method.outputs import Outputs, accuracy
+from repro.method.outputs import Outputs, accuracy, percent
 from repro.models.cost import ModelCost
 
 
 def exits_by_confidence(outputs: Outputs, tau: float) -> Tensor:
     """``max_y φ(y|x) >= τ``, bool ``[N]``: the images that the base alone answers (caption of Table 3)."""
-    if not 0 <= tau <= 1:
-        raise SpecError(f"the threshold τ must lie in [0, 1], not {tau}")
-    return outputs.base_logits.softmax(-1).amax(-1) >= tau
+    return confidence(outputs) >= checked_threshold(tau)
 
 
 def with_early_exit(outputs: Outputs, exits: Tensor) -> Tensor:
@@ -46,7 +44,7 @@ def at_confidence(outputs: Outputs, cost: ModelCost, tau: float) -> EarlyExit:
     used = (~exits).long()
     return EarlyExit(
         top1=accuracy(with_early_exit(outputs, exits), outputs.labels),
-        runs_expert=100 * float(used.double().mean()),
+        runs_expert=percent(used),
         macs=float(cost.anytime_macs(used).double().mean()),
     )
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from repro.data.batches import BatchSource, epoch_order, num_steps
 from repro.errors import SpecError
+from repro.method.anytime import bagged
 from repro.method.device import autocast
 from repro.method.experts import EVALUATION_BATCH, Sharing, chosen_images
 from repro.method.fit import Epoch, Step, fit
@@ -40,18 +41,13 @@ def top_k_experts(outputs: Outputs, k: int = 2) -> Tensor:
 
 def bagging(outputs: Outputs) -> Tensor:
     """Average of the base's and the selected expert's probabilities, ``[N, C]``: the paper's default."""
-    return (outputs.base_logits.softmax(-1) + no_ensembling(outputs)) / 2
+    return bagged(outputs.base_logits, outputs.chosen_logits(outputs.top_experts(1))[:, 0])
 
 
 def bagging_logits(outputs: Outputs) -> Tensor:
     """The same average taken over logits instead (the poster's ``φ + e_k`` does not say which), ``[N, C]``."""
     expert = outputs.chosen_logits(outputs.top_experts(1))[:, 0]
     return ((outputs.base_logits + expert) / 2).softmax(-1)
-
-
-def two_networks(first: Tensor, second: Tensor) -> Tensor:
-    """Average of the probabilities of two whole networks, from logits ``[N, C]`` of each: the poster's "1 expert"."""
-    return (first.softmax(-1) + second.softmax(-1)) / 2
 
 
 ENSEMBLERS: dict[str, Callable[[Outputs], Tensor]] = {

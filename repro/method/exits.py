@@ -19,9 +19,9 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from repro.method.anytime import alpha
+from repro.method.anytime import alpha, confidence
 from repro.method.ensemblers import bagging
-from repro.method.outputs import Outputs
+from repro.method.outputs import Outputs, percent
 from repro.randomness import derive
 
 TOP = 5
@@ -52,11 +52,6 @@ def paper_rule(outputs: Outputs) -> Tensor:
     return -alpha(outputs).amax(1)
 
 
-def confidence(outputs: Outputs) -> Tensor:
-    """Exit where the base is confident: max φ (Table 3's rule)."""
-    return outputs.base_logits.softmax(-1).amax(1)
-
-
 def entropy(outputs: Outputs) -> Tensor:
     """Exit where the entropy of φ is small."""
     log_probs = outputs.base_logits.log_softmax(-1)
@@ -76,7 +71,7 @@ def gate_confidence(outputs: Outputs) -> Tensor:
 
 RULES: dict[str, Callable[[Outputs], Tensor]] = {
     "paper": paper_rule,
-    "confidence": confidence,
+    "confidence": confidence,  # Table 3's rule
     "entropy": entropy,
     "margin": margin,
     "gate": gate_confidence,
@@ -149,7 +144,7 @@ def oracle(at_stake: Stakes) -> Tensor:
 
 def chance(at_stake: Stakes, shares: Sequence[float]) -> list[float]:
     """The floor: accuracy in percent when images exit at random, exactly the line between both ends."""
-    base, full = (100 * float(right.double().mean()) for right in (at_stake.base, at_stake.full))
+    base, full = (percent(right) for right in (at_stake.base, at_stake.full))
     return [full + share * (base - full) for share in shares]
 
 

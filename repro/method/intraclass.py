@@ -9,9 +9,9 @@ import math
 
 import numpy as np
 import torch
-from sklearn.metrics import adjusted_mutual_info_score
 from torch import Tensor
 
+from repro.method.agreement import agreement
 from repro.method.outputs import Outputs
 
 
@@ -60,7 +60,7 @@ def agreement_within_class(one: np.ndarray, other: np.ndarray, labels: np.ndarra
     a, b = one[labels == label], other[labels == label]
     if len(np.unique(a)) < 2 and len(np.unique(b)) < 2:
         return None
-    return 100 * float(adjusted_mutual_info_score(a, b))
+    return 100 * agreement(torch.from_numpy(a), torch.from_numpy(b))
 
 
 def agreement_within_classes(one: np.ndarray, other: np.ndarray, labels: np.ndarray) -> float | None:

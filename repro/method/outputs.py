@@ -47,7 +47,12 @@ class Outputs:
 
 def accuracy(scores: Tensor, labels: Tensor) -> float:
     """Top-1 accuracy in percent of scores ``[N, C]``."""
-    return 100 * float((scores.argmax(1) == labels).double().mean())
+    return percent(scores.argmax(1) == labels)
+
+
+def percent(of: Tensor) -> float:
+    """100 times the mean of a tensor of truth values or shares."""
+    return 100 * float(of.double().mean())
 
 
 @dataclass(frozen=True)

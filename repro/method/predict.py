@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from repro.method.anytime import selected_expert, selected_experts
+from repro.method.anytime import bagged, selected_expert, selected_experts
 from repro.method.device import autocast
 from repro.method.dispatch import Dispatch
 from repro.models.moe import SingleGateMoE
@@ -40,11 +40,6 @@ class Prediction(NamedTuple):
     def exits(self) -> Tensor:
         """Bool ``[B]``: the images for which the base's word was enough."""
         return self.experts_used == 0
-
-
-def bagged(base: Tensor, expert: Tensor) -> Tensor:
-    """The default e'_k: the mean of both probabilities ``[P, C]``, given both logits."""
-    return (base.softmax(-1) + expert.softmax(-1)) / 2
 
 
 @torch.no_grad()

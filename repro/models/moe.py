@@ -54,8 +54,12 @@ class SingleGateMoE(nn.Module):
         return out._replace(expert_logits=torch.stack(expert_logits, 1)) if expert_logits else out
 
     def base_and_gate(self, trunk_features: Tensor) -> MoEOutput:
-        """What base and gate say of trunk features ``[B, T, h, w]``; no expert has spoken (``[B, 0, C]``)."""
+        """What base and gate say of trunk features ``[B, T, h, w]``; no expert has spoken (``[B, 0, C]``).
+
+        With one expert there is nothing to decide, and no gate runs.
+        """
         embedding = self.base.head.embed(trunk_features)
         base_logits = in_float32(self.base.head.fc, embedding)
-        gate_probs = in_float32(self.gate, embedding).softmax(-1)
+        alone = self.num_experts == 1
+        gate_probs = base_logits.new_ones(len(embedding), 1) if alone else in_float32(self.gate, embedding).softmax(-1)
         return MoEOutput(base_logits, gate_probs, base_logits[:, None][:, :0])

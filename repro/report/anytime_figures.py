@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from repro.report.curves import Curve, draw, each_seed, mean
 from repro.report.figure2 import IMAGES, NEAR, paper_macs, series
-from repro.report.numbers import DATASETS
+from repro.report.numbers import DATASETS, where_run
 from repro.report.plots import MODELS, PALETTE, common_legend, figure_style, new_figure
 from repro.report.verdict import Cell, by_seed
 from repro.study.results import StudyResult
@@ -65,7 +65,7 @@ def _ours(axes: Axes, result: StudyResult) -> None:
         _zoom(axes, min(limits), max(limits))
     axes.set_xlabel("multiply-adds an image, millions")
     axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
-    axes.set_title(f"{DATASETS.get(result.dataset, result.dataset)}, {result.scale} scale")
+    axes.set_title(where_run(result))
     axes.yaxis.set_major_locator(ticker.MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
 
 
@@ -145,7 +145,7 @@ def thresholds_figure(results: Sequence[StudyResult]) -> Figure:
         figure = new_figure(8.0, 2.8 * len(results) + 0.6)
         grid = figure.subplots(len(results), 2, squeeze=False)
         for panels, result in zip(grid, results, strict=True):
-            title = f"{DATASETS.get(result.dataset, result.dataset)}, {result.scale} scale"
+            title = where_run(result)
             for axes, column in zip(panels, ("exits", "experts_of_others"), strict=True):
                 _over_threshold(axes, result, column)
                 axes.set_xscale("log")

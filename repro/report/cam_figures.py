@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 from repro.method.gradcam import TARGETS
-from repro.report.numbers import DATASETS
+from repro.report.numbers import where_run
 from repro.report.pictures import SIDE, blend, close_together, draw_box, enlarged, from_hex, show_tile
 from repro.report.plots import COLOURS, PALETTE, common_legend, new_figure
 from repro.report.verdict import Cell, by_seed, summary_of
@@ -65,7 +65,7 @@ def _picture_band(band: SubFigure, result: StudyResult, number: int) -> None:
         for place in axes[: len(shown) + 1] if sides else ():
             draw_box(place, sides, SIDE)
     band.suptitle(
-        f"{DATASETS.get(result.dataset, result.dataset)}, {result.scale} scale: one of {largest(result)} experts is "
+        f"{where_run(result)}: one of {largest(result)} experts is "
         "selected; below each map its spread (and share in the box)",
         fontsize=10, x=0.01, ha="left",
     )  # fmt: skip
@@ -78,7 +78,7 @@ def numbers(results: Sequence[StudyResult]) -> Figure:
     for axes, result in zip(grid, results, strict=False):
         for place, metric in zip(axes, ("spread", "in_box", "pointing"), strict=True):
             _panel(place, result, metric)
-        axes[0].set_title(f"{DATASETS.get(result.dataset, result.dataset)}, {result.scale} scale\n{METRICS['spread']}")
+        axes[0].set_title(f"{where_run(result)}\n{METRICS['spread']}")
     if results:
         common_legend(figure, grid.flat, columns=2)
     return figure

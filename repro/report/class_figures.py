@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from repro.report.numbers import DATASETS
+from repro.report.numbers import where_run
 from repro.report.pictures import close_together, show_tile
 from repro.report.plots import COLOURS, PALETTE, new_figure
 from repro.report.verdict import Cell, by_seed, summary_of
@@ -47,7 +47,7 @@ def _result_band(band: SubFigure, result: StudyResult) -> None:
     frames = {mode: PALETTE[place % len(PALETTE)] for place, mode in enumerate(modes)}
     words = f"; frames: the {len(modes)} true modes of {class_of(result)}" if modes else ""
     band.suptitle(
-        f"{DATASETS.get(result.dataset, result.dataset)}, {result.scale} scale, "
+        f"{where_run(result)}, "
         f"K = {max(result.numbers_of_experts())}{words}",
         fontsize=10, x=0.01, ha="left",
     )  # fmt: skip
@@ -110,9 +110,7 @@ def _ranking_panel(axes: Axes, result: StudyResult) -> None:
             axes.annotate(class_of(result), (rank + 1, effective[rank]), (6, 4), textcoords="offset points", fontsize=9)
     axes.set_ylim(bottom=1, top=1.08 * axes.get_ylim()[1])
     axes.set_xlabel("class, by how split it is")
-    axes.set_title(
-        f"{DATASETS.get(result.dataset, result.dataset)}, {result.scale} scale\nexperts that a class effectively uses"
-    )
+    axes.set_title(f"{where_run(result)}\nexperts that a class effectively uses")
     if table:
         axes.legend(frameon=False)
 

@@ -27,6 +27,11 @@ DATASETS = {
 """How image sets are written for readers."""
 
 
+def where_run(result: StudyResult) -> str:
+    """``CIFAR-100, laptop scale``: what a reader has to know beside every number of a result."""
+    return f"{DATASETS.get(result.dataset, result.dataset)}, {result.scale} scale"
+
+
 @dataclass(frozen=True)
 class Quote:
     """A number as a page shows it, with what a reader wants to know about it (the tooltip)."""

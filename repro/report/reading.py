@@ -10,7 +10,7 @@ from IPython.display import HTML, SVG, Markdown, display
 from matplotlib.figure import Figure
 
 from repro.progress import duration
-from repro.report.numbers import DATASETS
+from repro.report.numbers import where_run
 from repro.report.tables import Shown, claims_caption, claims_table
 from repro.report.verdict import ClaimVerdict, Verdict
 from repro.study.results import StudyResult
@@ -67,7 +67,7 @@ def show_claims(exhibit: Exhibit, results: Sequence[StudyResult]) -> None:
 
 def read(exhibit: Exhibit, results: Sequence[StudyResult]) -> Markdown:
     """A paragraph a result, made of its numbers."""
-    names = [f"**{DATASETS.get(r.dataset, r.dataset)}, {r.scale} scale.**" for r in results]
+    names = [f"**{where_run(r)}.**" for r in results]
     return Markdown("\n\n".join(f"{name} {exhibit.read(r)}" for name, r in zip(names, results, strict=True)) or NOTHING)
 
 

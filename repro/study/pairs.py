@@ -1,12 +1,14 @@
-"""Parameters of exhibits that compare base-expert pairs, each with one or more numbers of experts."""
+"""Exhibits that compare base-expert pairs, each with one or more numbers of experts: parameters, and means."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from repro.study.parameters import Parameters, numbers, words
+from repro.study.lists import Numbers, Pairs
+from repro.study.parameters import Parameters
+from repro.study.results import Measurement
 from repro.study.scales import default_spec
 from repro.study.spec import StudySpec
 
@@ -14,18 +16,8 @@ from repro.study.spec import StudySpec
 class PairParameters(Parameters):
     """The common ones, which pairs, and how many experts."""
 
-    pairs: tuple[str, ...] = Field(("tr10-tr10",), description="base-expert pairs, e.g. tr10-tr10,tr10-tr18")
-    experts: tuple[int, ...] = Field((20,), description="numbers of experts K, e.g. 10,20")
-
-    @field_validator("experts", mode="before")
-    @classmethod
-    def _experts(cls, value: Any) -> tuple[int, ...]:
-        return numbers(value)
-
-    @field_validator("pairs", mode="before")
-    @classmethod
-    def _pairs(cls, value: Any) -> tuple[str, ...]:
-        return pair_names(value)
+    pairs: Pairs = Field(("tr10-tr10",), description="base-expert pairs, e.g. tr10-tr10,tr10-tr18")
+    experts: Numbers = Field((20,), description="numbers of experts K, e.g. 10,20")
 
     def specs(self) -> list[StudySpec]:
         """The spec of every seed, pair and number of experts, in this order."""
@@ -47,9 +39,19 @@ class PairParameters(Parameters):
         return tuple(name for name, found in (("base", bases), ("expert", experts)) if len(found) > 1)
 
 
-def pair_names(value: Any) -> tuple[str, ...]:
-    """One or more pairs ``base-expert``, a list or text with commas."""
-    pairs = words(value)
-    if not all(len(pair.split("-")) == 2 and all(pair.split("-")) for pair in pairs):
-        raise ValueError("should be pairs written base-expert, such as tr10-tr10,tr18-tr10")
-    return pairs
+MEAN = "mean of pairs"
+
+
+def means_over_pairs(measurements: Iterable[Measurement], pairs: Sequence[str]) -> Iterator[Measurement]:
+    """Every number that all pairs have, averaged over them, seed by seed; its row is :data:`MEAN`.
+
+    A number of a base alone (0 experts, the row is its name) counts as often as the base is in a pair. Rows
+    ``at <pair>`` count as the pair's.
+    """
+    values = {(m.seed, m.num_experts, m.method, m.metric, m.row.removeprefix("at ")): m.value for m in measurements}
+    for seed, k, method, metric in dict.fromkeys(key[:4] for key in values):
+        rows = [pair if k else pair.split("-")[0] for pair in pairs]
+        found = [values[key] for row in rows if (key := (seed, k, method, metric, row)) in values]
+        if len(found) == len(rows):
+            value = round(sum(found) / len(found), 4)
+            yield Measurement(seed=seed, num_experts=k, method=method, metric=metric, value=value, row=MEAN)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 import repro
 from repro.errors import SpecError
 from repro.study.executors import parse
+from repro.study.lists import Numbers
 from repro.study.scales import SCALES, default_spec
 from repro.study.spec import StudySpec, validated
 
@@ -24,16 +24,11 @@ class Parameters(BaseModel):
 
     scale: str = Field("quick", description=f"one of {', '.join(SCALES)}")
     dataset: str = Field("modes", description="one that the scale has a recipe for")
-    seeds: tuple[int, ...] = Field((0,), description="e.g. 0,1,2")
+    seeds: Numbers = Field((0,), description="e.g. 0,1,2")
     root: Path = Field(Path(), description="folder of image sets, store and results; empty: the project's data/")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     executor: str = Field("serial", description="who trains: serial, processes, submitit or ray; or processes:4")
     recorded: bool = Field(False, description="train nothing; show the recorded results")
-
-    @field_validator("seeds", mode="before")
-    @classmethod
-    def _seeds(cls, value: Any) -> tuple[int, ...]:
-        return numbers(value)
 
     @field_validator("executor", mode="after")
     @classmethod
@@ -81,30 +76,6 @@ class Parameters(BaseModel):
             if value != defaults[name]
         ]
         return " ".join(["repro run", notebook, *asked])
-
-
-def words(value: Any) -> tuple[str, ...]:
-    """One or more names: a list, or text with commas (``-p pairs tr10-tr10,tr10-tr18``)."""
-    parts = value.strip("[]() ").split(",") if isinstance(value, str) else value
-    if not isinstance(parts, Sequence) or not all(isinstance(part, str) for part in parts):
-        raise ValueError("should be names, with commas between them")
-    names = tuple(part.strip(" '\"") for part in parts)
-    if not all(names) or len(set(names)) < len(names) or not names:
-        raise ValueError("should be one or more different names, with commas between them")
-    return names
-
-
-def numbers(value: Any) -> tuple[int, ...]:
-    """A number, a list of numbers, or both as text (``-p seeds 0,1,2``)."""
-    parts = value.strip("[]() ").split(",") if isinstance(value, str) else value
-    parts = parts if isinstance(parts, Sequence) else [parts]
-    try:
-        found = tuple(int(part) for part in parts)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError("should be whole numbers, such as 0,1,2") from error
-    if not found or len(set(found)) < len(found):
-        raise ValueError("should be one or more different numbers")
-    return found
 
 
 def _injected_names(cell: str) -> list[str]:

@@ -23,7 +23,7 @@ from repro.method.em import posterior
 from repro.method.ensemblers import Stacking, train_stacking
 from repro.method.experts import embed, train_base, train_expert
 from repro.method.one_pass import Pupil, train_experts
-from repro.method.outputs import Losses, Outputs, compute_base_outputs, compute_losses, compute_outputs
+from repro.method.outputs import Losses, Outputs, compute_base_outputs, compute_losses, compute_outputs, percent
 from repro.method.routing import cluster, initial_gate, smooth, train_gate
 from repro.models.backbone import Backbone, Head
 from repro.models.cost import ModelCost, model_cost
@@ -113,7 +113,7 @@ class Study:
             said = gate.cpu()(embeddings).argmax(1)
             sizes = g0.double().mean(0)
             metrics = {
-                "agreement": 100 * float((said == g0.argmax(1)).double().mean()),
+                "agreement": percent(said == g0.argmax(1)),
                 "smallest_share": 100 * float(sizes.min()),
                 "largest_share": 100 * float(sizes.max()),
             }

@@ -9,13 +9,13 @@ from matplotlib.figure import Figure
 
 from repro.report.curves import Curve, draw, each_seed, mean
 from repro.report.exhibits.exhibit import Exhibit
-from repro.report.numbers import DATASETS, interval, mean_std, signed
+from repro.report.numbers import interval, mean_std, signed, where_run
 from repro.report.plots import COLOURS, PALETTE, common_legend, figure_style, new_figure
 from repro.report.reading import verdicts
 from repro.report.tables import Columns, Shown, about, frame, means
 from repro.report.verdict import Cell, Claim, difference, summary_of
-from repro.study.exhibits.appendix_early_exit import MEAN, NAME, early_exit
-from repro.study.pairs import PairParameters
+from repro.study.exhibits.appendix_early_exit import NAME, early_exit
+from repro.study.pairs import MEAN, PairParameters
 from repro.study.results import StudyResult
 
 K = 20
@@ -152,7 +152,7 @@ def _curves(axes: Axes, result: StudyResult) -> None:
         if rule != "oracle" and found:  # the means alone: the seeds' levels differ by more than the rules do
             draw(axes, [mean(found)], shade, RULES[rule], linestyle=line, linewidth=1.8)
     pair = models(result)[0][0] if models(result) else ""
-    axes.set_title(f"{DATASETS.get(result.dataset, result.dataset)}, {result.scale} scale, {pair}")
+    axes.set_title(f"{where_run(result)}, {pair}")
     axes.set_xlabel("multiply-adds an image, millions")
     axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from repro.report.exhibits.exhibit import Exhibit
-from repro.report.numbers import DATASETS, NONE, interval, mean_std, signed
+from repro.report.numbers import NONE, interval, mean_std, signed, where_run
 from repro.report.plots import COLOURS, MARKERS, NAMES, common_legend, figure_style, new_figure
 from repro.report.printed import PrintedValue, printed
 from repro.report.reading import verdicts
@@ -199,7 +199,7 @@ def _panel(axes: Axes, result: StudyResult, method: str) -> None:
     axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
     axes.xaxis.set_major_locator(ticker.MaxNLocator(5))
     axes.yaxis.set_major_locator(ticker.MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-    where = f"{DATASETS.get(result.dataset, result.dataset)}, {result.scale} scale"
+    where = where_run(result)
     axes.set_title(f"{where}, {k} experts\n{HOW[method]}")
 
 

@@ -12,7 +12,7 @@ from matplotlib.image import AxesImage
 
 from repro.method.specialisation import SPLIT, in_order
 from repro.report.exhibits.exhibit import Exhibit
-from repro.report.numbers import DATASETS, mean_std
+from repro.report.numbers import mean_std, where_run
 from repro.report.plots import figure_style, new_figure
 from repro.report.reading import verdicts
 from repro.report.tables import Shown, about, frame, means
@@ -179,7 +179,7 @@ def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
                 image = _heat_map(axes, result, k)
             for axes in panels[len(_panels(result)) :]:
                 axes.set_axis_off()
-            where = f"{DATASETS.get(result.dataset, result.dataset)}, {result.scale} scale"
+            where = where_run(result)
             panels[0].set_title(f"{where}\n{panels[0].get_title(loc='left')}")
             panels[0].set_ylabel("classes, by their main expert")
             if image is not None:

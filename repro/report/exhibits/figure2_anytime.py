@@ -15,7 +15,8 @@ from repro.report.printed import PrintedValue, printed
 from repro.report.reading import verdicts
 from repro.report.tables import Columns, Row, Shown, about, comparison, frame, means
 from repro.report.verdict import Cell, Claim, difference, summary_of
-from repro.study.exhibits.figure2_anytime import ENVELOPE, MEAN, NAME, SLACK, Figure2Parameters, figure2
+from repro.study.exhibits.figure2_anytime import ENVELOPE, NAME, SLACK, Figure2Parameters, figure2
+from repro.study.pairs import MEAN
 from repro.study.results import StudyResult
 
 K = 20

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from repro.report.exhibits.exhibit import Exhibit
-from repro.report.numbers import DATASETS, NONE, interval, mean_std
+from repro.report.numbers import DATASETS, NONE, interval, mean_std, where_run
 from repro.report.plots import COLOURS, MARKERS, NAMES, common_legend, figure_style, new_figure
 from repro.report.printed import PrintedValue, printed
 from repro.report.reading import verdicts
@@ -151,7 +151,7 @@ def _ours_panel(axes: Axes, result: StudyResult) -> None:
     for method, shift in (("expert", -0.14), ("bagging", 0.0), ("stacking", 0.14)):
         _series(axes, result, method, experts, [i + 1 + shift for i in range(len(experts))])
     axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
-    axes.set_title(f"{DATASETS.get(result.dataset, result.dataset)}, {result.scale} scale\n{result.base}")
+    axes.set_title(f"{where_run(result)}\n{result.base}")
 
 
 def _series(axes: Axes, result: StudyResult, method: str, experts: list[int], places: list[float]) -> None:

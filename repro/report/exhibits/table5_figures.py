@@ -8,7 +8,7 @@ import matplotlib.ticker as ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from repro.report.numbers import DATASETS
+from repro.report.numbers import where_run
 from repro.report.plots import COLOURS, MARKERS, NAMES, common_legend, figure_style, new_figure
 from repro.report.printed import printed
 from repro.report.verdict import Cell, by_seed, summary_of
@@ -65,7 +65,7 @@ def _accuracies(axes: Axes, result: StudyResult) -> None:
     _dots(axes, result, told, "backbone", 0.34, "base told the group of classes")
     _names(axes, list(LABELS.values()))
     axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
-    axes.set_title(f"{DATASETS.get(result.dataset, result.dataset)}, {result.scale} scale\n{result.base}, {k} experts")
+    axes.set_title(f"{where_run(result)}\n{result.base}, {k} experts")
 
 
 def _dots(
@@ -142,7 +142,7 @@ def _right_and_wrong(axes: Axes, result: StudyResult, level: str) -> None:
     share = summary_of(result, Cell(k, "gate", level, "routing"))
     parts = ["", ""] if share is None else [f"\n({part:.0f} % of images)" for part in (share.mean, 100 - share.mean)]
     _names(axes, [f"rightly routed{parts[0]}", f"wrongly routed{parts[1]}", "these by\nthe right expert"])
-    where = f"{DATASETS.get(result.dataset, result.dataset)}, {result.scale} scale"
+    where = where_run(result)
     axes.set_title(f"{where}\n{LABELS[level]}")
 
 
@@ -155,7 +155,7 @@ def _modes_figure(results: Sequence[StudyResult]) -> Figure:
             return figure
         grid = figure.subplots(len(known), 2, squeeze=False, sharey="row")
         for panels, result in zip(grid, known, strict=True):
-            where = f"{DATASETS.get(result.dataset, result.dataset)}, {result.scale} scale"
+            where = where_run(result)
             for axes, metric, title in (
                 (panels[0], "ami", "all images"),
                 (panels[1], "ami-within", "within each class"),

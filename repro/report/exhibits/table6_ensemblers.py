@@ -9,13 +9,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from repro.report.exhibits.exhibit import Exhibit
-from repro.report.numbers import DATASETS, interval, mean_std, signed
+from repro.report.numbers import interval, mean_std, signed, where_run
 from repro.report.plots import COLOURS, MARKERS, MODELS, NAMES, common_legend, figure_style, new_figure
 from repro.report.printed import PrintedValue, printed
 from repro.report.reading import verdicts
 from repro.report.tables import Columns, Row, Shown, about, comparison, frame, means
 from repro.report.verdict import Cell, Claim, by_seed, difference, summary_of
-from repro.study.exhibits.table6_ensemblers import MEAN, NAME, Table6Parameters, table6
+from repro.study.exhibits.table6_ensemblers import NAME, Table6Parameters, table6
+from repro.study.pairs import MEAN
 from repro.study.results import StudyResult, Table
 
 K = 20
@@ -221,7 +222,7 @@ def _gains(axes: Axes, result: StudyResult) -> None:
     axes.grid(axis="x", visible=True)
     axes.grid(axis="y", visible=False)
     axes.set_xlabel("top-1 against the base alone, points")
-    axes.set_title(f"{DATASETS.get(result.dataset, result.dataset)}, {result.scale} scale")
+    axes.set_title(where_run(result))
 
 
 def _diagram(axes: Axes, result: StudyResult) -> None:

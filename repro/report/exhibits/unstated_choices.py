@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from repro.report.exhibits.exhibit import Exhibit
-from repro.report.numbers import DATASETS, interval, mean_std, signed
+from repro.report.numbers import interval, mean_std, signed, where_run
 from repro.report.plots import COLOURS, common_legend, figure_style, new_figure
 from repro.report.statistics import Summary
 from repro.report.tables import Columns, Shown, about, frame
@@ -130,7 +130,7 @@ def _panel(axes: Axes, result: StudyResult, names: Sequence[str]) -> None:
         axes.plot(seeds, [place] * len(seeds), "|", color="#595959", markersize=8, label="each seed")
         axes.plot([found.mean], [place], "o", color=COLOURS["bagging"], label="mean")
     axes.set_xlabel("top-1 against the default, points")
-    axes.set_title(f"{DATASETS.get(result.dataset, result.dataset)}, {result.scale} scale\n{k} experts, bagging")
+    axes.set_title(f"{where_run(result)}\n{k} experts, bagging")
 
 
 EXHIBIT = Exhibit(

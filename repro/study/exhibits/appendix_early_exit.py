@@ -5,12 +5,11 @@ from __future__ import annotations
 from repro.method.crossfit import halves
 from repro.method.exits import LEARNED, RULES, accuracies, area, chance, learned_rule, oracle, stakes
 from repro.method.outputs import Outputs
-from repro.study.pairs import PairParameters
+from repro.study.pairs import PairParameters, means_over_pairs
 from repro.study.record import cost_row, measured, open_study, record
 from repro.study.results import Measurement, StudyResult, Table
 
 NAME = "appendix_early_exit"
-MEAN = "mean of pairs"
 SHARES = tuple(i / 40 for i in range(41))
 """Shares of the images that exit; every second one is kept for the drawing."""
 
@@ -33,7 +32,7 @@ def early_exit(parameters: PairParameters) -> StudyResult:
             )  # fmt: skip
         measurements.append(measured(spec, "backbone", curve[-1], row=spec.base, num_experts=0))
         measurements.append(measured(spec, "bagging", curve[0], row=spec.pair))
-    measurements += _means(measurements, parameters)
+    measurements += list(means_over_pairs(measurements, parameters.pairs))
     costs = [cost_row(study.cost(spec), spec.pair) for spec in specs]
     return record(NAME, parameters, study, measurements, costs, {"curves": table}, parameters.varies())
 
@@ -47,17 +46,3 @@ def curves(outputs: Outputs, seed: int) -> dict[str, list[float]]:
     scores["oracle"] = oracle(at_stake)
     found = {name: accuracies(score, at_stake, parts, SHARES) for name, score in scores.items()}
     return {**found, "chance": chance(at_stake, SHARES)}
-
-
-def _means(measurements: list[Measurement], parameters: PairParameters) -> list[Measurement]:
-    """Every number of the rules averaged over the pairs, seed by seed."""
-    groups: dict[tuple[int, int, str, str], list[float]] = {}
-    for m in measurements:
-        if m.row in parameters.pairs:
-            groups.setdefault((m.seed, m.num_experts, m.method, m.metric), []).append(m.value)
-    return [
-        Measurement(
-            seed=seed, num_experts=k, method=method, metric=metric, value=round(sum(v) / len(v), 4), row=MEAN
-        )
-        for (seed, k, method, metric), v in groups.items()
-    ]  # fmt: skip

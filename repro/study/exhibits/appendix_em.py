@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from pydantic import Field, field_validator
 
@@ -12,7 +11,8 @@ from repro.method.em import mean_entropy, moved, training_macs
 from repro.method.ensemblers import bagging, no_ensembling
 from repro.method.outputs import accuracy
 from repro.method.routing import smooth
-from repro.study.parameters import Parameters, numbers
+from repro.study.lists import Ascending
+from repro.study.parameters import Parameters
 from repro.study.pipeline import Study
 from repro.study.plan import tasks
 from repro.study.record import cost_row, measured, open_study, record
@@ -26,16 +26,15 @@ METHODS = {"expert": no_ensembling, "bagging": bagging}
 class EMParameters(Parameters):
     """The common ones, how many E-steps, and how many experts."""
 
-    em_steps: tuple[int, ...] = Field((0, 1, 2), description="numbers of E-steps N_E; 0 is Algorithm 1")
+    em_steps: Ascending = Field((0, 1, 2), description="numbers of E-steps N_E; 0 is Algorithm 1")
     experts: int = Field(10, ge=2, description="number of experts K; the paper does not say how many it had")
 
-    @field_validator("em_steps", mode="before")
+    @field_validator("em_steps", mode="after")
     @classmethod
-    def _em_steps(cls, value: Any) -> tuple[int, ...]:
-        steps = tuple(sorted(numbers(value)))
-        if steps[0] != 0:
+    def _em_steps(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if value[0] != 0:
             raise ValueError("should begin with 0, Algorithm 1 itself, with which the others are compared")
-        return steps
+        return value
 
     def rows(self, spec: StudySpec) -> dict[str, StudySpec]:
         """The specs of one seed by row: ``em-N`` with N E-steps, ``long-N`` Algorithm 1 with N+1 times the epochs."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
-from typing import Any
 
 import torch
 from pydantic import Field, field_validator
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from repro.data.augment import Augmentation
 from repro.method.agreement import chance
+from repro.method.outputs import percent
 from repro.method.specialisation import (
     chance_of_agreement,
     class_counts,
@@ -24,7 +24,8 @@ from repro.method.specialisation import (
     split_classes,
     together,
 )
-from repro.study.parameters import Parameters, numbers
+from repro.study.lists import Ascending
+from repro.study.parameters import Parameters
 from repro.study.record import cost_row, measured, open_study, record
 from repro.study.results import Measurement, StudyResult, Table
 from repro.study.spec import StudySpec
@@ -35,15 +36,14 @@ NAME = "appendix_specialisation"
 class SpecialisationParameters(Parameters):
     """The common ones, and the numbers of experts."""
 
-    experts: tuple[int, ...] = Field((5, 10, 20), description="numbers of experts K, e.g. 5,10,20")
+    experts: Ascending = Field((5, 10, 20), description="numbers of experts K, e.g. 5,10,20")
 
-    @field_validator("experts", mode="before")
+    @field_validator("experts", mode="after")
     @classmethod
-    def _experts(cls, value: Any) -> tuple[int, ...]:
-        found = tuple(sorted(numbers(value)))
-        if found[0] < 2:
+    def _experts(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if value[0] < 2:
             raise ValueError("should be two or more: one expert has nothing to specialise in")
-        return found
+        return value
 
     def specs(self) -> list[StudySpec]:
         """The spec of every seed and number of experts, seed by seed."""
@@ -81,7 +81,7 @@ def _split(spec: StudySpec, counts: Tensor) -> Iterator[Measurement]:
     yield measured(spec, "least-loss", float(shares.max()), "largest_share")
     yield measured(spec, "least-loss", float(effective_number(counts.sum(0))), "effective_experts")
     yield measured(spec, "least-loss", float(effective_number(counts).mean()), "experts_of_a_class")
-    yield measured(spec, "least-loss", 100 * float(split_classes(counts).double().mean()), "split_classes")
+    yield measured(spec, "least-loss", percent(split_classes(counts)), "split_classes")
     main = main_expert(counts)
     yield measured(spec, "least-loss", len(main.unique()), "main_experts")
     classes = torch.bincount(main, minlength=spec.num_experts)
@@ -89,7 +89,7 @@ def _split(spec: StudySpec, counts: Tensor) -> Iterator[Measurement]:
 
 
 def _as_the_gate(spec: StudySpec, experts: Tensor, gate: Tensor, part: str) -> Iterator[Measurement]:
-    same = 100 * float((experts == gate).double().mean())
+    same = percent(experts == gate)
     yield measured(spec, "gate", same, "agreement", part)
     yield measured(spec, "chance", 100 * chance_of_agreement(experts, gate, spec.num_experts), "agreement", part)
 

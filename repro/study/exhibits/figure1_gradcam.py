@@ -7,11 +7,10 @@ Numbers are means over the whole evaluation set. ``row`` says which class the ma
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import Tensor
 
 from repro.data.augment import Augmentation
@@ -19,7 +18,8 @@ from repro.data.dataset import ImageDataset
 from repro.method.focus import box_share, empty, hits_box, in_box, selected_and_others, spread, stretched, wins
 from repro.method.gradcam import TARGETS, ClassMaps, compute_class_maps
 from repro.randomness import generator
-from repro.study.parameters import Parameters, numbers
+from repro.study.lists import Ascending
+from repro.study.parameters import Parameters
 from repro.study.record import measured, open_study, record
 from repro.study.results import Measurement, Picture, StudyResult, Table
 from repro.study.spec import StudySpec
@@ -32,13 +32,8 @@ OTHERS_SHOWN = 3
 class Figure1Parameters(Parameters):
     """The common ones, how many experts, and how many pictures."""
 
-    experts: tuple[int, ...] = Field((1, 20), description="numbers of experts K, e.g. 1,20; 1 is trained on everything")
+    experts: Ascending = Field((1, 20), description="numbers of experts K, e.g. 1,20; 1 is trained on everything")
     examples: int = Field(6, ge=1, le=12, description="how many images are shown with their maps")
-
-    @field_validator("experts", mode="before")
-    @classmethod
-    def _experts(cls, value: Any) -> tuple[int, ...]:
-        return tuple(sorted(numbers(value)))
 
     def specs(self) -> list[StudySpec]:
         """The spec of every seed and number of experts, seed by seed."""

@@ -7,14 +7,15 @@ envelope) is chosen on one half of the evaluation images and reported on the oth
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import Tensor
 
 from repro.data.augment import Augmentation
 from repro.method.answers import THRESHOLDS, Answers, answers, sweep
+from repro.method.anytime import bagged
 from repro.method.crossfit import (
     Choice,
     Points,
@@ -25,19 +26,18 @@ from repro.method.crossfit import (
     most_accurate,
     within,
 )
-from repro.method.ensemblers import two_networks
-from repro.method.outputs import accuracy
+from repro.method.outputs import accuracy, percent
 from repro.method.skipping import count_anytime
 from repro.models.cost import ModelCost
 from repro.models.registry import freeze
-from repro.study.pairs import PairParameters, pair_names
+from repro.study.lists import Pairs
+from repro.study.pairs import PairParameters, means_over_pairs
 from repro.study.pipeline import Study
 from repro.study.record import cost_row, measured, open_study, record
 from repro.study.results import Measurement, StudyResult, Table
 from repro.study.spec import StudySpec
 
 NAME = "figure2_anytime"
-MEAN = "mean of pairs"
 ENVELOPE = "envelope"
 SLACK = 0.1
 """Points of accuracy that 'no loss' may lose on the images on which the threshold is chosen."""
@@ -50,14 +50,7 @@ COUNTED_IMAGES, COUNTED_AT = 64, (0.001, 0.05, 0.3)
 class Figure2Parameters(PairParameters):
     """Pairs and numbers of experts, and where the one-expert baseline is trained as well."""
 
-    baselines: tuple[str, ...] = Field(
-        ("tr10-tr10",), description="those of the pairs whose one-expert baseline is trained too"
-    )
-
-    @field_validator("baselines", mode="before")
-    @classmethod
-    def _baselines(cls, value: Any) -> tuple[str, ...]:
-        return pair_names(value)
+    baselines: Pairs = Field(("tr10-tr10",), description="those of the pairs whose one-expert baseline is trained too")
 
     def specs(self) -> list[StudySpec]:
         """Every seed, pair and number of experts; then the one-expert baselines."""
@@ -104,7 +97,7 @@ def figure2(parameters: Figure2Parameters) -> StudyResult:
         measurements += _envelope_at(of_seed, bars)
         envelope.rows.extend(_envelope(of_seed))
     tables = {"sweep": _sweeps(anytime), "envelope": envelope, "counted": counted}
-    measurements += list(_means(measurements, parameters))
+    measurements += list(means_over_pairs(measurements, parameters.pairs))
     costs = [cost_row(model.cost, model.spec.pair) for model in models]
     costs += [cost_row(model.cost.without_experts(), model.spec.base) for model in models]
     return record(NAME, parameters, study, measurements, costs, tables, parameters.varies())
@@ -121,15 +114,11 @@ def _model(spec: StudySpec, cost: ModelCost, found: Answers) -> Model:
 def _plain(model: Model) -> Iterator[Measurement]:
     """The base alone, the plain model, and the any-time model at a small threshold that nobody chose."""
     spec, right = model.spec, model.answers.right
-    yield measured(spec, "backbone", _percent(right[:, 0]), row=spec.base, num_experts=0)
-    yield measured(spec, "bagging", _percent(right[:, 1]), row=spec.pair)
+    yield measured(spec, "backbone", percent(right[:, 0]), row=spec.base, num_experts=0)
+    yield measured(spec, "bagging", percent(right[:, 1]), row=spec.pair)
     if spec.num_experts > 1:
         small = model.answers.right_with(model.answers.used(SMALL))
-        yield measured(spec, "anytime-small", _percent(small), row=spec.pair)
-
-
-def _percent(right: Tensor) -> float:
-    return 100 * float(right.double().mean())
+        yield measured(spec, "anytime-small", percent(small), row=spec.pair)
 
 
 def _chosen(model: Model) -> Iterator[Measurement]:
@@ -167,7 +156,7 @@ def _two_networks(
                 partner = (second, other if first == second else seed)
                 if partner == (first, seed):
                     continue
-                value = accuracy(two_networks(logits[first, seed], logits[partner]), labels)
+                value = accuracy(bagged(logits[first, seed], logits[partner]), labels)
                 spec = models[first].spec.with_(seed=seed)
                 macs = models[first].cost.base_macs + models[second].cost.base_macs
                 yield measured(spec, "two networks", value, row=f"{first} + {second}", num_experts=0), float(macs)
@@ -233,20 +222,3 @@ def _count(study: Study, spec: StudySpec, model: Model) -> Iterator[list[str | i
         expected = int(model.cost.anytime_macs(done.used).sum())
         same = int((done.used.cpu() == model.answers.used(tau)[: len(done.used)]).sum())
         yield [spec.pair, spec.num_experts, spec.seed, tau, len(batch.images), expected, done.macs, same]
-
-
-def _means(measurements: list[Measurement], parameters: Figure2Parameters) -> list[Measurement]:
-    """Every number that all pairs have, averaged over them, seed by seed."""
-    groups: dict[tuple[int, int, str, str], dict[str, float]] = {}
-    for m in measurements:
-        pair = m.row.removeprefix("at ")
-        if pair in parameters.pairs:
-            groups.setdefault((m.seed, m.num_experts, m.method, m.metric), {})[pair] = m.value
-    return [
-        Measurement(
-            seed=seed, num_experts=k, method=method, metric=metric,
-            value=round(sum(values.values()) / len(values), 4), row=MEAN,
-        )
-        for (seed, k, method, metric), values in groups.items()
-        if len(values) == len(parameters.pairs)
-    ]  # fmt: skip

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from repro.data.dataset import ImageDataset
 from repro.errors import SpecError
@@ -26,7 +25,8 @@ from repro.method.intraclass import (
     shares_of_classes,
 )
 from repro.study.class_pictures import class_experts, pictures_of
-from repro.study.parameters import Parameters, numbers
+from repro.study.lists import Ascending
+from repro.study.parameters import Parameters
 from repro.study.record import measured, open_study, record
 from repro.study.results import Measurement, Picture, StudyResult, Table
 from repro.study.spec import StudySpec
@@ -38,15 +38,10 @@ KING_PENGUIN = "n02056570"
 class Figure3Parameters(Parameters):
     """The common ones, which class, and how many experts."""
 
-    experts: tuple[int, ...] = Field((10, 20), description="numbers of experts K, e.g. 10,20; the largest is pictured")
+    experts: Ascending = Field((10, 20), description="numbers of experts K, e.g. 10,20; the largest is pictured")
     class_name: str = Field(
         "", description="class id or name, e.g. n02056570 or king penguin; empty: that one, or the most split class"
     )
-
-    @field_validator("experts", mode="before")
-    @classmethod
-    def _experts(cls, value: Any) -> tuple[int, ...]:
-        return tuple(sorted(numbers(value)))
 
     def specs(self) -> list[StudySpec]:
         """The spec of every seed and number of experts, seed by seed."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from repro.errors import SpecError
 from repro.method.ensemblers import bagging
 from repro.method.outputs import accuracy
-from repro.study.parameters import Parameters, words
+from repro.study.lists import WordsOrNone
+from repro.study.parameters import Parameters
 from repro.study.record import cost_row, measured, open_study, record
 from repro.study.results import StudyResult
 from repro.study.scales import default_spec
@@ -22,28 +21,23 @@ BACKBONES = ("tr10", "tr18", "tr34", "tr50")
 """The rows of Table 1, and tr10 alone, which Figure 2 adds."""
 
 IN_A_MINUTE = ("tr10-tr10", "tr18-tr10"), ("tr10", "tr18")
-"""Those that the scales ``smoke`` and ``quick`` run unless others are asked for."""
+USUAL = {"smoke": IN_A_MINUTE, "quick": IN_A_MINUTE, "laptop": (PAIRS, BACKBONES), "paper": (PAIRS, BACKBONES)}
+"""Pairs and backbones that a scale runs unless others are asked for."""
 
 
 class Table1Parameters(Parameters):
     """The common ones, which rows, and how many experts."""
 
-    pairs: tuple[str, ...] = Field((), description="base-expert, e.g. tr10-tr10,tr18-tr10; or none")
-    backbones: tuple[str, ...] = Field((), description="networks run alone, e.g. tr18,tr34; or none")
+    pairs: WordsOrNone = Field((), description="base-expert, e.g. tr10-tr10,tr18-tr10; or none")
+    backbones: WordsOrNone = Field((), description="networks run alone, e.g. tr18,tr34; or none")
     experts: int = Field(20, ge=1, description="the number of experts K of every pair")
-    fewer_seeds: tuple[str, ...] = Field(
+    fewer_seeds: WordsOrNone = Field(
         (), description="rows that get only the first of the seeds, e.g. tr34-tr10:1,tr50:1"
     )
 
-    @field_validator("pairs", "backbones", "fewer_seeds", mode="before")
-    @classmethod
-    def _names(cls, value: Any) -> tuple[str, ...]:
-        return words(value) if value else ()
-
     def rows(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Pairs and backbones that are asked for; where nothing is said, those of the scale."""
-        everything = (PAIRS, BACKBONES) if self.scale in ("laptop", "paper") else IN_A_MINUTE
-        asked = zip((self.pairs, self.backbones), everything, strict=True)
+        asked = zip((self.pairs, self.backbones), USUAL[self.scale], strict=True)
         pairs, backbones = (() if names == ("none",) else names or usual for names, usual in asked)
         return pairs, backbones
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from repro.method.ensemblers import ENSEMBLERS, stacking, two_networks
+from repro.method.anytime import bagged
+from repro.method.ensemblers import ENSEMBLERS, stacking
 from repro.method.outputs import Outputs, accuracy
-from repro.study.parameters import Parameters, numbers
+from repro.study.lists import Numbers
+from repro.study.parameters import Parameters
 from repro.study.pipeline import Study
 from repro.study.record import cost_row, measured, open_study, record
 from repro.study.results import Measurement, StudyResult
@@ -21,12 +22,7 @@ NAME = "table2_num_experts"
 class Table2Parameters(Parameters):
     """The common ones, and how many experts."""
 
-    experts: tuple[int, ...] = Field((1, 5, 10, 20), description="numbers of experts K, e.g. 1,5,10,20")
-
-    @field_validator("experts", mode="before")
-    @classmethod
-    def _experts(cls, value: Any) -> tuple[int, ...]:
-        return numbers(value)
+    experts: Numbers = Field((1, 5, 10, 20), description="numbers of experts K, e.g. 1,5,10,20")
 
     def specs(self) -> list[StudySpec]:
         """The spec of every seed and number of experts, seed by seed."""
@@ -68,6 +64,6 @@ def _two_networks(spec: StudySpec, outputs: dict[int, Outputs]) -> Iterator[Meas
     seeds = sorted(outputs)
     for seed, other in zip(seeds, seeds[1:] + seeds[:1], strict=True):
         if seed != other:
-            both = two_networks(outputs[seed].base_logits, outputs[other].base_logits)
+            both = bagged(outputs[seed].base_logits, outputs[other].base_logits)
             value = accuracy(both, outputs[seed].labels)
             yield measured(spec.with_(seed=seed, num_experts=1), "two networks", value)

@@ -6,9 +6,8 @@ On another image set the same is run with that scale's own network, as a stand-i
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from repro.data.augment import Augmentation
 from repro.errors import SpecError
@@ -16,7 +15,8 @@ from repro.method.early_exit import at_confidence
 from repro.method.ensemblers import bagging
 from repro.method.outputs import Outputs, accuracy
 from repro.models.torchvision_nets import WEIGHTS
-from repro.study.parameters import Parameters, numbers, words
+from repro.study.lists import Numbers, Shares, WordsOrNone
+from repro.study.parameters import Parameters
 from repro.study.pipeline import Study
 from repro.study.record import cost_row, measured, open_study, record
 from repro.study.results import Measurement, StudyResult
@@ -31,25 +31,10 @@ THRESHOLDS = (0.75, 0.5)
 class Table3Parameters(Parameters):
     """The common ones, which networks, how many experts, and where to exit."""
 
-    networks: tuple[str, ...] = Field((), description="empty: Table 3's on imagenet, elsewhere the scale's own")
-    experts: tuple[int, ...] = Field((1, 4, 20), description="numbers of experts K, e.g. 1,4,20")
-    thresholds: tuple[float, ...] = Field(THRESHOLDS, description="base confidences at which an image exits")
+    networks: WordsOrNone = Field((), description="empty: Table 3's on imagenet, elsewhere the scale's own")
+    experts: Numbers = Field((1, 4, 20), description="numbers of experts K, e.g. 1,4,20")
+    thresholds: Shares = Field(THRESHOLDS, description="base confidences at which an image exits")
     pretrained: bool = Field(True, description="imagenet: torchvision's weights; false: train the base here")
-
-    @field_validator("networks", mode="before")
-    @classmethod
-    def _networks(cls, value: Any) -> tuple[str, ...]:
-        return words(value) if value else ()
-
-    @field_validator("experts", mode="before")
-    @classmethod
-    def _experts(cls, value: Any) -> tuple[int, ...]:
-        return numbers(value)
-
-    @field_validator("thresholds", mode="before")
-    @classmethod
-    def _thresholds(cls, value: Any) -> tuple[float, ...]:
-        return shares(value)
 
     def specs(self) -> list[StudySpec]:
         """The spec of every network, seed and number of experts, network by network."""
@@ -58,19 +43,6 @@ class Table3Parameters(Parameters):
         names = self.networks or (NETWORKS if self.dataset == "imagenet" else (spec.base,))
         nets = [spec.with_(base=name, expert=name) for name in names]
         return [net.with_(seed=seed, num_experts=k) for net in nets for seed in self.seeds for k in self.experts]
-
-
-def shares(value: Any) -> tuple[float, ...]:
-    """One or more numbers between 0 and 1: a list, or text with commas."""
-    parts = value.strip("[]() ").split(",") if isinstance(value, str) else value
-    parts = parts if isinstance(parts, Sequence) else [parts]
-    try:
-        found = tuple(float(part) for part in parts)
-    except (TypeError, ValueError) as error:
-        raise ValueError("should be numbers between 0 and 1, such as 0.75,0.5") from error
-    if not found or len(set(found)) < len(found) or not all(0 <= tau <= 1 for tau in found):
-        raise ValueError("should be one or more different numbers between 0 and 1")
-    return found
 
 
 def exit_method(tau: float) -> str:

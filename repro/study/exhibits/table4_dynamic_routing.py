@@ -5,12 +5,11 @@ On ImageNet ours is ResNet-18 with 4 experts (the models of Table 3), elsewhere 
 
 from __future__ import annotations
 
-from typing import Any
-
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from repro.errors import SpecError
-from repro.study.exhibits.table3_imagenet import check_classes, measure, shares
+from repro.study.exhibits.table3_imagenet import check_classes, measure
+from repro.study.lists import Shares
 from repro.study.parameters import Parameters
 from repro.study.record import cost_row, measured, open_study, record
 from repro.study.results import Measurement, StudyResult
@@ -33,13 +32,8 @@ class Table4Parameters(Parameters):
 
     pair: str = Field("", description="base-expert; empty: Table 4's, resnet18-resnet18 on imagenet, else tr18-tr10")
     experts: int = Field(0, ge=0, description="number of experts K; 0: Table 4's, 4 on imagenet, else 10")
-    thresholds: tuple[float, ...] = Field(THRESHOLDS, description="base confidences at which an image exits")
+    thresholds: Shares = Field(THRESHOLDS, description="base confidences at which an image exits")
     pretrained: bool = Field(True, description="imagenet: torchvision's weights; false: train the base here")
-
-    @field_validator("thresholds", mode="before")
-    @classmethod
-    def _thresholds(cls, value: Any) -> tuple[float, ...]:
-        return shares(value)
 
     def specs(self) -> list[StudySpec]:
         """The spec of every seed."""

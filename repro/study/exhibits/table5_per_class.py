@@ -10,7 +10,7 @@ from torch import Tensor
 
 from repro.method.agreement import agreement, agreement_within, chance
 from repro.method.ensemblers import bagging, no_ensembling
-from repro.method.outputs import Outputs, accuracy
+from repro.method.outputs import Outputs, accuracy, percent
 from repro.method.routing_accuracy import base_with_oracle, rightly_routed, routed_by_base, with_oracle_gate
 from repro.study.parameters import Parameters
 from repro.study.pipeline import Study
@@ -66,8 +66,8 @@ def _accuracies(spec: StudySpec, outputs: Outputs, study: Study) -> Iterator[Mea
     oracle, right = with_oracle_gate(outputs, expert_of), rightly_routed(outputs, expert_of)
     told = base_with_oracle(outputs, expert_of)
     by_base = routed_by_base(outputs, expert_of) == expert_of[labels]
-    yield measured(spec, "gate", _percent(right), "routing", row=level)
-    yield measured(spec, "backbone", _percent(by_base), "routing", row=level)
+    yield measured(spec, "gate", percent(right), "routing", row=level)
+    yield measured(spec, "backbone", percent(by_base), "routing", row=level)
     yield measured(spec, "backbone", accuracy(told, labels), row=f"{level}-oracle")
     for name, method in METHODS.items():
         yield measured(spec, name, accuracy(method(oracle), labels), row=f"{level}-oracle")
@@ -93,7 +93,3 @@ def _recovered(spec: StudySpec, outputs: Outputs, modes: Tensor, study: Study) -
         within = chance(lambda e: agreement_within(e, modes, labels), experts, spec.seed, labels)
         yield measured(spec, "chance", anything.highest, "ami", row)
         yield measured(spec, "chance", within.highest, "ami-within", row)
-
-
-def _percent(of: Tensor) -> float:
-    return 100 * float(of.double().mean())

@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import Tensor
 
 from repro.method.calibration import fit_of, reliability
 from repro.method.ensemblers import ENSEMBLERS, stacking
 from repro.method.outputs import Outputs, accuracy
-from repro.study.pairs import PairParameters, pair_names
+from repro.study.lists import Pairs
+from repro.study.pairs import PairParameters, means_over_pairs
 from repro.study.pipeline import Study
 from repro.study.record import cost_row, measured, open_study, record
 from repro.study.results import Measurement, StudyResult, Table
 from repro.study.spec import StudySpec
 
 NAME = "table6_ensemblers"
-MEAN = "mean of pairs"
 
 
 class Table6Parameters(PairParameters):
     """Pairs and numbers of experts, with stacking; and whose fit of the training images is measured."""
 
-    training: tuple[str, ...] = Field(
+    training: Pairs = Field(
         ("tr10-tr10",), description="those of the pairs whose losses on the training images are taken too"
     )
-
-    @field_validator("training", mode="before")
-    @classmethod
-    def _training(cls, value: Any) -> tuple[str, ...]:
-        return pair_names(value)
 
     def spec(self, seed: int, pair: str) -> StudySpec:
         """The scale's spec of a pair, with stacking ensemblers."""
@@ -63,7 +57,7 @@ def table6(parameters: Table6Parameters) -> StudyResult:
             )
         if spec.pair in parameters.training:
             measurements += _training(study, spec)
-    measurements += list(_means(measurements, parameters))
+    measurements += list(means_over_pairs(measurements, parameters.pairs))
     costs = [cost_row(study.cost(spec), spec.pair) for spec in specs]
     return record(NAME, parameters, study, measurements, costs, {"reliability": diagram}, parameters.varies())
 
@@ -87,14 +81,3 @@ def _training(study: Study, spec: StudySpec) -> Iterator[Measurement]:
         loss, sure = fit_of(each)
         yield measured(spec, method, loss, "training-loss", row, k)
         yield measured(spec, method, sure, "training-sure", row, k)
-
-
-def _means(measurements: list[Measurement], parameters: Table6Parameters) -> Iterator[Measurement]:
-    """Every number averaged over the pairs, seed by seed; a base counts as often as it is in a pair."""
-    values = {(m.seed, m.num_experts, m.method, m.metric, m.row): m.value for m in measurements}
-    for seed, k, method, metric in dict.fromkeys(key[:4] for key in values):
-        rows = [pair if k else pair.split("-")[0] for pair in parameters.pairs]
-        found = [values[key] for row in rows if (key := (seed, k, method, metric, row)) in values]
-        if len(found) == len(rows):
-            value = round(sum(found) / len(found), 4)
-            yield Measurement(seed=seed, num_experts=k, method=method, metric=metric, value=value, row=MEAN)

@@ -11,7 +11,8 @@ from pydantic import Field, field_validator
 from repro.errors import SpecError
 from repro.method.ensemblers import bagging, bagging_logits, no_ensembling
 from repro.method.outputs import accuracy
-from repro.study.parameters import Parameters, words
+from repro.study.lists import words
+from repro.study.parameters import Parameters
 from repro.study.pipeline import Study
 from repro.study.record import cost_row, measured, open_study, record
 from repro.study.results import Measurement, StudyResult

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from repro.report.exhibits.appendix_early_exit import EXHIBIT, RULES
-from repro.study.exhibits.appendix_early_exit import MEAN
+from repro.study.pairs import MEAN
 from repro.study.results import Measurement, StudyResult, Table
 
 MakeUp = Callable[..., StudyResult]

@@ -7,7 +7,7 @@ import pytest
 from repro.report.exhibits.figure2_anytime import EXHIBIT, printed_value
 from repro.report.figure2 import anytime_at, marker, paper_macs, series
 from repro.report.verdict import Cell
-from repro.study.exhibits.figure2_anytime import MEAN
+from repro.study.pairs import MEAN
 from repro.study.results import Cost, Measurement, StudyResult, Table
 
 MakeUp = Callable[..., StudyResult]

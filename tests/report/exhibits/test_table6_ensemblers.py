@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from repro.report.exhibits.table6_ensemblers import EXHIBIT, pooled
-from repro.study.exhibits.table6_ensemblers import MEAN
+from repro.study.pairs import MEAN
 from repro.study.results import Measurement, StudyResult, Table
 
 MakeUp = Callable[..., StudyResult]

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from repro.errors import SpecError
-from repro.study.exhibits.figure2_anytime import MEAN, Figure2Parameters, figure2
+from repro.study.exhibits.figure2_anytime import Figure2Parameters, figure2
+from repro.study.pairs import MEAN
 from repro.study.results import StudyResult
 
 

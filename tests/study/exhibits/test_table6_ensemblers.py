@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from repro.study.exhibits.appendix_early_exit import early_exit
-from repro.study.exhibits.table6_ensemblers import MEAN, Table6Parameters, table6
-from repro.study.pairs import PairParameters
+from repro.study.exhibits.table6_ensemblers import Table6Parameters, table6
+from repro.study.pairs import MEAN, PairParameters
 from repro.study.results import StudyResult
 
 ASKED = {"experts": "3", "seeds": "0,1", "scale": "smoke"}

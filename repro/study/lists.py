@@ -1,0 +1,67 @@
+"""Parameters that are lists: several values, or one text with commas between them (``-p seeds 0,1,2``)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator
+
+
+def _parts(value: Any) -> Sequence[Any]:
+    if isinstance(value, str):
+        return value.strip("[]() ").split(",")
+    return value if isinstance(value, Sequence) else [value]
+
+
+def numbers(value: Any) -> tuple[int, ...]:
+    """A number, a list of numbers, or both as text (``-p seeds 0,1,2``)."""
+    try:
+        found = tuple(int(part) for part in _parts(value))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError("should be whole numbers, such as 0,1,2") from error
+    if not found or len(set(found)) < len(found):
+        raise ValueError("should be one or more different numbers")
+    return found
+
+
+def shares(value: Any) -> tuple[float, ...]:
+    """One or more numbers between 0 and 1."""
+    try:
+        found = tuple(float(part) for part in _parts(value))
+    except (TypeError, ValueError) as error:
+        raise ValueError("should be numbers between 0 and 1, such as 0.75,0.5") from error
+    if not found or len(set(found)) < len(found) or not all(0 <= share <= 1 for share in found):
+        raise ValueError("should be one or more different numbers between 0 and 1")
+    return found
+
+
+def words(value: Any) -> tuple[str, ...]:
+    """One or more names (``-p networks resnet18,resnet34``)."""
+    parts = _parts(value)
+    if not all(isinstance(part, str) for part in parts):
+        raise ValueError("should be names, with commas between them")
+    names = tuple(part.strip(" '\"") for part in parts)
+    if not all(names) or len(set(names)) < len(names) or not names:
+        raise ValueError("should be one or more different names, with commas between them")
+    return names
+
+
+def pairs(value: Any) -> tuple[str, ...]:
+    """One or more pairs ``base-expert`` (``-p pairs tr10-tr10,tr18-tr10``)."""
+    found = words(value)
+    if not all(len(pair.split("-")) == 2 and all(pair.split("-")) for pair in found):
+        raise ValueError("should be pairs written base-expert, such as tr10-tr10,tr18-tr10")
+    return found
+
+
+def _sorted(value: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(sorted(value))
+
+
+Numbers = Annotated[tuple[int, ...], BeforeValidator(numbers)]
+Ascending = Annotated[Numbers, AfterValidator(_sorted)]
+Shares = Annotated[tuple[float, ...], BeforeValidator(shares)]
+Words = Annotated[tuple[str, ...], BeforeValidator(words)]
+WordsOrNone = Annotated[tuple[str, ...], BeforeValidator(lambda value: words(value) if value else ())]
+Pairs = Annotated[tuple[str, ...], BeforeValidator(pairs)]
