@@ -59,10 +59,11 @@ GATE = Recipe(
 )
 
 STACKING = Recipe(
-    source="ours: a linear layer that starts at the sum of both log-probabilities",
+    source="ours: a linear layer that starts at the sum of both log-probabilities; they are large numbers, so the rate "
+    "is small (on CIFAR-100's validation split 0.001, 0.0003 and 0.0001 do equally well, 0.01 diverges)",
     epochs=5,
     batch_size=128,
-    learning_rate=0.01,
+    learning_rate=0.0003,
     weight_decay=1e-4,
     schedule="cosine",
 )
