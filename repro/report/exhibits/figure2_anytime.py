@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from repro.report.anytime_figures import curves_figure, thresholds_figure
+from repro.report.anytime_summary import summary_figure
 from repro.report.curves import each_seed, mean
 from repro.report.exhibits.exhibit import Exhibit
 from repro.report.figure2 import IMAGES, anytime_at, marker, paper_macs
@@ -266,8 +267,14 @@ def read(result: StudyResult) -> str:
 
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
-    """``main``: ours and the paper's curves; ``thresholds``: who exits, and how many experts the others use."""
-    return {"main": curves_figure(results), "thresholds": thresholds_figure(results)}
+    """``main``: ours and the paper's curves; ``thresholds``: who exits, and how many experts the others use; ``summary``:
+    all image sets in one panel.
+    """
+    return {
+        "main": curves_figure(results),
+        "thresholds": thresholds_figure(results),
+        "summary": summary_figure(results),
+    }
 
 
 EXHIBIT = Exhibit(

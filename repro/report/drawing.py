@@ -1,0 +1,199 @@
+"""The book's own drawing of the method: base, gate, experts, ensembler and early exit, in two themes.
+
+One drawing, made anew for each step of Algorithm 1 with the parts that the step is about lit and the rest faint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+
+from repro.files import write_aside
+from repro.report.plots import figure_style, new_figure
+
+SELECTED = 3
+"""The expert that the drawing's gate selects."""
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours on a ground: ink for words and lines, and one colour a part (Okabe and Ito's, lighter on dark)."""
+
+    ink: str
+    quiet: str
+    colours: dict[str, str]
+
+
+THEMES = {
+    "light": Theme(
+        "#1A1A1A",
+        "#8A8A8A",
+        {"base": "#595959", "gate": "#007A5A", "experts": "#0072B2", "ensembler": "#B34E00", "exit": "#9B3D77"},
+    ),
+    "dark": Theme(
+        "#F0F0F0",
+        "#8F8F8F",
+        {"base": "#B8B8B8", "gate": "#2FC79A", "experts": "#56B4E9", "ensembler": "#F0A050", "exit": "#E59AC6"},
+    ),
+}
+
+PARTS = tuple(THEMES["light"].colours)
+"""What a drawing can light: base, gate, experts, ensembler, exit."""
+
+@dataclass(frozen=True)
+class Step:
+    """A drawing of the book: the parts that are lit, and what it shows, in words."""
+
+    lit: tuple[str, ...]
+    words: str
+
+
+STEPS = {
+    "method": Step(
+        PARTS,
+        "An image passes the trunk and the head of the base model. From the head a gate picks one of K experts, which "
+        "runs on the trunk's features. An ensembler averages base and expert into the answer. Where the base is sure, its "
+        "own answer is given and no expert runs.",
+    ),
+    "base": Step(("base",), "The same drawing with the base model lit: trunk and base head."),
+    "gate": Step(("gate",), "The same drawing with the gate lit, between the base head and the experts."),
+    "experts": Step(("experts",), "The same drawing with the K experts lit; each is fed by the trunk."),
+    "ensembler": Step(("ensembler",), "The same drawing with the ensembler lit, which joins base and expert."),
+    "exit": Step(("exit", "gate"), "The same drawing with early exit and gate lit: they decide what runs."),
+}
+"""The drawings of the book by name: the whole method, and each step."""
+
+WIDTH = "560px"
+"""On a page; a phone shows them smaller."""
+
+FAINT = 0.28
+
+
+def drawings() -> dict[str, Figure]:
+    """Every drawing in every theme: ``drawing_method_light``, ``drawing_method_dark``, ``drawing_base_light`` ..."""
+    return {
+        f"drawing_{name}_{theme}": draw(colours, step.lit)
+        for name, step in STEPS.items()
+        for theme, colours in THEMES.items()
+    }
+
+
+def save_drawings(folder: Path) -> list[Path]:
+    """Write every drawing to ``folder`` as SVG, without a ground; returns the paths. The same drawing, the same bytes."""
+    paths = []
+    for name, figure in drawings().items():
+        paths.append(Path(folder) / f"{name}.svg")
+        with figure_style(), write_aside(paths[-1]) as aside:
+            figure.savefig(aside, format="svg", transparent=True, metadata={"Date": None})
+    return paths
+
+
+def draw(theme: Theme, lit: Collection[str] = PARTS) -> Figure:
+    """The method, read from left to right; the parts of ``lit`` in full colour. The ground is transparent."""
+    with figure_style():
+        figure = new_figure(5.6, 4.0)
+        figure.patch.set_alpha(0.0)
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.set_axis_off()
+        axes.set_xlim(0, 112)
+        axes.set_ylim(0, 80)
+        axes.patch.set_alpha(0.0)
+        pen = _Pen(axes, theme, frozenset(lit))
+        _base(pen)
+        _gate(pen)
+        _experts(pen)
+        _ensembler(pen)
+        _exit(pen)
+    return figure
+
+
+@dataclass(frozen=True)
+class _Pen:
+    """Draws in a theme, faint where a part is not lit."""
+
+    axes: Axes
+    theme: Theme
+    lit: frozenset[str]
+
+    def strength(self, part: str) -> float:
+        return 1.0 if part in self.lit else FAINT
+
+    def box(
+        self, part: str, x: float, y: float, width: float, height: float, words: str, size: float = 11.0,
+        dashed: bool = False,
+    ) -> None:  # fmt: skip
+        """A rounded box with its lower left corner at (x, y)."""
+        colour, alpha = self.theme.colours[part], self.strength(part)
+        shape = {"boxstyle": "round,pad=0,rounding_size=2", "linewidth": 1.8}
+        ground = FancyBboxPatch((x, y), width, height, facecolor=colour, edgecolor="none", alpha=0.16 * alpha, **shape)
+        line = (0, (2.5, 2)) if dashed else "-"
+        edge = FancyBboxPatch(
+            (x, y), width, height, facecolor="none", edgecolor=colour, alpha=alpha, linestyle=line, **shape
+        )
+        self.axes.add_patch(ground)
+        self.axes.add_patch(edge)
+        self.words(part, x + width / 2, y + height / 2, words, size)
+
+    def words(self, part: str, x: float, y: float, words: str, size: float = 10.5, **style: object) -> None:
+        """Words centred at (x, y)."""
+        alpha = max(self.strength(part), 0.45)
+        given = {"ha": "center", "va": "center", "color": self.theme.ink, "linespacing": 1.25, **style}
+        self.axes.text(x, y, words, fontsize=size, alpha=alpha, **given)  # type: ignore[arg-type]
+
+    def arrow(self, part: str, *points: tuple[float, float], dashed: bool = False, head: bool = True) -> None:
+        """A line through points; with a head, unless told otherwise, at its end."""
+        line = "--" if dashed else "-"
+        style = {"color": self.theme.colours[part], "alpha": self.strength(part), "linewidth": 1.8, "linestyle": line}
+        bends = points[:-1] if head else points
+        self.axes.plot(*zip(*bends, strict=True), solid_capstyle="round", solid_joinstyle="round", **style)  # type: ignore[arg-type]
+        if head:
+            shape = {"arrowstyle": "-|>", "mutation_scale": 13, "shrinkA": 0, "shrinkB": 0}
+            self.axes.add_patch(FancyArrowPatch(points[-2], points[-1], **shape, **style))  # type: ignore[arg-type]
+
+
+def _base(pen: _Pen) -> None:
+    pen.words("base", 46, 77, "base model φ: trained on everything, then frozen", 10.5)
+    pen.words("base", 6, 62, "image\n$x$", 11.5)
+    pen.box("base", 17, 53, 22, 18, "trunk\nstem,\nstages 1, 2")
+    pen.box("base", 49, 53, 26, 18, "base head\nstages 3, 4,\nlinear layer")
+    pen.arrow("base", (11.5, 62), (16.5, 62))
+    pen.arrow("base", (39.5, 62), (48.5, 62))
+
+
+def _gate(pen: _Pen) -> None:
+    pen.arrow("gate", (62, 52.5), (62, 45.5))
+    pen.box("gate", 46, 36, 32, 9, "gate g: one linear layer", 10)
+
+
+def _experts(pen: _Pen) -> None:
+    left, width, step, bus = 17.0, 11.5, 14.0, 29.5
+    pen.arrow("experts", (22, 52.5), (22, bus), head=False)
+    for index, name in enumerate(("e$_1$", "e$_2$", "e$_3$", "…", "e$_K$")):
+        x, chosen = left + index * step, index == SELECTED - 1
+        if name == "…":
+            pen.words("experts", x + width / 2, 17, name, 14)
+            continue
+        pen.arrow("experts", (22, bus), (x + width / 2, bus), (x + width / 2, 23.5), dashed=not chosen)
+        pen.box("experts", x, 11, width, 12, name, 13, dashed=not chosen)
+    at = left + (SELECTED - 1) * step + width
+    pen.arrow("gate", (62, 35.5), (62, 26), (at + 0.3, 19.5))
+    pen.words("experts", 17, 2.5, "experts: the upper half again; the gate picks one", 10.5, ha="left")
+
+
+def _ensembler(pen: _Pen) -> None:
+    pen.box("ensembler", 90, 12, 21, 14, "ensembler d$_k$\naverage", 9.5)
+    pen.arrow("ensembler", (50.5, 10.5), (50.5, 7), (100.5, 7), (100.5, 11.5))
+    pen.arrow("ensembler", (75.5, 58), (83.5, 58), (83.5, 30.5), (95, 30.5), (95, 26.5))
+    pen.arrow("ensembler", (105, 26.5), (105, 36))
+    pen.words("ensembler", 103, 40, "answer", 11.5)
+
+
+def _exit(pen: _Pen) -> None:
+    pen.arrow("exit", (75.5, 65), (89.5, 65))
+    pen.box("exit", 90, 58, 21, 13, "early exit\nif φ is sure", 10)
+    pen.arrow("exit", (105, 57.5), (105, 44))

@@ -1,0 +1,202 @@
+"""What the paper's printed costs settle that its text leaves open: readings of the text, counted and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import combinations_with_replacement
+
+import torch
+
+from repro.errors import ReproError
+from repro.models.cost import ModelCost, count_macs, count_params, model_cost
+from repro.models.trnet import tr_backbone
+from repro.report.exact_costs import in_unit_of, paper_cost, table1_figures
+from repro.report.figure2 import IMAGES, NEAR, paper_macs, series
+from repro.report.numbers import DATASETS, NONE, Quote, mean_std, millions
+from repro.report.printed import PrintedValue, printed
+from repro.report.tables import Shown, frame
+from repro.report.verdict import Cell, summary_of
+from repro.study.exhibits.table1_main import BACKBONES, PAIRS
+from repro.study.results import StudyResult
+
+K = 20
+"""Experts of every pair of Table 1."""
+
+STAGES = 4
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one part of a network costs on one image."""
+
+    macs: int
+    params: int
+
+
+@cache
+def parts(name: str, dataset: str) -> dict[str, Part]:
+    """``stem``, ``stage 1`` ... ``stage 4`` and ``fc`` of a tr-network at the paper's width and image size."""
+    classes, side = IMAGES[dataset]
+    with torch.device("meta"):
+        net = tr_backbone(name, classes)
+        x = torch.empty(1, 3, side, side)
+        modules = [*net.trunk, *list(net.head.features)[: STAGES - 2], net.head.features[-2:], net.head.fc]  # type: ignore[misc,arg-type,index]
+        names = ["stem", *(f"stage {s}" for s in range(1, STAGES + 1)), "pool", "fc"]
+        found = {}
+        for part, module in zip(names, modules, strict=True):
+            macs, x = count_macs(module, x)
+            found[part] = Part(macs, count_params(module))
+    return found
+
+
+CUTS = {
+    "stage 2, 3, 4 and linear": 2,
+    "stage 3, 4 and linear": 3,
+    "stage 4 and linear": 4,
+}
+"""What an expert may be, by the first stage that is its own: the text says 'the first three blocks' are shared."""
+
+SUMS: dict[str, Callable[[ModelCost], int]] = {
+    "base + expert": lambda cost: cost.base_params + cost.expert_params,
+    "base + expert + gate (the plain sum)": lambda cost: cost.params_inference,
+    "base + expert + gate, less one fc": lambda cost: cost.params_inference_paper,
+    "base + expert, less one fc": lambda cost: cost.base_params + cost.expert_params - cost.fc_params,
+}
+"""What 'parameters for inference' may add up."""
+
+
+def tables(results: Sequence[StudyResult]) -> dict[str, Shown]:
+    """``cut``, ``sum``, ``poster``: readings against print; ``baselines``: both one-expert baselines, as recorded."""
+    return {"cut": _cut(), "sum": _sum(), "poster": _poster(), "baselines": _baselines(results)}
+
+
+def facts() -> dict[str, Quote]:
+    """Counts for the prose, by name."""
+    fitted = [f for d in IMAGES for pair in PAIRS for f in _row(d, pair) if f.what == "params_inference"]
+    every = [f for d in IMAGES for name in (*BACKBONES[1:], *PAIRS) for f in _row(d, name)]
+    others = [f for f in every if f not in fitted]
+    plain = [_matches("params_inference", SUMS["base + expert + gate (the plain sum)"])]
+    tip = "exact counts at the paper's widths and image sizes, against what Table 1 prints"
+    return {
+        "table1": Quote(_of(sum(f.matches for f in every), len(every)), tip),
+        "table1/nothing-fitted": Quote(_of(sum(f.matches for f in others), len(others)), f"{tip}: all but those of "
+                                       "the parameters for inference of pairs"),
+        "table1/plain-sum": Quote(_of(*plain[0]), f"{tip}: parameters for inference of pairs, base + gate + expert"),
+    }  # fmt: skip
+
+
+def fact(name: str) -> Quote:
+    """One of :func:`facts`; :class:`ReproError` names those there are."""
+    known = facts()
+    if name not in known:
+        raise ReproError(f"there is no count '{name}' (there are: {', '.join(known)})")
+    return known[name]
+
+
+def _row(dataset: str, name: str) -> list:
+    base, _, expert = name.partition("-")
+    return table1_figures(dataset, base, expert or None)
+
+
+def _of(agree: int, total: int) -> str:
+    return f"{agree} of {total}"
+
+
+def _print(dataset: str, pair: str, metric: str) -> PrintedValue | None:
+    return printed(1, dataset, *pair.split("-"), K, "bagging", metric)
+
+
+def _matches(metric: str, count: Callable[[ModelCost], int]) -> tuple[int, int]:
+    """How many of the pairs' printed figures a rule gives, and of how many."""
+    told = [(d, pair, value) for d in IMAGES for pair in PAIRS if (value := _print(d, pair, metric))]
+    return sum(value.matches(count(paper_cost(d, *pair.split("-"), K))) for d, pair, value in told), len(told)
+
+
+def _cut() -> Shown:
+    example = ("cifar100", "tr18-tr18")
+    paper_macs_, paper_trained = (_print(*example, metric) for metric in ("macs", "params_trainable"))
+    columns: dict[str, list[str]] = {}
+    for first in CUTS.values():
+        cells = {"MACs that match": _agree(first, "macs"), "trainable that match": _agree(first, "params_trainable")}
+        for metric, paper in (("macs", paper_macs_), ("params_trainable", paper_trained)):
+            if paper:
+                unit = f"1e{paper.digits.partition('e')[2]}"
+                name = {"macs": "MACs", "params_trainable": "trainable"}[metric]
+                counted = _counted(*example, first)[metric]
+                cells[f"tr18-tr18 {name}, {unit}"] = f"{in_unit_of(paper, counted, 0)} ({in_unit_of(paper, paper.value, 0)})"
+        for column, cell in cells.items():
+            columns.setdefault(column, []).append(cell)
+    caption = (
+        "What an expert is made of, by three readings of the text, against the printed multiply-adds and trainable "
+        "parameters of Table 1's pairs on both image sets; and the pair tr18-tr18 on CIFAR-100, with the printed "
+        "figure in brackets. Multiply-adds are those of the base and one expert, trainable parameters those of all "
+        f"{K} experts."
+    )
+    return Shown(frame(columns, list(CUTS)), caption)
+
+
+def _agree(first: int, metric: str) -> str:
+    told = [(d, pair, value) for d in IMAGES for pair in PAIRS if (value := _print(d, pair, metric))]
+    return _of(sum(value.matches(_counted(d, pair, first)[metric]) for d, pair, value in told), len(told))
+
+
+def _counted(dataset: str, pair: str, first: int) -> dict[str, int]:
+    """Costs of a pair whose experts begin with stage ``first``."""
+    base, expert = (parts(name, dataset) for name in pair.split("-"))
+    own = [expert[f"stage {s}"] for s in range(first, STAGES + 1)] + [expert["fc"]]
+    gate = expert["fc"].macs // IMAGES[dataset][0] * K
+    return {
+        "macs": sum(p.macs for p in base.values()) + gate + sum(p.macs for p in own),
+        "params_trainable": K * sum(p.params for p in own),
+    }
+
+
+def _sum() -> Shown:
+    rows = [_of(*_matches("params_inference", count)) for count in SUMS.values()]
+    caption = (
+        "Sums that 'parameters for inference' may be, and how many of the printed figures of Table 1's pairs each "
+        "gives after rounding."
+    )
+    return Shown(frame({"match": rows}, list(SUMS)), caption)
+
+
+def _poster() -> Shown:
+    """Where the poster's triangles stand: at two whole networks, or at one expert on a shared trunk?"""
+    columns: dict[str, list[str]] = {"drawn at": [], "markers": [], "two whole networks": [], "shared trunk": []}
+    labels = []
+    for dataset, (classes, side) in IMAGES.items():
+        drawn = [macs for macs, _ in series(dataset, "one_expert")]
+        for a, b in combinations_with_replacement(BACKBONES[:-1], 2):
+            both = paper_macs(dataset, a) + paper_macs(dataset, b)
+            near = [macs for macs in drawn if abs(macs - both) <= NEAR * both]
+            if near:
+                labels.append(f"{DATASETS[dataset]}, {a} and {b}")
+                shared = {model_cost(x, y, classes, side, 1).macs for x, y in ((a, b), (b, a))}
+                columns["drawn at"].append(millions(round(sum(near) / len(near)), 1))
+                columns["markers"].append(str(len(near)))
+                columns["two whole networks"].append(millions(both, 1))
+                columns["shared trunk"].append(" or ".join(millions(macs, 1) for macs in sorted(shared)))
+    total = sum(len(series(dataset, "one_expert")) for dataset in IMAGES)
+    placed = sum(int(count) for count in columns["markers"])
+    caption = (
+        "The multiply-adds at which the poster draws its '1 expert' markers, those of two whole networks, and those of "
+        f"one expert on the base's trunk (either of the two as the base). {_of(placed, total)} markers stand at the "
+        "sum of two whole networks."
+    )
+    return Shown(frame(columns, labels), caption)
+
+
+def _baselines(results: Sequence[StudyResult]) -> Shown:
+    """Both baselines of the recorded runs of Table 2."""
+    known = [r for r in results if r.study == "table2_num_experts" and summary_of(r, Cell(1, "two networks"))]
+    cells = {"one expert, shared trunk": Cell(1), "two whole networks": Cell(1, "two networks")}
+    columns = {name: [mean_std(summary_of(r, cell)) if r else NONE for r in known] for name, cell in cells.items()}
+    labels = [f"{DATASETS.get(r.dataset, r.dataset)}, {r.scale} scale" for r in known]
+    caption = (
+        "Both one-expert baselines in the recorded runs of Table 2: top-1 in percent, mean ± standard deviation over the "
+        "seeds. Two whole networks are the bases of two seeds, averaged."
+        + ("" if known else " None has been recorded.")
+    )
+    return Shown(frame(columns, labels), caption)

@@ -1,0 +1,106 @@
+"""What holds and what does not, at a glance: the claims that the front page shows, and how often each verdict falls."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from repro.errors import ReproError
+from repro.report.exhibits import exhibit, exhibits
+from repro.report.numbers import DATASETS
+from repro.report.verdict import Claim, ClaimVerdict, Verdict
+from repro.study.results import StudyResult
+
+HEADLINES = (
+    ("table2_num_experts", "C1", "One expert beside the base beats the base alone"),
+    ("table2_num_experts", "C2/10", "Ten experts beat that one expert"),
+    ("table2_num_experts", "C3", "Twenty are hardly better than ten"),
+    ("table1_main", "P1", "A pair beats a plain network of its cost (tr10-tr18, tr18)"),
+    ("table1_main", "D1", "A deeper base gives more than deeper experts"),
+    ("figure2_anytime", "F1", "Early exits save computation at next to no loss"),
+    ("appendix_early_exit", "X2/logistic", "A learned exit rule does not beat the threshold"),
+    ("table5_per_class", "C5/per-class/with", "Routing each image beats routing each class"),
+    ("table6_ensemblers", "E2/bagging", "Averaging with the base beats the expert alone"),
+    ("table6_ensemblers", "E5", "The base is over-confident"),
+    ("appendix_specialisation", "S/idle/10", "No expert is idle"),
+    ("unstated_choices", "U2", "Showing experts some of the other images helps"),
+)
+"""Exhibit, claim and its short wording: one or two of each exhibit; a test holds them to the exhibits' claims."""
+
+WHERE = (("cifar100", "laptop"), ("tiny-imagenet", "laptop"), ("modes", "quick"))
+"""The columns beside the paper's own scale."""
+
+DECIDED = (Verdict.HOLDS, Verdict.OPPOSITE, Verdict.UNDECIDED)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A verdict and the record behind it."""
+
+    result: StudyResult
+    judged: ClaimVerdict
+
+
+@dataclass(frozen=True)
+class Headline:
+    """A claim in short words and its verdict in each column: ``None`` where it is not about that image set, the
+    name of the run where that was not recorded.
+    """
+
+    study: str
+    title: str
+    words: str
+    claim: Claim
+    found: tuple[Found | str | None, ...]
+
+
+def columns() -> tuple[str, ...]:
+    """What stands above the verdicts."""
+    return (*(f"{DATASETS[data]}, {scale} scale" for data, scale in WHERE), "the paper's own scale")
+
+
+def headlines(results: Sequence[StudyResult]) -> list[Headline]:
+    """The front page's claims against everything recorded."""
+    rows = []
+    for study, key, words in HEADLINES:
+        shown = exhibit(study)
+        claims = {claim.key: claim for claim in shown.claims}
+        if key not in claims:
+            raise ReproError(f"{study} has no claim '{key}' (there are: {', '.join(claims)})")
+        own = [r for r in results if r.study == study]
+        places = [next((r for r in own if (r.dataset, r.scale) == place), place) for place in WHERE]
+        places.append(next((r for r in own if r.scale == "paper"), ("cifar100", "paper")))
+        rows.append(Headline(study, shown.title, words, claims[key], tuple(_found(claims[key], study, p) for p in places)))
+    return rows
+
+
+def _found(claim: Claim, study: str, place: StudyResult | tuple[str, str]) -> Found | str | None:
+    if isinstance(place, tuple):
+        dataset, scale = place
+        about = scale == "paper" or not claim.datasets or dataset in claim.datasets
+        return f"{study}-{dataset}-{scale}" if about else None
+    judged = {j.claim.key: j for j in exhibit(study).judge(place)}
+    return Found(place, judged[claim.key]) if claim.key in judged else None
+
+
+def tally(results: Sequence[StudyResult]) -> dict[str, Counter[Verdict]]:
+    """How often each verdict fell, over all claims and recorded runs, by scale; a claim without a run is not counted."""
+    counts: dict[str, Counter[Verdict]] = {}
+    for shown in exhibits():
+        for result in (r for r in results if r.study == shown.name):
+            of_scale = counts.setdefault(result.scale, Counter())
+            of_scale.update(j.verdict for j in shown.judge(result) if j.verdict is not Verdict.NOT_RUN)
+    return counts
+
+
+def tally_text(results: Sequence[StudyResult]) -> str:
+    """The counts in sentences, in the order of the scales that are recorded."""
+    sentences = []
+    for scale, counts in tally(results).items():
+        total = sum(counts.values())
+        parts = [f"{counts[verdict]} {verdict}" for verdict in DECIDED if counts[verdict]]
+        if one_seed := counts[Verdict.ANECDOTE]:
+            parts.append(f"{one_seed} rest on one seed")
+        sentences.append(f"{scale} scale: {total} comparisons of a claim with a run, of which {', '.join(parts)}.")
+    return " ".join(s[0].upper() + s[1:] for s in sentences) or "Nothing has been recorded yet."
