@@ -16,7 +16,7 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util.nodes import make_refnode
 
-from repro.report.api import as_rest, fields_of
+from repro.report.api import as_rest, fields_of, named
 
 
 def text_of(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
@@ -33,16 +33,20 @@ def signature_of(
     return ("", None) if what == "class" and issubclass(obj, BaseModel) else None
 
 
-def link_unqualified(
+def link(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.TextElement
-) -> nodes.reference | None:
-    """The one object of the reference whose name ends in what is asked for."""
-    if node.get("refdomain") != "py" or not node.get("reftarget"):
+) -> nodes.reference | nodes.TextElement | None:
+    """A name without its module leads to the one object of the reference that bears it; a whole name of something
+    that is there, but not in the reference, stays plain. What is not there at all is left to be warned of.
+    """
+    target = node.get("reftarget")
+    if node.get("refdomain") != "py" or not target:
         return None
-    ending = "." + node["reftarget"].rpartition(".")[2]
+    if target.startswith("repro."):
+        return content if named(target) is not None else None
     objects = env.domaindata["py"]["objects"]
-    found = [name for name in objects if name.endswith(ending) and objects[name].objtype != "module"]
-    if len(found) != 1 or (node["reftarget"].startswith("repro.") and found[0] != node["reftarget"]):
+    found = [name for name in objects if name.endswith(f".{target}") and objects[name].objtype != "module"]
+    if len(found) != 1:
         return None
     entry = objects[found[0]]
     return make_refnode(app.builder, node.get("refdoc", ""), entry.docname, entry.node_id, content, found[0])
@@ -53,5 +57,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.setup_extension("sphinx.ext.autodoc")
     app.connect("autodoc-process-docstring", text_of)
     app.connect("autodoc-process-signature", signature_of)
-    app.connect("missing-reference", link_unqualified)
-    return {"version": Path(__file__).stem, "parallel_read_safe": True}
+    app.connect("missing-reference", link)
+    return {"version": Path(__file__).stem, "parallel_read_safe": True, "parallel_write_safe": True}

@@ -26,7 +26,7 @@ def summary_figure(results: Sequence[StudyResult]) -> Figure:
         axes.axhline(0, color=COLOURS["backbone"], linewidth=1)
         plain = [_gains(axes, result, shade) for result, shade in zip(results, PALETTE, strict=False)]
         axes.plot([], [], "o", color=COLOURS["backbone"], markeredgecolor="white", label="one expert for every image")
-        axes.set_xlim(0.98, max((1 + 2.2 * (once - 1) for once in plain if once), default=2.0))
+        axes.set_xlim(0.98, max((1 + 1.7 * (once - 1) for once in plain if once), default=2.0))
         axes.set_xlabel("multiply-adds an image, in units of the base alone")
         axes.set_ylabel("top-1 against the base alone, points")
         common_legend(figure, [axes], columns=1)

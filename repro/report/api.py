@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from importlib import import_module
+from pkgutil import resolve_name
 
 from pydantic import BaseModel
 
@@ -30,8 +30,8 @@ ROOMS = (
     Room(
         "method", "How it is learned and run: Algorithm 1 step by step, the any-time rule, and what is measured of it.",
         (
-            "recipe", "fit", "experts", "one_pass", "routing", "class_routing", "em", "ensemblers", "outputs", "anytime",
-            "early_exit", "exits", "predict", "crossfit", "calibration", "specialisation", "intraclass",
+            "recipe", "fit", "experts", "one_pass", "routing", "class_routing", "em", "ensemblers", "outputs",
+            "anytime", "early_exit", "exits", "predict", "crossfit", "calibration", "specialisation", "intraclass",
             "routing_accuracy", "agreement", "gradcam", "focus",
         ),
     ),
@@ -42,8 +42,8 @@ ROOMS = (
     ),
     Room(
         "report", "What is shown: the paper's numbers, statistics, verdicts, tables, the exhibits.",
-        ("printed", "exact_costs", "statistics", "verdict", "numbers", "tables", "exhibits", "exhibits.exhibit", "run",
-         "book"),
+        ("printed", "exact_costs", "statistics", "verdict", "numbers", "tables", "exhibits",
+         "exhibits.exhibit.Exhibit", "run", "book"),
     ),
     Room("", "Used by every room: errors for the person, randomness without state, files that are whole or absent.",
          ("errors", "randomness", "files")),
@@ -59,8 +59,8 @@ def page_name(room: Room) -> str:
     return f"api/{room.name or 'common'}"
 
 
-def module_names(room: Room) -> list[str]:
-    """The room's modules as they are imported."""
+def names_of(room: Room) -> list[str]:
+    """The room's modules (and single classes) by their whole names."""
     prefix = f"repro.{room.name}." if room.name else "repro."
     return [prefix + module for module in room.modules]
 
@@ -72,33 +72,35 @@ def pages() -> dict[str, str]:
 
 def _page(room: Room) -> str:
     title = f"`repro.{room.name}`" if room.name else "Used everywhere"
-    sections = [_section(name) for name in module_names(room)]
+    sections = [_section(name) for name in names_of(room)]
     return "\n\n".join([f"# {title}", room.about, *sections]) + "\n"
 
 
-def _section(module: str) -> str:
-    return f"## `{module}`\n\n```{{eval-rst}}\n.. automodule:: {module}\n   :members:\n   :member-order: bysource\n```"
+def _section(name: str) -> str:
+    kind = "autoclass" if name.rpartition(".")[2][0].isupper() else "automodule"
+    return f"## `{name}`\n\n```{{eval-rst}}\n.. {kind}:: {name}\n   :members:\n   :member-order: bysource\n```"
 
 
-def public_modules() -> list[str]:
-    """Every module of the reference, imported: a name that does not exist is an error here, not on the page."""
-    names = [name for room in ROOMS for name in module_names(room)]
-    for name in names:
-        import_module(name)
-    return names
+def named(name: str) -> object | None:
+    """What a whole name such as ``repro.method.fit`` stands for, imported; ``None`` if there is no such thing."""
+    try:
+        return resolve_name(name)
+    except (ImportError, AttributeError):
+        return None
 
 
 def as_rest(lines: list[str]) -> list[str]:
     """A docstring as reStructuredText: its little tables, aligned by spaces, become lists of definitions.
 
     The docstrings are written to be read as text. A paragraph (or the rest of one) whose lines read ``name  what it
-    is``, with continuation lines indented below, is such a table; everything else is left as it is.
+    is``, with continuation lines indented below, is such a table; an indented paragraph is a drawing or a formula; a
+    stroke ``|`` is a stroke. Everything else is left as it is.
     """
     out: list[str] = []
     paragraph: list[str] = []
     for line in [*lines, ""]:
         if line.strip():
-            paragraph.append(line)
+            paragraph.append(_strokes(line))
             continue
         out += _paragraph(paragraph)
         out.append("")
@@ -107,8 +109,8 @@ def as_rest(lines: list[str]) -> list[str]:
 
 
 def _paragraph(lines: list[str]) -> list[str]:
-    if lines and all(_indent(line) >= 4 for line in lines):  # a drawing or a formula, set apart by its indentation
-        return ["::", "", *lines]
+    if lines and all(_indent(line) >= 4 for line in lines):
+        return ["::", "", *(line.replace("\\|", "|") for line in lines)]
     start = next((i for i, line in enumerate(lines) if ALIGNED.match(line)), None)
     if start is None or any(line.lstrip().startswith((">>>", "..", "::")) for line in lines):
         return lines
@@ -121,6 +123,12 @@ def _paragraph(lines: list[str]) -> list[str]:
         else:
             out.append(f"    {line.strip()}")
     return [*out, ""]
+
+
+def _strokes(line: str) -> str:
+    """Strokes outside code escaped: between two of them reStructuredText looks for a name to replace."""
+    parts = line.split("``")
+    return "``".join(part if index % 2 else part.replace("|", "\\|") for index, part in enumerate(parts))
 
 
 def _indent(line: str) -> int:

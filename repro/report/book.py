@@ -13,14 +13,19 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from repro.errors import ReproError
-from repro.report import performance
+from repro.files import write_text
+from repro.report import api, performance
+from repro.report.drawing import save_drawings
 from repro.report.exhibits import NAMES, exhibits
 from repro.report.plots import save_figure
 from repro.report.run import execute
 from repro.study.parameters import results_folder
 from repro.study.results import load_results
 
-OTHER_PAGES = ("index", "claims", "performance", "data-and-scales", "choices", "results", "references")
+OTHER_PAGES = (
+    "index", "idea", "method", "data-and-scales", "claims", "left_out", "choices", "performance", "reliability",
+    "rerun", "cluster", "api", *api.pages(), "results", "glossary", "references",
+)  # fmt: skip
 EXPECTED_PAGES = (*OTHER_PAGES, *NAMES, *(f"notebooks/{name}" for name in NAMES))
 
 
@@ -45,11 +50,14 @@ def build_book(project: Path, out: Path | None = None, strict: bool = True) -> P
 
 
 def assemble(project: Path, source: Path) -> None:
-    """Pages, executed notebooks (``recorded=True``), figures and the recorded results, in one folder."""
+    """Pages, API reference, executed notebooks (``recorded=True``), figures and the recorded results, in one folder."""
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(project / "book", source, ignore=shutil.ignore_patterns("_build", "__pycache__"))
     for notebook in sorted((project / "notebooks").glob("*.ipynb")):
         execute(notebook, source / "notebooks" / notebook.name, {"recorded": True})
+    for name, text in api.pages().items():
+        write_text(source / f"{name}.md", text)
+    save_drawings(source / "generated")
     results = load_results(results_folder())
     recorded = source / "_extra" / "recorded"  # served as they are, for whoever wants the numbers
     recorded.mkdir(parents=True)

@@ -77,6 +77,7 @@ def facts() -> dict[str, Quote]:
     fitted = [f for d in IMAGES for pair in PAIRS for f in _row(d, pair) if f.what == "params_inference"]
     every = [f for d in IMAGES for name in (*BACKBONES[1:], *PAIRS) for f in _row(d, name)]
     others = [f for f in every if f not in fitted]
+    prices = _prices()
     plain = [_matches("params_inference", SUMS["base + expert + gate (the plain sum)"])]
     tip = "exact counts at the paper's widths and image sizes, against what Table 1 prints"
     return {
@@ -84,7 +85,19 @@ def facts() -> dict[str, Quote]:
         "table1/nothing-fitted": Quote(_of(sum(f.matches for f in others), len(others)), f"{tip}: all but those of "
                                        "the parameters for inference of pairs"),
         "table1/plain-sum": Quote(_of(*plain[0]), f"{tip}: parameters for inference of pairs, base + gate + expert"),
+        "poster/price": Quote(f"{min(prices):.2f} to {max(prices):.2f} times",
+                              "multiply-adds of two whole networks over those of a base and one expert on its trunk, "
+                              "tr10 and tr18, both image sets"),
     }  # fmt: skip
+
+
+def _prices() -> list[float]:
+    """Two whole networks over one expert on a shared trunk, for equal depths at which the poster draws both."""
+    return [
+        2 * paper_macs(dataset, name) / model_cost(name, name, classes, side, 1).macs
+        for dataset, (classes, side) in IMAGES.items()
+        for name in ("tr10", "tr18")
+    ]
 
 
 def fact(name: str) -> Quote:
@@ -125,7 +138,9 @@ def _cut() -> Shown:
                 unit = f"1e{paper.digits.partition('e')[2]}"
                 name = {"macs": "MACs", "params_trainable": "trainable"}[metric]
                 counted = _counted(*example, first)[metric]
-                cells[f"tr18-tr18 {name}, {unit}"] = f"{in_unit_of(paper, counted, 0)} ({in_unit_of(paper, paper.value, 0)})"
+                cells[f"tr18-tr18 {name}, {unit}"] = (
+                    f"{in_unit_of(paper, counted, 0)} ({in_unit_of(paper, paper.value, 0)})"
+                )
         for column, cell in cells.items():
             columns.setdefault(column, []).append(cell)
     caption = (
@@ -195,8 +210,8 @@ def _baselines(results: Sequence[StudyResult]) -> Shown:
     columns = {name: [mean_std(summary_of(r, cell)) if r else NONE for r in known] for name, cell in cells.items()}
     labels = [f"{DATASETS.get(r.dataset, r.dataset)}, {r.scale} scale" for r in known]
     caption = (
-        "Both one-expert baselines in the recorded runs of Table 2: top-1 in percent, mean ± standard deviation over the "
-        "seeds. Two whole networks are the bases of two seeds, averaged."
+        "Both one-expert baselines in the recorded runs of Table 2: top-1 in percent, mean ± standard deviation over "
+        "the seeds. Two whole networks are the bases of two seeds, averaged."
         + ("" if known else " None has been recorded.")
     )
     return Shown(frame(columns, labels), caption)

@@ -57,7 +57,7 @@ class Headline:
 
 def columns() -> tuple[str, ...]:
     """What stands above the verdicts."""
-    return (*(f"{DATASETS[data]}, {scale} scale" for data, scale in WHERE), "the paper's own scale")
+    return (*(DATASETS[data] for data, _ in WHERE), "paper scale")
 
 
 def headlines(results: Sequence[StudyResult]) -> list[Headline]:
@@ -71,7 +71,9 @@ def headlines(results: Sequence[StudyResult]) -> list[Headline]:
         own = [r for r in results if r.study == study]
         places = [next((r for r in own if (r.dataset, r.scale) == place), place) for place in WHERE]
         places.append(next((r for r in own if r.scale == "paper"), ("cifar100", "paper")))
-        rows.append(Headline(study, shown.title, words, claims[key], tuple(_found(claims[key], study, p) for p in places)))
+        rows.append(
+            Headline(study, shown.title, words, claims[key], tuple(_found(claims[key], study, p) for p in places))
+        )
     return rows
 
 
@@ -85,7 +87,7 @@ def _found(claim: Claim, study: str, place: StudyResult | tuple[str, str]) -> Fo
 
 
 def tally(results: Sequence[StudyResult]) -> dict[str, Counter[Verdict]]:
-    """How often each verdict fell, over all claims and recorded runs, by scale; a claim without a run is not counted."""
+    """How often each verdict fell, over all claims and recorded runs, by scale; what was not run is not counted."""
     counts: dict[str, Counter[Verdict]] = {}
     for shown in exhibits():
         for result in (r for r in results if r.study == shown.name):

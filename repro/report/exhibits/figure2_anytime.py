@@ -267,8 +267,8 @@ def read(result: StudyResult) -> str:
 
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
-    """``main``: ours and the paper's curves; ``thresholds``: who exits, and how many experts the others use; ``summary``:
-    all image sets in one panel.
+    """``main``: ours and the paper's curves; ``thresholds``: who exits, and how many experts the others use;
+    ``summary``: all image sets in one panel.
     """
     return {
         "main": curves_figure(results),

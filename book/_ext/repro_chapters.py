@@ -4,6 +4,7 @@
     ```{drawing} method```     the method, or one step of it, drawn for light and for dark
     ```{headline-claims}```     the front page's claims with their verdicts
     ```{verdict-tally}```       how often each verdict fell
+    ```{scales-table}```        what each scale trains
     ```{left-out-table} cut```  a table of what the printed costs settle; {counted}`table1`, a count for the prose
     ```{reruns}```              every run that a chapter speaks of, by exhibit: command, time, hardware
     ```{benchmark-reruns}``` and ```{campaign-reruns}```
@@ -28,12 +29,17 @@ from sphinx.util.docutils import SphinxDirective
 
 import repro
 from repro.errors import ReproError
-from repro.report import drawing, left_out, numbers, overview, reruns, tables
+from repro.report import drawing, left_out, numbers, overview, reruns, settings, tables
 from repro.report.exhibits import exhibits
 from repro.report.performance import load_all
 from repro.study.parameters import results_folder
 from repro.study.reliability import CAMPAIGNS, load_campaign
 from repro.study.results import StudyResult, load_results
+
+
+def table(head: tuple[str, ...], rows: list[tuple[str, ...]], label: str) -> nodes.raw:
+    """A table of finished HTML cells, and what it is called for those who do not see it."""
+    return raw(html_table(head, rows))
 
 
 def place_of(name: str) -> tuple[Path, str]:
@@ -106,7 +112,8 @@ class HeadlineClaims(OfAllResults):
         for line in overview.headlines(list(self.results().values())):
             link = f'<a href="{line.study}.html">{html.escape(line.title.partition(":")[0])}</a>'
             rows.append((f"{html.escape(line.words)} ({link})", *(self.cell(found) for found in line.found)))
-        return [raw(html_table(("the paper's claim", *overview.columns()), rows))]
+        head = ("the paper's claim", *overview.columns())
+        return [table(head, rows, "the paper's main claims with their verdicts")]
 
     def cell(self, found: overview.Found | str | None) -> str:
         if found is None:
@@ -130,6 +137,13 @@ class VerdictTally(OfAllResults):
         return [nodes.paragraph("", overview.tally_text(list(self.results().values())))]
 
 
+class ScalesTable(SphinxDirective):
+    """What each scale trains."""
+
+    def run(self) -> list[nodes.Node]:
+        return [raw(settings.scales_table().in_page())]
+
+
 class LeftOutTable(OfAllResults):
     """A table of readings against the printed costs."""
 
@@ -151,13 +165,13 @@ class CountedRole(NumberRole):
         return left_out.fact(text)
 
 
-def runs_table(title: str, runs: Sequence[reruns.Run]) -> str:
+def runs_table(title: str, runs: Sequence[reruns.Run], label: str) -> nodes.raw:
     """Commands with the time they took."""
     rows = [
         (html.escape(run.what), f"<code>{html.escape(run.command)}</code>", run.time, html.escape(run.hardware))
         for run in runs
     ]
-    return html_table((title, "command", "training, as recorded", "on"), rows)
+    return table((title, "command", "training, as recorded", "on"), rows, label)
 
 
 class Reruns(OfAllResults):
@@ -170,7 +184,8 @@ class Reruns(OfAllResults):
             page = Path(self.env.srcdir) / f"{shown.name}.md"
             text = page.read_text(encoding="utf-8") if page.exists() else ""
             runs = reruns.exhibit_runs(shown.name, text, results)
-            found.append(raw(runs_table(f'<a href="{shown.name}.html">{html.escape(shown.title)}</a>', runs)))
+            link = f'<a href="{shown.name}.html">{html.escape(shown.title)}</a>'
+            found.append(runs_table(link, runs, f"runs of {shown.title}"))
         return found
 
 
@@ -178,7 +193,8 @@ class BenchmarkReruns(SphinxDirective):
     """The benchmarks' commands."""
 
     def run(self) -> list[nodes.Node]:
-        return [raw(runs_table("benchmark", reruns.benchmark_runs(load_all(results_folder() / "performance"))))]
+        runs = reruns.benchmark_runs(load_all(results_folder() / "performance"))
+        return [runs_table("benchmark", runs, "benchmarks")]
 
 
 class CampaignReruns(SphinxDirective):
@@ -186,7 +202,8 @@ class CampaignReruns(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         found = [load_campaign(name, results_folder()) for name in CAMPAIGNS]
-        return [raw(runs_table("campaign", reruns.campaign_runs([campaign for campaign in found if campaign])))]
+        runs = reruns.campaign_runs([campaign for campaign in found if campaign])
+        return [runs_table("campaign", runs, "campaigns")]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -196,8 +213,9 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("drawing", Drawing)
     app.add_directive("headline-claims", HeadlineClaims)
     app.add_directive("verdict-tally", VerdictTally)
+    app.add_directive("scales-table", ScalesTable)
     app.add_directive("left-out-table", LeftOutTable)
     app.add_directive("reruns", Reruns)
     app.add_directive("benchmark-reruns", BenchmarkReruns)
     app.add_directive("campaign-reruns", CampaignReruns)
-    return {"version": Path(__file__).stem, "parallel_read_safe": True}
+    return {"version": Path(__file__).stem, "parallel_read_safe": True, "parallel_write_safe": True}
