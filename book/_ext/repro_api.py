@@ -33,6 +33,11 @@ def signature_of(
     return ("", None) if what == "class" and issubclass(obj, BaseModel) else None
 
 
+def left_out(app: Sphinx, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
+    """The fields of a named tuple, and pydantic's own settings, say nothing that their class does not."""
+    return True if name == "model_config" or "Alias for field number" in (obj.__doc__ or "") else None
+
+
 def link(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.TextElement
 ) -> nodes.reference | nodes.TextElement | None:
@@ -57,5 +62,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.setup_extension("sphinx.ext.autodoc")
     app.connect("autodoc-process-docstring", text_of)
     app.connect("autodoc-process-signature", signature_of)
+    app.connect("autodoc-skip-member", left_out)
     app.connect("missing-reference", link)
     return {"version": Path(__file__).stem, "parallel_read_safe": True, "parallel_write_safe": True}

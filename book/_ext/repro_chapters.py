@@ -69,7 +69,7 @@ class SourceOf(LiteralInclude):
         below = path.relative_to(Path(repro.__file__).resolve().parents[1]).as_posix()
         self.arguments = ["/" + relpath(path, self.env.srcdir)]
         self.options |= {"pyobject": within, "language": "python", "dedent": None}
-        self.options.setdefault("class", ["repro-source"])
+        self.options.setdefault("class", ["repro-code"])
         found = list(super().run())
         url = f"{self.config.html_theme_options.get('repository_url', '')}/blob/main/{below}"
         name = html.escape(f"{below}: {within}")

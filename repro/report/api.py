@@ -145,7 +145,9 @@ def fields_of(model: type[BaseModel]) -> list[str]:
     lines = []
     for name, field in model.model_fields.items():
         default = "" if field.is_required() else f" = {_default(field.get_default(call_default_factory=True))}"
-        lines += [f"``{name}{default}``", f"    {field.description or 'see the class'}"]
+        kind = getattr(field.annotation, "__name__", None) or str(field.annotation).replace("typing.", "")
+        about = f": {field.description}" if field.description else ""
+        lines += [f"``{name}{default}``", f"    {kind if '|' not in kind else f'``{kind}``'}{about}"]
     return lines
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -125,7 +126,7 @@ class _Pen:
     ) -> None:  # fmt: skip
         """A rounded box with its lower left corner at (x, y)."""
         colour, alpha = self.theme.colours[part], self.strength(part)
-        shape = {"boxstyle": "round,pad=0,rounding_size=2", "linewidth": 1.8}
+        shape: dict[str, Any] = {"boxstyle": "round,pad=0,rounding_size=2", "linewidth": 1.8}
         ground = FancyBboxPatch((x, y), width, height, facecolor=colour, edgecolor="none", alpha=0.16 * alpha, **shape)
         line = (0, (2.5, 2)) if dashed else "-"
         edge = FancyBboxPatch(
@@ -137,7 +138,7 @@ class _Pen:
 
     def frame(self, part: str, x: float, y: float, width: float, height: float) -> None:
         """A thin line around what belongs together."""
-        shape = {"boxstyle": "round,pad=0,rounding_size=3", "linewidth": 1.0, "linestyle": (0, (4, 3))}
+        shape: dict[str, Any] = {"boxstyle": "round,pad=0,rounding_size=3", "linewidth": 1.0, "linestyle": (0, (4, 3))}
         edge = FancyBboxPatch((x, y), width, height, facecolor="none", edgecolor=self.theme.colours[part],
                               alpha=self.strength(part), **shape)  # fmt: skip
         self.axes.add_patch(edge)

@@ -8,11 +8,12 @@ from functools import cache
 from itertools import combinations_with_replacement
 
 import torch
+from torch import nn
 
 from repro.errors import ReproError
 from repro.models.cost import ModelCost, count_macs, count_params, model_cost
 from repro.models.trnet import tr_backbone
-from repro.report.exact_costs import in_unit_of, paper_cost, table1_figures
+from repro.report.exact_costs import Figure, in_unit_of, paper_cost, table1_figures
 from repro.report.figure2 import IMAGES, NEAR, paper_macs, series
 from repro.report.numbers import DATASETS, NONE, Quote, mean_std, millions
 from repro.report.printed import PrintedValue, printed
@@ -42,7 +43,8 @@ def parts(name: str, dataset: str) -> dict[str, Part]:
     with torch.device("meta"):
         net = tr_backbone(name, classes)
         x = torch.empty(1, 3, side, side)
-        modules = [*net.trunk, *list(net.head.features)[: STAGES - 2], net.head.features[-2:], net.head.fc]  # type: ignore[misc,arg-type,index]
+        trunk, features = list(net.trunk.children()), list(net.head.features.children())
+        modules = [*trunk, *features[: STAGES - 2], nn.Sequential(*features[STAGES - 2 :]), net.head.fc]
         names = ["stem", *(f"stage {s}" for s in range(1, STAGES + 1)), "pool", "fc"]
         found = {}
         for part, module in zip(names, modules, strict=True):
@@ -108,7 +110,7 @@ def fact(name: str) -> Quote:
     return known[name]
 
 
-def _row(dataset: str, name: str) -> list:
+def _row(dataset: str, name: str) -> list[Figure]:
     base, _, expert = name.partition("-")
     return table1_figures(dataset, base, expert or None)
 
@@ -118,7 +120,8 @@ def _of(agree: int, total: int) -> str:
 
 
 def _print(dataset: str, pair: str, metric: str) -> PrintedValue | None:
-    return printed(1, dataset, *pair.split("-"), K, "bagging", metric)
+    base, expert = pair.split("-")
+    return printed(1, dataset, base, expert, K, "bagging", metric)
 
 
 def _matches(metric: str, count: Callable[[ModelCost], int]) -> tuple[int, int]:

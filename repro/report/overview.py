@@ -103,6 +103,8 @@ def tally_text(results: Sequence[StudyResult]) -> str:
         total = sum(counts.values())
         parts = [f"{counts[verdict]} {verdict}" for verdict in DECIDED if counts[verdict]]
         if one_seed := counts[Verdict.ANECDOTE]:
-            parts.append(f"{one_seed} rest on one seed")
-        sentences.append(f"{scale} scale: {total} comparisons of a claim with a run, of which {', '.join(parts)}.")
+            parts.append(f"{one_seed} with one seed alone")
+        sentences.append(
+            f"{scale} scale: {total} comparison{'s' * (total != 1)} of a claim with a run, of which {', '.join(parts)}."
+        )
     return " ".join(s[0].upper() + s[1:] for s in sentences) or "Nothing has been recorded yet."

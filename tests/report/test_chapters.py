@@ -1,0 +1,116 @@
+"""The book's own pages: what they draw from the module exists, and what their directives show follows from records."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from repro.report.book import EXPECTED_PAGES
+from repro.report.drawing import STEPS, save_drawings
+from repro.report.exhibits import NAMES
+from repro.study.results import StudyResult
+
+BOOK = Path(__file__).parents[2] / "book"
+PAGES = {path.stem: path.read_text(encoding="utf-8") for path in sorted(BOOK.glob("*.md"))}
+Built = Callable[[Path, str], tuple[str, str]]
+
+
+@pytest.fixture
+def recorded(made_up: Callable[..., StudyResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made_up({("backbone", 0): [57.0, 57.2, 57.4], ("bagging", 1): [58.2, 58.3, 58.4]}).save(tmp_path / "results")
+    monkeypatch.setenv("REPRO_RESULTS", str(tmp_path / "results"))
+
+
+def test_the_contents_are_the_expected_pages() -> None:
+    contents = yaml.safe_load((BOOK / "_toc.yml").read_text())
+    chapters = [chapter for part in contents["parts"] for chapter in part["chapters"]]
+    listed = {contents["root"]} | {c["file"] for c in chapters}
+    listed |= {section["file"] for chapter in chapters for section in chapter.get("sections", [])}
+    assert set(EXPECTED_PAGES) <= listed
+    assert all(name in PAGES for name in listed if "/" not in name)
+    assert next(part["caption"] for part in contents["parts"]) == "The idea"
+
+
+def test_terms_of_the_glossary_are_used_and_used_terms_are_in_it() -> None:
+    body = PAGES["glossary"].partition("```{glossary}")[2].partition("```")[0]
+    terms = {line for line in body.splitlines() if line and not line.startswith((" ", ":"))}
+    used = {
+        (found.partition("<")[2].rstrip(">") or found)
+        for text in PAGES.values()
+        for found in re.findall(r"\{term\}`([^`]+)`", text)
+    }
+    assert used <= terms
+    assert len(used) >= 25 and {"base model", "expert", "gate", "ensembler", "early exit", "threshold τ"} <= used
+
+
+def test_each_chapter_states_its_claim_and_what_does_not_follow() -> None:
+    for name in NAMES:
+        assert "**The claim.**" in PAGES[name] or "**The question.**" in PAGES[name]
+        assert "What follows, and what does not" in PAGES[name]
+
+
+def test_no_chapter_types_an_accuracy_by_hand() -> None:
+    """An accuracy with its decimals is measured or printed: it comes through a role."""
+    for name, text in PAGES.items():
+        prose = re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.DOTALL)
+        assert not re.findall(r"\d\d\.\d\d?\b", prose), name
+
+
+@pytest.mark.usefixtures("recorded")
+def test_code_is_drawn_from_the_module(built: Built, tmp_path: Path) -> None:
+    page, warnings = built(tmp_path, "```{source-of} repro.method.routing.smooth\n```")
+    assert warnings == "" and "repro/method/routing.py: smooth" in page
+    assert 'clamp</span><span class="p">(</span><span class="nb">min</span>' in page
+    for text, warning in (
+        ("repro.method.routing.gone", "Object named 'gone' not found in include file"),
+        ("repro.gone.smooth", "not found in include file"),
+        ("elsewhere.smooth", "there is no module of this project in 'elsewhere.smooth'"),
+    ):
+        assert warning in built(tmp_path / text, f"```{{source-of}} {text}\n```")[1]
+
+
+@pytest.mark.usefixtures("recorded")
+def test_all_code_of_the_method_chapter_resolves(built: Built, tmp_path: Path) -> None:
+    wanted = re.findall(r"```\{source-of\} (\S+)", PAGES["method"])
+    assert len(wanted) > 15 and "repro.study.pipeline.Study.train" in wanted
+    page, warnings = built(tmp_path, "\n\n".join(f"```{{source-of}} {name}\n```" for name in wanted))
+    assert warnings == "" and page.count("repro-where") == len(wanted)
+
+
+@pytest.mark.usefixtures("recorded")
+def test_what_the_pages_show_of_all_records(built: Built, tmp_path: Path) -> None:
+    save_drawings(tmp_path / "source" / "generated")
+    directives = ("headline-claims", "verdict-tally", "left-out-table} cut", "drawing} method", "scales-table",
+                  "reruns", "benchmark-reruns", "campaign-reruns")  # fmt: skip
+    text = "\n\n".join(f"```{{{name}{'' if '}' in name else '}'}\n```" for name in directives) + "\n\n{counted}`table1`"
+    page, warnings = built(tmp_path, text)
+    assert warnings == ""
+    for shown in (
+        "One expert beside the base beats the base alone",
+        "repro run table2_num_experts -p scale laptop -p dataset tiny-imagenet",
+        "Laptop scale: 1 comparison of a claim with a run, of which 1 holds.",
+        "stage 3, 4 and linear",
+        "48 of 48</span>",
+        "quick: modes",
+        "only-light",
+        "drawing_method_dark.svg",
+        "uv run repro run it",
+        "benchmarks/anytime_wallclock.py",
+        "benchmarks.fault_campaign",
+    ):
+        assert shown in page
+
+
+@pytest.mark.usefixtures("recorded")
+@pytest.mark.parametrize(
+    ("text", "warning"),
+    [
+        ("```{left-out-table} gone\n```", "there is no table 'gone' (there are: cut, sum, poster, baselines)"),
+        ("```{drawing} gone\n```", f"there is no drawing 'gone' (there are: {', '.join(STEPS)})"),
+        ("{counted}`gone`", "there is no count 'gone'"),
+    ],
+)
+def test_a_wrong_name_is_a_warning(built: Built, tmp_path: Path, text: str, warning: str) -> None:
+    assert warning in built(tmp_path, text)[1]

@@ -1,0 +1,64 @@
+"""The front page's claims and counts follow from the records."""
+
+from collections.abc import Callable
+
+import pytest
+
+from repro.errors import ReproError
+from repro.report import overview
+from repro.report.overview import HEADLINES, Found, columns, headlines, tally, tally_text
+from repro.report.verdict import Verdict
+from repro.study.results import StudyResult
+
+MakeUp = Callable[..., StudyResult]
+
+
+@pytest.fixture
+def results(made_up: MakeUp) -> list[StudyResult]:
+    rows = {
+        ("backbone", 0): [57.0, 57.2, 57.4],
+        ("bagging", 1): [58.2, 58.3, 58.4],
+        ("bagging", 10): [57.5, 57.7, 57.8],
+    }
+    return [made_up(rows), made_up(rows, dataset="modes", scale="quick")]
+
+
+def test_every_headline_has_a_cell_for_every_column(results: list[StudyResult]) -> None:
+    lines = headlines(results)
+    assert [line.words for line in lines] == [words for _, _, words in HEADLINES]
+    assert all(len(line.found) == len(columns()) for line in lines)
+
+
+def test_a_cell_holds_a_verdict_or_says_which_run_is_missing(results: list[StudyResult]) -> None:
+    by_words = {line.words: line.found for line in headlines(results)}
+    first = by_words["One expert beside the base beats the base alone"]
+    assert isinstance(first[0], Found) and first[0].judged.verdict is Verdict.HOLDS
+    assert first[1] == "table2_num_experts-tiny-imagenet-laptop"
+    assert isinstance(first[2], Found) and first[2].result.dataset == "modes"
+    assert first[3] == "table2_num_experts-cifar100-paper"
+    ten = by_words["Ten experts beat that one expert"][0]
+    assert isinstance(ten, Found) and ten.judged.verdict is Verdict.OPPOSITE
+
+
+def test_a_run_at_the_papers_scale_takes_the_last_column(made_up: MakeUp) -> None:
+    of_the_paper = made_up({("backbone", 0): [77.0, 77.2], ("bagging", 1): [78.0, 78.1]}, "paper", "tiny-imagenet")
+    last = headlines([of_the_paper])[0].found[-1]
+    assert isinstance(last, Found) and last.result is of_the_paper
+
+
+def test_a_claim_that_does_not_exist_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overview, "HEADLINES", (("table2_num_experts", "C9", "nothing"),))
+    with pytest.raises(ReproError, match="table2_num_experts has no claim 'C9'"):
+        headlines([])
+
+
+def test_verdicts_are_counted_by_scale(results: list[StudyResult], made_up: MakeUp) -> None:
+    counts = tally(results)
+    assert (
+        counts["laptop"] == counts["quick"] == {Verdict.HOLDS: 1, Verdict.OPPOSITE: 1}
+    )  # what was not run is not there
+    text = tally_text([results[0], made_up({("backbone", 0): [57.0], ("bagging", 1): [58.0]}, dataset="tiny-imagenet")])
+    assert text == (
+        "Laptop scale: 3 comparisons of a claim with a run, of which 1 holds, 1 opposite, 1 with one seed alone."
+    )
+    assert tally_text([]) == "Nothing has been recorded yet."
