@@ -110,10 +110,12 @@ class HeadlineClaims(OfAllResults):
     def run(self) -> list[nodes.Node]:
         rows = []
         for line in overview.headlines(list(self.results().values())):
-            link = f'<a href="{line.study}.html">{html.escape(line.title.partition(":")[0])}</a>'
-            rows.append((f"{html.escape(line.words)} ({link})", *(self.cell(found) for found in line.found)))
+            words = f'<a href="{line.study}.html" title="{html.escape(line.title)}">{html.escape(line.words)}</a>'
+            rows.append((words, *(self.cell(found) for found in line.found)))
         head = ("the paper's claim", *overview.columns())
-        return [table(head, rows, "the paper's main claims with their verdicts")]
+        box = nodes.container(classes=["repro-headlines"])
+        box += table(head, rows, "the paper's main claims with their verdicts")
+        return [box]
 
     def cell(self, found: overview.Found | str | None) -> str:
         if found is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pkgutil import resolve_name
+from typing import get_args
 
 from pydantic import BaseModel
 
@@ -145,10 +146,16 @@ def fields_of(model: type[BaseModel]) -> list[str]:
     lines = []
     for name, field in model.model_fields.items():
         default = "" if field.is_required() else f" = {_default(field.get_default(call_default_factory=True))}"
-        kind = getattr(field.annotation, "__name__", None) or str(field.annotation).replace("typing.", "")
+        lines += [f"``{name}{default}``", f"    ``{_kind(field.annotation)}``{about}"]
         about = f": {field.description}" if field.description else ""
-        lines += [f"``{name}{default}``", f"    {kind if '|' not in kind else f'``{kind}``'}{about}"]
     return lines
+
+
+def _kind(annotation: object) -> str:
+    """A type in short, without the modules of its parts."""
+    if isinstance(annotation, type) and not get_args(annotation):
+        return annotation.__name__
+    return re.sub(r"[\w.]+\.(?=\w)", "", str(annotation))
 
 
 def _default(value: object) -> str:

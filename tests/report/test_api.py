@@ -1,5 +1,7 @@
 """The API reference: every name is there, and docstrings become what Sphinx can read."""
 
+from typing import Literal
+
 from pydantic import BaseModel, Field
 
 from repro.report.api import ROOMS, as_rest, fields_of, named, names_of, pages
@@ -33,7 +35,11 @@ class Small(BaseModel):
 
     epochs: int = Field(description="how long")
     width: float = 0.5
+    kind: Literal["soft", "hard"] | None = None
 
 
 def test_the_fields_of_a_value_are_listed() -> None:
-    assert fields_of(Small) == ["``epochs``", "    int: how long", "``width = 0.5``", "    float"]
+    assert fields_of(Small) == [
+        "``epochs``", "    ``int``: how long", "``width = 0.5``", "    ``float``",
+        "``kind = None``", "    ``Optional[Literal['soft', 'hard']]``",
+    ]  # fmt: skip
