@@ -146,8 +146,8 @@ def fields_of(model: type[BaseModel]) -> list[str]:
     lines = []
     for name, field in model.model_fields.items():
         default = "" if field.is_required() else f" = {_default(field.get_default(call_default_factory=True))}"
-        lines += [f"``{name}{default}``", f"    ``{_kind(field.annotation)}``{about}"]
         about = f": {field.description}" if field.description else ""
+        lines += [f"``{name}{default}``", f"    ``{_kind(field.annotation)}``{about}"]
     return lines
 
 
