@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from repro.report.anytime_summary import summary_figure
 from repro.report.exhibits.figure2_anytime import EXHIBIT, printed_value
 from repro.report.figure2 import anytime_at, marker, paper_macs, series
 from repro.report.verdict import Cell
@@ -88,8 +89,21 @@ def test_claims_and_reading(made_up: MakeUp) -> None:
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_figures_of_one_seed_and_of_any_image_set(made_up: MakeUp, seeds: int, dataset: str) -> None:
     result = of_figure2(made_up, seeds, dataset)
-    assert set(EXHIBIT.figures([result])) == {"main", "thresholds"}
+    assert set(EXHIBIT.figures([result])) == {"main", "thresholds", "summary"}
     assert ("anecdote" in EXHIBIT.read(result)) == (seeds == 1)
+
+
+def test_the_summary_is_drawn_in_units_of_the_base(made_up: MakeUp) -> None:
+    result = of_figure2(made_up, 3)
+    (axes,) = summary_figure([result]).axes
+    (plain,) = (line for line in axes.lines if line.get_marker() == "o" and len(line.get_xdata()))
+    means = [result.values("top1", "bagging", 20, PAIR), result.values("top1", "backbone", 0, "tr10")]
+    gain = sum(a - b for a, b in zip(*means, strict=True)) / 3
+    assert plain.get_xdata()[0] == 2.0 and plain.get_ydata()[0] == pytest.approx(gain)
+    assert len([line for line in axes.lines if line.get_alpha() == 0.4]) == 3  # one thin line a seed
+    assert not any(
+        len(line.get_xdata()) > 2 for line in summary_figure([made_up({("backbone", 0): [1.0]})]).axes[0].lines
+    )
 
 
 def test_a_result_with_parts_missing(made_up: MakeUp) -> None:
