@@ -1,9 +1,6 @@
-"""Made up for the tests: recorded results behind which no run stands, and books of one page."""
+"""A recorded result made up for the tests: no run stands behind its numbers."""
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from io import StringIO
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +8,6 @@ import pytest
 from repro.report.verdict import Cell
 from repro.study.results import Cost, Measurement, Provenance, StudyResult
 
-EXTENSION_FOLDER = Path(__file__).parents[2] / "book" / "_ext"
 Values = Mapping[tuple[str, int], list[float]]
 
 
@@ -65,30 +61,3 @@ def record_of() -> Callable[..., StudyResult]:
         )  # fmt: skip
 
     return make
-
-
-@pytest.fixture
-def built() -> Callable[[Path, str], tuple[str, str]]:
-    """``built(tmp_path, text)``: HTML and warnings of a one-page book with the project's roles and directives."""
-
-    def build(tmp_path: Path, text: str) -> tuple[str, str]:
-        application = pytest.importorskip("sphinx.application", reason="sphinx is in the group book: run `uv sync`")
-        source = tmp_path / "source"
-        source.mkdir(parents=True, exist_ok=True)
-        own = ["repro_numbers", "repro_performance", "repro_reliability", "repro_chapters", "repro_api"]
-        (source / "conf.py").write_text(
-            f"import sys; sys.path.insert(0, {str(EXTENSION_FOLDER)!r})\n"
-            f"extensions = {['myst_parser', *own]}\n"
-            "html_theme_options = {}\n"
-        )
-        (source / "index.md").write_text(f"# Title\n\n{text}\n")
-        warnings = StringIO()
-        out = tmp_path / "out"
-        app = application.Sphinx(source, source, out, tmp_path / "doctrees", "html", status=None, warning=warnings)
-        app.build()
-        sys.path.remove(str(EXTENSION_FOLDER))
-        # a second application in one process says of everything in sphinx that it is there already
-        said = [line for line in warnings.getvalue().splitlines() if "is already registered" not in line]
-        return (out / "index.html").read_text(), "\n".join(said)
-
-    return build

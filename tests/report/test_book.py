@@ -1,6 +1,8 @@
 """The checks of the built book find what they are for, and a role with a wrong key is a warning."""
 
+import sys
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,8 @@ from repro.report.book import EXPECTED_PAGES, check_html
 from repro.study.reliability import Campaign
 from repro.study.results import StudyResult
 
+EXTENSION = Path(__file__).parents[2] / "book" / "_ext"
 WORDS = "word " * 60
-Built = Callable[[Path, str], tuple[str, str]]
 
 
 @pytest.fixture
@@ -58,6 +60,31 @@ def test_missing_and_empty_pages_and_figures_are_found(html: Path) -> None:
     )
 
 
+def built(tmp_path: Path, text: str) -> tuple[str, str]:
+    """HTML and warnings of a one-page book with the project's roles."""
+    application = pytest.importorskip("sphinx.application", reason="sphinx is in the group book: run `uv sync`")
+    source = tmp_path / "source"
+    source.mkdir(parents=True, exist_ok=True)
+    extensions = [
+        "myst_parser",
+        "repro_numbers",
+        "repro_performance",
+        "repro_reliability",
+        "repro_chapters",
+        "repro_api",
+    ]
+    (source / "conf.py").write_text(f"import sys; sys.path.insert(0, {str(EXTENSION)!r})\nextensions = {extensions}\n")
+    (source / "index.md").write_text(f"# Title\n\n{text}\n")
+    warnings = StringIO()
+    out = tmp_path / "out"
+    app = application.Sphinx(source, source, out, tmp_path / "doctrees", "html", status=None, warning=warnings)
+    app.build()
+    sys.path.remove(str(EXTENSION))
+    # a second application in one process says of everything in sphinx that it is there already
+    said = [line for line in warnings.getvalue().splitlines() if "is already registered" not in line]
+    return (out / "index.html").read_text(), "\n".join(said)
+
+
 @pytest.fixture
 def recorded(made_up: Callable[..., StudyResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made_up({("bagging", 20): [59.5, 59.6, 59.7], ("bagging", 1): [58.0, 58.1, 58.1]}).save(tmp_path / "results")
@@ -65,7 +92,7 @@ def recorded(made_up: Callable[..., StudyResult], tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.usefixtures("recorded")
-def test_roles_show_recorded_numbers(built: Built, tmp_path: Path) -> None:
+def test_roles_show_recorded_numbers(tmp_path: Path) -> None:
     name = "table2_num_experts-cifar100-laptop"
     page, warnings = built(
         tmp_path,
@@ -98,12 +125,12 @@ def test_roles_show_recorded_numbers(built: Built, tmp_path: Path) -> None:
         ("```{exact-table} table1_main modes\n```", "has no exact table 'modes' (there are: cifar100, tiny-imagenet)"),
     ],
 )
-def test_a_wrong_key_is_a_warning(built: Built, tmp_path: Path, text: str, warning: str) -> None:
+def test_a_wrong_key_is_a_warning(tmp_path: Path, text: str, warning: str) -> None:
     assert warning in built(tmp_path, text)[1]
 
 
 @pytest.mark.usefixtures("recorded")
-def test_campaigns_are_quoted_and_those_not_run_are_said(built: Built, tmp_path: Path) -> None:
+def test_campaigns_are_quoted_and_those_not_run_are_said(tmp_path: Path) -> None:
     Campaign.now("faults", {"kills": 1234}, [{"phase": "base", "kills": 1234}], 70.0).save(tmp_path / "results")
     page, warnings = built(
         tmp_path,

@@ -11,10 +11,10 @@ from repro.report.book import EXPECTED_PAGES
 from repro.report.drawing import STEPS, save_drawings
 from repro.report.exhibits import NAMES
 from repro.study.results import StudyResult
+from tests.report.test_book import built
 
 BOOK = Path(__file__).parents[2] / "book"
 PAGES = {path.stem: path.read_text(encoding="utf-8") for path in sorted(BOOK.glob("*.md"))}
-Built = Callable[[Path, str], tuple[str, str]]
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_no_chapter_types_an_accuracy_by_hand() -> None:
 
 
 @pytest.mark.usefixtures("recorded")
-def test_code_is_drawn_from_the_module(built: Built, tmp_path: Path) -> None:
+def test_code_is_drawn_from_the_module(tmp_path: Path) -> None:
     page, warnings = built(tmp_path, "```{source-of} repro.method.routing.smooth\n```")
     assert warnings == "" and "repro/method/routing.py: smooth" in page
     assert 'clamp</span><span class="p">(</span><span class="nb">min</span>' in page
@@ -72,7 +72,7 @@ def test_code_is_drawn_from_the_module(built: Built, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("recorded")
-def test_all_code_of_the_method_chapter_resolves(built: Built, tmp_path: Path) -> None:
+def test_all_code_of_the_method_chapter_resolves(tmp_path: Path) -> None:
     wanted = re.findall(r"```\{source-of\} (\S+)", PAGES["method"])
     assert len(wanted) > 15 and "repro.study.pipeline.Study.train" in wanted
     page, warnings = built(tmp_path, "\n\n".join(f"```{{source-of}} {name}\n```" for name in wanted))
@@ -80,7 +80,7 @@ def test_all_code_of_the_method_chapter_resolves(built: Built, tmp_path: Path) -
 
 
 @pytest.mark.usefixtures("recorded")
-def test_what_the_pages_show_of_all_records(built: Built, tmp_path: Path) -> None:
+def test_what_the_pages_show_of_all_records(tmp_path: Path) -> None:
     save_drawings(tmp_path / "source" / "generated")
     directives = ("headline-claims", "verdict-tally", "left-out-table} cut", "drawing} method", "scales-table",
                   "reruns", "benchmark-reruns", "campaign-reruns")  # fmt: skip
@@ -112,5 +112,5 @@ def test_what_the_pages_show_of_all_records(built: Built, tmp_path: Path) -> Non
         ("{counted}`gone`", "there is no count 'gone'"),
     ],
 )
-def test_a_wrong_name_is_a_warning(built: Built, tmp_path: Path, text: str, warning: str) -> None:
+def test_a_wrong_name_is_a_warning(tmp_path: Path, text: str, warning: str) -> None:
     assert warning in built(tmp_path, text)[1]
