@@ -32,6 +32,7 @@ from repro.errors import ReproError
 from repro.report import drawing, left_out, numbers, overview, reruns, settings, tables
 from repro.report.exhibits import exhibits
 from repro.report.performance import load_all
+from repro.report.verdict import Verdict
 from repro.study.parameters import results_folder
 from repro.study.reliability import CAMPAIGNS, load_campaign
 from repro.study.results import StudyResult, load_results
@@ -121,10 +122,11 @@ class HeadlineClaims(OfAllResults):
         if found is None:
             return numbers.NONE
         if isinstance(found, str):
-            study, dataset, scale = self.parts(found)
-            return f'<span title="{html.escape(reruns.command_of(study, dataset, scale))}">not run</span>'
-        style, tip = tables.verdict_css(found.judged.verdict), html.escape(numbers.claim_tooltip(found.judged))
-        return f'<span class="repro-mark" style="{style}" title="{tip}">{found.judged.verdict}</span>'
+            verdict, tip = str(Verdict.NOT_RUN), reruns.command_of(*self.parts(found))
+        else:
+            verdict, tip = str(found.judged.verdict), numbers.claim_tooltip(found.judged)
+        style = tables.verdict_css(verdict)
+        return f'<span class="repro-mark" style="{style}" title="{html.escape(tip)}">{verdict}</span>'
 
     def parts(self, name: str) -> tuple[str, str, str]:
         study, _, rest = name.partition("-")
