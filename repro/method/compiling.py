@@ -81,7 +81,7 @@ def forward_on(device: torch.device, batch_size: int) -> Forward:
             if not _of_the_compiler(error):
                 raise
             _Setting.impossible = True
-            why = str(error).strip().partition("\n")[0]
+            why = str(getattr(error, "inner_exception", error)).strip().partition("\n")[0]
             say(f"networks cannot be compiled here ({why}); going on without, more slowly")
             return _call(module, x)
         # The memory of a graph's output is used again at its next replay; what is trained on is used up by then.

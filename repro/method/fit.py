@@ -191,7 +191,8 @@ def pause_if_late(trainings: Sequence[Training[Any]]) -> None:
     if late(sum(training.history[-1].seconds for training in trainings if training.history)):
         for training in trainings:
             training.keep()
-        raise TimeIsUpError(f"{trainings[0].what}: stopped after epoch {trainings[0].epoch}")
+        done = trainings[0].epoch
+        raise TimeIsUpError(f"{trainings[0].what}: {f'stopped after epoch {done}' if done else 'not begun'}")
 
 
 def save_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.SGD, history: list[Epoch]) -> None:
