@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"repro: {package} is missing: pip install {package}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("repro: stopped; the same command goes on from the last finished epoch", file=sys.stderr)
+        print("repro: stopped; the same command goes on from the last epoch that was kept", file=sys.stderr)
         return 130
 
 

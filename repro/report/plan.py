@@ -22,11 +22,13 @@ from repro.study.scales import CUTOUT, OPENMIXUP
 CARD, PEAK = "H200", 989.5e12
 """Dense bf16 FLOP/s: NVIDIA's datasheet of the H200 (SXM) prints 1,979 TFLOP/s with sparsity, which is twice that."""
 
-SHARE = 32.3e15 / (7 * 60) / 312e12
-"""Share of the peak that is assumed: of a standard ResNet-18 training by the table in airbench's README.
+AIRBENCH = (32.3e15, 7 * 60.0, 312e12)
+"""FLOP and seconds of "standard ResNet-18 training" in the table of airbench's README, and its A100's printed peak."""
 
-32.3 PFLOP in 7 minutes on an A100 (312 TFLOP/s dense bf16 by its datasheet): the network and the recipe's length
-are those of tr18. Nothing says yet that this code reaches the same share on another card.
+SHARE = AIRBENCH[0] / AIRBENCH[1] / AIRBENCH[2]
+"""Share of the peak that is assumed: that of airbench's ResNet-18, whose size and number of epochs are those of tr18.
+
+Nothing says yet that this code reaches the same share on another card.
 """
 FLOPS = 2  # of a multiply-add
 
