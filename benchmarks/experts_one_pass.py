@@ -102,25 +102,28 @@ def row(task: Task, found: dict[str, Measured], *about: object) -> list:
     return [*about, len(task.images), task.samples, *(None if n is None else round(n, 4) for n in numbers)]
 
 
-def stacked(num_experts: int, batch: int, width: float, repetitions: int) -> list:
+def stacked(
+    num_experts: int, batch: int, width: float, repetitions: int, device: torch.device = CPU, name: str = "tr10"
+) -> list:
     """Forward and backward of K experts on fixed features: one after the other, and stacked under ``vmap``."""
     torch.manual_seed(0)
-    experts = [build_head("tr10", 100, width) for _ in range(num_experts)]
+    experts = [build_head(name, 100, width).to(device) for _ in range(num_experts)]
     channels = experts[0].in_channels
-    features, labels = torch.randn(num_experts, batch, channels, 16, 16), torch.randint(0, 100, (num_experts, batch))
+    features = torch.randn(num_experts, batch, channels, 16, 16, device=device)
+    labels = torch.randint(0, 100, (num_experts, batch), device=device)
     parameters, buffers = stack_module_state(experts)  # type: ignore[arg-type]
-    skeleton = build_head("tr10", 100, width)
+    skeleton = build_head(name, 100, width).to(device)
 
     def loss_of(weights: dict[str, Tensor], state: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
         return F.cross_entropy(functional_call(skeleton, (weights, state), (x,)).float(), y)
 
     def loop() -> None:
-        with autocast(CPU):
+        with autocast(device):
             loss = sum(F.cross_entropy(e(x).float(), y) for e, x, y in zip(experts, features, labels, strict=True))
         loss.backward()  # type: ignore[union-attr]
 
     def at_once() -> None:
-        with autocast(CPU):
+        with autocast(device):
             loss = torch.vmap(loss_of)(parameters, buffers, features, labels).sum()
         loss.backward()
 

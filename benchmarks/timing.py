@@ -52,9 +52,11 @@ def interleaved(ways: Mapping[str, Callable[[], float]], repetitions: int) -> di
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Wall-clock of one call."""
+    """Wall-clock of one call, until a GPU has done it as well."""
     began = time.perf_counter()
     work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
     return time.perf_counter() - began
 
 
@@ -95,6 +97,7 @@ def finish(
     tables: Mapping[str, Table],
     began: float,
     notes: Sequence[str] = (),
+    device: torch.device = CPU,
 ) -> PerformanceRecord:
     """Print tables and goals, and write the record; ``doc`` is the claim, an empty line, the method."""
     name = Path(sys.argv[0]).stem
@@ -118,7 +121,7 @@ def finish(
         goals=list(goals),
         tables=dict(tables),
         notes=list(notes),
-        provenance=Provenance(command=command, **made_here(CPU, time.perf_counter() - began)),
+        provenance=Provenance(command=command, **made_here(device, time.perf_counter() - began)),
     )
     if args.out or not args.quick:
         print(f"recorded in {record.save(args.out or results_folder() / 'performance')}")

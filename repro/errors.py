@@ -36,5 +36,9 @@ class StoreError(ReproError):
     """The store cannot be read or written."""
 
 
+class TimeIsUpError(ReproError):
+    """The time that a run was given is nearly up; what is finished is kept, and the same command goes on."""
+
+
 class TrainingError(ReproError):
     """Training went wrong: numbers that are not numbers, an expert without data, an empty cluster."""

@@ -1,4 +1,4 @@
-"""One line at a time of what is going on, for a terminal, a log or a notebook.
+"""One line at a time of what is going on, for a terminal, a log or a notebook; and how much time there is.
 
 Lines rather than a moving bar: they read the same in all three. Inside a notebook kernel they go to
 the cell and also to the terminal that started the kernel, so that ``papermill notebook.ipynb`` is
@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 SECONDS_BETWEEN_LINES = 5.0
+DEADLINE = "REPRO_DEADLINE"  # environment variable, seconds since 1970: kernels and workers of this host inherit it
 
 
 def say(text: str) -> None:
@@ -31,6 +33,27 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+@contextmanager
+def time_limit(minutes: float | None) -> Iterator[None]:
+    """Give the block so many minutes (None: as many as it takes); the last few seconds are left for tidying up."""
+    before = os.environ.pop(DEADLINE, None)
+    if minutes is not None:
+        seconds = 60 * minutes
+        os.environ[DEADLINE] = str(time.time() + seconds - min(15.0, 0.05 * seconds))
+    try:
+        yield
+    finally:
+        os.environ.pop(DEADLINE, None)
+        if before is not None:
+            os.environ[DEADLINE] = before
+
+
+def late(seconds: float = 0.0) -> bool:
+    """Whether work of so many seconds, begun now, would end after the time that this run was given."""
+    deadline = os.environ.get(DEADLINE)
+    return deadline is not None and time.time() + seconds > float(deadline)
 
 
 class Progress:
@@ -59,9 +82,13 @@ class Progress:
             self._last = now
             say(f"{text()} · {self.time_left()}" if self._total else text())
 
+    def seconds(self, work: float) -> float:
+        """How long work would take at the rate so far; 0 where no rate is known yet."""
+        return (self._clock() - self._began) * work / self._done if self._done > 0 else 0.0
+
     def time_left(self) -> str:
         """E.g. ``3 min 20 s left``; empty knowledge is said as such."""
         todo = self._total - self._skipped - self._done
         if self._done <= 0:
             return "time left not known yet"
-        return f"{duration((self._clock() - self._began) * max(todo, 0) / self._done)} left"
+        return f"{duration(self.seconds(max(todo, 0)))} left"

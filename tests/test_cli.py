@@ -7,7 +7,18 @@ import pytest
 
 from repro.cli import main, parser
 
-COMMANDS = [["data", "list"], ["data", "fetch"], ["data", "check"], ["cost"], ["run"], ["status"], ["doctor"], ["book"]]
+COMMANDS = [
+    ["data", "list"],
+    ["data", "fetch"],
+    ["data", "check"],
+    ["cost"],
+    ["run"],
+    ["status"],
+    ["doctor"],
+    ["pack"],
+    ["unpack"],
+    ["book"],
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

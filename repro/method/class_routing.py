@@ -8,7 +8,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as F
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from repro.errors import SpecError, TrainingError
@@ -31,6 +30,7 @@ def cluster_class_means(means: Tensor, num_experts: int, restarts: int, seed: in
     centroid is; a class whose centroid is full goes to the nearest that is not.
     """
     from sklearn.cluster import KMeans  # seconds, spared where groups are found in the store
+    from threadpoolctl import threadpool_limits
 
     num_classes = len(means)
     _check(num_experts, num_classes)
@@ -58,6 +58,7 @@ def cluster_confused_classes(confused: Tensor, num_experts: int, seed: int) -> T
     Spectral clustering with the symmetrised confusion matrix ``[C, C]`` as affinity. Sizes are what they come out as.
     """
     from sklearn.cluster import SpectralClustering
+    from threadpoolctl import threadpool_limits
 
     _check(num_experts, len(confused))
     if num_experts == 1:

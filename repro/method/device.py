@@ -13,6 +13,9 @@ from repro.errors import SpecError
 
 def pick_device(name: str = "auto") -> torch.device:
     """``auto`` takes a GPU if there is one; ``cpu``, ``cuda``, ``cuda:1``, ``mps`` are taken at their word."""
+    torch.backends.cudnn.benchmark = (
+        True  # batches of a study have few shapes: the fastest kernel of each is looked for
+    )
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -36,6 +39,12 @@ def bf16_is_fast(device: torch.device) -> bool:
 def precision(device: torch.device) -> str:
     """``bf16`` (autocast, where it is fast) or ``fp32``."""
     return "bf16" if bf16_is_fast(device) else "fp32"
+
+
+def wait_for(device: torch.device) -> None:
+    """Wait until a GPU has done all that it was given: before a clock is read, never within an epoch."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def autocast(device: torch.device, arithmetic: str | None = None) -> AbstractContextManager[object]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from repro.data.batches import Batch, BatchSource
 from repro.errors import TrainingError
+from repro.method.compiling import forward_on
 from repro.method.device import autocast
 from repro.method.fit import Epoch, Report, Step, fit
 from repro.method.recipe import Recipe
@@ -33,9 +34,10 @@ def train_base(
 ) -> list[Epoch]:  # fmt: skip
     """Step 1: train the base model φ on the whole training set, in place."""
     base.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    forward = forward_on(device, recipe.batch_size)
 
     def step(batch: Batch) -> Step:
-        logits = base(batch.images).float()
+        logits = forward(base, batch.images).float()
         return Step(F.cross_entropy(logits, batch.labels), _correct(logits, batch), len(logits))
 
     return fit(
@@ -60,15 +62,18 @@ class Seen(NamedTuple):
 
 
 @torch.no_grad()
-def through_trunk(base: Backbone, batches: Iterable[Batch], device: torch.device) -> Iterator[Seen]:
-    """Each batch as the frozen trunk of ``base`` shows it."""
+def through_trunk(base: Backbone, batches: Iterable[Batch], device: torch.device, batch_size: int) -> Iterator[Seen]:
+    """Each batch (``batch_size``: of a whole one) as the frozen trunk of ``base`` shows it."""
+    forward = forward_on(device, batch_size)
     for batch in batches:
         with autocast(device):
-            features = base.trunk(batch.images)
+            features = forward(base.trunk, batch.images)
         yield Seen(features, batch.labels, batch.indices)
 
 
-def expert_loss(expert: Head, share: Tensor, sharing: Sharing, k: int, device: torch.device) -> Callable[[Seen], Step]:
+def expert_loss(
+    expert: Head, share: Tensor, sharing: Sharing, k: int, device: torch.device, batch_size: int
+) -> Callable[[Seen], Step]:
     """The loss of expert k on a batch: cross-entropy, under ``reweighting`` times the images' weights.
 
     Weights are ``share`` ``[N]`` divided by its mean, so that the learning rate means the same for any K.
@@ -77,9 +82,10 @@ def expert_loss(expert: Head, share: Tensor, sharing: Sharing, k: int, device: t
     if float(share.sum()) == 0:
         raise TrainingError(f"expert {k} has no data: no training image is assigned to it; ask for fewer experts")
     weights = (share / share.mean()).to(device)
+    forward = forward_on(device, batch_size)
 
     def loss_of(seen: Seen) -> Step:
-        logits = expert(seen.features).float()
+        logits = forward(expert, seen.features).float()
         loss = F.cross_entropy(logits, seen.labels, reduction="none")
         if sharing == "reweighting":
             loss = loss * weights[seen.indices]
@@ -120,9 +126,11 @@ def train_expert(
 
     history = fit(
         expert, recipe,
-        lambda epoch: through_trunk(base, source.train(seed, epoch, recipe.batch_size, chosen(epoch)), device),
+        lambda epoch: through_trunk(
+            base, source.train(seed, epoch, recipe.batch_size, chosen(epoch)), device, recipe.batch_size
+        ),
         lambda epoch: source.num_steps(recipe.batch_size, chosen(epoch)),
-        expert_loss(expert, share, sharing, k, device), device, f"expert {k}", checkpoint, report,
+        expert_loss(expert, share, sharing, k, device, recipe.batch_size), device, f"expert {k}", checkpoint, report,
     )  # fmt: skip
     freeze(base)
     return history

@@ -10,19 +10,20 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from repro.errors import StoreError, TrainingError
+from repro.errors import StoreError, TimeIsUpError, TrainingError
 from repro.files import write_aside
 from repro.method.device import autocast
 from repro.method.recipe import Recipe
+from repro.progress import late
 
 
 class Step(NamedTuple):
@@ -42,6 +43,7 @@ class Epoch(NamedTuple):
 
 
 DIVERGED = 50.0  # nats: a guess among 1000 classes costs 6.9
+LARGE, PAUSE = 32e6, 60.0  # a state of more bytes than that is written at most once in so many seconds
 Report = Callable[[int, Epoch], None]
 B = TypeVar("B")
 
@@ -67,7 +69,7 @@ class Training(Generic[B]):
         self.recipe = recipe
         self._loss = loss
         self._device = device
-        self._what = what
+        self.what = what
         self._checkpoint = checkpoint
         self._report = report
         self._optimizer = torch.optim.SGD(
@@ -76,9 +78,12 @@ class Training(Generic[B]):
             momentum=recipe.momentum,
             nesterov=recipe.nesterov and recipe.momentum > 0,
             weight_decay=recipe.weight_decay,
-            foreach=True,
+            foreach=device.type != "cuda",
+            fused=device.type == "cuda",
         )
         self.history = load_checkpoint(checkpoint, module, self._optimizer) if checkpoint else []
+        self._kept, self._kept_at = len(self.history), time.monotonic()
+        self._bytes = 2 * sum(p.nbytes for p in module.parameters())
 
     @property
     def epoch(self) -> int:
@@ -94,15 +99,17 @@ class Training(Generic[B]):
         self._correct = torch.zeros((), device=self._device)
 
     def step(self, batch: B) -> None:
-        """One step of the optimiser on one batch."""
+        """One step of the optimiser on one batch; :class:`TimeIsUpError` if the run has no time left."""
+        if late():
+            raise TimeIsUpError(f"{self.what}: stopped in epoch {self.epoch + 1}")
         done = (self.epoch + self._index / self._steps) / self.recipe.epochs
         for group in self._optimizer.param_groups:
             group["lr"] = self.recipe.learning_rate_at(done)
         with autocast(self._device):
             out = self._loss(batch)
-        self._optimizer.zero_grad(set_to_none=True)
         out.loss.backward()
         self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
         self._loss_sum += out.loss.detach() * out.samples
         self._correct += out.correct.detach()
         self.samples += out.samples
@@ -114,23 +121,29 @@ class Training(Generic[B]):
         Raises :class:`TrainingError` when the epoch had no data or its loss is not finite.
         """
         if self.samples == 0:
-            raise TrainingError(f"{self._what}: epoch {self.epoch + 1} has no data")
-        seconds = time.monotonic() - self._began if seconds is None else seconds
-        entry = Epoch(float(self._loss_sum) / self.samples, float(self._correct) / self.samples, seconds)
+            raise TrainingError(f"{self.what}: epoch {self.epoch + 1} has no data")
+        loss, accuracy = float(self._loss_sum) / self.samples, float(self._correct) / self.samples  # waits for a GPU
+        entry = Epoch(loss, accuracy, time.monotonic() - self._began if seconds is None else seconds)
         if not math.isfinite(entry.loss):
             raise TrainingError(
-                f"{self._what}: the loss of epoch {self.epoch + 1} is not finite; "
+                f"{self.what}: the loss of epoch {self.epoch + 1} is not finite; "
                 f"lower the learning rate ({self.recipe.learning_rate})"
             )
         if entry.loss > DIVERGED:
             raise TrainingError(
-                f"{self._what}: training diverged, the mean loss of epoch {self.epoch + 1} is {entry.loss:.0f}; "
+                f"{self.what}: training diverged, the mean loss of epoch {self.epoch + 1} is {entry.loss:.0f}; "
                 f"lower the learning rate ({self.recipe.learning_rate})"
             )
         self.history.append(entry)
-        if self._checkpoint:
-            save_checkpoint(self._checkpoint, self.module, self._optimizer, self.history)
+        if self._bytes < LARGE or self.epoch == self.recipe.epochs or time.monotonic() - self._kept_at > PAUSE:
+            self.keep()
         self._report(self.epoch - 1, entry)
+
+    def keep(self) -> None:
+        """Put the state after the last finished epoch on disk, if it is not there."""
+        if self._checkpoint and self._kept < self.epoch:
+            save_checkpoint(self._checkpoint, self.module, self._optimizer, self.history)
+            self._kept, self._kept_at = self.epoch, time.monotonic()
 
     def finish(self) -> list[Epoch]:
         """The module is as it will be used (BatchNorm in evaluation mode); returns the history."""
@@ -157,15 +170,29 @@ def fit(
     what              names the thing in messages, e.g. ``expert 3 of 20``
     checkpoint        file that holds the state after the last finished epoch; read first if it is there
 
-    Raises :class:`TrainingError` when an epoch has no data, or when its loss is not finite or has diverged.
+    Raises :class:`TrainingError` when an epoch has no data, or when its loss is not finite or has diverged;
+    :class:`TimeIsUpError` when the next epoch would not end in the time that the run was given.
     """
     training = Training(module, recipe, step, device, what, checkpoint, report)
     for epoch in range(training.epoch, recipe.epochs):
+        pause_if_late([training])
         training.begin_epoch(num_steps(epoch))
         for batch in batches(epoch):
             training.step(batch)
         training.end_epoch()
     return training.finish()
+
+
+def pause_if_late(trainings: Sequence[Training[Any]]) -> None:
+    """Before an epoch that these share: if it would not end in time, keep their states, and :class:`TimeIsUpError`.
+
+    It is expected to take as long as the last one; nothing is known of a first one, which is begun.
+    """
+    if late(sum(training.history[-1].seconds for training in trainings if training.history)):
+        for training in trainings:
+            training.keep()
+        done = trainings[0].epoch
+        raise TimeIsUpError(f"{trainings[0].what}: {f'stopped after epoch {done}' if done else 'not begun'}")
 
 
 def save_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.SGD, history: list[Epoch]) -> None:
@@ -197,7 +224,11 @@ def load_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.SGD) -
         return []
     module.load_state_dict({k.removeprefix("module."): v for k, v in tensors.items() if k.startswith("module.")})
     state = optimizer.state_dict()
-    momentum = {int(k.removeprefix("momentum.")): v for k, v in tensors.items() if k.startswith("momentum.")}
-    state["state"] = {index: {"momentum_buffer": buffer} for index, buffer in momentum.items()}
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for name, buffer in tensors.items():
+        if name.startswith("momentum."):
+            index = int(name.removeprefix("momentum."))
+            # Laid out in memory as the parameter is: the fused optimiser walks both as they lie.
+            state["state"][index] = {"momentum_buffer": torch.empty_like(parameters[index]).copy_(buffer)}
     optimizer.load_state_dict(state)
     return history

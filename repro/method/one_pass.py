@@ -18,13 +18,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from repro.data.batches import BatchSource, batch_orders, epoch_order
 from repro.errors import TrainingError
+from repro.method.device import wait_for
 from repro.method.experts import Seen, Sharing, chosen_images, expert_loss, through_trunk
-from repro.method.fit import Epoch, Report, Training
+from repro.method.fit import Epoch, Report, Training, pause_if_late
 from repro.method.recipe import Recipe
 from repro.models.backbone import Backbone, Head
 from repro.models.registry import freeze
@@ -57,6 +59,7 @@ def train_experts(
     for epoch in range(recipe.epochs):
         present = [each for each in lessons if each.training.epoch == epoch]
         if present:
+            pause_if_late([each.training for each in present])
             _one_epoch(present, base, source, recipe.batch_size, seed, epoch, device)
             report(epoch, _mean([each.training.history[-1] for each in present]))
     return [each.training.finish() for each in lessons]
@@ -80,10 +83,12 @@ def _one_epoch(
     place[epoch_order(len(source), seed, epoch, wanted)] = torch.arange(int(wanted.sum()))
     for each, order in zip(present, orders, strict=True):
         each.begin_epoch(order, place[order])
+    batches = source.train(seed, epoch, batch_size, wanted, fill=True)
     # Whole batches only: every trunk batch has the shape, and so the arithmetic, of an expert's own.
-    for index, seen in enumerate(through_trunk(base, source.train(seed, epoch, batch_size, wanted, fill=True), device)):
+    for index, seen in enumerate(through_trunk(base, batches, device, batch_size)):
         for each in present:
             each.take(seen.features, index * batch_size)
+    wait_for(device)
     seconds, visits = time.monotonic() - began, sum(each.training.samples for each in present)
     for each in present:
         each.training.end_epoch(seconds * each.training.samples / visits)
@@ -102,7 +107,7 @@ class _Lessons:
         self._device = device
         self._batch_size = recipe.batch_size
         expert = pupil.expert.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        loss = expert_loss(expert, self._share, sharing, pupil.k, device)
+        loss = expert_loss(expert, self._share, sharing, pupil.k, device, recipe.batch_size)
         self.training = Training(expert, recipe, loss, device, f"expert {pupil.k}", pupil.checkpoint)
 
     def order(self, seed: int, epoch: int) -> Tensor:
@@ -116,7 +121,7 @@ class _Lessons:
 
     def begin_epoch(self, order: Tensor, places: Tensor) -> None:
         """The images ``[n]`` of the epoch, and when ``[n]`` (ascending) the pass comes to each."""
-        self._places = places
+        self._places = places.numpy()  # looked up on the host: nothing waits for the device
         # Everything that the epoch will index with goes to the device now: nothing waits for it later.
         self._order, self._places_there = order.to(self._device), places.to(self._device)
         self._batches = batch_orders(self._order, self._batch_size)
@@ -126,7 +131,7 @@ class _Lessons:
 
     def take(self, features: Tensor, first: int) -> None:
         """Take one's own of a batch ``[B, T, h, w]`` of the pass, which came to its images at ``first`` and after."""
-        end = int(torch.searchsorted(self._places, first + len(features)))
+        end = int(np.searchsorted(self._places, first + len(features)))
         while self._taken < end:
             batch = self._batches[self._taken // self._batch_size]
             filled = self._taken % self._batch_size

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field
-from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from repro.data.batches import epoch_order, num_steps
@@ -60,6 +59,7 @@ def cluster(embeddings: Tensor, num_experts: int, routing: Routing, seed: int) -
     """
     from sklearn.cluster import KMeans  # seconds, which a run that finds its clusters in the store can spare
     from sklearn.exceptions import ConvergenceWarning
+    from threadpoolctl import threadpool_limits
 
     points = _prepare(embeddings.float().cpu(), routing).numpy()
     state = derive(seed, "k-means", num_experts) % 2**32

@@ -31,15 +31,15 @@ ROOMS = (
     Room(
         "method", "How it is learned and run: Algorithm 1 step by step, the any-time rule, and what is measured of it.",
         (
-            "recipe", "fit", "experts", "one_pass", "routing", "class_routing", "em", "ensemblers", "outputs",
-            "anytime", "early_exit", "exits", "predict", "crossfit", "calibration", "specialisation", "intraclass",
+            "recipe", "fit", "compiling", "experts", "one_pass", "routing", "class_routing", "em", "ensemblers",
+            "outputs", "anytime", "early_exit", "exits", "predict", "crossfit", "calibration", "specialisation", "intraclass",
             "routing_accuracy", "agreement", "gradcam", "focus",
         ),
     ),
     Room(
         "study", "What was asked and kept: specs, the store, the pipeline, recorded results, who does the work.",
-        ("spec", "scales", "choices", "pipeline", "parameters", "pairs", "results", "store", "artifact", "executors",
-         "doctor"),
+        ("spec", "scales", "choices", "pipeline", "parameters", "pairs", "results", "store", "artifact", "pack",
+         "unpack", "executors", "doctor"),
     ),
     Room(
         "report", "What is shown: the paper's numbers, statistics, verdicts, tables, the exhibits.",

@@ -23,7 +23,7 @@ from repro.study.parameters import results_folder
 from repro.study.results import load_results
 
 OTHER_PAGES = (
-    "index", "idea", "method", "data-and-scales", "claims", "left_out", "choices", "performance", "reliability",
+    "index", "idea", "method", "data-and-scales", "claims", "left_out", "choices", "performance", "plan", "reliability",
     "rerun", "cluster", "api", *api.pages(), "results", "glossary", "references",
 )  # fmt: skip
 EXPECTED_PAGES = (*OTHER_PAGES, *NAMES, *(f"notebooks/{name}" for name in NAMES))

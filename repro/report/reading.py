@@ -1,4 +1,7 @@
-"""What a notebook shows after its run: provenance, tables, figures, and a paragraph that reads them."""
+"""What a notebook shows after its run: provenance, tables, figures, and a paragraph that reads them.
+
+IPython is imported by what shows something: sentences are made without it, too.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from IPython.display import HTML, SVG, Markdown, display
 from matplotlib.figure import Figure
 
 from repro.progress import duration
@@ -16,6 +18,8 @@ from repro.report.verdict import ClaimVerdict, Verdict
 from repro.study.results import StudyResult
 
 if TYPE_CHECKING:
+    from IPython.display import Markdown
+
     from repro.report.exhibits.exhibit import Exhibit
 
 NOTHING = "Nothing has been recorded yet: run this notebook without `recorded`."
@@ -23,6 +27,8 @@ NOTHING = "Nothing has been recorded yet: run this notebook without `recorded`."
 
 def provenance(results: Sequence[StudyResult]) -> Markdown:
     """A line a result: what was run, how long it took in all, where and when."""
+    from IPython.display import Markdown
+
     if not results:
         return Markdown(NOTHING)
     return Markdown(
@@ -38,6 +44,8 @@ def provenance(results: Sequence[StudyResult]) -> Markdown:
 
 def show_figure(figure: Figure) -> None:
     """A figure as vector graphics, in the notebook and in the book."""
+    from IPython.display import SVG, display
+
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     display(SVG(buffer.getvalue()))
@@ -51,6 +59,8 @@ def show_figures(exhibit: Exhibit, results: Sequence[StudyResult]) -> None:
 
 def show_tables(exhibit: Exhibit, results: Sequence[StudyResult]) -> None:
     """Every table of every result, and those that need no run."""
+    from IPython.display import HTML, display
+
     for result in results:
         for shown in exhibit.tables(result).values():
             display(HTML(shown.html()))
@@ -60,6 +70,8 @@ def show_tables(exhibit: Exhibit, results: Sequence[StudyResult]) -> None:
 
 def show_claims(exhibit: Exhibit, results: Sequence[StudyResult]) -> None:
     """The paper's claims with the verdict on each."""
+    from IPython.display import HTML, display
+
     for result in results:
         if judged := exhibit.judge(result):
             display(HTML(Shown(claims_table(judged), claims_caption(result)).html()))
@@ -67,6 +79,8 @@ def show_claims(exhibit: Exhibit, results: Sequence[StudyResult]) -> None:
 
 def read(exhibit: Exhibit, results: Sequence[StudyResult]) -> Markdown:
     """A paragraph a result, made of its numbers."""
+    from IPython.display import Markdown
+
     names = [f"**{where_run(r)}.**" for r in results]
     return Markdown("\n\n".join(f"{name} {exhibit.read(r)}" for name, r in zip(names, results, strict=True)) or NOTHING)
 

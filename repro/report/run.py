@@ -1,15 +1,34 @@
-"""Run notebooks by papermill: output in its place only on success, errors as sentences."""
+"""Run notebooks by papermill, or without them: output in its place only on success, errors as sentences."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
-from repro.errors import ReproError
+from repro.errors import ReproError, TimeIsUpError
 from repro.files import write_aside
 from repro.progress import say
 from repro.study.parameters import default_root, project_folder
+
+FOR_NOTEBOOKS = ("papermill", "nbformat", "ipykernel", "IPython")
+
+
+def run(
+    names: Iterable[str], parameters: Mapping[str, object], output: Path | None = None, direct: bool = False
+) -> None:
+    """Run notebooks, or with ``direct``, and where papermill or Jupyter is missing, the exhibits without them."""
+    missing = [name for name in FOR_NOTEBOOKS if find_spec(name) is None]
+    if missing and not direct:
+        say(f"{', '.join(missing)} not installed: running without notebooks, as --direct does")
+    if not (direct or missing):
+        run_notebooks(names, parameters, output)
+        return
+    from repro.report.direct import named, run_directly  # all exhibits with it, which a kernel would import by itself
+
+    for name in named(names):
+        run_directly(name, parameters)
 
 
 def find_notebook(name: str) -> Path:
@@ -67,6 +86,9 @@ def execute(notebook: Path, target: Path, parameters: Mapping[str, object]) -> N
                 os.replace(aside, failed)
                 raise
     except PapermillExecutionError as error:
+        if error.ename == TimeIsUpError.__name__:
+            failed.unlink(missing_ok=True)
+            raise TimeIsUpError(error.evalue) from error
         raise ReproError(f"{notebook.stem}: {error.ename}: {error.evalue} (as far as it came: {failed})") from error
     except PapermillException as error:
         raise ReproError(f"{notebook.stem}: {error}") from error

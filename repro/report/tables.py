@@ -9,15 +9,17 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-
-import pandas as pd
-from pandas.io.formats.style import Styler
-from pandas.io.formats.style_render import CSSDict
+from typing import TYPE_CHECKING
 
 from repro.report.numbers import DATASETS, NONE, interval, mean_std, millions, signed
 from repro.report.printed import PrintedValue
 from repro.report.verdict import Cell, ClaimVerdict, Verdict, by_seed, summary_of, value_verdict
 from repro.study.results import Cost, StudyResult
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pandas.io.formats.style import Styler
+    from pandas.io.formats.style_render import CSSDict
 
 PAPER_COLUMN = "paper"
 
@@ -97,6 +99,8 @@ def comparison(result: StudyResult, rows: Sequence[Row], paper: Columns | None =
 
 def frame(columns: Columns, labels: Sequence[str]) -> pd.DataFrame:
     """A frame of finished text."""
+    import pandas as pd  # where it is used: an exhibit is also run where there is none
+
     return pd.DataFrame(columns, index=pd.Index(labels))
 
 
@@ -146,6 +150,8 @@ def verdict_css(verdict: object) -> str:
 
 def style(frame: pd.DataFrame, caption: str) -> Styler:
     """``frame`` with a caption, digits that align, and the verdict worded and coloured; readable in dark mode."""
+    from pandas.io.formats.style import Styler
+
     cell = "text-align: right; vertical-align: baseline; white-space: nowrap"
     wordy = [column for column in frame.columns if column in ("the paper's claim", "verdict")]
     styler = Styler(frame, uuid=_uuid(frame, caption), caption=caption, cell_ids=False)

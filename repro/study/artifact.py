@@ -13,7 +13,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor, float16, nn
 
 from repro.data.archives import checksum
 from repro.method.fit import Epoch
@@ -90,12 +90,18 @@ def read_about(folder: Path) -> dict[str, Any]:
 
 
 def read_tensors(folder: Path, about: dict[str, Any]) -> dict[str, Tensor]:
-    """The tensors; :class:`DamagedError` when the file is not the one that was written."""
+    """The tensors, in single precision where they were rounded.
+
+    :class:`DamagedError` when the file is not the one that was written.
+    """
     path = folder / WEIGHTS
     try:
         if "weights_sha256" in about and checksum(path, "sha256") != about["weights_sha256"]:
             raise DamagedError(f"the checksum of {WEIGHTS} is not the one it was written with")
-        return load_file(path)
+        tensors = load_file(path)
+        if "rounded" in about:  # in half precision, to travel (see pack.py)
+            return {name: t.float() if t.dtype == float16 else t for name, t in tensors.items()}
+        return tensors
     except FileNotFoundError as error:
         raise DamagedError(f"{WEIGHTS} is missing") from error
     except (SafetensorError, ValueError, KeyError) as error:

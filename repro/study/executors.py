@@ -21,7 +21,8 @@ from typing import Any
 
 import torch
 
-from repro.errors import ReproError, SpecError
+from repro.errors import ReproError, SpecError, TimeIsUpError
+from repro.method import compiling
 from repro.progress import say
 from repro.study.jobs import Job, Outcome, work
 
@@ -72,6 +73,7 @@ class Executor(ABC):
         self.root = Path(root).resolve()
         self.device = device
         self.threads = torch.get_num_threads()
+        self.compile = compiling.choice()
         self.workers = workers or self.default_workers()
 
     @abstractmethod
@@ -93,15 +95,15 @@ class Executor(ABC):
     def close(self) -> None:  # noqa: B027 (most have nothing to give back)
         """Give back what was started."""
 
-    def payload(self, job: Job) -> tuple[str, str, str, int]:
+    def payload(self, job: Job) -> tuple[str, str, str, int, str]:
         """The arguments of :func:`~repro.study.jobs.work`: plain values, whatever carries them."""
-        return job.model_dump_json(), str(self.root), self.device.type, self.threads
+        return job.model_dump_json(), str(self.root), self.device.type, self.threads, self.compile
 
     def run(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Outcome]]:
         """Do independent jobs; yields each as it ends.
 
         :class:`ReproError` when a job meets an error that is not its training's (a full disk, missing
-        images), or when its worker is lost ``TRIES`` times.
+        images), or when its worker is lost ``TRIES`` times; :class:`TimeIsUpError` when a worker has no time left.
         """
         waiting = deque((job, 1) for job in jobs)
         flying: list[tuple[Any, Job, int]] = []
@@ -124,6 +126,8 @@ class Executor(ABC):
 
     @staticmethod
     def _outcome(told: dict[str, Any]) -> Outcome:
+        if "late" in told:
+            raise TimeIsUpError(str(told["late"]))
         if "error" in told:
             raise ReproError(str(told["error"]))
         return Outcome(told["made"], told["failed"])
@@ -151,10 +155,10 @@ class Processes(Executor):
         if pool is None:
             # spawn: a process that has started threads or a GPU cannot be forked
             pool = self._pools[slot] = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
-        text, root, device, threads = self.payload(job)
+        text, root, device, threads, compile = self.payload(job)
         if device == "cuda":
             device = f"cuda:{slot % torch.cuda.device_count()}"
-        return pool.submit(work, text, root, device, threads), slot
+        return pool.submit(work, text, root, device, threads, compile), slot
 
     def done(self, handle: tuple[Future[dict[str, object]], int]) -> bool:
         return handle[0].done()

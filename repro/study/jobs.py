@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from repro.errors import ReproError, TrainingError
+from repro.errors import ReproError, TimeIsUpError, TrainingError
+from repro.method import compiling
 from repro.method.device import pick_device
 from repro.study.spec import Key, StudySpec, base_key, expert_key, gate_key
 
@@ -78,18 +79,22 @@ def stages(specs: Iterable[StudySpec], bases: Iterable[StudySpec] = ()) -> list[
     return [list({job.key.hash: job for job in stage}.values()) for stage in found]
 
 
-def work(job: str, root: str, device: str, threads: int) -> dict[str, object]:
+def work(job: str, root: str, device: str, threads: int, compile: str) -> dict[str, object]:
     """Do a job (as JSON), in a worker; returns an :class:`Outcome` as plain values, or the sentence of an error.
 
-    The number of threads is the asker's: on a CPU, the order of a sum may depend on it.
+    The number of threads is the asker's: on a CPU, the order of a sum may depend on it. So is how networks are
+    called.
     """
     torch.set_num_threads(threads)
+    compiling.choose(compile)
     asked = Job.model_validate_json(job)
     try:
         study = _study(root, device)
         made = study.do(asked)
     except TrainingError as error:
         return {"made": [], "failed": str(error)}
+    except TimeIsUpError as error:
+        return {"late": str(error)}
     except ReproError as error:
         return {"error": str(error)}
     return {"made": made, "failed": None}

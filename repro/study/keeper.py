@@ -9,9 +9,9 @@ from pathlib import Path
 
 import torch
 
-from repro.errors import TrainingError
+from repro.errors import TimeIsUpError, TrainingError
 from repro.method.fit import Epoch, Report
-from repro.progress import Progress
+from repro.progress import Progress, late
 from repro.study.artifact import Artifact
 from repro.study.executors import fan_out, make_executor
 from repro.study.jobs import Job, Outcome, stages
@@ -45,6 +45,9 @@ class Keeper:
         if key.hash in self._failed:
             raise TrainingError(self._failed[key.hash])
         work = self._work(key)
+        # Trainings look at the clock themselves, epoch by epoch; nothing else is begun that would not end in time.
+        if key.kind not in ("base", "expert") and late(self._progress.seconds(work)) and not self.store.has(key):
+            raise TimeIsUpError(f"{key.label}: not begun")
         try:
             artifact, found = self.store.keep(key, make, self._device)
         except TrainingError as error:

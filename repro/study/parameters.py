@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 import repro
 from repro.errors import SpecError
+from repro.method import compiling
 from repro.study.executors import parse
 from repro.study.lists import Numbers
 from repro.study.scales import SCALES, default_spec
@@ -28,12 +29,19 @@ class Parameters(BaseModel):
     root: Path = Field(Path(), description="folder of image sets, store and results; empty: the project's data/")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     executor: str = Field("serial", description="who trains: serial, processes, submitit or ray; or processes:4")
+    compile: str = Field("auto", description="auto (on a GPU: on, elsewhere off), off, on, reduce-overhead, aot_eager")
     recorded: bool = Field(False, description="train nothing; show the recorded results")
 
     @field_validator("executor", mode="after")
     @classmethod
     def _executor(cls, value: str) -> str:
         parse(value)
+        return value
+
+    @field_validator("compile", mode="after")
+    @classmethod
+    def _compile(cls, value: str) -> str:
+        compiling.check(value)
         return value
 
     @field_validator("root", mode="after")
@@ -68,7 +76,7 @@ class Parameters(BaseModel):
 
     def command(self, notebook: str) -> str:
         """The command that runs ``notebook`` with these parameters, for the record (not where and by whom)."""
-        shown = self.model_dump(exclude={"root", "device", "executor", "recorded"})
+        shown = self.model_dump(exclude={"root", "device", "executor", "compile", "recorded"})
         defaults = {name: type(self).model_fields[name].default for name in shown}
         asked = [
             f"-p {name} {','.join(map(str, value)) if isinstance(value, tuple) else value}"

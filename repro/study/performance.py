@@ -11,7 +11,7 @@ from repro.errors import StoreError
 from repro.files import write_text
 from repro.study.results import Provenance, Table
 
-BENCHMARKS = ("train_throughput", "experts_one_pass", "anytime_wallclock", "time_to_table")
+BENCHMARKS = ("train_throughput", "experts_one_pass", "anytime_wallclock", "time_to_table", "gpu_training")
 
 
 class Goal(BaseModel):

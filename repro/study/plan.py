@@ -38,14 +38,16 @@ def tasks(spec: StudySpec) -> Iterator[Task]:
     train, test = _images(spec)
     share = 1 / spec.num_experts + spec.gamma * (1 - 1 / spec.num_experts)
     visits = train * (share if spec.sharing == "sampling" else 1)
+    together = spec.trunk_batchnorm == "evaluation"  # one pass of the trunk over all images feeds all experts
+    trunk = (train / spec.num_experts if together else visits) * cost.trunk_macs
     yield _base_task(spec, cost, train)
     everything = cost.base_macs + spec.num_experts * cost.expert_macs
     if spec.em_steps:
         yield Task(losses_key(spec.before_em_step()), FORWARD * train * everything)
     yield Task(gate_key(spec), FORWARD * train * cost.base_macs)
     for k in range(spec.num_experts):
-        step = cost.trunk_macs + BACKWARD * cost.expert_macs
-        yield Task(expert_key(spec, k), spec.expert_recipe.epochs * visits * step)
+        epoch = trunk + visits * BACKWARD * cost.expert_macs
+        yield Task(expert_key(spec, k), spec.expert_recipe.epochs * epoch)
         if spec.stacking:
             visited = 1 - (1 - min(visits / train, 1)) ** spec.ensembler_recipe.epochs  # share seen at least once
             yield Task(ensembler_key(spec, k), FORWARD * visited * train * (cost.base_macs + cost.expert_macs))

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from repro import __version__
+from repro.method.compiling import in_use
 from repro.method.device import hardware, precision
 
 LIBRARIES = ("torch", "torchvision", "numpy", "scikit-learn")
@@ -25,6 +26,7 @@ def made_here(device: torch.device, seconds: float) -> dict[str, Any]:
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "hardware": hardware(device),
         "precision": precision(device),
+        "compile": in_use(device),
         "libraries": library_versions(),
         "seconds": round(seconds, 2),
     }

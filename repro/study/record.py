@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from repro.method import compiling
 from repro.method.device import pick_device
 from repro.models.cost import ModelCost
 from repro.progress import say
@@ -16,6 +17,7 @@ from repro.study.spec import StudySpec, digest
 
 def open_study(parameters: Parameters) -> Study:
     """The study of every spec that the parameters ask for, on their root, device and executor."""
+    compiling.choose(parameters.compile)
     device = pick_device(parameters.device)
     return Study(parameters.specs(), parameters.root, device, parameters.bases(), parameters.executor)
 

@@ -198,22 +198,30 @@ class Store:
     def half_done(self) -> Iterator[dict[str, Any]]:
         """Every unfinished artifact: kind, hash, label, epochs done, and ``failed``: why, or None."""
         for folder in sorted(self.folder.glob("*/*.unfinished")):
-            try:
-                with safe_open(folder / CHECKPOINT, "pt") as file:
-                    epochs = len(json.loads(file.metadata()["history"]))
-            except (OSError, SafetensorError):  # stopped before its first epoch was over
-                epochs = 0
             yield {
                 "kind": folder.parent.name,
                 "hash": folder.name.removesuffix(".unfinished"),
                 "label": _text(folder / "label.txt"),
-                "epochs_done": epochs,
+                "epochs_done": len(_history(folder)),
                 "failed": _why_failed(folder / FAILED),
             }
+
+    def begun(self, key: Key) -> list[list[float]]:
+        """The epochs, as in :class:`Artifact`, of one that is not finished; empty if none is over."""
+        return _history(self.unfinished(key))
 
     def set_aside(self) -> list[Path]:
         """Folders of artifacts that were set aside."""
         return sorted(p for p in self.folder.glob("*/*") if re.fullmatch(r"[0-9a-f]{16}\.(damaged|stale)-\d+", p.name))
+
+
+def _history(folder: Path) -> list[list[float]]:
+    try:
+        with safe_open(folder / CHECKPOINT, "pt") as file:
+            found: list[list[float]] = json.loads(file.metadata()["history"])
+            return found
+    except (OSError, SafetensorError):  # stopped before its first epoch was over
+        return []
 
 
 def _why_failed(path: Path) -> str | None:

@@ -1,16 +1,20 @@
 """The one training loop: schedules, resumption to the last bit, numbers that went wrong."""
 
+import contextlib
+import itertools
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors import safe_open
 from torch import Tensor, nn
 
-from repro.errors import TrainingError
+from repro.errors import TimeIsUpError, TrainingError
 from repro.method.device import autocast
-from repro.method.fit import Epoch, Step, fit
+from repro.method.fit import LARGE, Epoch, Step, Training, fit
 from repro.method.recipe import Recipe
 from repro.randomness import generator
 
@@ -133,3 +137,107 @@ def test_schedules_by_hand(schedule: str, expected: list[float]) -> None:
         milestones=(0.5, 0.75),  # type: ignore[arg-type]
     )
     assert [recipe.learning_rate_at(done) for done in (0, 0.25, 0.5, 0.75)] == pytest.approx(expected)
+
+
+class Wide(nn.Module):
+    """A state that is too large to be written after each epoch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.all = nn.Parameter(torch.zeros(round(LARGE / 8) + 1))
+
+    def forward(self) -> Tensor:
+        return ((self.all - 1) ** 2).sum()
+
+
+def wide(checkpoint: Path, epochs: int, epochs_done: list[int], stop_after: int = 99) -> list[Epoch]:
+    module = Wide()
+    recipe = Recipe(source="test", epochs=epochs, batch_size=1, learning_rate=0.1, schedule="constant", momentum=0)
+
+    def report(epoch: int, entry: Epoch) -> None:
+        with contextlib.suppress(FileNotFoundError), safe_open(checkpoint, "pt") as file:
+            epochs_done.append(len(json.loads(file.metadata()["history"])))
+        if epoch + 1 == stop_after:
+            raise Stop
+
+    def step(batch: int) -> Step:
+        return Step(module() / module.all.numel(), torch.zeros(()), 1)
+
+    return fit(module, recipe, lambda epoch: range(1), lambda epoch: 1, step, CPU, "wide", checkpoint, report)
+
+
+def test_a_large_state_is_written_once_in_a_while_and_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[int] = []
+    wide(tmp_path / "a", 3, found)
+    assert found == [3]
+    monkeypatch.setattr("repro.method.fit.PAUSE", -1.0)
+    found.clear()
+    wide(tmp_path / "b", 3, found)
+    assert found == [1, 2, 3]
+
+
+def test_out_of_time_the_state_is_kept_and_a_second_call_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected: list[float] = []
+
+    def late(seconds: float = 0.0) -> bool:
+        if seconds:  # before an epoch, of which the last one says how long it will take
+            expected.append(seconds)
+        return len(expected) == 3
+
+    monkeypatch.setattr("repro.method.fit.LARGE", 0)  # so the state would not have been written yet
+    monkeypatch.setattr("repro.method.fit.late", late)
+    with pytest.raises(TimeIsUpError, match="the test: stopped after epoch 3"):
+        train(net(), tmp_path / "c")
+    with safe_open(tmp_path / "c", "pt") as file:
+        assert [entry[2] for entry in json.loads(file.metadata()["history"])] == expected
+    monkeypatch.setattr("repro.method.fit.late", lambda seconds=0.0: False)
+    resumed, whole = net(), net()
+    train(resumed, tmp_path / "c")
+    train(whole)
+    assert same(whole, resumed)
+
+
+def test_inside_an_epoch_too_a_run_stops_when_no_time_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = itertools.count()
+    monkeypatch.setattr("repro.method.fit.late", lambda seconds=0.0: next(asked) == 7)  # an epoch asks five times
+    with pytest.raises(TimeIsUpError, match="the test: stopped in epoch 2"):
+        train(net(), tmp_path / "c")
+    monkeypatch.undo()
+    resumed, whole = net(), net()
+    train(resumed, tmp_path / "c")
+    train(whole)
+    assert same(whole, resumed)
+
+
+def test_momentum_comes_back_laid_out_as_its_parameter(tmp_path: Path, any_device: torch.device) -> None:
+    """The fused optimiser of a GPU walks both as they lie in memory."""
+
+    def training(module: nn.Module) -> Training[Tensor]:
+        recipe = Recipe(source="test", epochs=2, batch_size=2, learning_rate=0.1)
+        module.to(any_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+        def loss(x: Tensor) -> Step:
+            return Step(module(x).float().square().mean(), torch.zeros((), device=any_device), len(x))
+
+        return Training(module, recipe, loss, any_device, "the test", tmp_path / "c")
+
+    def epoch(of: Training[Tensor], x: Tensor) -> None:
+        of.begin_epoch(1)
+        of.step(x.to(any_device))
+        of.end_epoch()
+
+    torch.manual_seed(0)
+    first, x = nn.Conv2d(3, 4, 3), torch.randn(2, 3, 8, 8)
+    one = training(first)
+    epoch(one, x)
+    two = training(nn.Conv2d(3, 4, 3))
+    weight, _ = two._optimizer.param_groups[0]["params"]
+    assert two._optimizer.state[weight]["momentum_buffer"].stride() == weight.stride()
+    assert weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous()
+    epoch(one, x)
+    epoch(two, x)
+    torch.testing.assert_close(one.module.state_dict(), two.module.state_dict())

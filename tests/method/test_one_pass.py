@@ -180,5 +180,5 @@ def test_an_expert_without_data_is_named(source: DeviceBatches) -> None:
 def test_trunk_features_are_no_part_of_the_graph(source: DeviceBatches) -> None:
     base, _ = new(1)
     base.requires_grad_(True)
-    (seen, *_) = experts.through_trunk(base, source.train(0, 0, 16), CPU)
+    (seen, *_) = experts.through_trunk(base, source.train(0, 0, 16), CPU, 16)
     assert not seen.features.requires_grad

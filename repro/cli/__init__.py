@@ -1,23 +1,28 @@
-"""The command line: ``repro data | cost | run | status | doctor | book``."""
+"""The command line: ``repro data | cost | run | status | doctor | pack | unpack | book``."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from repro.errors import ReproError
+from repro.cli import stores
+from repro.cli.common import Command, add, root_of, show
+from repro.errors import ReproError, TimeIsUpError
 
 # What needs torch is imported inside the commands, so that --help is quick.
 
-Command = Callable[[argparse.Namespace], int]
+PACKAGES = {"sklearn": "scikit-learn", "PIL": "pillow"}  # where a module and its package have different names
+TIME_IS_UP = 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status: 0, 1 (an error, said in a sentence), 2 (usage), 130 (stopped)."""
+    """Run one command; returns the exit status.
+
+    0 done, 1 an error, said in a sentence, 2 usage, 3 the time given by ``--minutes`` was up, 130 stopped.
+    """
     args = parser().parse_args(arguments)
     try:
         command: Command = args.command
@@ -25,8 +30,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ReproError as error:
         print(f"repro: {error}", file=sys.stderr)
         return 1
+    except ModuleNotFoundError as error:
+        module = (error.name or "").partition(".")[0]
+        if module == "repro":
+            raise
+        package = PACKAGES.get(module, module)
+        print(f"repro: {package} is missing: pip install {package}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
-        print("repro: stopped; the same command goes on from the last finished epoch", file=sys.stderr)
+        print("repro: stopped; the same command goes on from the last epoch that was kept", file=sys.stderr)
         return 130
 
 
@@ -40,15 +52,15 @@ def parser() -> argparse.ArgumentParser:
 
     data = commands.add_parser("data", help="image sets: what there is, what is here, fetch, check")
     sets = data.add_subparsers(required=True, metavar="COMMAND")
-    _add(sets, "list", data_list, "list the image sets, and whether they are here", "repro data list --json", json=True)
-    fetch = _add(sets, "fetch", data_fetch, "download, verify and lay out image sets", "repro data fetch cifar100")
+    add(sets, "list", data_list, "list the image sets, and whether they are here", "repro data list --json", json=True)
+    fetch = add(sets, "fetch", data_fetch, "download, verify and lay out image sets", "repro data fetch cifar100")
     fetch.add_argument("names", nargs="+", metavar="NAME")
-    check = _add(
+    check = add(
         sets, "check", data_check, "verify checksums, counts and every image", "repro data check cifar100", json=True
     )
     check.add_argument("names", nargs="*", metavar="NAME", help="without any: every set that is here")
 
-    cost = _add(
+    cost = add(
         commands, "cost", show_cost, "exact multiply-adds and parameters of a base-expert pair (Table 1)",
         "repro cost tr18 tr10 --classes 200 --image-size 64", json=True, root=False,
     )  # fmt: skip
@@ -59,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
     cost.add_argument("--image-size", type=int, default=32, help="side of the images in pixels (default 32)")
     cost.add_argument("--width", type=float, default=1.0, help="width multiplier of tr-networks (default 1)")
 
-    run = _add(
+    run = add(
         commands, "run", run_notebooks, "run notebooks; an output is put in place only when its run succeeded",
         "repro run table2_num_experts -p scale laptop -p dataset cifar100 -p seeds 0,1,2", root=False,
     )  # fmt: skip
@@ -69,17 +81,14 @@ def parser() -> argparse.ArgumentParser:
         help="a parameter, as papermill takes it; may be repeated",
     )  # fmt: skip
     run.add_argument("--output", type=Path, help="folder of the executed copies (default: <root>/notebooks)")
+    run.add_argument(
+        "--minutes", type=float, help="stop when so many are nearly up, with exit status 3; run again to go on"
+    )
+    run.add_argument("--direct", action="store_true", help="without notebooks: print the tables (no Jupyter is needed)")
 
-    _add(
-        commands, "status", show_status, "what the store holds, what is half-done, and what failed", "repro status",
-        json=True,
-    )  # fmt: skip
-    _add(
-        commands, "doctor", examine, "check the installation and the store; say what to do about each finding",
-        "repro doctor", json=True,
-    )  # fmt: skip
+    stores.declare(commands)
 
-    book = _add(
+    book = add(
         commands, "book", build_book, "build the book from the recorded results; trains nothing",
         "repro book && python -m http.server -d book/_build/html", root=False,
     )  # fmt: skip
@@ -88,47 +97,16 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _add(
-    commands: Any, name: str, command: Command, help: str, example: str, json: bool = False, root: bool = True
-) -> argparse.ArgumentParser:
-    """A sub-command with an example in its --help and the options that many share."""
-    sub: argparse.ArgumentParser = commands.add_parser(
-        name, help=help, description=help[0].upper() + help[1:] + ".", epilog=f"Example: {example}"
-    )
-    sub.set_defaults(command=command)
-    if root:
-        sub.add_argument("--root", type=Path, help="folder of image sets, store and results (default: data/)")
-    if json:
-        sub.add_argument("--json", action="store_true", help="print JSON")
-    return sub
-
-
-def _root(args: argparse.Namespace) -> Path:
-    from repro.study.parameters import default_root
-
-    return args.root or default_root()
-
-
-def _show(args: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
-    """Rows as JSON where that was asked for, else as an aligned table."""
-    if args.json:
-        print(json.dumps(rows, indent=1))
-    elif rows:
-        import pandas as pd
-
-        print(pd.DataFrame(rows).to_string(index=False))
-
-
 def data_list(args: argparse.Namespace) -> int:
     """``repro data list``."""
     from repro.data.catalogue import DATASETS, status
 
-    _show(
+    show(
         args,
         [
             {
                 "name": name,
-                "here": status(name, _root(args)).state,
+                "here": status(name, root_of(args)).state,
                 "classes": card.classes,
                 "train": card.num_train,
                 "test": card.num_test,
@@ -147,8 +125,8 @@ def data_fetch(args: argparse.Namespace) -> int:
     from repro.data.catalogue import fetch
 
     for name in args.names:
-        fetch(name, _root(args))
-        print(f"{name}: ready in {_root(args)}")
+        fetch(name, root_of(args))
+        print(f"{name}: ready in {root_of(args)}")
     return 0
 
 
@@ -156,15 +134,15 @@ def data_check(args: argparse.Namespace) -> int:
     """``repro data check``: status 1 if anything is wrong."""
     from repro.data.catalogue import DATASETS, check, status
 
-    names = args.names or [name for name in DATASETS if status(name, _root(args)).state != "absent"]
-    findings: Mapping[str, Sequence[str]] = {name: check(name, _root(args)) for name in names}
+    names = args.names or [name for name in DATASETS if status(name, root_of(args)).state != "absent"]
+    findings: Mapping[str, Sequence[str]] = {name: check(name, root_of(args)) for name in names}
     if args.json:
         print(json.dumps(findings, indent=1))
     else:
         for name, found in findings.items():
             print(f"{name}: {'; '.join(found) or 'whole'}")
-            if found and status(name, _root(args)).state == "absent":
-                print(f"{name}: `{status(name, _root(args)).command}` fetches it")
+            if found and status(name, root_of(args)).state == "absent":
+                print(f"{name}: `{status(name, root_of(args)).command}` fetches it")
     return 1 if any(findings.values()) else 0
 
 
@@ -193,57 +171,20 @@ def show_cost(args: argparse.Namespace) -> int:
 
 
 def run_notebooks(args: argparse.Namespace) -> int:
-    """``repro run``."""
-    from repro.report.run import run_notebooks
+    """``repro run``: status 3 if the time was up before all was done."""
+    from repro.progress import time_limit
+    from repro.report.run import run
 
-    run_notebooks(args.notebooks, dict(args.parameters), args.output)
+    parameters = dict(args.parameters)
+    try:
+        with time_limit(args.minutes):
+            run(args.notebooks, parameters, args.output, args.direct)
+    except TimeIsUpError as error:
+        from repro.report.direct import told_of
+
+        print(f"the time is up ({error})\n{told_of(args.notebooks, parameters)}")
+        return TIME_IS_UP
     return 0
-
-
-def show_status(args: argparse.Namespace) -> int:
-    """``repro status``."""
-    from repro.study.store import Store
-
-    store = Store(_root(args))
-    finished = [
-        {
-            "kind": about["kind"],
-            "hash": about["hash"],
-            "label": about["label"],
-            "made": about["made"]["when"],
-            "seconds": about["made"]["seconds"],
-            "MB": round(about["bytes"] / 1e6, 1),
-        }
-        for about in store.finished()
-    ]
-    half_done = list(store.half_done())
-    if args.json:
-        print(json.dumps({"store": str(store.folder), "finished": finished, "half_done": half_done}, indent=1))
-        return 0
-    _show(args, finished)
-    for row in half_done:
-        state, why = ("failed", f": {row['failed']}") if row["failed"] else ("half-done", "")
-        print(f"{state}: {row['label']} ({row['kind']}/{row['hash']}), {row['epochs_done']} epochs done{why}")
-    print(
-        f"{store.folder}: {len(finished)} finished, {len(half_done)} half-done, {sum(r['MB'] for r in finished):.0f} MB"
-    )
-    return 0
-
-
-def examine(args: argparse.Namespace) -> int:
-    """``repro doctor``: status 1 if anything is wrong."""
-    from repro.study.doctor import findings
-
-    found = list(findings(_root(args)))
-    if args.json:
-        print(json.dumps([finding._asdict() for finding in found], indent=1))
-    else:
-        for finding in found:
-            print(finding)
-    wrong = sum(finding.state == "wrong" for finding in found)
-    if not args.json:
-        print(f"{wrong} thing{'' if wrong == 1 else 's'} to put right" if wrong else "nothing is wrong")
-    return 1 if wrong else 0
 
 
 def build_book(args: argparse.Namespace) -> int:
@@ -256,7 +197,3 @@ def build_book(args: argparse.Namespace) -> int:
         raise ReproError("there is no book here: run from a checkout of the project")
     print(f"the book is in {build_book(folder, args.out, strict=not args.lenient)}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,115 @@
+"""Networks compiled by torch: once for each architecture and shape, for all stages, experts and seeds.
+
+A compiled network computes the same function in fewer, larger kernels. It agrees with the plain one to
+float noise, so how networks were called is no part of an artifact's key; its description says it.
+
+The choice is the process's own, like torch's number of threads, and workers are told of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from repro.errors import SpecError
+from repro.progress import say
+
+WAYS: dict[str, dict[str, Any]] = {
+    "on": {},
+    # CUDA graphs: a step is replayed rather than launched kernel by kernel. Not measured yet, hence not the default.
+    "reduce-overhead": {"mode": "reduce-overhead"},
+    # Traced and run by torch's own kernels, no compiler needed: the way of a GPU, tried where there is none.
+    "aot_eager": {"backend": "aot_eager"},
+}
+CHOICES = ("auto", "off", *WAYS)
+FORMS = 64  # networks times shapes that are kept compiled; torch keeps 8 by itself, Table 1 alone has 12
+
+Forward = Callable[[nn.Module, Tensor], Tensor]
+
+
+class _Setting:
+    choice = "auto"
+    impossible = False  # a compiler was asked, and there is none
+
+
+def check(name: str) -> None:
+    """:class:`SpecError` with the choices, if ``name`` is none of them."""
+    if name not in CHOICES:
+        raise SpecError(f"compile: there is no {name!r}; choose one of {', '.join(CHOICES)}")
+
+
+def choose(name: str) -> None:
+    """How this process calls the networks that it trains, one of ``CHOICES``.
+
+    ``auto`` compiles on a GPU and nowhere else: on a CPU the plain network is as fast.
+    """
+    check(name)
+    _Setting.choice = name
+
+
+def choice() -> str:
+    """What was chosen."""
+    return _Setting.choice
+
+
+def in_use(device: torch.device) -> str:
+    """The way in which networks are called on ``device``: ``off`` or one of ``WAYS``."""
+    if _Setting.impossible:
+        return "off"
+    automatic = "on" if device.type == "cuda" else "off"
+    return automatic if _Setting.choice == "auto" else _Setting.choice
+
+
+def forward_on(device: torch.device, batch_size: int) -> Forward:
+    """How a network is called on a batch: ``forward(module, x)`` is ``module(x)``, compiled if that is in use.
+
+    Only whole batches are: a batch of another size (of an expert that has less than one batch of images, and
+    another number each epoch) would be compiled for itself alone.
+    """
+
+    def forward(module: nn.Module, x: Tensor) -> Tensor:
+        way = in_use(device)
+        if way == "off" or len(x) != batch_size:
+            return _call(module, x)
+        try:
+            out = _compiled(way)(module, x)
+        except RuntimeError as error:
+            if not _of_the_compiler(error):
+                raise
+            _Setting.impossible = True
+            why = str(getattr(error, "inner_exception", error)).strip().partition("\n")[0]
+            say(f"networks cannot be compiled here ({why}); going on without, more slowly")
+            return _call(module, x)
+        # The memory of a graph's output is used again at its next replay; what is trained on is used up by then.
+        return out.clone() if way == "reduce-overhead" and not torch.is_grad_enabled() else out
+
+    return forward
+
+
+def _call(module: nn.Module, x: Tensor) -> Tensor:
+    out: Tensor = module(x)
+    return out
+
+
+@cache
+def _compiled(way: str) -> Forward:
+    """One compiled function for all networks: torch keeps a form of it for each architecture, shape and mode.
+
+    The module is an argument, so its weights are inputs, and a second network of the same build finds its form.
+    """
+    import torch._dynamo  # seconds, which a run that compiles nothing can spare
+
+    torch._dynamo.config.recompile_limit = FORMS
+    compiled: Forward = torch.compile(_call, dynamic=False, fullgraph=True, **WAYS[way])
+    return compiled
+
+
+def _of_the_compiler(error: RuntimeError) -> bool:
+    """Whether an error is the compiler's (there is none, or it cannot do this), not the network's or the device's."""
+    from torch._dynamo.exc import TorchDynamoException
+
+    return isinstance(error, TorchDynamoException)

@@ -1,0 +1,70 @@
+"""Run an exhibit without a notebook: the calls of its notebook, with text for its cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+from repro.errors import ReproError
+from repro.report.exhibits import NAMES, exhibit
+from repro.report.exhibits.exhibit import Exhibit
+from repro.study.parameters import Parameters
+from repro.study.remaining import Remaining
+from repro.study.results import StudyResult
+from repro.study.spec import gate_key
+from repro.study.store import Store
+
+
+def named(names: Iterable[str]) -> list[str]:
+    """The exhibits of names or of notebooks' paths; ``all`` stands for every one."""
+    wanted = [Path(name).stem for name in names]
+    return list(NAMES) if wanted == ["all"] else wanted
+
+
+def run_directly(name: str, values: Mapping[str, object]) -> None:
+    """Run an exhibit, and print its tables, its claims and where its record is.
+
+    Raises :class:`ReproError` before any work if something is missing that it cannot do without.
+    """
+    shown = exhibit(name)
+    parameters = shown.parameters.check(**values)
+    if not parameters.recorded:
+        _check_packages(parameters)
+    for result in shown.run(parameters):
+        print("\n".join(lines(shown, result)))
+        if not parameters.recorded:
+            print(f"\nrecord: {parameters.root / 'results' / result.name}.json")
+
+
+def lines(shown: Exhibit, result: StudyResult) -> Iterable[str]:
+    """What the cells of the notebook show, as text: tables, claims, and the numbers in sentences."""
+    from repro.report.tables import Shown, claims_caption, claims_table
+
+    if find_spec("pandas") is None:
+        yield "pandas is missing, and so are the tables (pip install pandas)"
+    else:
+        tables = [*shown.tables(result).values()]
+        if judged := shown.judge(result):
+            tables.append(Shown(claims_table(judged), claims_caption(result)))
+        for table in tables:
+            yield f"\n{table.caption}\n\n{table.frame.to_string()}"
+    yield f"\n{shown.read(result)}"
+
+
+def told_of(names: Iterable[str], values: Mapping[str, object]) -> str:
+    """What of these exhibits is finished and what remains."""
+    parts = []
+    for name in named(names):
+        if name in NAMES:
+            parameters = exhibit(name).parameters.check(**values)
+            left = Remaining(parameters.specs(), parameters.bases(), Store(parameters.root))
+            parts.append(f"{name}\n{left.told()}")
+    return "\n".join(parts)
+
+
+def _check_packages(parameters: Parameters) -> None:
+    """scikit-learn's K-means makes the gates: said before a base is trained, where a gate is still to be made."""
+    store = Store(parameters.root)
+    if find_spec("sklearn") is None and not all(store.has(gate_key(spec)) for spec in parameters.specs()):
+        raise ReproError("scikit-learn is missing, whose K-means the gate needs: pip install scikit-learn")

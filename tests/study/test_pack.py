@@ -1,0 +1,233 @@
+"""Packed stores: whole again elsewhere, in parts of a given size; nothing overwritten, nothing outside the root."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+import tarfile
+from pathlib import Path
+
+import pytest
+import torch
+
+from repro.cli import main
+from repro.errors import SpecError, StoreError
+from repro.method.outputs import Outputs, accuracy
+from repro.study.artifact import Artifact
+from repro.study.exhibits.table2_num_experts import Table2Parameters, table2
+from repro.study.pack import SMALLEST, Manifest, Packed, Part, pack, read_manifest
+from repro.study.pipeline import Study
+from repro.study.results import load_results
+from repro.study.spec import StudySpec, base_key, expert_key, outputs_key
+from repro.study.store import Store
+from repro.study.unpack import unpack
+
+CPU = torch.device("cpu")
+ASKED = {"scale": "smoke", "experts": "1,3", "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with a whole small study."""
+    root = tmp_path_factory.mktemp("made")
+    table2(Table2Parameters.check(root=root, **ASKED))
+    return root
+
+
+def spec() -> StudySpec:
+    return Table2Parameters.check(**ASKED).specs()[1]
+
+
+def files(root: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
+
+
+def damage(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 255]))
+
+
+def test_there_and_back(made: Path, tmp_path: Path) -> None:
+    manifest = pack(made, tmp_path / "moved", ["results", "outputs", "weights"], SMALLEST)
+    sizes = [(tmp_path / part.name).stat().st_size for part in manifest.parts]
+    assert len(sizes) > 2 and max(sizes) <= SMALLEST and sizes[:-1] == [SMALLEST] * (len(sizes) - 1)
+    (told,) = unpack([tmp_path / "moved.json"], tmp_path / "root")
+    assert told.endswith("; 0 were there already")
+    there, here = files(made), files(tmp_path / "root")
+    # Locks, and labels of what is half-done, do not travel.
+    wanted = {name for name in there if name.startswith("results/") or "/locks/" not in name}
+    assert set(here) == wanted
+    assert {name for name in wanted if here[name] != there[name]} == {
+        f"store/outputs/{outputs_key(each).hash}/{file}"
+        for each in Table2Parameters.check(**ASKED).specs()
+        for file in ("artifact.json", "weights.safetensors")
+    }, "all but the outputs are the same bytes"
+
+
+def test_a_study_goes_on_from_what_was_unpacked(made: Path, tmp_path: Path) -> None:
+    pack(made, tmp_path / "moved", ["outputs", "weights"], 10**8)
+    list(unpack([tmp_path / "moved.json"], tmp_path / "root"))
+    again = table2(Table2Parameters.check(root=tmp_path / "root", **ASKED))
+    (before,) = load_results(made / "results").values()
+    assert Study([spec()], tmp_path / "root", CPU).store.has(expert_key(spec(), 2))
+    ours = {(m.num_experts, m.method, m.metric): m.value for m in again.measurements}
+    for m in before.measurements:
+        assert ours[m.num_experts, m.method, m.metric] == pytest.approx(m.value, abs=0.5), "one image in 200"
+
+
+def test_outputs_are_rounded_say_so_and_are_used_in_single_precision(made: Path, tmp_path: Path) -> None:
+    pack(made, tmp_path / "moved", ["outputs"], 10**8)
+    list(unpack([tmp_path / "moved.json"], tmp_path / "root"))
+    key = outputs_key(spec())
+    before, after = Store(made).load(key), Store(tmp_path / "root").load(key)
+    about = json.loads((Store(tmp_path / "root").path(key) / "artifact.json").read_text())
+    assert about["rounded"]["to"] == "float16" and about["hash"] == key.hash
+    sizes = [
+        (store.path(key) / "weights.safetensors").stat().st_size for store in (Store(made), Store(tmp_path / "root"))
+    ]
+    assert sizes[1] < 0.6 * sizes[0]
+    assert torch.equal(before.tensors["labels"], after.tensors["labels"])
+    for name in ("base_logits", "gate_probs", "expert_logits"):
+        assert after.tensors[name].dtype == torch.float32
+        assert not torch.equal(after.tensors[name], before.tensors[name]), "something was rounded"
+        torch.testing.assert_close(after.tensors[name], before.tensors[name], rtol=1e-3, atol=1e-6)
+    outputs = Outputs(**after.tensors)
+    assert 0 < accuracy(outputs.base_logits, outputs.labels) < 100
+    # Packed once more, they are the same.
+    again = pack(tmp_path / "root", tmp_path / "again", ["outputs"], 10**8)
+    assert again.artifacts == read_manifest(tmp_path / "moved.json").artifacts
+
+
+def test_a_logit_that_half_precision_cannot_hold_is_kept(tmp_path: Path) -> None:
+    key, store = outputs_key(spec()), Store(tmp_path / "a")
+    store.keep(key, lambda checkpoint: Artifact({"base_logits": torch.tensor([[1e5, 0.1]])}), CPU)
+    pack(tmp_path / "a", tmp_path / "moved", ["outputs"], 10**8)
+    list(unpack([tmp_path / "moved.json"], tmp_path / "b"))
+    assert torch.equal(Store(tmp_path / "b").load(key).tensors["base_logits"], torch.tensor([[1e5, 0.1]]))
+
+
+def test_twice_is_once_and_an_original_is_the_same_as_its_rounding(made: Path, tmp_path: Path) -> None:
+    pack(made, tmp_path / "moved", ["results", "outputs", "base"], 10**8)
+    list(unpack([tmp_path / "moved.json"], tmp_path / "root"))
+    before = files(tmp_path / "root")
+    (told,) = unpack([tmp_path / "moved.json", tmp_path / "moved.001"], tmp_path / "root")
+    assert told.startswith("moved.json: 0 results and 0 artifacts put in")
+    assert files(tmp_path / "root") == before
+    there = files(made)
+    (told,) = unpack([tmp_path / "moved.001"], made)
+    assert ": 0 results and 0 artifacts put in" in told and files(made) == there
+
+
+@pytest.mark.parametrize("what", ["results", "base"])
+def test_what_differs_is_never_overwritten(made: Path, tmp_path: Path, what: str) -> None:
+    pack(made, tmp_path / "moved", ["results", "base", "gate"], 10**8)
+    root = tmp_path / "root"
+    if what == "results":
+        (record,) = (made / "results").glob("*.json")
+        (root / "results").mkdir(parents=True)
+        (root / "results" / record.name).write_text("{}")
+    else:
+        Store(root).keep(base_key(spec()), lambda checkpoint: Artifact({"weight": torch.zeros(2)}), CPU)
+    before = files(root)
+    with pytest.raises(
+        StoreError, match=rf"holds something else in the place of (store/)?{what}/.*nothing was unpacked"
+    ):
+        list(unpack([tmp_path / "moved.json"], root))
+    assert files(root) == before
+
+
+def test_missing_and_damaged_parts_are_named(made: Path, tmp_path: Path) -> None:
+    manifest = pack(made, tmp_path / "moved", ["weights"], SMALLEST)
+    second, last = tmp_path / "moved.002", tmp_path / manifest.parts[-1].name
+    second.rename(tmp_path / "elsewhere")
+    last.rename(tmp_path / "elsewhere too")
+    names = rf"2 of {len(manifest.parts)} parts are missing from .*: moved.002, {last.name}$"
+    with pytest.raises(StoreError, match=names):
+        list(unpack([tmp_path / "moved.json"], tmp_path / "root"))
+    (tmp_path / "elsewhere").rename(second)
+    (tmp_path / "elsewhere too").rename(last)
+    damage(second)
+    with pytest.raises(StoreError, match=r"the checksums of moved\.002 do not hold; move them again"):
+        list(unpack([tmp_path / "moved.json"], tmp_path / "root"))
+    (tmp_path / "moved.json").unlink()
+    with pytest.raises(StoreError, match=r"moved\.json is missing: it lists the parts"):
+        list(unpack([second], tmp_path / "root"))
+    assert not (tmp_path / "root").exists()
+
+
+def forged(folder: Path, members: dict[str, bytes], artifacts: dict[str, Packed], link: str = "") -> Path:
+    """A pack whose checksums hold and whose stream says what it likes."""
+    with tarfile.open(folder / "forged.001", "w:gz") as tar:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            if link:
+                member.type, member.linkname, member.size = tarfile.SYMTYPE, link, 0
+            tar.addfile(member, io.BytesIO(content))
+    content = (folder / "forged.001").read_bytes()
+    part = Part(name="forged.001", bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+    manifest = Manifest(parts=[part], results={"a-b.json": "0"}, artifacts=artifacts)
+    (folder / "forged.json").write_text(manifest.model_dump_json())
+    return folder / "forged.json"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../out.json", "/etc/out.json", "results/../../out.json", "results/other.json", "store/base/../../../out",
+     "store/base/0123456789abcdef/other", "store/locks/0123456789abcdef/artifact.json", "results/a-b.json/"],
+)  # fmt: skip
+def test_nothing_is_written_that_has_no_place_in_a_store(tmp_path: Path, name: str) -> None:
+    with pytest.raises(StoreError, match="which has no place in a store"):
+        list(unpack([forged(tmp_path, {name: b"x"}, {})], tmp_path / "root"))
+    assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == ["forged.001", "forged.json"]
+
+
+def test_links_are_no_files(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="which has no place in a store"):
+        list(unpack([forged(tmp_path, {"results/a-b.json": b""}, {}, link="/etc/passwd")], tmp_path / "root"))
+
+
+def test_an_artifact_under_another_s_name_is_refused(made: Path, tmp_path: Path) -> None:
+    folder = Store(made).path(base_key(spec()))
+    name = f"base/{'0' * 16}"
+    members = {
+        f"store/{name}/{file}": (folder / file).read_bytes() for file in ("artifact.json", "weights.safetensors")
+    }
+    place = forged(tmp_path, members, {name: Packed(label="base", weights_sha256="0")})
+    with pytest.raises(StoreError, match="it is base tr10 on modes, seed 0, under another's name"):
+        list(unpack([place], tmp_path / "root"))
+    assert not (tmp_path / "root" / "store" / name).exists()
+
+
+def test_a_damaged_artifact_is_not_packed(made: Path, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    shutil.copytree(made, root)
+    damage(Store(root).path(base_key(spec())) / "weights.safetensors")
+    with pytest.raises(StoreError, match=r"is damaged .*; `repro doctor` says what to do"):
+        pack(root, tmp_path / "moved", ["base"], 10**8)
+    assert not (tmp_path / "moved.json").exists()
+
+
+def test_what_cannot_be_packed_is_a_sentence(made: Path, tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="there is no 'pictures'; choose of results, outputs, weights, "):
+        pack(made, tmp_path / "moved", ["pictures"], 10**8)
+    with pytest.raises(SpecError, match=r"too small; take at least 0\.1 MB"):
+        pack(made, tmp_path / "moved", ["base"], 10)
+    with pytest.raises(StoreError, match=r"there is nothing to pack in .*: none of losses"):
+        pack(made, tmp_path / "moved", ["losses"], 10**8)
+    pack(made, tmp_path / "moved", ["gate"], 10**8)
+    with pytest.raises(StoreError, match=r"moved\.json is there already; choose another name"):
+        pack(made, tmp_path / "moved", ["gate"], 10**8)
+    (tmp_path / "no.json").write_text("{}")
+    with pytest.raises(StoreError, match=r"no\.json is not the list of a packed store"):
+        list(unpack([tmp_path / "no.json"], tmp_path / "root"))
+
+
+def test_on_the_command_line(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["pack", str(tmp_path / "moved"), "--root", str(made), "--what", "results,gate", "--max-mb", "1"]) == 0
+    assert "1 results and 2 artifacts in 1 files" in capsys.readouterr().out
+    assert main(["unpack", str(tmp_path / "moved.json"), "--root", str(tmp_path / "root")]) == 0
+    assert "1 results and 2 artifacts put in" in capsys.readouterr().out
+    assert len(load_results(tmp_path / "root" / "results")) == 1

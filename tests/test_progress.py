@@ -1,0 +1,41 @@
+"""Time: what is left of the work, and what is left of the time."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from repro import progress
+from repro.progress import DEADLINE, Progress, late, time_limit
+
+
+def test_without_a_limit_nothing_is_late() -> None:
+    assert DEADLINE not in os.environ
+    with time_limit(None):
+        assert not late(1e9)
+
+
+def test_work_is_late_that_would_end_after_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(progress.time, "time", lambda: now[0])
+    with time_limit(10):  # 600 seconds, of which 15 are kept for tidying up
+        assert not late() and not late(584) and late(586)
+        now[0] += 300
+        assert not late(284) and late(286)
+        with time_limit(1):
+            assert not late(56) and late(58), "of a short time, a twentieth is kept"
+        assert late(286) and not late(284), "the outer limit holds again"
+        now[0] += 286
+        assert late()
+    assert not late(1e9)
+
+
+def test_seconds_follow_from_the_rate_so_far() -> None:
+    now = [0.0]
+    told = Progress(100.0, clock=lambda: now[0])
+    assert told.seconds(10) == 0, "nothing is known yet"
+    now[0] = 5.0
+    told.advance(20, lambda: "a fifth")
+    assert told.seconds(10) == pytest.approx(2.5)
+    assert told.time_left() == "20 s left"
