@@ -1,4 +1,4 @@
-"""The command line: ``repro data | cost | run | status | doctor | book``."""
+"""The command line: ``repro data | cost | run | export | status | doctor | book``."""
 
 from __future__ import annotations
 
@@ -64,11 +64,18 @@ def parser() -> argparse.ArgumentParser:
         "repro run table2_num_experts -p scale laptop -p dataset cifar100 -p seeds 0,1,2", root=False,
     )  # fmt: skip
     run.add_argument("notebooks", nargs="+", metavar="NOTEBOOK", help="a name in notebooks/, a path, or all")
-    run.add_argument(
-        "-p", dest="parameters", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
-        help="a parameter, as papermill takes it; may be repeated",
-    )  # fmt: skip
+    _takes_parameters(run)
     run.add_argument("--output", type=Path, help="folder of the executed copies (default: <root>/notebooks)")
+
+    export = _add(
+        commands, "export", export_model, "write a trained model to a folder that can be used without the study",
+        "repro export table2_num_experts -p experts 20 --out my-moe", root=False,
+    )  # fmt: skip
+    export.add_argument(
+        "notebook", metavar="NOTEBOOK", help="the one that trained it, with parameters that mean one model"
+    )
+    _takes_parameters(export)
+    export.add_argument("--out", type=Path, help="the folder (default: <root>/exports/<name>)")
 
     _add(
         commands, "status", show_status, "what the store holds, what is half-done, and what failed", "repro status",
@@ -101,6 +108,13 @@ def _add(
     if json:
         sub.add_argument("--json", action="store_true", help="print JSON")
     return sub
+
+
+def _takes_parameters(sub: argparse.ArgumentParser) -> None:
+    help = "a parameter, as papermill takes it; may be repeated"
+    sub.add_argument(
+        "-p", dest="parameters", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help=help
+    )
 
 
 def _root(args: argparse.Namespace) -> Path:
@@ -197,6 +211,14 @@ def run_notebooks(args: argparse.Namespace) -> int:
     from repro.report.run import run_notebooks
 
     run_notebooks(args.notebooks, dict(args.parameters), args.output)
+    return 0
+
+
+def export_model(args: argparse.Namespace) -> int:
+    """``repro export``."""
+    from repro.report.export import export_asked
+
+    print(f"the model is in {export_asked(args.notebook, dict(args.parameters), args.out)}")
     return 0
 
 

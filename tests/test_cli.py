@@ -7,7 +7,17 @@ import pytest
 
 from repro.cli import main, parser
 
-COMMANDS = [["data", "list"], ["data", "fetch"], ["data", "check"], ["cost"], ["run"], ["status"], ["doctor"], ["book"]]
+COMMANDS = [
+    ["data", "list"],
+    ["data", "fetch"],
+    ["data", "check"],
+    ["cost"],
+    ["run"],
+    ["export"],
+    ["status"],
+    ["doctor"],
+    ["book"],
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
