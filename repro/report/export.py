@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from repro.data.catalogue import DATASETS
 from repro.errors import ReproError
 from repro.method.answers import answers
 from repro.method.device import pick_device
 from repro.method.export import Config, save
-from repro.method.outputs import Outputs
+from repro.method.outputs import Outputs, percent
 from repro.models.cost import ModelCost
 from repro.report.card import model_card
 from repro.report.exhibits import exhibit
@@ -81,15 +83,15 @@ def reported(spec: StudySpec, outputs: Outputs, cost: ModelCost) -> dict[str, An
     found = answers(outputs)
     rows = held_parts(spec)[1] if spec.folder else slice(None)
 
-    def percent(of: Any) -> float:
-        return round(100 * float(of[rows].double().mean()), 2)
+    def rounded(of: Tensor) -> float:
+        return round(percent(of[rows]), 2)
 
     return {
         "images": len(outputs.labels[rows]),
-        "base_top1": percent(found.right[:, 0]),
-        "one_expert_top1": percent(found.right[:, 1]),
+        "base_top1": rounded(found.right[:, 0]),
+        "one_expert_top1": rounded(found.right[:, 1]),
         "anytime": [
-            {"tau": tau, "top1": percent(found.right_with(used)), "exits": percent(used == 0),
+            {"tau": tau, "top1": rounded(found.right_with(used)), "exits": rounded(used == 0),
              "macs": round(float(cost.anytime_macs(used)[rows].double().mean()))}
             for tau, used in ((tau, found.used(tau)) for tau in TAUS)
         ],

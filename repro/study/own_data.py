@@ -20,7 +20,7 @@ from repro.data.folders import Folder, adopt
 from repro.errors import SpecError
 from repro.method.answers import THRESHOLDS, answers
 from repro.method.crossfit import Choice, Points, cheapest_reaching, most_accurate, within
-from repro.method.outputs import Outputs
+from repro.method.outputs import Outputs, percent
 from repro.models.cost import ModelCost
 from repro.models.registry import BACKBONES, unknown
 from repro.models.trnet import BLOCKS_PER_STAGE
@@ -176,7 +176,7 @@ def choices(spec: StudySpec, outputs: Outputs, cost: ModelCost, slack: float) ->
         assert i is not None  # the plain model is always among them
         used = ways[i][test]
         tau = None if i == plain else THRESHOLDS[i]
-        exits, experts = 100 * float((used == 0).double().mean()), float(used.double().mean())
+        exits, experts = percent(used == 0), float(used.double().mean())
         chosen.append(Chosen(rule, tau, float(points.top1[1, i]), float(points.macs[1, i]), exits, experts))
     return chosen
 
@@ -213,7 +213,7 @@ def own_data(parameters: OwnDataParameters) -> StudyResult:
 
 def _measure(spec: StudySpec, outputs: Outputs, study: Study, slack: float) -> Iterator[Measurement]:
     found, (_, test) = answers(outputs), held_parts(spec)
-    alone, plain = (100 * float(found.right[test, m].double().mean()) for m in (0, 1))
+    alone, plain = (percent(found.right[test, m]) for m in (0, 1))
     yield measured(spec, "backbone", alone, num_experts=0)
     yield measured(spec, "bagging", plain)
     for chosen in choices(spec, outputs, study.cost(spec), slack):
@@ -235,6 +235,6 @@ def _sweep(spec: StudySpec, outputs: Outputs, cost: ModelCost) -> Iterator[list[
     test = held_parts(spec)[1]
     for i, tau in enumerate(THRESHOLDS):
         used = ways[i][test].double()
-        exits, experts = 100 * float((used == 0).double().mean()), float(used.mean())
+        exits, experts = percent(used == 0), float(used.mean())
         both = [round(float(points.top1[part, i]), 3) for part in (1, 0)]
         yield [spec.seed, tau, round(float(points.macs[1, i])), *both, round(exits, 3), round(experts, 4)]
