@@ -27,3 +27,26 @@ def real_data_root() -> Callable[..., Path]:
         return root
 
     return root_with
+
+
+@pytest.fixture
+def picture_folder(tmp_path: Path) -> Path:
+    """A folder of small pictures, ``train`` and ``val``: three classes of a colour each, 40 and 10 a class."""
+    return write_pictures(tmp_path / "My Pictures", {"train": 40, "val": 10})
+
+
+def write_pictures(folder: Path, counts: dict[str, int], size: tuple[int, int] = (40, 36)) -> Path:
+    """``folder/<part>/<class>/<i>.png`` of noise whose strongest colour is the class; a part "" lies in the folder."""
+    import numpy as np
+    from PIL import Image
+
+    noise = np.random.default_rng(0)
+    for part, count in counts.items():
+        for label, name in enumerate(("apple", "leaf", "sky")):
+            within = folder / part / name
+            within.mkdir(parents=True)
+            for i in range(count):
+                pixels = noise.integers(0, 150, (size[1], size[0], 3), dtype=np.uint8)
+                pixels[..., label] += 80
+                Image.fromarray(pixels).save(within / f"{i:03d}.png")
+    return folder

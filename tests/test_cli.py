@@ -13,6 +13,7 @@ COMMANDS = [
     ["data", "check"],
     ["cost"],
     ["run"],
+    ["export"],
     ["status"],
     ["doctor"],
     ["pack"],

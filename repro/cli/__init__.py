@@ -1,4 +1,4 @@
-"""The command line: ``repro data | cost | run | status | doctor | pack | unpack | book``."""
+"""The command line: ``repro data | cost | run | export | status | doctor | pack | unpack | book``."""
 
 from __future__ import annotations
 
@@ -76,15 +76,22 @@ def parser() -> argparse.ArgumentParser:
         "repro run table2_num_experts -p scale laptop -p dataset cifar100 -p seeds 0,1,2", root=False,
     )  # fmt: skip
     run.add_argument("notebooks", nargs="+", metavar="NOTEBOOK", help="a name in notebooks/, a path, or all")
-    run.add_argument(
-        "-p", dest="parameters", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
-        help="a parameter, as papermill takes it; may be repeated",
-    )  # fmt: skip
+    _takes_parameters(run)
     run.add_argument("--output", type=Path, help="folder of the executed copies (default: <root>/notebooks)")
     run.add_argument(
         "--minutes", type=float, help="stop when so many are nearly up, with exit status 3; run again to go on"
     )
     run.add_argument("--direct", action="store_true", help="without notebooks: print the tables (no Jupyter is needed)")
+
+    export = add(
+        commands, "export", export_model, "write a trained model to a folder that can be used without the study",
+        "repro export table2_num_experts -p experts 20 --out my-moe", root=False,
+    )  # fmt: skip
+    export.add_argument(
+        "notebook", metavar="NOTEBOOK", help="the one that trained it, with parameters that mean one model"
+    )
+    _takes_parameters(export)
+    export.add_argument("--out", type=Path, help="the folder (default: <root>/exports/<name>)")
 
     stores.declare(commands)
 
@@ -95,6 +102,13 @@ def parser() -> argparse.ArgumentParser:
     book.add_argument("--out", type=Path, help="folder of the built book (default: book/_build)")
     book.add_argument("--lenient", action="store_true", help="go on over warnings")
     return top
+
+
+def _takes_parameters(sub: argparse.ArgumentParser) -> None:
+    help = "a parameter, as papermill takes it; may be repeated"
+    sub.add_argument(
+        "-p", dest="parameters", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help=help
+    )
 
 
 def data_list(args: argparse.Namespace) -> int:
@@ -184,6 +198,14 @@ def run_notebooks(args: argparse.Namespace) -> int:
 
         print(f"the time is up ({error})\n{told_of(args.notebooks, parameters)}")
         return TIME_IS_UP
+    return 0
+
+
+def export_model(args: argparse.Namespace) -> int:
+    """``repro export``."""
+    from repro.report.export import export_asked
+
+    print(f"the model is in {export_asked(args.notebook, dict(args.parameters), args.out)}")
     return 0
 
 

@@ -113,7 +113,7 @@ def read_image(path: Path | str, expected_size: int | None = None) -> Image.Imag
     except FileNotFoundError:
         raise DataError(f"{path} is missing") from None
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path} cannot be read as an image ({error}); replace it with the official file") from error
+        raise DataError(f"{path} cannot be read as an image ({error}); replace it with a whole one") from error
 
 
 def unreadable(paths: Sequence[str], expected_size: int | None = None) -> list[str]:

@@ -33,7 +33,9 @@ class StreamBatches:
         device: torch.device,
         size: int = 224,
         threads: int = 8,
+        resize: int | None = None,
     ) -> None:
+        """``resize`` is the shorter side before the central square is cut; by default as ImageNet is, 256 for 224."""
         if augmentation.crop == "pad":
             raise DataError("images that are streamed have no common size: use crop 'resized' or 'none', not 'pad'")
         self.index = index
@@ -43,6 +45,7 @@ class StreamBatches:
         self.image_size = size
         self.labels = torch.from_numpy(np.array(index.labels)).to(device)
         self._threads = threads
+        self._resize = resize or round(size * 256 / 224)
         self._normalise = normaliser(index.mean, index.std, device)
 
     def __len__(self) -> int:
@@ -91,7 +94,7 @@ class StreamBatches:
         size = self.image_size
 
         def centre(i: int) -> np.ndarray:
-            return center_crop_224(read_image(self.index.paths[i]), round(size * 256 / 224), size)
+            return center_crop_224(read_image(self.index.paths[i]), self._resize, size)
 
         def crop(i: int) -> np.ndarray:
             assert draws is not None

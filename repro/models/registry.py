@@ -3,30 +3,54 @@
 from __future__ import annotations
 
 import copy
+from difflib import get_close_matches
 from typing import Literal
 
 from torch import nn
 
 from repro.errors import SpecError
 from repro.models.backbone import Backbone, Head, check_joins
-from repro.models.torchvision_nets import WEIGHTS, torchvision_backbone
+from repro.models.torchvision_nets import NETWORKS, torchvision_backbone, with_new_classes
 from repro.models.trnet import BLOCKS_PER_STAGE, tr_backbone, tr_head
 
-BACKBONES = (*BLOCKS_PER_STAGE, *WEIGHTS)
+BACKBONES = (*BLOCKS_PER_STAGE, *NETWORKS)
 ExpertInit = Literal["prefix", "scratch"]
+Start = Literal["scratch", "imagenet"]
 
 
-def build_backbone(name: str, num_classes: int, width: float = 1.0, pretrained: bool = False) -> Backbone:
-    """A backbone by its name; :class:`SpecError` names the choices if there is none."""
+def build_backbone(
+    name: str, num_classes: int, width: float = 1.0, pretrained: bool = False, start: Start = "scratch"
+) -> Backbone:
+    """A backbone by its name, torchvision's also with a cut (``resnet50@layer3``).
+
+    ``pretrained`` takes torchvision's weights for its 1000 classes as they are; ``start`` ``imagenet`` takes them
+    but for the last layer, which is fresh and has ``num_classes``: where fine-tuning begins.
+    :class:`SpecError` names the choices, and the nearest names, if there is none.
+    """
     if name in BLOCKS_PER_STAGE:
-        if pretrained:
+        if pretrained or start == "imagenet":
             raise SpecError(f"there are no pretrained weights of {name}; set pretrained to false")
         return tr_backbone(name, num_classes, width)
-    if name in WEIGHTS:
+    if name.partition("@")[0] in NETWORKS:
         if width != 1.0:
             raise SpecError(f"{name} has no width multiplier; set width to 1.0")
+        if start == "imagenet":
+            return with_new_classes(torchvision_backbone(name, 1000, pretrained=True), num_classes)
         return torchvision_backbone(name, num_classes, pretrained)
-    raise SpecError(f"unknown backbone {name!r}; choose one of {', '.join(BACKBONES)}")
+    raise SpecError(unknown(name))
+
+
+def unknown(name: str) -> str:
+    """What to say of a name that is no backbone: the choices, and the nearest of torchvision's."""
+    near = get_close_matches(name.partition("@")[0], NETWORKS, 4, 0.5) or [
+        "resnet18",
+        "efficientnet_b0",
+        "convnext_tiny",
+    ]
+    return (
+        f"unknown backbone {name!r}; choose one of {', '.join(BLOCKS_PER_STAGE)}, "
+        f"or a network of torchvision, such as {', '.join(near)}"
+    )
 
 
 def build_head(name: str, num_classes: int, width: float = 1.0) -> Head:

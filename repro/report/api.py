@@ -22,7 +22,8 @@ class Room:
 ROOMS = (
     Room(
         "data", "What the images are: image sets, augmentation, batches.",
-        ("catalogue", "dataset", "modes", "cifar", "tiny_imagenet", "imagenet", "augment", "batches", "stream"),
+        ("catalogue", "dataset", "modes", "cifar", "tiny_imagenet", "imagenet", "folders", "augment", "batches",
+         "stream"),
     ),
     Room(
         "models", "What is computed: backbones and where they are cut, the single-gate mixture, what it costs.",
@@ -32,19 +33,19 @@ ROOMS = (
         "method", "How it is learned and run: Algorithm 1 step by step, the any-time rule, and what is measured of it.",
         (
             "recipe", "fit", "compiling", "experts", "one_pass", "routing", "class_routing", "em", "ensemblers",
-            "outputs", "anytime", "early_exit", "exits", "predict", "crossfit", "calibration", "specialisation", "intraclass",
-            "routing_accuracy", "agreement", "gradcam", "focus",
+            "outputs", "anytime", "early_exit", "exits", "predict", "crossfit", "calibration", "specialisation",
+            "intraclass", "routing_accuracy", "agreement", "gradcam", "focus", "export",
         ),
     ),
     Room(
         "study", "What was asked and kept: specs, the store, the pipeline, recorded results, who does the work.",
         ("spec", "scales", "choices", "pipeline", "parameters", "pairs", "results", "store", "artifact", "pack",
-         "unpack", "executors", "doctor"),
+         "unpack", "executors", "own_data", "doctor"),
     ),
     Room(
         "report", "What is shown: the paper's numbers, statistics, verdicts, tables, the exhibits.",
         ("printed", "exact_costs", "statistics", "verdict", "numbers", "tables", "exhibits",
-         "exhibits.exhibit.Exhibit", "run", "book"),
+         "exhibits.exhibit.Exhibit", "run", "export", "book"),
     ),
     Room("", "Used by every room: errors for the person, randomness without state, files that are whole or absent.",
          ("errors", "randomness", "files")),

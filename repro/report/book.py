@@ -16,7 +16,7 @@ from repro.errors import ReproError
 from repro.files import write_text
 from repro.report import api, performance
 from repro.report.drawing import save_drawings
-from repro.report.exhibits import NAMES, exhibits
+from repro.report.exhibits import NAMES, OTHERS, exhibit
 from repro.report.plots import save_figure
 from repro.report.run import execute
 from repro.study.parameters import results_folder
@@ -26,7 +26,8 @@ OTHER_PAGES = (
     "index", "idea", "method", "data-and-scales", "claims", "left_out", "choices", "performance", "plan", "reliability",
     "rerun", "cluster", "api", *api.pages(), "results", "glossary", "references",
 )  # fmt: skip
-EXPECTED_PAGES = (*OTHER_PAGES, *NAMES, *(f"notebooks/{name}" for name in NAMES))
+SHOWN = (*NAMES, *OTHERS)
+EXPECTED_PAGES = (*OTHER_PAGES, *SHOWN, *(f"notebooks/{name}" for name in SHOWN))
 
 
 def build_book(project: Path, out: Path | None = None, strict: bool = True) -> Path:
@@ -63,10 +64,10 @@ def assemble(project: Path, source: Path) -> None:
     recorded.mkdir(parents=True)
     for result in results.values():
         result.save(recorded)
-    for exhibit in exhibits():
-        shown = [r for r in results.values() if r.study == exhibit.name]
-        for name, figure in exhibit.figures(shown).items() if shown else ():
-            save_figure(figure, source / "generated" / exhibit.figure_name(name))
+    for shown in map(exhibit, SHOWN):
+        found = [r for r in results.values() if r.study == shown.name]
+        for name, figure in shown.figures(found).items() if found else ():
+            save_figure(figure, source / "generated" / shown.figure_name(name))
     for name, figure in performance.figures(performance.load_all(results_folder() / "performance")).items():
         save_figure(figure, source / "generated" / name)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from repro.errors import ReproError, TimeIsUpError
 from repro.files import write_aside
 from repro.progress import say
+from repro.report.exhibits import NAMES
 from repro.study.parameters import default_root, project_folder
 
 FOR_NOTEBOOKS = ("papermill", "nbformat", "ipykernel", "IPython")
@@ -42,14 +43,14 @@ def find_notebook(name: str) -> Path:
 
 
 def run_notebooks(names: Iterable[str], parameters: Mapping[str, object], output: Path | None = None) -> list[Path]:
-    """Execute notebooks (``all`` stands for every one) with parameters; returns the executed copies.
+    """Execute notebooks (``all`` stands for all of the paper's) with parameters; returns the executed copies.
 
     Raises :class:`ReproError` with the sentence of the cell that failed; the notebook as far as it came
     is then kept beside the place of its output as ``NAME.failed.ipynb``.
     """
     wanted = list(names)
     if wanted == ["all"]:
-        wanted = sorted(path.stem for path in ((project_folder() or Path()) / "notebooks").glob("*.ipynb"))
+        wanted = sorted(NAMES)
     folder = output or Path(str(parameters.get("root") or default_root())) / "notebooks"
     executed = []
     for notebook in [find_notebook(name) for name in wanted]:

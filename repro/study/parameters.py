@@ -78,12 +78,15 @@ class Parameters(BaseModel):
         """The command that runs ``notebook`` with these parameters, for the record (not where and by whom)."""
         shown = self.model_dump(exclude={"root", "device", "executor", "compile", "recorded"})
         defaults = {name: type(self).model_fields[name].default for name in shown}
-        asked = [
-            f"-p {name} {','.join(map(str, value)) if isinstance(value, tuple) else value}"
-            for name, value in shown.items()
-            if value != defaults[name]
-        ]
+        asked = [f"-p {name} {_shown(value)}" for name, value in shown.items() if value != defaults[name]]
         return " ".join(["repro run", notebook, *asked])
+
+
+def _shown(value: Any) -> str:
+    """A value as one would type it; of a path the name alone, since records are read on other machines."""
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return value.name if isinstance(value, Path) else str(value)
 
 
 def _injected_names(cell: str) -> list[str]:

@@ -94,7 +94,7 @@ class Study:
     def _base(self, spec: StudySpec) -> Artifact:
         def make(checkpoint: Path) -> Artifact:
             with seeded_init(spec.seed, "base", spec.base):
-                base = build_backbone(spec.base, spec.num_classes, spec.width, spec.pretrained)
+                base = build_backbone(spec.base, spec.num_classes, spec.width, spec.pretrained, spec.start)
             if spec.pretrained:
                 return Artifact(base.state_dict())
             source = self.sources.batches(spec, "train", spec.base_recipe.augmentation)

@@ -69,6 +69,8 @@ def _base_task(spec: StudySpec, cost: ModelCost, train: int) -> Task:
 
 def _images(spec: StudySpec) -> tuple[int, int]:
     """Images to train on and to evaluate on."""
+    if spec.folder:
+        return spec.folder.num_train, spec.folder.num_validation + spec.folder.num_test
     card = DATASETS[spec.dataset]
     train, test = spec.num_train or card.num_train, spec.num_test or card.num_test
     return (train, test) if spec.evaluate == "test" else (round(0.9 * train), round(0.1 * train))

@@ -61,7 +61,7 @@ def record(
     width = "" if spec.width == 1 else f" at width {spec.width:g}"
     result = StudyResult(
         study=name,
-        dataset=spec.dataset,
+        dataset=spec.data,
         scale=parameters.scale,
         evaluate=spec.evaluate,
         base="several" if "base" in varies else spec.base + width,

@@ -11,7 +11,8 @@ from repro.data.augment import Augmentation
 from repro.data.batches import BatchSource, DeviceBatches
 from repro.data.catalogue import load as load_images
 from repro.data.dataset import ImageDataset, Split
-from repro.data.imagenet import index_imagenet
+from repro.data.folders import decode, index_folder
+from repro.data.imagenet import ImageFolderIndex, index_imagenet
 from repro.data.stream import StreamBatches
 from repro.study.spec import StudySpec
 
@@ -31,19 +32,40 @@ class Sources:
         """The images of a part: ``train``, or ``evaluation`` (test, or the held-out part of the training set)."""
         split: Split = "train" if part == "train" or spec.evaluate == "validation" else "test"
         number = spec.num_train if split == "train" else spec.num_test
-        name = (spec.dataset, split, spec.image_size, number)
-        if name not in self._data:
+        name = (spec.folder or spec.dataset, split, spec.image_size, number)
+        if name not in self._data and spec.folder:
+            self._data[name] = decode(self._index(spec, part), spec.image_size)
+        elif name not in self._data:
             self._data[name] = load_images(spec.dataset, split, self.root, spec.image_size, num_images=number)
         if spec.evaluate == "test":
             return self._data[name]
         return self._data[name].holdout()[0 if part == "train" else 1]
 
     def batches(self, spec: StudySpec, part: Part, augmentation: Augmentation) -> BatchSource:
-        """Batches of a part: from memory on the device, or streamed (ImageNet)."""
-        name = (spec.dataset, spec.image_size, spec.num_train, spec.num_test, spec.evaluate, part, augmentation)
-        if name not in self._batches and spec.dataset == "imagenet":
-            index = index_imagenet("train" if part == "train" else "test", self.root)
-            self._batches[name] = StreamBatches(index, augmentation, self.device, spec.image_size)
-        elif name not in self._batches:
-            self._batches[name] = DeviceBatches(self.images(spec, part), augmentation, self.device)
+        """Batches of a part: from memory on the device, or streamed.
+
+        ImageNet is streamed, and so are folders, unless their images are padded and cropped, which takes one size.
+        """
+        data = (spec.folder or spec.dataset, spec.image_size, spec.num_train, spec.num_test, spec.evaluate)
+        name = (*data, part, augmentation)
+        if name not in self._batches:
+            if spec.dataset == "imagenet" or (spec.folder and augmentation.crop != "pad"):
+                index, side = self._index(spec, part), shorter_side(spec)
+                self._batches[name] = StreamBatches(index, augmentation, self.device, spec.image_size, resize=side)
+            else:
+                self._batches[name] = DeviceBatches(self.images(spec, part), augmentation, self.device)
         return self._batches[name]
+
+    def about(self, spec: StudySpec) -> ImageDataset | ImageFolderIndex:
+        """The evaluation set, for its class names and normalisation; of one that is streamed, its index."""
+        streamed = spec.folder or spec.dataset == "imagenet"
+        return self._index(spec, "evaluation") if streamed else self.images(spec, "evaluation")
+
+    def _index(self, spec: StudySpec, part: Part) -> ImageFolderIndex:
+        split: Split = "train" if part == "train" else "test"
+        return index_folder(spec.folder, split, self.root) if spec.folder else index_imagenet(split, self.root)
+
+
+def shorter_side(spec: StudySpec) -> int:
+    """To how many pixels the shorter side of an image is scaled before its central square is cut, for evaluation."""
+    return round(spec.image_size * 256 / 224) if spec.dataset == "imagenet" else spec.image_size

@@ -15,16 +15,18 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from repro.data.fingerprint import Images
+from repro.data.folders import Folder
 from repro.errors import SpecError
 from repro.method.em import round_seed
 from repro.method.experts import Sharing, TrunkBatchNorm
 from repro.method.recipe import Recipe
 from repro.method.routing import Routing
 from repro.models.backbone import check_joins
-from repro.models.registry import BACKBONES, ExpertInit, build_backbone, build_head
+from repro.models.registry import ExpertInit, Start, build_backbone, build_head
+from repro.models.trnet import BLOCKS_PER_STAGE
 
 Model = TypeVar("Model", bound=BaseModel)
-DatasetName = Literal["modes", "cifar10", "cifar100", "tiny-imagenet", "imagenet"]
+DatasetName = Literal["modes", "cifar10", "cifar100", "tiny-imagenet", "imagenet", "folder"]
 NUM_CLASSES = {"modes": 20, "cifar10": 10, "cifar100": 100, "tiny-imagenet": 200, "imagenet": 1000}
 
 # Raised by hand when the code that makes a kind of artifact changes its numbers; part of its key. A test holds
@@ -32,7 +34,7 @@ NUM_CLASSES = {"modes": 20, "cifar10": 10, "cifar100": 100, "tiny-imagenet": 200
 REVISIONS = {"base": 1, "gate": 1, "expert": 1, "ensembler": 1, "outputs": 1, "losses": 1, "base-outputs": 1}
 
 # Fields that came later: at these values they are no part of a key, so what was trained before keeps its key.
-LATER = {"level": "per-sample", "trunk_batchnorm": "evaluation"}
+LATER = {"level": "per-sample", "trunk_batchnorm": "evaluation", "folder": None, "start": "scratch"}
 
 
 class StudySpec(BaseModel):
@@ -41,16 +43,20 @@ class StudySpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     dataset: DatasetName
+    folder: Folder | None = Field(None, description="dataset folder: which one, by its content")
     image_size: int = Field(ge=16, description="side of the images in pixels")
     num_train: int | None = Field(None, description="modes only: a smaller training set")
     num_test: int | None = Field(None, description="modes only: a smaller test set")
     evaluate: Literal["test", "validation"] = Field(
         "test", description="validation: train on 90 % of the training set and report on the rest, for tuning"
     )
-    base: str = Field(description=f"one of {', '.join(BACKBONES)}")
+    base: str = Field(description="a tr-network or one of torchvision's, which NAME@STAGE cuts after a stage")
     expert: str = Field(description="depth of the experts, in the same names")
     width: float = Field(1.0, gt=0, le=4, description="width multiplier of tr-networks, base and experts")
     pretrained: bool = Field(False, description="take the base off the shelf (torchvision's weights)")
+    start: Start = Field(
+        "scratch", description="imagenet: the base's training begins at torchvision's weights, with a new last layer"
+    )
     num_experts: int = Field(1, ge=1, le=1024, description="K; 1 is the ensembling baseline")
     routing: Routing = Routing()
     gamma: float = Field(0.05, ge=0, le=1, description="smoothing γ: Γ(g0) = clip(g0, γ, 1)")
@@ -76,14 +82,34 @@ class StudySpec(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _folder_fits(self) -> StudySpec:
+        if (self.dataset == "folder") != (self.folder is not None):
+            raise ValueError("folder: dataset folder, and no other, needs one that repro.data.folders.adopt gave")
+        if self.folder and self.evaluate == "validation":
+            raise ValueError("evaluate: a folder has a validation part beside the test images anyway; choose test")
+        batch = max(self.base_recipe.batch_size, self.expert_recipe.batch_size)
+        if self.folder and batch > self.folder.num_train:
+            raise ValueError(
+                f"batch_size: {batch} is more than the {self.folder.num_train} training images of {self.folder.name}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _networks_exist_and_join(self) -> StudySpec:
         _check_networks(self.base, self.expert, self.num_classes, self.width)
+        if (self.pretrained or self.start == "imagenet") and self.base in BLOCKS_PER_STAGE:
+            raise ValueError(f"there are no pretrained weights of {self.base}; set pretrained to false")
         return self
 
     @property
     def num_classes(self) -> int:
         """C."""
-        return NUM_CLASSES[self.dataset]
+        return self.folder.num_classes if self.folder else NUM_CLASSES[self.dataset]
+
+    @property
+    def data(self) -> str:
+        """What the images are called: the dataset's name, or the folder's."""
+        return self.folder.name if self.folder else self.dataset
 
     @property
     def pair(self) -> str:
@@ -158,28 +184,30 @@ def _recipe(recipe: Recipe) -> dict[str, Any]:
     return recipe.model_dump(exclude={"source"})
 
 
-def _training_images(spec: StudySpec) -> Images:
-    """What everything is trained on (or on a part of it, under ``validation``)."""
-    return Images(spec.dataset, "train", spec.image_size)
+def _training_images(spec: StudySpec) -> tuple[Images, ...]:
+    """What everything is trained on (or on a part of it, under ``validation``); a folder's digest is in the hash."""
+    return () if spec.folder else (Images(spec.dataset, "train", spec.image_size),)
 
 
 def _evaluated_images(spec: StudySpec) -> tuple[Images, ...]:
     """What a model was trained on, and what it is asked about."""
     asked = Images(spec.dataset, "test" if spec.evaluate == "test" else "train", spec.image_size)
-    return tuple(dict.fromkeys((_training_images(spec), asked)))
+    return () if spec.folder else tuple(dict.fromkeys((*_training_images(spec), asked)))
 
 
 def base_key(spec: StudySpec) -> Key:
     """The base model: data, network, recipe, seed."""
     data = {"dataset": spec.dataset, "image_size": spec.image_size, "num_train": spec.num_train}
+    data |= _without_later({"folder": spec.folder.digest if spec.folder else None})
     net = {"base": spec.base, "width": spec.width, "pretrained": spec.pretrained}
     part = "all" if spec.evaluate == "test" else "fit"
     training = {} if spec.pretrained else {"recipe": _recipe(spec.base_recipe), "seed": spec.seed}
+    training |= _without_later({"start": spec.start})
     return Key(
         "base",
         {**data, "trained_on": part, **net, **training, "revision": REVISIONS["base"]},
-        f"base {spec.base} on {spec.dataset}, seed {spec.seed}",
-        () if spec.pretrained else (_training_images(spec),),
+        f"base {spec.base} on {spec.data}, seed {spec.seed}",
+        () if spec.pretrained else _training_images(spec),
     )
 
 
@@ -205,7 +233,7 @@ def gate_key(spec: StudySpec) -> Key:
     if spec.em_steps:
         parts["posterior"] = losses_key(spec.before_em_step()).hash
     parts |= {"recipe": _recipe(spec.gate_recipe), "revision": REVISIONS["gate"]}
-    return Key("gate", parts, f"gate of {spec.num_experts}{_about(spec)}", (_training_images(spec),))
+    return Key("gate", parts, f"gate of {spec.num_experts}{_about(spec)}", _training_images(spec))
 
 
 def expert_key(spec: StudySpec, k: int) -> Key:
@@ -216,7 +244,7 @@ def expert_key(spec: StudySpec, k: int) -> Key:
     if spec.em_steps:  # goes on from the expert before the E-step
         later["before"] = expert_key(spec.before_em_step(), k).hash
     parts = {**what, **how, **later, "recipe": _recipe(spec.expert_recipe), "revision": REVISIONS["expert"]}
-    return Key("expert", parts, f"expert {k + 1} of {spec.num_experts}{_about(spec)}", (_training_images(spec),))
+    return Key("expert", parts, f"expert {k + 1} of {spec.num_experts}{_about(spec)}", _training_images(spec))
 
 
 def _about(spec: StudySpec) -> str:
@@ -228,7 +256,7 @@ def ensembler_key(spec: StudySpec, k: int) -> Key:
     """The stacking ensembler of expert k."""
     parts = {"expert": expert_key(spec, k).hash, "recipe": _recipe(spec.ensembler_recipe)}
     label = f"ensembler {k + 1} of {spec.num_experts}{_about(spec)}"
-    return Key("ensembler", {**parts, "revision": REVISIONS["ensembler"]}, label, (_training_images(spec),))
+    return Key("ensembler", {**parts, "revision": REVISIONS["ensembler"]}, label, _training_images(spec))
 
 
 def _model_parts(spec: StudySpec) -> dict[str, Any]:
@@ -245,6 +273,4 @@ def outputs_key(spec: StudySpec) -> Key:
 def losses_key(spec: StudySpec) -> Key:
     """Loss of the base and of every expert on the training images."""
     parts = {**_model_parts(spec), "revision": REVISIONS["losses"]}
-    return Key(
-        "losses", parts, f"training losses of {spec.num_experts} experts{_about(spec)}", (_training_images(spec),)
-    )
+    return Key("losses", parts, f"training losses of {spec.num_experts} experts{_about(spec)}", _training_images(spec))

@@ -6,12 +6,14 @@ from torch import nn
 
 from repro.errors import SpecError
 from repro.models.moe import SingleGateMoE
-from repro.models.registry import BACKBONES, build_backbone, build_head, freeze, init_expert
+from repro.models.registry import build_backbone, build_head, freeze, init_expert
+from repro.models.torchvision_nets import PAPER_NETWORKS
+from repro.models.trnet import BLOCKS_PER_STAGE
 
 WIDTH = 0.0625
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", [*BLOCKS_PER_STAGE, *PAPER_NETWORKS])
 def test_trunk_and_head_make_the_whole(name: str) -> None:
     net = build_backbone(name, 7, WIDTH if name.startswith("tr") else 1.0).eval()
     images = torch.randn(2, 3, 32, 32)

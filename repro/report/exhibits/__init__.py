@@ -1,4 +1,7 @@
-"""Every table and figure of the paper, in the paper's order: one module each, found by its name."""
+"""Every table and figure of the paper, in the paper's order: one module each, found by its name.
+
+What is shown alike and is none of the paper's is found by its name too, and is in no list of the paper's claims.
+"""
 
 from __future__ import annotations
 
@@ -23,15 +26,18 @@ NAMES = (
     "unstated_choices",
 )
 
+OTHERS = {"own_data": "repro.report.own_data"}
+"""What is none of the paper's: name -> module."""
+
 
 def exhibit(name: str) -> Exhibit:
     """The exhibit of a notebook's name; :class:`ReproError` names those there are."""
-    if name not in NAMES:
-        raise ReproError(f"there is no exhibit {name!r} (there are: {', '.join(NAMES)})")
-    found: Exhibit = import_module(f"repro.report.exhibits.{name}").EXHIBIT
+    if name not in NAMES and name not in OTHERS:
+        raise ReproError(f"there is no exhibit {name!r} (there are: {', '.join([*NAMES, *OTHERS])})")
+    found: Exhibit = import_module(OTHERS.get(name, f"repro.report.exhibits.{name}")).EXHIBIT
     return found
 
 
 def exhibits() -> list[Exhibit]:
-    """All of them."""
+    """All of the paper's."""
     return [exhibit(name) for name in NAMES]

@@ -14,7 +14,7 @@ from repro.errors import SpecError
 from repro.method.early_exit import at_confidence
 from repro.method.ensemblers import bagging
 from repro.method.outputs import Outputs, accuracy
-from repro.models.torchvision_nets import WEIGHTS
+from repro.models.torchvision_nets import PAPER_NETWORKS
 from repro.study.lists import Numbers, Shares, WordsOrNone
 from repro.study.parameters import Parameters
 from repro.study.pipeline import Study
@@ -24,7 +24,7 @@ from repro.study.scales import default_spec
 from repro.study.spec import StudySpec
 
 NAME = "table3_imagenet"
-NETWORKS = tuple(WEIGHTS)
+NETWORKS = PAPER_NETWORKS
 THRESHOLDS = (0.75, 0.5)
 
 

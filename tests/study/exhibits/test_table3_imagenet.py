@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torchvision.models import get_weight, mobilenet_v3_small
+from torchvision.models import get_model_weights, mobilenet_v3_small
 
 from repro.errors import DataError, SpecError
 from repro.models.registry import build_backbone
@@ -52,7 +52,7 @@ def test_the_weights_are_those_that_lie_where_torchvision_looks(
     given = mobilenet_v3_small().state_dict()
     checkpoints = tmp_path / "hub" / "checkpoints"
     checkpoints.mkdir(parents=True)
-    torch.save(given, checkpoints / get_weight(WEIGHTS["mobilenet_v3_small"]).url.rsplit("/")[-1])
+    torch.save(given, checkpoints / get_model_weights("mobilenet_v3_small")[WEIGHTS].url.rsplit("/")[-1])
     base = build_backbone("mobilenet_v3_small", 1000, pretrained=True)
     assert torch.equal(base.head.fc.weight, given["classifier.3.weight"])
 

@@ -1,0 +1,109 @@
+"""A trained mixture for others: exported from the store, with a model card whose numbers nobody typed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from repro.data.catalogue import DATASETS
+from repro.errors import ReproError
+from repro.method.answers import answers
+from repro.method.device import pick_device
+from repro.method.export import Config, save
+from repro.method.outputs import Outputs, percent
+from repro.models.cost import ModelCost
+from repro.report.card import model_card
+from repro.report.exhibits import exhibit
+from repro.study.own_data import choices, held_parts
+from repro.study.pipeline import Study
+from repro.study.sources import shorter_side
+from repro.study.spec import StudySpec, base_key, expert_key, gate_key, outputs_key
+
+TAUS = (0.0, 0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
+"""The thresholds of a card's table: fixed, so that nothing in it was chosen."""
+
+
+def export_asked(name: str, parameters: Mapping[str, Any], out: Path | None = None) -> Path:
+    """Export the model that ``repro run NAME`` with these parameters trained; returns its folder.
+
+    :class:`ReproError` if they ask for several models, or for one that is not in the store.
+    """
+    asked = exhibit(name).parameters.check(**parameters)
+    specs = list({outputs_key(spec).hash: spec for spec in asked.specs()}.values())
+    if len(specs) != 1:
+        found = "; ".join(f"{spec.pair}, {spec.num_experts} experts, seed {spec.seed}" for spec in specs[:8])
+        raise ReproError(f"{name} with these parameters is {len(specs)} models ({found}); narrow it to one with -p")
+    study = Study(specs, asked.root, pick_device(asked.device))
+    slack = getattr(asked, "slack", None)
+    return export(study, specs[0], out, asked.command(name), slack)
+
+
+def export(
+    study: Study, spec: StudySpec, out: Path | None = None, command: str = "", slack: float | None = None
+) -> Path:
+    """Write a trained model to ``out``, or ``<root>/exports/<name>``; returns the folder.
+
+    ``command`` is what trained it; ``slack`` as in :func:`repro.study.own_data.choices`, of a folder.
+    :class:`ReproError` if a part of it is not in the store.
+    """
+    keys = [base_key(spec), gate_key(spec), *(expert_key(spec, k) for k in range(spec.num_experts)), outputs_key(spec)]
+    if absent := [key.label for key in keys if not study.store.has(key)]:
+        more = f" (and {len(absent) - 1} more)" if len(absent) > 1 else ""
+        how = f"; `{command}` trains it" if command else ""
+        raise ReproError(f"the {absent[0]}{more} is not in {study.store.folder}{how}")
+    about = study.sources.about(spec)
+    outputs, cost = study.outputs(spec), study.cost(spec)
+    facts: dict[str, Any] = {
+        "data": data_facts(spec),
+        "spec": spec.model_dump(mode="json"),
+        "command": command,
+        "cost": {"base_macs": cost.base_macs, "macs": cost.macs, "params": cost.base_params + cost.gate_params
+                 + spec.num_experts * cost.expert_params, "params_inference": cost.params_inference},
+        "test": reported(spec, outputs, cost),
+        "chosen": [c._asdict() for c in choices(spec, outputs, cost, slack)] if slack is not None else [],
+        "slack": slack,
+        "made": {name: study.store.load(key).made for name, key in (("base", keys[0]), ("outputs", keys[-1]))},
+        "seconds": round(sum(study.store.load(key).made["seconds"] for key in keys), 1),
+        "artifacts": {key.label: f"{key.kind}/{key.hash}" for key in keys},
+    }  # fmt: skip
+    config = Config(
+        base=spec.base, expert=spec.expert, width=spec.width, num_experts=spec.num_experts,
+        classes=about.class_names, image_size=spec.image_size, shorter_side=shorter_side(spec), mean=about.mean,
+        std=about.std, about=facts,
+    )  # fmt: skip
+    name = f"{spec.data}-{spec.pair}-{spec.num_experts}-seed{spec.seed}".replace("@", "-")
+    return save(out or study.root / "exports" / name, study.moe(spec), config, model_card(config))
+
+
+def reported(spec: StudySpec, outputs: Outputs, cost: ModelCost) -> dict[str, Any]:
+    """What the model does on the images that results are reported on (of a folder, its test part)."""
+    found = answers(outputs)
+    rows = held_parts(spec)[1] if spec.folder else slice(None)
+
+    def rounded(of: Tensor) -> float:
+        return round(percent(of[rows]), 2)
+
+    return {
+        "images": len(outputs.labels[rows]),
+        "base_top1": rounded(found.right[:, 0]),
+        "one_expert_top1": rounded(found.right[:, 1]),
+        "anytime": [
+            {"tau": tau, "top1": rounded(found.right_with(used)), "exits": rounded(used == 0),
+             "macs": round(float(cost.anytime_macs(used)[rows].double().mean()))}
+            for tau, used in ((tau, found.used(tau)) for tau in TAUS)
+        ],
+    }  # fmt: skip
+
+
+def data_facts(spec: StudySpec) -> dict[str, Any]:
+    """What is known of the images, in words and numbers."""
+    if spec.folder:
+        return {"name": spec.folder.name, "kind": "a folder of images", **spec.folder.model_dump(exclude={"name"}),
+                "terms": ""}  # fmt: skip
+    card = DATASETS[spec.dataset]
+    train, test = spec.num_train or card.num_train, spec.num_test or card.num_test
+    return {"name": spec.dataset, "kind": card.source, "num_classes": card.classes, "num_train": train,
+            "num_test": test, "num_validation": None, "digest": None, "terms": card.terms}  # fmt: skip

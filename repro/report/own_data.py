@@ -1,0 +1,134 @@
+"""A mixture on anybody's images, shown: what it reaches at what cost, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from IPython.display import Markdown
+from matplotlib.figure import Figure
+from PIL import Image
+
+from repro.data.folders import index_folder
+from repro.method.export import load
+from repro.method.predict import predict
+from repro.report.curves import Curve, draw, each_seed
+from repro.report.exhibits.exhibit import Exhibit
+from repro.report.export import export_asked
+from repro.report.numbers import DATASETS, NONE, mean_std
+from repro.report.plots import COLOURS, figure_style, new_figure
+from repro.report.tables import Shown, frame, means
+from repro.report.verdict import Cell, by_seed, summary_of
+from repro.study.own_data import NAME, OwnDataParameters, own_data
+from repro.study.results import StudyResult
+
+RULES = {
+    "anytime-no-loss": "any-time, the cheapest with little loss",
+    "anytime-same-cost": "any-time, no dearer than one expert for every image",
+    "anytime-best": "any-time, the best at any cost",
+}
+SHOWN_IMAGES = 4
+
+
+def about(result: StudyResult) -> str:
+    """``modes-10: tr10 at width 0.25, 5 experts, 1 seed, 500 test images``."""
+    folder, seeds = result.spec["folder"], len(result.seeds)
+    pair = result.base if result.base == result.expert else f"base {result.base}, experts {result.expert}"
+    (k,) = result.numbers_of_experts()
+    data = DATASETS.get(result.dataset, result.dataset)
+    plural = "s" if seeds > 1 else ""
+    return f"{data}: {pair}, {k} experts, {seeds} seed{plural}, {folder['num_test']} test images"
+
+
+def tables(result: StudyResult) -> dict[str, Shown]:
+    """``main``: base, one expert for every image, and the chosen thresholds, on the test images."""
+    (k,) = result.numbers_of_experts()
+    macs = {cost.num_experts: f"{cost.macs / 1e6:.1f}" for cost in result.costs}
+    cells = [Cell(0), Cell(k), *(Cell(k, rule) for rule in RULES)]
+
+    def of_rules(metric: str, decimals: int) -> list[str]:
+        return means(result, [Cell(k, rule, metric=metric) for rule in RULES], decimals)
+
+    columns = {
+        "top-1, %": means(result, cells),
+        "multiply-adds, millions": [macs[0], macs[k], *of_rules("macs_millions", 1)],
+        "exits early, %": ["100.0", "0.0", *of_rules("exits", 1)],
+        "experts an image": ["0", "1", *of_rules("experts", 2)],
+        "threshold τ": [NONE, NONE, *(_taus(result, k, rule) for rule in RULES)],
+    }
+    number = result.spec["folder"]["num_validation"]
+    caption = (
+        f"{about(result)}; mean ± standard deviation over the seeds. Thresholds were chosen on {number} validation "
+        "images; everything is shown on the test images, which had no part in training or choice. A dash: one expert "
+        "for every image was chosen."
+    )
+    labels = ["base alone", "base and one expert for every image", *RULES.values()]
+    return {"main": Shown(frame(columns, labels), caption)}
+
+
+def _taus(result: StudyResult, k: int, rule: str) -> str:
+    found = by_seed(result, Cell(k, rule, metric="tau"))
+    return ", ".join(f"{found[seed]:g}" if seed in found else NONE for seed in result.seeds)
+
+
+def read(result: StudyResult) -> str:
+    """The numbers in sentences."""
+    (k,) = result.numbers_of_experts()
+    base, plain = (mean_std(summary_of(result, cell)) for cell in (Cell(0), Cell(k)))
+    cheap = {metric: summary_of(result, Cell(k, "anytime-no-loss", metric=metric)) for metric in ("top1", "exits")}
+    cost = summary_of(result, Cell(k, "anytime-no-loss", metric="macs_millions"))
+    full = next(c.macs for c in result.costs if c.num_experts == k) / 1e6
+    saved = f"{100 * (1 - cost.mean / full):.0f}" if cost else NONE
+    return (
+        f"The base alone reaches {base} %; with one of {k} experts for every image it is {plain} %. The cheapest "
+        f"threshold that lost little on the validation images reaches {mean_std(cheap['top1'])} % on the test images, "
+        f"lets {mean_std(cheap['exits'], 1)} % of them exit early and saves {saved} % of the multiply-adds. With "
+        f"{result.spec['folder']['num_test']} test images, differences of a point or so are within chance."
+    )
+
+
+def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
+    """``main``: accuracy over multiply-adds, a panel a result."""
+    with figure_style():
+        figure = new_figure(5.2 * len(results), 3.6)
+        for axes, result in zip(figure.subplots(1, len(results), squeeze=False)[0], results, strict=True):
+            (k,) = result.numbers_of_experts()
+            curves = each_seed(result.tables["sweep"], "macs", "top1")
+            draw(axes, [Curve([x / 1e6 for x in c.xs], c.ys) for c in curves], COLOURS["bagging"], "any-time, over τ")
+            costs = {cost.num_experts: cost.macs / 1e6 for cost in result.costs}
+            for cell, marker, name in ((Cell(0), "D", "base alone"), (Cell(k), "o", "one expert for every image")):
+                if found := summary_of(result, cell):
+                    place = costs[cell.num_experts], found.mean
+                    colour = COLOURS["expert" if cell.num_experts else "backbone"]
+                    axes.plot(*place, marker, color=colour, label=name, zorder=3)
+            axes.set_title(f"{DATASETS.get(result.dataset, result.dataset)}, {k} experts")
+            axes.set_xlabel("multiply-adds an image, millions")
+            axes.set_ylabel("top-1 on the test images, %")
+            axes.legend(frameon=False, loc="lower right")
+    return {"main": figure}
+
+
+def export(parameters: OwnDataParameters) -> Path | None:
+    """Export the model of the first seed below the root; None where only what is recorded is shown."""
+    if parameters.recorded:
+        return None
+    return export_asked(NAME, {**parameters.model_dump(), "seeds": parameters.seeds[:1]})
+
+
+def show_use(parameters: OwnDataParameters, folder: Path | None, tau: float = 0.1) -> Markdown:
+    """What the exported model says of a few test images, each read as a user would read a picture."""
+    if folder is None:
+        return Markdown("Nothing is exported where only recorded results are shown.")
+    images = parameters.images()
+    index = index_folder(images, "test", parameters.root)
+    rows = range(images.num_validation, len(index), max(images.num_test // SHOWN_IMAGES, 1))[:SHOWN_IMAGES]
+    model = load(folder)
+    lines = ["| picture | class | it says | experts that ran |", "|---|---|---|---|"]
+    for row in rows:
+        said = predict(model, model.prepare(Image.open(index.paths[row])), tau)
+        picture, truth = Path(index.paths[row]).name, index.class_names[index.labels[row]]
+        lines.append(f"| {picture} | {truth} | {model.names(said.scores)[0]} | {int(said.experts_used)} |")
+    return Markdown("\n".join(lines))
+
+
+EXHIBIT = Exhibit(NAME, "Your own images", OwnDataParameters, own_data, tables, read, figures=figures)

@@ -1,0 +1,240 @@
+"""The method on anybody's images: a folder, a backbone, and an any-time mixture of experts at the end.
+
+This is no table of the paper and has none of its scales: there are two recipes, each of whose values can be set.
+Three parts of the folder have three uses (:mod:`repro.data.folders`): ``train`` for Algorithm 1, ``validation`` to
+choose thresholds on, ``test`` to report what was chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+from pydantic import Field, field_validator
+from torch import Tensor
+
+from repro.data.example import example_folder
+from repro.data.folders import Folder, adopt
+from repro.errors import SpecError
+from repro.method.answers import THRESHOLDS, answers
+from repro.method.crossfit import Choice, Points, cheapest_reaching, most_accurate, within
+from repro.method.outputs import Outputs, percent
+from repro.models.cost import ModelCost
+from repro.models.registry import BACKBONES, unknown
+from repro.models.trnet import BLOCKS_PER_STAGE
+from repro.study.parameters import Parameters
+from repro.study.pipeline import Study
+from repro.study.record import cost_row, measured, open_study, record
+from repro.study.results import Measurement, StudyResult, Table
+from repro.study.scales import GATE, STACKING
+from repro.study.spec import StudySpec, validated
+
+NAME = "own_data"
+FEWEST = 10
+"""Training images for each expert: below that BatchNorm may meet batches of one image."""
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "small": {
+        "backbone": "tr10", "width": 0.25, "image_size": 32, "pretrained": False, "epochs": 8, "expert_epochs": 4,
+        "batch_size": 64, "learning_rate": 0.1, "weight_decay": 5e-4, "crop": "pad", "flip": False,
+    },
+    "photographs": {
+        "backbone": "resnet18", "width": 1.0, "image_size": 224, "pretrained": True, "epochs": 10, "expert_epochs": 4,
+        "batch_size": 32, "learning_rate": 0.01, "weight_decay": 1e-4, "crop": "resized", "flip": True,
+    },
+}  # fmt: skip
+"""What parameters are where they are not given: for small images from scratch, and for photographs from torchvision's
+weights. Usual values; nothing was tuned on anything.
+"""
+
+
+class OwnDataParameters(Parameters):
+    """The folder, the network, how it is trained; what is not given is the recipe's."""
+
+    scale: Literal["own"] = "own"
+    dataset: Literal["folder"] = "folder"
+    folder: Path | None = Field(None, description="your images; without one, a small folder is made of an image set")
+    example: str = Field("modes", description="without a folder: the image set whose first ten classes are taken")
+    recipe: str = Field("small", description=f"one of {', '.join(RECIPES)}")
+    backbone: str | None = Field(None, description="tr10 ... or one of torchvision's, such as resnet50@layer3")
+    expert: str | None = Field(None, description="the experts' network; without it, the backbone's")
+    width: float | None = Field(None, description="width multiplier of tr-networks")
+    image_size: int | None = Field(None, description="pixels a side")
+    pretrained: bool | None = Field(None, description="begin at torchvision's weights for ImageNet")
+    num_experts: int = Field(5, description="K")
+    gamma: float = Field(0.05, description="smoothing γ")
+    epochs: int | None = Field(None, description="of the base")
+    expert_epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = Field(None, description="the peak of one cycle")
+    weight_decay: float | None = None
+    crop: str | None = Field(
+        None, description="pad: pad and crop, in memory; resized: RandomResizedCrop, streamed; none"
+    )
+    flip: bool | None = Field(None, description="mirror left-right with probability 1/2")
+    slack: float = Field(0.5, ge=0, description="points that the cheapest threshold may lose on the validation images")
+
+    @field_validator("recipe")
+    @classmethod
+    def _recipe(cls, value: str) -> str:
+        if value not in RECIPES:
+            raise ValueError(f"should be one of {', '.join(RECIPES)}")
+        return value
+
+    @field_validator("backbone", "expert")
+    @classmethod
+    def _network(cls, value: str | None) -> str | None:
+        if value and value.partition("@")[0] not in BACKBONES:
+            raise ValueError(unknown(value))
+        return value
+
+    @field_validator("folder")
+    @classmethod
+    def _folder(cls, value: Path | None) -> Path | None:
+        return value if value and value.parts else None
+
+    def images(self) -> Folder:
+        """The folder, looked through; the example, made if need be, where none is given."""
+        return adopt(self.folder or example_folder(self.example, self.root), self.root)
+
+    def specs(self) -> list[StudySpec]:
+        """One spec a seed; none when only what is recorded is asked for, which needs no folder."""
+        if self.recorded:
+            return []
+        spec = self._spec(self.images())
+        return [spec.with_(seed=seed) for seed in self.seeds]
+
+    def values(self) -> dict[str, Any]:
+        """The recipe's values, with those that were given in their place."""
+        given = {name: getattr(self, name) for name in RECIPES[self.recipe]}
+        values = RECIPES[self.recipe] | {name: value for name, value in given.items() if value is not None}
+        tiny = values["backbone"] in BLOCKS_PER_STAGE
+        if self.width is None and not tiny:
+            values["width"] = 1.0  # torchvision's networks have no other
+        if self.pretrained is None and tiny:
+            values["pretrained"] = False  # nobody has trained these on ImageNet
+        return values
+
+    def _spec(self, folder: Folder) -> StudySpec:
+        values = self.values()
+        if folder.num_train < FEWEST * self.num_experts:
+            raise SpecError(
+                f"num_experts: {self.num_experts} experts need {FEWEST * self.num_experts} training images at the "
+                f"least, and {folder.name} has {folder.num_train}; ask for fewer experts"
+            )
+        size = values["image_size"]
+        augmentation = {
+            "crop": values["crop"],
+            "flip": values["flip"],
+            "min_area": 0.25,
+            "pad": max(min(size // 8, 16), 1),
+        }
+        common = {name: values[name] for name in ("batch_size", "learning_rate", "weight_decay")}
+        common |= {"schedule": "one-cycle", "nesterov": True, "augmentation": augmentation}
+        common["source"] = f"ours: {NAME}'s usual values for {self.recipe} images; nothing was tuned"
+        return validated(StudySpec, {
+            "dataset": "folder", "folder": folder, "image_size": size, "base": values["backbone"],
+            "expert": self.expert or values["backbone"], "width": values["width"],
+            "start": "imagenet" if values["pretrained"] else "scratch", "num_experts": self.num_experts,
+            "gamma": self.gamma, "base_recipe": {**common, "epochs": values["epochs"]},
+            "expert_recipe": {**common, "epochs": values["expert_epochs"]},
+            "gate_recipe": GATE.model_copy(update={"epochs": 20, "batch_size": 64}), "ensembler_recipe": STACKING,
+        })  # fmt: skip
+
+
+class Chosen(NamedTuple):
+    """A threshold chosen on the validation images, and what it comes to on the test images.
+
+    rule   ``no-loss``, ``same-cost`` or ``best``
+    tau    the threshold of Equation 2; None: none does better than one expert for every image
+    top1   accuracy in percent; ``macs`` of an image on average; ``exits`` in percent; ``experts`` an image runs
+    """
+
+    rule: str
+    tau: float | None
+    top1: float
+    macs: float
+    exits: float
+    experts: float
+
+
+def choices(spec: StudySpec, outputs: Outputs, cost: ModelCost, slack: float) -> list[Chosen]:
+    """What three rules choose on the validation images: the cheapest threshold that loses at most ``slack`` points
+    against one expert for every image, the best that costs no more than that, and the best at any cost.
+    """
+    test = held_parts(spec)[1]
+    ways, points = _ways(spec, outputs, cost)
+    plain = len(ways) - 1
+    rules: dict[str, Choice] = {
+        "no-loss": cheapest_reaching(plain, slack), "same-cost": within(cost.macs), "best": most_accurate,
+    }  # fmt: skip
+    chosen = []
+    for rule, choose in rules.items():
+        i = choose(points.top1[0], points.macs[0])
+        assert i is not None  # the plain model is always among them
+        used = ways[i][test]
+        tau = None if i == plain else THRESHOLDS[i]
+        exits, experts = percent(used == 0), float(used.double().mean())
+        chosen.append(Chosen(rule, tau, float(points.top1[1, i]), float(points.macs[1, i]), exits, experts))
+    return chosen
+
+
+def held_parts(spec: StudySpec) -> tuple[Tensor, Tensor]:
+    """Rows of the outputs of a folder: its validation images, and its test images."""
+    assert spec.folder is not None
+    rows = torch.arange(spec.folder.num_validation + spec.folder.num_test)
+    return rows[: spec.folder.num_validation], rows[spec.folder.num_validation :]
+
+
+def _ways(spec: StudySpec, outputs: Outputs, cost: ModelCost) -> tuple[list[Tensor], Points]:
+    """How many experts each image runs ``[N]`` at each threshold, and last with one for every image; and the points
+    that these make on validation and test images.
+    """
+    found = answers(outputs)
+    ways = [*(found.used(tau) for tau in THRESHOLDS), torch.ones_like(outputs.labels)]
+    return ways, Points.of(((found.right_with(used), cost.anytime_macs(used)) for used in ways), held_parts(spec))
+
+
+def own_data(parameters: OwnDataParameters) -> StudyResult:
+    """Train what is not in the store, choose thresholds, and write the record to ``<root>/results``."""
+    study = open_study(parameters)
+    measurements: list[Measurement] = []
+    sweep = Table(columns=["seed", "tau", "macs", "top1", "top1_on_validation", "exits", "experts"], rows=[])
+    for spec in study.specs:
+        outputs = study.run(spec)
+        measurements += _measure(spec, outputs, study, parameters.slack)
+        sweep.rows.extend(_sweep(spec, outputs, study.cost(spec)))
+    cost = study.cost(study.specs[0])
+    costs = [cost_row(cost.without_experts()), cost_row(cost)]
+    return record(NAME, parameters, study, measurements, costs, {"sweep": sweep})
+
+
+def _measure(spec: StudySpec, outputs: Outputs, study: Study, slack: float) -> Iterator[Measurement]:
+    found, (_, test) = answers(outputs), held_parts(spec)
+    alone, plain = (percent(found.right[test, m]) for m in (0, 1))
+    yield measured(spec, "backbone", alone, num_experts=0)
+    yield measured(spec, "bagging", plain)
+    for chosen in choices(spec, outputs, study.cost(spec), slack):
+        method = f"anytime-{chosen.rule}"
+        yield measured(spec, method, chosen.top1)
+        yield measured(spec, method, chosen.macs / 1e6, "macs_millions")
+        yield measured(spec, method, chosen.exits, "exits")
+        yield measured(spec, method, chosen.experts, "experts")
+        if chosen.tau is not None:
+            yield Measurement(
+                seed=spec.seed, num_experts=spec.num_experts, method=method, metric="tau", value=chosen.tau
+            )
+    for metric, value in study.gate_metrics(spec).items():
+        yield measured(spec, "gate", value, metric)
+
+
+def _sweep(spec: StudySpec, outputs: Outputs, cost: ModelCost) -> Iterator[list[str | int | float | None]]:
+    ways, points = _ways(spec, outputs, cost)
+    test = held_parts(spec)[1]
+    for i, tau in enumerate(THRESHOLDS):
+        used = ways[i][test].double()
+        exits, experts = percent(used == 0), float(used.mean())
+        both = [round(float(points.top1[part, i]), 3) for part in (1, 0)]
+        yield [spec.seed, tau, round(float(points.macs[1, i])), *both, round(exits, 3), round(experts, 4)]

@@ -1,0 +1,162 @@
+"""Anybody's folder of images: its three parts by rule, known by content, and what is wrong with it said."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from repro.data.augment import Augmentation
+from repro.data.folders import adopt, decode, index_folder, listing, shuffled
+from repro.data.stream import StreamBatches
+from repro.errors import DataError
+from tests.conftest import write_pictures
+
+
+def names(parts: dict[str, list[tuple[str, int]]]) -> dict[str, set[str]]:
+    return {part: {path for path, _ in images} for part, images in parts.items()}
+
+
+def test_a_class_of_val_is_halved(picture_folder: Path) -> None:
+    classes, parts = listing(picture_folder)
+    assert classes == ["apple", "leaf", "sky"]
+    assert [len(parts[part]) for part in ("train", "validation", "test")] == [120, 15, 15]
+    for part in ("validation", "test"):
+        assert [sum(label == c for _, label in parts[part]) for c in range(3)] == [5, 5, 5]
+    found = names(parts)
+    assert not found["validation"] & found["test"]
+    assert all(path.startswith("val/") for path in found["validation"] | found["test"])
+
+
+def test_val_and_test_are_taken_as_they_are(tmp_path: Path) -> None:
+    _, parts = listing(write_pictures(tmp_path / "a", {"train": 4, "val": 1, "test": 2}))
+    assert [len(parts[part]) for part in ("train", "validation", "test")] == [12, 3, 6]
+    assert all(path.startswith("test/") for path, _ in parts["test"])
+
+
+def test_one_folder_of_classes_is_divided(tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "a", {"": 20})
+    _, parts = listing(folder)
+    assert [len(parts[part]) for part in ("train", "validation", "test")] == [48, 6, 6]
+    found = names(parts)
+    assert len(found["train"] | found["validation"] | found["test"]) == 60
+
+
+def test_which_part_depends_on_the_name_alone(tmp_path: Path) -> None:
+    """Not on where the folder lies, in what order it was filled, or what the class is called."""
+    first, second = (write_pictures(tmp_path / name, {"": 20}) for name in ("a", "b"))
+    (second / "sky").rename(second / "zebra")
+    for path in sorted((second / "apple").iterdir(), reverse=True):
+        shutil.copy(path, path.with_suffix(".copy"))
+        path.unlink()
+        path.with_suffix(".copy").rename(path)
+    (one, a), (two, b) = listing(first), listing(second)
+    assert (one, two) == (["apple", "leaf", "sky"], ["apple", "leaf", "zebra"])
+    assert a == {part: [(path.replace("zebra", "sky"), c) for path, c in images] for part, images in b.items()}
+    assert shuffled(["b.png", "a.png", "c.png"]) == shuffled(["c.png", "b.png", "a.png"])
+    assert shuffled([f"{i}.png" for i in range(20)]) != sorted(f"{i}.png" for i in range(20))
+
+
+def test_a_folder_is_known_by_its_content(picture_folder: Path, tmp_path: Path) -> None:
+    first = adopt(picture_folder, tmp_path)
+    assert (first.name, first.num_classes, first.num_train) == ("my-pictures", 3, 120)
+    moved = tmp_path / "elsewhere"
+    picture_folder.rename(moved)
+    assert adopt(moved, tmp_path).digest == first.digest
+    assert index_folder(first, "train", tmp_path).paths[0].startswith(str(moved))
+    Image.new("RGB", (40, 36)).save(moved / "train" / "sky" / "000.png")
+    changed = adopt(moved, tmp_path)
+    assert changed.digest != first.digest
+    (moved / "val" / "sky" / "009.png").unlink()
+    assert adopt(moved, tmp_path).digest not in (first.digest, changed.digest)
+
+
+def test_images_are_looked_through_once(picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+
+    def look(paths: list[str]) -> list[str]:
+        looked.append(len(paths))
+        return []
+
+    monkeypatch.setattr("repro.data.folders.unreadable", look)
+    first = adopt(picture_folder, tmp_path)
+    assert adopt(picture_folder, tmp_path) == first and looked == [150]
+    (tmp_path / "cache" / "folders" / f"{first.digest}.json").write_text("half a fi")
+    assert adopt(picture_folder, tmp_path) == first and looked == [150, 150]
+
+
+def test_the_index_is_train_or_the_rest_validation_first(picture_folder: Path, tmp_path: Path) -> None:
+    folder = adopt(picture_folder, tmp_path)
+    train, rest = (index_folder(folder, split, tmp_path) for split in ("train", "test"))  # type: ignore[arg-type]
+    assert (len(train), len(rest), rest.class_names) == (120, 30, ("apple", "leaf", "sky"))
+    assert rest.labels.tolist() == [0] * 5 + [1] * 5 + [2] * 5 + [0] * 5 + [1] * 5 + [2] * 5
+    assert all(os.path.exists(path) for path in train.paths)
+    shutil.rmtree(tmp_path / "cache")
+    with pytest.raises(
+        DataError, match=r"where the images of my-pictures .* is not known.*run again with the parameter"
+    ):
+        index_folder(folder, "train", tmp_path)
+
+
+def test_in_memory_and_streamed_are_the_same_pixels(picture_folder: Path, tmp_path: Path) -> None:
+    index = index_folder(adopt(picture_folder, tmp_path), "test", tmp_path)
+    whole = decode(index, 24)
+    assert whole.images.shape == (30, 3, 24, 24) and whole.labels.tolist() == index.labels.tolist()
+    streamed = StreamBatches(index, Augmentation(), torch.device("cpu"), 24, threads=2, resize=24)
+    (batch,) = streamed.clean(30)
+    std, mean = (np.array(values)[:, None, None] for values in (index.std, index.mean))
+    torch.testing.assert_close(batch.images, torch.tensor((whole.images / 255 - mean) / std, dtype=torch.float32))
+
+
+def test_too_many_to_keep_in_memory(picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("repro.data.folders.IN_MEMORY", 1e4)
+    with pytest.raises(DataError, match="of memory; choose crop resized"):
+        decode(index_folder(adopt(picture_folder, tmp_path), "test", tmp_path), 24)
+
+
+def test_what_is_wrong_is_said(picture_folder: Path, tmp_path: Path) -> None:
+    def refused(sentence: str) -> None:
+        with pytest.raises(DataError, match=sentence):
+            adopt(picture_folder, tmp_path)
+
+    with pytest.raises(DataError, match=r"there is no folder .*nowhere"):
+        adopt(tmp_path / "nowhere", tmp_path)
+    damaged = picture_folder / "train" / "leaf" / "007.png"
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:200])
+    refused(r"leaf/007.png cannot be read as an image .*; or take it out of .*My Pictures")
+    (picture_folder / "train" / "leaf" / "008.png").write_bytes(b"")
+    refused(r"\(and 1 more\)")
+    damaged.write_bytes(whole)
+    (picture_folder / "train" / "leaf" / "008.png").unlink()
+    shutil.move(picture_folder / "val" / "sky", picture_folder / "val" / "sea")
+    refused("train and val must hold the same classes, but 2 stand in one only, e.g. 'sea'")
+    shutil.move(picture_folder / "val" / "sea", picture_folder / "val" / "sky")
+    for path in sorted((picture_folder / "val" / "sky").iterdir())[1:]:
+        path.unlink()
+    refused("val/sky holds one image; two are needed")
+    for path in (picture_folder / "val" / "sky").iterdir():
+        path.unlink()
+    refused(r"val/sky holds no images \(.jpeg, .jpg, .png\)")
+    shutil.rmtree(picture_folder / "val")
+    refused("has a folder train but neither val nor test")
+    for name in ("apple", "leaf"):
+        shutil.rmtree(picture_folder / "train" / name)
+    (picture_folder / "train").rename(picture_folder / "pictures")
+    refused("holds 1 folders of classes; two at least are needed")
+
+
+def test_a_class_too_small_to_be_divided(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="apple holds 2 images; three are needed"):
+        adopt(write_pictures(tmp_path / "a", {"": 2}), tmp_path)
+
+
+def test_a_class_may_be_called_train(tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "a", {"": 3})
+    (folder / "leaf").rename(folder / "train")
+    assert listing(folder)[0] == ["apple", "sky", "train"]

@@ -1,0 +1,180 @@
+"""Anybody's images through the study's own pipeline: parameters, store, three parts with three uses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from repro.errors import DataError, SpecError
+from repro.method.outputs import Outputs
+from repro.study.own_data import RECIPES, OwnDataParameters, choices, held_parts, own_data
+from repro.study.pipeline import Study
+from repro.study.record import open_study
+from repro.study.results import load_results
+from repro.study.spec import StudySpec, base_key
+from tests.conftest import write_pictures
+
+TINY = {"width": "0.0625", "num_experts": "2", "epochs": "2", "expert_epochs": "1", "batch_size": "16"}
+
+
+def asked(folder: Path, root: Path, **more: Any) -> OwnDataParameters:
+    return OwnDataParameters.check(folder=str(folder), root=str(root), **{**TINY, **more})
+
+
+def test_a_folder_becomes_a_record_and_the_second_run_trains_nothing(
+    picture_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parameters = asked(picture_folder, tmp_path)
+    result = own_data(parameters)
+    assert (result.name, result.numbers_of_experts()) == ("own_data-my-pictures-own", [2])
+    assert load_results(tmp_path / "results")[result.name] == result
+    assert result.spec["folder"]["num_train"] == 120 and str(tmp_path) not in result.model_dump_json()
+    assert "-p folder My Pictures" in result.provenance.command
+    for method in ("bagging", "anytime-no-loss", "anytime-same-cost", "anytime-best"):
+        (value,) = result.values("top1", method, 2)
+        assert 0 <= value <= 100 and round(value * 15 / 100, 3) % 1 in (0, pytest.approx(1)), "15 test images"
+    assert result.tables["sweep"].column("tau")[0] == 0 and result.tables["sweep"].column("exits")[-1] == 100
+    capsys.readouterr()
+    again = own_data(parameters)
+    assert again.measurements == result.measurements
+    assert "0 found" not in (said := capsys.readouterr().err) and "found in the store" in said
+
+
+def test_torchvisions_networks_streamed_images_and_any_cut(picture_folder: Path, tmp_path: Path) -> None:
+    result = own_data(
+        asked(picture_folder, tmp_path, backbone="shufflenet_v2_x0_5@stage2", crop="resized", flip=True, width=None)
+    )
+    assert result.base == "shufflenet_v2_x0_5@stage2" and result.spec["width"] == 1.0
+    assert result.values("top1", "bagging", 2)
+
+
+def test_a_folder_of_classes_alone(tmp_path: Path) -> None:
+    result = own_data(asked(write_pictures(tmp_path / "flowers", {"": 40}), tmp_path))
+    folder = result.spec["folder"]
+    assert [folder[f"num_{part}"] for part in ("train", "validation", "test")] == [96, 12, 12]
+
+
+def test_the_key_is_the_content_and_not_the_place(picture_folder: Path, tmp_path: Path) -> None:
+    (spec,) = asked(picture_folder, tmp_path).specs()
+    moved = tmp_path / "moved"
+    picture_folder.rename(moved)
+    (there,) = asked(moved, tmp_path).specs()
+    assert base_key(there).hash == base_key(spec).hash
+    (moved / "train" / "sky" / "000.png").unlink()
+    (changed,) = asked(moved, tmp_path).specs()
+    assert base_key(changed).hash != base_key(spec).hash
+    (tuned,) = asked(moved, tmp_path, pretrained=True, backbone="resnet18", width=None).specs()
+    assert tuned.start == "imagenet" and base_key(tuned).depends_on["start"] == "imagenet"
+    assert "start" not in base_key(spec).depends_on
+
+
+def made_up(spec: StudySpec, labels: torch.Tensor) -> Outputs:
+    n, c = len(labels), spec.num_classes
+    g = torch.Generator().manual_seed(0)
+    logits = [torch.randn(n, *shape, c, generator=g) for shape in ((), (2,))]
+    return Outputs(2 * logits[0], torch.rand(n, 2, generator=g).softmax(1), 3 * logits[1], labels)
+
+
+def test_test_images_have_no_part_in_the_choice(picture_folder: Path, tmp_path: Path) -> None:
+    parameters = asked(picture_folder, tmp_path)
+    study = open_study(parameters)
+    (spec,) = study.specs
+    validation, test = held_parts(spec)
+    labels = torch.randint(0, 3, (30,), generator=torch.Generator().manual_seed(1))
+    said = made_up(spec, labels).base_logits.argmax(1)  # with these labels the base is always right
+    other = labels.clone()
+    other[test] = said[test]
+    cost = study.cost(spec)
+    one, two = (choices(spec, made_up(spec, each), cost, 0.0) for each in (labels, other))
+    assert [c.tau for c in one] == [c.tau for c in two] and [c.top1 for c in one] != [c.top1 for c in two]
+    third = labels.clone()
+    third[validation] = said[validation]
+    three = choices(spec, made_up(spec, third), cost, 0.0)
+    assert [c.tau for c in one] != [c.tau for c in three]
+    assert all(c.macs <= cost.macs for c in one if c.rule == "same-cost") and [c.rule for c in one] == [
+        "no-loss", "same-cost", "best"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_is_valid(recipe: str, picture_folder: Path, tmp_path: Path) -> None:
+    (spec,) = OwnDataParameters.check(folder=str(picture_folder), root=str(tmp_path), recipe=recipe).specs()
+    assert spec.base == RECIPES[recipe]["backbone"] and spec.image_size == RECIPES[recipe]["image_size"]
+    assert spec.start == ("imagenet" if RECIPES[recipe]["pretrained"] else "scratch")
+
+
+def test_what_goes_without_saying(picture_folder: Path, tmp_path: Path) -> None:
+    """torchvision's networks have no width, tr-networks no weights: nobody need say so."""
+    at = {"folder": str(picture_folder), "root": str(tmp_path)}
+    (one,) = OwnDataParameters.check(**at, backbone="resnet18").specs()
+    (two,) = OwnDataParameters.check(**at, recipe="photographs", backbone="tr18").specs()
+    assert (one.width, two.start) == (1.0, "scratch")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"folder": "/nowhere/at/all"}, "there is no folder /nowhere/at/all"),
+        ({"backbone": "resnet19"}, "backbone: .*unknown backbone 'resnet19'.*such as resnet18"),
+        ({"backbone": "resnet18@layer9", "width": None}, "can be cut after maxpool, layer1, layer2, layer3"),
+        ({"backbone": "tr10", "pretrained": True}, "no pretrained weights of tr10; set pretrained to false"),
+        ({"expert": "tr50"}, "do not join"),
+        ({"recipe": "big"}, "recipe: .*one of small, photographs"),
+        ({"batch_size": 500}, "batch_size: 500 is more than the 120 training images of my-pictures"),
+        ({"num_experts": 20}, "20 experts need 200 training images at the least, and my-pictures has 120"),
+        ({"num_experts": 0}, "num_experts: "),
+        ({"epochs": -1}, "base_recipe.epochs: "),
+        ({"crop": "half"}, "base_recipe.augmentation.crop: "),
+        ({"image_size": 4}, "image_size: "),
+        ({"image_sise": 32}, "there is no field 'image_sise'"),
+        ({"scale": "quick"}, "scale: .*'own'"),
+        ({"slack": -1}, "slack: "),
+        ({"example": "mnist", "folder": ""}, "there is no data set 'mnist'"),
+    ],
+)
+def test_wrong_parameters(wrong: dict[str, Any], sentence: str, picture_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises((SpecError, DataError), match=sentence):
+        OwnDataParameters.check(**{"folder": str(picture_folder), "root": str(tmp_path), **TINY, **wrong})
+
+
+def test_what_is_recorded_needs_no_folder(tmp_path: Path) -> None:
+    assert OwnDataParameters.check(recorded=True, folder="/nowhere", root=str(tmp_path)).specs() == []
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_and_only_a_folder_has_one(tiny: StudySpec, picture_folder: Path, tmp_path: Path) -> None:
+    (spec,) = asked(picture_folder, tmp_path).specs()
+    for changes, sentence in (
+        ({"folder": None}, "needs one that"),
+        ({"evaluate": "validation"}, "choose test"),
+    ):
+        with pytest.raises(SpecError, match=sentence):
+            spec.with_(**changes)
+    with pytest.raises(SpecError, match="needs one that"):
+        tiny.with_(folder=spec.folder)
+
+
+def test_a_run_that_is_stopped_goes_on_to_the_same_weights(picture_folder: Path, tmp_path: Path) -> None:
+    """Streamed, with torchvision's network: nothing that training draws depends on what was drawn before."""
+    more = {"backbone": "mobilenet_v3_small", "crop": "resized", "width": None, "epochs": "2"}
+    weights = []
+    for name, stop in (("a", False), ("b", True)):
+        study = open_study(asked(picture_folder, tmp_path / name, **more))
+        (spec,) = study.specs
+        if stop:
+            _stop_after_an_epoch(study, spec)
+            study = open_study(asked(picture_folder, tmp_path / name, **more))
+        weights.append(study.base(spec).state_dict())
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+
+
+def _stop_after_an_epoch(study: Study, spec: StudySpec) -> None:
+    def stop(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    study._report = lambda key, epochs: stop
+    with pytest.raises(KeyboardInterrupt):
+        study.base(spec)
