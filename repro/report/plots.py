@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -88,10 +88,10 @@ def common_legend(figure: Figure, axes: Iterable[Axes], columns: int | None = No
     )
 
 
-def save_figure(figure: Figure, stem: Path) -> tuple[Path, Path]:
+def save_figure(figure: Figure, stem: Path, formats: Sequence[str] = ("svg", "png")) -> list[Path]:
     """Write ``<stem>.svg`` and ``<stem>.png`` (200 dpi), each whole or not at all; the same figure, the same bytes."""
     stem = Path(stem)
-    paths = stem.with_name(f"{stem.name}.svg"), stem.with_name(f"{stem.name}.png")
+    paths = [stem.with_name(f"{stem.name}.{name}") for name in formats]
     with figure_style():
         for path in paths:
             with write_aside(path) as aside:

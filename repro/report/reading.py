@@ -36,33 +36,33 @@ def provenance(results: Sequence[StudyResult]) -> Markdown:
     )
 
 
-def show_figure(figure: Figure) -> None:
-    """A figure as vector graphics, in the notebook and in the book."""
+def show_figure(figure: Figure, title: str) -> None:
+    """A figure as vector graphics, in the notebook and in the book; its title is what a screen reader says."""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Title": title})
     display(SVG(buffer.getvalue()))
 
 
 def show_figures(exhibit: Exhibit, results: Sequence[StudyResult]) -> None:
     """Every figure of an exhibit."""
-    for figure in exhibit.figures(results).values() if results else ():
-        show_figure(figure)
+    for name, figure in exhibit.figures(results).items() if results else ():
+        show_figure(figure, exhibit.title + ("" if name == "main" else f" ({name})"))
 
 
 def show_tables(exhibit: Exhibit, results: Sequence[StudyResult]) -> None:
     """Every table of every result, and those that need no run."""
     for result in results:
         for shown in exhibit.tables(result).values():
-            display(HTML(shown.html()))
+            display(HTML(shown.in_page()))
     for shown in exhibit.exact().values():
-        display(HTML(shown.html()))
+        display(HTML(shown.in_page()))
 
 
 def show_claims(exhibit: Exhibit, results: Sequence[StudyResult]) -> None:
     """The paper's claims with the verdict on each."""
     for result in results:
         if judged := exhibit.judge(result):
-            display(HTML(Shown(claims_table(judged), claims_caption(result)).html()))
+            display(HTML(Shown(claims_table(judged), claims_caption(result)).in_page()))
 
 
 def read(exhibit: Exhibit, results: Sequence[StudyResult]) -> Markdown:

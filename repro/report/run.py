@@ -41,8 +41,11 @@ def run_notebooks(names: Iterable[str], parameters: Mapping[str, object], output
     return executed
 
 
-def execute(notebook: Path, target: Path, parameters: Mapping[str, object]) -> None:
-    """Execute one notebook into ``target``, whole or not at all."""
+def execute(notebook: Path, target: Path, parameters: Mapping[str, object], here: bool = False) -> None:
+    """Execute one notebook into ``target``, whole or not at all.
+
+    ``here`` runs its cells in this process (:mod:`repro.report.engine`), for those that only read records.
+    """
     try:
         import papermill
         from papermill.exceptions import PapermillException, PapermillExecutionError
@@ -50,6 +53,10 @@ def execute(notebook: Path, target: Path, parameters: Mapping[str, object]) -> N
         raise ReproError(
             f"{error.name} is missing: run `uv sync`, or call the function that the notebook calls"
         ) from error
+    engine = None
+    if here:
+        from repro.report.engine import NAME as engine
+
     failed = target.with_suffix(".failed.ipynb")
     try:
         with write_aside(target) as aside:
@@ -62,6 +69,8 @@ def execute(notebook: Path, target: Path, parameters: Mapping[str, object]) -> N
                         parameters=dict(parameters),
                         kernel_name="python3",
                         progress_bar=False,
+                        engine_name=engine,
+                        request_save_on_cell_execute=not here,
                     )
             except PapermillExecutionError:
                 os.replace(aside, failed)

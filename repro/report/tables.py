@@ -43,16 +43,16 @@ class Shown:
     frame: pd.DataFrame
     caption: str
 
-    def html(self) -> str:
-        """The styled table."""
-        return style(self.frame, self.caption).to_html()
-
     def in_page(self) -> str:
         """For a page: the caption as a paragraph, which wraps at the page, above the table, which scrolls in a box."""
         table = style(self.frame, self.caption).set_caption("").to_html()
-        return (
-            f'<p class="repro-caption">{escape(self.caption)}</p><div class="repro-scroll" tabindex="0">{table}</div>'
-        )
+        return f'<p class="repro-caption">{escape(self.caption)}</p>{scroll_box(table, self.caption)}'
+
+
+def scroll_box(table: str, label: str) -> str:
+    """A table in a box that scrolls by itself, which the keyboard reaches and a screen reader names."""
+    about = f'role="group" tabindex="0" aria-label="{escape(label)}"'
+    return f'<div class="repro-scroll" style="overflow-x: auto" {about}>{table}</div>'
 
 
 @dataclass(frozen=True)
