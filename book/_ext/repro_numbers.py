@@ -191,14 +191,8 @@ class SpecChoices(Directive):
         return [raw(html_table(head, rows, "choices that the paper leaves open"))]
 
 
-def drop_thebe(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object) -> None:
-    """Jupyter Book adds thebe's scripts even where it is off, twice; they would ask a CDN."""
-    scripts = context.get("script_files", [])
-    context["script_files"] = [s for s in scripts if "thebe" not in str(getattr(s, "filename", s) or "")]
-
-
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Register roles, directives, the style sheet and the hook."""
+    """Register roles and directives."""
     app.add_role("result", ResultRole())
     app.add_role("verdict", VerdictRole())
     app.add_role("paper", PaperRole())
@@ -208,6 +202,4 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("all-claims", AllClaims)
     app.add_directive("recorded-claims", RecordedClaims)
     app.add_directive("spec-choices", SpecChoices)
-    app.add_css_file("repro.css")
-    app.connect("html-page-context", drop_thebe, priority=900)
     return {"version": Path(__file__).stem, "parallel_read_safe": True, "parallel_write_safe": True}

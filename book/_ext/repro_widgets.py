@@ -47,7 +47,7 @@ class Widget(SphinxDirective):
                 f'<section class="repro-widget" id="{self.script}" aria-label="{title}" hidden>'
                 f'<p class="repro-widget-title">{title}</p>'
                 f'<script type="application/json">{text}</script></section>'
-                f'<noscript><p class="repro-source">{title}: needs JavaScript; the figures show the same.</p></noscript>'
+                f'<noscript><p class="repro-source">{title}: needs JavaScript; the figures say it too.</p></noscript>'
                 f'<script src="{file_link(self.env, f"_static/{self.script}.js")}" defer></script>'
             )
         ]

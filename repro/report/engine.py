@@ -38,7 +38,7 @@ class InProcessEngine(Engine):
                     break  # papermill makes an error of it
                 nb_man.cell_complete(cell, index)
         finally:
-            manager.kernel.shell.restore_sys_module_state()  # the shell stands in for __main__
+            InProcessInteractiveShell.instance().restore_sys_module_state()  # it stands in for __main__
             client.stop_channels()
             manager.shutdown_kernel()
             InProcessInteractiveShell.clear_instance()

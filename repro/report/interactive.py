@@ -51,7 +51,7 @@ def _marks(r: StudyResult, pair: str, k: int) -> list[dict[str, Any]]:
 
 
 def routing(results: Sequence[StudyResult]) -> list[dict[str, Any]]:
-    """Of Figure 3's records, how the training images of every class are dealt to the experts: ``counts[class][expert]``.
+    """Of Figure 3's records, how the training images of a class are dealt to the experts: ``counts[class][expert]``.
 
     Of the first seed and the largest number of experts, as in the pictures; records without the table are left out.
     """

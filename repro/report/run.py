@@ -53,9 +53,8 @@ def execute(notebook: Path, target: Path, parameters: Mapping[str, object], here
         raise ReproError(
             f"{error.name} is missing: run `uv sync`, or call the function that the notebook calls"
         ) from error
-    engine = None
     if here:
-        from repro.report.engine import NAME as engine
+        from repro.report import engine
 
     failed = target.with_suffix(".failed.ipynb")
     try:
@@ -69,7 +68,7 @@ def execute(notebook: Path, target: Path, parameters: Mapping[str, object], here
                         parameters=dict(parameters),
                         kernel_name="python3",
                         progress_bar=False,
-                        engine_name=engine,
+                        engine_name=engine.NAME if here else None,
                         request_save_on_cell_execute=not here,
                     )
             except PapermillExecutionError:

@@ -46,7 +46,7 @@ class Shown:
     def in_page(self) -> str:
         """For a page: the caption as a paragraph, which wraps at the page, above the table, which scrolls in a box."""
         table = style(self.frame, self.caption).set_caption("").to_html()
-        return f'<p class="repro-caption">{escape(self.caption)}</p>{scroll_box(table, self.caption)}'
+        return f'<p class="repro-caption">{escape(self.caption)}</p>{scroll_box(table, self.caption.partition(";")[0])}'
 
 
 def scroll_box(table: str, label: str) -> str:

@@ -56,6 +56,7 @@ def visit(browser: Browser, book: str) -> Callable[[str], Visit]:
         page.on("response", note_response)
         page.goto(book + name, wait_until="load")
         page.evaluate("async () => { await window.MathJax?.startup?.promise }")
+        page.add_style_tag(content="* { transition: none !important }")  # colours half-way to the other theme
         barriers, unseen = {}, []
         for theme in ("light", "dark"):
             page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
@@ -71,7 +72,8 @@ def visit(browser: Browser, book: str) -> Callable[[str], Visit]:
 
 def found_by(axe: Any, page: Page, rules: list[str] | None) -> list[str]:
     """axe-core's serious and critical findings, each with the first element it is about."""
-    options = {"resultTypes": ["violations"]} | ({"runOnly": rules} if rules else {})
+    options: dict[str, Any] = {"resultTypes": ["violations"], "preload": False}
+    options |= {"runOnly": rules} if rules else {}
     violations = axe.run(page, options=options).response["violations"]
     return [
         f"{v['id']}: {v['help']} ({len(v['nodes'])} places, such as {v['nodes'][0]['html'][:200]})"
