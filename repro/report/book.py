@@ -75,8 +75,8 @@ def assemble(project: Path, source: Path) -> None:
     for exhibit in exhibits():
         if shown := [r for r in results.values() if r.study == exhibit.name]:
             tidy.write(exhibit.name, tidy.frames(shown), data)
-            for name, figure in exhibit.figures(shown).items():
-                save_figure(figure, source / "generated" / exhibit.figure_name(name), ["svg"])
+            for name, svg in exhibit.drawn(shown).items():
+                write_text(source / "generated" / f"{exhibit.figure_name(name)}.svg", svg)
     measured = performance.load_all(results_folder() / "performance")
     for name, record in measured.items():
         tidy.write(f"performance-{name}", tidy.of_benchmark(record), data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,6 +87,14 @@ def common_legend(figure: Figure, axes: Iterable[Axes], columns: int | None = No
     figure.legend(
         list(handles.values()), list(handles), loc="outside upper left", ncols=columns or len(handles), frameon=False
     )
+
+
+def as_svg(figure: Figure, title: str) -> str:
+    """A figure as vector graphics; its title is what a screen reader says where nothing else is said."""
+    buffer = io.StringIO()
+    with figure_style():
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Title": title})
+    return buffer.getvalue()
 
 
 def save_figure(figure: Figure, stem: Path, formats: Sequence[str] = ("svg", "png")) -> list[Path]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from IPython.display import HTML, SVG, Markdown, display
-from matplotlib.figure import Figure
 
 from repro.progress import duration
 from repro.report.numbers import where_run
@@ -36,17 +34,10 @@ def provenance(results: Sequence[StudyResult]) -> Markdown:
     )
 
 
-def show_figure(figure: Figure, title: str) -> None:
-    """A figure as vector graphics, in the notebook and in the book; its title is what a screen reader says."""
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Title": title})
-    display(SVG(buffer.getvalue()))
-
-
 def show_figures(exhibit: Exhibit, results: Sequence[StudyResult]) -> None:
-    """Every figure of an exhibit."""
-    for name, figure in exhibit.figures(results).items() if results else ():
-        show_figure(figure, exhibit.title + ("" if name == "main" else f" ({name})"))
+    """Every figure of an exhibit, as vector graphics."""
+    for svg in exhibit.drawn(results).values():
+        display(SVG(svg))
 
 
 def show_tables(exhibit: Exhibit, results: Sequence[StudyResult]) -> None:

@@ -54,6 +54,7 @@ def execute(notebook: Path, target: Path, parameters: Mapping[str, object], here
             f"{error.name} is missing: run `uv sync`, or call the function that the notebook calls"
         ) from error
     if here:
+        os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # a debugger's warning; nobody debugs here
         from repro.report import engine
 
     failed = target.with_suffix(".failed.ipynb")
