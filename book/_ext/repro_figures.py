@@ -62,6 +62,7 @@ def with_sources(directive: Figure, stem: str, data: str, notebook: str = "") ->
         return [directive.state.document.reporter.warning(f"{stem} has no alt text", line=directive.lineno)]
     directive.arguments = [f"/generated/{stem}.svg"]
     directive.options.setdefault("class", ["repro-figure"])
+    directive.options["target"] = file_link(env, f"_images/{stem}.svg")
     drawn = Figure.run(directive)
     named = {path.stem.removeprefix(data).lstrip("-") or "measurements": path for path in
              csv_paths(Path(env.srcdir) / "_extra" / DATA, data)}  # fmt: skip

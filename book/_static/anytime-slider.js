@@ -3,7 +3,7 @@
 (() => {
   "use strict";
   const SVG = "http://www.w3.org/2000/svg";
-  const WIDTH = 640, HEIGHT = 330, LEFT = 52, RIGHT = 14, TOP = 14, BOTTOM = 46;
+  const HEIGHT = 320, LEFT = 46, RIGHT = 14, TOP = 14, BOTTOM = 46;
 
   // An element with attributes and children.
   const make = (name, attributes = {}, ...children) => {
@@ -33,7 +33,7 @@
   };
 
   // The curve of one model, with its marker: returns the drawing and a function that moves the marker.
-  const draw = (curve) => {
+  const draw = (curve, WIDTH) => {
     const macs = [...curve.points.map((p) => p[1]), ...curve.marks.map((m) => m.macs)];
     const top1 = [...curve.points.map((p) => p[2]), ...curve.marks.map((m) => m.top1)];
     const low = Math.min(...macs) * 0.95, high = Math.max(...macs) * 1.05;
@@ -52,7 +52,7 @@
       picture.append(make("text", { x: x(tick), y: HEIGHT - BOTTOM + 19, "text-anchor": "middle" }, String(tick / 1e6)));
     }
     picture.append(make("line", { class: "axis", x1: LEFT, x2: WIDTH - RIGHT, y1: HEIGHT - BOTTOM, y2: HEIGHT - BOTTOM }));
-    picture.append(make("text", { x: WIDTH - RIGHT, y: HEIGHT - 8, "text-anchor": "end" }, "multiply-adds an image, millions (logarithmic)"));
+    picture.append(make("text", { x: WIDTH - RIGHT, y: HEIGHT - 8, "text-anchor": "end" }, WIDTH > 420 ? "multiply-adds an image, millions (logarithmic)" : "multiply-adds, millions (log.)"));
     picture.append(make("text", { x: LEFT + 6, y: TOP + 8 }, `top-1, % (${curve.set} set)`));
     const path = curve.points.map((p, i) => `${i ? "L" : "M"}${x(p[1]).toFixed(1)} ${y(p[2]).toFixed(1)}`).join("");
     picture.append(make("path", { class: "line", d: path }));
@@ -75,7 +75,7 @@
     const choice = make("select", { id: "anytime-model" });
     curves.forEach((curve, i) => choice.append(make("option", { value: i }, curve.name)));
     const slider = make("input", { type: "range", id: "anytime-threshold", min: 0, step: 1 });
-    const names = ["threshold τ", "multiply-adds", "top-1 accuracy", "images that exit early", "experts the others use"];
+    const names = ["threshold τ", "multiply-adds", "against one expert for all", "top-1 accuracy", "images that exit early", "experts the others use"];
     const values = names.map((name) => make("dd", { "data-value": name }));
     const readout = make("dl", { class: "repro-readout" });
     names.forEach((name, i) => readout.append(make("div", {}, make("dt", {}, name), values[i])));
@@ -91,8 +91,8 @@
       const point = curve.points[slider.value];
       const [tau, macs, top1, exits, others] = point;
       const plain = curve.marks.find((mark) => mark.name.startsWith("one expert"));
-      const saved = plain ? ` (${macs <= plain.macs ? "−" : "+"}${percent(Math.abs(100 * (1 - macs / plain.macs)))} against one expert for all)` : "";
-      const shown = [tau === 0 || tau >= 1e-4 ? String(+tau.toPrecision(2)) : tau.toExponential(1), millions(macs) + saved,
+      const more = plain ? (macs <= plain.macs ? "−" : "+") + percent(Math.abs(100 * (1 - macs / plain.macs))) : "–";
+      const shown = [tau === 0 || tau >= 1e-4 ? String(+tau.toPrecision(2)) : tau.toExponential(1), millions(macs), more,
         percent(top1), percent(exits), others === null ? "–" : others.toFixed(2)];
       values.forEach((value, i) => { value.textContent = shown[i]; });
       slider.setAttribute("aria-valuetext", `τ ${shown[0]}: ${millions(macs)} multiply-adds, ${percent(top1)} top-1, ${percent(exits)} exit early`);
@@ -103,15 +103,19 @@
       slider.max = curve.points.length - 1;
       const small = curve.points.findIndex((point) => point[0] >= 0.01);
       slider.value = small < 0 ? Math.floor(curve.points.length / 2) : small;
-      const [picture, mover] = draw(curve);
+      redraw();
+    };
+    const redraw = () => {
+      const [picture, mover] = draw(curve, Math.max(stage.clientWidth, 280));
       stage.replaceChildren(picture);
       move = mover;
       turn();
     };
     choice.addEventListener("change", choose);
     slider.addEventListener("input", turn);
-    choose();
+    window.addEventListener("resize", redraw);
     box.hidden = false;
+    choose();
   };
 
   const box = document.getElementById("anytime-slider");

@@ -18,7 +18,7 @@
     const classes = make("select", { id: "routing-class" });
     const told = make("p", { role: "status", class: "repro-told" });
     const body = make("tbody");
-    const head = make("tr", {}, ...["expert", "share of the class", "images", "classes with most images there"]
+    const head = make("tr", {}, ...["expert", "images", "share of the class, and the classes with most images there"]
       .map((name) => make("th", { scope: "col" }, name)));
     const table = make("table", { class: "repro-table repro-routing" }, make("thead", {}, head), body);
     box.append(
@@ -48,12 +48,13 @@
         + `effectively ${Math.exp(entropy).toFixed(1)}.`;
       body.replaceChildren(...used.map(([count, k]) => {
         const share = (100 * count) / all;
-        const bar = make("span", { class: "repro-bar", style: `width: ${share.toFixed(1)}%` });
+        const width = `width: ${((75 * count) / used[0][0]).toFixed(1)}%`;  // the longest bar leaves room for its number
+        const bar = make("span", { class: "repro-bar", style: width });
         return make("tr", {},
           make("th", { scope: "row" }, String(k + 1)),
-          make("td", { class: "repro-share" }, bar, make("span", {}, share.toFixed(1) + " %")),
           make("td", {}, String(count)),
-          make("td", { class: "repro-companions" }, ...companions(set, label, k)));
+          make("td", { class: "repro-share" }, make("div", {}, bar, share.toFixed(1) + " %"),
+            make("div", {}, ...companions(set, label, k))));
       }));
     };
     const fill = () => {

@@ -151,7 +151,7 @@ def style(frame: pd.DataFrame, caption: str) -> Styler:
     styler = Styler(frame, uuid=_uuid(frame, caption), caption=caption, cell_ids=False)
     styler.set_table_attributes('class="repro-table"')
     left: list[CSSDict] = [
-        {"selector": f"{tag}.col{frame.columns.get_loc(column)}", "props": "text-align: left"}
+        {"selector": f"{tag}.col{frame.columns.get_loc(column)}", "props": f"text-align: left; {wraps(column)}"}
         for column in wordy
         for tag in ("th", "td")
     ]
@@ -167,6 +167,11 @@ def style(frame: pd.DataFrame, caption: str) -> Styler:
     if "verdict" in frame.columns:
         styler.map(verdict_css, subset=["verdict"])
     return styler
+
+
+def wraps(column: str) -> str:
+    """Style of a column of sentences: it breaks its lines, so that the numbers stay in sight."""
+    return "white-space: normal; min-width: 15em" if column == "the paper's claim" else ""
 
 
 def _uuid(frame: pd.DataFrame, caption: str) -> str:

@@ -86,7 +86,7 @@ def test_the_explorer_deals_every_image_of_the_class(page: Page, book: str) -> N
         page.keyboard.press("ArrowDown")
         name = classes.locator("option:checked").inner_text()
         counts = dealt["counts"][dealt["classes"].index(name)]
-        shown = [int(row.locator("td").nth(1).inner_text()) for row in rows(page)]
+        shown = [int(row.locator("td").first.inner_text()) for row in rows(page)]
         assert shown == sorted((count for count in counts if count), reverse=True)
         assert f"{name}: {sum(counts)} training images" in page.locator("#routing-explorer [role=status]").inner_text()
 
@@ -135,6 +135,7 @@ def test_every_exhibit_with_records_shows_figures_with_their_sources(page: Page,
         figures = page.locator("figure:has(img)").all()
         assert figures, f"{name} shows no figure"
         for figure in figures:
+            assert figure.locator("figcaption").is_visible()
             sources = figure.locator(".repro-source a")
             texts = sources.all_inner_texts()
             assert {"notebook", "measurements"} <= set(texts), f"{name}: {texts}"
