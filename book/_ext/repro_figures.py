@@ -70,8 +70,7 @@ def with_sources(directive: Figure, stem: str, data: str, notebook: str = "") ->
     parts = [f'<a href="{link(env, notebook)}">notebook</a>'] if notebook else []
     parts += [f"data (CSV): {files}"] if files else []
     parts += [f'<a href="{file_link(env, f"_images/{stem}.svg")}">vector file (SVG)</a>']
-    drawn[0] += nodes.legend("", raw(f'<p class="repro-source">{" · ".join(parts)}</p>'))
-    return drawn
+    return [*drawn, raw(f'<p class="repro-source">{" · ".join(parts)}</p>')]
 
 
 class DarkTwins(SphinxTransform):
@@ -92,11 +91,15 @@ class DarkTwins(SphinxTransform):
             turned.write_text(dark(svg), encoding="utf-8")
             if not image.get("alt") and (title := TITLE.search(svg)):
                 image["alt"] = html.unescape(title.group(1))
-            twin = image.deepcopy()
-            twin["uri"] = image["uri"].removesuffix(".svg") + "-dark.svg"
-            image["classes"].append("only-light")
-            twin["classes"].append("only-dark")
-            image.parent.insert(image.parent.index(image) + 1, twin)
+            shown = image.parent if isinstance(image.parent, nodes.reference) else image
+            twin = shown.deepcopy()
+            for node in twin.findall(nodes.Element):
+                node["classes"] = [*node["classes"], "only-dark"]
+                for key in {"uri", "refuri"} & set(node.attributes):
+                    node[key] = node[key].removesuffix(".svg") + "-dark.svg"
+            for node in shown.findall(nodes.Element):
+                node["classes"] = [*node["classes"], "only-light"]
+            shown.parent.insert(shown.parent.index(shown) + 1, twin)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -21,6 +21,13 @@ def mend(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any],
     context["body"] = context.get("body", "").replace('<div role="list" class="citation-list">', "<div>")
 
 
+def light_without_scripts(app: Sphinx, exception: Exception | None) -> None:
+    """The theme follows the reader's system by a script; where none runs, its ``auto`` would be no colours at all."""
+    for page in Path(app.outdir).rglob("*.html") if exception is None else ():
+        text = page.read_text(encoding="utf-8")
+        page.write_text(text.replace('data-theme="auto"', 'data-theme="light"', 1), encoding="utf-8")
+
+
 def is_thebe(file: Any) -> bool:
     """Jupyter Book adds thebe's files even where it is off, its settings twice; they name a CDN."""
     return "thebe" in f"{getattr(file, 'filename', file)} {getattr(file, 'attributes', '')}".lower()
@@ -40,6 +47,7 @@ def naming(generate: Callable[..., Any]) -> Callable[..., str]:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Register the hook."""
+    """Register the hooks."""
     app.connect("html-page-context", mend, priority=900)
+    app.connect("build-finished", light_without_scripts)
     return {"version": Path(__file__).stem, "parallel_read_safe": True, "parallel_write_safe": True}

@@ -105,17 +105,19 @@
       slider.value = small < 0 ? Math.floor(curve.points.length / 2) : small;
       redraw();
     };
+    let drawn;  // at which width
     const redraw = () => {
-      const [picture, mover] = draw(curve, Math.max(stage.clientWidth, 280));
+      drawn = stage.clientWidth;
+      const [picture, mover] = draw(curve, Math.max(drawn, 280));
       stage.replaceChildren(picture);
       move = mover;
       turn();
     };
     choice.addEventListener("change", choose);
     slider.addEventListener("input", turn);
-    window.addEventListener("resize", redraw);
     box.hidden = false;
     choose();
+    new ResizeObserver(() => { if (stage.clientWidth !== drawn) redraw(); }).observe(stage);
   };
 
   const box = document.getElementById("anytime-slider");

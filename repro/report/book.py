@@ -126,6 +126,7 @@ class _Page(HTMLParser):
         self.ids: set[str] = set()
         self.links: list[str] = []
         self.loads: list[str] = []
+        self.unnamed: list[str] = []
         self.words = 0
         self.feed(text)
 
@@ -136,6 +137,8 @@ class _Page(HTMLParser):
             self.links.append(values["href"] or "")
         if tag in ("img", "script", "iframe", "source") and values.get("src"):
             self.loads.append(values["src"] or "")
+        if tag == "img" and not values.get("alt"):
+            self.unnamed.append(values.get("src") or "")
         if tag == "link" and values.get("rel") in ("stylesheet", "icon", "preload") and values.get("href"):
             self.loads.append(values["href"] or "")
 
@@ -144,8 +147,8 @@ class _Page(HTMLParser):
 
 
 def check_html(html: Path, figures: Sequence[str] = ()) -> list[str]:
-    """What is wrong with a built book: missing pages, figures that no page shows, links and images that lead
-    nowhere, loads from outside.
+    """What is wrong with a built book: missing pages, figures that no page shows or without alt text, links and
+    images that lead nowhere, loads from outside.
     """
     findings = [f"page {name} is missing" for name in EXPECTED_PAGES if not (html / f"{name}.html").exists()]
     findings += [f"figure {name} is in no page" for name in figures if not (html / "_images" / name).exists()]
@@ -158,6 +161,7 @@ def check_html(html: Path, figures: Sequence[str] = ()) -> list[str]:
         where = path.relative_to(html)
         if page.words < 40 and path.name != "genindex.html":
             findings.append(f"{where} is empty")
+        findings += [f"{where} shows {image} without alt text" for image in page.unnamed]
         findings += [f"{where} loads {url} from outside" for url in page.loads if urlsplit(url).netloc]
         for url in [*page.links, *page.loads]:
             parts = urlsplit(url)

@@ -135,8 +135,8 @@ def test_every_exhibit_with_records_shows_figures_with_their_sources(page: Page,
         figures = page.locator("figure:has(img)").all()
         assert figures, f"{name} shows no figure"
         for figure in figures:
-            assert figure.locator("figcaption").is_visible()
-            sources = figure.locator(".repro-source a")
+            assert figure.locator("figcaption").is_visible(), name
+            sources = figure.locator("+ .repro-source a")
             texts = sources.all_inner_texts()
             assert {"notebook", "measurements"} <= set(texts), f"{name}: {texts}"
             for link in sources.all():
