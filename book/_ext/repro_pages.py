@@ -11,6 +11,7 @@ from docutils import nodes
 from sphinx.environment import BuildEnvironment
 
 from repro.errors import ReproError
+from repro.report import reruns
 from repro.report.exhibits import exhibit
 from repro.report.numbers import Quote
 from repro.report.tables import scroll_box
@@ -56,7 +57,7 @@ def command_of(name: str) -> str:
     """The command that would record a run."""
     study, _, rest = name.partition("-")
     dataset, _, scale = rest.rpartition("-")
-    return f"uv run repro run {study} -p scale {scale} -p dataset {dataset} -p seeds 0,1,2"
+    return reruns.command_of(study, dataset, scale)
 
 
 def link(env: BuildEnvironment, page: str, place: str = "") -> str:
