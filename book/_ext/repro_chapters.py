@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
-from repro_numbers import NumberRole, html_table, raw
+from repro_numbers import NumberRole
+from repro_pages import command_of, html_table, marked, raw
 from sphinx.application import Sphinx
 from sphinx.directives.code import LiteralInclude
 from sphinx.util.docutils import SphinxDirective
@@ -40,7 +41,7 @@ from repro.study.results import StudyResult, load_results
 
 def table(head: tuple[str, ...], rows: list[tuple[str, ...]], label: str) -> nodes.raw:
     """A table of finished HTML cells, and what it is called for those who do not see it."""
-    return raw(html_table(head, rows))
+    return raw(html_table(head, rows, label))
 
 
 def place_of(name: str) -> tuple[Path, str]:
@@ -122,16 +123,10 @@ class HeadlineClaims(OfAllResults):
         if found is None:
             return numbers.NONE
         if isinstance(found, str):
-            verdict, tip = str(Verdict.NOT_RUN), reruns.command_of(*self.parts(found))
+            quote = numbers.Quote(str(Verdict.NOT_RUN), command_of(found))
         else:
-            verdict, tip = str(found.judged.verdict), numbers.claim_tooltip(found.judged)
-        style = tables.verdict_css(verdict)
-        return f'<span class="repro-mark" style="{style}" title="{html.escape(tip)}">{verdict}</span>'
-
-    def parts(self, name: str) -> tuple[str, str, str]:
-        study, _, rest = name.partition("-")
-        dataset, _, scale = rest.rpartition("-")
-        return study, dataset, scale
+            quote = numbers.verdict_quote(found.result, found.judged)
+        return marked(self.env, quote, "repro-mark", tables.verdict_css(quote.text))
 
 
 class VerdictTally(OfAllResults):

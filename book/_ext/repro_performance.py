@@ -13,8 +13,11 @@ import html
 from pathlib import Path
 from typing import Any
 
+import repro_pages
 from docutils import nodes
 from docutils.parsers.rst.directives.images import Figure
+from repro_figures import figure_file, with_sources
+from repro_pages import RESULTS, link, raw
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -33,12 +36,7 @@ def folder() -> Path:
 
 def not_run(name: str) -> nodes.raw:
     """What stands where a benchmark's numbers would."""
-    return raw(f"<p><strong>Not run.</strong> <code>uv run python benchmarks/{name}.py</code> fills this in.</p>")
-
-
-def raw(text: str) -> nodes.raw:
-    """HTML as a node."""
-    return nodes.raw("", text, format="html")
+    return repro_pages.not_run(f"uv run python benchmarks/{name}.py")
 
 
 class Performance(SphinxDirective):
@@ -65,7 +63,9 @@ class Performance(SphinxDirective):
             return [self.state.document.reporter.warning(str(error), line=self.lineno)]
         told = [f"<p>{html.escape(text)}</p>" for text in (record.method, *record.notes)]
         tables = [performance.table_html(title, record.tables[title]) for title in wanted]
-        return [raw("".join([*told, *tables, performance.provenance_html(record)]))]
+        place = link(self.env, RESULTS, f"performance-{name}")
+        source = f'<p class="repro-source"><a href="{place}">record and data (CSV)</a></p>'
+        return [raw("".join([*told, *tables, performance.provenance_html(record), source]))]
 
 
 class PerformanceGoals(SphinxDirective):
@@ -92,12 +92,9 @@ class PerformanceFigure(Figure):
         if stem not in FIGURES:
             warning = f"there is no figure '{stem}' (there are: {', '.join(FIGURES)})"
             return [self.state.document.reporter.warning(warning, line=self.lineno)]
-        source = Path(self.state.document.settings.env.srcdir)
-        if not (source / "generated" / f"{stem}.svg").exists():
+        if not figure_file(self.state.document.settings.env, stem).exists():
             return [not_run(FIGURES[stem])]
-        self.arguments = [f"/generated/{stem}.svg"]
-        self.options.setdefault("class", ["repro-figure"])
-        return list(super().run())
+        return with_sources(self, stem, f"performance-{FIGURES[stem]}")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -105,4 +102,4 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("performance", Performance)
     app.add_directive("performance-goals", PerformanceGoals)
     app.add_directive("performance-figure", PerformanceFigure)
-    return {"version": Path(__file__).stem, "parallel_read_safe": True}
+    return {"version": Path(__file__).stem, "parallel_read_safe": True, "parallel_write_safe": True}

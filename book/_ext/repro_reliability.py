@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
-from repro_numbers import NumberRole, html_table, raw
+from repro_numbers import NumberRole
+from repro_pages import RESULTS, html_table, link, not_run, raw
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -46,14 +47,17 @@ class ReliabilityTable(SphinxDirective):
         except ReproError as error:
             return [self.state.document.reporter.warning(str(error), line=self.lineno)]
         if campaign is None:
-            return [raw(f"<p><strong>Not run.</strong> <code>{CAMPAIGNS[name]}</code> fills this in.</p>")]
+            return [not_run(CAMPAIGNS[name])]
         head, rows = reliability.table(campaign)
-        shown = html_table(tuple(map(html.escape, head)), [tuple(map(html.escape, row)) for row in rows])
-        return [raw(f"{shown}<p><small>{html.escape(reliability.tooltip(campaign))}</small></p>")]
+        cells = [tuple(map(html.escape, row)) for row in rows]
+        shown = html_table(tuple(map(html.escape, head)), cells, f"the campaign {name}")
+        told = html.escape(reliability.tooltip(campaign).replace("\n", "; "))
+        place = link(self.env, RESULTS, f"{FOLDER}-{name}")
+        return [raw(f'{shown}<p class="repro-source">{told} · <a href="{place}">record</a></p>')]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the role and the directive."""
     app.add_role("reliability", ReliabilityRole())
     app.add_directive("reliability-table", ReliabilityTable)
-    return {"version": Path(__file__).stem, "parallel_read_safe": True}
+    return {"version": Path(__file__).stem, "parallel_read_safe": True, "parallel_write_safe": True}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import shutil
-import subprocess
-import sys
+import warnings
 from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from html.parser import HTMLParser
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from repro.errors import ReproError
 from repro.files import write_text
-from repro.report import api, performance
+from repro.report import api, performance, tidy
 from repro.report.drawing import save_drawings
 from repro.report.exhibits import NAMES, OTHERS, exhibit
 from repro.report.plots import save_figure
@@ -28,6 +30,9 @@ OTHER_PAGES = (
 )  # fmt: skip
 SHOWN = (*NAMES, *OTHERS)
 EXPECTED_PAGES = (*OTHER_PAGES, *SHOWN, *(f"notebooks/{name}" for name in SHOWN))
+
+JOBS = 2
+"""Pages that Sphinx reads and writes at a time."""
 
 
 def build_book(project: Path, out: Path | None = None, strict: bool = True) -> Path:
@@ -51,40 +56,67 @@ def build_book(project: Path, out: Path | None = None, strict: bool = True) -> P
 
 
 def assemble(project: Path, source: Path) -> None:
-    """Pages, API reference, executed notebooks (``recorded=True``), figures and the recorded results, in one folder."""
+    """Pages, API reference, executed notebooks, figures, and the records as JSON and CSV, in one folder."""
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(project / "book", source, ignore=shutil.ignore_patterns("_build", "__pycache__"))
     for notebook in sorted((project / "notebooks").glob("*.ipynb")):
-        execute(notebook, source / "notebooks" / notebook.name, {"recorded": True})
+        execute(notebook, source / "notebooks" / notebook.name, {"recorded": True}, here=True)
     for name, text in api.pages().items():
         write_text(source / f"{name}.md", text)
     save_drawings(source / "generated")
+    data = source / "_extra" / "recorded"  # served as they are, for whoever wants the numbers
     results = load_results(results_folder())
-    recorded = source / "_extra" / "recorded"  # served as they are, for whoever wants the numbers
-    recorded.mkdir(parents=True)
+    data.mkdir(parents=True)
     for result in results.values():
-        result.save(recorded)
+        result.save(data)
+    for folder in ("performance", "reliability"):
+        if (results_folder() / folder).is_dir():
+            shutil.copytree(results_folder() / folder, data / folder)
+    shutil.copytree(project / "repro" / "report" / "paper", data / "paper")
     for shown in map(exhibit, SHOWN):
-        found = [r for r in results.values() if r.study == shown.name]
-        for name, figure in shown.figures(found).items() if found else ():
-            save_figure(figure, source / "generated" / shown.figure_name(name))
-    for name, figure in performance.figures(performance.load_all(results_folder() / "performance")).items():
-        save_figure(figure, source / "generated" / name)
+        if found := [r for r in results.values() if r.study == shown.name]:
+            tidy.write(shown.name, tidy.frames(found), data)
+            for name, svg in shown.drawn(found).items():
+                write_text(source / "generated" / f"{shown.figure_name(name)}.svg", svg)
+    measured = performance.load_all(results_folder() / "performance")
+    for name, record in measured.items():
+        tidy.write(f"performance-{name}", tidy.of_benchmark(record), data)
+    for name, figure in performance.figures(measured).items():
+        save_figure(figure, source / "generated" / name, ["svg"])
 
 
 def run_jupyter_book(source: Path, out: Path, strict: bool) -> None:
-    """Run jupyter-book offline; it writes ``<out>/_build/html``, which is moved to ``<out>/html``."""
-    flags = ["-W", "-n", "--keep-going"] if strict else []
-    start = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
-    command = [*start, "build", str(source), "--path-output", str(out), *flags]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONWARNINGS": "ignore"})
-    log = done.stdout + done.stderr
+    """Build offline with Jupyter Book's Sphinx, two pages at a time; the HTML is moved to ``<out>/html``."""
+    from jupyter_book.sphinx import build_sphinx
+
+    told = io.StringIO()
     built = out / "_build" / "html"
-    if done.returncode != 0 or not (built / "index.html").exists():
-        told = [line for line in log.splitlines() if "WARNING" in line or "ERROR" in line] or log.splitlines()[-20:]
-        raise ReproError("the book does not build:\n" + "\n".join(told))
+    with redirect_stdout(told), redirect_stderr(told), warnings.catch_warnings(action="ignore"):
+        status = build_sphinx(
+            source,
+            built,
+            path_config=source / "_config.yml",
+            noconfig=True,
+            confoverrides={
+                "external_toc_path": str(source / "_toc.yml"),
+                "nitpicky": strict,
+                "latex_individualpages": False,
+            },
+            warningiserror=strict,
+            keep_going=strict,
+            jobs=1,
+        )
+    if status != 0 or not (built / "index.html").exists():
+        lines = told.getvalue().splitlines()
+        findings = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-20:]
+        raise ReproError("the book does not build:\n" + "\n".join(map(plain, findings)))
     os.replace(built, out / "html")
     shutil.rmtree(out / "_build", ignore_errors=True)
+
+
+def plain(line: str) -> str:
+    """Without a terminal's colours."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", line)
 
 
 class _Page(HTMLParser):
@@ -95,6 +127,7 @@ class _Page(HTMLParser):
         self.ids: set[str] = set()
         self.links: list[str] = []
         self.loads: list[str] = []
+        self.unnamed: list[str] = []
         self.words = 0
         self.feed(text)
 
@@ -105,6 +138,8 @@ class _Page(HTMLParser):
             self.links.append(values["href"] or "")
         if tag in ("img", "script", "iframe", "source") and values.get("src"):
             self.loads.append(values["src"] or "")
+        if tag == "img" and not values.get("alt"):
+            self.unnamed.append(values.get("src") or "")
         if tag == "link" and values.get("rel") in ("stylesheet", "icon", "preload") and values.get("href"):
             self.loads.append(values["href"] or "")
 
@@ -113,8 +148,8 @@ class _Page(HTMLParser):
 
 
 def check_html(html: Path, figures: Sequence[str] = ()) -> list[str]:
-    """What is wrong with a built book: missing pages, figures that no page shows, links and images that lead
-    nowhere, loads from outside.
+    """What is wrong with a built book: missing pages, figures that no page shows or without alt text, links and
+    images that lead nowhere, loads from outside.
     """
     findings = [f"page {name} is missing" for name in EXPECTED_PAGES if not (html / f"{name}.html").exists()]
     findings += [f"figure {name} is in no page" for name in figures if not (html / "_images" / name).exists()]
@@ -127,6 +162,7 @@ def check_html(html: Path, figures: Sequence[str] = ()) -> list[str]:
         where = path.relative_to(html)
         if page.words < 40 and path.name != "genindex.html":
             findings.append(f"{where} is empty")
+        findings += [f"{where} shows {image} without alt text" for image in page.unnamed]
         findings += [f"{where} loads {url} from outside" for url in page.loads if urlsplit(url).netloc]
         for url in [*page.links, *page.loads]:
             parts = urlsplit(url)

@@ -26,6 +26,9 @@ DATASETS = {
 }
 """How image sets are written for readers."""
 
+PRINTED = "printed"
+"""The place of the paper's own numbers on the page of all recorded results."""
+
 
 def where_run(result: StudyResult) -> str:
     """``CIFAR-100, laptop scale``: what a reader has to know beside every number of a result."""
@@ -34,10 +37,14 @@ def where_run(result: StudyResult) -> str:
 
 @dataclass(frozen=True)
 class Quote:
-    """A number as a page shows it, with what a reader wants to know about it (the tooltip)."""
+    """A number as a page shows it, with what a reader wants to know about it (the tooltip, line by line).
+
+    ``source`` is its record's place on the page of all recorded results; empty where there is none.
+    """
 
     text: str
     tooltip: str
+    source: str = ""
 
 
 def mean_std(summary: Summary | None, decimals: int = 2) -> str:
@@ -68,12 +75,17 @@ def millions(count: int, decimals: int) -> str:
 
 
 def provenance_text(result: StudyResult) -> str:
-    """One line on where a result came from: seeds, scale, models, command, hardware, date."""
+    """Where a result came from, in four lines: what and which seeds; spec, code and date; command; hardware."""
     p = result.provenance
     seeds = ", ".join(str(seed) for seed in result.seeds)
-    return (
-        f"{result.scale} scale, {result.base}, seeds {seeds}, {result.evaluate} set; spec {result.spec_hash[:12]}, "
-        f"code {p.code[:12]}; {p.command}; {p.hardware}; {p.when}"
+    return "\n".join(
+        (
+            f"{DATASETS.get(result.dataset, result.dataset)}, {result.scale} scale, {result.evaluate} set: "
+            f"base {result.base}, experts {result.expert}, seeds {seeds}",
+            f"spec {result.spec_hash[:12]}, code {p.code[:12]}, {p.when[:10]}",
+            p.command,
+            f"{p.hardware}, {p.precision}",
+        )
     )
 
 
@@ -107,16 +119,18 @@ def look_up(result: StudyResult, key: str, judged: Sequence[ClaimVerdict] = ()) 
             values = by_seed(result, cell)
             each = ", ".join(f"{value:.2f}" for value in values.values())
             summary = summarise(list(values.values()))
-            return Quote(mean_std(summary), f"each seed: {each}; 95 % interval: {interval(summary)}; {tooltip}")
+            spread = f"each seed: {each}; 95 % interval: {interval(summary)}"
+            return Quote(mean_std(summary), f"{spread}\n{tooltip}", result.name)
     for cost in result.costs:
         for field in ("macs", "params_inference", "params_trainable"):
             if key == cost_key(cost, field):
-                return Quote(millions(getattr(cost, field), 1 if field == "macs" else 2), tooltip)
+                return Quote(millions(getattr(cost, field), 1 if field == "macs" else 2), tooltip, result.name)
     for claim in judged:
         if claim.claim.key == key:
-            return Quote("not run" if claim.ours is None else signed(claim.ours.mean), claim_tooltip(claim))
+            text = "not run" if claim.ours is None else signed(claim.ours.mean)
+            return Quote(text, f"{claim_tooltip(claim)}\n{tooltip}", result.name)
     if key in (plain := _plain(result)):
-        return Quote(plain[key], tooltip)
+        return Quote(plain[key], tooltip, result.name)
     raise ReproError(f"{result.name} has no '{key}'. It has: {', '.join(_keys(result))}.")
 
 
@@ -152,6 +166,11 @@ def claim_tooltip(judged: ClaimVerdict) -> str:
     return f"{judged.claim.text}. Here: {ours}{paper}"
 
 
+def verdict_quote(result: StudyResult, judged: ClaimVerdict) -> Quote:
+    """The verdict on a claim, with its numbers and where they come from."""
+    return Quote(str(judged.verdict), f"{claim_tooltip(judged)}\n{provenance_text(result)}", result.name)
+
+
 def paper_quote(key: str) -> Quote:
     """The paper's number for ``table/dataset/base/expert/num_experts/method/metric``.
 
@@ -172,4 +191,5 @@ def paper_quote(key: str) -> Quote:
     where = "text" if table == "text" else f"Table {table}"
     models = f"{base}-{expert}" if expert else base
     text = value.text() if metric.startswith("top1") else f"{value.value / 1e6:.4g} M"
-    return Quote(text, f"Royer et al. 2022, {where}: {DATASETS.get(dataset, dataset)}, {models}, {method}{spread}")
+    source = f"Royer et al. 2022, {where}: {DATASETS.get(dataset, dataset)}, {models}, {method}{spread}"
+    return Quote(text, source, PRINTED)

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from repro.report.plots import MODELS, PALETTE, common_legend, figure_style, new_figure
+from repro.report.tables import scroll_box
 from repro.study.performance import BENCHMARKS, Goal, PerformanceRecord, load_performance
 from repro.study.results import Table
 
@@ -152,4 +153,4 @@ def _table(head: Any, rows: Any, title: str = "") -> str:
     body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     caption = f"<caption>{html.escape(title)}</caption>" if title else ""
     table = f'<table class="repro-table">{caption}<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
-    return f'<div class="repro-scroll" tabindex="0">{table}</div>'
+    return scroll_box(table, title or "the goals of a benchmark")

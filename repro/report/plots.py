@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import io
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -88,10 +89,18 @@ def common_legend(figure: Figure, axes: Iterable[Axes], columns: int | None = No
     )
 
 
-def save_figure(figure: Figure, stem: Path) -> tuple[Path, Path]:
+def as_svg(figure: Figure, title: str) -> str:
+    """A figure as vector graphics; its title is what a screen reader says where nothing else is said."""
+    buffer = io.StringIO()
+    with figure_style():
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Title": title})
+    return buffer.getvalue()
+
+
+def save_figure(figure: Figure, stem: Path, formats: Sequence[str] = ("svg", "png")) -> list[Path]:
     """Write ``<stem>.svg`` and ``<stem>.png`` (200 dpi), each whole or not at all; the same figure, the same bytes."""
     stem = Path(stem)
-    paths = stem.with_name(f"{stem.name}.svg"), stem.with_name(f"{stem.name}.png")
+    paths = [stem.with_name(f"{stem.name}.{name}") for name in formats]
     with figure_style():
         for path in paths:
             with write_aside(path) as aside:

@@ -5,11 +5,8 @@ IPython is imported by what shows something: sentences are made without it, too.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
-
-from matplotlib.figure import Figure
 
 from repro.progress import duration
 from repro.report.numbers import where_run
@@ -42,19 +39,12 @@ def provenance(results: Sequence[StudyResult]) -> Markdown:
     )
 
 
-def show_figure(figure: Figure) -> None:
-    """A figure as vector graphics, in the notebook and in the book."""
+def show_figures(exhibit: Exhibit, results: Sequence[StudyResult]) -> None:
+    """Every figure of an exhibit, as vector graphics."""
     from IPython.display import SVG, display
 
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    display(SVG(buffer.getvalue()))
-
-
-def show_figures(exhibit: Exhibit, results: Sequence[StudyResult]) -> None:
-    """Every figure of an exhibit."""
-    for figure in exhibit.figures(results).values() if results else ():
-        show_figure(figure)
+    for svg in exhibit.drawn(results).values():
+        display(SVG(svg))
 
 
 def show_tables(exhibit: Exhibit, results: Sequence[StudyResult]) -> None:
@@ -63,9 +53,9 @@ def show_tables(exhibit: Exhibit, results: Sequence[StudyResult]) -> None:
 
     for result in results:
         for shown in exhibit.tables(result).values():
-            display(HTML(shown.html()))
+            display(HTML(shown.in_page()))
     for shown in exhibit.exact().values():
-        display(HTML(shown.html()))
+        display(HTML(shown.in_page()))
 
 
 def show_claims(exhibit: Exhibit, results: Sequence[StudyResult]) -> None:
@@ -74,7 +64,7 @@ def show_claims(exhibit: Exhibit, results: Sequence[StudyResult]) -> None:
 
     for result in results:
         if judged := exhibit.judge(result):
-            display(HTML(Shown(claims_table(judged), claims_caption(result)).html()))
+            display(HTML(Shown(claims_table(judged), claims_caption(result)).in_page()))
 
 
 def read(exhibit: Exhibit, results: Sequence[StudyResult]) -> Markdown:

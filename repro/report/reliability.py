@@ -5,7 +5,7 @@ from __future__ import annotations
 from repro.errors import ReproError
 from repro.progress import duration
 from repro.report.numbers import Quote
-from repro.study.reliability import CAMPAIGNS, Campaign
+from repro.study.reliability import CAMPAIGNS, FOLDER, Campaign
 
 
 def fact(name: str, key: str, campaign: Campaign | None) -> Quote:
@@ -13,16 +13,16 @@ def fact(name: str, key: str, campaign: Campaign | None) -> Quote:
     if campaign is None:
         return Quote("not run", CAMPAIGNS[name])
     if key == "minutes":
-        return Quote(duration(campaign.provenance.seconds), tooltip(campaign))
+        return Quote(duration(campaign.provenance.seconds), tooltip(campaign), f"{FOLDER}-{name}")
     if key not in campaign.facts:
         raise ReproError(f"the campaign {name} has no {key!r} (it has: {', '.join(campaign.facts)}, minutes)")
-    return Quote(f"{campaign.facts[key]:,}", tooltip(campaign))
+    return Quote(f"{campaign.facts[key]:,}", tooltip(campaign), f"{FOLDER}-{name}")
 
 
 def tooltip(campaign: Campaign) -> str:
-    """Where the figures come from, in a line."""
+    """Where the figures come from, line by line."""
     p = campaign.provenance
-    return f"{p.command}; {p.hardware}; commit {p.code}; {p.when[:10]}"
+    return f"{p.command}\n{p.hardware}\ncommit {p.code}, {p.when[:10]}"
 
 
 def table(campaign: Campaign) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:

@@ -61,8 +61,11 @@ def run_notebooks(names: Iterable[str], parameters: Mapping[str, object], output
     return executed
 
 
-def execute(notebook: Path, target: Path, parameters: Mapping[str, object]) -> None:
-    """Execute one notebook into ``target``, whole or not at all."""
+def execute(notebook: Path, target: Path, parameters: Mapping[str, object], here: bool = False) -> None:
+    """Execute one notebook into ``target``, whole or not at all.
+
+    ``here`` runs its cells in this process (:mod:`repro.report.engine`), for those that only read records.
+    """
     try:
         import papermill
         from papermill.exceptions import PapermillException, PapermillExecutionError
@@ -70,6 +73,10 @@ def execute(notebook: Path, target: Path, parameters: Mapping[str, object]) -> N
         raise ReproError(
             f"{error.name} is missing: run `uv sync`, or call the function that the notebook calls"
         ) from error
+    if here:
+        os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # a debugger's warning; nobody debugs here
+        from repro.report import engine
+
     failed = target.with_suffix(".failed.ipynb")
     try:
         with write_aside(target) as aside:
@@ -82,6 +89,8 @@ def execute(notebook: Path, target: Path, parameters: Mapping[str, object]) -> N
                         parameters=dict(parameters),
                         kernel_name="python3",
                         progress_bar=False,
+                        engine_name=engine.NAME if here else None,
+                        request_save_on_cell_execute=not here,
                     )
             except PapermillExecutionError:
                 os.replace(aside, failed)

@@ -45,16 +45,16 @@ class Shown:
     frame: pd.DataFrame
     caption: str
 
-    def html(self) -> str:
-        """The styled table."""
-        return style(self.frame, self.caption).to_html()
-
     def in_page(self) -> str:
         """For a page: the caption as a paragraph, which wraps at the page, above the table, which scrolls in a box."""
         table = style(self.frame, self.caption).set_caption("").to_html()
-        return (
-            f'<p class="repro-caption">{escape(self.caption)}</p><div class="repro-scroll" tabindex="0">{table}</div>'
-        )
+        return f'<p class="repro-caption">{escape(self.caption)}</p>{scroll_box(table, self.caption.partition(";")[0])}'
+
+
+def scroll_box(table: str, label: str) -> str:
+    """A table in a box that scrolls by itself, which the keyboard reaches and a screen reader names."""
+    about = f'role="group" tabindex="0" aria-label="{escape(label)}"'
+    return f'<div class="repro-scroll" style="overflow-x: auto" {about}>{table}</div>'
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def style(frame: pd.DataFrame, caption: str) -> Styler:
     styler = Styler(frame, uuid=_uuid(frame, caption), caption=caption, cell_ids=False)
     styler.set_table_attributes('class="repro-table"')
     left: list[CSSDict] = [
-        {"selector": f"{tag}.col{frame.columns.get_loc(column)}", "props": "text-align: left"}
+        {"selector": f"{tag}.col{frame.columns.get_loc(column)}", "props": f"text-align: left; {wraps(column)}"}
         for column in wordy
         for tag in ("th", "td")
     ]
@@ -173,6 +173,11 @@ def style(frame: pd.DataFrame, caption: str) -> Styler:
     if "verdict" in frame.columns:
         styler.map(verdict_css, subset=["verdict"])
     return styler
+
+
+def wraps(column: str) -> str:
+    """Style of a column of sentences: it breaks its lines, so that the numbers stay in sight."""
+    return "white-space: normal; min-width: 15em" if column == "the paper's claim" else ""
 
 
 def _uuid(frame: pd.DataFrame, caption: str) -> str:

@@ -12,6 +12,7 @@ from repro.study.reliability import Campaign
 from repro.study.results import StudyResult
 
 EXTENSION = Path(__file__).parents[2] / "book" / "_ext"
+PARTS = ("repro_pages", "repro_theme")  # what the extensions share, and what needs the theme
 WORDS = "word " * 60
 
 
@@ -29,7 +30,7 @@ def html(tmp_path: Path) -> Path:
 
 def test_a_whole_book_has_no_findings(html: Path) -> None:
     (html / "index.html").write_text(
-        f"{WORDS}<a href='table2_num_experts.html#here'></a><img src='_images/table2_num_experts.svg'>"
+        f"{WORDS}<a href='table2_num_experts.html#here'></a><img alt='a curve' src='_images/table2_num_experts.svg'>"
     )
     assert check_html(html, ["table2_num_experts.svg"]) == []
 
@@ -40,6 +41,7 @@ def test_a_whole_book_has_no_findings(html: Path) -> None:
         ("<a href='gone.html'></a>", "index.html leads to gone.html, which is not there"),
         ("<a href='table2_num_experts.html#nowhere'></a>", "no such place on that page"),
         ("<img src='_images/gone.png'>", "leads to _images/gone.png"),
+        ("<img src='_images/table2_num_experts.svg'>", "_images/table2_num_experts.svg without alt text"),
         ("<script src='https://cdn.example/x.js'></script>", "loads https://cdn.example/x.js from outside"),
     ],
 )
@@ -65,14 +67,7 @@ def built(tmp_path: Path, text: str) -> tuple[str, str]:
     application = pytest.importorskip("sphinx.application", reason="sphinx is in the group book: run `uv sync`")
     source = tmp_path / "source"
     source.mkdir(parents=True, exist_ok=True)
-    extensions = [
-        "myst_parser",
-        "repro_numbers",
-        "repro_performance",
-        "repro_reliability",
-        "repro_chapters",
-        "repro_api",
-    ]
+    extensions = ["myst_parser", *(path.stem for path in EXTENSION.glob("repro_*.py") if path.stem not in PARTS)]
     (source / "conf.py").write_text(f"import sys; sys.path.insert(0, {str(EXTENSION)!r})\nextensions = {extensions}\n")
     (source / "index.md").write_text(f"# Title\n\n{text}\n")
     warnings = StringIO()
@@ -103,15 +98,43 @@ def test_roles_show_recorded_numbers(tmp_path: Path) -> None:
     )
     assert warnings == ""
     for shown in (
-        "59.60 ± 0.10</span>",
-        "holds</span>",
-        "79.90 ± 0.22</span>",
+        "59.60 ± 0.10</a>",
+        "holds</a>",
+        "79.90 ± 0.22</a>",
         "not run</span>",
         "gamma",
         "95 % interval",
         "24 of 24 match",
     ):
         assert shown in page
+
+
+@pytest.mark.usefixtures("recorded")
+def test_numbers_lead_to_their_record_and_say_where_they_come_from(tmp_path: Path) -> None:
+    name = "table2_num_experts-cifar100-laptop"
+    page, _ = built(tmp_path, f"{{result}}`{name}:top1/bagging/20`\n\n```{{recorded-overview}}\n```\n\n"
+                              "```{recorded-runs}\n```")  # fmt: skip
+    link = page.partition('class="repro-number"')[2].partition("</a>")[0]
+    assert f'href="results.html#{name}"' in link
+    for part in ("seeds 0, 1, 2", "laptop scale", "spec 000000000000", "repro run it", "a machine", "2026-01-02"):
+        assert part in link
+    assert f'id="{name}"' in page and f"recorded/{name}.json" in page
+
+
+@pytest.mark.usefixtures("recorded")
+def test_figures_have_a_dark_twin_and_their_sources(tmp_path: Path) -> None:
+    drawn = tmp_path / "source" / "generated" / "table2_num_experts.svg"
+    data = tmp_path / "source" / "_extra" / "recorded" / "table2_num_experts.csv"
+    for path, text in ((drawn, '<svg fill="#000000"><path style="stroke: #ffffff"/></svg>'), (data, "a,b\n")):
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    figure = "```{recorded-figure} table2_num_experts\n:alt: accuracy over experts\n\nA caption.\n```"
+    page, _ = built(tmp_path, figure)
+    assert page.count("only-light") == page.count("only-dark") == 2  # the picture, and the link around it
+    assert page.count('alt="accuracy over experts"') == 2
+    assert "recorded/table2_num_experts.csv" in page and "notebooks/table2_num_experts.html" in page
+    assert "#ffffff" not in (tmp_path / "out" / "_images" / "table2_num_experts-dark.svg").read_text()
+    assert "has no alt text" in built(tmp_path, figure.replace(":alt: accuracy over experts\n", ""))[1]
 
 
 @pytest.mark.usefixtures("recorded")
@@ -138,7 +161,7 @@ def test_campaigns_are_quoted_and_those_not_run_are_said(tmp_path: Path) -> None
         "```{reliability-table} faults\n```\n\n```{reliability-table} executors\n```",
     )
     assert "index.md" not in warnings  # (a second build in one process warns of other things)
-    for shown in ("1,234</span>", "1 min 10 s</span>", "not run</span>", "<td>1,234</td>", "benchmarks.executors"):
+    for shown in ("1,234</a>", "1 min 10 s</a>", "not run</span>", "<td>1,234</td>", "benchmarks.executors"):
         assert shown in page
     # (a wrong name and a wrong key are warnings, and so a failed build)
     assert "has no 'deaths'" in built(tmp_path / "a", "{reliability}`faults:deaths`")[1]

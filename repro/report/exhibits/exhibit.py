@@ -8,10 +8,13 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from repro.report.plots import as_svg
 from repro.report.tables import Shown
 from repro.report.verdict import Claim, ClaimVerdict, Printed, judge, not_printed
 from repro.study.parameters import Parameters, results_folder
 from repro.study.results import StudyResult, load_results
+
+_DRAWN: dict[tuple[object, ...], dict[str, str]] = {}
 
 
 def _no_figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
@@ -58,6 +61,17 @@ class Exhibit:
     def judge(self, result: StudyResult) -> list[ClaimVerdict]:
         """The verdict on every claim that is about the result's image set."""
         return judge(self.claims, result, self.printed)
+
+    def drawn(self, results: Sequence[StudyResult]) -> dict[str, str]:
+        """The figures as SVG by name, drawn once for the same records however often they are shown."""
+        key = (self.name, *(hash(r.model_dump_json()) for r in results))
+        if key not in _DRAWN:
+            made = self.figures(results) if results else {}
+            _DRAWN[key] = {
+                name: as_svg(figure, self.title + ("" if name == "main" else f" ({name})"))
+                for name, figure in made.items()
+            }
+        return _DRAWN[key]
 
     def figure_name(self, name: str) -> str:
         """File stem of a figure."""

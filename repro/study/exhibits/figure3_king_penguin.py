@@ -75,7 +75,12 @@ def figure3(parameters: Figure3Parameters) -> StudyResult:
         measurements += measure(spec, images, label, gates[spec.num_experts, spec.seed])
     measurements += agreements(specs, images, label, gates)
     tiles, pictures = pictures_of(images, counts_of(images, pictured), pictured, label, parameters.seeds[0])
-    tables = {"ranking": ranking(images, gates), "experts": experts_of_class(images, label, gates), "tiles": tiles}
+    tables = {
+        "ranking": ranking(images, gates),
+        "experts": experts_of_class(images, label, gates),
+        "counts": counts_of_classes(images, pictured),
+        "tiles": tiles,
+    }
     shown: dict[str, Picture] = {"tiles": pictures}
     return record(NAME, parameters, study, measurements, tables=tables, pictures=shown)
 
@@ -156,6 +161,14 @@ def agreements(
         ):
             if value is not None:
                 yield measured(spec, method, value, "agreement")
+
+
+def counts_of_classes(images: ImageDataset, g0: torch.Tensor) -> Table:
+    """Training images of every class in every expert, of the seed and number of experts that are pictured."""
+    counts = counts_of(images, g0)
+    columns = ["class", *(f"expert {k + 1}" for k in range(counts.shape[1]))]
+    rows = [[name, *(round(n) for n in row)] for name, row in zip(images.class_names, counts.tolist(), strict=True)]
+    return Table(columns=columns, rows=rows)
 
 
 def ranking(images: ImageDataset, gates: dict[tuple[int, int], torch.Tensor]) -> Table:

@@ -73,7 +73,7 @@ def test_one_seed_and_missing_parts(made_of: MakeOf, seeds: int, rows: tuple[str
     elsewhere = made_of("appendix_em", cells(seeds), "modes", "quick")
     assert "paper, tiny-ImageNet" in EM.tables(elsewhere)["main"].frame
     for shown in EM.tables(partial).values():
-        assert "nan" not in shown.html()
+        assert "nan" not in shown.in_page()
     reading.read(EM, [partial])
     for figure in EM.figures([partial, elsewhere]).values():
         figure.canvas.draw()

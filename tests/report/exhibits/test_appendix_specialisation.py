@@ -85,7 +85,7 @@ def test_one_seed_and_missing_parts(made_of: MakeOf, seeds: int, experts: tuple[
     partial = made_of("appendix_specialisation", cells(seeds, experts), tables=counts(experts))
     whole = made_of("appendix_specialisation", cells(seeds), "modes", "quick", counts())
     for shown in SPECIALISATION.tables(partial).values():
-        assert "nan" not in shown.html()
+        assert "nan" not in shown.in_page()
     reading.read(SPECIALISATION, [partial])
     for figure in SPECIALISATION.figures([partial, whole]).values():
         figure.canvas.draw()

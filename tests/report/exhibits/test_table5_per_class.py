@@ -102,7 +102,7 @@ def test_one_seed_and_missing_parts(made_of: MakeOf, seeds: int, missing: str) -
     kept = {key: value for key, value in cells(seeds).items() if missing not in key[3] and missing != "everything"}
     partial = made_of("table5_per_class", kept)
     for shown in TABLE5.tables(partial).values():
-        assert "nan" not in shown.html()
+        assert "nan" not in shown.in_page()
     reading.read(TABLE5, [partial])
     modes = made_of("table5_per_class", cells(seeds, modes=True), "modes", "quick")
     for figure in TABLE5.figures([partial, modes]).values():

@@ -61,6 +61,12 @@ def test_a_class_is_followed_over_its_experts(split: StudyResult) -> None:
         shares = split.tables["experts"].where(seed=seed).column("share")
         assert shares == sorted(shares, reverse=True) and 80 < sum(shares) <= 100.5
     assert len(split.tables["ranking"].rows) == 20
+    counts = split.tables["counts"]
+    most = max(split.tables["experts"].column("experts"))
+    assert [len(row) for row in counts.rows] == [1 + most] * 20
+    shown = split.tables["experts"].where(experts=most, seed=split.seeds[0])
+    own = counts.where(**{"class": "class 02"}).rows[0]
+    assert {own[expert] for expert in shown.column("expert")} == set(shown.column("images"))
     tiles = split.tables["tiles"]
     assert split.pictures["tiles"].count == len(tiles.rows)
     assert set(tiles.where(kind="own").column("class")) == {"class 02"}

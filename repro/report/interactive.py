@@ -1,0 +1,80 @@
+"""What the book's two interactive pieces know: recorded numbers, small enough to stand in the page itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from repro.report.curves import each_seed, mean
+from repro.report.numbers import DATASETS
+from repro.report.verdict import Cell, summary_of
+from repro.study.class_pictures import short
+from repro.study.results import StudyResult
+
+COUNTS = "counts"
+"""The table of Figure 3's record with the images of each class in each expert."""
+
+
+def anytime(results: Sequence[StudyResult]) -> list[dict[str, Any]]:
+    """Of Figure 2's records, a curve a model: at every recorded threshold the means over the seeds.
+
+    points  ``[τ, multiply-adds, top-1 %, images that exit %, experts of the others]``, the last None where all exit
+    marks   the plain models beside the curve: base alone, one expert for every image
+    """
+    curves = []
+    for r in results:
+        sweep = r.tables.get("sweep")
+        keys = dict.fromkeys(zip(sweep.column("pair"), sweep.column("K"), strict=True)) if sweep else {}
+        for pair, k in keys:
+            part = sweep.where(pair=pair, K=k) if sweep else None
+            assert part is not None
+            columns = [mean(each_seed(part, "tau", name)) for name in ("macs", "top1", "exits", "experts_of_others")]
+            points = [
+                [tau, round(macs), round(top1, 2), round(exits, 2), round(others, 2) if exits < 100 else None]
+                for tau, macs, top1, exits, others in zip(columns[0].xs, *(c.ys for c in columns), strict=True)
+            ]
+            curves.append({"name": f"{_where(r)}: {pair}, {k} experts", "set": r.evaluate, "seeds": len(r.seeds),
+                           "points": points, "marks": _marks(r, pair, k)})  # fmt: skip
+    return curves
+
+
+def _marks(r: StudyResult, pair: str, k: int) -> list[dict[str, Any]]:
+    """The plain models of a pair, where they were measured."""
+    costs = {(cost.row, cost.num_experts): cost.macs for cost in r.costs}
+    base = pair.split("-")[0]
+    plain = (
+        ("base alone", Cell(0, "backbone", base), (base, 0)),
+        ("one expert for every image", Cell(k, "bagging", pair), (pair, k)),
+    )
+    found = [(name, summary_of(r, cell), costs.get(key)) for name, cell, key in plain]
+    return [{"name": name, "macs": macs, "top1": round(s.mean, 2)} for name, s, macs in found if s and macs]
+
+
+def routing(results: Sequence[StudyResult]) -> list[dict[str, Any]]:
+    """Of Figure 3's records, how the training images of a class are dealt to the experts: ``counts[class][expert]``.
+
+    Of the first seed and the largest number of experts, as in the pictures; records without the table are left out.
+    """
+    dealt = []
+    for r in results:
+        if table := r.tables.get(COUNTS):
+            experts = len(table.columns) - 1
+            dealt.append(
+                {
+                    "name": f"{_where(r)}: {experts} experts, seed {r.seeds[0]}",
+                    "classes": [short(str(name)) for name in table.column("class")],
+                    "counts": [row[1:] for row in table.rows],
+                    "start": _pictured(r),
+                }
+            )
+    return dealt
+
+
+def _pictured(r: StudyResult) -> str:
+    """The class of the pictures, with which the explorer begins."""
+    table = r.tables.get("experts")
+    return short(str(table.column("class")[0])) if table and table.rows else ""
+
+
+def _where(r: StudyResult) -> str:
+    return f"{DATASETS.get(r.dataset, r.dataset)}, {r.scale} scale"

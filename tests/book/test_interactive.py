@@ -1,0 +1,174 @@
+"""The parts of the book that move, moved by the keyboard in a real browser, and held against the records."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from repro.report import interactive
+from repro.report.exhibits import NAMES
+from repro.study.parameters import results_folder
+from repro.study.results import load_results
+from tests.book.conftest import BOOK, PAGES
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, Page
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    yield page
+    page.close()
+
+
+def readout(page: Page) -> dict[str, str]:
+    """The numbers beside the slider."""
+    values = page.locator("#anytime-slider dd").all()
+    return {value.get_attribute("data-value") or "": value.inner_text() for value in values}
+
+
+def marker(page: Page) -> tuple[float, float]:
+    circle = page.locator("#anytime-slider .marker")
+    return float(circle.get_attribute("cx") or "nan"), float(circle.get_attribute("cy") or "nan")
+
+
+def records(study: str) -> list:
+    return list(load_results(results_folder(), study).values())
+
+
+def test_the_slider_is_turned_by_the_keyboard(page: Page, book: str) -> None:
+    page.goto(f"{book}figure2_anytime.html")
+    slider = page.locator("#anytime-threshold")
+    slider.focus()
+    before, place, said = readout(page), marker(page), slider.get_attribute("aria-valuetext")
+    for _ in range(4):
+        page.keyboard.press("ArrowLeft")
+    assert readout(page) != before
+    assert marker(page) != place
+    assert slider.get_attribute("aria-valuetext") != said
+
+
+def test_the_slider_tells_what_is_recorded(page: Page, book: str) -> None:
+    page.goto(f"{book}figure2_anytime.html")
+    page.locator("#anytime-threshold").focus()
+    for curve in interactive.anytime(records("figure2_anytime")):
+        page.locator("#anytime-model").select_option(label=curve["name"])
+        page.locator("#anytime-threshold").focus()
+        for key, (tau, macs, top1, exits, others) in (("Home", curve["points"][0]), ("End", curve["points"][-1])):
+            page.keyboard.press(key)
+            shown = readout(page)
+            assert shown["threshold τ"] == f"{tau:g}"
+            assert float(shown["multiply-adds"].split()[0]) == pytest.approx(macs / 1e6, abs=0.051)
+            assert float(shown["top-1 accuracy"].split()[0]) == pytest.approx(top1, abs=0.051)
+            assert float(shown["images that exit early"].split()[0]) == pytest.approx(exits, abs=0.051)
+            assert shown["experts the others use"] == ("–" if others is None else f"{others:.2f}")
+
+
+def rows(page: Page) -> list[Locator]:
+    return page.locator("#routing-explorer tbody tr").all()
+
+
+def test_the_explorer_deals_every_image_of_the_class(page: Page, book: str) -> None:
+    sets = interactive.routing(records("figure3_king_penguin"))
+    if not sets:
+        pytest.skip("no record has the images of each class in each expert")
+    page.goto(f"{book}figure3_king_penguin.html")
+    for dealt in sets:
+        page.locator("#routing-set").select_option(label=dealt["name"])
+        classes = page.locator("#routing-class")
+        classes.focus()
+        page.keyboard.press("Home")
+        page.keyboard.press("ArrowDown")
+        name = classes.locator("option:checked").inner_text()
+        counts = dealt["counts"][dealt["classes"].index(name)]
+        shown = [int(row.locator("td").first.inner_text()) for row in rows(page)]
+        assert shown == sorted((count for count in counts if count), reverse=True)
+        assert f"{name}: {sum(counts)} training images" in page.locator("#routing-explorer [role=status]").inner_text()
+
+
+def test_a_class_that_shares_an_expert_can_be_chosen(page: Page, book: str) -> None:
+    if not interactive.routing(records("figure3_king_penguin")):
+        pytest.skip("no record has the images of each class in each expert")
+    page.goto(f"{book}figure3_king_penguin.html")
+    companion = page.locator("#routing-explorer .repro-choose").first
+    name = companion.inner_text().rpartition(" (")[0]
+    companion.focus()
+    page.keyboard.press("Enter")
+    assert page.locator("#routing-class").locator("option:checked").inner_text() == name
+
+
+@pytest.mark.parametrize(("name", "box"), [("figure2_anytime", "anytime-slider"),
+                                           ("figure3_king_penguin", "routing-explorer")])  # fmt: skip
+def test_without_javascript_the_figures_remain(browser: Browser, book: str, name: str, box: str) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{book}{name}.html")
+    assert page.locator(f"#{box}:visible").count() == 0
+    assert page.locator("figure img.only-light:visible").count() >= 1
+    assert page.locator("figure img.only-dark:visible").count() == 0
+    context.close()
+
+
+def test_a_number_tells_where_it_comes_from_and_leads_there(page: Page, book: str) -> None:
+    page.goto(f"{book}table2_num_experts.html")
+    number = page.locator("a.repro-number[href*='results.html#table2']").first
+    number.focus()
+    tooltip = page.get_by_role("tooltip")
+    tooltip.wait_for()
+    for part in ("seeds", "scale", "spec ", "repro run ", "20"):
+        assert part in tooltip.inner_text()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/results.html#table2*")
+    assert page.locator(f"[id='{page.url.partition('#')[2]}']").is_visible()
+
+
+def test_every_exhibit_with_records_shows_figures_with_their_sources(page: Page, book: str) -> None:
+    for name in NAMES:
+        if not list((BOOK / "_images").glob(f"{name}*.svg")):
+            continue  # no record, or no figure is made of it
+        page.goto(f"{book}{name}.html")
+        figures = page.locator("figure:has(img)").all()
+        assert figures, f"{name} shows no figure"
+        for figure in figures:
+            assert figure.locator("figcaption").is_visible(), name
+            sources = figure.locator("+ .repro-source a")
+            texts = sources.all_inner_texts()
+            assert {"notebook", "measurements"} <= set(texts), f"{name}: {texts}"
+            for link in sources.all():
+                answer = page.request.get(f"{book}{link.get_attribute('href')}")
+                assert answer.ok, link.get_attribute("href")
+
+
+def test_on_paper_figures_are_light_and_controls_are_gone(page: Page, book: str) -> None:
+    page.goto(f"{book}figure2_anytime.html")
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    page.emulate_media(media="print")
+    assert page.locator("figure img.only-dark:visible").count() == 0
+    assert page.locator("figure img.only-light:visible").count() >= 1
+    assert not page.locator("#anytime-slider").is_visible()
+
+
+def glossary_terms() -> list[str]:
+    """The terms that the built glossary defines."""
+    if "glossary.html" not in PAGES:
+        return []
+    text = (BOOK / "glossary.html").read_text(encoding="utf-8")
+    terms = re.findall(r'<dt id="term-[^"]*">(.*?)<a class="headerlink', text, re.DOTALL)
+    return [html.unescape(re.sub(r"<[^>]*>", "", term)).strip() for term in terms]
+
+
+@pytest.mark.skipif(not glossary_terms(), reason="the book has no glossary")
+def test_search_finds_the_terms_of_the_glossary(page: Page, book: str) -> None:
+    for term in glossary_terms():
+        words = " ".join(re.findall(r"[A-Za-z][A-Za-z-]+", term))
+        if not words:
+            continue  # a letter alone, such as τ, is no word to the search
+        page.goto(f"{book}search.html?q={words}")
+        page.locator("#search-results li a").first.wait_for()
+        found = [link.get_attribute("href") or "" for link in page.locator("#search-results li a").all()]
+        assert any("glossary.html" in address for address in found), f"{words!r} finds {found}"
