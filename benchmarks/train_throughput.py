@@ -24,6 +24,7 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from repro.data.batches import Batch, DeviceBatches
+from repro.method.compiling import Forward, choose, forward_on
 from repro.method.device import autocast
 from repro.method.fit import Step, Training
 from repro.models.registry import build_backbone
@@ -64,9 +65,9 @@ class Ours:
         return self.batch_size
 
 
-def bare_step(net: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> int:
+def bare_step(net: nn.Module, images: torch.Tensor, labels: torch.Tensor, forward: Forward = nn.Module.__call__) -> int:
     with autocast(CPU):
-        loss = F.cross_entropy(net(images).float(), labels)
+        loss = F.cross_entropy(forward(net, images).float(), labels)
     net.zero_grad(set_to_none=True)
     loss.backward()
     return len(images)
@@ -141,6 +142,24 @@ def operators(width: float) -> list[float]:
     return [round(share, 2) for share in [*shares, 100 - sum(shares)]]
 
 
+def compiled(width: float, way: str, repetitions: int, budget: float) -> list:
+    """[width, seconds until the first compiled step is done, images/s of the plain network, compiled, their ratio]."""
+    batch = next(DeviceBatches(plain.random_images(2048), LAPTOP_BASE.augmentation, CPU).train(0, 0, 128))
+    net = network(width).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    forward = forward_on(CPU, 128)
+    steps = {
+        "plain": partial(bare_step, net, batch.images, batch.labels),
+        "compiled": partial(bare_step, net, batch.images, batch.labels, forward),
+    }
+    choose(way)
+    began = time.perf_counter()
+    steps["compiled"]()
+    seconds = time.perf_counter() - began
+    found = interleaved({name: partial(images_per_second, step, budget) for name, step in steps.items()}, repetitions)
+    as_it_is, faster = found["plain"], found["compiled"]
+    return [width, round(seconds, 1), as_it_is.median, faster.median, round(faster.over(as_it_is), 4)]
+
+
 def peak_memory(root: Path) -> None:
     """Prints this process's peak GiB after an epoch's start and an evaluation of tiny-ImageNet at laptop scale."""
     from repro.data.augment import Augmentation
@@ -196,6 +215,10 @@ def main() -> None:
         ),
         "Operators of a step, percent": Table(
             columns=["width", *OPERATORS, "the rest"], rows=[[width, *operators(width)] for width in widths]
+        ),
+        "Compiled by torch, forward and backward alone (batches of 128, 32 pixels)": Table(
+            columns=["width", "seconds to compile", "plain, images/s", "compiled, images/s", "compiled / plain"],
+            rows=[compiled(width, "aot_eager" if quick else "on", repetitions, budget) for width in widths],
         ),
     }
     goals = [Goal(text=f"images/s, ours / plain, width {r[0]}", measured=r[5], bound=2.5) for r in by_width]

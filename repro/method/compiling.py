@@ -45,7 +45,8 @@ def check(name: str) -> None:
 def choose(name: str) -> None:
     """How this process calls the networks that it trains, one of ``CHOICES``.
 
-    ``auto`` compiles on a GPU and nowhere else: on a CPU the plain network is as fast.
+    ``auto`` compiles on a GPU and nowhere else. On a CPU a compiled step is a little faster
+    (``benchmarks/train_throughput.py``), which pays for the time to compile in long runs alone.
     """
     check(name)
     _Setting.choice = name
