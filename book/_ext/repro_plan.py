@@ -22,7 +22,8 @@ class PlanOfRuns(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         self.env.note_dependency(str(results_folder()))
-        return [nodes.raw("", plan.plan_table(results_folder()).in_page(), format="html")]
+        commands = nodes.literal_block(plan.commands(), plan.commands(), language="sh")
+        return [nodes.raw("", plan.plan_table(results_folder()).in_page(), format="html"), commands]
 
 
 class PlanGoals(SphinxDirective):

@@ -119,21 +119,26 @@ def plan_table(results: Path) -> Shown:
     found = list(rows())
     took = [measured(row.run, results) for row in found]
     columns = {
-        "new, 10^15 multiply-adds": [f"{row.new / 1e15:.1f}" for row in found],
-        "expected, new": [_time(minutes(row.new)) for row in found],
-        "expected, all it rests on": [_time(minutes(row.whole)) for row in found],
-        "measured, all it rests on": ["not run" if each is None else _time(each) for each in took],
+        "10¹⁵ MACs": [f"{row.new / 1e15:.1f}" for row in found],
+        "expected": [_time(minutes(row.new)) for row in found],
+        "with what it shares": [_time(minutes(row.whole)) for row in found],
+        "measured": ["not run" if each is None else _time(each) for each in took],
         "share of peak": [
             NONE if each is None else f"{100 * share_of_peak(row.whole, each):.0f} %"
             for row, each in zip(found, took, strict=True)
         ],
-        "command": [row.run.command for row in found],
     }
+    total = _time(minutes(sum(row.new for row in found)))
     caption = (
-        f"One {CARD} at {100 * SHARE:.0f} % of {PEAK / 1e12:.0f} TFLOP/s (dense bf16). 'New' is what no earlier row "
-        f"has trained; in all {_time(minutes(sum(row.new for row in found)))}."
+        f"One {CARD} at {100 * SHARE:.0f} % of {PEAK / 1e12:.0f} TFLOP/s (dense bf16). Expected: of what no "
+        f"earlier row has trained, in all {total}. With what it shares, and measured: of all that the run rests on."
     )
     return Shown(frame(columns, [f"{i}. {row.run.what}" for i, row in enumerate(found, 1)]), caption)
+
+
+def commands() -> str:
+    """The commands of the plan, each under what it is for."""
+    return "\n".join(f"# {i}. {run.what}\n{run.command}" for i, run in enumerate(RUNS, 1))
 
 
 def goals_table() -> Shown:
@@ -147,14 +152,15 @@ def goals_table() -> Shown:
         f"tr18 on tiny-ImageNet, 100 epochs (the recipe has {OPENMIXUP.epochs})": (tiny, 20.0),
     }
     columns = {
-        "10^15 multiply-adds": [f"{macs / 1e15:.1f}" for macs, _ in goals.values()],
+        "10¹⁵ MACs": [f"{macs / 1e15:.1f}" for macs, _ in goals.values()],
         "goal": [_time(within) for _, within in goals.values()],
-        "share of peak that it takes": [
-            f"{100 * share_of_peak(macs, within):.0f} %" for macs, within in goals.values()
-        ],
+        "share of peak": [f"{100 * share_of_peak(macs, within):.0f} %" for macs, within in goals.values()],
         f"expected at {100 * SHARE:.0f} %": [_time(minutes(macs)) for macs, _ in goals.values()],
     }
-    return Shown(frame(columns, list(goals)), f"Goals on one {CARD}, for training alone.")
+    return Shown(
+        frame(columns, list(goals)),
+        f"Goals on one {CARD}, for training alone, and the share of its peak that each takes.",
+    )
 
 
 def _time(value: float) -> str:
