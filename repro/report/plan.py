@@ -157,10 +157,13 @@ def goals_table() -> Shown:
         "share of peak": [f"{100 * share_of_peak(macs, within):.0f} %" for macs, within in goals.values()],
         f"expected at {100 * SHARE:.0f} %": [_time(minutes(macs)) for macs, _ in goals.values()],
     }
-    return Shown(
-        frame(columns, list(goals)),
-        f"Goals on one {CARD}, for training alone, and the share of its peak that each takes.",
+    flop, seconds, peak = AIRBENCH
+    caption = (
+        f"Goals on one {CARD}, for training alone, and the share of its peak that each takes. "
+        f"{100 * SHARE:.0f} % is that of airbench's ResNet-18: {flop / 1e15:g} PFLOP in {_time(seconds / 60)} on an "
+        f"A100 ({peak / 1e12:.0f} TFLOP/s)."
     )
+    return Shown(frame(columns, list(goals)), caption)
 
 
 def _time(value: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from repro.study.parameters import results_folder
 from repro.study.plan import distinct, tasks
 from repro.study.results import StudyResult, load_results
 from repro.study.scales import default_spec
+from tests.report.test_book import built
 
 
 def test_the_base_of_cifar_by_hand() -> None:
@@ -60,7 +62,7 @@ def test_all_that_table_2_needs_and_nothing_else() -> None:
     assert set(RUNS[0].tasks()) == set(distinct(specs))
 
 
-def recorded(folder: Path, run: Run, seconds: float, seeds: list[int] | None = None) -> StudyResult:
+def record(folder: Path, run: Run, seconds: float, seeds: list[int] | None = None) -> StudyResult:
     """A record of a run, made from another one."""
     result = next(iter(load_results(results_folder(), "table2_num_experts").values()))
     about = result.provenance.model_copy(update={"seconds": seconds, "command": run.command.removeprefix("uv run ")})
@@ -78,7 +80,7 @@ def test_a_recorded_run_stands_beside_what_was_expected(tmp_path: Path) -> None:
     (before,) = {tuple(plan_table(tmp_path).frame["measured"])}
     assert set(before) == {"not run"}
     row = next(rows())
-    recorded(tmp_path, RUNS[0], seconds=60 * minutes(row.whole, share=0.5))
+    record(tmp_path, RUNS[0], seconds=60 * minutes(row.whole, share=0.5))
     table = plan_table(tmp_path).frame
     assert table["measured"].iloc[0] == f"{minutes(row.whole, share=0.5):.1f} min"
     assert table["share of peak"].iloc[0] == "50 %"
@@ -86,9 +88,9 @@ def test_a_recorded_run_stands_beside_what_was_expected(tmp_path: Path) -> None:
 
 
 def test_a_record_of_other_seeds_is_another_run(tmp_path: Path) -> None:
-    recorded(tmp_path, RUNS[1], seconds=600)
+    record(tmp_path, RUNS[1], seconds=600)
     assert measured(RUNS[0], tmp_path) is None and measured(RUNS[1], tmp_path) == 10
-    recorded(tmp_path, RUNS[0], seconds=600, seeds=[1])
+    record(tmp_path, RUNS[0], seconds=600, seeds=[1])
     assert measured(RUNS[0], tmp_path) is None
 
 
@@ -97,3 +99,13 @@ def test_goals_say_what_share_of_the_peak_they_take() -> None:
     assert list(table["goal"]) == ["3.0 min", "10.0 min", "20.0 min"]
     assert table["share of peak"].iloc[0] == "19 %"
     assert plan.FLOPS == 2 and 9e14 < PEAK < 1e15
+
+
+def test_the_page_has_the_goals_the_runs_and_their_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPRO_RESULTS", str(tmp_path / "results"))
+    page, warnings = built(tmp_path, "```{plan-goals}\n```\n\n```{plan-of-runs}\n```")
+    assert warnings == ""
+    for shown in ("tr18 on CIFAR-100, 200 epochs", "not run", "32.3 PFLOP in 7.0 min on an A100"):
+        assert shown in page
+    text = re.sub("<[^>]+>", "", page)
+    assert all(run.command in text for run in RUNS)
