@@ -159,8 +159,9 @@ def goals_table() -> Shown:
     }
     flop, seconds, peak = AIRBENCH
     caption = (
-        f"Goals on one {CARD}, for training alone, and the share of its peak that each takes. {100 * SHARE:.0f} % is that "
-        f"of airbench's ResNet-18: {flop / 1e15:g} PFLOP in {_time(seconds / 60)} on an A100 ({peak / 1e12:.0f} TFLOP/s)."
+        f"Goals on one {CARD}, for training alone, and the share of its peak that each takes. "
+        f"{100 * SHARE:.0f} % is that of airbench's ResNet-18: {flop / 1e15:g} PFLOP in {_time(seconds / 60)} on an "
+        f"A100 ({peak / 1e12:.0f} TFLOP/s)."
     )
     return Shown(frame(columns, list(goals)), caption)
 
