@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from sphinx.application import Sphinx
 
+PARAMETERS = re.compile(r'(<span class="sig-paren">\(</span>\s*)<dl>(.*?)</dl>', re.DOTALL)
 UNNAMED, NAMED = "<summary>", '<summary aria-label="Pages of this chapter">'
 
 
@@ -17,8 +19,16 @@ def mend(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any],
         context[kind] = once(file for file in context.get(kind, []) if not is_thebe(file))
     if "generate_toctree_html" in context:
         context["generate_toctree_html"] = naming(context["generate_toctree_html"])
-    # Sphinx gives the bibliography's entries a role that a list does not have.
-    context["body"] = context.get("body", "").replace('<div role="list" class="citation-list">', "<div>")
+    # Sphinx gives the bibliography's entries a role that a list does not have, and makes a list of definitions
+    # without terms of a signature's parameters.
+    body = context.get("body", "").replace('<div role="list" class="citation-list">', "<div>")
+    context["body"] = PARAMETERS.sub(in_lines, body)
+
+
+def in_lines(found: re.Match[str]) -> str:
+    """A signature's parameters, each in a line of its own."""
+    lines = found[2].replace("<dd>", '<span class="sig-line">').replace("</dd>", "</span>")
+    return f'{found[1]}<span class="sig-lines">{lines}</span>'
 
 
 def light_without_scripts(app: Sphinx, exception: Exception | None) -> None:
