@@ -31,9 +31,6 @@ OTHER_PAGES = (
 SHOWN = (*NAMES, *OTHERS)
 EXPECTED_PAGES = (*OTHER_PAGES, *SHOWN, *(f"notebooks/{name}" for name in SHOWN))
 
-JOBS = 2
-"""Pages that Sphinx reads and writes at a time."""
-
 
 def build_book(project: Path, out: Path | None = None, strict: bool = True) -> Path:
     """Build ``<project>/book`` to HTML and return the folder, ``<out>/html`` (default ``book/_build/html``).
@@ -86,7 +83,7 @@ def assemble(project: Path, source: Path) -> None:
 
 
 def run_jupyter_book(source: Path, out: Path, strict: bool) -> None:
-    """Build offline with Jupyter Book's Sphinx, two pages at a time; the HTML is moved to ``<out>/html``."""
+    """Build offline with Jupyter Book's Sphinx, in this process; the HTML is moved to ``<out>/html``."""
     from jupyter_book.sphinx import build_sphinx
 
     told = io.StringIO()
@@ -104,7 +101,6 @@ def run_jupyter_book(source: Path, out: Path, strict: bool) -> None:
             },
             warningiserror=strict,
             keep_going=strict,
-            jobs=1,
         )
     if status != 0 or not (built / "index.html").exists():
         lines = told.getvalue().splitlines()
