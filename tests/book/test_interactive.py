@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +18,8 @@ from tests.book.conftest import BOOK, PAGES
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -151,6 +154,15 @@ def test_on_paper_figures_are_light_and_controls_are_gone(page: Page, book: str)
     assert page.locator("figure img.only-dark:visible").count() == 0
     assert page.locator("figure img.only-light:visible").count() >= 1
     assert not page.locator("#anytime-slider").is_visible()
+
+
+def test_launch_buttons_open_notebooks_that_are_in_the_repository(page: Page, book: str) -> None:
+    """That the two services run them, no test here can say."""
+    page.goto(f"{book}notebooks/table2_num_experts.html")
+    for service in ("mybinder.org", "colab.research.google.com"):
+        button = page.locator(f"a[href*='{service}']").first
+        path = (button.get_attribute("href") or "").partition("main")[2].removeprefix("?urlpath=lab/tree/")
+        assert (ROOT / path.lstrip("/")).is_file(), button.get_attribute("href")
 
 
 def glossary_terms() -> list[str]:
