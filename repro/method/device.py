@@ -13,9 +13,7 @@ from repro.errors import SpecError
 
 def pick_device(name: str = "auto") -> torch.device:
     """``auto`` takes a GPU if there is one; ``cpu``, ``cuda``, ``cuda:1``, ``mps`` are taken at their word."""
-    torch.backends.cudnn.benchmark = (
-        True  # batches of a study have few shapes: the fastest kernel of each is looked for
-    )
+    torch.backends.cudnn.benchmark = True  # batches have few shapes: the fastest kernel of each is looked for
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
