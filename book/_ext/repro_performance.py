@@ -61,11 +61,11 @@ class Performance(SphinxDirective):
                     raise ReproError(f"{name} has no table '{title}' (there are: {'; '.join(record.tables)})")
         except ReproError as error:
             return [self.state.document.reporter.warning(str(error), line=self.lineno)]
-        told = [f"<p>{html.escape(text)}</p>" for text in (record.method, *record.notes)]
+        told = self.parse_text_to_nodes("\n\n".join([record.method, *record.notes]))
         tables = [performance.table_html(title, record.tables[title]) for title in wanted]
         place = link(self.env, RESULTS, f"performance-{name}")
         source = f'<p class="repro-source"><a href="{place}">record and data (CSV)</a></p>'
-        return [raw("".join([*told, *tables, performance.provenance_html(record), source]))]
+        return [*told, raw("".join([*tables, performance.provenance_html(record), source]))]
 
 
 class PerformanceGoals(SphinxDirective):

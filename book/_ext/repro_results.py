@@ -21,7 +21,7 @@ from sphinx.util.docutils import SphinxDirective
 from repro.progress import duration
 from repro.report import performance
 from repro.report.exhibits import exhibit
-from repro.report.numbers import DATASETS
+from repro.report.numbers import where_run
 from repro.study.parameters import results_folder
 from repro.study.reliability import CAMPAIGNS, load_campaign
 from repro.study.results import Provenance, StudyResult, load_results
@@ -39,7 +39,7 @@ class RecordedOverview(SphinxDirective):
             rows.append(
                 (
                     f'<a href="{link(self.env, r.study)}">{chapter}</a>',
-                    html.escape(where(r)),
+                    html.escape(where_run(r)),
                     f'<a href="#{name}">seeds {seeds}</a>',
                     html.escape(duration(r.provenance.seconds)),
                     html.escape(r.provenance.hardware),
@@ -57,7 +57,7 @@ class RecordedRuns(SphinxDirective):
         found = load_results(results_folder())
         for name in found:
             self.env.note_dependency(str(results_folder() / f"{name}.json"))
-        return [section(name, f"{r.study}: {where(r)}", self.facts(name, r)) for name, r in found.items()]
+        return [section(name, f"{r.study}: {where_run(r)}", self.facts(name, r)) for name, r in found.items()]
 
     def facts(self, name: str, r: StudyResult) -> dict[str, str]:
         shown = exhibit(r.study)
@@ -86,11 +86,6 @@ class RecordedMeasurements(SphinxDirective):
                 facts = provenance(campaign.provenance) | {"files": file(self.env, f"reliability/{name}.json")}
                 sections.append(section(f"reliability-{name}", f"Campaign: {name}", facts))
         return sections or [nodes.paragraph("", "Not run.")]
-
-
-def where(r: StudyResult) -> str:
-    """The image set and scale of a run."""
-    return f"{DATASETS.get(r.dataset, r.dataset)}, {r.scale} scale"
 
 
 def provenance(p: Provenance) -> dict[str, str]:

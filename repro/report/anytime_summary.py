@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from repro.report.curves import Curve, draw
-from repro.report.numbers import DATASETS
+from repro.report.numbers import where_run
 from repro.report.plots import COLOURS, PALETTE, common_legend, figure_style, new_figure
 from repro.report.verdict import Cell, by_seed
 from repro.study.results import StudyResult
@@ -49,7 +49,7 @@ def _gains(axes: Axes, result: StudyResult, shade: str) -> float | None:
     for seed in seeds:
         own = sweep.where(pair=pair, K=k, seed=seed)
         curves.append(Curve([x / unit for x in own.column("macs")], [y - alone[seed] for y in own.column("top1")]))
-    draw(axes, curves, shade, f"{DATASETS.get(result.dataset, result.dataset)}, {result.scale} scale, {pair}")
+    draw(axes, curves, shade, f"{where_run(result)}, {pair}")
     once = costs[pair, k] / unit
     gain = math.fsum(plain[seed] - alone[seed] for seed in seeds) / len(seeds)
     axes.plot(once, gain, "o", color=shade, markeredgecolor="white", markersize=9, zorder=5)

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from repro.errors import ReproError
-from repro.report.exhibits import NAMES, exhibit
+from repro.report.exhibits import NAMES, OTHERS, exhibit
 from repro.report.exhibits.exhibit import Exhibit
 from repro.study.parameters import Parameters
 from repro.study.remaining import Remaining
@@ -56,7 +56,7 @@ def told_of(names: Iterable[str], values: Mapping[str, object]) -> str:
     """What of these exhibits is finished and what remains."""
     parts = []
     for name in named(names):
-        if name in NAMES:
+        if name in (*NAMES, *OTHERS):
             parameters = exhibit(name).parameters.check(**values)
             left = Remaining(parameters.specs(), parameters.bases(), Store(parameters.root))
             parts.append(f"{name}\n{left.told()}")

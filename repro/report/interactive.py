@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from repro.report.curves import each_seed, mean
-from repro.report.numbers import DATASETS
+from repro.report.numbers import where_run
 from repro.report.verdict import Cell, summary_of
 from repro.study.class_pictures import short
 from repro.study.results import StudyResult
@@ -33,7 +33,7 @@ def anytime(results: Sequence[StudyResult]) -> list[dict[str, Any]]:
                 [tau, round(macs), round(top1, 2), round(exits, 2), round(others, 2) if exits < 100 else None]
                 for tau, macs, top1, exits, others in zip(columns[0].xs, *(c.ys for c in columns), strict=True)
             ]
-            curves.append({"name": f"{_where(r)}: {pair}, {k} experts", "set": r.evaluate, "seeds": len(r.seeds),
+            curves.append({"name": f"{where_run(r)}: {pair}, {k} experts", "set": r.evaluate, "seeds": len(r.seeds),
                            "points": points, "marks": _marks(r, pair, k)})  # fmt: skip
     return curves
 
@@ -61,7 +61,7 @@ def routing(results: Sequence[StudyResult]) -> list[dict[str, Any]]:
             experts = len(table.columns) - 1
             dealt.append(
                 {
-                    "name": f"{_where(r)}: {experts} experts, seed {r.seeds[0]}",
+                    "name": f"{where_run(r)}: {experts} experts, seed {r.seeds[0]}",
                     "classes": [short(str(name)) for name in table.column("class")],
                     "counts": [row[1:] for row in table.rows],
                     "start": _pictured(r),
@@ -74,7 +74,3 @@ def _pictured(r: StudyResult) -> str:
     """The class of the pictures, with which the explorer begins."""
     table = r.tables.get("experts")
     return short(str(table.column("class")[0])) if table and table.rows else ""
-
-
-def _where(r: StudyResult) -> str:
-    return f"{DATASETS.get(r.dataset, r.dataset)}, {r.scale} scale"

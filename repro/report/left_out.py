@@ -15,7 +15,7 @@ from repro.models.cost import ModelCost, count_macs, count_params, model_cost
 from repro.models.trnet import tr_backbone
 from repro.report.exact_costs import Figure, in_unit_of, paper_cost, table1_figures
 from repro.report.figure2 import IMAGES, NEAR, paper_macs, series
-from repro.report.numbers import DATASETS, NONE, Quote, mean_std, millions
+from repro.report.numbers import DATASETS, NONE, Quote, mean_std, millions, where_run
 from repro.report.printed import PrintedValue, printed
 from repro.report.tables import Shown, frame
 from repro.report.verdict import Cell, summary_of
@@ -211,7 +211,7 @@ def _baselines(results: Sequence[StudyResult]) -> Shown:
     known = [r for r in results if r.study == "table2_num_experts" and summary_of(r, Cell(1, "two networks"))]
     cells = {"one expert, shared trunk": Cell(1), "two whole networks": Cell(1, "two networks")}
     columns = {name: [mean_std(summary_of(r, cell)) if r else NONE for r in known] for name, cell in cells.items()}
-    labels = [f"{DATASETS.get(r.dataset, r.dataset)}, {r.scale} scale" for r in known]
+    labels = [where_run(r) for r in known]
     caption = (
         "Both one-expert baselines in the recorded runs of Table 2: top-1 in percent, mean ± standard deviation over "
         "the seeds. Two whole networks are the bases of two seeds, averaged."
