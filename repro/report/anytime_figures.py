@@ -162,11 +162,14 @@ def _over_threshold(axes: Axes, result: StudyResult, column: str) -> None:
     sweep = result.tables.get("sweep")
     if not sweep:
         return
-    keys = dict.fromkeys(zip(sweep.column("pair"), sweep.column("K"), strict=True))
-    for (pair, k), style in zip(keys, _line_styles(list(keys)), strict=True):
+    # Who exits and which experts are asked is the base's and its gate's affair: pairs of one base share the curve.
+    keys: dict[tuple[str, int], str] = {}
+    for pair, k in zip(sweep.column("pair"), sweep.column("K"), strict=True):
+        keys.setdefault((pair.partition("-")[0], k), pair)
+    for ((base, k), pair), style in zip(keys.items(), _line_styles(list(keys)), strict=True):
         part = sweep.where(pair=pair, K=k)
         # The logarithmic axis has no place for τ = 0, nor has the average over the others where there are none.
         known = [sum(share < 100 for share in curve.ys) for curve in each_seed(part, "tau", "exits")]
         end = None if column == "exits" else min(known)
         curves = [Curve(curve.xs[1:end], curve.ys[1:end]) for curve in each_seed(part, "tau", column)]
-        draw(axes, curves, colour(pair), f"{pair}, {k} experts", linestyle=style)
+        draw(axes, curves, colour(base), f"base {base}, gate of {k} experts", linestyle=style)

@@ -68,7 +68,7 @@ def plot_anytime(record: PerformanceRecord) -> Figure:
         over_macs, over_rate, ratio = figure.subplots(1, 3)
         one = table.where(threads=1)
         over_macs.plot(one.column("MMACs an image"), one.column(height), "o-", color=PALETTE[1], label="1 thread")
-        over_macs.set_xlabel("expected multiply-adds an image, millions")
+        over_macs.set_xlabel("expected multiply-adds\nan image, millions")
         over_macs.set_ylabel(height)
         for number, colour in ((1, PALETTE[1]), (2, PALETTE[0])):
             of, label = table.where(threads=number), f"{number} thread{'s' * (number > 1)}"
@@ -77,7 +77,7 @@ def plot_anytime(record: PerformanceRecord) -> Figure:
         _mark_backbones(record, over_macs, over_rate)
         over_rate.set_xlabel("measured images/s")
         ratio.axhline(0.9, color=PALETTE[6], linestyle="--", linewidth=1)
-        ratio.set_xlabel("expected multiply-adds an image, millions")
+        ratio.set_xlabel("expected multiply-adds\nan image, millions")
         ratio.set_ylabel("realised / promised speed-up")
         ratio.set_ylim(bottom=0)
         for axes in (over_macs, over_rate, ratio):
@@ -126,6 +126,7 @@ def plot_experts(record: PerformanceRecord) -> Figure:
 
 def _logarithmic(axes: Axes, ticks: list[Any] | None = None) -> None:
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
     axes.xaxis.set_minor_formatter(ticker.NullFormatter())
     if ticks:

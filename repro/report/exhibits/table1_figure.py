@@ -39,7 +39,7 @@ def _ours(axes: Axes, result: StudyResult) -> None:
         each = list(by_seed(result, Cell(cost.num_experts, row=cost.row)).values())
         if each:
             (pairs if cost.num_experts else line).append((cost.row, cost.macs / 1e6, each))
-    _backbones(axes, [(name, macs, sum(each) / len(each)) for name, macs, each in line])
+    _backbones(axes, [(name, macs, sum(each) / len(each), min(each)) for name, macs, each in line])
     for place, (name, macs, each) in enumerate(pairs):
         colour = MODELS.get(name, PALETTE[place % len(PALETTE)])
         axes.plot([macs], [sum(each) / len(each)], MARKERS["bagging"], color=colour, markersize=8, label=name, zorder=4)
@@ -48,7 +48,7 @@ def _ours(axes: Axes, result: StudyResult) -> None:
         axes.plot([macs] * len(each), each, "_", color=colour, markersize=16, zorder=2)
     axes.set_xlabel("multiply-adds of one image, millions")
     axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
-    seeds = f"{len(result.seeds)} seeds: dashes" if len(result.seeds) > 1 else "one seed"
+    seeds = "dashes: its seeds" if len(result.seeds) > 1 else "one seed"
     data = DATASETS.get(result.dataset, result.dataset)
     axes.set_title(f"{data}, {result.scale} scale\nwidth {result.spec.get('width', 1):g}, {seeds}")
     _finish(axes)
@@ -58,7 +58,7 @@ def _paper(axes: Axes, dataset: str) -> None:
     # Figure 2 draws tr10 as well, which Table 1 leaves out.
     points = drawn(dataset, "backbone")
     names = ("tr10", "tr18", "tr34", "tr50")
-    _backbones(axes, [(name, macs / 1e9, top1) for name, (macs, top1) in zip(names, points, strict=True)])
+    _backbones(axes, [(name, macs / 1e9, y, y) for name, (macs, y) in zip(names, points, strict=True)])
     for name in PAIRS:
         base, _, expert = name.partition("-")
         top1, macs = (printed(1, dataset, base, expert, 20, "bagging", metric) for metric in ("top1", "macs"))
@@ -72,16 +72,17 @@ def _paper(axes: Axes, dataset: str) -> None:
     _finish(axes)
 
 
-def _backbones(axes: Axes, points: Sequence[tuple[str, float, float]]) -> None:
+def _backbones(axes: Axes, points: Sequence[tuple[str, float, float, float]]) -> None:
+    """A line through name, multiply-adds, accuracy; the name stands below the lowest mark, the last of the four."""
     points = sorted(points, key=lambda point: point[1])
     axes.plot(
-        [macs for _, macs, _ in points], [top1 for _, _, top1 in points], "-", marker=MARKERS["backbone"],
+        [macs for _, macs, *_ in points], [top1 for _, _, top1, _ in points], "-", marker=MARKERS["backbone"],
         color=COLOURS["backbone"], markerfacecolor="white", label="backbone alone", zorder=3,
     )  # fmt: skip
-    for name, macs, top1 in points:
-        axes.annotate(name, (macs, top1), (0, -8), textcoords="offset points", ha="center", va="top", fontsize=8)
+    for name, macs, _, lowest in points:
+        axes.annotate(name, (macs, lowest), (0, -8), textcoords="offset points", ha="center", va="top", fontsize=8)
 
 
 def _finish(axes: Axes) -> None:
-    axes.margins(x=0.1, y=0.16)
+    axes.margins(x=0.1, y=0.18)
     axes.yaxis.set_major_locator(ticker.MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))

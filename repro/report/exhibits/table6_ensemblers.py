@@ -15,7 +15,7 @@ from repro.report.printed import PrintedValue, printed
 from repro.report.reading import verdicts
 from repro.report.tables import Columns, Row, Shown, about, comparison, frame, means
 from repro.report.verdict import Cell, Claim, by_seed, difference, summary_of
-from repro.study.exhibits.table6_ensemblers import NAME, Table6Parameters, table6
+from repro.study.exhibits.table6_ensemblers import NAME, START, Table6Parameters, table6
 from repro.study.pairs import MEAN
 from repro.study.results import StudyResult, Table
 
@@ -29,6 +29,9 @@ METHODS = {
     "bagging-logits": ("bagging of logits", ""),
 }
 """How a method is called here, and in the paper's table."""
+
+CALIBRATED = {method: label for method, (label, _) in METHODS.items()} | {START: "stacking before its training"}
+"""The rows of the calibration, which also tells where stacking starts."""
 
 
 def _ensembled(method: str) -> Cell:
@@ -102,7 +105,7 @@ def tables(result: StudyResult) -> dict[str, Shown]:
     )
     return {
         "main": Shown(comparison(result, rows), caption),
-        "calibration": _calibration(result, labels, [row.label for row in rows]),
+        "calibration": _calibration(result, labels),
         "training": _training(result),
     }
 
@@ -111,9 +114,16 @@ def _experts(k: int) -> str:
     return "" if k == K else f", {k} expert{'s' * (k != 1)}"
 
 
-def _calibration(result: StudyResult, labels: Sequence[tuple[str, str, int]], names: Sequence[str]) -> Shown:
+def _calibration(result: StudyResult, labels: Sequence[tuple[str, str, int]]) -> Shown:
+    shown = []
+    for pair, method, k in labels:
+        shown.append((pair, method, k))
+        if method == "stacking" and by_seed(result, Cell(k, START, pair)):
+            shown.append((pair, START, k))
+    names = [f"{pair}{_experts(k)}: {CALIBRATED[method]}" for pair, method, k in shown]
+
     def column(metric: str) -> list[str]:
-        return means(result, [cell_of(pair, method, k, metric) for pair, method, k in labels])
+        return means(result, [cell_of(pair, method, k, metric) for pair, method, k in shown])
 
     columns: Columns = {
         "top-1, %": column("top1"),
@@ -179,6 +189,16 @@ def read(result: StudyResult) -> str:
                     f"Confidence exceeds accuracy by {signed(over.mean, 1)} points for the base, "
                     f"{signed(expert.mean, 1)} for the selected expert and {signed(bagged.mean, 1)} for bagging."
                 )
+            start = summary_of(result, Cell(k, START, pair, "overconfidence"))
+            stacked = summary_of(result, Cell(k, "stacking", pair, "overconfidence"))
+            if start and stacked:
+                sentences.append(
+                    f"For stacking it is {signed(stacked.mean, 1)} points, and {signed(start.mean, 1)} before its "
+                    "training, where it is the sum of both log-probabilities: our start, not its training, makes it so."
+                    if start.mean > stacked.mean > 0
+                    else f"For stacking it is {signed(stacked.mean, 1)} points, after {signed(start.mean, 1)} before "
+                    "its training."
+                )
     return " ".join([*sentences, verdicts(result, EXHIBIT.judge(result))])
 
 
@@ -229,9 +249,12 @@ def _diagram(axes: Axes, result: StudyResult) -> None:
     axes.plot([0, 1], [0, 1], color="#BBBBBB", linewidth=1, zorder=1)
     table = result.tables.get("reliability")
     shown = list(dict.fromkeys(table.column("method"))) if table else []
-    for method in (m for m in METHODS if m in shown):
+    for method in (m for m in CALIBRATED if m in shown):
         assert table is not None
         xs, ys = pooled(table.where(method=method))
+        if method == START:
+            axes.plot(xs, ys, ":", color=COLOURS["stacking"], label=CALIBRATED[START])
+            continue
         axes.plot(xs, ys, color=COLOURS[method], marker=MARKERS[method], markersize=4, label=NAMES[method])
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)

@@ -36,6 +36,9 @@ CLAIMS = (
 )  # fmt: skip
 """The two choices of which the paper says how much they matter."""
 
+FAR = 5.0
+"""Points. A choice that moves the accuracy by more would squeeze all others to a line; an arrow says how far it is."""
+
 
 def _rows(result: StudyResult) -> list[str]:
     """The alternatives that were measured, in the order of the paper."""
@@ -119,9 +122,14 @@ def _panel(axes: Axes, result: StudyResult, names: Sequence[str]) -> None:
     axes.grid(visible=False, axis="y")
     axes.grid(visible=True, axis="x")
     k = _experts(result)
-    for place, row in enumerate(names):
-        found = swing(result, row)
-        if not found:
+    swings = {row: found for row in names if (found := swing(result, row))}
+    far = {row for row, found in swings.items() if abs(found.mean) > FAR}
+    if len(far) == len(swings):
+        far = set()
+    for row, found in swings.items():
+        place = names.index(row)
+        if row in far:
+            _arrow(axes, place, found.mean)
             continue
         if ends := found.interval:
             axes.plot(ends, [place] * 2, color=COLOURS["bagging"], linewidth=1.4, label="95 % interval")
@@ -129,8 +137,21 @@ def _panel(axes: Axes, result: StudyResult, names: Sequence[str]) -> None:
         seeds = [a - b for a, b in zip(result.values("top1", "bagging", k, row), default, strict=False)]
         axes.plot(seeds, [place] * len(seeds), "|", color="#595959", markersize=8, label="each seed")
         axes.plot([found.mean], [place], "o", color=COLOURS["bagging"], label="mean")
+    axes.margins(x=0.12)  # room for the arrows
     axes.set_xlabel("top-1 against the default, points")
     axes.set_title(f"{where_run(result)}\n{k} experts, bagging")
+
+
+def _arrow(axes: Axes, place: int, mean: float) -> None:
+    """An arrow at the panel's edge, and the mean that lies beyond it."""
+    edge, side, towards = (0.0, "left", "<") if mean < 0 else (1.0, "right", ">")
+    across = axes.get_yaxis_transform()
+    axes.plot([edge], [place], towards, color=COLOURS["bagging"], transform=across, clip_on=False, label="beyond")
+    inwards = 10 if mean < 0 else -10
+    axes.annotate(
+        signed(mean), (edge, place), (inwards, 0), xycoords=across, textcoords="offset points", ha=side, va="center",
+        fontsize=9,
+    )  # fmt: skip
 
 
 EXHIBIT = Exhibit(

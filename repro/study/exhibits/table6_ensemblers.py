@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from repro.method.calibration import fit_of, reliability
-from repro.method.ensemblers import ENSEMBLERS, stacking
+from repro.method.ensemblers import ENSEMBLERS, Stacking, stacking
 from repro.method.outputs import Outputs, accuracy
 from repro.study.lists import Pairs
 from repro.study.pairs import PairParameters, means_over_pairs
@@ -18,6 +18,8 @@ from repro.study.results import Measurement, StudyResult, Table
 from repro.study.spec import StudySpec
 
 NAME = "table6_ensemblers"
+START = "stacking-start"
+"""The method's name in the record for stacking before its training."""
 
 
 class Table6Parameters(PairParameters):
@@ -69,6 +71,10 @@ def _ways(study: Study, spec: StudySpec, outputs: Outputs) -> Iterator[tuple[str
         if method != "top-2" or spec.num_experts > 1:
             yield method, ensemble(outputs), outputs.labels
     yield "stacking", stacking(outputs, study.stackers(spec)), outputs.labels
+    # Its start, the sum of two log-probabilities, counts the evidence that both share twice: how much of stacking's
+    # confidence is this, and how much its training's?
+    untrained = [Stacking(outputs.base_logits.shape[1])] * spec.num_experts
+    yield START, stacking(outputs, untrained), outputs.labels
 
 
 def _training(study: Study, spec: StudySpec) -> Iterator[Measurement]:

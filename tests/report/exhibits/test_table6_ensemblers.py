@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from repro.report.exhibits.table6_ensemblers import EXHIBIT, pooled
+from repro.study.exhibits.table6_ensemblers import START
 from repro.study.pairs import MEAN
 from repro.study.results import Measurement, StudyResult, Table
 
@@ -41,6 +42,22 @@ def test_the_paper_stands_beside_ours(made_up: MakeUp) -> None:
     assert main.loc["tr10-tr10: bagging of logits", "paper"] == "–"
     assert shown["calibration"].frame.loc["tr10-tr10: bagging", "ECE, points"] == "5.10 ± 0.10"
     assert list(shown["training"].frame.index) == ["tr10: base model"]
+
+
+def test_stacking_is_shown_before_its_training_too_where_that_was_measured(made_up: MakeUp) -> None:
+    result = of_table6(made_up, 3)
+    row = "tr10-tr10: stacking before its training"
+    assert row not in EXHIBIT.tables(result)["calibration"].frame.index
+    start = [
+        Measurement(seed=seed, num_experts=20, method=START, metric=metric, value=value, row="tr10-tr10")
+        for metric, value in (("top1", 60.8), ("ece", 20.0), ("overconfidence", 19.0))
+        for seed in range(3)
+    ]
+    told = result.model_copy(update={"measurements": [*result.measurements, *start]})
+    shown = EXHIBIT.tables(told)
+    assert shown["calibration"].frame.loc[row, "ECE, points"].startswith("20.00")
+    assert row not in shown["main"].frame.index  # it picks the classes that bagging of logits picks
+    assert "For stacking it is +4.1 points, and +19.0 before its training" in EXHIBIT.read(told)
 
 
 def test_claims_use_the_mean_over_the_same_pairs(made_up: MakeUp) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from repro.study.exhibits.appendix_early_exit import early_exit
-from repro.study.exhibits.table6_ensemblers import Table6Parameters, table6
+from repro.study.exhibits.table6_ensemblers import START, Table6Parameters, table6
 from repro.study.pairs import MEAN, PairParameters
 from repro.study.results import StudyResult
 
@@ -29,6 +29,11 @@ def test_every_method_is_measured(ensemblers: StudyResult) -> None:
             values = ensemblers.values(metric, method, 3, "tr10-tr10")
             assert len(values) == 2 and ensemblers.values(metric, method, 3, MEAN) == values
     assert ensemblers.values("top1", "backbone", 0, MEAN) == ensemblers.values("top1", "backbone", 0, "tr10")
+    # Untrained, stacking is the sum of log-probabilities: the classes of bagged logits, with more confidence.
+    logits = ensemblers.values("top1", "bagging-logits", 3, "tr10-tr10")
+    assert ensemblers.values("top1", START, 3, "tr10-tr10") == pytest.approx(logits)
+    sure = [ensemblers.values("overconfidence", name, 3, "tr10-tr10") for name in (START, "bagging-logits")]
+    assert all(start > bagged for start, bagged in zip(*sure, strict=True))
     assert len(ensemblers.values("training-loss", "backbone", 0, "tr10")) == 2
 
 
