@@ -79,14 +79,13 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def common_legend(figure: Figure, axes: Iterable[Axes], columns: int | None = None) -> None:
-    """One legend over all panels, each label once."""
+def common_legend(figure: Figure, axes: Iterable[Axes], columns: int | None = None, side: str = "left") -> None:
+    """One legend over all panels, each label once, above them on the left or the right."""
     handles: dict[Any, Any] = {}
     for panel in axes:
         handles |= {label: h for h, label in zip(*panel.get_legend_handles_labels(), strict=True)}
-    figure.legend(
-        list(handles.values()), list(handles), loc="outside upper left", ncols=columns or len(handles), frameon=False
-    )
+    columns = columns or len(handles)
+    figure.legend(list(handles.values()), list(handles), loc=f"outside upper {side}", ncols=columns, frameon=False)
 
 
 def as_svg(figure: Figure, title: str) -> str:

@@ -210,7 +210,9 @@ def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
         for (gains, diagram), result in zip(grid, results, strict=True):
             _gains(gains, result)
             _diagram(diagram, result)
-        common_legend(figure, grid.flat, columns=4)
+        # A legend over each column: pairs and methods have the same few colours.
+        common_legend(figure, grid[:, 0], columns=2)
+        common_legend(figure, grid[:, 1], columns=2, side="right")
     return {"main": figure}
 
 
@@ -253,7 +255,7 @@ def _diagram(axes: Axes, result: StudyResult) -> None:
         assert table is not None
         xs, ys = pooled(table.where(method=method))
         if method == START:
-            axes.plot(xs, ys, ":", color=COLOURS["stacking"], label=CALIBRATED[START])
+            axes.plot(xs, ys, ":", color=COLOURS["stacking"], label="stacking, untrained")
             continue
         axes.plot(xs, ys, color=COLOURS[method], marker=MARKERS[method], markersize=4, label=NAMES[method])
     axes.set_xlim(0, 1)
