@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -79,13 +79,18 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def common_legend(figure: Figure, axes: Iterable[Axes], columns: int | None = None, side: str = "left") -> None:
+def common_legend(
+    figure: Figure, axes: Iterable[Axes], columns: int | None = None, side: Literal["left", "right"] = "left"
+) -> None:
     """One legend over all panels, each label once, above them on the left or the right."""
     handles: dict[Any, Any] = {}
     for panel in axes:
         handles |= {label: h for h, label in zip(*panel.get_legend_handles_labels(), strict=True)}
     columns = columns or len(handles)
-    figure.legend(list(handles.values()), list(handles), loc=f"outside upper {side}", ncols=columns, frameon=False)
+    loc: Literal["outside upper left", "outside upper right"] = (
+        "outside upper left" if side == "left" else "outside upper right"
+    )
+    figure.legend(list(handles.values()), list(handles), loc=loc, ncols=columns, frameon=False)
 
 
 def as_svg(figure: Figure, title: str) -> str:

@@ -125,7 +125,8 @@ def tables(result: StudyResult) -> dict[str, Shown]:
     caption = (
         f"{about(result)}; top-1 accuracy on the {result.evaluate} set in percent. Thresholds (and the envelope's "
         "model) are chosen on one half of the images and reported on the other, and the other way round. The paper's "
-        "numbers: Table 1 for plain models, else the digitised figure; its envelope is over five pairs, at full width."
+        "numbers: Table 1 for plain models, else the digitised figure; its envelope is over five pairs, at full width. "
+        "At a backbone's cost the envelope may spend what a gate costs besides."
     )
     main = Shown(comparison(result, [_paper_row(result, *row) for row in _rows(result)]), caption)
     return {"main": main, "chosen": _chosen(result), "thresholds": _thresholds(result), "counted": _counted(result)}
