@@ -172,4 +172,4 @@ def _over_threshold(axes: Axes, result: StudyResult, column: str) -> None:
         known = [sum(share < 100 for share in curve.ys) for curve in each_seed(part, "tau", "exits")]
         end = None if column == "exits" else min(known)
         curves = [Curve(curve.xs[1:end], curve.ys[1:end]) for curve in each_seed(part, "tau", column)]
-        draw(axes, curves, colour(base), f"base {base}, gate of {k} experts", linestyle=style)
+        draw(axes, curves, colour(base), f"base {base}, K = {k}", linestyle=style)
