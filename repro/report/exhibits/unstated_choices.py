@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -40,10 +41,12 @@ FAR = 5.0
 """Points. A choice that moves the accuracy by more would squeeze all others to a line; an arrow says how far it is."""
 
 
+ORDER = [*(choice.name for choice in ALTERNATIVES), SPACE]
+
+
 def _rows(result: StudyResult) -> list[str]:
     """The alternatives that were measured, in the order of the paper."""
-    order = [*(a.name for a in ALTERNATIVES), SPACE]
-    return sorted((row for row in result.rows() if row not in ("", DEFAULT)), key=order.index)
+    return sorted((row for row in result.rows() if row not in ("", DEFAULT)), key=ORDER.index)
 
 
 def _experts(result: StudyResult) -> int:
@@ -102,7 +105,7 @@ def _named(row: str, found: Summary) -> str:
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     """One panel a result: every alternative's difference to the default, with interval and seeds."""
     shown = [result for result in results if _rows(result)]
-    names = list(dict.fromkeys(row for result in shown for row in _rows(result)))
+    names = sorted({row for result in shown for row in _rows(result)}, key=ORDER.index)
     if not names:
         return {}
     with figure_style():
@@ -112,7 +115,7 @@ def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
             _panel(axes, result, names)
         panels[0].set_yticks(range(len(names)), names)
         panels[0].invert_yaxis()
-        common_legend(figure, panels[:1])
+        common_legend(figure, panels)
     return {"main": figure}
 
 
@@ -123,6 +126,11 @@ def _panel(axes: Axes, result: StudyResult, names: Sequence[str]) -> None:
     axes.grid(visible=True, axis="x")
     k = _experts(result)
     swings = {row: found for row in names if (found := swing(result, row))}
+    for row in set(names) - set(swings):
+        axes.annotate(
+            "not run", (0, names.index(row)), (5, 0), textcoords="offset points", va="center", fontsize=8,
+            color=COLOURS["backbone"],
+        )  # fmt: skip
     far = {row for row, found in swings.items() if abs(found.mean) > FAR}
     if len(far) == len(swings):
         far = set()
@@ -138,6 +146,7 @@ def _panel(axes: Axes, result: StudyResult, names: Sequence[str]) -> None:
         axes.plot(seeds, [place] * len(seeds), "|", color="#595959", markersize=8, label="each seed")
         axes.plot([found.mean], [place], "o", color=COLOURS["bagging"], label="mean")
     axes.margins(x=0.12)  # room for the arrows
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(4))
     axes.set_xlabel("top-1 against the default, points")
     axes.set_title(f"{where_run(result)}\n{k} experts, bagging")
 
