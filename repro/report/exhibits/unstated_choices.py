@@ -146,8 +146,8 @@ def _panel(axes: Axes, result: StudyResult, names: Sequence[str]) -> None:
         axes.plot(seeds, [place] * len(seeds), "|", color="#595959", markersize=8, label="each seed")
         axes.plot([found.mean], [place], "o", color=COLOURS["bagging"], label="mean")
     axes.margins(x=0.12)  # room for the arrows
-    axes.xaxis.set_major_locator(ticker.MaxNLocator(4))
-    axes.set_xlabel("top-1 against the default, points")
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(3))
+    axes.set_xlabel("top-1 against\nthe default, points")
     axes.set_title(f"{where_run(result)}\n{k} experts, bagging")
 
 
