@@ -80,16 +80,16 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def common_legend(
-    figure: Figure, axes: Iterable[Axes], columns: int | None = None, side: Literal["left", "right"] = "left"
+    figure: Figure,
+    axes: Iterable[Axes],
+    columns: int | None = None,
+    loc: Literal["outside upper left", "outside upper right"] = "outside upper left",
 ) -> None:
-    """One legend over all panels, each label once, above them on the left or the right."""
+    """One legend over all panels, each label once."""
     handles: dict[Any, Any] = {}
     for panel in axes:
         handles |= {label: h for h, label in zip(*panel.get_legend_handles_labels(), strict=True)}
     columns = columns or len(handles)
-    loc: Literal["outside upper left", "outside upper right"] = (
-        "outside upper left" if side == "left" else "outside upper right"
-    )
     figure.legend(list(handles.values()), list(handles), loc=loc, ncols=columns, frameon=False)
 
 

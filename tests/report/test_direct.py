@@ -147,6 +147,12 @@ def test_a_run_that_has_no_time_left_says_what_remains_and_the_next_goes_on(
     assert numbers(recorded(tmp_path / "root")) == numbers(recorded(tmp_path / "whole"))
 
 
+def test_what_remains_is_told_of_your_own_images_too(tmp_path: Path, picture_folder: Path) -> None:
+    values = {"folder": str(picture_folder), "num_experts": "2", "root": str(tmp_path / "root")}
+    told = told_of(["own_data"], values)
+    assert told.startswith("own_data\nremains   ") and "2 experts, seed 0: 0 of 5 artifacts are there" in told
+
+
 def test_a_notebook_stops_in_time_as_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*RUN, "-p", "root", str(tmp_path), "--minutes", "0"]) == 3
     told = capsys.readouterr().out

@@ -194,10 +194,7 @@ def read(result: StudyResult) -> str:
             if start and stacked:
                 sentences.append(
                     f"For stacking it is {signed(stacked.mean, 1)} points, and {signed(start.mean, 1)} before its "
-                    "training, where it is the sum of both log-probabilities: our start, not its training, makes it so."
-                    if start.mean > stacked.mean > 0
-                    else f"For stacking it is {signed(stacked.mean, 1)} points, after {signed(start.mean, 1)} before "
-                    "its training."
+                    "training, as the sum of both log-probabilities."
                 )
     return " ".join([*sentences, verdicts(result, EXHIBIT.judge(result))])
 
@@ -212,7 +209,7 @@ def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
             _diagram(diagram, result)
         # A legend over each column: pairs and methods have the same few colours.
         common_legend(figure, grid[:, 0], columns=2)
-        common_legend(figure, grid[:, 1], columns=2, side="right")
+        common_legend(figure, grid[:, 1], columns=2, loc="outside upper right")
     return {"main": figure}
 
 

@@ -40,12 +40,12 @@ CLAIMS = (
 FAR = 5.0
 """Points. A choice that moves the accuracy by more would squeeze all others to a line; an arrow says how far it is."""
 
-
 ORDER = [*(choice.name for choice in ALTERNATIVES), SPACE]
+"""The rows, in the order of the paper."""
 
 
 def _rows(result: StudyResult) -> list[str]:
-    """The alternatives that were measured, in the order of the paper."""
+    """The alternatives that were measured."""
     return sorted((row for row in result.rows() if row not in ("", DEFAULT)), key=ORDER.index)
 
 

@@ -165,13 +165,12 @@ def _two_networks(
 def _bars(models: list[Model]) -> dict[str, float]:
     """The budgets at which the envelope is held against something: every plain model and every base.
 
-    A base's is its cost and its gate's: the gate is a ten-thousandth of a base, and without it the base's own
-    any-time model, all of whose images exit, would be too dear for the place where it stands.
+    A base's is its cost and its gate's: the gate is less than a thousandth of a base, and without it the base's
+    own any-time model, all of whose images exit, would be too dear for the place where it stands.
     """
-    bars: dict[str, float] = {}
-    for model in models:
-        with_gate = float(model.cost.base_macs + model.cost.gate_macs)
-        bars[model.spec.base] = max(with_gate, bars.get(model.spec.base, 0.0))
+    # A gate grows with the number of its experts: the largest comes last, and stays.
+    by_gate = sorted(models, key=lambda model: model.cost.gate_macs)
+    bars = {model.spec.base: float(model.cost.base_macs + model.cost.gate_macs) for model in by_gate}
     for model in models:
         name = model.spec.pair if model.spec.num_experts > 1 else f"1 expert of {model.spec.pair}"
         bars[name] = float(model.cost.macs)

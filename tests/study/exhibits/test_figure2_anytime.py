@@ -41,7 +41,7 @@ def test_everything_is_measured_and_averaged_over_pairs(result: StudyResult) -> 
     assert len(result.values("top1", "bagging", 1, "tr10-tr10")) == 2
     assert len(result.values("top1", "two networks", 0, "tr10 + tr10")) == 2
     assert len(result.values("top1", "envelope", 3, "at tr10 + tr10")) == 2
-    # At the base's own cost there is the base's answer, which a gate of a ten-thousandth must not push out of reach.
+    # At the base's own cost there is the base's answer, which a small gate must not push out of reach.
     assert result.values("top1", "envelope", 3, "at tr10") == result.values("top1", "backbone", 0, "tr10")
     assert (result.base, result.expert.split()[0]) == ("tr10 at width 0.125", "several")
 
