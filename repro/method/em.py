@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from repro.models.cost import ModelCost
-from repro.randomness import derive
 
 
 def posterior(gate_probs: Tensor, expert_losses: Tensor) -> Tensor:
@@ -23,14 +22,6 @@ def posterior(gate_probs: Tensor, expert_losses: Tensor) -> Tensor:
     The M-step trains the gate on it as Algorithm 1's step 3 trains it on g0, and every expert on its share.
     """
     return torch.softmax(gate_probs.double().clamp_min(1e-30).log() - expert_losses.double(), dim=1).float()
-
-
-def round_seed(seed: int, steps: int) -> int:
-    """The seed of the experts' images and augmentations after ``steps`` E-steps: each round draws its own.
-
-    Under the study's seed every round would see the first round's images again, as no longer training does.
-    """
-    return derive(seed, "E-step", steps) if steps else seed
 
 
 def moved(before: Tensor, after: Tensor) -> float:

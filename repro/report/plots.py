@@ -22,6 +22,8 @@ COLOURS = {
     "stacking": "#009E73",
     "top-2": "#CC79A7",
     "bagging-logits": "#E69F00",
+    "equal-training": "#CC79A7",
+    "equal-inference": "#56B4E9",
 }
 """Okabe and Ito's colours, which readers with any colour vision tell apart; the base is grey."""
 
@@ -36,6 +38,7 @@ MODELS = {
 """Backbones are grey, the darker the deeper; each pair has its colour in every figure."""
 
 MARKERS = {"backbone": "D", "expert": "s", "bagging": "o", "stacking": "^", "top-2": "P", "bagging-logits": "X"}
+MARKERS |= {"equal-training": "v", "equal-inference": "*"}
 NAMES = {
     "backbone": "base alone",
     "expert": "expert alone",
@@ -43,6 +46,8 @@ NAMES = {
     "stacking": "stacking",
     "top-2": "top-2 experts",
     "bagging-logits": "bagging of logits",
+    "equal-training": "base trained as long",
+    "equal-inference": "plain network of equal inference",
 }
 
 STYLE: dict[Any, Any] = {

@@ -13,7 +13,7 @@ from repro.study.reliability import CAMPAIGNS, Campaign
 from repro.study.results import Provenance, StudyResult
 from repro.study.scales import SCALES
 
-READING_ORDER = ("quick", "laptop", "paper")
+READING_ORDER = ("quick", "laptop", "gpu", "paper")
 """Scales as a newcomer meets them."""
 
 

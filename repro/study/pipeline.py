@@ -93,13 +93,13 @@ class Study:
 
     def _base(self, spec: StudySpec) -> Artifact:
         def make(checkpoint: Path) -> Artifact:
-            with seeded_init(spec.seed, "base", spec.base):
+            with seeded_init(spec.seed_for("base"), "base", spec.base):
                 base = build_backbone(spec.base, spec.num_classes, spec.width, spec.pretrained, spec.start)
             if spec.pretrained:
                 return Artifact(base.state_dict())
             source = self.sources.batches(spec, "train", spec.base_recipe.augmentation)
             report = self._report(key, spec.base_recipe.epochs)
-            history = train_base(base, source, spec.base_recipe, spec.seed, self.device, checkpoint, report)
+            history = train_base(base, source, spec.base_recipe, spec.seed_for("base"), self.device, checkpoint, report)
             return trained(base, history)
 
         key = keys.base_key(spec)
@@ -109,7 +109,7 @@ class Study:
         def make(checkpoint: Path) -> Artifact:
             embeddings = self._embed_training_set(spec)
             g0, kept = self._assignment(spec, embeddings)
-            gate, history = train_gate(embeddings, g0, spec.gate_recipe, spec.seed, self.device)
+            gate, history = train_gate(embeddings, g0, spec.gate_recipe, spec.seed_for("gate"), self.device)
             said = gate.cpu()(embeddings).argmax(1)
             sizes = g0.double().mean(0)
             metrics = {
@@ -157,7 +157,7 @@ class Study:
         """Train these experts, each with the file of its state, in one pass."""
         pupils = [Pupil(k, self._new_expert(spec, k), self._share(spec, k), checkpoint) for k, checkpoint in places]
         source = self.sources.batches(spec, "train", spec.expert_recipe.augmentation)
-        base, recipe, seed = self.base(spec), spec.expert_recipe, spec.expert_seed
+        base, recipe, seed = self.base(spec), spec.expert_recipe, spec.seed_for("experts")
         report = self._keeper.report_of_all([keys.expert_key(spec, k) for k, _ in places], recipe.epochs)
         train_experts(pupils, base, source, spec.sharing, recipe, seed, self.device, report)
 
@@ -166,7 +166,7 @@ class Study:
             base, expert, share = self.base(spec), self._new_expert(spec, k), self._share(spec, k)
             source = self.sources.batches(spec, "train", spec.expert_recipe.augmentation)
             history = train_expert(
-                expert, base, source, share, spec.sharing, spec.expert_recipe, spec.expert_seed, k, self.device,
+                expert, base, source, share, spec.sharing, spec.expert_recipe, spec.seed_for("experts"), k, self.device,
                 checkpoint, self._report(key, spec.expert_recipe.epochs), spec.trunk_batchnorm,
             )  # fmt: skip
             return trained(expert, history)
@@ -180,7 +180,7 @@ class Study:
             source = self.sources.batches(spec, "train", spec.expert_recipe.augmentation)
             stacker, history = train_stacking(
                 self.base(spec), self.expert(spec, k), source, share, spec.sharing,
-                spec.ensembler_recipe, spec.seed, k, self.device,
+                spec.ensembler_recipe, spec.seed_for("ensemblers"), k, self.device,
             )  # fmt: skip
             return trained(stacker, history)
 

@@ -53,9 +53,11 @@ def record(
 ) -> StudyResult:
     """Write ``<root>/results/<name>-<dataset>-<scale>.json`` and return what it holds.
 
-    A number that several specs share (the base alone) is kept once. ``varies`` names the spec's fields that
-    differ from row to row, beside seed and number of experts; they are left out of the recorded spec.
+    Its seeds are those that were measured. A number that several specs share (the base alone) is kept once.
+    ``varies`` names the spec's fields that differ from row to row, beside seed and number of experts; they are left
+    out of the recorded spec.
     """
+    measurements = list(measurements)
     spec = study.specs[0]
     about = spec.model_dump(mode="json", exclude={"seed", "num_experts", *varies})
     width = "" if spec.width == 1 else f" at width {spec.width:g}"
@@ -66,7 +68,7 @@ def record(
         evaluate=spec.evaluate,
         base="several" if "base" in varies else spec.base + width,
         expert="several" if "expert" in varies else spec.expert + width,
-        seeds=list(parameters.seeds),
+        seeds=[seed for seed in parameters.seeds if seed in {m.seed for m in measurements}],
         spec=about,
         spec_hash=digest(about),
         measurements=list(dict.fromkeys(measurements)),

@@ -188,7 +188,7 @@ def load_results(folder: Path, study: str | None = None) -> dict[str, StudyResul
 def _reading_order(result: StudyResult) -> tuple[int, int, str]:
     """The paper's scale before the laptop's, image sets as the paper lists them, the embedded set last."""
     scales, datasets = (
-        ("paper", "laptop", "quick", "smoke"),
+        ("paper", "gpu", "laptop", "quick", "smoke"),
         ("cifar100", "tiny-imagenet", "imagenet", "cifar10", "modes"),
     )
     places = [

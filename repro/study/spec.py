@@ -17,13 +17,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from repro.data.fingerprint import Images
 from repro.data.folders import Folder
 from repro.errors import SpecError
-from repro.method.em import round_seed
 from repro.method.experts import Sharing, TrunkBatchNorm
 from repro.method.recipe import Recipe
 from repro.method.routing import Routing
 from repro.models.backbone import check_joins
 from repro.models.registry import ExpertInit, Start, build_backbone, build_head
 from repro.models.trnet import BLOCKS_PER_STAGE
+from repro.randomness import derive
 
 Model = TypeVar("Model", bound=BaseModel)
 DatasetName = Literal["modes", "cifar10", "cifar100", "tiny-imagenet", "imagenet", "folder"]
@@ -31,10 +31,12 @@ NUM_CLASSES = {"modes": 20, "cifar10": 10, "cifar100": 100, "tiny-imagenet": 200
 
 # Raised by hand when the code that makes a kind of artifact changes its numbers; part of its key. A test holds
 # whoever changes that code to it (see repro.study.revisions).
-REVISIONS = {"base": 1, "gate": 1, "expert": 1, "ensembler": 1, "outputs": 1, "losses": 1, "base-outputs": 1}
+REVISIONS = {"base": 1, "gate": 2, "expert": 2, "ensembler": 2, "outputs": 1, "losses": 1, "base-outputs": 1}
 
 # Fields that came later: at these values they are no part of a key, so what was trained before keeps its key.
-LATER = {"level": "per-sample", "trunk_batchnorm": "evaluation", "folder": None, "start": "scratch"}
+LATER = {
+    "level": "per-sample", "trunk_batchnorm": "evaluation", "folder": None, "start": "scratch", "role": "base",
+}  # fmt: skip
 
 
 class StudySpec(BaseModel):
@@ -71,6 +73,9 @@ class StudySpec(BaseModel):
     gate_recipe: Recipe
     expert_recipe: Recipe
     ensembler_recipe: Recipe
+    role: Literal["base", "control"] = Field(
+        "base", description="control: a plain network to hold a mixture against, drawn apart from every base"
+    )
     seed: int = Field(0, ge=0)
 
     @model_validator(mode="after")
@@ -116,10 +121,14 @@ class StudySpec(BaseModel):
         """``base-expert``, e.g. ``tr18-tr10``."""
         return f"{self.base}-{self.expert}"
 
-    @property
-    def expert_seed(self) -> int:
-        """The seed by which experts' images and augmentations are drawn; another one in each round of EM."""
-        return round_seed(self.seed, self.em_steps)
+    def seed_for(self, purpose: Literal["base", "gate", "experts", "ensemblers"]) -> int:
+        """The seed of all that is drawn while this is trained: each purpose, and each round of EM, draws its own.
+
+        Under one seed experts would be shown the batches of the base's first epochs once more, augmented alike.
+        """
+        if purpose == "base":
+            return derive(self.seed, "control") if self.role == "control" else self.seed
+        return derive(self.seed, purpose, self.em_steps)
 
     def before_em_step(self) -> StudySpec:
         """The spec of one E-step less: where this one's posterior comes from."""
@@ -202,13 +211,19 @@ def base_key(spec: StudySpec) -> Key:
     net = {"base": spec.base, "width": spec.width, "pretrained": spec.pretrained}
     part = "all" if spec.evaluate == "test" else "fit"
     training = {} if spec.pretrained else {"recipe": _recipe(spec.base_recipe), "seed": spec.seed}
-    training |= _without_later({"start": spec.start})
+    training |= _without_later({"start": spec.start, "role": spec.role})
     return Key(
         "base",
         {**data, "trained_on": part, **net, **training, "revision": REVISIONS["base"]},
-        f"base {spec.base} on {spec.data}, seed {spec.seed}",
+        f"{_plain_name(spec)} on {spec.data}, seed {spec.seed}",
         () if spec.pretrained else _training_images(spec),
     )
+
+
+def _plain_name(spec: StudySpec) -> str:
+    if spec.role == "base":
+        return f"base {spec.base}"
+    return f"control {spec.base} at width {spec.width:g} of {spec.base_recipe.epochs} epochs"
 
 
 def base_outputs_key(spec: StudySpec) -> Key:

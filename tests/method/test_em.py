@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from repro.method.em import mean_entropy, moved, posterior, round_seed, training_macs
+from repro.method.em import mean_entropy, moved, posterior, training_macs
 from repro.models.cost import ModelCost
 
 
@@ -46,8 +46,3 @@ def test_what_training_takes_by_hand() -> None:
     cost = ModelCost(2, 10, 5, 20, 1, 0, 0, 0, 0)
     assert training_macs(cost, 100, 3, [1.5]) == 100 * (15 + 3 * 1.5 * 70)
     assert training_macs(cost, 100, 3, [1.5, 2.0]) == 100 * (15 + 55 + 3 * 3.5 * 70)
-
-
-def test_every_round_draws_its_own_and_the_first_is_algorithm_1s() -> None:
-    assert round_seed(7, 0) == 7
-    assert len({round_seed(seed, steps) for seed in (0, 1) for steps in (0, 1, 2)}) == 6

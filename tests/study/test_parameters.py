@@ -37,7 +37,7 @@ def test_the_command_says_what_was_asked() -> None:
     ("wrong", "sentence"),
     [
         ({"sclae": "quick"}, "there is no field 'sclae' .*scale, dataset, seeds, root, device"),
-        ({"scale": "big"}, "choose one of smoke, quick, laptop, paper"),
+        ({"scale": "big"}, "choose one of smoke, quick, laptop, gpu, paper"),
         ({"dataset": "mnist"}, "scale 'quick' has no 'mnist'; choose one of modes"),
         ({"seeds": "a"}, "seeds: .*whole numbers, such as 0,1,2"),
         ({"seeds": ""}, "seeds: "),

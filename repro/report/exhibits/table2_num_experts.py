@@ -16,6 +16,7 @@ from repro.report.reading import verdicts
 from repro.report.statistics import Summary
 from repro.report.tables import PAPER_COLUMN, Columns, Row, Shown, about, comparison, cost_columns, frame, means, text
 from repro.report.verdict import Cell, Claim, by_seed, difference, is_model, summary_of
+from repro.study.controls import EQUAL_INFERENCE, EQUAL_TRAINING
 from repro.study.exhibits.table2_num_experts import NAME, Table2Parameters, table2
 from repro.study.results import StudyResult
 
@@ -53,21 +54,40 @@ def tables(result: StudyResult) -> dict[str, Shown]:
         Row(_label(k), Cell(k), of_the_paper(result.dataset, k), is_model(result, *PAIR))
         for k in sorted({0, *PAPER_EXPERTS, *result.numbers_of_experts()})
     ]
+    rows += _controls(result)
     if by_seed(result, TWO_NETWORKS):
         rows.insert(2, Row("two whole networks (the poster's 1 expert)", TWO_NETWORKS))
     caption = (
         f"{about(result)}; top-1 accuracy on the {result.evaluate} set in percent, mean ± standard deviation. "
         f"'paper' is {'-'.join(PAIR)} at its own scale; 'ours' bags the probabilities of base and expert. "
+        "Controls are plain networks that get the inference or the training multiply-adds (MACs) of a mixture. "
         "Two whole networks are the bases of two seeds; each base is in two of the pairs."
     )
     main = comparison(result, rows, _both_image_sets(rows) if of_the_paper(result.dataset, 0) is None else None)
     return {"main": Shown(main, caption), "details": _details(result)}
 
 
+def _controls(result: StudyResult) -> list[Row]:
+    """Plain networks that get as much inference, or as much training, as the mixtures above them."""
+    plain = Cell(1, EQUAL_INFERENCE)
+    rows = [Row("control: plain network, inference MACs of base + 1 expert", plain)] if by_seed(result, plain) else []
+    longer = [Cell(k, EQUAL_TRAINING) for k in result.numbers_of_experts()]
+    return rows + [
+        Row(f"control: base, training MACs of base + {experts_named(cell.num_experts)}", cell)
+        for cell in longer
+        if by_seed(result, cell)
+    ]
+
+
+def experts_named(number: int) -> str:
+    """``1 expert``, ``20 experts``."""
+    return "1 expert" if number == 1 else f"{number} experts"
+
+
 def _label(num_experts: int) -> str:
     if num_experts == 0:
         return "base model"
-    return "1 expert (ensembling baseline)" if num_experts == 1 else f"{num_experts} experts"
+    return "1 expert (ensembling baseline)" if num_experts == 1 else experts_named(num_experts)
 
 
 def _both_image_sets(rows: Sequence[Row]) -> Columns:
@@ -148,8 +168,9 @@ def _ours_panel(axes: Axes, result: StudyResult) -> None:
         axes.axhline(base.mean, color=COLOURS["backbone"], linestyle="--", linewidth=1)
         _series(axes, result, "backbone", [0], [0.0])
     experts = _experts(result)
-    for method, shift in (("expert", -0.14), ("bagging", 0.0), ("stacking", 0.14)):
+    for method, shift in (("expert", -0.14), ("bagging", 0.0), ("stacking", 0.14), (EQUAL_TRAINING, 0.07)):
         _series(axes, result, method, experts, [i + 1 + shift for i in range(len(experts))])
+    _series(axes, result, EQUAL_INFERENCE, [1], [0.28])
     axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
     axes.set_title(f"{where_run(result)}\n{result.base}")
 
