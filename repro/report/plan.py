@@ -59,7 +59,7 @@ class Run(NamedTuple):
 
 SEEDS = "0,1,2"
 RUNS = (
-    Run("table2_num_experts", "cifar100", {"controls": "none"}, "tr18-tr18 with 1, 5, 10 and 20 experts, seed 0", goal=10),
+    Run("table2_num_experts", "cifar100", {"controls": "none"}, "tr18-tr18 with 1, 5, 10, 20 experts, seed 0", goal=10),
     Run("table2_num_experts", "cifar100", {}, "the same, and its controls"),
     Run("table2_num_experts", "cifar100", {"seeds": SEEDS}, "the same, seeds 1 and 2 as well"),
     Run("figure2_anytime", "cifar100", {"seeds": SEEDS, "pairs": "tr18-tr18", "baselines": "tr18-tr18"},
