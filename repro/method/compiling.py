@@ -76,17 +76,18 @@ def forward_on(device: torch.device, batch_size: int) -> Forward:
         way = in_use(device)
         if way == "off" or len(x) != batch_size:
             return _call(module, x)
+        graphs = way == "reduce-overhead"
+        if graphs:  # what the last call gave is used up, trained on or copied, so graphs may write over it
+            torch.compiler.cudagraph_mark_step_begin()
         try:
             out = _compiled(way)(module, x)
-        except RuntimeError as error:
-            if not _of_the_compiler(error):
-                raise
+        except Exception as error:  # a compiler may fail with anything
+            out = _call(module, x)  # a mistake of the network, or of the device, is raised here once more
             _Setting.impossible = True
             why = str(getattr(error, "inner_exception", error)).strip().partition("\n")[0]
             say(f"networks cannot be compiled here ({why}); going on without, more slowly")
-            return _call(module, x)
-        # The memory of a graph's output is used again at its next replay; what is trained on is used up by then.
-        return out.clone() if way == "reduce-overhead" and not torch.is_grad_enabled() else out
+            return out
+        return out.clone() if graphs and not torch.is_grad_enabled() else out
 
     return forward
 
@@ -103,14 +104,9 @@ def _compiled(way: str) -> Forward:
     The module is an argument, so its weights are inputs, and a second network of the same build finds its form.
     """
     import torch._dynamo  # seconds, which a run that compiles nothing can spare
+    import torch._functorch.config
 
     torch._dynamo.config.recompile_limit = FORMS
+    torch._functorch.config.force_non_lazy_backward_lowering = True  # with the forward: both fail where it is tried
     compiled: Forward = torch.compile(_call, dynamic=False, fullgraph=True, **WAYS[way])
     return compiled
-
-
-def _of_the_compiler(error: RuntimeError) -> bool:
-    """Whether an error is the compiler's (there is none, or it cannot do this), not the network's or the device's."""
-    from torch._dynamo.exc import TorchDynamoException
-
-    return isinstance(error, TorchDynamoException)

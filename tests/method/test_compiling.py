@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import pytest
 import torch
 from torch import nn
+from torch._dynamo.backends.common import aot_autograd
 from torch._dynamo.utils import counters
+from torch._functorch.compilers import nop
 
 from repro.data.augment import Augmentation
 from repro.data.batches import DeviceBatches
@@ -131,13 +133,17 @@ def test_a_wrong_choice_names_the_right_ones() -> None:
     assert "aot_eager" in CHOICES
 
 
-def test_where_nothing_can_be_compiled_it_is_said_once_and_training_goes_on(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def no_compiler(graph: object, inputs: object) -> None:
-        raise OSError("no compiler found")
+def no_compiler(graph: object, inputs: object) -> None:
+    raise OSError("no compiler found")
 
-    monkeypatch.setitem(compiling.WAYS, "on", {"backend": no_compiler})
+
+@pytest.mark.parametrize("fails", ["forward", "backward"])
+def test_where_nothing_can_be_compiled_it_is_said_once_and_training_goes_on(
+    fails: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where only the backward, which torch by itself would compile at its first use, cannot be."""
+    backend = no_compiler if fails == "forward" else aot_autograd(fw_compiler=nop, bw_compiler=no_compiler)
+    monkeypatch.setitem(compiling.WAYS, "on", {"backend": backend})
     compiling._compiled.cache_clear()
     choose("on")
     try:
