@@ -26,6 +26,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "aot_eager": {"backend": "aot_eager"},
 }
 CHOICES = ("auto", "off", *WAYS)
+SECONDS = 60.0  # that the first networks of a process take to compile, about
 FORMS = 64  # networks times shapes that are kept compiled; torch keeps 8 by itself, Table 1 alone has 12
 
 Forward = Callable[[nn.Module, Tensor], Tensor]
@@ -63,6 +64,11 @@ def in_use(device: torch.device) -> str:
         return "off"
     automatic = "on" if device.type == "cuda" else "off"
     return automatic if _Setting.choice == "auto" else _Setting.choice
+
+
+def seconds_to_compile(device: torch.device) -> float:
+    """How long the first step of a training on ``device`` will take to compile: a guess, 0 if something has been."""
+    return 0.0 if in_use(device) == "off" or _compiled.cache_info().currsize else SECONDS
 
 
 def forward_on(device: torch.device, batch_size: int) -> Forward:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from repro.errors import StoreError, TimeIsUpError, TrainingError
 from repro.files import write_aside
+from repro.method.compiling import seconds_to_compile
 from repro.method.device import autocast
 from repro.method.recipe import Recipe
 from repro.progress import late
@@ -43,7 +44,10 @@ class Epoch(NamedTuple):
 
 
 DIVERGED = 50.0  # nats: a guess among 1000 classes costs 6.9
-LARGE, PAUSE = 32e6, 60.0  # a state of more bytes than that is written at most once in so many seconds
+LARGE = 32e6  # states of more bytes than that, together, are not written after each epoch, but ...
+WRITTEN = 4e6  # ... so rarely that it makes so many bytes a second
+DISK = 2e8  # bytes a second that a disk takes, where time is short
+SLOWER = 1.1  # times as long as the last one an epoch may take
 Report = Callable[[int, Epoch], None]
 B = TypeVar("B")
 
@@ -64,7 +68,9 @@ class Training(Generic[B]):
         what: str,
         checkpoint: Path | None = None,
         report: Report = lambda epoch, history: None,
+        beside: int = 1,
     ) -> None:
+        """``beside`` is how many such are trained at once, each with a checkpoint of its own."""
         self.module = module.train()
         self.recipe = recipe
         self._loss = loss
@@ -83,7 +89,7 @@ class Training(Generic[B]):
         )
         self.history = load_checkpoint(checkpoint, module, self._optimizer) if checkpoint else []
         self._kept, self._kept_at = len(self.history), time.monotonic()
-        self._bytes = 2 * sum(p.nbytes for p in module.parameters())
+        self.bytes, self._beside = 2 * sum(p.nbytes for p in module.parameters()), beside
 
     @property
     def epoch(self) -> int:
@@ -135,7 +141,8 @@ class Training(Generic[B]):
                 f"lower the learning rate ({self.recipe.learning_rate})"
             )
         self.history.append(entry)
-        if self._bytes < LARGE or self.epoch == self.recipe.epochs or time.monotonic() - self._kept_at > PAUSE:
+        together = self._beside * self.bytes
+        if together < LARGE or time.monotonic() - self._kept_at > together / WRITTEN:
             self.keep()
         self._report(self.epoch - 1, entry)
 
@@ -186,9 +193,13 @@ def fit(
 def pause_if_late(trainings: Sequence[Training[Any]]) -> None:
     """Before an epoch that these share: if it would not end in time, keep their states, and :class:`TimeIsUpError`.
 
-    It is expected to take as long as the last one; nothing is known of a first one, which is begun.
+    It is expected to take a little longer than the last one, and the states some time to be written. Of a first one
+    nothing is known but that networks have to be compiled.
     """
-    if late(sum(training.history[-1].seconds for training in trainings if training.history)):
+    expected = seconds_to_compile(trainings[0]._device)
+    if last := sum(training.history[-1].seconds for training in trainings if training.history):
+        expected += SLOWER * last + sum(training.bytes for training in trainings) / DISK
+    if late(expected):
         for training in trainings:
             training.keep()
         done = trainings[0].epoch

@@ -1,20 +1,21 @@
 """Step 4 of Algorithm 1 for many experts at once: one pass over the frozen trunk feeds them all.
 
 An epoch walks the images that some expert wants, in the epoch's common order; the trunk runs once on
-each batch of them; every expert keeps the features that are its own until it has its next batch. So
+each batch of them; every expert takes its own from each window of several batches, and keeps them until it
+has its next batch (from one batch at a time, twenty experts would take 8,000 small pieces an epoch). So
 each expert sees the same images, augmented alike, in the same order and the same batches, as when
 :func:`~repro.method.experts.train_expert` trains it apart, and becomes the same expert: what is
 trained here and what is trained there may be mixed, one expert or one epoch at a time.
 
-What waits is bounded: less than one batch of features an expert, so ``K B T h w`` numbers in all.
+What waits is bounded: a window, and less than one batch of features an expert, so ``K B T h w`` numbers more.
 
-Axes: N training images, B images of a batch, T x h x w trunk features, K experts.
+Axes: N training images, B images of a batch, M of a window, T x h x w trunk features, K experts.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +31,8 @@ from repro.method.fit import Epoch, Report, Training, pause_if_late
 from repro.method.recipe import Recipe
 from repro.models.backbone import Backbone, Head
 from repro.models.registry import freeze
+
+WINDOW = 256e6  # bytes of features that the trunk makes before the experts take theirs
 
 
 class Pupil(NamedTuple):
@@ -48,14 +51,14 @@ def train_experts(
     """Step 4: train experts, in place, as :func:`~repro.method.experts.train_expert` trains each; their histories.
 
     ``report`` hears of each epoch of them all: mean loss and accuracy of the experts, seconds of the epoch.
-    All checkpoints are written after each epoch. After a stop some experts may be an epoch ahead: they
-    wait until the others have caught up. Seconds of a shared epoch are divided by images visited.
+    All checkpoints are written after each epoch, where they are not large. After a stop some experts may be an
+    epoch ahead: they wait until the others have caught up. Seconds of a shared epoch are divided by images visited.
 
     Raises :class:`TrainingError` if the share of an expert is empty, or a loss is not finite.
     """
     base.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     freeze(base)
-    lessons = [_Lessons(pupil, sharing, recipe, source, device) for pupil in pupils]
+    lessons = [_Lessons(pupil, sharing, recipe, source, device, len(pupils)) for pupil in pupils]
     for epoch in range(recipe.epochs):
         present = [each for each in lessons if each.training.epoch == epoch]
         if present:
@@ -75,31 +78,45 @@ def _one_epoch(
     seed: int, epoch: int, device: torch.device,
 ) -> None:  # fmt: skip
     began = time.monotonic()
-    orders = [each.order(seed, epoch) for each in present]
+    everything = epoch_order(len(source), seed, epoch)
+    orders = [each.order(everything, seed, epoch) for each in present]
     wanted = torch.zeros(len(source), dtype=torch.bool)
     for order in orders:
         wanted[order] = True
     place = torch.empty(len(source), dtype=torch.int64)  # image -> when the pass comes to it
-    place[epoch_order(len(source), seed, epoch, wanted)] = torch.arange(int(wanted.sum()))
+    place[everything[wanted[everything]]] = torch.arange(int(wanted.sum()))
     for each, order in zip(present, orders, strict=True):
         each.begin_epoch(order, place[order])
     batches = source.train(seed, epoch, batch_size, wanted, fill=True)
     # Whole batches only: every trunk batch has the shape, and so the arithmetic, of an expert's own.
-    for index, seen in enumerate(through_trunk(base, batches, device, batch_size)):
+    for first, window_Mhwt in _windows(through_trunk(base, batches, device, batch_size)):
         for each in present:
-            each.take(seen.features, index * batch_size)
+            each.take(window_Mhwt, first)
     wait_for(device)
     seconds, visits = time.monotonic() - began, sum(each.training.samples for each in present)
     for each in present:
         each.training.end_epoch(seconds * each.training.samples / visits)
 
 
+def _windows(batches: Iterable[Seen]) -> Iterator[tuple[int, Tensor]]:
+    """The features of several batches together, ``[M, h, w, T]``, and when the pass came to the first of them."""
+    first, waiting = 0, list[Tensor]()
+    for seen in batches:
+        waiting.append(seen.features.permute(0, 2, 3, 1))
+        if (len(waiting) + 1) * seen.features.nbytes > WINDOW:
+            yield first, torch.cat(waiting)
+            first, waiting = first + sum(map(len, waiting)), []
+    if waiting:
+        yield first, torch.cat(waiting)
+
+
 class _Lessons:
     """What one expert does in the pass: wait for the features that are its own, and learn a batch at a time."""
 
     def __init__(
-        self, pupil: Pupil, sharing: Sharing, recipe: Recipe, source: BatchSource, device: torch.device
-    ) -> None:
+        self, pupil: Pupil, sharing: Sharing, recipe: Recipe, source: BatchSource, device: torch.device,
+        beside: int,
+    ) -> None:  # fmt: skip
         self.pupil = pupil
         self._share = pupil.share.cpu()
         self._sharing = sharing
@@ -108,13 +125,13 @@ class _Lessons:
         self._batch_size = recipe.batch_size
         expert = pupil.expert.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         loss = expert_loss(expert, self._share, sharing, pupil.k, device, recipe.batch_size)
-        self.training = Training(expert, recipe, loss, device, f"expert {pupil.k}", pupil.checkpoint)
+        self.training = Training(expert, recipe, loss, device, f"expert {pupil.k}", pupil.checkpoint, beside=beside)
 
-    def order(self, seed: int, epoch: int) -> Tensor:
-        """The images ``[n]`` that this expert visits in the epoch, in order, on the CPU."""
-        sampled = self._sharing == "sampling"
-        chosen = chosen_images(self._share, seed, self.pupil.k, epoch) if sampled else None
-        order = epoch_order(len(self._share), seed, epoch, chosen)
+    def order(self, everything: Tensor, seed: int, epoch: int) -> Tensor:
+        """The images ``[n]`` that this expert visits in the epoch, in the order of ``everything`` ``[N]``."""
+        order = everything
+        if self._sharing == "sampling":
+            order = order[chosen_images(self._share, seed, self.pupil.k, epoch)[order]]
         if len(order) == 0:
             raise TrainingError(f"expert {self.pupil.k}: epoch {epoch + 1} has no data")
         return torch.cat(batch_orders(order, self._batch_size))
@@ -126,21 +143,20 @@ class _Lessons:
         self._order, self._places_there = order.to(self._device), places.to(self._device)
         self._batches = batch_orders(self._order, self._batch_size)
         self._taken = 0
-        self._waiting: Tensor | None = None
+        self._waiting: list[Tensor] = []
         self.training.begin_epoch(len(self._batches))
 
-    def take(self, features: Tensor, first: int) -> None:
-        """Take one's own of a batch ``[B, T, h, w]`` of the pass, which came to its images at ``first`` and after."""
-        end = int(np.searchsorted(self._places, first + len(features)))
+    def take(self, window_Mhwt: Tensor, first: int) -> None:
+        """Take one's own of a window of the pass, which came to its images at ``first`` and after; learn each batch."""
+        end = int(np.searchsorted(self._places, first + len(window_Mhwt)))
         while self._taken < end:
             batch = self._batches[self._taken // self._batch_size]
             filled = self._taken % self._batch_size
             here = min(end - self._taken, len(batch) - filled)
             rows = self._places_there[self._taken : self._taken + here] - first
-            if self._waiting is None or len(self._waiting) != len(batch):
-                empty = features.new_empty(len(batch), *features.shape[1:])
-                self._waiting = empty.contiguous(memory_format=torch.channels_last)
-            self._waiting[filled : filled + here] = features[rows]
+            self._waiting.append(window_Mhwt.index_select(0, rows))
             self._taken += here
             if filled + here == len(batch):
-                self.training.step(Seen(self._waiting, self._labels[batch], batch))
+                features_Bhwt = self._waiting[0] if here == len(batch) else torch.cat(self._waiting)
+                self._waiting = []
+                self.training.step(Seen(features_Bhwt.permute(0, 3, 1, 2), self._labels[batch], batch))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from typing import Literal
+from typing import Literal, TypeVar
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from repro.errors import SpecError
 from repro.models.backbone import Backbone, Head, check_joins
@@ -16,6 +18,7 @@ from repro.models.trnet import BLOCKS_PER_STAGE, tr_backbone, tr_head
 BACKBONES = (*BLOCKS_PER_STAGE, *NETWORKS)
 ExpertInit = Literal["prefix", "scratch"]
 Start = Literal["scratch", "imagenet"]
+M = TypeVar("M", bound=nn.Module)
 
 
 def build_backbone(
@@ -58,6 +61,27 @@ def build_head(name: str, num_classes: int, width: float = 1.0) -> Head:
     if name in BLOCKS_PER_STAGE:
         return tr_head(name, num_classes, width)
     return build_backbone(name, num_classes, width).head
+
+
+def with_weights(build: Callable[[], M], tensors: Mapping[str, Tensor]) -> M:
+    """What ``build`` builds, with ``tensors`` as its own weights: none is drawn first, none is copied."""
+    with torch.device("meta"):
+        module = build()
+    module.load_state_dict(tensors, assign=True)
+    return module
+
+
+def new_expert(base: Backbone, name: str, num_classes: int, width: float = 1.0, init: ExpertInit = "prefix") -> Head:
+    """An expert before its training: what :func:`init_expert` makes of a head drawn from torch's generator.
+
+    Nothing is drawn where all of it would be replaced by the base's.
+    """
+    with torch.device("meta"):
+        shapes = {key: tensor.shape for key, tensor in build_head(name, num_classes, width).state_dict().items()}
+    whole = {key: tensor.clone() for key, tensor in base.head.state_dict().items() if shapes.get(key) == tensor.shape}
+    if init == "prefix" and len(whole) == len(shapes):
+        return with_weights(lambda: build_head(name, num_classes, width), whole)
+    return init_expert(base, build_head(name, num_classes, width), init)
 
 
 def init_expert(base: Backbone, expert: Head, init: ExpertInit = "prefix") -> Head:

@@ -43,8 +43,10 @@ class Artifact:
 
 
 def trained(module: nn.Module, history: list[Epoch]) -> Artifact:
-    """The artifact of a trained module."""
-    return Artifact(module.state_dict(), history=[list(epoch) for epoch in history])
+    """The artifact of a trained module, on the CPU as one that was read is."""
+    return Artifact(
+        {name: t.cpu() for name, t in module.state_dict().items()}, history=[list(epoch) for epoch in history]
+    )
 
 
 class DamagedError(Exception):

@@ -62,6 +62,10 @@ class Keeper:
             self._kept[key.hash] = artifact
         return artifact
 
+    def put(self, key: Key, artifact: Artifact) -> Artifact:
+        """Keep what has been made already, beside others."""
+        return self.keep(key, lambda checkpoint: artifact)
+
     def missing(self, keys: Sequence[Key]) -> list[Key]:
         """Those that are not in the store, and whose training has not gone wrong in this study."""
         return [key for key in keys if key.hash not in self._failed and not self.store.has(key)]

@@ -6,12 +6,14 @@ A :class:`Study` runs any number of specs on one store; what several of them nee
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from repro.data.augment import Augmentation
+from repro.errors import TrainingError
 from repro.method.class_routing import (
     class_gate,
     class_means,
@@ -28,7 +30,7 @@ from repro.method.routing import cluster, initial_gate, smooth, train_gate
 from repro.models.backbone import Backbone, Head
 from repro.models.cost import ModelCost, model_cost
 from repro.models.moe import SingleGateMoE
-from repro.models.registry import build_backbone, build_head, freeze, init_expert
+from repro.models.registry import build_backbone, build_head, freeze, new_expert, with_weights
 from repro.randomness import seeded_init
 from repro.study import spec as keys
 from repro.study.artifact import Artifact, trained
@@ -140,26 +142,31 @@ class Study:
         return class_gate(expert_of, labels, spec.num_experts), {"class_to_expert": expert_of}
 
     def _experts(self, spec: StudySpec) -> None:
-        """Experts that are missing are trained in one pass, which leaves their checkpoints at the last epoch.
-
-        :meth:`_expert` then finds nothing left to train. A trunk that normalises by each batch would see others.
-        """
+        """Experts that are missing are trained in one pass, where the trunk does not normalise by each batch."""
+        made: list[int] = []
         wanted = [keys.expert_key(spec, k) for k in range(spec.num_experts)]
         if spec.trunk_batchnorm == "evaluation" and len(self._keeper.missing(wanted)) > 1:
             with self.store.making(self._keeper.missing(wanted)) as checkpoints:
                 places = [(k, checkpoints[key.hash]) for k, key in enumerate(wanted) if key.hash in checkpoints]
                 if places:  # none, if others made them all while this process waited
-                    self._one_pass(spec, places)
+                    made = self._one_pass(spec, places)
         for k in range(spec.num_experts):
-            self._expert(spec, k)
+            if k not in made:
+                self._expert(spec, k)
 
-    def _one_pass(self, spec: StudySpec, places: list[tuple[int, Path]]) -> None:
-        """Train these experts, each with the file of its state, in one pass."""
+    def _one_pass(self, spec: StudySpec, places: list[tuple[int, Path]]) -> list[int]:
+        """Train these experts, each with the file of its state, in one pass; returns which of them were kept."""
         pupils = [Pupil(k, self._new_expert(spec, k), self._share(spec, k), checkpoint) for k, checkpoint in places]
         source = self.sources.batches(spec, "train", spec.expert_recipe.augmentation)
         base, recipe, seed = self.base(spec), spec.expert_recipe, spec.seed_for("experts")
         report = self._keeper.report_of_all([keys.expert_key(spec, k) for k, _ in places], recipe.epochs)
-        train_experts(pupils, base, source, spec.sharing, recipe, seed, self.device, report)
+        histories = train_experts(pupils, base, source, spec.sharing, recipe, seed, self.device, report)
+        made = []
+        for pupil, history in zip(pupils, histories, strict=True):
+            with suppress(TrainingError):  # of one that is not finite, which whoever asks for it next will hear
+                self._keeper.put(keys.expert_key(spec, pupil.k), trained(pupil.expert, history))
+                made.append(pupil.k)
+        return made
 
     def _expert(self, spec: StudySpec, k: int) -> Artifact:
         def make(checkpoint: Path) -> Artifact:
@@ -227,8 +234,8 @@ class Study:
 
     def base(self, spec: StudySpec) -> Backbone:
         """The trained base model, frozen."""
-        base = build_backbone(spec.base, spec.num_classes, spec.width)
-        base.load_state_dict(self._base(spec).tensors)
+        tensors = self._base(spec).tensors
+        base = with_weights(lambda: build_backbone(spec.base, spec.num_classes, spec.width), tensors)
         freeze(base)
         return base
 
@@ -242,8 +249,7 @@ class Study:
 
     def expert(self, spec: StudySpec, k: int) -> Head:
         """Trained expert k, frozen."""
-        expert = build_head(spec.expert, spec.num_classes, spec.width)
-        expert.load_state_dict(self._expert(spec, k).tensors)
+        expert = self._head(spec, self._expert(spec, k))
         freeze(expert)
         return expert
 
@@ -277,12 +283,13 @@ class Study:
 
     def _new_expert(self, spec: StudySpec, k: int) -> Head:
         """Expert k before its training: from the base and otherwise drawn, or from the EM step before."""
-        with seeded_init(spec.seed, "expert", spec.expert, k):
-            expert = build_head(spec.expert, spec.num_classes, spec.width)
         if spec.em_steps:
-            expert.load_state_dict(self._expert(spec.before_em_step(), k).tensors)
-            return expert
-        return init_expert(self.base(spec), expert, spec.expert_init)
+            return self._head(spec, self._expert(spec.before_em_step(), k))
+        with seeded_init(spec.seed, "expert", spec.expert, k):
+            return new_expert(self.base(spec), spec.expert, spec.num_classes, spec.width, spec.expert_init)
+
+    def _head(self, spec: StudySpec, artifact: Artifact) -> Head:
+        return with_weights(lambda: build_head(spec.expert, spec.num_classes, spec.width), artifact.tensors)
 
     def _share(self, spec: StudySpec, k: int) -> Tensor:
         """Γ(g0(k|x)) of every training image, ``[N]``."""

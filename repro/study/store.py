@@ -14,7 +14,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ class Store:
         self.folder = self.root / "store"
         self._images: dict[Any, str | None] = {}
         self._warned: set[str] = set()
+        self._held: set[str] = set()  # hashes of what this process holds the locks of, to make it together
         code_version()
 
     def path(self, key: Key) -> Path:
@@ -82,7 +83,8 @@ class Store:
             artifact, _ = self._find(key)
             if artifact:
                 return artifact, True
-            with self.lock(key).held(done=lambda: self.has(key) and self._find(key)[0] is not None) as mine:
+            lock = self.lock(key).held(done=lambda: self.has(key) and self._find(key)[0] is not None)
+            with nullcontext(True) if key.hash in self._held else lock as mine:
                 if not mine:
                     continue
                 artifact, why = self._find(key)  # somebody may have made it while this one waited
@@ -96,13 +98,16 @@ class Store:
     def making(self, keys: Sequence[Key]) -> Iterator[dict[str, Path]]:
         """The right to train several artifacts together: hash -> checkpoint of those that are not there.
 
-        Only of those that nobody is making; all are let go at the end, for :meth:`keep` to finish each.
+        Only of those that nobody is making. The block gives each to :meth:`keep`; those of which it does not are let
+        go unfinished.
         """
         with ExitStack() as held:
             missing = {}
             for key in keys:
                 if not self.has(key) and held.enter_context(self.lock(key).held(wait=False)) and not self.has(key):
                     missing[key.hash] = self.begin(key)
+            self._held |= missing.keys()
+            held.callback(self._held.difference_update, missing)
             yield missing
 
     def _read(self, key: Key) -> tuple[Artifact, dict[str, Any]]:

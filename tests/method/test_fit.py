@@ -166,13 +166,12 @@ def wide(checkpoint: Path, epochs: int, epochs_done: list[int], stop_after: int 
     return fit(module, recipe, lambda epoch: range(1), lambda epoch: 1, step, CPU, "wide", checkpoint, report)
 
 
-def test_a_large_state_is_written_once_in_a_while_and_at_the_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_large_state_is_written_once_in_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a short training, which the store keeps at its end, not at all."""
     found: list[int] = []
     wide(tmp_path / "a", 3, found)
-    assert found == [3]
-    monkeypatch.setattr("repro.method.fit.PAUSE", -1.0)
+    assert found == []
+    monkeypatch.setattr("repro.method.fit.WRITTEN", float("inf"))
     found.clear()
     wide(tmp_path / "b", 3, found)
     assert found == [1, 2, 3]
@@ -193,7 +192,8 @@ def test_out_of_time_the_state_is_kept_and_a_second_call_goes_on(
     with pytest.raises(TimeIsUpError, match="the test: stopped after epoch 3"):
         train(net(), tmp_path / "c")
     with safe_open(tmp_path / "c", "pt") as file:
-        assert [entry[2] for entry in json.loads(file.metadata()["history"])] == expected
+        seconds = [entry[2] for entry in json.loads(file.metadata()["history"])]
+    assert all(foreseen > took for foreseen, took in zip(expected, seconds, strict=True)), "and the state is written"
     monkeypatch.setattr("repro.method.fit.late", lambda seconds=0.0: False)
     resumed, whole = net(), net()
     train(resumed, tmp_path / "c")

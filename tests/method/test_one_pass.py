@@ -1,5 +1,6 @@
 """Experts trained in one pass over the trunk are the experts trained apart."""
 
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from repro.data.augment import Augmentation
 from repro.data.batches import DeviceBatches
 from repro.data.modes import make_modes
 from repro.errors import TrainingError
-from repro.method import device, experts, fit
+from repro.method import device, experts, fit, one_pass
 from repro.method.experts import train_expert
 from repro.method.fit import Epoch
 from repro.method.one_pass import Pupil, train_experts
@@ -75,6 +76,17 @@ def same(a: nn.Module, b: nn.Module) -> bool:
     return all(torch.equal(v, b.state_dict()[k]) for k, v in a.state_dict().items())
 
 
+def counting(make: Callable[..., Iterator[tuple[int, Tensor]]], into: list[int]) -> Callable[..., object]:
+    """The same windows; the number of images of each goes ``into`` a list."""
+
+    def windows(batches: Iterable[experts.Seen]) -> Iterator[tuple[int, Tensor]]:
+        for first, window in make(batches):
+            into.append(len(window))
+            yield first, window
+
+    return windows
+
+
 def numbers(histories: list[list[Epoch]]) -> list[list[tuple[float, float]]]:
     return [[(e.loss, e.accuracy) for e in history] for history in histories]
 
@@ -88,6 +100,25 @@ def test_one_pass_makes_the_experts_of_k_passes(source: DeviceBatches, num_exper
     assert numbers(said) == numbers(expected)
     assert all(same(a, b) for a, b in zip(ours, theirs, strict=True))
     assert not same(ours[0], new(1)[1][0]), "something was learned"
+
+
+@pytest.mark.parametrize("batches", [0, 2.5, 1000])
+def test_however_many_batches_a_window_has(
+    source: DeviceBatches, batches: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    share = shares(5)
+    whole, said = together(source, share, "sampling")
+    width, side, size = 8, 16, 2 if device.bf16_is_fast(CPU) else 4
+    monkeypatch.setattr(one_pass, "WINDOW", batches * RECIPE.batch_size * width * side * side * size)
+    windows = list[int]()
+    monkeypatch.setattr(one_pass, "_windows", counting(one_pass._windows, windows))
+    ours, told = together(source, share, "sampling")
+    assert numbers(told) == numbers(said)
+    assert all(same(a, b) for a, b in zip(ours, whole, strict=True))
+    if batches == 1000:
+        assert len(windows) == RECIPE.epochs
+    else:
+        assert max(windows) == max(int(batches), 1) * RECIPE.batch_size
 
 
 @pytest.mark.usefixtures("fp32")

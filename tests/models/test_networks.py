@@ -6,7 +6,7 @@ from torch import nn
 
 from repro.errors import SpecError
 from repro.models.moe import SingleGateMoE
-from repro.models.registry import build_backbone, build_head, freeze, init_expert
+from repro.models.registry import build_backbone, build_head, freeze, init_expert, new_expert, with_weights
 from repro.models.torchvision_nets import PAPER_NETWORKS
 from repro.models.trnet import BLOCKS_PER_STAGE
 
@@ -87,3 +87,28 @@ def test_few_channels_and_odd_batches_train() -> None:
         x = torch.randn(batch, 8, 16, 16).contiguous(memory_format=torch.channels_last)
         head(x).square().mean().backward()
     assert all(torch.isfinite(p.grad).all() for p in head.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize("init", ["prefix", "scratch"])
+@pytest.mark.parametrize("name", ["tr10", "tr18"])
+def test_a_new_expert_is_a_drawn_one_with_the_bases_weights(name: str, init: str) -> None:
+    """Where the base has them all, none is drawn; the numbers are the same."""
+    base = build_backbone("tr10", 5, WIDTH)
+    torch.manual_seed(3)
+    drawn = init_expert(base, build_head(name, 5, WIDTH), init)  # type: ignore[arg-type]
+    torch.manual_seed(3)
+    new = new_expert(base, name, 5, WIDTH, init)  # type: ignore[arg-type]
+    assert new.state_dict().keys() == drawn.state_dict().keys()
+    assert all(torch.equal(value, drawn.state_dict()[key]) for key, value in new.state_dict().items())
+    own = {t.data_ptr() for t in new.state_dict().values()}
+    assert not own & {t.data_ptr() for t in base.state_dict().values()}, "training it leaves the base as it is"
+    assert all(p.requires_grad for p in new.parameters())
+
+
+@pytest.mark.parametrize("name", ["tr18", "resnet18", "swin_v2_t", "convnext_tiny", "efficientnet_b0"])
+def test_a_network_with_given_weights_is_whole_and_shares_them(name: str) -> None:
+    drawn = build_backbone(name, 5)
+    given = with_weights(lambda: build_backbone(name, 5), drawn.state_dict())
+    kept = dict(drawn.named_parameters()) | dict(drawn.named_buffers())
+    for key, tensor in [*given.named_parameters(), *given.named_buffers()]:
+        assert tensor.data_ptr() == kept[key].data_ptr(), f"{key} is nowhere, or a copy"

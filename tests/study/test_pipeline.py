@@ -138,6 +138,20 @@ def test_experts_that_others_made_while_one_waited_are_found(
     assert "nothing was trained" in late.summary()
 
 
+def test_what_one_pass_trained_is_neither_built_nor_trained_again(
+    tiny: StudySpec, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kind in ("base", "gate"):
+        shutil.copytree(root / "store" / kind, tmp_path / "store" / kind)
+    fresh, built = Study([tiny], tmp_path, CPU), list[int]()
+    new = fresh._new_expert
+    monkeypatch.setattr(fresh, "_new_expert", lambda spec, k: built.append(k) or new(spec, k))
+    fresh.train(tiny.with_(stacking=False))
+    assert built == [0, 1, 2]
+    assert fresh.summary().startswith("3 artifacts were made and 2 found")
+    assert not list(Store(tmp_path).half_done()) and not list((tmp_path / "store" / "locks").glob("*"))
+
+
 def test_specs_share_their_base(study: Study, tiny: StudySpec, root: Path) -> None:
     one = tiny.with_(num_experts=1)
     both = Study([tiny, one], root, CPU)
