@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import re
 import subprocess
 from datetime import UTC, datetime
 from functools import cache
@@ -13,9 +15,11 @@ from typing import Any
 import torch
 
 from repro import __version__
+from repro.errors import SpecError
 from repro.method.compiling import in_use
 from repro.method.device import hardware, precision
 
+COMMIT = "REPRO_COMMIT"  # environment variable: the commit of code that was copied to where there is no .git
 LIBRARIES = ("torch", "torchvision", "numpy", "scikit-learn")
 
 
@@ -47,9 +51,10 @@ def _version(package: str) -> str:
 
 @cache
 def code_version() -> str:
-    """The commit of the code, with ``+`` when ``repro/`` has changes; the package version outside a checkout.
+    """The commit of the code, with ``+`` when ``repro/`` has changes.
 
-    Asked once a process, before anything is made: the code that runs is the code as it was then.
+    Outside a checkout it is what ``$REPRO_COMMIT`` holds, e.g. of ``git rev-parse --short=12 HEAD`` where the code came
+    from, or else the package version. Asked once a process, before anything is made: the code that runs is the code as it was then.
     """
     here = Path(__file__).resolve().parents[2]
 
@@ -60,7 +65,14 @@ def code_version() -> str:
 
     try:
         if Path(git("rev-parse", "--show-toplevel")) != here:
-            return __version__
+            return _passed_along()
         return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "--", "repro") else "")
     except (OSError, subprocess.SubprocessError):
-        return __version__
+        return _passed_along()
+
+
+def _passed_along() -> str:
+    commit = os.environ.get(COMMIT, "").strip()
+    if commit and not re.fullmatch(r"[0-9a-f]{7,40}\+?", commit):
+        raise SpecError(f"{COMMIT} is {commit!r}, which is no commit; `git rev-parse --short=12 HEAD` says one")
+    return commit or __version__
