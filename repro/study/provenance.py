@@ -53,9 +53,9 @@ def _version(package: str) -> str:
 def code_version() -> str:
     """The commit of the code, with ``+`` when ``repro/`` has changes.
 
-    Outside a checkout it is what ``$REPRO_COMMIT`` holds (of ``git rev-parse --short=12 HEAD`` where the code came from),
-    or else the package version. Asked once a process, before anything is made: the code that runs is the code as it
-    was then.
+    Outside a checkout it is what ``$REPRO_COMMIT`` holds (``git rev-parse --short=12 HEAD`` says it where the code came
+    from), or else the package version. Asked once a process, before anything is made: the code that runs is the code
+    as it was then.
     """
     here = Path(__file__).resolve().parents[2]
 
