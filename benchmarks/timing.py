@@ -40,9 +40,9 @@ class Measured:
         return statistics.median(a / b for a, b in zip(self.values, other.values, strict=True))
 
 
-def interleaved(ways: Mapping[str, Callable[[], float]], repetitions: int) -> dict[str, Measured]:
-    """Each way measured in turn, ``repetitions`` times over, after one round that does not count."""
-    for way in ways.values():
+def interleaved(ways: Mapping[str, Callable[[], float]], repetitions: int, warm: bool = True) -> dict[str, Measured]:
+    """Each way measured in turn, ``repetitions`` times over; to be ``warm``, after one round that does not count."""
+    for way in ways.values() if warm else ():
         way()
     values: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(repetitions):

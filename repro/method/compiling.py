@@ -50,7 +50,8 @@ def choose(name: str) -> None:
     (``benchmarks/train_throughput.py``), which pays for the time to compile in long runs alone.
     """
     check(name)
-    _Setting.choice = name
+    if name != _Setting.choice:
+        _Setting.choice, _Setting.impossible = name, False
 
 
 def choice() -> str:

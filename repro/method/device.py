@@ -12,7 +12,11 @@ from repro.errors import SpecError
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """``auto`` takes a GPU if there is one; ``cpu``, ``cuda``, ``cuda:1``, ``mps`` are taken at their word."""
+    """``auto`` takes a GPU if there is one; ``cpu``, ``cuda``, ``cuda:1``, ``mps`` are taken at their word.
+
+    On a GPU each process tries which of cuDNN's kernels is fastest; they add in different orders, some of them in
+    another one each time. So two runs of a seed there agree to rounding, where on a CPU they agree to the last bit.
+    """
     torch.backends.cudnn.benchmark = True  # batches have few shapes: the fastest kernel of each is looked for
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

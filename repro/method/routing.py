@@ -16,10 +16,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from repro.data.batches import epoch_order, num_steps
-from repro.errors import TrainingError
+from repro.errors import TimeIsUpError, TrainingError
 from repro.method.fit import Epoch, Step, fit
 from repro.method.recipe import Recipe
+from repro.progress import late
 from repro.randomness import derive, seeded_init
+
+KMEANS = 2e-8  # seconds of one restart for each image, dimension and cluster, on one thread
 
 
 class Routing(BaseModel):
@@ -55,8 +58,11 @@ def _prepare(embeddings: Tensor, routing: Routing) -> Tensor:
 def cluster(embeddings: Tensor, num_experts: int, routing: Routing, seed: int) -> Clusters:
     """Step 2: K-means on the base model's embeddings ``[N, D]`` of the training images.
 
-    Raises :class:`TrainingError` when a cluster is empty (fewer distinct embeddings than experts).
+    Raises :class:`TrainingError` when a cluster is empty (fewer distinct embeddings than experts), and
+    :class:`TimeIsUpError` before it begins, where the run has too little time left.
     """
+    if late(KMEANS * routing.restarts * num_experts * embeddings.numel()):
+        raise TimeIsUpError(f"K-means of {num_experts} clusters: not begun")
     from sklearn.cluster import KMeans  # seconds, which a run that finds its clusters in the store can spare
     from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits

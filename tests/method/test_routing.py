@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from repro.errors import TrainingError
+from repro.errors import TimeIsUpError, TrainingError
 from repro.method.recipe import Recipe
 from repro.method.routing import Clusters, Routing, cluster, gate_loss, initial_gate, smooth, train_gate
 
@@ -81,3 +81,10 @@ def test_smoothing_clips_and_does_not_renormalise() -> None:
     expected = torch.tensor([[1.0, 0.05, 0.05], [0.6, 0.39, 0.05]])
     torch.testing.assert_close(smooth(g0, 0.05), expected)
     assert torch.equal(smooth(g0, 0.0), g0)
+
+
+def test_k_means_that_would_not_end_in_time_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("repro.method.routing.late", lambda seconds: seconds > 1e-5)
+    with pytest.raises(TimeIsUpError, match="K-means of 3 clusters: not begun"):
+        cluster(blobs(), 3, Routing(), 0)
+    assert len(cluster(blobs(10), 3, Routing(restarts=1), 0).centroids) == 3
