@@ -117,15 +117,15 @@ def train_stacking(
     def steps(epoch: int) -> int:
         return source.num_steps(recipe.batch_size, chosen(epoch))
 
-    def step(images: Tensor) -> Step:
+    def step(images: Tensor, done: float) -> Step:
         rows = row_of[images]
         logits = stacker(base_logits[rows], expert_logits[rows])
-        loss = F.cross_entropy(logits, labels[images], reduction="none")
+        loss = F.cross_entropy(logits, labels[images], reduction="none", label_smoothing=recipe.label_smoothing)
         if sharing == "reweighting":
             loss = loss * weights[images]
         return Step(loss.mean(), (logits.argmax(1) == labels[images]).sum(), len(images))
 
-    history = fit(stacker, recipe, batches, steps, step, device, f"stacking ensembler {k}")
+    history = fit(stacker, recipe, batches, steps, step, device, f"stacking ensembler {k}", seed)
     return stacker.requires_grad_(False), history
 
 

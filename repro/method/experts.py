@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from repro.data.batches import Batch, BatchSource
 from repro.errors import TrainingError
+from repro.method.classifier import classification, train_classifier
 from repro.method.compiling import forward_on
 from repro.method.device import autocast
 from repro.method.fit import Epoch, Report, Step, fit
@@ -33,19 +34,12 @@ def train_base(
     checkpoint: Path | None = None, report: Report = lambda epoch, history: None,
 ) -> list[Epoch]:  # fmt: skip
     """Step 1: train the base model φ on the whole training set, in place."""
-    base.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     forward = forward_on(device, recipe.batch_size)
 
-    def step(batch: Batch) -> Step:
-        logits = forward(base, batch.images).float()
-        return Step(F.cross_entropy(logits, batch.labels), _correct(logits, batch), len(logits))
+    def step(batch: Batch, done: float) -> Step:
+        return classification(forward(base, batch.images), batch.labels, recipe)
 
-    return fit(
-        base, recipe,
-        lambda epoch: source.train(seed, epoch, recipe.batch_size),
-        lambda epoch: source.num_steps(recipe.batch_size),
-        step, device, f"base {base.name}", checkpoint, report,
-    )  # fmt: skip
+    return train_classifier(base, source, recipe, step, device, f"base {base.name}", seed, checkpoint, report)
 
 
 def chosen_images(share: Tensor, seed: int, expert: int, epoch: int) -> Tensor:
@@ -72,21 +66,26 @@ def through_trunk(base: Backbone, batches: Iterable[Batch], device: torch.device
 
 
 def expert_loss(
-    expert: Head, share: Tensor, sharing: Sharing, k: int, device: torch.device, batch_size: int
-) -> Callable[[Seen], Step]:
+    expert: Head, share: Tensor, sharing: Sharing, k: int, device: torch.device, recipe: Recipe
+) -> Callable[[Seen, float], Step]:
     """The loss of expert k on a batch: cross-entropy, under ``reweighting`` times the images' weights.
 
     Weights are ``share`` ``[N]`` divided by its mean, so that the learning rate means the same for any K.
-    Raises :class:`TrainingError` if the share of the data is empty.
+    Raises :class:`TrainingError` if the share of the data is empty, or the recipe mixes images.
     """
     if float(share.sum()) == 0:
         raise TrainingError(f"expert {k} has no data: no training image is assigned to it; ask for fewer experts")
+    if recipe.mixup or recipe.cutmix:
+        raise TrainingError(
+            "experts share one pass over the images, each with its own pairs of them: set mixup and cutmix of the "
+            "experts' recipe to 0"
+        )
     weights = (share / share.mean()).to(device)
-    forward = forward_on(device, batch_size)
+    forward = forward_on(device, recipe.batch_size)
 
-    def loss_of(seen: Seen) -> Step:
+    def loss_of(seen: Seen, done: float) -> Step:
         logits = forward(expert, seen.features).float()
-        loss = F.cross_entropy(logits, seen.labels, reduction="none")
+        loss = F.cross_entropy(logits, seen.labels, reduction="none", label_smoothing=recipe.label_smoothing)
         if sharing == "reweighting":
             loss = loss * weights[seen.indices]
         return Step(loss.mean(), (logits.argmax(1) == seen.labels).sum(), len(logits))
@@ -130,7 +129,7 @@ def train_expert(
             base, source.train(seed, epoch, recipe.batch_size, chosen(epoch)), device, recipe.batch_size
         ),
         lambda epoch: source.num_steps(recipe.batch_size, chosen(epoch)),
-        expert_loss(expert, share, sharing, k, device, recipe.batch_size), device, f"expert {k}", checkpoint, report,
+        expert_loss(expert, share, sharing, k, device, recipe), device, f"expert {k}", seed, checkpoint, report,
     )  # fmt: skip
     freeze(base)
     return history
@@ -142,10 +141,6 @@ def use_batch_statistics(trunk: nn.Module) -> None:
         if isinstance(layer, nn.BatchNorm2d):
             layer.train()
             layer.track_running_stats = False  # neither read nor moved while training; without effect in evaluation
-
-
-def _correct(logits: Tensor, batch: Batch) -> Tensor:
-    return (logits.argmax(1) == batch.labels).sum()
 
 
 @torch.no_grad()

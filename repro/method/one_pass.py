@@ -58,7 +58,7 @@ def train_experts(
     """
     base.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     freeze(base)
-    lessons = [_Lessons(pupil, sharing, recipe, source, device, len(pupils)) for pupil in pupils]
+    lessons = [_Lessons(pupil, sharing, recipe, source, device, seed, len(pupils)) for pupil in pupils]
     for epoch in range(recipe.epochs):
         present = [each for each in lessons if each.training.epoch == epoch]
         if present:
@@ -69,7 +69,8 @@ def train_experts(
 
 
 def _mean(entries: Sequence[Epoch]) -> Epoch:
-    loss, accuracy = (sum(each[i] for each in entries) / len(entries) for i in (0, 1))
+    n = len(entries)
+    loss, accuracy = sum(each.loss for each in entries) / n, sum(each.accuracy for each in entries) / n
     return Epoch(loss, accuracy, sum(each.seconds for each in entries))
 
 
@@ -115,7 +116,7 @@ class _Lessons:
 
     def __init__(
         self, pupil: Pupil, sharing: Sharing, recipe: Recipe, source: BatchSource, device: torch.device,
-        beside: int,
+        seed: int, beside: int,
     ) -> None:  # fmt: skip
         self.pupil = pupil
         self._share = pupil.share.cpu()
@@ -124,8 +125,9 @@ class _Lessons:
         self._device = device
         self._batch_size = recipe.batch_size
         expert = pupil.expert.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        loss = expert_loss(expert, self._share, sharing, pupil.k, device, recipe.batch_size)
-        self.training = Training(expert, recipe, loss, device, f"expert {pupil.k}", pupil.checkpoint, beside=beside)
+        loss = expert_loss(expert, self._share, sharing, pupil.k, device, recipe)
+        what = f"expert {pupil.k}"
+        self.training = Training(expert, recipe, loss, device, what, seed, pupil.checkpoint, beside=beside)
 
     def order(self, everything: Tensor, seed: int, epoch: int) -> Tensor:
         """The images ``[n]`` that this expert visits in the epoch, in the order of ``everything`` ``[N]``."""
