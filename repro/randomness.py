@@ -65,8 +65,8 @@ def seeded(
     """
     generators = [torch.default_generator]
     if device.type == "cuda":
-        torch.cuda.init()
-        generators.append(torch.cuda.default_generators[device.index or 0])
+        index = torch.cuda.current_device() if device.index is None else device.index
+        generators.append(torch.cuda.default_generators[index])
     states = [each.get_state() for each in generators]
     for each in generators:  # not torch.manual_seed, which seeds every kind of device and takes 0.2 ms
         each.manual_seed(derive(seed, purpose, *counters))

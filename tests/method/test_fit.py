@@ -42,12 +42,13 @@ def net(dropout: float = 0.0) -> nn.Module:
 def train(
     module: nn.Module, checkpoint: Path | None = None, stop_after: int = 99, scale: float = 1.0,
     recipe: Recipe = RECIPE, seed: int = 0, more: Callable[[Tensor], dict[str, dict[str, Tensor]]] = lambda logits: {},
+    device: torch.device = CPU,
 ) -> list[Epoch]:  # fmt: skip
     def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         g = generator(3, "test", epoch)
         for _ in range(4):
             x = torch.randn(8, 6, generator=g)
-            yield x * scale, (x.sum(1) > 0).long()
+            yield (x * scale).to(device), (x.sum(1) > 0).long().to(device)
 
     def step(batch: tuple[Tensor, Tensor], done: float) -> Step:
         logits = module(batch[0]).float()
@@ -57,7 +58,8 @@ def train(
         if epoch + 1 == stop_after:
             raise Stop
 
-    return fit(module, recipe, batches, lambda epoch: 4, step, CPU, "the test", seed, checkpoint, report)
+    module.to(device)
+    return fit(module, recipe, batches, lambda epoch: 4, step, device, "the test", seed, checkpoint, report)
 
 
 def same(a: nn.Module, b: nn.Module) -> bool:
@@ -67,19 +69,21 @@ def same(a: nn.Module, b: nn.Module) -> bool:
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
 @pytest.mark.parametrize("recipe", [RECIPE, ADAMW], ids=lambda recipe: recipe.optimizer)
 @pytest.mark.parametrize("stop_after", [1, 3, 4])
-def test_stopped_and_resumed_is_never_stopped(tmp_path: Path, stop_after: int, recipe: Recipe, dropout: float) -> None:
+def test_stopped_and_resumed_is_never_stopped(
+    tmp_path: Path, any_device: torch.device, stop_after: int, recipe: Recipe, dropout: float
+) -> None:
     def more(logits: Tensor) -> dict[str, dict[str, Tensor]]:
         return {"auxiliary": {"size": 0.01 * logits.square().mean()}, "statistics": {"logits": logits.mean(0)}}
 
     whole = net(dropout)
-    history = train(whole, recipe=recipe, more=more)
+    history = train(whole, recipe=recipe, more=more, device=any_device)
     with pytest.raises(Stop):
-        train(net(dropout), tmp_path / "c.safetensors", stop_after, recipe=recipe, more=more)
+        train(net(dropout), tmp_path / "c.safetensors", stop_after, recipe=recipe, more=more, device=any_device)
     resumed = net(dropout)
     with torch.no_grad():
         resumed[0].weight.fill_(7.0)  # what a fresh process starts from must not matter  # type: ignore[index]
     torch.manual_seed(1)  # nor must the state of its generators
-    again = train(resumed, tmp_path / "c.safetensors", recipe=recipe, more=more)
+    again = train(resumed, tmp_path / "c.safetensors", recipe=recipe, more=more, device=any_device)
     assert same(whole, resumed)
     assert [e._replace(seconds=0) for e in again] == [e._replace(seconds=0) for e in history]
 
@@ -132,18 +136,19 @@ def test_the_loop_is_torchs_plain_loop(kind: str, clip: float | None) -> None:
     assert same(ours, module)
 
 
-def test_what_a_module_draws_is_a_function_of_the_seed_the_epoch_and_the_step() -> None:
+def test_what_a_module_draws_is_a_function_of_the_seed_the_epoch_and_the_step(any_device: torch.device) -> None:
     """Whatever the state of torch's own generators, which is left as it was."""
-    torch.manual_seed(5)
-    before = torch.get_rng_state()
     one, again, other, plain = net(0.5), net(0.5), net(0.5), net()
     torch.manual_seed(5)
-    history = train(one)
-    assert torch.equal(torch.get_rng_state(), before)
-    torch.rand(3)
-    train(again)
-    train(other, seed=1)
-    train(plain)
+    drawn = [torch.rand(3, device=any_device) for _ in range(2)]
+    torch.manual_seed(5)
+    first = torch.rand(3, device=any_device)
+    history = train(one, device=any_device)
+    assert torch.equal(first, drawn[0])
+    assert torch.equal(torch.rand(3, device=any_device), drawn[1]), "as if nothing had been drawn in between"
+    train(again, device=any_device)
+    train(other, seed=1, device=any_device)
+    train(plain, device=any_device)
     assert same(one, again) and not same(one, other) and not same(one, plain)
     assert len({entry.loss for entry in history}) == RECIPE.epochs
 
