@@ -153,22 +153,22 @@ class Training(Generic[B]):
         loss, accuracy = float(self._loss_sum) / self.samples, float(self._correct) / self.samples  # waits for a GPU
         means = {name: (total / self.samples).tolist() for name, total in self._sums.items()}
         entry = Epoch(loss, accuracy, time.monotonic() - self._began if seconds is None else seconds, means)
-        for name, value in {"loss": loss, **means}.items():
-            if not bool(torch.tensor(value).isfinite().all()):
-                raise TrainingError(
-                    f"{self.what}: the {name} of epoch {self.epoch + 1} is not finite; "
-                    f"lower the learning rate ({self.recipe.learning_rate})"
-                )
-        if entry.loss > DIVERGED:
-            raise TrainingError(
-                f"{self.what}: training diverged, the mean loss of epoch {self.epoch + 1} is {entry.loss:.0f}; "
-                f"lower the learning rate ({self.recipe.learning_rate})"
-            )
+        self._check(entry)
         self.history.append(entry)
         together = self._beside * self.bytes
         if together < LARGE or time.monotonic() - self._kept_at > together / WRITTEN:
             self.keep()
         self._report(self.epoch - 1, entry)
+
+    def _check(self, entry: Epoch) -> None:
+        epoch, problem = self.epoch + 1, ""
+        if entry.loss > DIVERGED:
+            problem = f"training diverged, the mean loss of epoch {epoch} is {entry.loss:.0f}"
+        for name, mean in {"loss": entry.loss, **entry.means}.items():
+            if not bool(torch.tensor(mean).isfinite().all()):
+                problem = f"the {name} of epoch {epoch} is not finite"
+        if problem:
+            raise TrainingError(f"{self.what}: {problem}; lower the learning rate ({self.recipe.learning_rate})")
 
     def keep(self) -> None:
         """Put the state after the last finished epoch on disk, if it is not there."""
