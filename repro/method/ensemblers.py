@@ -92,7 +92,7 @@ def train_stacking(
 ) -> tuple[Stacking, list[Epoch]]:  # fmt: skip
     """Step 5: train the stacking ensembler of expert k, after the expert, on what both say of training images.
 
-    ``share`` ``[N]`` is Γ(g0(k|x)), used as in :func:`~repro.method.experts.train_expert`. The images
+    ``share`` ``[N]`` is Γ(g0(k|x)), used as in :func:`~repro.method.one_pass.train_experts`. The images
     are not augmented, so the two networks run once however many epochs there are.
     """
     share = share.cpu()

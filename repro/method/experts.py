@@ -1,4 +1,4 @@
-"""Steps 1 and 4 of Algorithm 1: the base model, and experts trained apart on their share of the data.
+"""Steps 1 and 4 of Algorithm 1: the base model, and what an expert sees and learns from its share of the data.
 
 Axes: N training images, B images of a batch, C classes, D embedding, K experts.
 """
@@ -18,7 +18,7 @@ from repro.errors import TrainingError
 from repro.method.classifier import classification, train_classifier
 from repro.method.compiling import forward_on
 from repro.method.device import autocast
-from repro.method.fit import Epoch, Report, Step, fit
+from repro.method.fit import Epoch, Report, Step
 from repro.method.recipe import Recipe
 from repro.models.backbone import Backbone, Head
 from repro.models.registry import freeze
@@ -91,48 +91,6 @@ def expert_loss(
         return Step(loss.mean(), (logits.argmax(1) == seen.labels).sum(), len(logits))
 
     return loss_of
-
-
-def train_expert(
-    expert: Head, base: Backbone, source: BatchSource, share: Tensor, sharing: Sharing, recipe: Recipe,
-    seed: int, k: int, device: torch.device,
-    checkpoint: Path | None = None, report: Report = lambda epoch, history: None,
-    trunk_batchnorm: TrunkBatchNorm = "evaluation",
-) -> list[Epoch]:  # fmt: skip
-    """Step 4: train expert k, in place, on trunk features of the frozen base.
-
-    share  Γ(g0(k|x)) of every training image, ``[N]`` in [0, 1]
-    ``sampling``     an epoch visits image i with probability ``share[i]``
-    ``reweighting``  an epoch visits every image and weighs its loss by ``share[i]`` (divided by the
-                     mean share, so that the learning rate means the same for any K)
-
-    ``trunk_batchnorm`` is ours to choose: the frozen trunk normalises by its running statistics, or,
-    while experts train, by each batch's (its weights and running statistics stay as they are).
-
-    What expert k sees depends on (seed, k, epoch) alone, never on the other experts; so (but for a trunk
-    that normalises by batches) :func:`~repro.method.one_pass.train_experts` makes the same experts from one pass.
-    Raises :class:`TrainingError` if its share of the data is empty.
-    """
-    share = share.cpu()
-    base.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    expert.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    freeze(base)
-    if trunk_batchnorm == "training":
-        use_batch_statistics(base.trunk)
-
-    def chosen(epoch: int) -> Tensor | None:
-        return chosen_images(share, seed, k, epoch) if sharing == "sampling" else None
-
-    history = fit(
-        expert, recipe,
-        lambda epoch: through_trunk(
-            base, source.train(seed, epoch, recipe.batch_size, chosen(epoch)), device, recipe.batch_size
-        ),
-        lambda epoch: source.num_steps(recipe.batch_size, chosen(epoch)),
-        expert_loss(expert, share, sharing, k, device, recipe), device, f"expert {k}", seed, checkpoint, report,
-    )  # fmt: skip
-    freeze(base)
-    return history
 
 
 def use_batch_statistics(trunk: nn.Module) -> None:

@@ -23,7 +23,7 @@ from repro.method.class_routing import (
 )
 from repro.method.em import posterior
 from repro.method.ensemblers import Stacking, train_stacking
-from repro.method.experts import embed, train_base, train_expert
+from repro.method.experts import embed, train_base
 from repro.method.one_pass import Pupil, train_experts
 from repro.method.outputs import Losses, Outputs, compute_base_outputs, compute_losses, compute_outputs, percent
 from repro.method.routing import cluster, initial_gate, smooth, train_gate
@@ -170,12 +170,14 @@ class Study:
 
     def _expert(self, spec: StudySpec, k: int) -> Artifact:
         def make(checkpoint: Path) -> Artifact:
-            base, expert, share = self.base(spec), self._new_expert(spec, k), self._share(spec, k)
-            source = self.sources.batches(spec, "train", spec.expert_recipe.augmentation)
-            history = train_expert(
-                expert, base, source, share, spec.sharing, spec.expert_recipe, spec.seed_for("experts"), k, self.device,
-                checkpoint, self._report(key, spec.expert_recipe.epochs), spec.trunk_batchnorm,
-            )  # fmt: skip
+            expert = self._new_expert(spec, k)
+            pupil = Pupil(k, expert, self._share(spec, k), checkpoint)
+            base, recipe, seed = self.base(spec), spec.expert_recipe, spec.seed_for("experts")
+            source = self.sources.batches(spec, "train", recipe.augmentation)
+            report = self._report(key, recipe.epochs)
+            (history,) = train_experts(
+                [pupil], base, source, spec.sharing, recipe, seed, self.device, report, spec.trunk_batchnorm
+            )
             return trained(expert, history)
 
         key = keys.expert_key(spec, k)

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from repro.data.augment import Augmentation
 from repro.data.batches import DeviceBatches
 from repro.data.modes import make_modes
-from repro.method.experts import train_base, train_expert
+from repro.method.experts import train_base
 from repro.method.one_pass import Pupil, train_experts
 from repro.method.recipe import Recipe
 from repro.models.registry import build_backbone, build_head
@@ -46,10 +46,8 @@ def asked(kind: str, steps: int, augmentation: Augmentation, where: torch.device
     with Asked() as mode:
         if kind == "base":
             train_base(base, source, recipe, 0, where)
-        elif kind == "expert":
-            train_expert(build_head("tr10", 20, 0.0625), base, source, share, "sampling", RECIPE, 0, 0, where)
         else:
-            pupils = [Pupil(k, build_head("tr10", 20, 0.0625), share) for k in range(3)]
+            pupils = [Pupil(k, build_head("tr10", 20, 0.0625), share) for k in range(3 if kind == "one pass" else 1)]
             train_experts(pupils, base, source, "sampling", RECIPE, 0, where)
     return mode.count
 
