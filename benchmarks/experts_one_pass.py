@@ -24,7 +24,7 @@ from torch.utils.data import SubsetRandomSampler
 
 from repro.data.batches import DeviceBatches
 from repro.method.device import autocast
-from repro.method.experts import chosen_images, train_expert
+from repro.method.experts import chosen_images
 from repro.method.one_pass import Pupil, train_experts
 from repro.models.backbone import Backbone, Head
 from repro.models.registry import build_backbone, build_head, freeze, init_expert
@@ -64,7 +64,7 @@ class Task:
     def apart(self) -> None:
         base, experts = self.networks(self.shares.shape[1])
         for k, expert in enumerate(experts):
-            train_expert(expert, base, self.source, self.shares[:, k], "sampling", RECIPE, 0, k, CPU)
+            train_experts([Pupil(k, expert, self.shares[:, k])], base, self.source, "sampling", RECIPE, 0, CPU)
 
     def plain(self, workers: int) -> None:
         base, experts = self.networks(self.shares.shape[1])

@@ -50,12 +50,12 @@ class Ours:
     def __init__(self, net: nn.Module, source: DeviceBatches, batch_size: int) -> None:
         net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-        def loss(batch: Batch) -> Step:
+        def loss(batch: Batch, done: float) -> Step:
             logits = net(batch.images).float()
             return Step(F.cross_entropy(logits, batch.labels), (logits.argmax(1) == batch.labels).sum(), len(logits))
 
         recipe = LAPTOP_BASE.model_copy(update={"epochs": 10**6, "batch_size": batch_size})
-        self.training = Training(net, recipe, loss, CPU, "benchmark")
+        self.training = Training(net, recipe, loss, CPU, "benchmark", seed=0)
         self.batches = (b for epoch in range(10**6) for b in source.train(0, epoch, batch_size))
         self.training.begin_epoch(10**6)
         self.batch_size = batch_size

@@ -92,7 +92,7 @@ def train_stacking(
 ) -> tuple[Stacking, list[Epoch]]:  # fmt: skip
     """Step 5: train the stacking ensembler of expert k, after the expert, on what both say of training images.
 
-    ``share`` ``[N]`` is Γ(g0(k|x)), used as in :func:`~repro.method.experts.train_expert`. The images
+    ``share`` ``[N]`` is Γ(g0(k|x)), used as in :func:`~repro.method.one_pass.train_experts`. The images
     are not augmented, so the two networks run once however many epochs there are.
     """
     share = share.cpu()
@@ -117,15 +117,15 @@ def train_stacking(
     def steps(epoch: int) -> int:
         return source.num_steps(recipe.batch_size, chosen(epoch))
 
-    def step(images: Tensor) -> Step:
+    def step(images: Tensor, done: float) -> Step:
         rows = row_of[images]
         logits = stacker(base_logits[rows], expert_logits[rows])
-        loss = F.cross_entropy(logits, labels[images], reduction="none")
+        loss = F.cross_entropy(logits, labels[images], reduction="none", label_smoothing=recipe.label_smoothing)
         if sharing == "reweighting":
             loss = loss * weights[images]
         return Step(loss.mean(), (logits.argmax(1) == labels[images]).sum(), len(images))
 
-    history = fit(stacker, recipe, batches, steps, step, device, f"stacking ensembler {k}")
+    history = fit(stacker, recipe, batches, steps, step, device, f"stacking ensembler {k}", seed)
     return stacker.requires_grad_(False), history
 
 

@@ -1,46 +1,65 @@
-"""The one training loop: base, gate, experts and ensemblers all go through :func:`fit`.
+"""The one training loop: whatever is trained goes through :func:`fit`.
 
 It knows nothing of what it trains. Whoever calls it says which module, which batches an epoch has
 and what a step's loss is. Between epochs everything is on disk, so a run that is stopped goes on
-from the last finished epoch, to the same numbers.
+from the last finished epoch, to the same numbers; what a module draws while it trains (dropout,
+the noise of gates, drop path) is a function of (seed, what is trained, epoch, step).
 """
 
 from __future__ import annotations
 
-import json
-import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from repro.errors import StoreError, TimeIsUpError, TrainingError
-from repro.files import write_aside
+from repro.errors import TimeIsUpError, TrainingError
+from repro.method.checkpoint import load_checkpoint, save_checkpoint
 from repro.method.compiling import seconds_to_compile
 from repro.method.device import autocast
+from repro.method.optimizers import make_optimizer, set_learning_rate
 from repro.method.recipe import Recipe
 from repro.progress import late
+from repro.randomness import seeded
+
+NOTHING: Mapping[str, Any] = {}
 
 
 class Step(NamedTuple):
-    """loss: scalar to minimise; correct: how many of the ``samples`` were right (scalar tensors, on the device)."""
+    """What one batch says; tensors are on the device.
+
+    Attributes:
+        loss: Scalar to minimise, and reported.
+        correct: How many of the samples were right.
+        samples: How many there were.
+        auxiliary: Scalars by name, each times its weight, that are minimised too but are no part of the reported loss.
+        statistics: What else is worth recording, by name: scalars, or vectors such as the load of each expert.
+    """
 
     loss: Tensor
     correct: Tensor
     samples: int
+    auxiliary: Mapping[str, Tensor] = NOTHING
+    statistics: Mapping[str, Tensor] = NOTHING
 
 
 class Epoch(NamedTuple):
-    """History of one epoch: mean loss, share of samples that were right in [0, 1] while training, seconds."""
+    """History of one epoch.
+
+    Attributes:
+        loss: Mean over the samples, in nats.
+        accuracy: Share of samples that were right while training, in [0, 1].
+        seconds: How long it took.
+        means: Auxiliary losses and statistics by name, means over the samples; numbers, or lists of them.
+    """
 
     loss: float
     accuracy: float
     seconds: float
+    means: Mapping[str, Any] = NOTHING
 
 
 DIVERGED = 50.0  # nats: a guess among 1000 classes costs 6.9
@@ -55,17 +74,18 @@ B = TypeVar("B")
 class Training(Generic[B]):
     """One module on its way through a recipe: optimiser, schedule, history, checkpoint.
 
-    :func:`fit` drives one; training experts in one pass drives many side by side. After
-    ``begin_epoch``, ``step`` takes each batch of the epoch and ``end_epoch`` closes it.
+    :func:`fit`, which says what the arguments are, drives one; training experts in one pass drives many side by
+    side. After ``begin_epoch``, ``step`` takes each batch of the epoch and ``end_epoch`` closes it.
     """
 
     def __init__(
         self,
         module: nn.Module,
         recipe: Recipe,
-        loss: Callable[[B], Step],
+        step: Callable[[B, float], Step],
         device: torch.device,
         what: str,
+        seed: int,
         checkpoint: Path | None = None,
         report: Report = lambda epoch, history: None,
         beside: int = 1,
@@ -73,21 +93,15 @@ class Training(Generic[B]):
         """``beside`` is how many such are trained at once, each with a checkpoint of its own."""
         self.module = module.train()
         self.recipe = recipe
-        self._loss = loss
+        self._step = step
         self._device = device
         self.what = what
+        self._seed = seed
         self._checkpoint = checkpoint
         self._report = report
-        self._optimizer = torch.optim.SGD(
-            [p for p in module.parameters() if p.requires_grad],
-            lr=recipe.learning_rate,
-            momentum=recipe.momentum,
-            nesterov=recipe.nesterov and recipe.momentum > 0,
-            weight_decay=recipe.weight_decay,
-            foreach=device.type != "cuda",
-            fused=device.type == "cuda",
-        )
-        self.history = load_checkpoint(checkpoint, module, self._optimizer) if checkpoint else []
+        self._optimizer = make_optimizer(module, recipe, device)
+        kept = load_checkpoint(checkpoint, module, self._optimizer) if checkpoint else []
+        self.history = [Epoch(*entry) for entry in kept]
         self._kept, self._kept_at = len(self.history), time.monotonic()
         self.bytes, self._beside = 2 * sum(p.nbytes for p in module.parameters()), beside
 
@@ -103,23 +117,31 @@ class Training(Generic[B]):
         # Sums stay on the device: nothing inside an epoch waits for it.
         self._loss_sum = torch.zeros((), device=self._device)
         self._correct = torch.zeros((), device=self._device)
+        self._sums: dict[str, Tensor] = {}
 
     def step(self, batch: B) -> None:
         """One step of the optimiser on one batch; :class:`TimeIsUpError` if the run has no time left."""
         if late():
             raise TimeIsUpError(f"{self.what}: stopped in epoch {self.epoch + 1}")
         done = (self.epoch + self._index / self._steps) / self.recipe.epochs
-        for group in self._optimizer.param_groups:
-            group["lr"] = self.recipe.learning_rate_at(done)
-        with autocast(self._device):
-            out = self._loss(batch)
-        out.loss.backward()
+        set_learning_rate(self._optimizer, self.recipe.learning_rate_at(done))
+        draws = seeded(self._seed, "inside", self.what, self.epoch, self._index, device=self._device)
+        with draws, autocast(self._device):
+            out = self._step(batch, done)
+        sum(out.auxiliary.values(), out.loss).backward()
+        if self.recipe.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.module.parameters(), self.recipe.clip_norm)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
+        self._count(out)
+
+    def _count(self, out: Step) -> None:
         self._loss_sum += out.loss.detach() * out.samples
         self._correct += out.correct.detach()
         self.samples += out.samples
         self._index += 1
+        for name, value in (*out.auxiliary.items(), *out.statistics.items()):
+            self._sums[name] = self._sums.get(name, 0.0) + value.detach().float() * out.samples
 
     def end_epoch(self, seconds: float | None = None) -> None:
         """Put the epoch on record, and on disk; ``seconds`` where it shared its time with others.
@@ -129,22 +151,24 @@ class Training(Generic[B]):
         if self.samples == 0:
             raise TrainingError(f"{self.what}: epoch {self.epoch + 1} has no data")
         loss, accuracy = float(self._loss_sum) / self.samples, float(self._correct) / self.samples  # waits for a GPU
-        entry = Epoch(loss, accuracy, time.monotonic() - self._began if seconds is None else seconds)
-        if not math.isfinite(entry.loss):
-            raise TrainingError(
-                f"{self.what}: the loss of epoch {self.epoch + 1} is not finite; "
-                f"lower the learning rate ({self.recipe.learning_rate})"
-            )
-        if entry.loss > DIVERGED:
-            raise TrainingError(
-                f"{self.what}: training diverged, the mean loss of epoch {self.epoch + 1} is {entry.loss:.0f}; "
-                f"lower the learning rate ({self.recipe.learning_rate})"
-            )
+        means = {name: (total / self.samples).tolist() for name, total in self._sums.items()}
+        entry = Epoch(loss, accuracy, time.monotonic() - self._began if seconds is None else seconds, means)
+        self._check(entry)
         self.history.append(entry)
         together = self._beside * self.bytes
         if together < LARGE or time.monotonic() - self._kept_at > together / WRITTEN:
             self.keep()
         self._report(self.epoch - 1, entry)
+
+    def _check(self, entry: Epoch) -> None:
+        epoch, problem = self.epoch + 1, ""
+        if entry.loss > DIVERGED:
+            problem = f"training diverged, the mean loss of epoch {epoch} is {entry.loss:.0f}"
+        for name, mean in {"loss": entry.loss, **entry.means}.items():
+            if not bool(torch.tensor(mean).isfinite().all()):
+                problem = f"the {name} of epoch {epoch} is not finite"
+        if problem:
+            raise TrainingError(f"{self.what}: {problem}; lower the learning rate ({self.recipe.learning_rate})")
 
     def keep(self) -> None:
         """Put the state after the last finished epoch on disk, if it is not there."""
@@ -163,24 +187,35 @@ def fit(
     recipe: Recipe,
     batches: Callable[[int], Iterable[B]],
     num_steps: Callable[[int], int],
-    step: Callable[[B], Step],
+    step: Callable[[B, float], Step],
     device: torch.device,
     what: str,
+    seed: int,
     checkpoint: Path | None = None,
     report: Report = lambda epoch, history: None,
 ) -> list[Epoch]:
-    """Train ``module`` in place by ``recipe`` and return its history, one entry an epoch.
+    """Train ``module`` in place by ``recipe``.
 
-    batches(epoch)    the epoch's batches; must be a pure function of the epoch
-    num_steps(epoch)  how many there are (the schedule needs it beforehand)
-    step(batch)       the loss of one batch, under autocast
-    what              names the thing in messages, e.g. ``expert 3 of 20``
-    checkpoint        file that holds the state after the last finished epoch; read first if it is there
+    Args:
+        module: What is trained; parameters that require no gradient stay as they are. It ends in evaluation mode.
+        recipe: Optimiser, schedule, epochs.
+        batches: The batches of an epoch, counted from 0; must be a pure function of it.
+        num_steps: How many there are (the schedule needs it beforehand).
+        step: What a batch says, under autocast, when the given share in [0, 1) of training lies behind.
+        device: Where module and batches are.
+        what: Names the thing in messages, e.g. ``expert 3``, and is the purpose of what it draws.
+        seed: The seed of what the module draws while it trains.
+        checkpoint: File that holds the state after the last finished epoch; read first if it is there.
+        report: Hears of each epoch.
 
-    Raises :class:`TrainingError` when an epoch has no data, or when its loss is not finite or has diverged;
-    :class:`TimeIsUpError` when the next epoch would not end in the time that the run was given.
+    Returns:
+        The history, one entry an epoch.
+
+    Raises:
+        TrainingError: An epoch has no data, a loss is not finite or has diverged, the recipe does not fit the module.
+        TimeIsUpError: The next epoch would not end in the time that the run was given.
     """
-    training = Training(module, recipe, step, device, what, checkpoint, report)
+    training = Training(module, recipe, step, device, what, seed, checkpoint, report)
     for epoch in range(training.epoch, recipe.epochs):
         pause_if_late([training])
         training.begin_epoch(num_steps(epoch))
@@ -204,42 +239,3 @@ def pause_if_late(trainings: Sequence[Training[Any]]) -> None:
             training.keep()
         done = trainings[0].epoch
         raise TimeIsUpError(f"{trainings[0].what}: {f'stopped after epoch {done}' if done else 'not begun'}")
-
-
-def save_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.SGD, history: list[Epoch]) -> None:
-    """One file with the module, the momentum and the history, whole or not at all.
-
-    Raises :class:`StoreError` when it cannot be written; the one before then still stands.
-    """
-    tensors = {f"module.{k}": v for k, v in module.state_dict().items()}
-    for index, state in optimizer.state_dict()["state"].items():
-        if state.get("momentum_buffer") is not None:
-            tensors[f"momentum.{index}"] = state["momentum_buffer"]
-    try:
-        with write_aside(path) as aside:
-            save_file({k: v.contiguous() for k, v in tensors.items()}, aside, {"history": json.dumps(history)})
-    except (OSError, SafetensorError) as error:
-        raise StoreError(
-            f"{path} cannot be written ({error}); free some space, or choose another folder with the parameter "
-            "root; the same command then goes on from the last epoch that was kept"
-        ) from error
-
-
-def load_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.SGD) -> list[Epoch]:
-    """Put the state of the last finished epoch back; returns its history, ``[]`` if there is none to go on from."""
-    try:
-        with safe_open(path, "pt") as file:
-            tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 (not a mapping)
-            history = [Epoch(*entry) for entry in json.loads(file.metadata()["history"])]
-    except (FileNotFoundError, SafetensorError):
-        return []
-    module.load_state_dict({k.removeprefix("module."): v for k, v in tensors.items() if k.startswith("module.")})
-    state = optimizer.state_dict()
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    for name, buffer in tensors.items():
-        if name.startswith("momentum."):
-            index = int(name.removeprefix("momentum."))
-            # Laid out in memory as the parameter is: the fused optimiser walks both as they lie.
-            state["state"][index] = {"momentum_buffer": torch.empty_like(parameters[index]).copy_(buffer)}
-    optimizer.load_state_dict(state)
-    return history

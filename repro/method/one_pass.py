@@ -1,11 +1,11 @@
-"""Step 4 of Algorithm 1 for many experts at once: one pass over the frozen trunk feeds them all.
+"""Step 4 of Algorithm 1: experts, one or many, trained in one pass over the frozen trunk that feeds them all.
 
 An epoch walks the images that some expert wants, in the epoch's common order; the trunk runs once on
 each batch of them; every expert takes its own from each window of several batches, and keeps them until it
 has its next batch (from one batch at a time, twenty experts would take 8,000 small pieces an epoch). So
-each expert sees the same images, augmented alike, in the same order and the same batches, as when
-:func:`~repro.method.experts.train_expert` trains it apart, and becomes the same expert: what is
-trained here and what is trained there may be mixed, one expert or one epoch at a time.
+each expert sees the same images, augmented alike, in the same order and the same batches, as if it
+were trained apart, and becomes the same expert: what is trained alone and what is trained beside others
+may be mixed, one expert or one epoch at a time.
 
 What waits is bounded: a window, and less than one batch of features an expert, so ``K B T h w`` numbers more.
 
@@ -26,7 +26,15 @@ from torch import Tensor
 from repro.data.batches import BatchSource, batch_orders, epoch_order
 from repro.errors import TrainingError
 from repro.method.device import wait_for
-from repro.method.experts import Seen, Sharing, chosen_images, expert_loss, through_trunk
+from repro.method.experts import (
+    Seen,
+    Sharing,
+    TrunkBatchNorm,
+    chosen_images,
+    expert_loss,
+    through_trunk,
+    use_batch_statistics,
+)
 from repro.method.fit import Epoch, Report, Training, pause_if_late
 from repro.method.recipe import Recipe
 from repro.models.backbone import Backbone, Head
@@ -47,29 +55,55 @@ class Pupil(NamedTuple):
 def train_experts(
     pupils: Sequence[Pupil], base: Backbone, source: BatchSource, sharing: Sharing, recipe: Recipe,
     seed: int, device: torch.device, report: Report = lambda epoch, entry: None,
+    trunk_batchnorm: TrunkBatchNorm = "evaluation",
 ) -> list[list[Epoch]]:  # fmt: skip
-    """Step 4: train experts, in place, as :func:`~repro.method.experts.train_expert` trains each; their histories.
+    """Step 4: train experts, in place, on trunk features of the frozen base.
 
-    ``report`` hears of each epoch of them all: mean loss and accuracy of the experts, seconds of the epoch.
-    All checkpoints are written after each epoch, where they are not large. After a stop some experts may be an
-    epoch ahead: they wait until the others have caught up. Seconds of a shared epoch are divided by images visited.
+    What expert k sees depends on (seed, k, epoch) alone, never on the other experts. Checkpoints are written after
+    each epoch, where they are not large. After a stop some experts may be an epoch ahead: they wait until the others
+    have caught up. Seconds of a shared epoch are divided by images visited.
 
-    Raises :class:`TrainingError` if the share of an expert is empty, or a loss is not finite.
+    Args:
+        pupils: The experts, each with its share of the data.
+        base: Its trunk is run, frozen.
+        source: The training images.
+        sharing: With ``sampling`` an epoch visits image i with probability ``share[i]``; with ``reweighting`` it
+            visits every image and weighs its loss by ``share[i]`` (divided by the mean share, so that the learning
+            rate means the same for any K).
+        recipe: How each is trained.
+        seed: The seed of what they see, and draw.
+        device: Where they are trained.
+        report: Hears of each epoch of them all: mean loss and accuracy of the experts, seconds of the epoch.
+        trunk_batchnorm: Ours to choose: the frozen trunk normalises by its running statistics or, while one expert
+            trains, by each batch's (its weights and running statistics stay as they are).
+
+    Returns:
+        Their histories.
+
+    Raises:
+        TrainingError: The share of an expert is empty, a loss is not finite, or several experts were to share a
+            trunk whose features depend on whose batch it is.
     """
+    if trunk_batchnorm == "training" and len(pupils) > 1:
+        raise TrainingError("a trunk that normalises by each batch shows each expert others: train them one by one")
     base.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     freeze(base)
-    lessons = [_Lessons(pupil, sharing, recipe, source, device, len(pupils)) for pupil in pupils]
+    if trunk_batchnorm == "training":
+        use_batch_statistics(base.trunk)
+    lessons = [_Lessons(pupil, sharing, recipe, source, device, seed, len(pupils)) for pupil in pupils]
     for epoch in range(recipe.epochs):
         present = [each for each in lessons if each.training.epoch == epoch]
         if present:
             pause_if_late([each.training for each in present])
             _one_epoch(present, base, source, recipe.batch_size, seed, epoch, device)
             report(epoch, _mean([each.training.history[-1] for each in present]))
+    freeze(base)
     return [each.training.finish() for each in lessons]
 
 
 def _mean(entries: Sequence[Epoch]) -> Epoch:
-    loss, accuracy = (sum(each[i] for each in entries) / len(entries) for i in (0, 1))
+    n = len(entries)
+    loss, accuracy = sum(each.loss for each in entries) / n, sum(each.accuracy for each in entries) / n
     return Epoch(loss, accuracy, sum(each.seconds for each in entries))
 
 
@@ -87,8 +121,8 @@ def _one_epoch(
     place[everything[wanted[everything]]] = torch.arange(int(wanted.sum()))
     for each, order in zip(present, orders, strict=True):
         each.begin_epoch(order, place[order])
-    batches = source.train(seed, epoch, batch_size, wanted, fill=True)
-    # Whole batches only: every trunk batch has the shape, and so the arithmetic, of an expert's own.
+    # Whole batches, or one small one: every trunk batch has the shape, and so the arithmetic, of an expert's own.
+    batches = source.train(seed, epoch, batch_size, wanted, fill=int(wanted.sum()) >= batch_size)
     for first, window_Mhwt in _windows(through_trunk(base, batches, device, batch_size)):
         for each in present:
             each.take(window_Mhwt, first)
@@ -115,7 +149,7 @@ class _Lessons:
 
     def __init__(
         self, pupil: Pupil, sharing: Sharing, recipe: Recipe, source: BatchSource, device: torch.device,
-        beside: int,
+        seed: int, beside: int,
     ) -> None:  # fmt: skip
         self.pupil = pupil
         self._share = pupil.share.cpu()
@@ -124,8 +158,9 @@ class _Lessons:
         self._device = device
         self._batch_size = recipe.batch_size
         expert = pupil.expert.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        loss = expert_loss(expert, self._share, sharing, pupil.k, device, recipe.batch_size)
-        self.training = Training(expert, recipe, loss, device, f"expert {pupil.k}", pupil.checkpoint, beside=beside)
+        loss = expert_loss(expert, self._share, sharing, pupil.k, device, recipe)
+        what = f"expert {pupil.k}"
+        self.training = Training(expert, recipe, loss, device, what, seed, pupil.checkpoint, beside=beside)
 
     def order(self, everything: Tensor, seed: int, epoch: int) -> Tensor:
         """The images ``[n]`` that this expert visits in the epoch, in the order of ``everything`` ``[N]``."""

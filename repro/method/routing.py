@@ -119,13 +119,13 @@ def train_gate(
             rows = order[index * recipe.batch_size : (index + 1) * recipe.batch_size]
             yield x[rows], target[rows]
 
-    def step(batch: tuple[Tensor, Tensor]) -> Step:
+    def step(batch: tuple[Tensor, Tensor], done: float) -> Step:
         logits = gate(batch[0])
         right = (logits.argmax(1) == batch[1].argmax(1)).sum()
         return Step(gate_loss(logits, batch[1]), right, len(logits))
 
     steps = num_steps(len(x), recipe.batch_size)
-    history = fit(gate, recipe, batches, lambda epoch: steps, step, device, f"gate of {g0.shape[1]} experts")
+    history = fit(gate, recipe, batches, lambda epoch: steps, step, device, f"gate of {g0.shape[1]} experts", seed)
     with torch.no_grad():
         gate.weight.div_(std.to(device))
         gate.bias.sub_(gate.weight @ mean.to(device))

@@ -3,9 +3,6 @@
 A network is written ``NAME`` or ``NAME@STAGE``, such as ``resnet50`` or ``resnet50@layer3``: the trunk ends with that
 stage, and what follows is the head, which every expert copies. Stages have torchvision's names. Without one, half of
 the stages (rounded up) are trunk; for the networks of Table 3 that, or the place that the paper names.
-
-Dropout and stochastic depth are switched off: what they draw is a function of no seed, so that a training that was
-stopped would not end with the same weights.
 """
 
 from __future__ import annotations
@@ -116,9 +113,6 @@ def torchvision_backbone(name: str, num_classes: int, pretrained: bool = False) 
             f"pretrained weights of {net_name} have 1000 classes, not {num_classes}; set pretrained to false"
         )
     net = _load(net_name, pretrained, num_classes)
-    for part in net.modules():
-        if isinstance(part, nn.Dropout) or type(part).__name__ == "StochasticDepth":
-            part.p = 0.0
     family = _family(net_name)
     trunk, blocks = _halves(net, family, name)
     last: Any = net.get_submodule(family.last)

@@ -27,13 +27,13 @@ class Artifact:
     """Tensors with what is known of them.
 
     metrics  small numbers, e.g. the gate's agreement with g0
-    history  one ``[loss, accuracy, seconds]`` an epoch, where it was trained
+    history  one ``[loss, accuracy, seconds, {name: mean}]`` an epoch, where it was trained
     made     provenance: code, libraries, hardware, precision, seconds, when
     """
 
     tensors: dict[str, Tensor]
     metrics: dict[str, float] = field(default_factory=dict)
-    history: list[list[float]] = field(default_factory=list)
+    history: list[list[Any]] = field(default_factory=list)
     made: dict[str, Any] = field(default_factory=dict)
 
     def not_finite(self) -> str | None:

@@ -100,7 +100,7 @@ CHOICES: tuple[Choice, ...] = (
         "loss under re-weighting",
         "Whether the loss is divided by the sum of the weights is not said.",
         "Weights are divided by their mean over the training set, so that a learning rate means the same for any K.",
-        place="repro.method.experts.train_expert",
+        place="repro.method.experts.expert_loss",
         fixed="mean weight 1",
     ),
     Choice(
@@ -108,7 +108,7 @@ CHOICES: tuple[Choice, ...] = (
         "Algorithm 1 maximises the sum of g0 e_k(y|x), a probability.",
         "Cross-entropy, its logarithm, as classifiers are trained; the printed form has vanishing gradients where an "
         "expert is wrong.",
-        place="repro.method.experts.train_expert",
+        place="repro.method.experts.expert_loss",
         fixed="log-likelihood",
     ),
     Choice(

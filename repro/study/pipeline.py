@@ -23,7 +23,8 @@ from repro.method.class_routing import (
 )
 from repro.method.em import posterior
 from repro.method.ensemblers import Stacking, train_stacking
-from repro.method.experts import embed, train_base, train_expert
+from repro.method.experts import embed, train_base
+from repro.method.fit import Report
 from repro.method.one_pass import Pupil, train_experts
 from repro.method.outputs import Losses, Outputs, compute_base_outputs, compute_losses, compute_outputs, percent
 from repro.method.routing import cluster, initial_gate, smooth, train_gate
@@ -149,34 +150,28 @@ class Study:
             with self.store.making(self._keeper.missing(wanted)) as checkpoints:
                 places = [(k, checkpoints[key.hash]) for k, key in enumerate(wanted) if key.hash in checkpoints]
                 if places:  # none, if others made them all while this process waited
-                    made = self._one_pass(spec, places)
+                    report = self._keeper.report_of_all([wanted[k] for k, _ in places], spec.expert_recipe.epochs)
+                    for (k, _), artifact in zip(places, self._train_experts(spec, places, report), strict=True):
+                        with suppress(TrainingError):  # one that is not finite: whoever asks for it next will hear
+                            self._keeper.put(wanted[k], artifact)
+                            made.append(k)
         for k in range(spec.num_experts):
             if k not in made:
                 self._expert(spec, k)
 
-    def _one_pass(self, spec: StudySpec, places: list[tuple[int, Path]]) -> list[int]:
-        """Train these experts, each with the file of its state, in one pass; returns which of them were kept."""
+    def _train_experts(self, spec: StudySpec, places: list[tuple[int, Path]], report: Report) -> list[Artifact]:
         pupils = [Pupil(k, self._new_expert(spec, k), self._share(spec, k), checkpoint) for k, checkpoint in places]
         source = self.sources.batches(spec, "train", spec.expert_recipe.augmentation)
-        base, recipe, seed = self.base(spec), spec.expert_recipe, spec.seed_for("experts")
-        report = self._keeper.report_of_all([keys.expert_key(spec, k) for k, _ in places], recipe.epochs)
-        histories = train_experts(pupils, base, source, spec.sharing, recipe, seed, self.device, report)
-        made = []
-        for pupil, history in zip(pupils, histories, strict=True):
-            with suppress(TrainingError):  # of one that is not finite, which whoever asks for it next will hear
-                self._keeper.put(keys.expert_key(spec, pupil.k), trained(pupil.expert, history))
-                made.append(pupil.k)
-        return made
+        histories = train_experts(
+            pupils, self.base(spec), source, spec.sharing, spec.expert_recipe, spec.seed_for("experts"), self.device,
+            report, spec.trunk_batchnorm,
+        )  # fmt: skip
+        return [trained(pupil.expert, history) for pupil, history in zip(pupils, histories, strict=True)]
 
     def _expert(self, spec: StudySpec, k: int) -> Artifact:
         def make(checkpoint: Path) -> Artifact:
-            base, expert, share = self.base(spec), self._new_expert(spec, k), self._share(spec, k)
-            source = self.sources.batches(spec, "train", spec.expert_recipe.augmentation)
-            history = train_expert(
-                expert, base, source, share, spec.sharing, spec.expert_recipe, spec.seed_for("experts"), k, self.device,
-                checkpoint, self._report(key, spec.expert_recipe.epochs), spec.trunk_batchnorm,
-            )  # fmt: skip
-            return trained(expert, history)
+            report = self._report(key, spec.expert_recipe.epochs)
+            return self._train_experts(spec, [(k, checkpoint)], report)[0]
 
         key = keys.expert_key(spec, k)
         return self._keep(key, make)

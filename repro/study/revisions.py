@@ -31,7 +31,7 @@ BEGINS: dict[str, tuple[str, ...]] = {
              "repro.method.class_routing", "repro.method.em"),
     "expert": ("repro.study.pipeline:Study._expert", "repro.study.pipeline:Study._new_expert",
                "repro.study.pipeline:Study._share", "repro.study.pipeline:Study._experts",
-               "repro.study.pipeline:Study._one_pass",
+               "repro.study.pipeline:Study._train_experts",
                "repro.method.experts", "repro.method.one_pass", "repro.method.routing"),
     "ensembler": ("repro.study.pipeline:Study._ensembler", "repro.method.ensemblers"),
     "outputs": ("repro.study.pipeline:Study.outputs", "repro.method.outputs"),

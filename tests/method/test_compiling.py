@@ -17,7 +17,7 @@ from repro.data.modes import make_modes
 from repro.errors import SpecError
 from repro.method import compiling, device
 from repro.method.compiling import CHOICES, choose, forward_on, in_use
-from repro.method.experts import train_base, train_expert
+from repro.method.experts import train_base
 from repro.method.fit import Epoch
 from repro.method.one_pass import Pupil, train_experts
 from repro.method.recipe import Recipe
@@ -64,7 +64,7 @@ def learn(where: torch.device, seed: int = 0) -> tuple[list[nn.Module], list[lis
     assert 0 < share[:, 0].sum() < RECIPE.batch_size
     pupils = [Pupil(k, head, share[:, k]) for k, head in enumerate(heads[:3])]
     histories += train_experts(pupils, base, source, "sampling", RECIPE, seed, where)
-    histories.append(train_expert(heads[3], base, source, share[:, 1], "reweighting", RECIPE, seed, 3, where))
+    histories += train_experts([Pupil(3, heads[3], share[:, 1])], base, source, "reweighting", RECIPE, seed, where)
     return [base, *heads], histories
 
 

@@ -3,7 +3,7 @@
 import contextlib
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from repro.errors import TimeIsUpError, TrainingError
 from repro.method.device import autocast
-from repro.method.fit import LARGE, Epoch, Step, Training, fit
-from repro.method.recipe import Recipe
+from repro.method.fit import LARGE, Epoch, Step, fit
+from repro.method.recipe import Group, Recipe
 from repro.randomness import generator
 
 CPU = torch.device("cpu")
@@ -28,45 +28,64 @@ class Stop(Exception):
     """Stands for whatever stops a run."""
 
 
-def net() -> nn.Module:
+ADAMW = RECIPE.model_copy(
+    update={"optimizer": "adamw", "learning_rate": 0.01, "decayed": "weights", "clip_norm": 0.5,
+            "groups": (Group(match="3", rate=0.5),)}
+)  # fmt: skip
+
+
+def net(dropout: float = 0.0) -> nn.Module:
     torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+    return nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3), nn.Dropout(dropout))
 
 
-def train(module: nn.Module, checkpoint: Path | None = None, stop_after: int = 99, scale: float = 1.0) -> list[Epoch]:
+def train(
+    module: nn.Module, checkpoint: Path | None = None, stop_after: int = 99, scale: float = 1.0,
+    recipe: Recipe = RECIPE, seed: int = 0, more: Callable[[Tensor], dict[str, dict[str, Tensor]]] = lambda logits: {},
+    device: torch.device = CPU,
+) -> list[Epoch]:  # fmt: skip
     def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         g = generator(3, "test", epoch)
         for _ in range(4):
             x = torch.randn(8, 6, generator=g)
-            yield x * scale, (x.sum(1) > 0).long()
+            yield (x * scale).to(device), (x.sum(1) > 0).long().to(device)
 
-    def step(batch: tuple[Tensor, Tensor]) -> Step:
+    def step(batch: tuple[Tensor, Tensor], done: float) -> Step:
         logits = module(batch[0]).float()
-        return Step(F.cross_entropy(logits, batch[1]), (logits.argmax(1) == batch[1]).sum(), 8)
+        return Step(F.cross_entropy(logits, batch[1]), (logits.argmax(1) == batch[1]).sum(), 8, **more(logits))
 
     def report(epoch: int, entry: Epoch) -> None:
         if epoch + 1 == stop_after:
             raise Stop
 
-    return fit(module, RECIPE, batches, lambda epoch: 4, step, CPU, "the test", checkpoint, report)
+    module.to(device)
+    return fit(module, recipe, batches, lambda epoch: 4, step, device, "the test", seed, checkpoint, report)
 
 
 def same(a: nn.Module, b: nn.Module) -> bool:
     return all(torch.equal(v, b.state_dict()[k]) for k, v in a.state_dict().items())
 
 
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+@pytest.mark.parametrize("recipe", [RECIPE, ADAMW], ids=lambda recipe: recipe.optimizer)
 @pytest.mark.parametrize("stop_after", [1, 3, 4])
-def test_stopped_and_resumed_is_never_stopped(tmp_path: Path, stop_after: int) -> None:
-    whole = net()
-    history = train(whole)
+def test_stopped_and_resumed_is_never_stopped(
+    tmp_path: Path, any_device: torch.device, stop_after: int, recipe: Recipe, dropout: float
+) -> None:
+    def more(logits: Tensor) -> dict[str, dict[str, Tensor]]:
+        return {"auxiliary": {"size": 0.01 * logits.square().mean()}, "statistics": {"logits": logits.mean(0)}}
+
+    whole = net(dropout)
+    history = train(whole, recipe=recipe, more=more, device=any_device)
     with pytest.raises(Stop):
-        train(net(), tmp_path / "c.safetensors", stop_after)
-    resumed = net()
+        train(net(dropout), tmp_path / "c.safetensors", stop_after, recipe=recipe, more=more, device=any_device)
+    resumed = net(dropout)
     with torch.no_grad():
         resumed[0].weight.fill_(7.0)  # what a fresh process starts from must not matter  # type: ignore[index]
-    again = train(resumed, tmp_path / "c.safetensors")
+    torch.manual_seed(1)  # nor must the state of its generators
+    again = train(resumed, tmp_path / "c.safetensors", recipe=recipe, more=more, device=any_device)
     assert same(whole, resumed)
-    assert [(e.loss, e.accuracy) for e in again] == [(e.loss, e.accuracy) for e in history]
+    assert [e._replace(seconds=0) for e in again] == [e._replace(seconds=0) for e in history]
 
 
 def test_the_test_above_can_fail(tmp_path: Path) -> None:
@@ -87,25 +106,109 @@ def test_a_broken_checkpoint_is_not_gone_on_from(tmp_path: Path) -> None:
     assert same(broken, whole)
 
 
-def test_the_loop_is_torchs_plain_loop() -> None:
+@pytest.mark.parametrize("clip", [None, 0.3])
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+def test_the_loop_is_torchs_plain_loop(kind: str, clip: float | None) -> None:
     """Losses and weights to the last bit, against the loop as a tutorial would write it."""
     module, losses = net(), []
-    sgd = torch.optim.SGD(module.parameters(), lr=1.0, momentum=0.9, nesterov=True, weight_decay=1e-3)
+    recipe = RECIPE.model_copy(update={"optimizer": kind, "clip_norm": clip, "betas": (0.8, 0.99), "eps": 1e-6})
+    optimizer: torch.optim.Optimizer
+    if kind == "sgd":
+        optimizer = torch.optim.SGD(module.parameters(), lr=1.0, momentum=0.9, nesterov=True, weight_decay=1e-3)
+    else:
+        optimizer = torch.optim.AdamW(module.parameters(), lr=1.0, betas=(0.8, 0.99), eps=1e-6, weight_decay=1e-3)
     for epoch in range(RECIPE.epochs):
         g, total = generator(3, "test", epoch), torch.zeros(())
         for index in range(4):
-            sgd.param_groups[0]["lr"] = RECIPE.learning_rate_at((epoch + index / 4) / RECIPE.epochs)
+            optimizer.param_groups[0]["lr"] = RECIPE.learning_rate_at((epoch + index / 4) / RECIPE.epochs)
             x = torch.randn(8, 6, generator=g)
             with autocast(CPU):
                 loss = F.cross_entropy(module(x).float(), (x.sum(1) > 0).long())
-            sgd.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
-            sgd.step()
+            if clip:
+                nn.utils.clip_grad_norm_(module.parameters(), clip)
+            optimizer.step()
             total += loss.detach() * 8
         losses.append(float(total) / 32)
     ours = net()
-    assert [entry.loss for entry in train(ours)] == losses
+    assert [entry.loss for entry in train(ours, recipe=recipe)] == losses
     assert same(ours, module)
+
+
+def test_what_a_module_draws_is_a_function_of_the_seed_the_epoch_and_the_step(any_device: torch.device) -> None:
+    """Whatever the state of torch's own generators, which is left as it was."""
+    one, again, other, plain = net(0.5), net(0.5), net(0.5), net()
+    torch.manual_seed(5)
+    drawn = [torch.rand(3, device=any_device) for _ in range(2)]
+    torch.manual_seed(5)
+    first = torch.rand(3, device=any_device)
+    history = train(one, device=any_device)
+    assert torch.equal(first, drawn[0])
+    assert torch.equal(torch.rand(3, device=any_device), drawn[1]), "as if nothing had been drawn in between"
+    train(again, device=any_device)
+    train(other, seed=1, device=any_device)
+    train(plain, device=any_device)
+    assert same(one, again) and not same(one, other) and not same(one, plain)
+    assert len({entry.loss for entry in history}) == RECIPE.epochs
+
+
+def test_each_step_draws_its_own() -> None:
+    masks: list[Tensor] = []
+    module = net(0.5)
+    module[4].register_forward_hook(lambda layer, args, out: masks.append(out == 0))  # type: ignore[operator,index]
+    train(module)
+    assert len(masks) == 20 and all(not torch.equal(a, b) for a, b in itertools.combinations(masks, 2))
+
+
+def test_auxiliary_losses_are_minimised_but_not_reported() -> None:
+    """λ times a mean square of the logits: it shrinks them; what is reported is the cross-entropy of the step."""
+
+    def more(weight: float) -> Callable[[Tensor], dict[str, dict[str, Tensor]]]:
+        return lambda logits: {"auxiliary": {"size": weight * logits.square().mean()}}
+
+    def report_of(weight: float) -> Epoch:
+        return train(net(), more=more(weight))[-1]
+
+    without, weak, strong = train(net())[-1], report_of(0.0), report_of(1.0)
+    assert (weak.loss, weak.accuracy, weak.means) == (without.loss, without.accuracy, {"size": 0.0})
+    assert without.means == {}
+    size = train(net(), more=lambda logits: {"statistics": {"size": logits.square().mean()}})[-1].means["size"]
+    assert 0 < strong.means["size"] < 0.5 * size
+    assert strong.loss > without.loss, "cross-entropy alone, which now is not all that is minimised"
+
+
+def test_statistics_are_means_over_the_samples() -> None:
+    """Two batches, of 1 and of 3 samples."""
+    module = nn.Linear(1, 1)
+
+    def step(samples: int, done: float) -> Step:
+        load = torch.tensor([1.0, 0.0]) if samples == 1 else torch.tensor([0.0, 1.0])
+        return Step(
+            module(torch.ones(1)).square().sum(), torch.tensor(0), samples, {}, {"n": load[1] * 4, "load": load}
+        )
+
+    (entry,) = fit(
+        module, RECIPE.model_copy(update={"epochs": 1}), lambda epoch: [1, 3], lambda epoch: 2, step, CPU, "two", 0
+    )
+    assert entry.means == {"n": 3.0, "load": [0.25, 0.75]}
+
+
+def test_a_step_knows_how_much_of_training_lies_behind() -> None:
+    seen: list[float] = []
+    module = nn.Linear(1, 1)
+
+    def step(batch: int, done: float) -> Step:
+        seen.append(done)
+        return Step(module(torch.ones(1)).square().sum(), torch.tensor(0), 1)
+
+    fit(module, RECIPE, lambda epoch: range(4), lambda epoch: 4, step, CPU, "steps", 0)
+    assert seen == pytest.approx([i / 20 for i in range(20)])
+
+
+def test_an_auxiliary_loss_that_is_not_finite_is_named() -> None:
+    with pytest.raises(TrainingError, match="the test: the load of epoch 1 is not finite"):
+        train(net(), more=lambda logits: {"statistics": {"load": logits.mean(0) / 0}})
 
 
 def test_training_learns() -> None:
@@ -160,10 +263,10 @@ def wide(checkpoint: Path, epochs: int, epochs_done: list[int], stop_after: int 
         if epoch + 1 == stop_after:
             raise Stop
 
-    def step(batch: int) -> Step:
+    def step(batch: int, done: float) -> Step:
         return Step(module() / module.all.numel(), torch.zeros(()), 1)
 
-    return fit(module, recipe, lambda epoch: range(1), lambda epoch: 1, step, CPU, "wide", checkpoint, report)
+    return fit(module, recipe, lambda epoch: range(1), lambda epoch: 1, step, CPU, "wide", 0, checkpoint, report)
 
 
 def test_a_large_state_is_written_once_in_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,33 +314,3 @@ def test_inside_an_epoch_too_a_run_stops_when_no_time_is_left(tmp_path: Path, mo
     train(resumed, tmp_path / "c")
     train(whole)
     assert same(whole, resumed)
-
-
-def test_momentum_comes_back_laid_out_as_its_parameter(tmp_path: Path, any_device: torch.device) -> None:
-    """The fused optimiser of a GPU walks both as they lie in memory."""
-
-    def training(module: nn.Module) -> Training[Tensor]:
-        recipe = Recipe(source="test", epochs=2, batch_size=2, learning_rate=0.1)
-        module.to(any_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-        def loss(x: Tensor) -> Step:
-            return Step(module(x).float().square().mean(), torch.zeros((), device=any_device), len(x))
-
-        return Training(module, recipe, loss, any_device, "the test", tmp_path / "c")
-
-    def epoch(of: Training[Tensor], x: Tensor) -> None:
-        of.begin_epoch(1)
-        of.step(x.to(any_device))
-        of.end_epoch()
-
-    torch.manual_seed(0)
-    first, x = nn.Conv2d(3, 4, 3), torch.randn(2, 3, 8, 8)
-    one = training(first)
-    epoch(one, x)
-    two = training(nn.Conv2d(3, 4, 3))
-    weight, _ = two._optimizer.param_groups[0]["params"]
-    assert two._optimizer.state[weight]["momentum_buffer"].stride() == weight.stride()
-    assert weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous()
-    epoch(one, x)
-    epoch(two, x)
-    torch.testing.assert_close(one.module.state_dict(), two.module.state_dict())

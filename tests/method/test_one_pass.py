@@ -12,12 +12,12 @@ from repro.data.batches import DeviceBatches
 from repro.data.modes import make_modes
 from repro.errors import TrainingError
 from repro.method import device, experts, fit, one_pass
-from repro.method.experts import train_expert
+from repro.method.experts import Seen, chosen_images, expert_loss, through_trunk, use_batch_statistics
 from repro.method.fit import Epoch
 from repro.method.one_pass import Pupil, train_experts
 from repro.method.recipe import Recipe
 from repro.models.backbone import Backbone, Head
-from repro.models.registry import build_backbone, build_head, init_expert
+from repro.models.registry import build_backbone, build_head, freeze, init_expert
 
 CPU = torch.device("cpu")
 N = 230
@@ -53,13 +53,33 @@ def new(num_experts: int) -> tuple[Backbone, list[Head]]:
     return base, [init_expert(base, build_head("tr10", 20, 0.0625)) for _ in range(num_experts)]
 
 
+def alone(
+    head: Head, base: Backbone, source: DeviceBatches, share: Tensor, sharing: str, recipe: Recipe, k: int,
+    trunk_batchnorm: str = "evaluation",
+) -> list[Epoch]:  # fmt: skip
+    """Step 4 for one expert as one would write it down: its own images, through the trunk, a batch at a time."""
+    freeze(base)
+    if trunk_batchnorm == "training":
+        use_batch_statistics(base.trunk)
+
+    def chosen(epoch: int) -> Tensor | None:
+        return chosen_images(share, 3, k, epoch) if sharing == "sampling" else None
+
+    def batches(epoch: int) -> Iterator[Seen]:
+        return through_trunk(base, source.train(3, epoch, recipe.batch_size, chosen(epoch)), CPU, recipe.batch_size)
+
+    def num_steps(epoch: int) -> int:
+        return source.num_steps(recipe.batch_size, chosen(epoch))
+
+    base.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    head.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    step = expert_loss(head, share, sharing, k, CPU, recipe)  # type: ignore[arg-type]
+    return fit.fit(head, recipe, batches, num_steps, step, CPU, f"expert {k}", 3)
+
+
 def apart(source: DeviceBatches, share: Tensor, sharing: str, recipe: Recipe = RECIPE) -> tuple[list[Head], list]:
     base, heads = new(share.shape[1])
-    histories = [
-        train_expert(head, base, source, share[:, k], sharing, recipe, 3, k, CPU)  # type: ignore[arg-type]
-        for k, head in enumerate(heads)
-    ]
-    return heads, histories
+    return heads, [alone(head, base, source, share[:, k], sharing, recipe, k) for k, head in enumerate(heads)]
 
 
 def together(
@@ -178,7 +198,7 @@ def test_stopped_anywhere_and_resumed_is_never_stopped(
     assert all(same(a, b) for a, b in zip(whole, resumed, strict=True))
 
 
-def test_begun_apart_and_gone_on_together(source: DeviceBatches, tmp_path: Path) -> None:
+def test_begun_alone_and_gone_on_together(source: DeviceBatches, tmp_path: Path) -> None:
     share = shares(3)
     base, heads = new(3)
 
@@ -186,12 +206,44 @@ def test_begun_apart_and_gone_on_together(source: DeviceBatches, tmp_path: Path)
         raise Stop
 
     with pytest.raises(Stop):
-        train_expert(
-            heads[1], base, source, share[:, 1], "sampling", RECIPE, 3, 1, CPU, tmp_path / "1.safetensors", report
-        )
+        pupil = Pupil(1, heads[1], share[:, 1], tmp_path / "1.safetensors")
+        train_experts([pupil], base, source, "sampling", RECIPE, 3, CPU, report)
     whole, _ = together(source, share, "sampling")
     resumed, _ = together(source, share, "sampling", folder=tmp_path)
     assert all(same(a, b) for a, b in zip(whole, resumed, strict=True))
+
+
+@pytest.mark.usefixtures("fp32")
+@pytest.mark.parametrize("trunk_batchnorm", ["evaluation", "training"])
+@pytest.mark.parametrize("images", [RECIPE.batch_size // 2, 3 * RECIPE.batch_size + 1])
+def test_one_expert_is_the_plain_loop_s_whatever_it_has(
+    source: DeviceBatches, images: int, trunk_batchnorm: str
+) -> None:
+    """Less than a batch of images, or a trunk that normalises by each batch: to the last bit."""
+    share = (torch.arange(N) < images).float()
+    (base, (ours,)), (other, (theirs,)) = new(1), new(1)
+    pupil = Pupil(0, ours, share)
+    (history,) = train_experts([pupil], base, source, "sampling", RECIPE, 3, CPU, trunk_batchnorm=trunk_batchnorm)  # type: ignore[arg-type]
+    expected = alone(theirs, other, source, share, "sampling", RECIPE, 0, trunk_batchnorm)
+    assert numbers([history]) == numbers([expected])
+    assert same(ours, theirs)
+
+
+def test_with_adamw_and_dropout_too_one_pass_makes_the_experts_of_k_passes(source: DeviceBatches) -> None:
+    recipe = RECIPE.model_copy(update={"optimizer": "adamw", "learning_rate": 1e-3, "clip_norm": 1.0})
+    share, trained = shares(2), []
+    for beside in (True, False):
+        base, heads = new(2)
+        for head in heads:
+            head.features = nn.Sequential(head.features, nn.Dropout(0.3))
+        if beside:
+            pupils = [Pupil(k, head, share[:, k]) for k, head in enumerate(heads)]
+            train_experts(pupils, base, source, "sampling", recipe, 3, CPU)
+        else:
+            for k, head in enumerate(heads):
+                alone(head, base, source, share[:, k], "sampling", recipe, k)
+        trained.append(heads)
+    assert all(same(a, b) for a, b in zip(*trained, strict=True))
 
 
 def test_seconds_of_a_shared_epoch_are_divided(source: DeviceBatches) -> None:

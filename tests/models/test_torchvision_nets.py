@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 import torchvision.models as tv
-from torch import nn
+from torch import Tensor, nn
 
 from repro.errors import SpecError
 from repro.models.registry import build_backbone, build_head, init_expert
 from repro.models.torchvision_nets import FAMILIES, NETWORKS, cuts
+from repro.randomness import seeded
 
 SMALLEST = ("resnet18", "mobilenet_v3_small", "convnext_tiny", "densenet121", "shufflenet_v2_x0_5", "swin_t")
 
@@ -98,15 +99,23 @@ def test_unknown_names_end_in_the_nearest(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v2", "efficientnet_b0", "convnext_tiny"])
-def test_training_draws_nothing(name: str) -> None:
-    """Dropout and stochastic depth are off, so two passes in training mode agree."""
+def test_dropout_and_stochastic_depth_draw_by_the_seed_while_training_and_not_afterwards(name: str) -> None:
     head = build_backbone(name, 5).head.train()
     for layer in head.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.momentum = 0.0
+        if type(layer).__name__ == "CNBlock":
+            nn.init.ones_(layer.layer_scale)  # so small at first that a block that is dropped is not missed
     features = torch.randn(4, head.in_channels, 4, 4)
-    with torch.no_grad():
-        assert torch.equal(head(features), head(features))
+
+    def out(seed: int) -> Tensor:
+        with torch.no_grad(), seeded(seed, "test"):
+            logits: Tensor = head(features)
+        return logits
+
+    assert torch.equal(out(0), out(0)) and not torch.equal(out(0), out(1))
+    head.eval()
+    assert torch.equal(out(0), out(1))
 
 
 def test_fine_tuning_begins_at_torchvisions_weights_but_for_the_last_layer(

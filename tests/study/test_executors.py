@@ -14,7 +14,7 @@ import torch
 from benchmarks.common import weights
 from benchmarks.executors import ray_cluster, run, study_spec
 from repro.errors import ReproError, SpecError, TrainingError
-from repro.method import experts as experts_module
+from repro.method.one_pass import Pupil, train_experts
 from repro.study.executors import EXECUTORS, TRIES, Executor, LostWorkerError, fan_out, parse
 from repro.study.jobs import Job, Outcome, stages, work
 from repro.study.pipeline import Study
@@ -112,14 +112,12 @@ def test_a_worker_that_is_always_lost_is_given_up(tiny: StudySpec, tmp_path: Pat
 def test_a_training_that_fails_stops_what_needs_it_alone(
     tiny: StudySpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train_expert = experts_module.train_expert
-
-    def failing(*arguments: Any, **named: Any) -> Any:
-        if arguments[7] == 1:
+    def failing(pupils: Sequence[Pupil], *arguments: Any) -> Any:
+        if any(pupil.k == 1 for pupil in pupils):
             raise TrainingError("expert 1: the loss of epoch 1 is not finite")
-        return train_expert(*arguments, **named)
+        return train_experts(pupils, *arguments)
 
-    monkeypatch.setattr("repro.study.pipeline.train_expert", failing)
+    monkeypatch.setattr("repro.study.pipeline.train_experts", failing)
     other = tiny.with_(num_experts=1)
     study = Study([tiny, other], tmp_path, CPU)
     with pytest.raises(TrainingError, match="expert 1: the loss of epoch 1 is not finite"):

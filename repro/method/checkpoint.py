@@ -1,0 +1,69 @@
+"""A training on disk after its last finished epoch: module, optimiser and history in one file, never pickle."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from repro.errors import StoreError
+from repro.files import write_aside
+
+
+def save_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, history: list[Any]) -> None:
+    """Write the state of a module, the whole state of its optimiser and the history, whole or not at all.
+
+    What is not a tensor in the optimiser's state must be JSON. Rates and the like are the recipe's, and are not kept.
+
+    Raises:
+        StoreError: The file cannot be written; the one before then still stands.
+    """
+    tensors = {f"module.{name}": tensor for name, tensor in module.state_dict().items()}
+    scalars: dict[str, Any] = {}
+    for index, state in optimizer.state_dict()["state"].items():
+        for name, value in state.items():
+            (tensors if isinstance(value, Tensor) else scalars)[f"optimizer.{index}.{name}"] = value
+    about = {"history": json.dumps(history), "optimizer": json.dumps(scalars)}
+    try:
+        with write_aside(path) as aside:
+            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, aside, about)
+    except (OSError, SafetensorError) as error:
+        raise StoreError(
+            f"{path} cannot be written ({error}); free some space, or choose another folder with the parameter "
+            "root; the same command then goes on from the last epoch that was kept"
+        ) from error
+
+
+def load_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> list[list[Any]]:
+    """Put the state of the last finished epoch back into module and optimiser.
+
+    Returns:
+        Its history, as it was given; ``[]`` if there is none to go on from (no file, a damaged one, or one of
+        before the whole optimiser was kept).
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            about = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (FileNotFoundError, SafetensorError):
+        return []
+    if "optimizer" not in about:
+        return []
+    module.load_state_dict({n.removeprefix("module."): t for n, t in tensors.items() if n.startswith("module.")})
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    state: dict[int, dict[str, Any]] = {}
+    for key, value in {**tensors, **json.loads(about["optimizer"])}.items():
+        if key.startswith("optimizer."):
+            _, index, name = key.split(".", 2)
+            if isinstance(value, Tensor) and value.shape == parameters[int(index)].shape:
+                # Laid out in memory as the parameter is: a fused optimiser walks both as they lie.
+                value = torch.empty_like(parameters[int(index)], dtype=value.dtype).copy_(value)
+            state.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    history: list[list[Any]] = json.loads(about["history"])
+    return history
