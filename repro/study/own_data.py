@@ -90,10 +90,10 @@ class OwnDataParameters(Parameters):
             raise ValueError(unknown(value))
         return value
 
-    @field_validator("folder")
+    @field_validator("folder", mode="before")
     @classmethod
-    def _folder(cls, value: Path | None) -> Path | None:
-        return value if value and value.parts else None
+    def _folder(cls, value: Any) -> Any:
+        return value or None
 
     def images(self) -> Folder:
         """The folder, looked through; the example, made if need be, where none is given."""
