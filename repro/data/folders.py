@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from repro.data.archives import checksum
 from repro.data.dataset import ImageDataset, Split
-from repro.data.imagenet import MEAN, STD, ImageFolderIndex, center_crop_224, read_image, unreadable
-from repro.data.layout import PARTS, Listed, is_utf8, layout
+from repro.data.imagenet import MEAN, STD, ImageFolderIndex, center_crop_224, pixel_digests, read_image
+from repro.data.layout import PARTS, Layout, Listed, is_utf8, layout
 from repro.errors import DataError
 from repro.files import write_text
 from repro.progress import say
@@ -56,21 +55,24 @@ def adopt(folder: Path, root: Path) -> Folder:
     if not is_utf8(str(folder)):
         raise DataError(f"the name {os.fsencode(folder)!r} is not UTF-8; rename the folder")
     try:
-        classes, parts, told = layout(folder)
-        stamp = _stamp(folder, parts)
+        found = layout(folder)
+        stamp = _stamp(folder, found.parts)
     except OSError as error:
         raise DataError(f"{folder} cannot be looked through: {error}") from error
-    for sentence in told:
-        _say_once(f"{folder.name}: {sentence}")
     known = next((k for k in _known(root) if (k["folder"], k["stamp"]) == (str(folder), stamp)), None)
+    for sentence in found.told:
+        _say_once(f"{folder.name}: {sentence}")
     if known is None:
-        say(f"{folder.name}: looking through {sum(map(len, parts.values()))} images, once")
-        known = {"folder": str(folder), "stamp": stamp, "classes": classes, "parts": parts}
-        known["digest"] = _digest(folder, classes, parts)
-        write_text(_place(known["digest"], root), json.dumps(known))
+        say(f"{folder.name}: looking through {sum(map(len, found.parts.values()))} images, once")
+        digest, odd = _look_through(folder, found)
+        known = {"folder": str(folder), "stamp": stamp, "classes": found.classes, "parts": found.parts}
+        known |= {"digest": digest, "odd": odd}
+        write_text(_place(digest, root), json.dumps(known))
+    for sentence in known["odd"]:
+        _say_once(f"{folder.name}: {sentence}")
     name = re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).strip("-") or "folder"
     sizes = {f"num_{part}": len(known["parts"][part]) for part in PARTS}
-    return Folder(name=name, digest=known["digest"], num_classes=len(classes), **sizes)
+    return Folder(name=name, digest=known["digest"], num_classes=len(found.classes), **sizes)
 
 
 @cache
@@ -125,7 +127,7 @@ def _known(root: Path) -> list[dict[str, Any]]:
             found.append(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError):
             continue
-    return [known for known in found if isinstance(known, dict) and {"folder", "stamp", "parts"} <= set(known)]
+    return [known for known in found if isinstance(known, dict) and {"folder", "stamp", "parts", "odd"} <= set(known)]
 
 
 def _stamp(folder: Path, parts: Listed) -> str:
@@ -134,11 +136,19 @@ def _stamp(folder: Path, parts: Listed) -> str:
     return f"{derive(0, json.dumps(stats)):016x}"
 
 
-def _digest(folder: Path, classes: list[str], parts: Listed) -> str:
-    paths = [str(folder / path) for part in PARTS for path, _ in parts[part]]
-    if wrong := unreadable(paths):
+def _look_through(folder: Path, found: Layout) -> tuple[str, list[str]]:
+    """The digest of a folder, by the pixels of its images, and what is odd about them, in sentences."""
+    paths = [path for part in PARTS for path, _ in found.parts[part]]
+    content = pixel_digests([str(folder / path) for path in paths])
+    if wrong := [str(each) for each in content if isinstance(each, DataError)]:
         more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
         raise DataError(f"{wrong[0]}{more}; or take it out of {folder}")
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        content = list(pool.map(lambda path: checksum(Path(path), "sha256"), paths))
-    return f"{derive(0, json.dumps([classes, parts, content])):016x}"
+    count = len(found.parts["train"])
+    trained_on = dict(zip(content[:count], paths[:count], strict=True))
+    again = [(path, trained_on[c]) for c, path in zip(content[count:], paths[count:], strict=True) if c in trained_on]
+    odd = [
+        f"{len(again)} of {len(paths) - count} validation and test images are also training images, e.g. {here} is "
+        f"{there}: what is shown of them is too good"
+        for here, there in again[:1]
+    ]
+    return f"{derive(0, json.dumps([found.classes, found.parts, content])):016x}", odd

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from repro.data.augment import Augmentation
-from repro.data.folders import adopt, decode, index_folder
+from repro.data.folders import _say_once, adopt, decode, index_folder
 from repro.data.stream import StreamBatches
 from repro.errors import DataError
 from tests.conftest import write_pictures
@@ -37,9 +37,9 @@ def test_images_are_looked_through_once(picture_folder: Path, tmp_path: Path, mo
 
     def look(paths: list[str]) -> list[str]:
         looked.append(len(paths))
-        return []
+        return paths
 
-    monkeypatch.setattr("repro.data.folders.unreadable", look)
+    monkeypatch.setattr("repro.data.folders.pixel_digests", look)
     first = adopt(picture_folder, tmp_path)
     assert adopt(picture_folder, tmp_path) == first and looked == [150]
     (tmp_path / "cache" / "folders" / f"{first.digest}.json").write_text("half a fi")
@@ -98,7 +98,7 @@ def test_what_is_wrong_is_said(picture_folder: Path, tmp_path: Path) -> None:
     refused("val/sky holds one image; two are needed")
     for path in (picture_folder / "val" / "sky").iterdir():
         path.unlink()
-    refused(r"val/sky holds no images \(.jpeg, .jpg, .png\)")
+    refused(r"val/sky holds no images \(.*\.jpeg, .*\)")
     shutil.rmtree(picture_folder / "val")
     refused("train is needed beside val or test")
     for name in ("apple", "leaf"):
@@ -110,3 +110,28 @@ def test_what_is_wrong_is_said(picture_folder: Path, tmp_path: Path) -> None:
 def test_a_class_too_small_to_be_divided(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="apple holds 2 images; three are needed"):
         adopt(write_pictures(tmp_path / "a", {"": 2}), tmp_path)
+
+
+def test_every_usual_kind_of_image_is_read(tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "a", {"": 3})
+    picture = Image.open(folder / "sky" / "000.png")
+    for suffix in (".webp", ".bmp", ".tif", ".tiff", ".gif", ".jfif", ".JPG", ".ppm"):
+        picture.save(folder / "sky" / f"more{suffix}")
+    found = adopt(folder, tmp_path)
+    assert found.num_train + found.num_validation + found.num_test == 9 + 8
+
+
+def test_images_that_are_trained_on_and_tested_on_are_said(
+    picture_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same pixels, whatever the file."""
+    Image.open(picture_folder / "train" / "sky" / "007.png").save(picture_folder / "val" / "sky" / "twin.bmp")
+    for _ in range(2):
+        _say_once.cache_clear()
+        adopt(picture_folder, tmp_path)
+        said = capsys.readouterr().err
+        assert "My Pictures: train as train, each class of val halved" in said
+        assert (
+            "1 of 31 validation and test images are also training images, e.g. val/sky/twin.bmp is train/sky/007"
+            in said
+        )
