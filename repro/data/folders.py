@@ -1,16 +1,4 @@
-"""Any folder of images as an image set, wherever it lies: known by its content, divided by a rule.
-
-    FOLDER/train/<class>/*.jpg    trained on
-    FOLDER/val/<class>/*.jpg      not trained on
-    FOLDER/test/<class>/*.jpg     optional
-
-    FOLDER/<class>/*.jpg          or all together, to be divided
-
-There are three parts: ``train``; ``validation``, on which thresholds are chosen; ``test``, on which results are
-reported. Where ``val`` and ``test`` both stand, they are the last two. Where one of them stands, each class of it is
-halved. Where neither does, a tenth of each class (at least one image) becomes ``validation``, another ``test``. Which
-images is a function of their names alone: see :func:`shuffled`.
-"""
+"""Any folder of images as an image set, wherever it lies: known by its content, divided by :mod:`repro.data.layout`."""
 
 from __future__ import annotations
 
@@ -18,26 +6,22 @@ import json
 import math
 import os
 import re
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from repro.data.archives import checksum
 from repro.data.dataset import ImageDataset, Split
-from repro.data.imagenet import MEAN, STD, SUFFIXES, ImageFolderIndex, center_crop_224, read_image, unreadable
+from repro.data.imagenet import MEAN, STD, ImageFolderIndex, center_crop_224, pixel_digests, read_image
+from repro.data.layout import PARTS, Layout, Listed, is_utf8, layout
 from repro.errors import DataError
 from repro.files import write_text
 from repro.progress import say
 from repro.randomness import derive
 
-FolderPart = Literal["train", "validation", "test"]
-PARTS: tuple[FolderPart, ...] = ("train", "validation", "test")
-Listed = dict[FolderPart, list[tuple[str, int]]]
-"""Of each part, path below the folder and label of every image, by class, then by path."""
 IN_MEMORY = 8e9  # bytes of pixels that may be kept in memory
 
 
@@ -68,17 +52,32 @@ def adopt(folder: Path, root: Path) -> Folder:
     folder = Path(folder).expanduser().resolve()
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}")
-    classes, parts = listing(folder)
-    stamp = _stamp(folder, parts)
+    if not is_utf8(str(folder)):
+        raise DataError(f"the name {os.fsencode(folder)!r} is not UTF-8; rename the folder")
+    try:
+        found = layout(folder)
+        stamp = _stamp(folder, found.parts)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be looked through: {error}") from error
     known = next((k for k in _known(root) if (k["folder"], k["stamp"]) == (str(folder), stamp)), None)
+    for sentence in found.told:
+        _say_once(f"{folder.name}: {sentence}")
     if known is None:
-        say(f"{folder.name}: looking through {sum(map(len, parts.values()))} images, once")
-        known = {"folder": str(folder), "stamp": stamp, "classes": classes, "parts": parts}
-        known["digest"] = _digest(folder, classes, parts)
-        write_text(_place(known["digest"], root), json.dumps(known))
+        say(f"{folder.name}: looking through {sum(map(len, found.parts.values()))} images, once")
+        digest, odd = _look_through(folder, found)
+        known = {"folder": str(folder), "stamp": stamp, "classes": found.classes, "parts": found.parts}
+        known |= {"digest": digest, "odd": odd}
+        write_text(_place(digest, root), json.dumps(known))
+    for sentence in known["odd"]:
+        _say_once(f"{folder.name}: {sentence}")
     name = re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).strip("-") or "folder"
     sizes = {f"num_{part}": len(known["parts"][part]) for part in PARTS}
-    return Folder(name=name, digest=known["digest"], num_classes=len(classes), **sizes)
+    return Folder(name=name, digest=known["digest"], num_classes=len(found.classes), **sizes)
+
+
+@cache
+def _say_once(text: str) -> None:
+    say(text)
 
 
 def index_folder(folder: Folder, split: Split, root: Path) -> ImageFolderIndex:
@@ -116,83 +115,6 @@ def decode(index: ImageFolderIndex, size: int) -> ImageDataset:
     )
 
 
-def listing(folder: Path) -> tuple[list[str], Listed]:
-    """Class names, and the images of each part; see the rule at the top of this module."""
-    given = [name for name in ("train", "val", "test") if (folder / name).is_dir()]
-    if given == ["train"] == [entry.name for entry in os.scandir(folder) if entry.is_dir()]:
-        raise DataError(f"{folder} has a folder train but neither val nor test; without any, its classes are divided")
-    if "train" not in given or len(given) == 1:  # a class may be called train, too
-        found = {name: _images_of(folder, name) for name in _classes(folder)}
-        parts = {name: _divided(folder / name, images) for name, images in found.items()}
-        return list(found), {part: [(p, c) for c, of in enumerate(parts.values()) for p in of[part]] for part in PARTS}
-    classes = _classes(folder / "train")
-    for name in given[1:]:
-        if odd := sorted(set(_classes(folder / name)) ^ set(classes)):
-            raise DataError(
-                f"{folder}: train and {name} must hold the same classes, but {len(odd)} stand in one only, "
-                f"e.g. {odd[0]!r}"
-            )
-    images = {name: [_images_of(folder, f"{name}/{each}") for each in classes] for name in given}
-    listed: Listed = {"train": _labelled(images["train"])}
-    if len(given) == 3:
-        return classes, {**listed, "validation": _labelled(images["val"]), "test": _labelled(images["test"])}
-    halves = [_halved(folder, each) for each in images[given[1]]]
-    first, second = ([half[i] for half in halves] for i in (0, 1))
-    return classes, {**listed, "validation": _labelled(first), "test": _labelled(second)}
-
-
-def shuffled(paths: Sequence[str]) -> list[str]:
-    """Images of one class in an order that depends on each one's name (its path in the class) alone."""
-    return sorted(paths, key=lambda path: (derive(0, "part of a folder", path.rpartition("/")[2]), path))
-
-
-def _divided(folder: Path, paths: list[str]) -> dict[FolderPart, list[str]]:
-    share = max(1, round(0.1 * len(paths)))
-    if len(paths) < 3:
-        raise DataError(f"{folder} holds {_images(paths)}; three are needed: to train, to choose thresholds, to report")
-    order = shuffled(paths)
-    parts: dict[FolderPart, list[str]] = {"validation": order[:share], "test": order[share : 2 * share]}
-    return {"train": sorted(order[2 * share :]), **{part: sorted(of) for part, of in parts.items()}}
-
-
-def _halved(folder: Path, paths: list[str]) -> tuple[list[str], list[str]]:
-    if len(paths) < 2:
-        where = folder / paths[0].rpartition("/")[0]
-        raise DataError(f"{where} holds one image; two are needed: one to choose thresholds, one to report")
-    order = shuffled(paths)
-    return sorted(order[: len(paths) // 2]), sorted(order[len(paths) // 2 :])
-
-
-def _images(paths: Sequence[str]) -> str:
-    return "one image" if len(paths) == 1 else f"{len(paths)} images"
-
-
-def _labelled(images: Sequence[Sequence[str]]) -> list[tuple[str, int]]:
-    return [(path, label) for label, paths in enumerate(images) for path in paths]
-
-
-def _classes(folder: Path) -> list[str]:
-    names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
-    if len(names) < 2:
-        raise DataError(
-            f"{folder} holds {len(names)} folders of classes; two at least are needed, as {folder}/<class>/"
-        )
-    return names
-
-
-def _images_of(folder: Path, below: str) -> list[str]:
-    """Paths of the images of a class, as seen from ``folder``, sorted."""
-    found = [
-        Path(parent, name).relative_to(folder).as_posix()
-        for parent, _, names in os.walk(folder / below)
-        for name in names
-        if name.lower().endswith(SUFFIXES) and not name.startswith(".")
-    ]
-    if not found:
-        raise DataError(f"{folder / below} holds no images ({', '.join(SUFFIXES)})")
-    return sorted(found)
-
-
 def _place(digest: str, root: Path) -> Path:
     return Path(root) / "cache" / "folders" / f"{digest}.json"
 
@@ -205,7 +127,7 @@ def _known(root: Path) -> list[dict[str, Any]]:
             found.append(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError):
             continue
-    return [known for known in found if isinstance(known, dict) and {"folder", "stamp", "parts"} <= set(known)]
+    return [known for known in found if isinstance(known, dict) and {"folder", "stamp", "parts", "odd"} <= set(known)]
 
 
 def _stamp(folder: Path, parts: Listed) -> str:
@@ -214,11 +136,19 @@ def _stamp(folder: Path, parts: Listed) -> str:
     return f"{derive(0, json.dumps(stats)):016x}"
 
 
-def _digest(folder: Path, classes: list[str], parts: Listed) -> str:
-    paths = [str(folder / path) for part in PARTS for path, _ in parts[part]]
-    if wrong := unreadable(paths):
+def _look_through(folder: Path, found: Layout) -> tuple[str, list[str]]:
+    """The digest of a folder, by the pixels of its images, and what is odd about them, in sentences."""
+    paths = [path for part in PARTS for path, _ in found.parts[part]]
+    content = pixel_digests([str(folder / path) for path in paths])
+    if wrong := [str(each) for each in content if isinstance(each, DataError)]:
         more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
         raise DataError(f"{wrong[0]}{more}; or take it out of {folder}")
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        content = list(pool.map(lambda path: checksum(Path(path), "sha256"), paths))
-    return f"{derive(0, json.dumps([classes, parts, content])):016x}"
+    count = len(found.parts["train"])
+    trained_on = dict(zip(content[:count], paths[:count], strict=True))
+    again = [(path, trained_on[c]) for c, path in zip(content[count:], paths[count:], strict=True) if c in trained_on]
+    odd = [
+        f"{len(again)} of {len(paths) - count} validation and test images are also training images, e.g. {here} is "
+        f"{there}: what is shown of them is too good"
+        for here, there in again[:1]
+    ]
+    return f"{derive(0, json.dumps([found.classes, found.parts, content])):016x}", odd

@@ -9,8 +9,10 @@ randomness as numbers: which crop an image gets in which epoch is decided by who
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
+import struct
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from repro.data.archives import missing
@@ -28,7 +30,9 @@ from repro.errors import DataError
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 FOLDERS: dict[str, str] = {"train": "train", "test": "val"}
-SUFFIXES = (".jpeg", ".jpg", ".png")
+# What is read. Image.registered_extensions loads all of Pillow's formats, and so says which of these it was built with.
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "DIB", "GIF", "PPM", "AVIF")
+SUFFIXES = tuple(sorted(suffix for suffix, name in Image.registered_extensions().items() if name in FORMATS))
 # The shapes a random crop may have, width / height (torchvision's RandomResizedCrop).
 RATIO = (3 / 4, 4 / 3)
 # Files read between two looks at the keyboard.
@@ -98,41 +102,65 @@ def _folders_in(folder: Path, root: Path) -> list[str]:
 
 
 def read_image(path: Path | str, expected_size: int | None = None) -> Image.Image:
-    """The image in ``path`` as RGB, fully decoded.
+    """The image in ``path`` as RGB, fully decoded, as viewers show it (:func:`as_shown`); of an animation, the first.
 
     ``expected_size`` is the side in pixels that the image must have, checked before it is decoded.
-    ``DataError`` names the file when it is missing, truncated, of another size, or no JPEG or PNG.
+    ``DataError`` names the file when it is missing, truncated, of another size, or none of ``FORMATS``.
     """
     try:
-        # ImageNet has one PNG that is named .JPEG; other formats have no business there.
-        with Image.open(path, formats=("JPEG", "PNG")) as image:
+        # From a file, not by name: Pillow maps some TIFFs from disk, and then turns them wrongly.
+        with open(path, "rb") as file, Image.open(file, formats=[f for f in FORMATS if f in Image.OPEN]) as image:
             if expected_size is not None and image.size != (expected_size, expected_size):
-                width, height = image.size
-                raise DataError(f"{path} is {width}x{height} pixels, not {expected_size}x{expected_size}")
-            return image.convert("RGB")
+                raise DataError(f"is {image.width}x{image.height} pixels, not {expected_size}x{expected_size}")
+            return as_shown(image)
     except FileNotFoundError:
         raise DataError(f"{path} is missing") from None
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+    except DataError as error:
+        raise DataError(f"{path} {error}") from error
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError) as error:
         raise DataError(f"{path} cannot be read as an image ({error}); replace it with a whole one") from error
+
+
+def as_shown(image: Image.Image) -> Image.Image:
+    """RGB as viewers show it: turned as its EXIF data say, 16 bits scaled to 8, what is transparent over white.
+
+    ``DataError`` where nothing says which value is white (integers and floats of 32 bits).
+    """
+    sixteen = image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM"))
+    if image.mode in ("I", "F") and not sixteen:
+        raise DataError("has 32 bits a pixel, and nothing says which value is white; save it with 8 or 16")
+    image.load()  # Pillow turns a TIFF while it loads it
+    image = ImageOps.exif_transpose(image)
+    if sixteen:
+        image = Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
 
 
 def unreadable(paths: Sequence[str], expected_size: int | None = None) -> list[str]:
     """A sentence for each file that ``read_image`` refuses; every file is decoded, with progress on stderr."""
+    return [str(found) for found in pixel_digests(paths, expected_size) if isinstance(found, DataError)]
 
-    def finding(path: str) -> str | None:
+
+def pixel_digests(paths: Sequence[str], expected_size: int | None = None) -> list[str | DataError]:
+    """sha256 of each image's size and pixels as read, or why it cannot be read; with progress on stderr."""
+
+    def digest(path: str) -> str | DataError:
         try:
-            read_image(path, expected_size)
+            image = read_image(path, expected_size)
         except DataError as error:
-            return str(error)
-        return None
+            return error
+        return hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
 
-    found: list[str] = []
+    found: list[str | DataError] = []
     bar = tqdm(total=len(paths), desc="decoding", unit=" images", file=sys.stderr)
     with ThreadPoolExecutor(os.cpu_count()) as pool, bar:
         for start in range(0, len(paths), BLOCK):  # in blocks, so that a stop does not wait for all of them
-            for sentence in pool.map(finding, paths[start : start + BLOCK]):
+            for each in pool.map(digest, paths[start : start + BLOCK]):
                 bar.update()
-                found += [sentence] if sentence else []
+                found.append(each)
     return found
 
 

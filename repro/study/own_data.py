@@ -7,16 +7,20 @@ choose thresholds on, ``test`` to report what was chosen.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import torch
 from pydantic import Field, field_validator
 from torch import Tensor
 
+from repro.data.batches import num_steps
+from repro.data.catalogue import SPLITS
 from repro.data.example import example_folder
-from repro.data.folders import Folder, adopt
+from repro.data.folders import Folder, adopt, decode, index_folder
 from repro.errors import SpecError
 from repro.method.answers import THRESHOLDS, answers
 from repro.method.crossfit import Choice, Points, cheapest_reaching, most_accurate, within
@@ -48,6 +52,11 @@ RECIPES: dict[str, dict[str, Any]] = {
 """What parameters are where they are not given: for small images from scratch, and for photographs from torchvision's
 weights. Usual values; nothing was tuned on anything.
 """
+FEWEST_STEPS = {"epochs": 300, "expert_epochs": 60}
+"""Where epochs are not given and the recipe's make fewer steps of SGD, of the base and of an expert of average share,
+there are as many epochs as make these: networks learn by steps, and an epoch of a small folder has few.
+"""
+NEIGHBOURS, PIXELS = 5, 16  # the baseline: nearest neighbours on so many pixels a side
 
 
 class OwnDataParameters(Parameters):
@@ -63,11 +72,11 @@ class OwnDataParameters(Parameters):
     width: float | None = Field(None, description="width multiplier of tr-networks")
     image_size: int | None = Field(None, description="pixels a side")
     pretrained: bool | None = Field(None, description="begin at torchvision's weights for ImageNet")
-    num_experts: int = Field(5, description="K")
+    num_experts: int = Field(5, ge=1, description="K")
     gamma: float = Field(0.05, description="smoothing γ")
-    epochs: int | None = Field(None, description="of the base")
+    epochs: int | None = Field(None, description="of the base; without it the recipe's, or more for a small folder")
     expert_epochs: int | None = None
-    batch_size: int | None = None
+    batch_size: int | None = Field(None, ge=1)
     learning_rate: float | None = Field(None, description="the peak of one cycle")
     weight_decay: float | None = None
     crop: str | None = Field(
@@ -90,10 +99,10 @@ class OwnDataParameters(Parameters):
             raise ValueError(unknown(value))
         return value
 
-    @field_validator("folder")
+    @field_validator("folder", mode="before")
     @classmethod
-    def _folder(cls, value: Path | None) -> Path | None:
-        return value if value and value.parts else None
+    def _folder(cls, value: Any) -> Any:
+        return value or None
 
     def images(self) -> Folder:
         """The folder, looked through; the example, made if need be, where none is given."""
@@ -124,6 +133,7 @@ class OwnDataParameters(Parameters):
                 f"num_experts: {self.num_experts} experts need {FEWEST * self.num_experts} training images at the "
                 f"least, and {folder.name} has {folder.num_train}; ask for fewer experts"
             )
+        share = int(folder.num_train * (1 + self.gamma * (self.num_experts - 1)) / self.num_experts)
         size = values["image_size"]
         augmentation = {
             "crop": values["crop"],
@@ -138,10 +148,16 @@ class OwnDataParameters(Parameters):
             "dataset": "folder", "folder": folder, "image_size": size, "base": values["backbone"],
             "expert": self.expert or values["backbone"], "width": values["width"],
             "start": "imagenet" if values["pretrained"] else "scratch", "num_experts": self.num_experts,
-            "gamma": self.gamma, "base_recipe": {**common, "epochs": values["epochs"]},
-            "expert_recipe": {**common, "epochs": values["expert_epochs"]},
+            "gamma": self.gamma, "base_recipe": {**common, "epochs": self._epochs("epochs", folder.num_train)},
+            "expert_recipe": {**common, "epochs": self._epochs("expert_epochs", share)},
             "gate_recipe": GATE.model_copy(update={"epochs": 20, "batch_size": 64}), "ensembler_recipe": STACKING,
         })  # fmt: skip
+
+    def _epochs(self, name: str, num_images: int) -> int:
+        """The epochs that were given, or the recipe's, or those that make :data:`FEWEST_STEPS`."""
+        values = self.values()
+        enough = math.ceil(FEWEST_STEPS[name] / num_steps(num_images, values["batch_size"]))
+        return values[name] if getattr(self, name) is not None else max(values[name], enough)
 
 
 class Chosen(NamedTuple):
@@ -202,13 +218,33 @@ def own_data(parameters: OwnDataParameters) -> StudyResult:
     study = open_study(parameters)
     measurements: list[Measurement] = []
     sweep = Table(columns=["seed", "tau", "macs", "top1", "top1_on_validation", "exits", "experts"], rows=[])
+    simple = baselines(study.specs[0], parameters.root)
     for spec in study.specs:
+        measurements += [measured(spec, method, top1, num_experts=0) for method, top1 in simple.items()]
         outputs = study.run(spec)
         measurements += _measure(spec, outputs, study, parameters.slack)
         sweep.rows.extend(_sweep(spec, outputs, study.cost(spec)))
     cost = study.cost(study.specs[0])
     costs = [cost_row(cost.without_experts()), cost_row(cost)]
     return record(NAME, parameters, study, measurements, costs, {"sweep": sweep})
+
+
+def baselines(spec: StudySpec, root: Path) -> dict[str, float]:
+    """Accuracy in percent on the test images of what learns next to nothing: chance, the most frequent class of the
+    training images, and the nearest neighbours on small pixels.
+    """
+    from sklearn.neighbors import KNeighborsClassifier
+
+    assert spec.folder is not None
+    train, rest = (decode(index_folder(spec.folder, split, root), PIXELS) for split in SPLITS)
+    test = rest.take(held_parts(spec)[1].numpy())
+    nearest = KNeighborsClassifier(min(NEIGHBOURS, len(train))).fit(train.images.reshape(len(train), -1), train.labels)
+    frequent = np.bincount(train.labels, minlength=spec.num_classes).argmax()
+    return {
+        "chance": 100 / spec.num_classes,
+        "majority": 100 * float(np.mean(test.labels == frequent)),
+        "neighbours": 100 * float(np.mean(nearest.predict(test.images.reshape(len(test), -1)) == test.labels)),
+    }
 
 
 def _measure(spec: StudySpec, outputs: Outputs, study: Study, slack: float) -> Iterator[Measurement]:

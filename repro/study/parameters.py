@@ -26,7 +26,9 @@ class Parameters(BaseModel):
     scale: str = Field("quick", description=f"one of {', '.join(SCALES)}")
     dataset: str = Field("modes", description="one that the scale has a recipe for")
     seeds: Numbers = Field((0,), description="e.g. 0,1,2")
-    root: Path = Field(Path(), description="folder of image sets, store and results; empty: the project's data/")
+    root: Path = Field(
+        default_factory=lambda: default_root(), description="folder of image sets, store, results; empty: data/"
+    )
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     executor: str = Field("serial", description="who trains: serial, processes, submitit or ray; or processes:4")
     compile: str = Field("auto", description="auto (on a GPU: on, elsewhere off), off, on, reduce-overhead, aot_eager")
@@ -44,10 +46,11 @@ class Parameters(BaseModel):
         compiling.check(value)
         return value
 
-    @field_validator("root", mode="after")
+    @field_validator("root", mode="before")
     @classmethod
-    def _root(cls, value: Path) -> Path:
-        return value if value.parts else default_root()
+    def _root(cls, value: Any) -> Any:
+        """Empty is the usual one; ``.`` is the current folder."""
+        return value or default_root()
 
     @classmethod
     def check(cls, **values: Any) -> Self:

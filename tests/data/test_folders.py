@@ -12,54 +12,10 @@ import torch
 from PIL import Image
 
 from repro.data.augment import Augmentation
-from repro.data.folders import adopt, decode, index_folder, listing, shuffled
+from repro.data.folders import _say_once, adopt, decode, index_folder
 from repro.data.stream import StreamBatches
 from repro.errors import DataError
 from tests.conftest import write_pictures
-
-
-def names(parts: dict[str, list[tuple[str, int]]]) -> dict[str, set[str]]:
-    return {part: {path for path, _ in images} for part, images in parts.items()}
-
-
-def test_a_class_of_val_is_halved(picture_folder: Path) -> None:
-    classes, parts = listing(picture_folder)
-    assert classes == ["apple", "leaf", "sky"]
-    assert [len(parts[part]) for part in ("train", "validation", "test")] == [120, 15, 15]
-    for part in ("validation", "test"):
-        assert [sum(label == c for _, label in parts[part]) for c in range(3)] == [5, 5, 5]
-    found = names(parts)
-    assert not found["validation"] & found["test"]
-    assert all(path.startswith("val/") for path in found["validation"] | found["test"])
-
-
-def test_val_and_test_are_taken_as_they_are(tmp_path: Path) -> None:
-    _, parts = listing(write_pictures(tmp_path / "a", {"train": 4, "val": 1, "test": 2}))
-    assert [len(parts[part]) for part in ("train", "validation", "test")] == [12, 3, 6]
-    assert all(path.startswith("test/") for path, _ in parts["test"])
-
-
-def test_one_folder_of_classes_is_divided(tmp_path: Path) -> None:
-    folder = write_pictures(tmp_path / "a", {"": 20})
-    _, parts = listing(folder)
-    assert [len(parts[part]) for part in ("train", "validation", "test")] == [48, 6, 6]
-    found = names(parts)
-    assert len(found["train"] | found["validation"] | found["test"]) == 60
-
-
-def test_which_part_depends_on_the_name_alone(tmp_path: Path) -> None:
-    """Not on where the folder lies, in what order it was filled, or what the class is called."""
-    first, second = (write_pictures(tmp_path / name, {"": 20}) for name in ("a", "b"))
-    (second / "sky").rename(second / "zebra")
-    for path in sorted((second / "apple").iterdir(), reverse=True):
-        shutil.copy(path, path.with_suffix(".copy"))
-        path.unlink()
-        path.with_suffix(".copy").rename(path)
-    (one, a), (two, b) = listing(first), listing(second)
-    assert (one, two) == (["apple", "leaf", "sky"], ["apple", "leaf", "zebra"])
-    assert a == {part: [(path.replace("zebra", "sky"), c) for path, c in images] for part, images in b.items()}
-    assert shuffled(["b.png", "a.png", "c.png"]) == shuffled(["c.png", "b.png", "a.png"])
-    assert shuffled([f"{i}.png" for i in range(20)]) != sorted(f"{i}.png" for i in range(20))
 
 
 def test_a_folder_is_known_by_its_content(picture_folder: Path, tmp_path: Path) -> None:
@@ -81,9 +37,9 @@ def test_images_are_looked_through_once(picture_folder: Path, tmp_path: Path, mo
 
     def look(paths: list[str]) -> list[str]:
         looked.append(len(paths))
-        return []
+        return paths
 
-    monkeypatch.setattr("repro.data.folders.unreadable", look)
+    monkeypatch.setattr("repro.data.folders.pixel_digests", look)
     first = adopt(picture_folder, tmp_path)
     assert adopt(picture_folder, tmp_path) == first and looked == [150]
     (tmp_path / "cache" / "folders" / f"{first.digest}.json").write_text("half a fi")
@@ -142,9 +98,9 @@ def test_what_is_wrong_is_said(picture_folder: Path, tmp_path: Path) -> None:
     refused("val/sky holds one image; two are needed")
     for path in (picture_folder / "val" / "sky").iterdir():
         path.unlink()
-    refused(r"val/sky holds no images \(.jpeg, .jpg, .png\)")
+    refused(r"val/sky holds no images \(.*\.jpeg, .*\)")
     shutil.rmtree(picture_folder / "val")
-    refused("has a folder train but neither val nor test")
+    refused("train is needed beside val or test")
     for name in ("apple", "leaf"):
         shutil.rmtree(picture_folder / "train" / name)
     (picture_folder / "train").rename(picture_folder / "pictures")
@@ -156,7 +112,26 @@ def test_a_class_too_small_to_be_divided(tmp_path: Path) -> None:
         adopt(write_pictures(tmp_path / "a", {"": 2}), tmp_path)
 
 
-def test_a_class_may_be_called_train(tmp_path: Path) -> None:
+def test_every_usual_kind_of_image_is_read(tmp_path: Path) -> None:
     folder = write_pictures(tmp_path / "a", {"": 3})
-    (folder / "leaf").rename(folder / "train")
-    assert listing(folder)[0] == ["apple", "sky", "train"]
+    picture = Image.open(folder / "sky" / "000.png")
+    for suffix in (".webp", ".bmp", ".tif", ".tiff", ".gif", ".jfif", ".JPG", ".ppm"):
+        picture.save(folder / "sky" / f"more{suffix}")
+    found = adopt(folder, tmp_path)
+    assert found.num_train + found.num_validation + found.num_test == 9 + 8
+
+
+def test_images_that_are_trained_on_and_tested_on_are_said(
+    picture_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same pixels, whatever the file."""
+    Image.open(picture_folder / "train" / "sky" / "007.png").save(picture_folder / "val" / "sky" / "twin.bmp")
+    for _ in range(2):
+        _say_once.cache_clear()
+        adopt(picture_folder, tmp_path)
+        said = capsys.readouterr().err
+        assert "My Pictures: train as train, each class of val halved" in said
+        assert (
+            "1 of 31 validation and test images are also training images, e.g. val/sky/twin.bmp is train/sky/007"
+            in said
+        )

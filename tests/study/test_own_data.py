@@ -10,7 +10,7 @@ import torch
 
 from repro.errors import DataError, SpecError
 from repro.method.outputs import Outputs
-from repro.study.own_data import RECIPES, OwnDataParameters, choices, held_parts, own_data
+from repro.study.own_data import RECIPES, OwnDataParameters, baselines, choices, held_parts, own_data
 from repro.study.pipeline import Study
 from repro.study.record import open_study
 from repro.study.results import load_results
@@ -178,3 +178,27 @@ def _stop_after_an_epoch(study: Study, spec: StudySpec) -> None:
     study._report = lambda key, epochs: stop
     with pytest.raises(KeyboardInterrupt):
         study.base(spec)
+
+
+@pytest.mark.parametrize(("counts", "base", "experts"), [({"train": 40, "val": 2}, 300, 60), ({"": 350}, 24, 20)])
+def test_epochs_of_a_small_folder_follow_from_steps(
+    counts: dict[str, int], base: int, experts: int, tmp_path: Path
+) -> None:
+    """120 images are one batch of 64 and its half, which is dropped; 840 are 13, and an expert's 240 three."""
+    (spec,) = OwnDataParameters.check(folder=str(write_pictures(tmp_path / "a", counts)), root=str(tmp_path)).specs()
+    assert (spec.base_recipe.epochs, spec.expert_recipe.epochs) == (base, experts)
+    (asked_for,) = OwnDataParameters.check(folder=str(tmp_path / "a"), root=str(tmp_path), epochs=3).specs()
+    assert (asked_for.base_recipe.epochs, asked_for.expert_recipe.epochs) == (3, experts)
+
+
+def test_what_learns_next_to_nothing(tmp_path: Path) -> None:
+    """Colours that neighbours tell apart, and a class that is twice as frequent as the other two."""
+    folder = write_pictures(tmp_path / "a", {"train": 20, "val": 10})
+    for part, count in (("train", 10), ("val", 5)):
+        for name in ("apple", "leaf"):
+            for path in sorted((folder / part / name).iterdir())[count:]:
+                path.unlink()
+    (spec,) = asked(folder, tmp_path).specs()
+    found = baselines(spec, tmp_path)
+    assert found["chance"] == pytest.approx(100 / 3) and found["neighbours"] == 100
+    assert found["majority"] == pytest.approx(100 * 5 / 11)

@@ -1,0 +1,62 @@
+"""README's commands exactly as it prints them, with no further parameter, in another folder than the checkout."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from papermill.cli import papermill
+from papermill.engines import papermill_engines
+
+from repro.cli import main
+from repro.method.export import load
+from repro.report.direct import told_of
+from repro.report.engine import InProcessEngine
+from repro.study.parameters import Parameters, default_root
+from repro.study.results import load_results
+from repro.study.scales import SCALES
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def command(beginning: str) -> list[str]:
+    """The arguments of README's command that begins so."""
+    (found,) = set(re.findall(rf"uv run ({beginning}[^`\n]*)", README))
+    return shlex.split(found)[1:]
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to stand in, with the notebooks and nothing else; the quick scale is as small as smoke."""
+    monkeypatch.setenv("REPRO_ROOT", str(tmp_path / "root"))
+    monkeypatch.setitem(SCALES, "quick", SCALES["smoke"])
+    monkeypatch.setitem(papermill_engines._engines, None, InProcessEngine)  # a kernel of its own would not know that
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "notebooks").symlink_to(ROOT / "notebooks")
+    monkeypatch.chdir(here)
+    return here
+
+
+def test_the_first_command_then_the_export(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    done = CliRunner().invoke(papermill, command("papermill notebooks/table2"))
+    assert done.exit_code == 0, done.output
+    assert list(load_results(elsewhere.parent / "root" / "results")) == ["table2_num_experts-modes-quick"]
+    assert main(command("repro export table2_num_experts")) == 0
+    assert load("my-moe").config.num_experts == 20
+    assert told_of(["table2_num_experts"], {}).count("finished") == 4, "what --minutes says when all stands"
+    assert main(["run", "table2_num_experts", "--direct"]) == 0
+    assert f"record: {elsewhere.parent / 'root' / 'results'}" in capsys.readouterr().out
+    assert sorted(path.name for path in elsewhere.iterdir()) == ["my-moe", "notebooks", "table2.ipynb"]
+
+
+def test_the_usual_root_is_data_and_the_current_folder_is_had_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("REPRO_ROOT", raising=False)
+    assert Parameters.check().root == Parameters.check(root="").root == default_root() == ROOT / "data"
+    assert Parameters.check(root=".").root == Path(".")
+    monkeypatch.setenv("REPRO_ROOT", "somewhere")
+    assert Parameters.check().root == Parameters.check(root="").root == Path("somewhere")
