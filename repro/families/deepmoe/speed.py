@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from repro.models.gated import Block, Gate, GatedBackbone, blocks, wiring
-from repro.models.trnet import ConvBN
+from repro.models.trnet import ConvBN, Residual
 from repro.randomness import derive
 
 Op = Callable[[Tensor], Tensor]
@@ -51,17 +51,22 @@ class Folded:
         gates = dict(zip(self.masked.gates, gates_G.split(self.masked.sizes), strict=True))
         # Nothing can be computed of no channel: where none is active the first stays, times its gate, which is 0.
         active = {gate: v.nonzero()[:, 0] if bool(v.any()) else v.new_zeros(1).long() for gate, v in gates.items()}
+        for block in self._blocks[:-1]:
+            if not block.residual:  # a stem costs less than to spread its channels over the stream afterwards
+                active |= {
+                    op: torch.arange(op.channels, device=gates_G.device) for op in block.ops if isinstance(op, Gate)
+                }
         fc = self.masked.backbone.head.fc
         steps: list[Op] = []
         for block in self._blocks:
             ops, channels = _gather_ops(block, gates, active)
             if block.residual:
-                steps.append(_residual(ops, channels, block.residual.shortcut))
+                size = block.convolutions[-1].convolution.out_channels
+                steps.append(_residual(ops if channels is None else [*ops, _spread(channels, size)], block.residual))
             elif block is self._blocks[-1]:
                 steps += [*ops, partial(F.linear, weight=_columns(fc.weight, channels), bias=fc.bias)]
             else:
-                size = block.convolutions[-1].convolution.out_channels
-                steps += ops if channels is None else [*ops, _scatter(channels, size)]
+                steps += ops
         return partial(_run, steps)
 
 
@@ -101,17 +106,15 @@ def _select(channels: Tensor, scale: Tensor) -> Op:
     return lambda x: x[:, channels] * scale[:, None, None]
 
 
-def _scatter(channels: Tensor, size: int) -> Op:
-    return lambda x: x.new_zeros(len(x), size, *x.shape[2:]).index_copy_(1, channels, x)
+def _spread(channels: Tensor, size: int) -> Op:
+    """Channels to their places among ``size``: a 1x1 convolution with ones, four times as fast as an indexed copy."""
+    weight = torch.zeros(size, len(channels), 1, 1, device=channels.device)
+    weight[channels, torch.arange(len(channels))] = 1
+    return partial(F.conv2d, weight=weight.contiguous(memory_format=torch.channels_last))
 
 
-def _residual(ops: Sequence[Op], channels: Tensor | None, shortcut: Op) -> Op:
-    def block(x: Tensor) -> Tensor:
-        y = _run(ops, x)
-        x = shortcut(x)  # nothing else reads x after this
-        return F.relu_(x.add_(y) if channels is None else x.index_add_(1, channels, y))
-
-    return block
+def _residual(ops: Sequence[Op], residual: Residual) -> Op:
+    return lambda x: F.relu_(_run(ops, x).add_(residual.shortcut(x)))
 
 
 def _run(ops: Sequence[Op], x: Tensor) -> Tensor:

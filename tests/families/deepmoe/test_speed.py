@@ -55,12 +55,16 @@ def test_a_layer_without_an_active_channel_gives_nothing() -> None:
 
 @torch.no_grad()
 def test_a_gathered_network_has_no_inactive_channel_in_it() -> None:
+    """It runs the honest multiply-adds, a whole stem, and the 1x1 convolutions that spread a block's channels."""
     net = network("tr10", "output")
     gates = some_gates(net, 1)
     with FlopCounterMode(display=False) as counter:
         Folded(net).gather(gates[0])(torch.randn(1, 3, 32, 32))
     cost = deepmoe_cost(DeepMoEConfig(backbone="tr10", width=0.25, num_classes=7))
-    assert counter.get_total_flops() // 2 == cost.macs(gates)[0] - cost.gating_macs
+    active = [int((part > 0).sum()) for part in gates[0].split(net.sizes)]
+    stem = 32 * 32 * 27 * (net.sizes[0] - active[0])
+    spread = sum(active[2 * i + 2] * net.sizes[2 * i + 2] * side**2 for i, side in enumerate((32, 16, 8, 4)))
+    assert counter.get_total_flops() // 2 == cost.macs(gates)[0] - cost.gating_macs + stem + spread
 
 
 @torch.no_grad()
