@@ -6,7 +6,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from repro.method.recipe import Recipe
 from repro.models.gated import GateAt, Gated
 
 EmbeddingOutput = Literal["softmax", "relu"]
@@ -48,6 +47,3 @@ class DeepMoEConfig(BaseModel):
         "ones", description="gates begin near 1; PyTorch's own start closes half of them, which a large λ makes all"
     )
     lambda_warmup: float = Field(0.2, ge=0, le=1, description="share of stage one in which λ rises from 0: as above")
-
-    recipe: Recipe | None = Field(None, description="stage one, jointly")
-    recipe_two: Recipe | None = Field(None, description="stage two, gates frozen (Procedure 1); none: there is none")

@@ -1,35 +1,25 @@
-"""Eqs. (7) and (8), the two stages of Procedure 1 as functions that any training loop can call, and collapse.
+"""Eqs. (7) and (8), the steps of both stages of Procedure 1, and collapse.
 
 Axes: B images, G gated channels of all layers, L gated layers, C classes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from repro.data.batches import Batch
 from repro.errors import TrainingError
 from repro.families.deepmoe.config import L1, DeepMoEConfig
 from repro.families.deepmoe.model import DeepMoE, DeepMoEOutput
+from repro.method.classifier import classification
+from repro.method.fit import Step
+from repro.method.recipe import Recipe
 
-
-class Terms(NamedTuple):
-    """What a step is worth (scalars on the device): ``loss`` is minimised, and ``cross_entropy`` the loss to report.
-
-    auxiliary   by name, already weighted: loss = cross_entropy + their sum
-    statistics  by name, for the record
-    logits      ``[B, C]``
-    """
-
-    loss: Tensor
-    cross_entropy: Tensor
-    auxiliary: dict[str, Tensor]
-    statistics: dict[str, Tensor]
-    logits: Tensor
+TrainingStep = Callable[[Batch, float], Step]
 
 
 def sparsity(gates_BG: Tensor, sizes: Sequence[int], l1: L1 = "mean") -> Tensor:
@@ -43,58 +33,56 @@ def lam_at(config: DeepMoEConfig, done: float) -> float:
     return config.lam * (min(1.0, done / config.lambda_warmup) if config.lambda_warmup else 1.0)
 
 
-def objective(config: DeepMoEConfig, out: DeepMoEOutput, labels: Tensor, sizes: Sequence[int], done: float) -> Terms:
-    """J of Eq. (7) of a batch, in stage one."""
-    cross_entropy = F.cross_entropy(out.logits.float(), labels)
+def objective(
+    config: DeepMoEConfig, recipe: Recipe, out: DeepMoEOutput, labels: Tensor, sizes: Sequence[int], done: float
+) -> Step:
+    """J of Eq. (7) of a batch in stage one; its last two terms are auxiliary."""
     auxiliary = {
         "gates": lam_at(config, done) * sparsity(out.gates, sizes, config.l1),
         "embedding": config.mu * F.cross_entropy(out.embedding_logits, labels),
     }
-    loss = cross_entropy + auxiliary["gates"] + auxiliary["embedding"]
-    right = (out.embedding_logits.argmax(1) == labels).float().mean()
-    statistics = {"embedding accuracy": right, **activity(out.gates, sizes)}
-    return Terms(loss, cross_entropy.detach(), auxiliary, statistics, out.logits.detach())
+    return classification(out.logits, labels, recipe, auxiliary, {"active": activity(out.gates, sizes)})
 
 
-def activity(gates_BG: Tensor, sizes: Sequence[int]) -> dict[str, Tensor]:
-    """``active``: mean share of active channels over layers; ``active/l``: that of layer l (from 0)."""
-    shares = torch.stack([(part > 0).float().mean() for part in gates_BG.detach().split(list(sizes), 1)])
-    return {"active": shares.mean(), **{f"active/{index}": share for index, share in enumerate(shares)}}
+def activity(gates_BG: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Mean share of active channels of each layer, ``[L]``."""
+    return torch.stack([(part > 0).float().mean() for part in gates_BG.detach().split(list(sizes), 1)])
 
 
-def stage_one(model: DeepMoE, config: DeepMoEConfig) -> Callable[[Tensor, Tensor, float], Terms]:
-    """Joint training: ``step(images, labels, done)``; train all of ``model``."""
+def stage_one(model: DeepMoE, config: DeepMoEConfig, recipe: Recipe) -> TrainingStep:
+    """The step of joint training, of all of ``model``."""
     sizes = model.network.sizes
-    return lambda images, labels, done: objective(config, model(images), labels, sizes, done)
+    return lambda batch, done: objective(config, recipe, model(batch.images), batch.labels, sizes, done)
 
 
-def stage_two(model: DeepMoE) -> tuple[nn.Module, Callable[[Tensor, Tensor, float], Terms]]:
-    """Embedding and gates frozen, λ = μ = 0: the module to train, and its ``step(images, labels, done)``.
+def stage_two(model: DeepMoE, recipe: Recipe) -> TrainingStep:
+    """The step of stage two, λ = μ = 0; ``model.gating`` is frozen, in place, and ``model.network`` is to be trained.
 
-    A loop gets the gated backbone alone, so that neither an optimiser nor ``train()`` reaches what is frozen; its
-    BatchNorm stays in evaluation mode.
+    A training loop is given the network alone, so that neither its optimiser nor its ``train()`` reaches what is
+    frozen: the embedding's BatchNorm stays in evaluation mode.
     """
     gating, network = model.gating.eval().requires_grad_(False), model.network
 
-    def step(images: Tensor, labels: Tensor, done: float) -> Terms:
+    def step(batch: Batch, done: float) -> Step:
         with torch.no_grad():
-            gates, embedding_logits = gating(images)
-        logits = network(images, gates)
-        loss = F.cross_entropy(logits.float(), labels)
-        right = (embedding_logits.argmax(1) == labels).float().mean()
-        statistics = {"embedding accuracy": right, **activity(gates, network.sizes)}
-        return Terms(loss, loss.detach(), {}, statistics, logits.detach())
+            gates, _ = gating(batch.images)
+        statistics = {"active": activity(gates, network.sizes)}
+        return classification(network(batch.images, gates), batch.labels, recipe, statistics=statistics)
 
-    return network, step
+    return step
 
 
-def check_collapse(statistics: Mapping[str, float], layers: Sequence[str], epoch: int, config: DeepMoEConfig) -> None:
-    """Raise :class:`TrainingError` if a layer had no active channel for any image of an epoch (counted from 1)."""
-    dead = [name for index, name in enumerate(layers) if statistics[f"active/{index}"] == 0]
+def check_collapse(active: Sequence[float], layers: Sequence[str], epoch: int, config: DeepMoEConfig) -> None:
+    """Raise :class:`TrainingError` if a layer had no active channel for any image of an epoch (counted from 0)."""
+    dead = [name for name, share in zip(layers, active, strict=True) if share == 0]
     if dead:
         others = f" and {len(dead) - 1} more" if len(dead) > 1 else ""
+        remedies = [
+            f"lower lam ({config.lam})",
+            *([] if config.gate_init == "ones" else ["set gate_init to 'ones'"]),
+            *([] if config.lambda_warmup == 1 else [f"raise lambda_warmup ({config.lambda_warmup})"]),
+        ]
         raise TrainingError(
-            f"the gates collapsed: {dead[0]}{others} had no active channel in epoch {epoch}; lower lam ({config.lam})"
-            + ("" if config.gate_init == "ones" else ", set gate_init to 'ones'")
-            + (", or raise lambda_warmup" if config.lambda_warmup < 1 else "")
+            f"the gates collapsed: {dead[0]}{others} had no active channel in epoch {epoch + 1}; "
+            + " or ".join(remedies)
         )

@@ -9,19 +9,32 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from repro.data.batches import Batch
 from repro.errors import TrainingError
 from repro.families.deepmoe.config import DeepMoEConfig
-from repro.families.deepmoe.losses import check_collapse, lam_at, objective, sparsity, stage_one, stage_two
+from repro.families.deepmoe.losses import (
+    TrainingStep,
+    check_collapse,
+    lam_at,
+    objective,
+    sparsity,
+    stage_one,
+    stage_two,
+)
 from repro.families.deepmoe.model import DeepMoEOutput, Gating, build
+from repro.method.recipe import Recipe
 from repro.randomness import seeded_init
 
 CONFIG = DeepMoEConfig(backbone="tr10", width=0.0625, num_classes=3, lam=0.1, mu=2.0, lambda_warmup=0.0)
 
 
-def batch(n: int = 12) -> tuple[torch.Tensor, torch.Tensor]:
+RECIPE = Recipe(source="a test", epochs=2, batch_size=8, learning_rate=0.05)
+
+
+def batch(n: int = 12) -> Batch:
     draw = torch.Generator().manual_seed(0)
     labels = torch.arange(n) % 3
-    return torch.randn(n, 3, 32, 32, generator=draw) + labels[:, None, None, None], labels
+    return Batch(torch.randn(n, 3, 32, 32, generator=draw) + labels[:, None, None, None], labels, torch.arange(n))
 
 
 def test_equation_6_gates_are_relu_of_w_e_without_bias() -> None:
@@ -57,14 +70,12 @@ def test_equation_7_by_hand() -> None:
     """Base right with probability 1/2, embedding with 1/3 (uniform): ln 2 + λ 16/6 + μ ln 3."""
     logits = torch.tensor([[log(2.0), 0.0, 0.0], [0.0, log(2.0), 0.0]])
     out = DeepMoEOutput(logits, GATES, torch.zeros(2, 3))
-    terms = objective(CONFIG, out, torch.tensor([0, 1]), [3, 2], done=0.0)
-    gates = ((4 / 3 + 1) + 3) / 2
-    assert terms.cross_entropy == pytest.approx(log(2), rel=1e-5)
-    assert terms.auxiliary["gates"] == pytest.approx(0.1 * gates, rel=1e-5)
-    assert terms.auxiliary["embedding"] == pytest.approx(2 * log(3), rel=1e-5)
-    assert terms.loss == pytest.approx(log(2) + 0.1 * gates + 2 * log(3), rel=1e-5)
-    assert terms.statistics["active/0"] == pytest.approx(2 / 6)
-    assert terms.statistics["active"] == pytest.approx((2 / 6 + 3 / 4) / 2)
+    step = objective(CONFIG, RECIPE, out, torch.tensor([0, 1]), [3, 2], done=0.0)
+    assert step.loss == pytest.approx(log(2), rel=1e-5)
+    assert step.auxiliary["gates"] == pytest.approx(0.1 * ((4 / 3 + 1) + 3) / 2, rel=1e-5)
+    assert step.auxiliary["embedding"] == pytest.approx(2 * log(3), rel=1e-5)
+    assert set(step.auxiliary) == {"gates", "embedding"} and (step.correct, step.samples) == (2, 2)
+    torch.testing.assert_close(step.statistics["active"], torch.tensor([2 / 6, 3 / 4]))
 
 
 def test_lambda_rises_then_rests() -> None:
@@ -73,35 +84,34 @@ def test_lambda_rises_then_rests() -> None:
     assert lam_at(CONFIG, 0.0) == 0.1
 
 
-def train(module: nn.Module, step: object, steps: int = 8) -> list[float]:
+def train(module: nn.Module, step: TrainingStep, steps: int = 8) -> list[float]:
     """Any loop: ten lines."""
     module.train()
     optimizer = torch.optim.SGD([p for p in module.parameters() if p.requires_grad], 0.05, momentum=0.9)
     losses = []
     for index in range(steps):
-        terms = step(*batch(), index / steps)  # type: ignore[operator]
+        out = step(batch(), index / steps)
         optimizer.zero_grad()
-        terms.loss.backward()
+        sum(out.auxiliary.values(), out.loss).backward()
         optimizer.step()
-        losses.append(terms.loss.item())
+        losses.append(out.loss.item())
     return losses
 
 
 def test_stage_one_trains_all_and_stage_two_the_backbone_alone() -> None:
     with seeded_init(0, "test"):
         model = build(CONFIG)
-    losses = train(model, stage_one(model, CONFIG))
+    losses = train(model, stage_one(model, CONFIG, RECIPE))
     assert losses[-1] < losses[0]
     before = {k: v.clone() for k, v in model.state_dict().items()}
-    module, step = stage_two(model)
-    losses = train(module, step)
+    losses = train(model.network, stage_two(model, RECIPE))
     assert losses[-1] < losses[0]
     changed = {k.split(".")[0] for k, v in model.state_dict().items() if not torch.equal(v, before[k])}
     assert changed == {"network"}, "the embedding's BatchNorm is frozen too"
 
 
 def test_gates_begin_near_one_whatever_the_embedding() -> None:
-    images, _ = batch(64)
+    images = batch(64).images
     for output in ("softmax", "relu"):
         with seeded_init(0, "test"):
             model = build(CONFIG.model_copy(update={"embedding_output": output}))
@@ -114,8 +124,11 @@ def test_a_collapse_names_layer_epoch_and_remedy() -> None:
     with torch.no_grad():
         start = sum(model.network.sizes[:2])
         model.gating.heads.weight[start : start + model.network.sizes[2]] = -1
-    terms = stage_one(model, CONFIG)(*batch(), 0.5)
-    statistics = {name: float(value) for name, value in terms.statistics.items()}
-    with pytest.raises(TrainingError, match=r"block 1, convolution 2 had no active .* in epoch 4; lower lam \(0.1\)"):
-        check_collapse(statistics, model.network.layers, 4, CONFIG)
-    check_collapse({**statistics, "active/2": 0.01}, model.network.layers, 4, CONFIG)
+    active = stage_one(model, CONFIG, RECIPE)(batch(), 0.5).statistics["active"].tolist()
+    with pytest.raises(TrainingError) as caught:
+        check_collapse(active, model.network.layers, 3, CONFIG)
+    assert str(caught.value) == (
+        "the gates collapsed: block 1, convolution 2 had no active channel in epoch 4; "
+        "lower lam (0.1) or raise lambda_warmup (0.0)"
+    )
+    check_collapse([*active[:2], 0.01, *active[3:]], model.network.layers, 3, CONFIG)
