@@ -61,7 +61,7 @@ def stage_two(model: DeepMoE, recipe: Recipe) -> TrainingStep:
     A training loop is given the network alone, so that neither its optimiser nor its ``train()`` reaches what is
     frozen: the embedding's BatchNorm stays in evaluation mode.
     """
-    gating, network = model.gating.eval().requires_grad_(False), model.network
+    gating, network = model.gating.eval().requires_grad_(False), model.network.requires_grad_(True)
 
     def step(batch: Batch, done: float) -> Step:
         with torch.no_grad():
