@@ -42,13 +42,27 @@ def test_a_room_imports_only_from_rooms_below_it() -> None:
         ("data", "models", False),
         ("method", "study", False),
         ("errors", "method", False),
+        ("families", "study", True),
+        ("study", "families", False),
         ("attic", "errors", False),  # a room without a place in the plan
     ],
 )
 def test_the_contract_can_be_broken(tmp_path: Path, room: str, imported: str, allowed: bool) -> None:
     house = tmp_path / "repro"
     house.mkdir()
-    rooms = ("cli", "report", "study", "method", "data", "models", "errors", "files", "randomness", "progress")
+    rooms = (
+        "cli",
+        "report",
+        "families",
+        "study",
+        "method",
+        "data",
+        "models",
+        "errors",
+        "files",
+        "randomness",
+        "progress",
+    )
     for name in ("__init__", *rooms):
         (house / f"{name}.py").touch()
     (house / f"{room}.py").write_text(f"import repro.{imported}\n", encoding="utf-8")

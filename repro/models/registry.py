@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from repro.errors import SpecError
 from repro.models.backbone import Backbone, Head, check_joins
 from repro.models.torchvision_nets import NETWORKS, torchvision_backbone, with_new_classes
-from repro.models.trnet import BLOCKS_PER_STAGE, tr_backbone, tr_head
+from repro.models.trnet import BLOCKS_PER_STAGE, tr_head
+from repro.models.widenets import WIDENETS, widenet
 
-BACKBONES = (*BLOCKS_PER_STAGE, *NETWORKS)
+BACKBONES = tuple(dict.fromkeys((*WIDENETS, *NETWORKS)))
 ExpertInit = Literal["prefix", "scratch"]
 Start = Literal["scratch", "imagenet"]
 M = TypeVar("M", bound=nn.Module)
@@ -24,16 +25,17 @@ M = TypeVar("M", bound=nn.Module)
 def build_backbone(
     name: str, num_classes: int, width: float = 1.0, pretrained: bool = False, start: Start = "scratch"
 ) -> Backbone:
-    """A backbone by its name, torchvision's also with a cut (``resnet50@layer3``).
+    """A backbone by its name, torchvision's also with a cut (``resnet50@layer3``); ImageNet's ResNets are
+    torchvision's at width 1, and those of :mod:`repro.models.widenets` at any other.
 
     ``pretrained`` takes torchvision's weights for its 1000 classes as they are; ``start`` ``imagenet`` takes them
     but for the last layer, which is fresh and has ``num_classes``: where fine-tuning begins.
     :class:`SpecError` names the choices, and the nearest names, if there is none.
     """
-    if name in BLOCKS_PER_STAGE:
+    if name in WIDENETS and (name not in NETWORKS or width != 1.0):
         if pretrained or start == "imagenet":
-            raise SpecError(f"there are no pretrained weights of {name}; set pretrained to false")
-        return tr_backbone(name, num_classes, width)
+            raise SpecError(f"there are no pretrained weights of {name} at width {width}; set pretrained to false")
+        return widenet(name, num_classes, width)
     if name.partition("@")[0] in NETWORKS:
         if width != 1.0:
             raise SpecError(f"{name} has no width multiplier; set width to 1.0")
@@ -51,7 +53,7 @@ def unknown(name: str) -> str:
         "convnext_tiny",
     ]
     return (
-        f"unknown backbone {name!r}; choose one of {', '.join(BLOCKS_PER_STAGE)}, "
+        f"unknown backbone {name!r}; choose one of {', '.join(WIDENETS)}, "
         f"or a network of torchvision, such as {', '.join(near)}"
     )
 

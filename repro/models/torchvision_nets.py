@@ -193,29 +193,3 @@ def _load(name: str, pretrained: bool, num_classes: int) -> Any:
             f"torchvision's weights of {name} could not be downloaded ({error}); put {weights.url} "
             f"into {torch.hub.get_dir()}/checkpoints, or set pretrained to false"
         ) from error
-
-
-def wide_resnet18(num_classes: int, factor: int = 2) -> nn.Module:
-    """ResNet-18 with ``factor`` times the channels in every layer: the dense network behind Wide-DeepMoE-18 (Table 4).
-
-    torchvision's own wide networks widen bottleneck blocks only.
-    """
-    from torchvision.models import resnet18
-
-    net: nn.Module = resnet18(weights=None, num_classes=num_classes)
-    for name, layer in list(net.named_modules()):
-        parent, _, child = name.rpartition(".")
-        if isinstance(layer, nn.Conv2d):
-            channels_in = layer.in_channels if layer.in_channels == 3 else factor * layer.in_channels
-            wide: nn.Module = nn.Conv2d(
-                channels_in, factor * layer.out_channels, layer.kernel_size[0], layer.stride[0],
-                layer.kernel_size[0] // 2, bias=False,
-            )  # fmt: skip
-        elif isinstance(layer, nn.BatchNorm2d):
-            wide = nn.BatchNorm2d(factor * layer.num_features)
-        elif isinstance(layer, nn.Linear):
-            wide = nn.Linear(factor * layer.in_features, layer.out_features)
-        else:
-            continue
-        setattr(net.get_submodule(parent), child, wide)
-    return net

@@ -7,6 +7,8 @@ one linear layer. The paper gives no layer list; these reproduce every cost figu
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -22,11 +24,16 @@ TRUNK_STAGES = 2
 class ConvBN(nn.Sequential):
     """Convolution without bias, then BatchNorm."""
 
-    def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> None:
+    def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int = 1, dilation: int = 1) -> None:
         super().__init__(
-            nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2, bias=False),
+            nn.Conv2d(channels_in, channels_out, kernel, stride, dilation * (kernel // 2), dilation, bias=False),
             nn.BatchNorm2d(channels_out),
         )
+
+    @property
+    def convolution(self) -> nn.Conv2d:
+        """The first of the two."""
+        return cast(nn.Conv2d, self[0])
 
 
 class Shortcut(ConvBN):
@@ -64,24 +71,36 @@ def basic_block(channels_in: int, channels: int, stride: int) -> Residual:
     return Residual(body, channels_in, channels, stride)
 
 
-def bottleneck(channels_in: int, channels: int, stride: int) -> Residual:
-    """1x1, 3x3 (which carries the stride), 1x1 to four times the channels (tr50)."""
+def bottleneck(
+    channels_in: int, channels: int, stride: int, inner: tuple[int, int] | None = None, dilation: int = 1
+) -> Residual:
+    """1x1, 3x3 (which carries the stride), 1x1 to four times the channels (tr50).
+
+    ``inner`` are the channels that the first two give, where they are not ``channels``.
+    """
+    first, second = inner or (channels, channels)
     body = nn.Sequential(
-        ConvBN(channels_in, channels, 1),
+        ConvBN(channels_in, first, 1),
         nn.ReLU(inplace=True),
-        ConvBN(channels, channels, 3, stride),
+        ConvBN(first, second, 3, stride, dilation),
         nn.ReLU(inplace=True),
-        ConvBN(channels, 4 * channels, 1),
+        ConvBN(second, 4 * channels, 1),
     )
     return Residual(body, channels_in, 4 * channels, stride)
 
 
 def scaled_channels(width: float) -> tuple[int, ...]:
     """Channels of the four stages at a width multiplier, in multiples of 4."""
-    channels = tuple(round(c * width / 4) * 4 for c in STAGE_CHANNELS)
-    if min(channels) < 4:
-        raise SpecError(f"width {width} leaves no channels; the narrowest tr-network is width 0.0625")
-    return channels
+    return widened(STAGE_CHANNELS, width)
+
+
+def widened(channels: tuple[int, ...], width: float) -> tuple[int, ...]:
+    """Channels at a width multiplier, in multiples of 4."""
+    wide = tuple(round(c * width / 4) * 4 for c in channels)
+    if min(wide) < 4:
+        narrowest = 4 / min(channels)
+        raise SpecError(f"width {width} leaves no channels; the narrowest network of this kind is width {narrowest}")
+    return wide
 
 
 def _stages(name: str, channels: tuple[int, ...], first: int, last: int) -> list[nn.Module]:

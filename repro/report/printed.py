@@ -1,4 +1,4 @@
-"""What the paper prints: every number of the tables of Royer et al. (2022), looked up, never typed again."""
+"""What the papers print: the numbers of their tables, looked up, never typed again."""
 
 from __future__ import annotations
 
@@ -74,6 +74,18 @@ def printed(
     Table 1, and ``num_experts`` is 0 for a base model, ``None`` where a row holds for every number of experts.
     """
     return _rows().get((str(table), dataset, base, expert or "", num_experts, method, metric))
+
+
+@cache
+def _deepmoe_rows() -> dict[tuple[str, ...], PrintedValue]:
+    table = files("repro.report").joinpath("paper", "deepmoe2019.csv").read_text(encoding="utf-8")
+    rows = csv.DictReader(line for line in table.splitlines() if line and not line.startswith("#"))
+    return {tuple(row.values())[:-1]: PrintedValue(float(row["value"]), None, 1, row["value"]) for row in rows}
+
+
+def printed_deepmoe(table: int, dataset: str, model: str, variant: str, metric: str) -> PrintedValue | None:
+    """The number that Wang et al. (2019) print, or ``None``; ``err`` is top-1 error in percent. Seeds: not said."""
+    return _deepmoe_rows().get((str(table), dataset, model, variant, metric))
 
 
 @cache

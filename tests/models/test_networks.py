@@ -57,7 +57,7 @@ def test_networks_that_do_not_join_are_refused() -> None:
     [
         ("tr19", {}, "choose one of tr10"),
         ("tr18", {"pretrained": True}, "no pretrained weights of tr18"),
-        ("resnet18", {"width": 0.5}, "no width multiplier"),
+        ("resnet101", {"width": 0.5}, "no width multiplier"),
         ("resnet18", {"pretrained": True}, "1000 classes, not 5"),
         ("tr10", {"width": 0.01}, "leaves no channels"),
     ],

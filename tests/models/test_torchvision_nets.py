@@ -88,7 +88,7 @@ def test_a_place_that_is_none_is_said_with_those_there_are() -> None:
         init_expert(build_backbone("resnet18@layer1", 5), build_head("resnet18@layer3", 5))
 
 
-@pytest.mark.parametrize("name", ["resnet19", "efficientnetb0", "vgg16", "convnext", "nothing of the kind"])
+@pytest.mark.parametrize("name", ["resnet19", "efficientnetb0", "vgg19", "convnext", "nothing of the kind"])
 def test_unknown_names_end_in_the_nearest(name: str) -> None:
     with pytest.raises(
         SpecError, match=f"unknown backbone '{name}'; choose one of tr10.*torchvision, such as "

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 
 from repro.models.cost import count_macs, count_params
-from repro.models.torchvision_nets import wide_resnet18
+from repro.models.widenets import widenet
 from repro.report.exact_costs import Figure, paper_cost
 from repro.report.exhibits.table3_imagenet import ImpliedShare
 from repro.report.printed import PrintedValue, printed
@@ -82,7 +82,7 @@ def _dense_wide() -> tuple[int, int]:
     """Multiply-adds and parameters of the dense network of which DeepMoE runs about half the channels."""
     spec = default_spec("paper", "imagenet")
     with torch.device("meta"):
-        net = wide_resnet18(spec.num_classes)
+        net = widenet("resnet18", spec.num_classes, 2.0)
         macs, _ = count_macs(net, torch.empty(1, 3, spec.image_size, spec.image_size))
     return macs, count_params(net)
 

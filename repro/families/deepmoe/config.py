@@ -1,0 +1,49 @@
+"""What a DeepMoE is, as data. What the text leaves open is a field with a default and a reason."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from repro.models.gated import GateAt, Gated
+
+EmbeddingOutput = Literal["softmax", "relu"]
+GateInit = Literal["ones", "default"]
+L1 = Literal["mean", "sum"]
+
+
+class DeepMoEConfig(BaseModel):
+    """A gated backbone, its shallow embedding network, and how both are trained (Section 3)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    family: Literal["deepmoe"] = "deepmoe"
+    backbone: str = Field("tr10", description="one of repro.models.widenets.WIDENETS")
+    width: float = Field(1.0, gt=0, description="2: wide, 1: narrow (Section 4), of the backbone's own channels")
+    num_classes: int = Field(ge=2)
+    image_size: int = Field(32, ge=8, description="side of the input in pixels")
+    lam: float = Field(0.02, ge=0, description="λ of Eq. (7); never printed for a row, so scanned on validation images")
+    mu: float = Field(1.0, ge=0, description="μ of Eq. (7): 1 for CIFAR, 0 for ImageNet (Section 5)")
+    start: Literal["scratch", "plain"] = Field(
+        "scratch", description="plain: the backbone starts from the same network trained without gates (ours)"
+    )
+
+    gate_at: GateAt = Field("output", description="a gate before BatchNorm would turn zeros into β - μγ/σ")
+    gated: Gated = Field("all", description="the text's count of ResNet-18 by Royer et al., 17, is stem and blocks")
+    embedding_output: EmbeddingOutput = Field(
+        "softmax", description="e is a softmax over the classes and μ's cross-entropy is on e, as Procedure 1 has it"
+    )
+    embedding_layers: int | None = Field(
+        None, ge=1, le=5, description="4 for CIFAR, 5 for ImageNet (Section 3.3); none: by the image's size"
+    )
+    embedding_share: float = Field(
+        0.02, gt=0, lt=1, description="'roughly 2 %' of the backbone's multiply-adds; channels c, 2c, 4c, ... are ours"
+    )
+    l1: L1 = Field(
+        "mean", description="mean over a layer's channels, summed over layers; Eq. (8)'s sum at λ = 2 kills all gates"
+    )
+    gate_init: GateInit = Field(
+        "ones", description="gates begin near 1; PyTorch's own start closes half of them, which a large λ makes all"
+    )
+    lambda_warmup: float = Field(0.2, ge=0, le=1, description="share of stage one in which λ rises from 0: as above")

@@ -1,0 +1,88 @@
+"""Eqs. (7) and (8), the steps of both stages of Procedure 1, and collapse.
+
+Axes: B images, G gated channels of all layers, L gated layers, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from repro.data.batches import Batch
+from repro.errors import TrainingError
+from repro.families.deepmoe.config import L1, DeepMoEConfig
+from repro.families.deepmoe.model import DeepMoE, DeepMoEOutput
+from repro.method.classifier import classification
+from repro.method.fit import Step
+from repro.method.recipe import Recipe
+
+TrainingStep = Callable[[Batch, float], Step]
+
+
+def sparsity(gates_BG: Tensor, sizes: Sequence[int], l1: L1 = "mean") -> Tensor:
+    """L_g of Eq. (8), the mean over images: the sum over layers of ‖g‖₁, or of the mean over a layer's channels."""
+    layers = gates_BG.split(list(sizes), 1)  # gates are not negative: their L1 norm is their sum
+    return torch.stack([part.mean(1) if l1 == "mean" else part.sum(1) for part in layers]).sum(0).mean()
+
+
+def lam_at(config: DeepMoEConfig, done: float) -> float:
+    """λ when the share ``done`` in [0, 1] of stage one lies behind."""
+    return config.lam * (min(1.0, done / config.lambda_warmup) if config.lambda_warmup else 1.0)
+
+
+def objective(
+    config: DeepMoEConfig, recipe: Recipe, out: DeepMoEOutput, labels: Tensor, sizes: Sequence[int], done: float
+) -> Step:
+    """J of Eq. (7) of a batch in stage one; its last two terms are auxiliary."""
+    auxiliary = {
+        "gates": lam_at(config, done) * sparsity(out.gates, sizes, config.l1),
+        "embedding": config.mu * F.cross_entropy(out.embedding_logits, labels),
+    }
+    return classification(out.logits, labels, recipe, auxiliary, {"active": activity(out.gates, sizes)})
+
+
+def activity(gates_BG: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Mean share of active channels of each layer, ``[L]``."""
+    return torch.stack([(part > 0).float().mean() for part in gates_BG.detach().split(list(sizes), 1)])
+
+
+def stage_one(model: DeepMoE, config: DeepMoEConfig, recipe: Recipe) -> TrainingStep:
+    """The step of joint training, of all of ``model``."""
+    sizes = model.network.sizes
+    return lambda batch, done: objective(config, recipe, model(batch.images), batch.labels, sizes, done)
+
+
+def stage_two(model: DeepMoE, recipe: Recipe) -> TrainingStep:
+    """The step of stage two, λ = μ = 0; ``model.gating`` is frozen, in place, and ``model.network`` is to be trained.
+
+    A training loop is given the network alone, so that neither its optimiser nor its ``train()`` reaches what is
+    frozen: the embedding's BatchNorm stays in evaluation mode.
+    """
+    gating, network = model.gating.eval().requires_grad_(False), model.network.requires_grad_(True)
+
+    def step(batch: Batch, done: float) -> Step:
+        with torch.no_grad():
+            gates, _ = gating(batch.images)
+        statistics = {"active": activity(gates, network.sizes)}
+        return classification(network(batch.images, gates), batch.labels, recipe, statistics=statistics)
+
+    return step
+
+
+def check_collapse(active: Sequence[float], layers: Sequence[str], epoch: int, config: DeepMoEConfig) -> None:
+    """Raise :class:`TrainingError` if a layer had no active channel for any image of an epoch (counted from 0)."""
+    dead = [name for name, share in zip(layers, active, strict=True) if share == 0]
+    if dead:
+        others = f" and {len(dead) - 1} more" if len(dead) > 1 else ""
+        remedies = [
+            f"lower lam ({config.lam})",
+            *([] if config.gate_init == "ones" else ["set gate_init to 'ones'"]),
+            *([] if config.lambda_warmup == 1 else [f"raise lambda_warmup ({config.lambda_warmup})"]),
+        ]
+        raise TrainingError(
+            f"the gates collapsed: {dead[0]}{others} had no active channel in epoch {epoch + 1}; "
+            + " or ".join(remedies)
+        )

@@ -1,0 +1,76 @@
+"""Both stages of Procedure 1 through the one training loop, and what a trained DeepMoE says of images.
+
+Axes: N images, G gated channels of all layers, L gated layers, C classes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from repro.data.batches import BatchSource
+from repro.families.deepmoe.config import DeepMoEConfig
+from repro.families.deepmoe.losses import check_collapse, stage_one, stage_two
+from repro.families.deepmoe.model import DeepMoE
+from repro.method.classifier import train_classifier
+from repro.method.device import autocast
+from repro.method.experts import EVALUATION_BATCH
+from repro.method.fit import Epoch, Report
+from repro.method.recipe import Recipe
+from repro.models.registry import freeze
+
+
+def train_jointly(
+    model: DeepMoE, config: DeepMoEConfig, recipe: Recipe, source: BatchSource, device: torch.device, seed: int,
+    checkpoint: Path | None = None, report: Report = lambda epoch, history: None,
+) -> list[Epoch]:  # fmt: skip
+    """Stage one, in place; :class:`TrainingError` at the end of an epoch in which a layer had no active channel."""
+    layers = model.network.layers
+
+    def watch(epoch: int, entry: Epoch) -> None:
+        check_collapse(entry.means["active"], layers, epoch, config)
+        report(epoch, entry)
+
+    step = stage_one(model, config, recipe)
+    history = train_classifier(model, source, recipe, step, device, "deepmoe", seed, checkpoint, watch)
+    for epoch, entry in enumerate(history):  # one that was read from a checkpoint was not watched
+        check_collapse(entry.means["active"], layers, epoch, config)
+    return history
+
+
+def train_with_gates_frozen(
+    model: DeepMoE, recipe: Recipe, source: BatchSource, device: torch.device, seed: int,
+    checkpoint: Path | None = None, report: Report = lambda epoch, history: None,
+) -> list[Epoch]:  # fmt: skip
+    """Stage two, in place: the gated backbone goes on alone, and ``model.gating`` stays frozen."""
+    step, what = stage_two(model.to(device), recipe), "deepmoe, gates frozen"
+    return train_classifier(model.network, source, recipe, step, device, what, seed, checkpoint, report)
+
+
+@torch.no_grad()
+def predict(model: DeepMoE, source: BatchSource, device: torch.device) -> dict[str, Tensor]:
+    """What the model says of every image, not augmented.
+
+    Returns:
+        ``logits`` and ``embedding_logits`` ``[N, C]`` (float32), ``gates`` ``[N, G]`` (bfloat16, which keeps what is
+        0 and what is not), ``labels`` ``[N]``.
+    """
+    freeze(model.to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
+    logits, embedding_logits, gates = [], [], []
+    for batch in source.clean(EVALUATION_BATCH):
+        with autocast(device):
+            out = model(batch.images)
+        logits.append(out.logits.float().cpu())
+        embedding_logits.append(out.embedding_logits.float().cpu())
+        gates.append(out.gates.bfloat16().cpu())
+    return {
+        "logits": torch.cat(logits), "embedding_logits": torch.cat(embedding_logits), "gates": torch.cat(gates),
+        "labels": source.labels.cpu(),
+    }  # fmt: skip
+
+
+def shares_by_class(shares_NL: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    """Mean active share of each layer over the images of each class, ``[C, L]``; NaN for a class without images."""
+    return torch.stack([shares_NL[labels == c].mean(0) for c in range(num_classes)])

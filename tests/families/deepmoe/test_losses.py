@@ -1,0 +1,134 @@
+"""Equations (6) to (8) on cases worked by hand, the schedules, both stages, and collapse."""
+
+from __future__ import annotations
+
+from math import log
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from repro.data.batches import Batch
+from repro.errors import TrainingError
+from repro.families.deepmoe.config import DeepMoEConfig
+from repro.families.deepmoe.losses import (
+    TrainingStep,
+    check_collapse,
+    lam_at,
+    objective,
+    sparsity,
+    stage_one,
+    stage_two,
+)
+from repro.families.deepmoe.model import DeepMoEOutput, Gating, build
+from repro.method.recipe import Recipe
+from repro.randomness import seeded_init
+
+CONFIG = DeepMoEConfig(backbone="tr10", width=0.0625, num_classes=3, lam=0.1, mu=2.0, lambda_warmup=0.0)
+
+
+RECIPE = Recipe(source="a test", epochs=2, batch_size=8, learning_rate=0.05)
+
+
+def batch(n: int = 12) -> Batch:
+    draw = torch.Generator().manual_seed(0)
+    labels = torch.arange(n) % 3
+    return Batch(torch.randn(n, 3, 32, 32, generator=draw) + labels[:, None, None, None], labels, torch.arange(n))
+
+
+def test_equation_6_gates_are_relu_of_w_e_without_bias() -> None:
+    gating = Gating((4,), 2, 3).eval()
+    with torch.no_grad():
+        gating.classifier.weight.zero_()
+        gating.classifier.bias.copy_(torch.tensor([log(3.0), 0.0]))  # e = (3/4, 1/4)
+        gating.heads.weight.copy_(torch.tensor([[1.0, 1.0], [4.0, -4.0], [-1.0, 2.0]]))
+        gates, logits = gating(torch.randn(2, 3, 8, 8))
+    torch.testing.assert_close(gates, torch.tensor([[1.0, 2.0, 0.0]]).expand(2, 3))
+    torch.testing.assert_close(logits, torch.tensor([[log(3.0), 0.0]]).expand(2, 2))
+    assert gating.heads.bias is None
+
+
+def test_equation_6_with_a_relu_embedding() -> None:
+    gating = Gating((4,), 2, 3, "relu").eval()
+    images = torch.randn(2, 3, 8, 8)
+    with torch.no_grad():
+        features = gating.features(images)
+        torch.testing.assert_close(gating(images)[0], F.relu(features @ gating.heads.weight.T))
+    assert gating.heads.in_features == 4
+
+
+GATES = torch.tensor([[1.0, 0.0, 3.0, 2.0, 0.0], [0.0, 0.0, 0.0, 4.0, 2.0]])  # layers of 3 and 2 channels
+
+
+def test_equation_8_by_hand() -> None:
+    assert sparsity(GATES, [3, 2], "sum") == pytest.approx(((4 + 2) + (0 + 6)) / 2)
+    assert sparsity(GATES, [3, 2], "mean") == pytest.approx(((4 / 3 + 2 / 2) + (0 + 6 / 2)) / 2)
+
+
+def test_equation_7_by_hand() -> None:
+    """Base right with probability 1/2, embedding with 1/3 (uniform): ln 2 + λ 16/6 + μ ln 3."""
+    logits = torch.tensor([[log(2.0), 0.0, 0.0], [0.0, log(2.0), 0.0]])
+    out = DeepMoEOutput(logits, GATES, torch.zeros(2, 3))
+    step = objective(CONFIG, RECIPE, out, torch.tensor([0, 1]), [3, 2], done=0.0)
+    assert step.loss == pytest.approx(log(2), rel=1e-5)
+    assert step.auxiliary["gates"] == pytest.approx(0.1 * ((4 / 3 + 1) + 3) / 2, rel=1e-5)
+    assert step.auxiliary["embedding"] == pytest.approx(2 * log(3), rel=1e-5)
+    assert set(step.auxiliary) == {"gates", "embedding"} and (step.correct, step.samples) == (2, 2)
+    torch.testing.assert_close(step.statistics["active"], torch.tensor([2 / 6, 3 / 4]))
+
+
+def test_lambda_rises_then_rests() -> None:
+    config = CONFIG.model_copy(update={"lam": 2.0, "lambda_warmup": 0.2})
+    assert [lam_at(config, done) for done in (0.0, 0.1, 0.2, 0.9)] == [0.0, 1.0, 2.0, 2.0]
+    assert lam_at(CONFIG, 0.0) == 0.1
+
+
+def train(module: nn.Module, step: TrainingStep, steps: int = 8) -> list[float]:
+    """Any loop: ten lines."""
+    module.train()
+    optimizer = torch.optim.SGD([p for p in module.parameters() if p.requires_grad], 0.05, momentum=0.9)
+    losses = []
+    for index in range(steps):
+        out = step(batch(), index / steps)
+        optimizer.zero_grad()
+        sum(out.auxiliary.values(), out.loss).backward()
+        optimizer.step()
+        losses.append(out.loss.item())
+    return losses
+
+
+def test_stage_one_trains_all_and_stage_two_the_backbone_alone() -> None:
+    with seeded_init(0, "test"):
+        model = build(CONFIG)
+    losses = train(model, stage_one(model, CONFIG, RECIPE))
+    assert losses[-1] < losses[0]
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    losses = train(model.network, stage_two(model, RECIPE))
+    assert losses[-1] < losses[0]
+    changed = {k.split(".")[0] for k, v in model.state_dict().items() if not torch.equal(v, before[k])}
+    assert changed == {"network"}, "the embedding's BatchNorm is frozen too"
+
+
+def test_gates_begin_near_one_whatever_the_embedding() -> None:
+    images = batch(64).images
+    for output in ("softmax", "relu"):
+        with seeded_init(0, "test"):
+            model = build(CONFIG.model_copy(update={"embedding_output": output}))
+        gates, _ = model.gating(images)
+        assert 0.5 < gates.mean().item() < 2 and (gates > 0).float().mean().item() > 0.99
+
+
+def test_a_collapse_names_layer_epoch_and_remedy() -> None:
+    model = build(CONFIG)
+    with torch.no_grad():
+        start = sum(model.network.sizes[:2])
+        model.gating.heads.weight[start : start + model.network.sizes[2]] = -1
+    active = stage_one(model, CONFIG, RECIPE)(batch(), 0.5).statistics["active"].tolist()
+    with pytest.raises(TrainingError) as caught:
+        check_collapse(active, model.network.layers, 3, CONFIG)
+    assert str(caught.value) == (
+        "the gates collapsed: block 1, convolution 2 had no active channel in epoch 4; "
+        "lower lam (0.1) or raise lambda_warmup (0.0)"
+    )
+    check_collapse([*active[:2], 0.01, *active[3:]], model.network.layers, 3, CONFIG)

@@ -1,0 +1,107 @@
+"""A small DeepMoE on modes, end to end: both stages, each resumed to the same bits, and its predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from repro.data.augment import Augmentation
+from repro.data.batches import DeviceBatches
+from repro.data.modes import make_modes
+from repro.errors import TrainingError
+from repro.families.deepmoe.config import DeepMoEConfig
+from repro.families.deepmoe.cost import active_shares, deepmoe_cost
+from repro.families.deepmoe.model import DeepMoE, build
+from repro.families.deepmoe.training import predict, shares_by_class, train_jointly, train_with_gates_frozen
+from repro.method.fit import Epoch
+from repro.method.recipe import Recipe
+from repro.randomness import seeded_init
+
+CPU = torch.device("cpu")
+CONFIG = DeepMoEConfig(backbone="tr10", width=0.0625, num_classes=20, lam=0.1)
+CROP = Augmentation(crop="pad", pad=2)
+RECIPE = Recipe(source="a test", epochs=3, batch_size=50, learning_rate=0.05, weight_decay=5e-4, augmentation=CROP)
+
+
+@pytest.fixture(scope="module")
+def source() -> DeviceBatches:
+    return DeviceBatches(make_modes("train", 200), CROP, CPU)
+
+
+def fresh() -> DeepMoE:
+    with seeded_init(0, "test"):
+        return build(CONFIG)
+
+
+class StoppedError(Exception):
+    pass
+
+
+def stop_after(last: int) -> Callable[[int, Epoch], None]:
+    def report(epoch: int, history: Epoch) -> None:
+        if epoch == last:
+            raise StoppedError
+
+    return report
+
+
+def same(a: DeepMoE, b: DeepMoE) -> bool:
+    return all(torch.equal(v, b.state_dict()[k]) for k, v in a.state_dict().items())
+
+
+def test_both_stages_go_on_to_the_same_bits(source: DeviceBatches, tmp_path: Path) -> None:
+    whole = fresh()
+    history = train_jointly(whole, CONFIG, RECIPE, source, CPU, seed=1)
+    assert len(history) == 3 and history[-1].loss < history[0].loss
+    assert set(history[0].means) == {"gates", "embedding", "active"}
+    assert len(history[0].means["active"]) == len(whole.network.layers) == 9
+
+    with pytest.raises(StoppedError):
+        train_jointly(fresh(), CONFIG, RECIPE, source, CPU, 1, tmp_path / "one", stop_after(0))
+    resumed = fresh()
+    train_jointly(resumed, CONFIG, RECIPE, source, CPU, 1, tmp_path / "one")
+    assert same(whole, resumed)
+
+    after_one = {k: v.clone() for k, v in whole.state_dict().items()}
+    train_with_gates_frozen(whole, RECIPE, source, CPU, seed=2)
+    changed = {k.partition(".")[0] for k, v in whole.state_dict().items() if not torch.equal(v, after_one[k])}
+    assert changed == {"network"}
+
+    with pytest.raises(StoppedError):
+        train_with_gates_frozen(resumed, RECIPE, source, CPU, 2, tmp_path / "two", stop_after(1))
+    again = fresh()
+    again.load_state_dict(after_one)
+    train_with_gates_frozen(again, RECIPE, source, CPU, 2, tmp_path / "two")
+    assert same(whole, again)
+
+
+def test_a_collapse_stops_training_and_does_so_again_when_it_is_gone_on_with(
+    source: DeviceBatches, tmp_path: Path
+) -> None:
+    config = CONFIG.model_copy(update={"lam": 8.0, "lambda_warmup": 0.0, "gate_init": "default"})
+    recipe = RECIPE.model_copy(update={"epochs": 2, "batch_size": 10, "learning_rate": 0.3})
+    for _ in range(2):
+        with seeded_init(0, "test"):
+            model = build(config)
+        with pytest.raises(TrainingError, match=r"collapsed: .* epoch 2; lower lam \(8.0\) or set gate_init"):
+            train_jointly(model, config, recipe, source, CPU, 0, tmp_path / "checkpoint")
+
+
+def test_predictions_are_the_models_and_their_cost_follows_from_the_gates(source: DeviceBatches) -> None:
+    model = fresh()
+    with torch.no_grad():
+        model.gating.heads.weight[::3] = -1
+    found = predict(model, source, CPU)
+    assert {name: tuple(t.shape) for name, t in found.items()} == {
+        "logits": (200, 20), "embedding_logits": (200, 20), "gates": (200, sum(model.network.sizes)), "labels": (200,),
+    }  # fmt: skip
+    cost = deepmoe_cost(CONFIG)
+    macs = cost.macs(found["gates"])
+    assert macs.shape == (200,) and bool((macs < cost.dense_macs + cost.gating_macs).all())
+    shares = active_shares(found["gates"], cost.sizes)
+    by_class = shares_by_class(shares, found["labels"], 20)
+    assert by_class.shape == (20, 9)
+    torch.testing.assert_close(by_class.mean(0), shares.mean(0))

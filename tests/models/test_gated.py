@@ -1,0 +1,109 @@
+"""Gated backbones: the plain network with all gates 1, which layers have a gate, and what a gate does."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+import torchvision
+
+from repro.errors import SpecError
+from repro.models.gated import GateAt, Gated, GatedBackbone, blocks
+from repro.models.registry import build_backbone
+from repro.models.widenets import PLANS, VGG, WIDENETS, widenet
+
+SMALL = {name: 0.0625 if name in VGG or "-" in name or name.startswith("tr") else 0.25 for name in WIDENETS}
+
+
+@pytest.mark.parametrize("name", [n for n in WIDENETS if n not in ("vgg16-W1-Mid", "vgg16-W4-Low", "drn50-A")])
+@pytest.mark.parametrize("gate_at", ["output", "input"])
+def test_with_all_gates_1_it_is_the_plain_network_to_the_last_bit(name: str, gate_at: GateAt) -> None:
+    """Outputs and gradients, while training: BatchNorm sees the same numbers."""
+    plain = widenet(name, 5, SMALL[name]).train()
+    gated = GatedBackbone(copy.deepcopy(plain), gate_at)
+    images = torch.randn(4, 3, 32, 32)
+    expected, got = plain(images), gated(images, torch.ones(4, sum(gated.sizes)))
+    assert torch.equal(expected, got)
+    expected.square().sum().backward()
+    got.square().sum().backward()
+    ours = [p.grad for p in gated.parameters()]
+    assert all(torch.equal(p.grad, g) for p, g in zip(plain.parameters(), ours, strict=True) if p.grad is not None)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50"])
+@torch.no_grad()
+def test_imagenet_resnets_are_torchvisions_functions(name: str) -> None:
+    ours, theirs = widenet(name, 10).eval(), torchvision.models.get_model(name, num_classes=10).eval()
+    weights = theirs.state_dict().values()  # in one order: a block's own layers stand before its shortcut in both
+    ours.load_state_dict(dict(zip(ours.state_dict(), weights, strict=True)))
+    images = torch.randn(1, 3, 64, 64)
+    torch.testing.assert_close(ours(images), theirs(images), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "gate_at", "gated", "count"),
+    [
+        ("resnet18", "output", "all", 17),  # the number of gates that Royer et al. count
+        ("resnet18", "input", "all", 16),
+        ("resnet18", "output", "inner", 8),
+        ("tr10", "input", "inner", 4),
+        ("resnet56", "output", "all", 55),
+        ("vgg16", "output", "all", 13),
+        ("vgg16", "input", "all", 12),
+        ("vgg16-W1-High", "output", "widened", 1),
+        ("vgg16-W4-Low", "output", "widened", 4),
+        ("vgg16-W13-All", "output", "widened", 13),
+    ],
+)
+def test_how_many_layers_have_a_gate(name: str, gate_at: GateAt, gated: Gated, count: int) -> None:
+    with torch.device("meta"):
+        net = GatedBackbone(widenet(name, 10), gate_at, gated)
+    assert len(net.gates) == len(set(net.layers)) == count
+
+
+def test_bottlenecks_widen_what_their_letter_says() -> None:
+    with torch.device("meta"):
+        found = {
+            name: [c[0].out_channels for c in blocks(widenet(name, 10, 2))[1].convolutions]
+            for name in PLANS
+            if "50" in name
+        }
+    assert found == {
+        "resnet50": [128, 128, 512], "resnet50-A": [128, 128, 256], "resnet50-B": [64, 128, 256],
+        "drn50-A": [128, 128, 256],
+    }  # fmt: skip
+
+
+@torch.no_grad()
+def test_a_gate_scales_its_channel_and_no_other() -> None:
+    net = GatedBackbone(widenet("vgg16", 5, 0.0625)).eval()
+    images, gates = torch.randn(2, 3, 32, 32), torch.ones(2, sum(net.sizes))
+    gates[0, -1], gates[0, -2] = 0.0, 3.0
+    plain, seen = net.backbone.head.fc, []
+    plain.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    net(images, torch.ones_like(gates))
+    net(images, gates)
+    before, after = seen
+    torch.testing.assert_close(after[0, -2:], before[0, -2:] * torch.tensor([3.0, 0.0]))
+    assert torch.equal(after[0, :-2], before[0, :-2]) and torch.equal(after[1], before[1])
+
+
+def test_gates_are_let_go_after_a_step() -> None:
+    net = GatedBackbone(widenet("tr10", 5, 0.0625))
+    gates = torch.ones(2, sum(net.sizes), requires_grad=True)
+    net(torch.randn(2, 3, 8, 8), gates * 1).sum().backward()
+    assert gates.grad is not None and bool(gates.grad.any())
+    copy.deepcopy(net)  # impossible while a gate holds a tensor with a history
+
+
+def test_widened_means_the_channels_that_a_convolution_gives() -> None:
+    with pytest.raises(SpecError, match="choose gate_at 'output'"):
+        GatedBackbone(widenet("vgg16", 5, 0.0625), "input", "widened")
+
+
+def test_the_registry_has_them_at_any_width() -> None:
+    with torch.device("meta"):
+        assert build_backbone("resnet56", 10).name == "resnet56"
+        wide, usual = build_backbone("resnet18", 10, 2.0), build_backbone("resnet18", 10)
+    assert wide.trunk_channels == 2 * usual.trunk_channels
