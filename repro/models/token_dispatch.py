@@ -74,12 +74,16 @@ def run_experts(
         grouped: one grouped matrix product a layer (no size depends on data: compiles, never waits for a GPU;
             D and F multiples of 8) or one product an expert. By default the latter on a CPU alone.
     """
+    device = x_ND.device.type
+    if device != "meta" and torch.is_autocast_enabled(device):  # once; and it leaves grouped products in float32
+        dtype = torch.get_autocast_dtype(device)
+        x_ND, up, down = x_ND.to(dtype), (up[0].to(dtype), up[1].to(dtype)), (down[0].to(dtype), down[1].to(dtype))
     (up_EFD, up_EF), (down_EDF, down_ED) = up, down
     num_experts, choices = len(up_EFD), experts_NK.shape[1]
     if kept_NK is not None:
         weights_NK = weights_NK * kept_NK
     if grouped is None:
-        grouped = x_ND.device.type != "cpu"
+        grouped = device != "cpu"
     if grouped:  # a dropped pair is computed and weighs nothing: its place is not known beforehand
         expert_P, order_P = experts_NK.flatten().sort(stable=True)
     else:  # a dropped pair comes last, after all experts
@@ -93,20 +97,20 @@ def run_experts(
         y_PD = _grouped_linear(h_PF, down_EDF, down_ED, expert_P, ends_E)
     else:
         counts = torch.bincount(expert_P, minlength=num_experts + 1).tolist()
+        # Not by index: the gradient of each x[e] would be a tensor of all experts' size.
+        layers = zip(*(tensor.unbind() for tensor in (*up, *down)), strict=True)
         done = [
-            F.linear(F.gelu(F.linear(part, up_EFD[e], up_EF[e])), down_EDF[e], down_ED[e])
-            for e, part in enumerate(x_PD.split(counts)[:num_experts])
+            F.linear(F.gelu(F.linear(part, w1, b1)), w2, b2)
+            for part, (w1, b1, w2, b2) in zip(x_PD.split(counts), layers, strict=False)
             if len(part)
         ]
-        y_PD = F.pad(torch.cat(done), (0, 0, 0, counts[num_experts]))
+        y_PD = torch.cat(done)
+        if counts[num_experts]:
+            y_PD = F.pad(y_PD, (0, 0, 0, counts[num_experts]))
     y_NKD = _FromPairs.apply(y_PD, order_P, place_P).view(-1, choices, y_PD.shape[1])
     out_ND: Tensor = (y_NKD * weights_NK[..., None].to(y_NKD.dtype)).sum(1)
     return out_ND
 
 
 def _grouped_linear(x_PD: Tensor, weight_EFD: Tensor, bias_EF: Tensor, expert_P: Tensor, ends_E: Tensor) -> Tensor:
-    device = x_PD.device.type
-    if device != "meta" and torch.is_autocast_enabled(device):  # which leaves grouped products in float32
-        dtype = torch.get_autocast_dtype(device)
-        x_PD, weight_EFD, bias_EF = x_PD.to(dtype), weight_EFD.to(dtype), bias_EF.to(dtype)
     return F.grouped_mm(x_PD, weight_EFD.transpose(1, 2), offs=ends_E) + F.embedding(expert_P, bias_EF)
