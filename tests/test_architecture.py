@@ -12,6 +12,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").rglob("*.ipynb"))
 RECORDS = sorted((ROOT / "results").rglob("*.json"))
+ROOMS = ("cli", "report", "families", "analysis", "study", "method", "data", "models")
+ROOMS += ("errors", "files", "randomness", "progress")
 MACHINE_PATH = re.compile(r"(?<![\w.])(?:/(?:home|Users|root|tmp|work|mnt|private)/|[A-Z]:\\+Users)")
 
 
@@ -36,39 +38,40 @@ def test_a_room_imports_only_from_rooms_below_it() -> None:
     ("room", "imported", "allowed"),
     [
         ("report", "study", True),
+        ("report", "families", True),
+        ("families", "study", True),
+        ("study", "families", False),
+        ("analysis", "study", False),
         ("method", "models", True),
         ("files", "errors", True),
         ("models", "data", False),
         ("data", "models", False),
         ("method", "study", False),
         ("errors", "method", False),
-        ("families", "study", True),
-        ("study", "families", False),
         ("attic", "errors", False),  # a room without a place in the plan
     ],
 )
 def test_the_contract_can_be_broken(tmp_path: Path, room: str, imported: str, allowed: bool) -> None:
     house = tmp_path / "repro"
     house.mkdir()
-    rooms = (
-        "cli",
-        "report",
-        "families",
-        "study",
-        "method",
-        "data",
-        "models",
-        "errors",
-        "files",
-        "randomness",
-        "progress",
-    )
-    for name in ("__init__", *rooms):
+    for name in ("__init__", *ROOMS):
         (house / f"{name}.py").touch()
     (house / f"{room}.py").write_text(f"import repro.{imported}\n", encoding="utf-8")
     kept, report = lint_imports(tmp_path)
     assert kept == allowed, report
     assert allowed or f"repro.{room} -> repro.{imported}" in report or f"- repro.{room}" in report
+
+
+def test_a_family_knows_no_other_family(tmp_path: Path) -> None:
+    families = tmp_path / "repro" / "families"
+    families.mkdir(parents=True)
+    for name in ("__init__", *ROOMS):
+        (tmp_path / "repro" / f"{name}.py").touch()
+    for name in ("__init__", "one", "other"):
+        (families / f"{name}.py").touch()
+    (families / "one.py").write_text("import repro.families.other\n", encoding="utf-8")
+    kept, report = lint_imports(tmp_path)
+    assert not kept and "repro.families.one is not allowed to import repro.families.other" in report, report
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "repro").rglob("*.py")), ids=relative)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -79,7 +80,7 @@ def count_params(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-def count_macs(module: nn.Module, x: Tensor) -> tuple[int, Tensor]:
+def count_macs(module: nn.Module, x: Tensor) -> tuple[int, Any]:
     """MACs of one forward of ``module`` on ``x`` (any device, ``meta`` costs nothing), and its output."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         out = module.eval()(x)

@@ -1,0 +1,187 @@
+"""torchvision's networks with mixtures in them: the same to the last bit where they must be, and placed as said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+from torchvision.models import ConvNeXt, VisionTransformer
+from torchvision.models.convnext import CNBlockConfig
+
+from repro.errors import SpecError
+from repro.families.sparse import model
+from repro.families.sparse.config import SHAPES, SparseConfig, places
+from repro.families.sparse.cost import sparse_cost
+from repro.families.sparse.model import SparseNetwork, build
+from repro.models.sparse_moe import SparseMoE
+from repro.models.token_routing import Routing
+from repro.randomness import seeded_init
+
+MICRO = ["convnext-micro", "vit-micro"]
+
+
+def config(network: str = "convnext-micro", **changes: object) -> SparseConfig:
+    fields = {"network": network, "num_classes": 10, "image_size": 32, "layer_scale": 1.0, **changes}
+    return SparseConfig.model_validate(fields)
+
+
+def make(network: str = "convnext-micro", **changes: object) -> SparseNetwork:
+    with seeded_init(0, "test"):
+        return build(config(network, **changes)).eval()
+
+
+def images(count: int = 3, size: int = 32) -> torch.Tensor:
+    return torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("network", MICRO)
+def test_without_mixtures_it_is_torchvisions_network(network: str) -> None:
+    with seeded_init(0, "test"):
+        if network == "vit-micro":
+            theirs: nn.Module = VisionTransformer(32, 4, 4, 3, 96, 384, num_classes=10)
+        else:
+            stages = [CNBlockConfig(32, 64, 1), CNBlockConfig(64, 128, 2), CNBlockConfig(128, None, 2)]
+            theirs = ConvNeXt(stages, 0.0, 1.0, 10)
+            theirs.features[0][0] = nn.Conv2d(3, 32, 2, 2)  # type: ignore[index, operator]
+            model._small_normal(theirs.features[0][0])  # type: ignore[index]
+    ours = make(network, placement="none")
+    if network == "vit-micro":  # torchvision's begins with a last layer of zeros
+        torch.manual_seed(1)
+        nn.init.normal_(ours.fc.weight)
+        theirs.heads.head = ours.fc  # type: ignore[union-attr]
+    logits, choices = ours(images())
+    assert torch.equal(logits, theirs.eval()(images())) and not choices and logits.std() > 0
+
+
+@pytest.mark.parametrize("network", MICRO)
+def test_one_expert_is_the_dense_network_to_the_last_bit(network: str) -> None:
+    """Values and gradients, in training too, with noise and capacity; the added skip left out."""
+    dense = make(network, placement="none")
+    sparse = make(network, num_experts=1, added_skip=False)
+    pairs = {}
+    for ours, theirs in zip(sparse.blocks, dense.blocks, strict=True):
+        if isinstance(getattr(ours, "mlp", None), SparseMoE):
+            up, down = (layer for layer in theirs.mlp if isinstance(layer, nn.Linear))  # type: ignore[union-attr]
+            for name, layer in (("up", up), ("down", down)):
+                pairs[ours.mlp, name] = layer  # type: ignore[index]
+                getattr(ours.mlp, f"{name}_weight").data[0] = layer.weight
+                getattr(ours.mlp, f"{name}_bias").data[0] = layer.bias
+    state = dense.state_dict()
+    sparse.load_state_dict({k: v for k, v in state.items() if k in sparse.state_dict()}, strict=False)
+    nn.init.normal_(dense.fc.weight, generator=torch.Generator().manual_seed(2))
+    sparse.fc.load_state_dict(dense.fc.state_dict())
+    for training in (False, True):
+        ours_out, theirs_out = sparse.train(training)(images()).logits, dense.train(training)(images()).logits
+        assert torch.equal(ours_out, theirs_out) and ours_out.std() > 0
+    ours_out.square().sum().backward()
+    theirs_out.square().sum().backward()
+    assert pairs
+    for (mixture, name), layer in pairs.items():
+        assert torch.equal(getattr(mixture, f"{name}_weight").grad[0], layer.weight.grad)
+        assert torch.equal(getattr(mixture, f"{name}_bias").grad[0], layer.bias.grad)
+    assert torch.equal(next(sparse.parameters()).grad, next(dense.parameters()).grad)  # type: ignore[arg-type]
+
+
+def test_placements() -> None:
+    """Blocks counted from 0: those of the text, for ConvNeXt-T (3, 3, 9, 3) and 12 layers of ViT."""
+    t, vit, iso = (SHAPES[name] for name in ("convnext-t", "vit-s", "convnext-s-iso"))
+    assert places(t, "last-2") == [(2, 8), (3, 2)]
+    assert places(t, "last-3") == [(2, 4), (2, 8), (3, 2)]
+    assert places(t, "stage") == [(0, 2), (1, 2), (2, 8), (3, 2)]
+    assert places(t, "every-2") == [(0, 1), (1, 1), (2, 1), (2, 3), (2, 5), (2, 7), (3, 1)]
+    assert [block for _, block in places(vit, "every-2")] == [1, 3, 5, 7, 9, 11]
+    assert places(vit, "last-2") == [(0, 9), (0, 11)] and places(iso, "last-2") == [(0, 15), (0, 17)]
+    with pytest.raises(ValidationError, match="needs stages"):
+        config("vit-s", placement="stage")
+
+
+@pytest.mark.parametrize("network", MICRO)
+@pytest.mark.parametrize("size", [32, 64])
+def test_stems_leave_the_same_map_on_32_and_64_pixels(network: str, size: int) -> None:
+    out = make(network, image_size=size)(images(1, size))
+    tokens = [len(choice.experts_NK) for choice in out.choices]
+    assert tokens == ([64, 16] if network == "convnext-micro" else [65, 65])
+
+
+def test_a_prediction_does_not_depend_on_its_batch() -> None:
+    network = make(top_k=2)
+    together = network(images(4))
+    alone = network(images(4)[2:3])
+    torch.testing.assert_close(alone.logits[0], together.logits[2])
+    tokens = alone.choices[0].experts_NK
+    assert torch.equal(tokens, together.choices[0].experts_NK.view(4, *tokens.shape)[2])
+
+
+def test_the_flop_counter_gives_the_cost_wherever_tokens_go() -> None:
+    """On real images, through the path that a CPU takes."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        make(top_k=2)(images(1))
+    assert counter.get_total_flops() // 2 == sparse_cost(config(top_k=2)).macs
+
+
+@pytest.mark.parametrize(("name", "shape"), [("convnext-t", "convnext-micro"), ("vit-b", "vit-micro")])
+def test_upcycled_experts_give_the_pretrained_output(name: str, shape: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is chosen, as weights sum to 1. No download: torchvision's network is a small one here."""
+    small = SHAPES[shape]._replace(torchvision=SHAPES[name].torchvision)
+    monkeypatch.setitem(SHAPES, name, small)
+    monkeypatch.setattr(SparseConfig, "patch", property(lambda self: self.shape_patch))
+
+    def pretrained(weights_of: str, weights: str, **more: Any) -> nn.Module:
+        assert (weights_of, weights) == (small.torchvision, "IMAGENET1K_V1")
+        with seeded_init(0, "theirs"):
+            if name == "vit-b":
+                return VisionTransformer(64, 16, 4, 3, 96, 384)
+            stages = [CNBlockConfig(32, 64, 1), CNBlockConfig(64, 128, 2), CNBlockConfig(128, None, 2)]
+            return ConvNeXt(stages, more["stochastic_depth_prob"], 1.0)
+
+    monkeypatch.setattr(model, "get_model", pretrained)
+    start = {"image_size": 64, "start": "imagenet", "renormalise": True, "added_skip": False}
+    dense = make(name, placement="none", **start)
+    sparse = make(name, top_k=2, **start)
+    sparse.fc.load_state_dict(dense.fc.state_dict())
+    torch.testing.assert_close(sparse(images(2, 64)).logits, dense(images(2, 64)).logits, rtol=1e-4, atol=1e-5)
+    assert sparse(images(2, 64)).choices[0].experts_NK.unique().numel() > 2
+
+
+def test_experts_begin_apart_or_alike() -> None:
+    for init, alike in (("independent", False), ("shared", True)):
+        for mixture in make(expert_init=init).mixtures:
+            assert torch.equal(mixture.up_weight[0], mixture.up_weight[1]) == alike
+
+
+def test_the_added_skip_goes_around_the_experts() -> None:
+    """With experts that give nothing, a block is x + γ h."""
+    network = make()
+    block: Any = network.blocks[-1]
+    for p in block.mlp.expert_parameters():
+        p.data.zero_()
+    x = torch.randn(2, 128, 4, 4)
+    torch.testing.assert_close(block(x)[0], x + block.layer_scale * block.spatial(x).permute(0, 3, 1, 2))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"network": "convnext-x"}, "choose one of convnext-t"),
+        ({"top_k": 9}, "9 experts of 8"),
+        ({"image_size": 33}, "no multiple of the stem's 2 px"),
+        ({"start": "imagenet"}, "weights of convnext-t, convnext-s, convnext-b, vit-b at width 1 only"),
+        ({"network": "convnext-t", "start": "imagenet"}, "images of 128 px or more"),
+        ({"network": "convnext-t", "start": "imagenet", "image_size": 224}, "renormalise true and hidden_ratio 4"),
+    ],
+)
+def test_what_does_not_fit_is_said(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        config(**{"network": "convnext-micro", **changes})  # type: ignore[arg-type]
+
+
+def test_sizes_that_grouped_products_cannot_have() -> None:
+    mlp = nn.Linear(18, 72), nn.Linear(72, 18)
+    with pytest.raises(SpecError, match="multiples of 8"):
+        SparseMoE([mlp], "conv", Routing())
+    with pytest.raises(SpecError, match="top_k is 3"):
+        SparseMoE([(nn.Linear(8, 8), nn.Linear(8, 8))] * 2, "conv", Routing(3))
