@@ -36,7 +36,7 @@ class Step(NamedTuple):
         correct: How many of the samples were right.
         samples: How many there were.
         auxiliary: Scalars by name, each times its weight, that are minimised too but are no part of the reported loss.
-        statistics: What else is worth recording, by name: scalars, or vectors such as the load of each expert.
+        statistics: What else is worth recording, by names of their own: scalars, or vectors such as the experts' load.
     """
 
     loss: Tensor
