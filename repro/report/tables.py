@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
-from repro.report.numbers import DATASETS, NONE, interval, mean_std, millions, signed
+from repro.report.numbers import DATASETS, NONE, gain, interval, mean_std, millions, signed
 from repro.report.printed import PrintedValue
 from repro.report.verdict import Cell, ClaimVerdict, Verdict, by_seed, summary_of, value_verdict
 from repro.study.results import Cost, StudyResult
@@ -26,7 +26,6 @@ PAPER_COLUMN = "paper"
 VERDICT_HUES = {
     Verdict.REPRODUCED: "0, 158, 115",
     Verdict.HOLDS: "0, 158, 115",
-    Verdict.BETTER: "0, 114, 178",
     Verdict.DIFFERS: "213, 94, 0",
     Verdict.OPPOSITE: "213, 94, 0",
     Verdict.UNDECIDED: "230, 159, 0",
@@ -126,10 +125,10 @@ def claims_table(judged: Sequence[ClaimVerdict]) -> pd.DataFrame:
     columns: Columns = {
         "the paper's claim": [j.claim.text for j in judged],
         PAPER_COLUMN: [NONE if j.paper is None else signed(j.paper) for j in judged],
-        "ours": [NONE if j.ours is None else signed(j.ours.mean) for j in judged],
+        "ours": [gain(j.ours) for j in judged],
         "95 % interval": [interval(j.ours, sign=True) for j in judged],
         "seeds": [str(j.ours.n) if j.ours else NONE for j in judged],
-        "verdict": [str(j.verdict) for j in judged],
+        "verdict": [j.text for j in judged],
     }
     return frame(columns, [j.claim.key for j in judged])
 
@@ -143,8 +142,8 @@ def claims_caption(result: StudyResult) -> str:
 
 
 def verdict_css(verdict: object) -> str:
-    """Inline style of a verdict's cell: a coloured edge and a tint that leaves the text readable on any ground."""
-    hue = {str(known): hue for known, hue in VERDICT_HUES.items()}.get(str(verdict), GREY)
+    """Inline style of a verdict's cell, marks or none: a coloured edge and a tint that leaves the text readable."""
+    hue = {str(known): hue for known, hue in VERDICT_HUES.items()}.get(str(verdict).partition(" (")[0], GREY)
     return f"border-left: 4px solid rgb({hue}); background-color: rgba({hue}, 0.15)"
 
 

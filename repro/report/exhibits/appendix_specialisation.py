@@ -70,6 +70,7 @@ CLAIMS = (
             Cell(more, WHO, f"{fewer}-{more}", "likeness"),
             Cell(more, "chance", f"{fewer}-{more}", "likeness"),
             section="4.3",
+            settled_after=True,
         )
         for fewer, more in pairwise(EXPERTS)
     ),
