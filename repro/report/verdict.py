@@ -129,8 +129,8 @@ class Claim:
 
     key: str
     text: str
-    more: Cell
-    less: Cell | Computed | None = None
+    more: Cell | Computed
+    less: Cell | None = None
     within: tuple[float, float] = MORE
     bar: float = 0.0
     datasets: tuple[str, ...] = ()
@@ -182,12 +182,14 @@ Printed = Callable[[StudyResult, Cell], PrintedValue | None]
 """The paper's number for a cell of a result, ``None`` where it prints none."""
 
 
-def by_seed(result: StudyResult, cell: Cell) -> dict[int, float]:
+def by_seed(result: StudyResult, cell: Cell | Computed) -> dict[int, float]:
     """``{seed: value}`` in the order of the seeds; empty if it was not measured.
 
     Raises:
         ReproError: a seed was recorded twice.
     """
+    if not isinstance(cell, Cell):
+        return dict(cell(result))
     values: dict[int, float] = {}
     for m in sorted(result.measurements, key=lambda m: m.seed):
         if (m.metric, m.method, m.num_experts, m.row) == (cell.metric, cell.measured_as, cell.num_experts, cell.row):
@@ -197,23 +199,26 @@ def by_seed(result: StudyResult, cell: Cell) -> dict[int, float]:
     return values
 
 
-def summary_of(result: StudyResult, cell: Cell) -> Summary | None:
+def summary_of(result: StudyResult, cell: Cell | Computed) -> Summary | None:
     """Mean and interval over the seeds of one measured number; ``None`` if it was not measured."""
     values = list(by_seed(result, cell).values())
     if not values:
         return None
-    return without_interval(summarise(values)) if cell.of_pairs else summarise(values)
+    return without_interval(summarise(values)) if _of_pairs(cell) else summarise(values)
 
 
-def difference(result: StudyResult, more: Cell, less: Cell | Computed) -> Summary | None:
+def _of_pairs(cell: Cell | Computed) -> bool:
+    return isinstance(cell, Cell) and cell.of_pairs
+
+
+def difference(result: StudyResult, more: Cell | Computed, less: Cell) -> Summary | None:
     """``more`` minus ``less``, over the seeds that have both; ``None`` if none has."""
-    a, b = by_seed(result, more), by_seed(result, less) if isinstance(less, Cell) else less(result)
+    a, b = by_seed(result, more), by_seed(result, less)
     seeds = [seed for seed in a if seed in b]
     if not seeds:
         return None
     found = paired_difference([a[s] for s in seeds], [b[s] for s in seeds])
-    ring = more.of_pairs or (isinstance(less, Cell) and less.of_pairs)
-    return without_interval(found) if ring else found
+    return without_interval(found) if _of_pairs(more) or less.of_pairs else found
 
 
 def trend_verdict(ours: Summary | None, within: tuple[float, float] = MORE) -> Verdict:
@@ -267,20 +272,20 @@ def judge(claims: Sequence[Claim], result: StudyResult, printed: Printed) -> lis
     for claim in claims:
         if claim.datasets and result.dataset not in claim.datasets:
             continue
-        more, less = printed(result, claim.more), None
+        more, less = printed(result, claim.more) if isinstance(claim.more, Cell) else None, None
         if claim.less is None:
             value = summary_of(result, claim.more)
             ours = shifted(value, -claim.bar) if value else None
             paper = more.value - claim.bar if more else None
         else:
             ours = difference(result, claim.more, claim.less)
-            less = printed(result, claim.less) if isinstance(claim.less, Cell) else None
+            less = printed(result, claim.less)
             paper = more.value - less.value if more and less else None
         verdict = trend_verdict(ours, claim.within)
         if claim.premise and ours:
-            cell, least = claim.premise
-            given = summary_of(result, cell)
-            verdict = verdict if given and given.mean >= least else Verdict.NO_PREMISE
+            given = summary_of(result, claim.premise[0])
+            if given is None or given.mean < claim.premise[1]:
+                verdict = Verdict.NO_PREMISE if given else Verdict.NOT_RUN
         controlled = all(by_seed(result, control.cell) for control in claim.controls)
         judged.append(ClaimVerdict(claim, paper, ours, verdict, controlled))
     return judged

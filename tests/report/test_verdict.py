@@ -131,6 +131,14 @@ def test_a_claim_about_one_number_is_held_against_its_bar(made_up: MakeUp) -> No
         assert judged.ours is not None and judged.ours.mean == pytest.approx(61.1 - bar)
 
 
+def test_a_premise_that_is_not_met_leaves_nothing_to_judge(made_up: MakeUp) -> None:
+    claim = Claim("X", "more", Cell(20), bar=10.0, premise=(Cell(0), 50.0))
+    for base, verdict in ((49.0, "premise not met here"), (50.0, "holds"), (None, "not run")):
+        values = {TWENTY: [61.0, 61.1, 61.2]} | ({BASE: [base] * 3} if base else {})
+        (judged,) = judge((claim,), made_up(values), not_printed)
+        assert judged.text == verdict
+
+
 def test_a_claim_about_other_image_sets_is_not_judged(made_up: MakeUp) -> None:
     claim = Claim("X", "of tiny-ImageNet", Cell(20), datasets=("tiny-imagenet",))
     assert judge((claim,), made_up({TWENTY: [61.0]}), not_printed) == []

@@ -47,6 +47,10 @@ def _ensembled(method: str) -> Cell:
     return Cell(K, method, MEAN)
 
 
+MANY = 50.0
+"""Section 2.2 speaks of a base that is "overly confident on many training samples": we read, its own class above 0.9 on
+at least this many of a hundred training images. Where it is not, there is no such base to judge."""
+
 BASE, EXPERT = Cell(0, "backbone", MEAN), _ensembled("expert")
 STACKING, BAGGING = _ensembled("stacking"), _ensembled("bagging")
 CLAIMS = (
@@ -69,6 +73,8 @@ CLAIMS = (
         "The base is over-confident (mean confidence above accuracy on the evaluation set, in percentage points)",
         Cell(0, "backbone", MEAN, "overconfidence"),
         section="2.2",
+        premise=(Cell(0, "backbone", MEAN, "training-sure"), MANY),
+        settled_after=True,
     ),
 )  # fmt: skip
 """What Sections 2.2 and 4.3 say of ensemblers, each averaged over the pairs that were run."""

@@ -27,6 +27,7 @@ def of_figure2(made_up: MakeUp, seeds: int, dataset: str = "cifar100") -> StudyR
         (20, "anytime-no-loss", PAIR, "top1"): 52.0,
         (20, "anytime-no-loss", PAIR, "saved"): 15.0,
         (20, "anytime-no-loss", PAIR, "change"): 0.0,
+        (20, "anytime-no-loss", PAIR, "experts"): 0.5,
         (20, "anytime-best", PAIR, "top1"): 52.2,
         (20, "anytime-best", PAIR, "experts"): 1.4,
         (20, "envelope", "at tr10 + tr10", "top1"): 52.1,
