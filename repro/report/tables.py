@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
+from repro.data.catalogue import DATASETS as DATASET_CARDS
 from repro.report.numbers import DATASETS, NONE, gain, interval, mean_std, millions, signed
 from repro.report.printed import PrintedValue
+from repro.report.statistics import Summary, binomial_error
 from repro.report.verdict import Cell, ClaimVerdict, Verdict, by_seed, summary_of, value_verdict
 from repro.study.results import Cost, StudyResult
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from pandas.io.formats.style_render import CSSDict
 
 PAPER_COLUMN = "paper"
+TEST_SET_COLUMN = "test set's error"
+"""Standard error of the accuracy in points, binomial, by the number of test images."""
 
 VERDICT_HUES = {
     Verdict.REPRODUCED: "0, 158, 115",
@@ -82,18 +86,27 @@ def text(paper: PrintedValue | None) -> str:
 def comparison(result: StudyResult, rows: Sequence[Row], paper: Columns | None = None) -> pd.DataFrame:
     """The paper's number beside ours: mean ± sample standard deviation, 95 % interval, verdict, and every seed.
 
+    The interval is over seeds, which share one test set; how far another test set of its size may lie stands beside it.
     ``paper`` replaces the column of the paper's numbers by others (for an image set that is not in the paper).
     """
     columns: Columns = dict(paper) if paper is not None else {PAPER_COLUMN: [text(row.paper) for row in rows]}
-    columns |= {"ours": [], "95 % interval": [], "verdict": [], "each seed": []}
+    columns |= {"ours": [], "95 % interval": [], TEST_SET_COLUMN: [], "verdict": [], "each seed": []}
     for row in rows:
         ours = summary_of(result, row.cell)
         each = by_seed(result, row.cell).values()
         columns["ours"].append(mean_std(ours) if ours else "not run")
         columns["95 % interval"].append(interval(ours))
+        columns[TEST_SET_COLUMN].append(_error_of_test_set(result, row.cell, ours))
         columns["verdict"].append(value_verdict(result, row.cell, row.paper, row.same_model))
         columns["each seed"].append(" · ".join(f"{value:.2f}" for value in each) or NONE)
     return frame(columns, [row.label for row in rows])
+
+
+def _error_of_test_set(result: StudyResult, cell: Cell, ours: Summary | None) -> str:
+    card = DATASET_CARDS.get(result.dataset)
+    images = result.spec.get("num_test") or (card.num_test if card else 0)
+    known = ours and images and cell.metric == "top1" and result.evaluate == "test"
+    return f"{binomial_error(ours.mean, images):.2f}" if ours and known else NONE
 
 
 def frame(columns: Columns, labels: Sequence[str]) -> pd.DataFrame:

@@ -92,7 +92,8 @@ def tables(result: StudyResult) -> dict[str, Shown]:
     main = comparison(result, rows)
     for name, (count, method) in OTHERS.get(result.dataset, {}).items():
         other = printed(4, result.dataset, pair.partition("-")[0], "", count, method, "top1")
-        main.loc[name] = [text(other), NONE, NONE, "not run", NONE]
+        known = {PAPER_COLUMN: text(other), "verdict": "not run"}
+        main.loc[name] = [known.get(column, NONE) for column in main.columns]
     caption = (
         f"{about(result)}; top-1 accuracy on the {result.evaluate} set in percent, mean ± standard deviation. 'ours' "
         "bags the probabilities of base and selected expert; with an exit at τ the base alone answers where its "
