@@ -214,7 +214,7 @@ def _baselines(results: Sequence[StudyResult]) -> Shown:
     labels = [where_run(r) for r in known]
     caption = (
         "Both one-expert baselines in the recorded runs of Table 2: top-1 in percent, mean ± standard deviation over "
-        "the seeds. Two whole networks are the bases of two seeds, averaged."
-        + ("" if known else " None has been recorded.")
+        "the seeds. Two whole networks are the bases of two seeds, averaged; each seed is in two pairs, so their "
+        "values stand here and no ±." + ("" if known else " None has been recorded.")
     )
     return Shown(frame(columns, labels), caption)
