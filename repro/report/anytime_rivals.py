@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from repro.report.verdict import Cell, by_seed
+from repro.report.claim import Cell
+from repro.report.verdict import by_seed
 from repro.study.results import StudyResult
 
 K = 20

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from repro.errors import ReproError
+from repro.report.claim import Cell
 from repro.report.printed import printed
 from repro.report.statistics import Summary
-from repro.report.verdict import Cell, ClaimVerdict, by_seed, summary_of
+from repro.report.verdict import ClaimVerdict, by_seed, summary_of
 from repro.study.results import Cost, StudyResult
 
 NONE = "–"

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from repro.errors import ReproError
+from repro.report.claim import Claim
 from repro.report.exhibits import exhibit, exhibits
 from repro.report.numbers import DATASETS
-from repro.report.verdict import Claim, ClaimVerdict, Verdict
+from repro.report.verdict import ClaimVerdict, Verdict
 from repro.study.results import StudyResult
 
 HEADLINES = (

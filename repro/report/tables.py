@@ -12,10 +12,11 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from repro.data.catalogue import DATASETS as DATASET_CARDS
+from repro.report.claim import Cell
 from repro.report.numbers import DATASETS, NONE, gain, interval, mean_std, millions, signed
 from repro.report.printed import PrintedValue
 from repro.report.statistics import Summary, binomial_error
-from repro.report.verdict import Cell, ClaimVerdict, Verdict, by_seed, summary_of, value_verdict
+from repro.report.verdict import ClaimVerdict, Verdict, by_seed, summary_of, value_verdict
 from repro.study.results import Cost, StudyResult
 
 if TYPE_CHECKING:

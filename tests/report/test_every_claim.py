@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from repro.report.anytime_rivals import NO_LOSS
+from repro.report.claim import Cell, Claim
 from repro.report.exhibits import exhibits
 from repro.report.exhibits.exhibit import Exhibit
-from repro.report.verdict import Cell, Claim, Verdict
+from repro.report.verdict import Verdict
 from repro.study.results import Cost, StudyResult, Table
 
 RecordOf = Callable[..., StudyResult]

@@ -11,12 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from repro.method.specialisation import SPLIT, in_order
+from repro.report.claim import Cell, Claim
 from repro.report.exhibits.exhibit import Exhibit
 from repro.report.numbers import mean_std, where_run
 from repro.report.plots import figure_style, new_figure
 from repro.report.reading import verdicts
 from repro.report.tables import Shown, about, frame, means
-from repro.report.verdict import Cell, Claim, by_seed, summary_of
+from repro.report.verdict import by_seed, summary_of
 from repro.study.exhibits.appendix_specialisation import NAME, SpecialisationParameters, specialisation
 from repro.study.results import StudyResult
 

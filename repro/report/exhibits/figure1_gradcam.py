@@ -8,12 +8,13 @@ from matplotlib.figure import Figure
 
 from repro.method.gradcam import TARGETS
 from repro.report.cam_figures import METRICS, OWN, TRUE, largest, numbers, pictures
+from repro.report.claim import Cell, Claim
 from repro.report.exhibits.exhibit import Exhibit
 from repro.report.numbers import NONE, interval, mean_std, signed
 from repro.report.plots import figure_style
 from repro.report.reading import verdicts
 from repro.report.tables import Columns, Shown, about, frame, means
-from repro.report.verdict import Cell, Claim, difference, summary_of
+from repro.report.verdict import difference, summary_of
 from repro.study.exhibits.figure1_gradcam import NAME, Figure1Parameters, figure1
 from repro.study.results import StudyResult
 

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from repro.report.anytime_figures import curves_figure, thresholds_figure
 from repro.report.anytime_rivals import NO_LOSS, K, over_chance, over_plain_networks, pairs
 from repro.report.anytime_summary import summary_figure
+from repro.report.claim import AS_GOOD, Cell, Claim, equal_training, with_controls
 from repro.report.curves import each_seed, mean
 from repro.report.exhibits.exhibit import Exhibit
 from repro.report.figure2 import IMAGES, anytime_at, marker, paper_macs
@@ -16,7 +17,7 @@ from repro.report.numbers import NONE, interval, mean_std, signed
 from repro.report.printed import PrintedValue, printed
 from repro.report.reading import verdicts
 from repro.report.tables import Columns, Row, Shown, about, comparison, frame, means
-from repro.report.verdict import AS_GOOD, Cell, Claim, difference, equal_training, summary_of, with_controls
+from repro.report.verdict import difference, summary_of
 from repro.study.exhibits.figure2_anytime import ENVELOPE, NAME, SLACK, Figure2Parameters, figure2
 from repro.study.pairs import MEAN
 from repro.study.results import StudyResult

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from repro.report.claim import AS_GOOD, MORE, Cell, Claim, equal_training, with_controls
 from repro.report.exact_costs import in_unit_of, paper_cost, table1_figures
 from repro.report.exhibits.exhibit import Exhibit
 from repro.report.exhibits.table1_figure import figures
@@ -11,7 +12,7 @@ from repro.report.numbers import DATASETS, NONE, interval, mean_std, millions, s
 from repro.report.printed import PrintedValue, printed
 from repro.report.reading import verdicts
 from repro.report.tables import Columns, Row, Shown, about, comparison, cost_columns, frame, text
-from repro.report.verdict import AS_GOOD, MORE, Cell, Claim, difference, equal_training, summary_of, with_controls
+from repro.report.verdict import difference, summary_of
 from repro.study.exhibits.table1_main import BACKBONES, NAME, PAIRS, Table1Parameters, table1
 from repro.study.results import Cost, StudyResult
 

@@ -8,6 +8,7 @@ import matplotlib.ticker as ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from repro.report.claim import CHANGES_LITTLE, Cell, Claim, equal_inference, equal_training, with_controls
 from repro.report.exhibits.exhibit import Exhibit
 from repro.report.numbers import DATASETS, NONE, interval, mean_std, where_run
 from repro.report.plots import COLOURS, MARKERS, NAMES, common_legend, figure_style, new_figure
@@ -15,18 +16,7 @@ from repro.report.printed import PrintedValue, printed
 from repro.report.reading import verdicts
 from repro.report.statistics import Summary
 from repro.report.tables import PAPER_COLUMN, Columns, Row, Shown, about, comparison, cost_columns, frame, means, text
-from repro.report.verdict import (
-    CHANGES_LITTLE,
-    Cell,
-    Claim,
-    by_seed,
-    difference,
-    equal_inference,
-    equal_training,
-    is_model,
-    summary_of,
-    with_controls,
-)
+from repro.report.verdict import by_seed, difference, is_model, summary_of
 from repro.study.controls import EQUAL_INFERENCE, EQUAL_TRAINING
 from repro.study.exhibits.table2_num_experts import NAME, Table2Parameters, table2
 from repro.study.results import StudyResult

@@ -6,24 +6,23 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from repro.method.early_exit import share_that_runs
+from repro.report.claim import (
+    AS_GOOD,
+    CHANGES_LITTLE,
+    Cell,
+    Claim,
+    Control,
+    equal_inference,
+    equal_training,
+    with_controls,
+)
 from repro.report.exact_costs import Figure, paper_cost
 from repro.report.exhibits.exhibit import Exhibit
 from repro.report.numbers import NONE, mean_std, signed
 from repro.report.printed import PrintedValue, printed
 from repro.report.reading import verdicts
 from repro.report.tables import Columns, Row, Shown, about, comparison, frame
-from repro.report.verdict import (
-    AS_GOOD,
-    CHANGES_LITTLE,
-    Cell,
-    Claim,
-    Control,
-    difference,
-    equal_inference,
-    equal_training,
-    summary_of,
-    with_controls,
-)
+from repro.report.verdict import difference, summary_of
 from repro.study.exhibits.table3_imagenet import NAME, NETWORKS, THRESHOLDS, Table3Parameters, exit_method, table3
 from repro.study.results import StudyResult
 

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
+from repro.report.claim import AS_GOOD, Cell, Claim, equal_inference, equal_training, with_controls
 from repro.report.exhibits.exhibit import Exhibit
 from repro.report.exhibits.table4_counts import counts
 from repro.report.numbers import NONE, mean_std, signed
 from repro.report.printed import PrintedValue, printed
 from repro.report.reading import verdicts
 from repro.report.tables import PAPER_COLUMN, Columns, Row, Shown, about, comparison, cost_columns, frame, text
-from repro.report.verdict import (
-    AS_GOOD,
-    Cell,
-    Claim,
-    equal_inference,
-    equal_training,
-    is_model,
-    summary_of,
-    with_controls,
-)
+from repro.report.verdict import is_model, summary_of
 from repro.study.exhibits.table3_imagenet import exit_method
 from repro.study.exhibits.table4_dynamic_routing import NAME, OURS, THRESHOLDS, Table4Parameters, ours_on, table4
 from repro.study.results import StudyResult

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from repro.report.claim import Cell, Claim
 from repro.report.exhibits.exhibit import Exhibit
 from repro.report.exhibits.table5_figures import (
     ENSEMBLING,
@@ -19,7 +20,7 @@ from repro.report.numbers import NONE, mean_std
 from repro.report.printed import PrintedValue, printed
 from repro.report.reading import verdicts
 from repro.report.tables import PAPER_COLUMN, Row, Shown, about, comparison, frame, means, text
-from repro.report.verdict import Cell, Claim, by_seed, is_model, summary_of
+from repro.report.verdict import by_seed, is_model, summary_of
 from repro.study.exhibits.table5_per_class import METHODS, NAME, Table5Parameters, table5
 from repro.study.results import StudyResult
 

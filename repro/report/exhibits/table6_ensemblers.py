@@ -8,22 +8,14 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from repro.report.claim import AS_GOOD, Cell, Claim, equal_training, with_controls
 from repro.report.exhibits.exhibit import Exhibit
 from repro.report.numbers import interval, mean_std, signed, where_run
 from repro.report.plots import COLOURS, MARKERS, MODELS, NAMES, common_legend, figure_style, new_figure
 from repro.report.printed import PrintedValue, printed
 from repro.report.reading import verdicts
 from repro.report.tables import Columns, Row, Shown, about, comparison, frame, means
-from repro.report.verdict import (
-    AS_GOOD,
-    Cell,
-    Claim,
-    by_seed,
-    difference,
-    equal_training,
-    summary_of,
-    with_controls,
-)
+from repro.report.verdict import by_seed, difference, summary_of
 from repro.study.exhibits.table6_ensemblers import NAME, START, Table6Parameters, table6
 from repro.study.pairs import MEAN
 from repro.study.results import StudyResult, Table

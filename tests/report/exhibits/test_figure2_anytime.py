@@ -5,9 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from repro.report.anytime_summary import summary_figure
+from repro.report.claim import Cell
 from repro.report.exhibits.figure2_anytime import EXHIBIT, printed_value
 from repro.report.figure2 import anytime_at, marker, paper_macs, series
-from repro.report.verdict import Cell, Verdict
+from repro.report.verdict import Verdict
 from repro.study.pairs import MEAN
 from repro.study.results import Cost, Measurement, StudyResult, Table
 
