@@ -9,11 +9,12 @@ import matplotlib.ticker as ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from repro.report.claim import Cell
 from repro.report.curves import Curve, draw, each_seed, mean
 from repro.report.figure2 import IMAGES, NEAR, paper_macs, series
 from repro.report.numbers import DATASETS, where_run
 from repro.report.plots import MODELS, PALETTE, common_legend, figure_style, new_figure
-from repro.report.verdict import Cell, by_seed
+from repro.report.verdict import by_seed
 from repro.study.results import StudyResult
 
 ENVELOPE_COLOUR = "#000000"

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from repro.report.claim import Cell
 from repro.report.curves import Curve, draw
 from repro.report.numbers import where_run
 from repro.report.plots import COLOURS, PALETTE, common_legend, figure_style, new_figure
-from repro.report.verdict import Cell, by_seed
+from repro.report.verdict import by_seed
 from repro.study.results import StudyResult
 
 

@@ -44,7 +44,7 @@ ROOMS = (
     ),
     Room(
         "report", "What is shown: the paper's numbers, statistics, verdicts, tables, the exhibits.",
-        ("printed", "exact_costs", "statistics", "verdict", "numbers", "tables", "exhibits",
+        ("printed", "exact_costs", "statistics", "claim", "verdict", "numbers", "tables", "exhibits",
          "exhibits.exhibit.Exhibit", "run", "export", "book"),
     ),
     Room("", "Used by every room: errors for the person, randomness without state, files that are whole or absent.",

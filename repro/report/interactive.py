@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from repro.report.claim import Cell
 from repro.report.curves import each_seed, mean
 from repro.report.numbers import where_run
-from repro.report.verdict import Cell, summary_of
+from repro.report.verdict import summary_of
 from repro.study.class_pictures import short
 from repro.study.results import StudyResult
 

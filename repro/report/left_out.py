@@ -13,12 +13,13 @@ from torch import nn
 from repro.errors import ReproError
 from repro.models.cost import ModelCost, count_macs, count_params, model_cost
 from repro.models.trnet import tr_backbone
+from repro.report.claim import Cell
 from repro.report.exact_costs import Figure, in_unit_of, paper_cost, table1_figures
 from repro.report.figure2 import IMAGES, NEAR, paper_macs, series
 from repro.report.numbers import DATASETS, NONE, Quote, mean_std, millions, where_run
 from repro.report.printed import PrintedValue, printed
 from repro.report.tables import Shown, frame
-from repro.report.verdict import Cell, summary_of
+from repro.report.verdict import summary_of
 from repro.study.exhibits.table1_main import BACKBONES, PAIRS
 from repro.study.results import StudyResult
 
@@ -214,7 +215,7 @@ def _baselines(results: Sequence[StudyResult]) -> Shown:
     labels = [where_run(r) for r in known]
     caption = (
         "Both one-expert baselines in the recorded runs of Table 2: top-1 in percent, mean ± standard deviation over "
-        "the seeds. Two whole networks are the bases of two seeds, averaged."
-        + ("" if known else " None has been recorded.")
+        "the seeds. Two whole networks are the bases of two seeds, averaged; each seed is in two pairs, so their "
+        "values stand here and no ±." + ("" if known else " None has been recorded.")
     )
     return Shown(frame(columns, labels), caption)

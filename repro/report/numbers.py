@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from repro.errors import ReproError
+from repro.report.claim import Cell
 from repro.report.printed import printed
-from repro.report.statistics import Summary, summarise
-from repro.report.verdict import Cell, ClaimVerdict, by_seed
+from repro.report.statistics import Summary
+from repro.report.verdict import ClaimVerdict, by_seed, summary_of
 from repro.study.results import Cost, StudyResult
 
 NONE = "–"
@@ -48,11 +49,12 @@ class Quote:
 
 
 def mean_std(summary: Summary | None, decimals: int = 2) -> str:
-    """``60.10 ± 0.20`` (sample standard deviation over the seeds); one seed has no ±."""
+    """``60.10 ± 0.20`` (sample standard deviation over the seeds); one seed has no ±; pairs of seeds: each."""
     if summary is None:
         return NONE
     if summary.std is None:
-        return f"{summary.mean:.{decimals}f}"
+        each = ", ".join(f"{value:.{decimals}f}" for value in summary.values)
+        return f"{summary.mean:.{decimals}f}" + (f" ({each})" if summary.n > 1 else "")
     return f"{summary.mean:.{decimals}f} ± {summary.std:.{decimals}f}"
 
 
@@ -67,6 +69,14 @@ def interval(summary: Summary | None, decimals: int = 2, sign: bool = False) -> 
 def signed(value: float, decimals: int = 2) -> str:
     """``+0.91`` or ``−0.10``, with a true minus sign."""
     return f"{round(value, decimals) + 0.0:+.{decimals}f}".replace("-", "−")
+
+
+def gain(summary: Summary | None, decimals: int = 2) -> str:
+    """``+0.91``, a mean difference; of pairs of seeds each value besides."""
+    if summary is None:
+        return NONE
+    each = ", ".join(signed(value, decimals) for value in summary.values)
+    return signed(summary.mean, decimals) + (f" ({each})" if summary.std is None and summary.n > 1 else "")
 
 
 def millions(count: int, decimals: int) -> str:
@@ -118,7 +128,7 @@ def look_up(result: StudyResult, key: str, judged: Sequence[ClaimVerdict] = ()) 
         if cell.key == key:
             values = by_seed(result, cell)
             each = ", ".join(f"{value:.2f}" for value in values.values())
-            summary = summarise(list(values.values()))
+            summary = summary_of(result, cell)
             spread = f"each seed: {each}; 95 % interval: {interval(summary)}"
             return Quote(mean_std(summary), f"{spread}\n{tooltip}", result.name)
     for cost in result.costs:
@@ -159,7 +169,7 @@ def claim_of(judged: Sequence[ClaimVerdict], key: str) -> ClaimVerdict:
 
 def claim_tooltip(judged: ClaimVerdict) -> str:
     """The claim, our difference and the paper's, in one line."""
-    ours = "not run" if judged.ours is None else signed(judged.ours.mean)
+    ours = "not run" if judged.ours is None else gain(judged.ours)
     if judged.ours is not None and judged.ours.interval is not None:
         ours += f" (95 % interval {interval(judged.ours, sign=True)}, {judged.ours.n} seeds)"
     paper = "" if judged.paper is None else f"; the paper, at its own scale: {signed(judged.paper)}"
@@ -168,7 +178,7 @@ def claim_tooltip(judged: ClaimVerdict) -> str:
 
 def verdict_quote(result: StudyResult, judged: ClaimVerdict) -> Quote:
     """The verdict on a claim, with its numbers and where they come from."""
-    return Quote(str(judged.verdict), f"{claim_tooltip(judged)}\n{provenance_text(result)}", result.name)
+    return Quote(judged.text, f"{claim_tooltip(judged)}\n{provenance_text(result)}", result.name)
 
 
 def paper_quote(key: str) -> Quote:

@@ -7,20 +7,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from repro.errors import ReproError
+from repro.report.claim import Claim
 from repro.report.exhibits import exhibit, exhibits
 from repro.report.numbers import DATASETS
-from repro.report.verdict import Claim, ClaimVerdict, Verdict
+from repro.report.verdict import ClaimVerdict, Verdict
 from repro.study.results import StudyResult
 
 HEADLINES = (
-    ("table2_num_experts", "C1", "One expert beside the base beats the base alone"),
-    ("table2_num_experts", "C2/10", "Ten experts beat that one expert"),
+    ("table2_num_experts", "C1", "Base and one expert beat that expert alone"),
+    ("table2_num_experts", "C2/20", "Twenty experts beat the one"),
+    ("table2_num_experts", "C2/20/equal-training", "They beat the base trained as long as all of them"),
+    ("table2_num_experts", "C2/20/equal-inference", "They beat a plain network of their cost"),
     ("table2_num_experts", "C3", "Twenty are hardly better than ten"),
     ("table1_main", "P1", "A pair beats a plain network of its cost (tr10-tr18, tr18)"),
     ("table1_main", "P2", "A pair beats a dearer plain network (tr18-tr10, tr34)"),
     ("table1_main", "D1", "A deeper base beats deeper experts (tr18-tr10, tr10-tr18)"),
     ("table1_main", "D2", "The same, one step on (tr34-tr10, tr18-tr18)"),
-    ("figure2_anytime", "F1", "Early exits save computation at next to no loss"),
+    ("figure2_anytime", "F1", "Exits by the threshold beat exits at random"),
     ("appendix_early_exit", "X2/logistic", "A learned exit rule does not beat the threshold"),
     ("table5_per_class", "C5/per-class/with", "Routing each image beats routing each class"),
     ("table6_ensemblers", "E2/bagging", "Averaging with the base beats the expert alone"),
@@ -89,12 +92,17 @@ def _found(claim: Claim, study: str, place: StudyResult | tuple[str, str]) -> Fo
 
 
 def tally(results: Sequence[StudyResult]) -> dict[str, Counter[Verdict]]:
-    """How often each verdict fell, over all claims and recorded runs, by scale; what was not run is not counted."""
+    """How often each verdict fell, over all claims and recorded runs, by scale.
+
+    Neither what was not run is counted, nor a claim whose rule was settled with its numbers in sight.
+    """
     counts: dict[str, Counter[Verdict]] = {}
     for shown in exhibits():
         for result in (r for r in results if r.study == shown.name):
             of_scale = counts.setdefault(result.scale, Counter())
-            of_scale.update(j.verdict for j in shown.judge(result) if j.verdict is not Verdict.NOT_RUN)
+            of_scale.update(
+                j.verdict for j in shown.judge(result) if j.verdict is not Verdict.NOT_RUN and not j.claim.settled_after
+            )
     return counts
 
 

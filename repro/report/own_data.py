@@ -13,13 +13,14 @@ from PIL import Image
 from repro.data.folders import index_folder
 from repro.method.export import load
 from repro.method.predict import predict
+from repro.report.claim import Cell
 from repro.report.curves import Curve, draw, each_seed
 from repro.report.exhibits.exhibit import Exhibit
 from repro.report.export import export_asked
 from repro.report.numbers import DATASETS, NONE, mean_std
 from repro.report.plots import COLOURS, figure_style, new_figure
 from repro.report.tables import Shown, frame, means
-from repro.report.verdict import Cell, by_seed, summary_of
+from repro.report.verdict import by_seed, summary_of
 from repro.study.own_data import NAME, NEIGHBOURS, PIXELS, OwnDataParameters, own_data
 from repro.study.results import StudyResult
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from repro.progress import duration
 from repro.report.numbers import where_run
 from repro.report.tables import Shown, claims_caption, claims_table
-from repro.report.verdict import ClaimVerdict, Verdict
+from repro.report.verdict import ClaimVerdict
 from repro.study.results import StudyResult
 
 if TYPE_CHECKING:
@@ -79,8 +79,8 @@ def verdicts(result: StudyResult, judged: Sequence[ClaimVerdict]) -> str:
     """The verdicts in a sentence."""
     if len(result.seeds) == 1:
         return "With one seed this is an anecdote: no claim is judged. Run it with `-p seeds 0,1,2`."
-    by_verdict: dict[Verdict, list[str]] = {}
+    by_verdict: dict[str, list[str]] = {}
     for claim in judged:
-        by_verdict.setdefault(claim.verdict, []).append(claim.claim.key)
+        by_verdict.setdefault(claim.text, []).append(claim.claim.key)
     listed = "; ".join(f"{verdict}: {', '.join(keys)}" for verdict, keys in by_verdict.items())
     return f"Of the paper's claims, as trends at this scale, {listed}."

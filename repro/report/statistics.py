@@ -1,4 +1,4 @@
-"""Means, spreads and 95 % intervals of a handful of seeds.
+"""Means, spreads and 95 % intervals of a handful of seeds; what one test set leaves open.
 
 Three seeds are few: a t-interval of three is 2.48 standard deviations wide to each side, so a difference has to
 be large, or steady from seed to seed, before it shows.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scipy import stats
 
@@ -19,7 +19,8 @@ LEVEL = 0.95
 class Summary:
     """``n`` values in the values' own unit: mean, sample standard deviation, and 95 % interval of the mean.
 
-    ``std``, ``low`` and ``high`` are ``None`` when there is one value: it says nothing about its spread.
+    ``std``, ``low`` and ``high`` are ``None`` when there is one value, which says nothing about its spread, and when
+    the ``values`` depend on each other.
     """
 
     mean: float
@@ -27,15 +28,20 @@ class Summary:
     n: int
     low: float | None
     high: float | None
+    values: tuple[float, ...] = ()
 
     @property
     def interval(self) -> tuple[float, float] | None:
         """``(low, high)``, or ``None`` if one value allows none."""
         return None if self.low is None or self.high is None else (self.low, self.high)
 
+    def contains(self, value: float) -> bool:
+        """Whether the interval, if there is one, contains ``value``."""
+        return self.low is not None and self.high is not None and self.low <= value <= self.high
 
-def _around(mean: float, error: float, degrees: float) -> tuple[float, float]:
-    half = float(stats.t.ppf((1 + LEVEL) / 2, degrees)) * error if error > 0 else 0.0
+
+def _around(mean: float, error: float, degrees: float, level: float = LEVEL) -> tuple[float, float]:
+    half = float(stats.t.ppf((1 + level) / 2, degrees)) * error if error > 0 else 0.0
     return mean - half, mean + half
 
 
@@ -52,9 +58,9 @@ def summarise(values: Sequence[float]) -> Summary:
         raise ValueError(f"not all of {list(values)} are numbers")
     mean = math.fsum(values) / n
     if n == 1:
-        return Summary(mean, None, 1, None, None)
+        return Summary(mean, None, 1, None, None, tuple(values))
     std = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
-    return Summary(mean, std, n, *_around(mean, std / math.sqrt(n), n - 1))
+    return Summary(mean, std, n, *_around(mean, std / math.sqrt(n), n - 1), tuple(values))
 
 
 def paired_difference(a: Sequence[float], b: Sequence[float]) -> Summary:
@@ -68,8 +74,10 @@ def paired_difference(a: Sequence[float], b: Sequence[float]) -> Summary:
     return summarise([x - y for x, y in zip(a, b, strict=True)])
 
 
-def welch(ours: Sequence[float], paper_mean: float, paper_std: float | None, paper_n: int) -> Summary:
-    """``ours - paper`` with Welch's 95 % interval (unequal variances, Welch-Satterthwaite degrees of freedom).
+def welch(
+    ours: Sequence[float], paper_mean: float, paper_std: float | None, paper_n: int, level: float = LEVEL
+) -> Summary:
+    """``ours - paper`` with Welch's interval of a level (unequal variances, Welch-Satterthwaite degrees of freedom).
 
     Where the paper prints no spread (``paper_std`` is ``None``) its value is taken as exact, and the interval is
     that of our seeds alone. ``std`` of the summary is the standard error of the difference, ``n`` our seeds.
@@ -85,11 +93,22 @@ def welch(ours: Sequence[float], paper_mean: float, paper_std: float | None, pap
     degrees = own.n - 1.0
     if error > 0 and paper_n > 1:
         degrees = error**2 / (own_error**2 / (own.n - 1) + paper_error**2 / (paper_n - 1))
-    return Summary(difference, math.sqrt(error), own.n, *_around(difference, math.sqrt(error), degrees))
+    return Summary(difference, math.sqrt(error), own.n, *_around(difference, math.sqrt(error), degrees, level))
 
 
 def shifted(summary: Summary, by: float) -> Summary:
     """The summary of the same values with ``by`` added to each."""
     low = None if summary.low is None else summary.low + by
     high = None if summary.high is None else summary.high + by
-    return Summary(summary.mean + by, summary.std, summary.n, low, high)
+    values = tuple(value + by for value in summary.values)
+    return replace(summary, mean=summary.mean + by, low=low, high=high, values=values)
+
+
+def without_interval(summary: Summary) -> Summary:
+    """Mean and values alone, where the values depend on each other: a spread of them would look too small."""
+    return replace(summary, std=None, low=None, high=None)
+
+
+def binomial_error(percent: float, images: int) -> float:
+    """Standard error, in points, of an accuracy in ``percent`` that was measured on so many ``images``."""
+    return math.sqrt(percent * (100 - percent) / images)

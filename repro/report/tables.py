@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
-from repro.report.numbers import DATASETS, NONE, interval, mean_std, millions, signed
+from repro.data.catalogue import DATASETS as DATASET_CARDS
+from repro.report.claim import Cell
+from repro.report.numbers import DATASETS, NONE, gain, interval, mean_std, millions, signed
 from repro.report.printed import PrintedValue
-from repro.report.verdict import Cell, ClaimVerdict, Verdict, by_seed, summary_of, value_verdict
+from repro.report.statistics import Summary, binomial_error
+from repro.report.verdict import ClaimVerdict, Verdict, by_seed, summary_of, value_verdict
 from repro.study.results import Cost, StudyResult
 
 if TYPE_CHECKING:
@@ -22,11 +25,12 @@ if TYPE_CHECKING:
     from pandas.io.formats.style_render import CSSDict
 
 PAPER_COLUMN = "paper"
+TEST_SET_COLUMN = "test set's error"
+"""Standard error of the accuracy in points, binomial, by the number of test images."""
 
 VERDICT_HUES = {
     Verdict.REPRODUCED: "0, 158, 115",
     Verdict.HOLDS: "0, 158, 115",
-    Verdict.BETTER: "0, 114, 178",
     Verdict.DIFFERS: "213, 94, 0",
     Verdict.OPPOSITE: "213, 94, 0",
     Verdict.UNDECIDED: "230, 159, 0",
@@ -83,18 +87,27 @@ def text(paper: PrintedValue | None) -> str:
 def comparison(result: StudyResult, rows: Sequence[Row], paper: Columns | None = None) -> pd.DataFrame:
     """The paper's number beside ours: mean ± sample standard deviation, 95 % interval, verdict, and every seed.
 
+    The interval is over seeds, which share one test set; how far another test set of its size may lie stands beside it.
     ``paper`` replaces the column of the paper's numbers by others (for an image set that is not in the paper).
     """
     columns: Columns = dict(paper) if paper is not None else {PAPER_COLUMN: [text(row.paper) for row in rows]}
-    columns |= {"ours": [], "95 % interval": [], "verdict": [], "each seed": []}
+    columns |= {"ours": [], "95 % interval": [], TEST_SET_COLUMN: [], "verdict": [], "each seed": []}
     for row in rows:
         ours = summary_of(result, row.cell)
         each = by_seed(result, row.cell).values()
         columns["ours"].append(mean_std(ours) if ours else "not run")
         columns["95 % interval"].append(interval(ours))
+        columns[TEST_SET_COLUMN].append(_error_of_test_set(result, row.cell, ours))
         columns["verdict"].append(value_verdict(result, row.cell, row.paper, row.same_model))
         columns["each seed"].append(" · ".join(f"{value:.2f}" for value in each) or NONE)
     return frame(columns, [row.label for row in rows])
+
+
+def _error_of_test_set(result: StudyResult, cell: Cell, ours: Summary | None) -> str:
+    card = DATASET_CARDS.get(result.dataset)
+    images = result.spec.get("num_test") or (card.num_test if card else 0)
+    known = ours and images and cell.metric == "top1" and result.evaluate == "test"
+    return f"{binomial_error(ours.mean, images):.2f}" if ours and known else NONE
 
 
 def frame(columns: Columns, labels: Sequence[str]) -> pd.DataFrame:
@@ -126,10 +139,10 @@ def claims_table(judged: Sequence[ClaimVerdict]) -> pd.DataFrame:
     columns: Columns = {
         "the paper's claim": [j.claim.text for j in judged],
         PAPER_COLUMN: [NONE if j.paper is None else signed(j.paper) for j in judged],
-        "ours": [NONE if j.ours is None else signed(j.ours.mean) for j in judged],
+        "ours": [gain(j.ours) for j in judged],
         "95 % interval": [interval(j.ours, sign=True) for j in judged],
         "seeds": [str(j.ours.n) if j.ours else NONE for j in judged],
-        "verdict": [str(j.verdict) for j in judged],
+        "verdict": [j.text for j in judged],
     }
     return frame(columns, [j.claim.key for j in judged])
 
@@ -143,8 +156,8 @@ def claims_caption(result: StudyResult) -> str:
 
 
 def verdict_css(verdict: object) -> str:
-    """Inline style of a verdict's cell: a coloured edge and a tint that leaves the text readable on any ground."""
-    hue = {str(known): hue for known, hue in VERDICT_HUES.items()}.get(str(verdict), GREY)
+    """Inline style of a verdict's cell, marks or none: a coloured edge and a tint that leaves the text readable."""
+    hue = {str(known): hue for known, hue in VERDICT_HUES.items()}.get(str(verdict).partition(" (")[0], GREY)
     return f"border-left: 4px solid rgb({hue}); background-color: rgba({hue}, 0.15)"
 
 

@@ -1,17 +1,21 @@
 """Verdicts: the rules, stated here once, and the code that applies them.
 
 **A value** is compared with the paper's only at scale ``paper``, on the test set, with the paper's models. Welch's
-95 % interval of ours - paper decides: it contains 0: *reproduced*; it lies above: *better*; below: *differs*. Where
-the paper prints no ± its value is taken as exact. Every other scale says *another scale*: a scale never borrows the
-verdict of another.
+90 % interval of ours - paper lies within :data:`EQUIVALENT` points (two one-sided tests): *reproduced*. Else the 95 %
+interval decides: it excludes 0: *differs*; it contains 0: *undecided*. Where the paper prints no ± its value is taken
+as exact. Every other scale says *another scale*: a scale never borrows the verdict of another.
 
 **A trend** is judged at any scale, within that scale. It is the difference between two rows, seed by seed, with
-Student's 95 % interval: the interval lies wholly on the paper's side of 0: *holds*; wholly on the other side:
-*opposite*; it contains 0: *undecided*. For 'changes little' the yardstick is :data:`LITTLE` points: the interval
-lies wholly within: *holds*; wholly outside: *opposite*; else *undecided*.
+Student's 95 % interval, and a claim says where that has to lie: above 0 (:data:`MORE`), within :data:`LITTLE` points
+(:data:`CHANGES_LITTLE`), or not further than that below 0 (:data:`AS_GOOD`: being better is no objection). The interval
+lies wholly there: *holds*; wholly outside: *opposite*; else *undecided*.
 
-**Both**: one seed is *one seed: an anecdote*; no seed is *not run*. Only seeds that have both rows are compared.
-The intervals are not corrected for the number of claims.
+**Controls**: a gain is judged as it was claimed, and once more against each of its controls (:func:`with_controls`);
+without them it says so. A rule that was *settled afterwards*, with its numbers in sight, says so and is not counted.
+
+**All**: one seed is *one seed: an anecdote*; no seed is *not run*. Only seeds that have both rows are compared. Values
+of pairs of seeds in a ring are not independent: their mean is shown, and neither interval nor verdict. The intervals
+are not corrected for the number of claims, and are over seeds alone: all of them share one test set.
 """
 
 from __future__ import annotations
@@ -21,24 +25,26 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from repro.errors import ReproError
+from repro.report.claim import MORE, Cell, Claim, Computed
 from repro.report.printed import PrintedValue
-from repro.report.statistics import Summary, paired_difference, shifted, summarise, welch
+from repro.report.statistics import Summary, paired_difference, shifted, summarise, welch, without_interval
 from repro.study.results import StudyResult
 
-LITTLE = 0.5
-"""Percentage points that count as 'changes little' (the paper: +0.06 and +0.54 from 10 to 20 experts)."""
+EQUIVALENT = 1.0
+"""Percentage points within which a value counts as the printed one."""
 
 
 class Verdict(StrEnum):
     """What a comparison came to, in the words that the tables show."""
 
     REPRODUCED = "reproduced"
-    BETTER = "better"
     DIFFERS = "differs"
     HOLDS = "holds"
     OPPOSITE = "opposite"
     UNDECIDED = "undecided"
     ANECDOTE = "one seed: an anecdote"
+    PAIRS = "pairs of seeds: no interval"
+    NO_PREMISE = "premise not met here"
     NOT_RUN = "not run"
     OTHER_SCALE = "another scale"
     OTHER_MODEL = "another model"
@@ -47,71 +53,39 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One measured number: what a row of a table shows.
-
-    Without a ``method`` it is the paper's default: bagging, or with 0 experts the ``backbone`` alone.
-    """
-
-    num_experts: int
-    method: str = ""
-    row: str = ""
-    metric: str = "top1"
-
-    @property
-    def measured_as(self) -> str:
-        """The method under which the record holds it."""
-        return self.method or ("bagging" if self.num_experts else "backbone")
-
-    @property
-    def key(self) -> str:
-        """How the book's pages name it: ``metric/method/num_experts``, and ``/row`` where there are rows."""
-        return f"{self.metric}/{self.measured_as}/{self.num_experts}" + (f"/{self.row}" if self.row else "")
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A statement of the paper, as the difference ``more - less`` of two cells, or as ``more`` against ``bar``.
-
-    The claim is that the difference is positive; of ``little`` claims that it is small.
-
-    datasets  the image sets that it is about; empty: any
-    section   where the paper makes it
-    """
-
-    key: str
-    text: str
-    more: Cell
-    less: Cell | None = None
-    little: bool = False
-    bar: float = 0.0
-    datasets: tuple[str, ...] = ()
-    section: str = ""
-
-
-@dataclass(frozen=True)
 class ClaimVerdict:
     """A claim, what the paper's own numbers say of it (``None``: other data), ours, and the verdict.
 
     ``paper`` and ``ours`` are differences, of top-1 accuracy in percentage points; ``ours`` is ``None`` if not run.
+    ``controlled`` is False where the record lacks one of the claim's controls.
     """
 
     claim: Claim
     paper: float | None
     ours: Summary | None
     verdict: Verdict
+    controlled: bool = True
+
+    @property
+    def text(self) -> str:
+        """The verdict with what has to be known beside it: ``holds (without control; settled afterwards)``."""
+        marks = {"without control": not self.controlled, "settled afterwards": self.claim.settled_after}
+        said = "; ".join(mark for mark, applies in marks.items() if applies and self.ours)
+        return f"{self.verdict} ({said})" if said else str(self.verdict)
 
 
 Printed = Callable[[StudyResult, Cell], PrintedValue | None]
 """The paper's number for a cell of a result, ``None`` where it prints none."""
 
 
-def by_seed(result: StudyResult, cell: Cell) -> dict[int, float]:
+def by_seed(result: StudyResult, cell: Cell | Computed) -> dict[int, float]:
     """``{seed: value}`` in the order of the seeds; empty if it was not measured.
 
     Raises:
         ReproError: a seed was recorded twice.
     """
+    if not isinstance(cell, Cell):
+        return dict(cell(result))
     values: dict[int, float] = {}
     for m in sorted(result.measurements, key=lambda m: m.seed):
         if (m.metric, m.method, m.num_experts, m.row) == (cell.metric, cell.measured_as, cell.num_experts, cell.row):
@@ -121,32 +95,38 @@ def by_seed(result: StudyResult, cell: Cell) -> dict[int, float]:
     return values
 
 
-def summary_of(result: StudyResult, cell: Cell) -> Summary | None:
+def summary_of(result: StudyResult, cell: Cell | Computed) -> Summary | None:
     """Mean and interval over the seeds of one measured number; ``None`` if it was not measured."""
     values = list(by_seed(result, cell).values())
-    return summarise(values) if values else None
+    if not values:
+        return None
+    return without_interval(summarise(values)) if _of_pairs(cell) else summarise(values)
 
 
-def difference(result: StudyResult, more: Cell, less: Cell) -> Summary | None:
+def _of_pairs(cell: Cell | Computed) -> bool:
+    return isinstance(cell, Cell) and cell.of_pairs
+
+
+def difference(result: StudyResult, more: Cell | Computed, less: Cell) -> Summary | None:
     """``more`` minus ``less``, over the seeds that have both; ``None`` if none has."""
     a, b = by_seed(result, more), by_seed(result, less)
     seeds = [seed for seed in a if seed in b]
-    return paired_difference([a[s] for s in seeds], [b[s] for s in seeds]) if seeds else None
+    if not seeds:
+        return None
+    found = paired_difference([a[s] for s in seeds], [b[s] for s in seeds])
+    return without_interval(found) if _of_pairs(more) or less.of_pairs else found
 
 
-def trend_verdict(ours: Summary | None, little: bool = False) -> Verdict:
-    """The rule for trends: is the difference positive, or with ``little`` is it within ±:data:`LITTLE` points?"""
+def trend_verdict(ours: Summary | None, within: tuple[float, float] = MORE) -> Verdict:
+    """The rule for trends: does the 95 % interval lie where the claim has it?"""
     if ours is None:
         return Verdict.NOT_RUN
     if ours.low is None or ours.high is None:
-        return Verdict.ANECDOTE
-    if little:
-        if ours.low >= -LITTLE and ours.high <= LITTLE:
-            return Verdict.HOLDS
-        return Verdict.OPPOSITE if ours.low > LITTLE or ours.high < -LITTLE else Verdict.UNDECIDED
-    if ours.low > 0:
+        return Verdict.ANECDOTE if ours.n == 1 else Verdict.PAIRS
+    least, most = within
+    if least < ours.low and ours.high < most:
         return Verdict.HOLDS
-    return Verdict.OPPOSITE if ours.high < 0 else Verdict.UNDECIDED
+    return Verdict.OPPOSITE if ours.high < least or ours.low > most else Verdict.UNDECIDED
 
 
 def value_verdict(result: StudyResult, cell: Cell, paper: PrintedValue | None, same_model: bool) -> Verdict:
@@ -162,12 +142,14 @@ def value_verdict(result: StudyResult, cell: Cell, paper: PrintedValue | None, s
         return Verdict.OTHER_MODEL
     if result.evaluate != "test":
         return Verdict.OTHER_SPLIT
-    gap = welch(ours, paper.value, paper.std, paper.seeds)
-    if gap.low is None or gap.high is None:
+    if len(ours) == 1:
         return Verdict.ANECDOTE
-    if gap.low > 0:
-        return Verdict.BETTER
-    return Verdict.DIFFERS if gap.high < 0 else Verdict.REPRODUCED
+    if cell.of_pairs:
+        return Verdict.PAIRS
+    gap, narrow = (welch(ours, paper.value, paper.std, paper.seeds, level) for level in (0.95, 0.9))
+    if trend_verdict(narrow, (-EQUIVALENT, EQUIVALENT)) is Verdict.HOLDS:
+        return Verdict.REPRODUCED
+    return Verdict.UNDECIDED if gap.contains(0.0) else Verdict.DIFFERS
 
 
 def is_model(result: StudyResult, base: str, expert: str) -> bool:
@@ -186,15 +168,22 @@ def judge(claims: Sequence[Claim], result: StudyResult, printed: Printed) -> lis
     for claim in claims:
         if claim.datasets and result.dataset not in claim.datasets:
             continue
+        more, less = printed(result, claim.more) if isinstance(claim.more, Cell) else None, None
         if claim.less is None:
-            value, found = summary_of(result, claim.more), printed(result, claim.more)
+            value = summary_of(result, claim.more)
             ours = shifted(value, -claim.bar) if value else None
-            paper = found.value - claim.bar if found else None
+            paper = more.value - claim.bar if more else None
         else:
             ours = difference(result, claim.more, claim.less)
-            more, less = printed(result, claim.more), printed(result, claim.less)
+            less = printed(result, claim.less)
             paper = more.value - less.value if more and less else None
-        judged.append(ClaimVerdict(claim, paper, ours, trend_verdict(ours, claim.little)))
+        verdict = trend_verdict(ours, claim.within)
+        if claim.premise and ours:
+            given = summary_of(result, claim.premise[0])
+            if given is None or given.mean < claim.premise[1]:
+                verdict = Verdict.NO_PREMISE if given else Verdict.NOT_RUN
+        controlled = all(by_seed(result, control.cell) for control in claim.controls)
+        judged.append(ClaimVerdict(claim, paper, ours, verdict, controlled))
     return judged
 
 

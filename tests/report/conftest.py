@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from repro.report.verdict import Cell
+from repro.report.claim import Cell
 from repro.study.results import Cost, Measurement, Provenance, StudyResult
 
 Values = Mapping[tuple[str, int], list[float]]

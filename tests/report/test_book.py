@@ -99,7 +99,7 @@ def test_roles_show_recorded_numbers(tmp_path: Path) -> None:
     assert warnings == ""
     for shown in (
         "59.60 ± 0.10</a>",
-        "holds</a>",
+        "holds (without control)</a>",
         "79.90 ± 0.22</a>",
         "not run</span>",
         "gamma",

@@ -88,7 +88,7 @@ def test_what_the_pages_show_of_all_records(tmp_path: Path) -> None:
     page, warnings = built(tmp_path, text)
     assert warnings == ""
     for shown in (
-        "One expert beside the base beats the base alone",
+        "Base and one expert beat that expert alone",
         "repro run table2_num_experts -p scale laptop -p dataset tiny-imagenet",
         "Laptop scale: 1 comparison of a claim with a run, of which 1 holds.",
         "stage 3, 4 and linear",

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
+from repro.report.claim import Cell
 from repro.report.interactive import anytime, routing
-from repro.report.verdict import Cell
 from repro.study.results import Cost, StudyResult, Table
 
 SWEEP = Table(

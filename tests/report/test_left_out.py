@@ -55,4 +55,4 @@ def test_both_baselines_as_recorded(made_up: Callable[..., StudyResult]) -> None
     result = made_up({("bagging", 1): [58.0, 58.2], ("two networks", 1): [59.0, 59.2]})
     table = tables([result, made_up({("bagging", 1): [1.0]}, dataset="modes", scale="quick")])["baselines"].frame
     assert list(table.index) == ["CIFAR-100, laptop scale"]
-    assert list(table.loc["CIFAR-100, laptop scale"]) == ["58.10 ± 0.14", "59.10 ± 0.14"]
+    assert list(table.loc["CIFAR-100, laptop scale"]) == ["58.10 ± 0.14", "59.10 (59.00, 59.20)"]

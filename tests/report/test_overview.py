@@ -18,7 +18,9 @@ def results(made_up: MakeUp) -> list[StudyResult]:
     rows = {
         ("backbone", 0): [57.0, 57.2, 57.4],
         ("bagging", 1): [58.2, 58.3, 58.4],
-        ("bagging", 10): [57.5, 57.7, 57.8],
+        ("bagging", 20): [57.5, 57.7, 57.8],
+        ("equal-training", 20): [60.0, 60.1, 60.2],
+        ("expert", 1): [57.8, 57.9, 58.1],
     }
     return [made_up(rows), made_up(rows, dataset="modes", scale="quick")]
 
@@ -31,13 +33,15 @@ def test_every_headline_has_a_cell_for_every_column(results: list[StudyResult]) 
 
 def test_a_cell_holds_a_verdict_or_says_which_run_is_missing(results: list[StudyResult]) -> None:
     by_words = {line.words: line.found for line in headlines(results)}
-    first = by_words["One expert beside the base beats the base alone"]
+    first = by_words["Base and one expert beat that expert alone"]
     assert isinstance(first[0], Found) and first[0].judged.verdict is Verdict.HOLDS
     assert first[1] == "table2_num_experts-tiny-imagenet-laptop"
     assert isinstance(first[2], Found) and first[2].result.dataset == "modes"
     assert first[3] == "table2_num_experts-cifar100-paper"
-    ten = by_words["Ten experts beat that one expert"][0]
-    assert isinstance(ten, Found) and ten.judged.verdict is Verdict.OPPOSITE
+    controlled = by_words["They beat the base trained as long as all of them"][0]
+    assert isinstance(controlled, Found) and controlled.judged.text == "opposite"
+    uncontrolled = by_words["Twenty experts beat the one"][0]  # one of two controls has been run
+    assert isinstance(uncontrolled, Found) and uncontrolled.judged.text == "opposite (without control)"
 
 
 def test_a_run_at_the_papers_scale_takes_the_last_column(made_up: MakeUp) -> None:
@@ -55,10 +59,10 @@ def test_a_claim_that_does_not_exist_is_an_error(monkeypatch: pytest.MonkeyPatch
 def test_verdicts_are_counted_by_scale(results: list[StudyResult], made_up: MakeUp) -> None:
     counts = tally(results)
     assert (
-        counts["laptop"] == counts["quick"] == {Verdict.HOLDS: 1, Verdict.OPPOSITE: 1}
-    )  # what was not run is not there
+        counts["laptop"] == counts["quick"] == {Verdict.HOLDS: 1, Verdict.OPPOSITE: 2}
+    )  # neither what was not run is there, nor C1, which holds by a rule that was settled afterwards
     text = tally_text([results[0], made_up({("backbone", 0): [57.0], ("bagging", 1): [58.0]}, dataset="tiny-imagenet")])
     assert text == (
-        "Laptop scale: 3 comparisons of a claim with a run, of which 1 holds, 1 opposite, 1 with one seed alone."
+        "Laptop scale: 4 comparisons of a claim with a run, of which 1 holds, 2 opposite, 1 with one seed alone."
     )
     assert tally_text([]) == "Nothing has been recorded yet."

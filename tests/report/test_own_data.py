@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from repro.report import own_data
+from repro.report.claim import Cell
 from repro.report.exhibits import NAMES, exhibit, exhibits
-from repro.report.verdict import Cell
 from repro.study.own_data import OwnDataParameters
 from repro.study.results import Cost, Measurement, StudyResult, Table
 

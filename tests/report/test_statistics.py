@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from repro.report.statistics import paired_difference, summarise, welch
+from repro.report.statistics import binomial_error, paired_difference, summarise, welch
 
 
 def test_t_interval_of_three_values() -> None:
@@ -37,6 +37,16 @@ def test_welch_by_hand() -> None:
 
 def test_a_value_printed_without_spread_is_taken_as_exact() -> None:
     assert welch([1.0, 2.0, 3.0], 2.0, None, 3).interval == pytest.approx((-2.48414, 2.48414), abs=1e-4)
+
+
+def test_the_error_of_a_test_set_by_hand() -> None:
+    assert binomial_error(50.0, 10_000) == pytest.approx(0.5)
+    assert binomial_error(100.0, 10_000) == 0
+
+
+def test_two_one_sided_tests_use_the_narrower_interval() -> None:
+    # t(0.95, 2) = 2.91999, divided by the square root of 3
+    assert welch([1.0, 2.0, 3.0], 2.0, None, 3, level=0.9).interval == pytest.approx((-1.68585, 1.68585), abs=1e-4)
 
 
 @pytest.mark.parametrize("values", [[], [1.0, math.nan]])

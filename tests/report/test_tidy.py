@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from repro.report import tidy
-from repro.report.verdict import Cell
+from repro.report.claim import Cell
 from repro.study.results import StudyResult, Table
 
 

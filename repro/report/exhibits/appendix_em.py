@@ -8,13 +8,14 @@ import matplotlib.ticker as ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from repro.report.claim import Cell, Claim, Control, with_controls
 from repro.report.exhibits.exhibit import Exhibit
 from repro.report.numbers import NONE, interval, mean_std, signed, where_run
 from repro.report.plots import COLOURS, MARKERS, NAMES, common_legend, figure_style, new_figure
 from repro.report.printed import PrintedValue, printed
 from repro.report.reading import verdicts
 from repro.report.tables import PAPER_COLUMN, Row, Shown, about, comparison, frame, means, text
-from repro.report.verdict import Cell, Claim, by_seed, difference, is_model, summary_of
+from repro.report.verdict import by_seed, difference, is_model, summary_of
 from repro.study.exhibits.appendix_em import METHODS, NAME, EMParameters, appendix_em
 from repro.study.results import StudyResult
 
@@ -25,12 +26,15 @@ HOW = {"expert": "without ensembling", "bagging": "with ensembling"}
 PRINTED = {"expert": "em vs asynchronous without ensemblers", "bagging": "em vs asynchronous with ensemblers"}
 
 CLAIMS = (
-    *(
+    *with_controls(
         Claim(
             f"EM/{steps}/{'with' if method == 'bagging' else 'without'}",
             f"{steps} E-step{'s' if steps > 1 else ''} raise{'' if steps > 1 else 's'} accuracy {how}",
             Cell(EXPERTS, method, f"em-{steps}", "top1_gain"),
             section="2.2",
+            controls=(
+                Control("as-long", "Algorithm 1 trained as long", Cell(EXPERTS, method, f"long-{steps}", "top1_gain")),
+            ),
         )
         for steps in STEPS[1:]
         for method, how in HOW.items()

@@ -11,12 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from repro.method.specialisation import SPLIT, in_order
+from repro.report.claim import Cell, Claim
 from repro.report.exhibits.exhibit import Exhibit
 from repro.report.numbers import mean_std, where_run
 from repro.report.plots import figure_style, new_figure
 from repro.report.reading import verdicts
 from repro.report.tables import Shown, about, frame, means
-from repro.report.verdict import Cell, Claim, by_seed, summary_of
+from repro.report.verdict import by_seed, summary_of
 from repro.study.exhibits.appendix_specialisation import NAME, SpecialisationParameters, specialisation
 from repro.study.results import StudyResult
 
@@ -32,13 +33,20 @@ COLUMNS = {
     "split classes, %": ("split_classes", 1),
 }
 
+USED = 0.1
+"""An expert that is best on less than this part of an even load counts as idle. No share is below 0, so any other bar
+must be named; this one was named when the first runs stood recorded, all of them far above it."""
+
 CLAIMS = (
     *(
         Claim(
             f"S/idle/{k}",
-            f"No expert is idle: the smallest share of images, in percent, that one of {k} experts is best on",
+            f"No expert is idle: the smallest share of images that one of {k} experts is best on, in percent, above "
+            f"{USED:.0%} of an even load",
             Cell(k, WHO, metric="smallest_share"),
+            bar=100 * USED / k,
             section="4.3",
+            settled_after=True,
         )
         for k in EXPERTS
     ),
@@ -70,6 +78,7 @@ CLAIMS = (
             Cell(more, WHO, f"{fewer}-{more}", "likeness"),
             Cell(more, "chance", f"{fewer}-{more}", "likeness"),
             section="4.3",
+            settled_after=True,
         )
         for fewer, more in pairwise(EXPERTS)
     ),

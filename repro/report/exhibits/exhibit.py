@@ -8,9 +8,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from repro.report.claim import Claim
 from repro.report.plots import as_svg
 from repro.report.tables import Shown
-from repro.report.verdict import Claim, ClaimVerdict, Printed, judge, not_printed
+from repro.report.verdict import ClaimVerdict, Printed, judge, not_printed
 from repro.study.parameters import Parameters, results_folder
 from repro.study.results import StudyResult, load_results
 

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
+from repro.report.claim import Cell, Claim
 from repro.report.class_figures import class_of, pictures, ranked, split
 from repro.report.exhibits.exhibit import Exhibit
 from repro.report.numbers import interval, mean_std
 from repro.report.plots import figure_style
 from repro.report.reading import verdicts
 from repro.report.tables import Columns, Shown, about, frame, means
-from repro.report.verdict import Cell, Claim, by_seed, difference, summary_of
+from repro.report.verdict import by_seed, difference, summary_of
 from repro.study.exhibits.figure3_king_penguin import NAME, Figure3Parameters, figure3
 from repro.study.results import StudyResult
 

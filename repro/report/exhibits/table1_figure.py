@@ -8,10 +8,11 @@ import matplotlib.ticker as ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from repro.report.claim import Cell
 from repro.report.numbers import DATASETS
 from repro.report.plots import COLOURS, MARKERS, MODELS, PALETTE, common_legend, figure_style, new_figure
 from repro.report.printed import drawn, printed
-from repro.report.verdict import Cell, by_seed
+from repro.report.verdict import by_seed
 from repro.study.exhibits.table1_main import PAIRS
 from repro.study.results import StudyResult
 

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from repro.method.early_exit import share_that_runs
+from repro.report.claim import (
+    AS_GOOD,
+    CHANGES_LITTLE,
+    Cell,
+    Claim,
+    Control,
+    equal_inference,
+    equal_training,
+    with_controls,
+)
 from repro.report.exact_costs import Figure, paper_cost
 from repro.report.exhibits.exhibit import Exhibit
 from repro.report.numbers import NONE, mean_std, signed
 from repro.report.printed import PrintedValue, printed
 from repro.report.reading import verdicts
 from repro.report.tables import Columns, Row, Shown, about, comparison, frame
-from repro.report.verdict import Cell, Claim, difference, summary_of
+from repro.report.verdict import difference, summary_of
 from repro.study.exhibits.table3_imagenet import NAME, NETWORKS, THRESHOLDS, Table3Parameters, exit_method, table3
 from repro.study.results import StudyResult
 
@@ -27,15 +38,20 @@ def _claims() -> tuple[Claim, ...]:
         base, one, four, twenty = (Cell(k, row=net) for k in (0, 1, 4, 20))
         early, title = Cell(4, exit_method(THRESHOLDS[0]), net), TITLES[net]
         said = [
-            Claim(f"I{place}1", f"{title}: 4 experts beat the backbone", four, base),
-            Claim(f"I{place}2", f"{title}: 4 experts beat the one-expert baseline", four, one),
-            Claim(f"I{place}3", f"{title}: exits at {THRESHOLDS[0]:g} change little (4 experts)", early, four, True),
-            Claim(f"I{place}4", f"{title}: more than 4 experts change little", twenty, four, True)
+            Claim(f"I{place}1", f"{title}: 4 experts beat the backbone", four, base, controls=_controls(4, net)),
+            Claim(f"I{place}2", f"{title}: 4 experts beat the one-expert baseline", four, one,
+                  controls=_controls(4, net)),
+            Claim(f"I{place}3", f"{title}: exits at {THRESHOLDS[0]:g} cost little (4 experts)", early, four, AS_GOOD),
+            Claim(f"I{place}4", f"{title}: more than 4 experts change little", twenty, four, CHANGES_LITTLE)
             if net in SATURATED
-            else Claim(f"I{place}4", f"{title}: 20 experts beat 4", twenty, four),
+            else Claim(f"I{place}4", f"{title}: 20 experts beat 4", twenty, four, controls=_controls(20, net)),
         ]  # fmt: skip
         claims += said
-    return tuple(Claim(c.key, c.text, c.more, c.less, c.little, datasets=("imagenet",), section="4.2") for c in claims)
+    return with_controls(replace(claim, datasets=("imagenet",), section="4.2") for claim in claims)
+
+
+def _controls(num_experts: int, network: str) -> tuple[Control, ...]:
+    return equal_training(num_experts, network), equal_inference(network)
 
 
 CLAIMS = _claims()

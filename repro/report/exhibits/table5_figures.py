@@ -8,10 +8,11 @@ import matplotlib.ticker as ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from repro.report.claim import Cell
 from repro.report.numbers import where_run
 from repro.report.plots import COLOURS, MARKERS, NAMES, common_legend, figure_style, new_figure
 from repro.report.printed import printed
-from repro.report.verdict import Cell, by_seed, summary_of
+from repro.report.verdict import by_seed, summary_of
 from repro.study.results import StudyResult
 
 PAIR = ("tr18", "tr18")

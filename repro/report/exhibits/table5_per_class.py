@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from repro.report.claim import Cell, Claim
 from repro.report.exhibits.exhibit import Exhibit
 from repro.report.exhibits.table5_figures import (
     ENSEMBLING,
@@ -19,7 +20,7 @@ from repro.report.numbers import NONE, mean_std
 from repro.report.printed import PrintedValue, printed
 from repro.report.reading import verdicts
 from repro.report.tables import PAPER_COLUMN, Row, Shown, about, comparison, frame, means, text
-from repro.report.verdict import Cell, Claim, by_seed, is_model, summary_of
+from repro.report.verdict import by_seed, is_model, summary_of
 from repro.study.exhibits.table5_per_class import METHODS, NAME, Table5Parameters, table5
 from repro.study.results import StudyResult
 
@@ -31,8 +32,8 @@ def _cell(row: str, method: str, metric: str = "top1") -> Cell:
     return Cell(PAPER_EXPERTS, method, row, metric)
 
 
-def _better(key: str, text: str, more: Cell, less: Cell) -> Claim:
-    return Claim(f"C5/{key}", text, more, less, section="4.3")
+def _better(key: str, text: str, more: Cell, less: Cell, settled_after: bool = False) -> Claim:
+    return Claim(f"C5/{key}", text, more, less, section="4.3", settled_after=settled_after)
 
 
 CLAIMS = (
@@ -69,6 +70,7 @@ CLAIMS = (
         "Being routed to an expert of other classes is detrimental (on those images even the base alone is better)",
         _cell("per-class", "backbone", "top1-wrong"),
         _cell("per-class", WITHOUT, "top1-wrong"),
+        settled_after=True,
     ),
     _better(
         "wrong-ensembled",

@@ -8,12 +8,13 @@ from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from repro.report.claim import CHANGES_LITTLE, LITTLE, Cell, Claim
 from repro.report.exhibits.exhibit import Exhibit
 from repro.report.numbers import interval, mean_std, signed, where_run
 from repro.report.plots import COLOURS, common_legend, figure_style, new_figure
 from repro.report.statistics import Summary
 from repro.report.tables import Columns, Shown, about, frame
-from repro.report.verdict import LITTLE, Cell, Claim, difference, summary_of
+from repro.report.verdict import difference, summary_of
 from repro.study.exhibits.unstated_choices import (
     ALTERNATIVES,
     DEFAULT,
@@ -28,7 +29,7 @@ from repro.study.results import StudyResult
 CLAIMS = (
     Claim(
         "U1", "Re-weighting the loss and sampling the batches 'yield similar results'",
-        Cell(10, row="re-weighted loss"), Cell(10, row=DEFAULT), little=True, section="2.2",
+        Cell(10, row="re-weighted loss"), Cell(10, row=DEFAULT), CHANGES_LITTLE, section="2.2",
     ),
     Claim(
         "U2", "Routing non-assigned samples to experts helps: γ above 0 beats γ = 0",

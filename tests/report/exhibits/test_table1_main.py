@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from repro.report.claim import Cell
 from repro.report.exhibits import exhibit
 from repro.report.numbers import look_up
 from repro.report.plots import save_figure
-from repro.report.verdict import Cell, Verdict
+from repro.report.verdict import Verdict
 from repro.study.results import Cost, StudyResult
 
 TABLE1 = exhibit("table1_main")

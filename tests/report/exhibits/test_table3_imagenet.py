@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
+from repro.report.claim import Cell
 from repro.report.exhibits import exhibit
 from repro.report.exhibits.table3_imagenet import implied_share
-from repro.report.verdict import Cell, Verdict
+from repro.report.verdict import Verdict
 from repro.study.results import StudyResult
 
 TABLE3 = exhibit("table3_imagenet")

@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
+from repro.report.claim import Cell
 from repro.report.exhibits import exhibit
-from repro.report.verdict import Cell, Verdict
+from repro.report.verdict import Verdict
 from repro.study.results import Cost, StudyResult
 
 TABLE4 = exhibit("table4_dynamic_routing")

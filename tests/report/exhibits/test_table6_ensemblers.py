@@ -13,7 +13,7 @@ MakeUp = Callable[..., StudyResult]
 TOP1 = {"expert": 58.0, "top-2": 59.0, "stacking": 61.0, "bagging": 60.9, "bagging-logits": 60.8}
 
 
-def of_table6(made_up: MakeUp, seeds: int, dataset: str = "tiny-imagenet") -> StudyResult:
+def of_table6(made_up: MakeUp, seeds: int, dataset: str = "tiny-imagenet", sure: float = 90.0) -> StudyResult:
     cells = {(0, "backbone", row): 56.0 for row in ("tr10", MEAN)}
     cells |= {(20, method, row): top1 for method, top1 in TOP1.items() for row in ("tr10-tr10", "tr10-tr18", MEAN)}
     lines = [
@@ -22,6 +22,7 @@ def of_table6(made_up: MakeUp, seeds: int, dataset: str = "tiny-imagenet") -> St
         for metric, value in (("top1", top1), ("ece", 5.0), ("overconfidence", 4.0))
         for seed in range(seeds)
     ]
+    lines += [Measurement(seed=0, num_experts=0, method="backbone", metric="training-sure", value=sure, row=MEAN)]
     lines += [Measurement(seed=0, num_experts=0, method="backbone", metric="training-loss", value=1.0, row="tr10")]
     bins = [
         ["tr10-tr10", 20, method, seed, i, 100, 0.5 + 0.2 * i, 0.4 + 0.2 * i]
@@ -62,8 +63,10 @@ def test_stacking_is_shown_before_its_training_too_where_that_was_measured(made_
 
 def test_claims_use_the_mean_over_the_same_pairs(made_up: MakeUp) -> None:
     judged = {j.claim.key: j for j in EXHIBIT.judge(of_table6(made_up, 3))}
-    assert str(judged["E1"].verdict) == str(judged["E4"].verdict) == str(judged["E5"].verdict) == "holds"
-    assert judged["E1"].paper == pytest.approx((57.80 + 59.53) / 2 - 56.29)
+    assert str(judged["E1/base"].verdict) == str(judged["E4"].verdict) == str(judged["E5"].verdict) == "holds"
+    few = {j.claim.key: j for j in EXHIBIT.judge(of_table6(made_up, 3, sure=4.4))}
+    assert few["E5"].text == "premise not met here (settled afterwards)"
+    assert judged["E1/base"].paper == pytest.approx((57.80 + 59.53) / 2 - 56.29)
 
 
 @pytest.mark.parametrize("dataset", ["cifar100", "tiny-imagenet", "modes"])

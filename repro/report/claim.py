@@ -1,0 +1,113 @@
+"""What the papers claim, as data: a difference of two recorded numbers, where it has to lie, and what controls it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from repro.study.controls import EQUAL_INFERENCE, EQUAL_TRAINING
+from repro.study.results import StudyResult
+
+LITTLE = 0.5
+"""Percentage points that count as 'changes little' (the paper: +0.06 and +0.54 from 10 to 20 experts)."""
+
+MORE, CHANGES_LITTLE, AS_GOOD = (0.0, math.inf), (-LITTLE, LITTLE), (-LITTLE, math.inf)
+"""Where a difference has to lie for a claim to hold."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One measured number: what a row of a table shows.
+
+    Without a ``method`` it is the paper's default: bagging, or with 0 experts the ``backbone`` alone.
+    """
+
+    num_experts: int
+    method: str = ""
+    row: str = ""
+    metric: str = "top1"
+
+    @property
+    def measured_as(self) -> str:
+        """The method under which the record holds it."""
+        return self.method or ("bagging" if self.num_experts else "backbone")
+
+    @property
+    def key(self) -> str:
+        """How the book's pages name it: ``metric/method/num_experts``, and ``/row`` where there are rows."""
+        return f"{self.metric}/{self.measured_as}/{self.num_experts}" + (f"/{self.row}" if self.row else "")
+
+    @property
+    def of_pairs(self) -> bool:
+        """Whether its values are of pairs of seeds in a ring, (0, 1), (1, 2), (2, 0), where each seed is twice."""
+        return (
+            (self.method == "two networks" and len(set(self.row.split(" + "))) == 1)
+            or (self.metric == "agreement" and self.method in ("class", "classes"))
+            or (self.metric == "likeness" and self.row == "seeds")
+        )
+
+
+Computed = Callable[[StudyResult], Mapping[int, float]]
+"""``{seed: value}`` of a number that follows from several recorded ones."""
+
+
+@dataclass(frozen=True)
+class Control:
+    """What a gain has to beat as well: how keys name it, what it is in words, and where the record holds it."""
+
+    key: str
+    words: str
+    cell: Cell
+
+
+def equal_training(num_experts: int, row: str = "") -> Control:
+    """The base trained for the multiply-adds of base and ``num_experts`` experts together."""
+    words = "the base trained as long as base and experts together"
+    return Control(EQUAL_TRAINING, words, Cell(num_experts, EQUAL_TRAINING, row))
+
+
+def equal_inference(row: str = "") -> Control:
+    """A plain network that costs what the base and one expert cost at inference."""
+    return Control(EQUAL_INFERENCE, "a plain network of the same cost", Cell(1, EQUAL_INFERENCE, row))
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement of the paper, as the difference ``more - less`` of two numbers, or as ``more`` against ``bar``.
+
+    within         where the difference has to lie: :data:`MORE`, :data:`CHANGES_LITTLE` or :data:`AS_GOOD`
+    datasets       the image sets that it is about; empty: any
+    section        where the paper makes it
+    controls       what the gain has to beat as well
+    premise        what it takes for granted: a number, and the least mean with which there is something to judge
+    settled_after  its rule was settled with its numbers in sight
+    """
+
+    key: str
+    text: str
+    more: Cell | Computed
+    less: Cell | None = None
+    within: tuple[float, float] = MORE
+    bar: float = 0.0
+    datasets: tuple[str, ...] = ()
+    section: str = ""
+    controls: tuple[Control, ...] = ()
+    premise: tuple[Cell, float] | None = None
+    settled_after: bool = False
+
+
+def with_controls(claims: Iterable[Claim]) -> tuple[Claim, ...]:
+    """Every claim, followed by itself held against each of its controls: ``C2/20``, ``C2/20/equal-training`` ..."""
+    return tuple(
+        one
+        for claim in claims
+        for one in (
+            claim,
+            *(
+                replace(claim, key=f"{claim.key}/{control.key}", text=f"{claim.text}: against {control.words}",
+                        less=control.cell, within=MORE, controls=())
+                for control in claim.controls
+            ),
+        )
+    )  # fmt: skip
