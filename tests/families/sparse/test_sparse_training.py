@@ -1,0 +1,139 @@
+"""Sparse networks through the one loop: balance losses apart, randomness resumed bit-exact, dead experts named."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from repro.data.augment import Augmentation
+from repro.data.batches import DeviceBatches
+from repro.data.modes import make_modes
+from repro.families.sparse.config import SparseConfig
+from repro.families.sparse.model import SparseOutput
+from repro.families.sparse.training import (
+    balance_losses,
+    idle_experts,
+    loads,
+    make_network,
+    predict,
+    sparse_step,
+    train_network,
+)
+from repro.method.device import autocast
+from repro.method.fit import Epoch
+from repro.method.recipe import Group, Recipe
+from repro.models.token_routing import Choice
+
+CPU = torch.device("cpu")
+RECIPE = Recipe(
+    source="a test", epochs=3, batch_size=50, optimizer="adamw", learning_rate=2e-3, weight_decay=0.05,
+    decayed="weights", groups=(Group(match=r"mlp\.(up|down)_weight", decay=2.0),), schedule="one-cycle",
+    warmup_from=0.0, label_smoothing=0.1, mixup=0.2, clip_norm=1.0, augmentation=Augmentation(crop="pad", pad=2),
+)  # fmt: skip
+
+
+def config(**changes: object) -> SparseConfig:
+    fields = {"network": "convnext-micro", "num_classes": 20, "image_size": 32, "width": 0.25, "layer_scale": 0.1}
+    return SparseConfig.model_validate({**fields, "drop_path": 0.2, **changes})
+
+
+@pytest.fixture(scope="module")
+def source() -> DeviceBatches:
+    return DeviceBatches(make_modes("train", 200), RECIPE.augmentation, CPU)
+
+
+def trained(source: DeviceBatches, report: Callable = lambda e, h: None, at: Path | None = None, **changes: object):
+    network = make_network(config(**changes), 0)
+    return network, train_network(network, config(**changes), RECIPE, source, CPU, 0, at, report)
+
+
+@pytest.mark.parametrize("network", ["convnext-micro", "vit-micro"])
+def test_resumed_bit_exact_with_noise_and_drop_path(source: DeviceBatches, tmp_path: Path, network: str) -> None:
+    whole, history = trained(source, network=network)
+
+    class Stopped(Exception): ...
+
+    def stop(epoch: int, entry: Epoch) -> None:
+        torch.randn(7)  # whatever was drawn elsewhere is of no account
+        if epoch == 0:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        trained(source, stop, tmp_path / "state", network=network)
+    resumed, again = trained(source, at=tmp_path / "state", network=network)
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
+    assert [(e.loss, e.accuracy, e.means) for e in history] == [(e.loss, e.accuracy, e.means) for e in again]
+
+
+def test_noise_and_drop_path_do_draw(source: DeviceBatches) -> None:
+    """Without either the weights are others: the test above is about something."""
+    first = [next(trained(source, **changes)[0].parameters()) for changes in ({}, {"noise": 0.0}, {"drop_path": 0.0})]
+    assert not torch.equal(first[0], first[1]) and not torch.equal(first[0], first[2])
+
+
+def test_balance_losses_have_names_and_are_no_part_of_the_loss(source: DeviceBatches) -> None:
+    network = make_network(config(), 0).train()
+    batch = next(source.train(0, 0, 50))
+    out = sparse_step(network, config(), RECIPE)(batch, 0.0)
+    assert set(out.auxiliary) == {"importance", "load"} and all(value > 0 for value in out.auxiliary.values())
+    dense_loss = torch.nn.functional.cross_entropy
+    torch.manual_seed(0)
+    with_losses = sparse_step(network, config(), RECIPE)(batch, 0.0)
+    torch.manual_seed(0)
+    logits = network(batch.images).logits
+    assert torch.equal(with_losses.loss, dense_loss(logits, batch.labels, label_smoothing=0.1))
+    sum(out.auxiliary.values()).backward()  # type: ignore[union-attr]
+    assert all(mixture.gate.weight.grad.abs().sum() > 0 for mixture in network.mixtures)  # type: ignore[union-attr]
+
+
+def choice(experts: list[int], kept: list[bool], **losses: float) -> Choice:
+    return Choice(
+        torch.tensor(experts)[:, None],
+        torch.ones(len(experts), 1),
+        torch.tensor(kept)[:, None],
+        {name: torch.tensor(value) for name, value in losses.items()},
+    )
+
+
+def test_losses_and_loads_by_hand() -> None:
+    out = SparseOutput(
+        Tensor(),
+        (
+            choice([0, 0, 0, 1], [True, True, False, True], importance=2.0, load=1.0),
+            choice([0, 1, 0, 1], [True] * 4, importance=4.0, load=0.0),
+        ),
+    )
+    weights = config(num_experts=2, importance_weight=0.1, load_weight=0.0)
+    found = balance_losses(out, weights)
+    assert found.keys() == {"importance"} and found["importance"].item() == pytest.approx(0.3)
+    shares = loads(out, weights)
+    assert shares["experts 1"].tolist() == [1.5, 0.5] and shares["experts 2"].tolist() == [1.0, 1.0]
+    assert shares["dropped 1"].item() == 0.25 and shares["dropped 2"].item() == 0.0
+
+
+def test_dead_experts_are_named(source: DeviceBatches, capsys: pytest.CaptureFixture[str]) -> None:
+    entry = Epoch(0.0, 0.0, 0.0, {"experts 1": [1.0, 1.0], "experts 2": [0.05, 2.9, 0.0], "dropped 2": 0.0})
+    assert idle_experts(entry) == ["experts 0, 2 of mixture 2"]
+    collapsed = config(noise=0.0, importance_weight=0.0, load_weight=0.0)
+    network = make_network(collapsed, 0)
+    for mixture in network.mixtures:  # all logits alike: every token goes to the same expert
+        torch.nn.init.zeros_(mixture.gate.weight)  # type: ignore[arg-type]
+        mixture.gate.requires_grad_(False)
+    train_network(network, collapsed, RECIPE.model_copy(update={"epochs": 1}), source, CPU, 0)
+    heard = capsys.readouterr().err
+    assert re.search(r"epoch 1: next to no tokens for experts (\d, ){6}\d of mixture 1; experts (\d, ){6}\d of", heard)
+
+
+def test_predictions_name_each_tokens_experts(source: DeviceBatches) -> None:
+    network, _ = trained(source, top_k=2)
+    found = predict(network, source, CPU)
+    assert found.logits.shape == (200, 20) and torch.equal(found.labels, source.labels)
+    assert [tuple(experts.shape) for experts in found.experts] == [(200, 64, 2), (200, 16, 2)]
+    with torch.no_grad(), autocast(CPU):
+        choice = network(next(source.clean(200)).images).choices[1]
+    assert torch.equal(found.experts[1].flatten(0, 1), choice.experts_NK.short())
