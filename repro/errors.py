@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 
@@ -42,3 +44,23 @@ class TimeIsUpError(ReproError):
 
 class TrainingError(ReproError):
     """Training went wrong: numbers that are not numbers, an expert without data, an empty cluster."""
+
+
+class StoppedError(ReproError, KeyboardInterrupt):
+    """Stopped from the keyboard: a sentence in a notebook, too, and no traceback of a hundred lines."""
+
+
+@contextmanager
+def in_a_sentence() -> Iterator[None]:
+    """A stop from the keyboard, and files or folders that cannot be read or written, as errors for the person."""
+    try:
+        yield
+    except StoppedError:
+        raise
+    except KeyboardInterrupt:
+        raise StoppedError("stopped; the same command goes on from the last epoch that was kept") from None
+    except OSError as error:
+        what = f"{error.filename or 'a file or folder'}: {error.strerror or error}"
+        raise ReproError(
+            f"cannot read or write {what}; put that right, or choose another folder with the parameter root"
+        ) from error

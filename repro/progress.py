@@ -22,7 +22,7 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
     terminal = getattr(sys.stderr, "_original_stdstream_copy", None)  # ipykernel's stream keeps the real one here
     if terminal is not None:
-        os.write(terminal, f"{text}\n".encode())
+        os.write(terminal, f"{text}\n".encode(errors="backslashreplace"))
 
 
 def duration(seconds: float) -> str:

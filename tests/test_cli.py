@@ -1,7 +1,11 @@
 """The command line: help, output, exit status."""
 
+import io
 import json
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,3 +78,42 @@ def test_the_doctor_says_what_to_do_and_status_1_when_something_is_wrong(
     assert f"WRONG base/{'0' * 16}: damaged: artifact.json is missing -> nothing: the next run" in told
     assert main(["doctor", "--root", str(tmp_path), "--json"]) == 1
     assert {"about", "state", "found", "do"} == set(json.loads(capsys.readouterr().out)[0])
+
+
+def test_a_parameter_may_have_no_value_as_for_papermill(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr("repro.report.run.run", lambda names, parameters, *more: asked.append(parameters))
+    assert main(["run", "own_data", "-p", "epochs", "None", "-p", "width", "null", "-p", "folder", "a"]) == 0
+    assert asked == [{"epochs": None, "width": None, "folder": "a"}]
+
+
+def test_what_a_terminal_has_no_letters_for_is_printed_in_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setattr("repro.cli.show_cost", lambda args: print("1 ± 2") or 0)
+    assert main(["cost", "tr18"]) == 0
+    terminal.flush()
+    assert terminal.buffer.getvalue() == b"1 \\xb1 2\n"  # type: ignore[attr-defined]
+
+
+def test_a_reader_that_has_gone_is_no_error() -> None:
+    command = [sys.executable, "-m", "repro.cli", "cost", "tr18", "tr10"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout and running.stderr
+        running.stdout.close()
+        assert (running.stderr.read(), running.wait()) == (b"", 0)
+
+
+def test_a_stop_is_status_130_and_a_file_that_cannot_be_written_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*arguments: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("repro.report.run.run", fail)
+    error: BaseException = KeyboardInterrupt()
+    assert main(["run", "own_data"]) == 130
+    assert capsys.readouterr().err == "repro: stopped; the same command goes on from the last epoch that was kept\n"
+    error = PermissionError(13, "Permission denied", "/a/b")
+    assert main(["run", "own_data"]) == 1
+    assert capsys.readouterr().err.startswith("repro: cannot read or write /a/b: Permission denied; put that right, or")

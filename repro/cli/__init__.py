@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from repro.cli import stores
 from repro.cli.common import Command, add, root_of, show
-from repro.errors import ReproError, TimeIsUpError
+from repro.errors import ReproError, StoppedError, TimeIsUpError, in_a_sentence
 
 # What needs torch is imported inside the commands, so that --help is quick.
 
@@ -23,10 +25,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0 done, 1 an error, said in a sentence, 2 usage, 3 the time given by ``--minutes`` was up, 130 stopped.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a C locale has no ± and no γ
     args = parser().parse_args(arguments)
+    command: Command = args.command
     try:
-        command: Command = args.command
-        return command(args)
+        with in_a_sentence():
+            status = _unless_nobody_reads(command, args)
+        return status
+    except StoppedError as error:
+        print(f"repro: {error}", file=sys.stderr)
+        return 130
     except ReproError as error:
         print(f"repro: {error}", file=sys.stderr)
         return 1
@@ -37,9 +47,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         package = PACKAGES.get(module, module)
         print(f"repro: {package} is missing: pip install {package}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("repro: stopped; the same command goes on from the last epoch that was kept", file=sys.stderr)
-        return 130
+
+
+def _unless_nobody_reads(command: Command, args: argparse.Namespace) -> int:
+    """Run the command; where the reader of its output has gone, as ``head`` does, there is nothing to complain of."""
+    try:
+        status = command(args)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it ends
+        return 0
 
 
 def parser() -> argparse.ArgumentParser:
@@ -109,6 +127,11 @@ def _takes_parameters(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "-p", dest="parameters", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help=help
     )
+
+
+def _parameters(args: argparse.Namespace) -> dict[str, str | None]:
+    """The parameters of ``-p``; None and null are no value, as for papermill."""
+    return {name: None if value in ("None", "null") else value for name, value in args.parameters}
 
 
 def data_list(args: argparse.Namespace) -> int:
@@ -189,7 +212,7 @@ def run_notebooks(args: argparse.Namespace) -> int:
     from repro.progress import time_limit
     from repro.report.run import run
 
-    parameters = dict(args.parameters)
+    parameters = _parameters(args)
     try:
         with time_limit(args.minutes):
             run(args.notebooks, parameters, args.output, args.direct)
@@ -205,7 +228,7 @@ def export_model(args: argparse.Namespace) -> int:
     """``repro export``."""
     from repro.report.export import export_asked
 
-    print(f"the model is in {export_asked(args.notebook, dict(args.parameters), args.out)}")
+    print(f"the model is in {export_asked(args.notebook, _parameters(args), args.out)}")
     return 0
 
 

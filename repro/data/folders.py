@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from repro.data.dataset import ImageDataset, Split
 from repro.data.imagenet import MEAN, STD, ImageFolderIndex, center_crop_224, pixel_digests, read_image
-from repro.data.layout import PARTS, Layout, Listed, is_utf8, layout
+from repro.data.layout import PARTS, Layout, Listed, is_utf8, layout, not_utf8
 from repro.errors import DataError
 from repro.files import write_text
 from repro.progress import say
@@ -53,7 +53,7 @@ def adopt(folder: Path, root: Path) -> Folder:
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}")
     if not is_utf8(str(folder)):
-        raise DataError(f"the name {os.fsencode(folder)!r} is not UTF-8; rename the folder")
+        raise DataError(not_utf8(str(folder)))
     try:
         found = layout(folder)
         stamp = _stamp(folder, found.parts)

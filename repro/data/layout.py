@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -184,6 +185,11 @@ def is_utf8(name: str) -> bool:
     return not re.search(r"[\ud800-\udfff]", name)
 
 
+def not_utf8(name: str) -> str:
+    """What is wrong with such a name, and what to do."""
+    return f"the name {os.fsencode(name)!r} is not {sys.getfilesystemencoding()}; rename it, or set PYTHONUTF8=1"
+
+
 def _is_image(name: str) -> bool:
     return name.lower().endswith(SUFFIXES)
 
@@ -199,7 +205,7 @@ def _images_of(folder: Path, below: str, left_out: Counter[str]) -> list[str]:
         if not _is_image(path):
             left_out[_kind(path)] += 1
         elif not is_utf8(path):
-            raise DataError(f"{folder}: the name {os.fsencode(path)!r} is not UTF-8; rename it")
+            raise DataError(f"{folder}: {not_utf8(path)}")
         else:
             found.append(path)
     if not found:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from IPython.display import Markdown
+from IPython.display import HTML, Markdown
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -19,7 +19,7 @@ from repro.report.exhibits.exhibit import Exhibit
 from repro.report.export import export_asked
 from repro.report.numbers import DATASETS, NONE, mean_std
 from repro.report.plots import COLOURS, figure_style, new_figure
-from repro.report.tables import Shown, frame, means
+from repro.report.tables import Columns, Shown, frame, means
 from repro.report.verdict import by_seed, summary_of
 from repro.study.own_data import NAME, NEIGHBOURS, PIXELS, OwnDataParameters, own_data
 from repro.study.results import StudyResult
@@ -147,7 +147,7 @@ def export(parameters: OwnDataParameters) -> Path | None:
     return export_asked(NAME, {**parameters.model_dump(), "seeds": parameters.seeds[:1]})
 
 
-def show_use(parameters: OwnDataParameters, folder: Path | None, tau: float = 0.1) -> Markdown:
+def show_use(parameters: OwnDataParameters, folder: Path | None, tau: float = 0.1) -> HTML | Markdown:
     """What the exported model says of a few test images, each read as a user would read a picture."""
     if folder is None:
         return Markdown("Nothing is exported where only recorded results are shown.")
@@ -155,12 +155,14 @@ def show_use(parameters: OwnDataParameters, folder: Path | None, tau: float = 0.
     index = index_folder(images, "test", parameters.root)
     rows = range(images.num_validation, len(index), max(images.num_test // SHOWN_IMAGES, 1))[:SHOWN_IMAGES]
     model = load(folder)
-    lines = ["| picture | class | it says | experts that ran |", "|---|---|---|---|"]
+    columns: Columns = {"class": [], "it says": [], "experts that ran": []}
     for row in rows:
         said = predict(model, model.prepare(Image.open(index.paths[row])), tau)
-        picture, truth = Path(index.paths[row]).name, index.class_names[index.labels[row]]
-        lines.append(f"| {picture} | {truth} | {model.names(said.scores)[0]} | {int(said.experts_used)} |")
-    return Markdown("\n".join(lines))
+        columns["class"].append(index.class_names[index.labels[row]])
+        columns["it says"] += model.names(said.scores)
+        columns["experts that ran"].append(str(int(said.experts_used)))
+    table = frame(columns, [Path(index.paths[row]).name for row in rows])
+    return HTML(Shown(table, f"Some test images, at threshold {tau:g}").in_page())
 
 
 EXHIBIT = Exhibit(NAME, "Your own images", OwnDataParameters, own_data, tables, read, figures=figures)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
-from repro.errors import ReproError, TimeIsUpError
+from repro.errors import ReproError, StoppedError, TimeIsUpError
 from repro.files import write_aside
 from repro.progress import say
 from repro.report.exhibits import NAMES
@@ -96,6 +96,8 @@ def execute(notebook: Path, target: Path, parameters: Mapping[str, object], here
                 os.replace(aside, failed)
                 raise
     except PapermillExecutionError as error:
+        if error.ename in (StoppedError.__name__, KeyboardInterrupt.__name__):
+            raise StoppedError(error.evalue or "stopped") from error
         if error.ename == TimeIsUpError.__name__:
             failed.unlink(missing_ok=True)
             raise TimeIsUpError(error.evalue) from error

@@ -168,6 +168,7 @@ def style(frame: pd.DataFrame, caption: str) -> Styler:
     cell = "text-align: right; vertical-align: baseline; white-space: nowrap"
     wordy = [column for column in frame.columns if column in ("the paper's claim", "verdict")]
     styler = Styler(frame, uuid=_uuid(frame, caption), caption=caption, cell_ids=False)
+    styler.format(escape="html").format_index(escape="html").format_index(escape="html", axis="columns")
     styler.set_table_attributes('class="repro-table"')
     left: list[CSSDict] = [
         {"selector": f"{tag}.col{frame.columns.get_loc(column)}", "props": f"text-align: left; {wraps(column)}"}

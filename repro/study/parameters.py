@@ -10,7 +10,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 import repro
-from repro.errors import SpecError
+from repro.errors import SpecError, in_a_sentence
 from repro.method import compiling
 from repro.study.executors import parse
 from repro.study.lists import Numbers
@@ -56,7 +56,8 @@ class Parameters(BaseModel):
     def check(cls, **values: Any) -> Self:
         """Validate values and what they mean together; :class:`SpecError` says what is wrong and the choices."""
         parameters = validated(cls, values)
-        parameters.specs()
+        with in_a_sentence():
+            parameters.specs()
         return parameters
 
     @classmethod

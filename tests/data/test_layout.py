@@ -147,7 +147,7 @@ def test_names_that_are_not_utf8_are_refused_in_a_sentence(name: bytes, tmp_path
     target = Path(os.fsdecode(name)) if b"/" in name else Path("sky", os.fsdecode(name))
     (folder / target).parent.mkdir(exist_ok=True)
     shutil.copy(folder / "sky" / "000.png", folder / target)
-    with pytest.raises(DataError, match=r"the name b'.*\\xff.*' is not UTF-8; rename it"):
+    with pytest.raises(DataError, match=r"the name b'.*\\xff.*' is not utf-8; rename it"):
         layout(folder)
 
 

@@ -85,6 +85,12 @@ def test_a_number_that_is_missing_is_an_error(study: Study, tiny_smoke: StudySpe
         model_card(Config(**{**config.model_dump(), "about": about}))
 
 
+def test_names_of_classes_are_text_in_a_card(study: Study, tiny_smoke: StudySpec, tmp_path: Path) -> None:
+    config = read_config(export(study, tiny_smoke, tmp_path / "moe"))
+    card = model_card(config.model_copy(update={"classes": ("<b>", *config.classes[1:])}))
+    assert "<b>" not in card and "Classes: &lt;b&gt;, class 01" in card
+
+
 def test_of_a_folder_the_card_shows_the_test_part_and_what_was_chosen(
     picture_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

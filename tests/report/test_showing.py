@@ -2,16 +2,17 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from repro.errors import ReproError
+from repro.errors import ReproError, StoppedError
 from repro.report import reading
 from repro.report.exhibits import exhibit
 from repro.report.numbers import look_up, paper_quote
 from repro.report.plots import save_figure
-from repro.report.tables import claims_table, style
+from repro.report.tables import Shown, claims_table, frame, style
 from repro.study.results import StudyResult
 
 MakeUp = Callable[..., StudyResult]
@@ -101,3 +102,20 @@ def test_results_are_saved_whole(result: StudyResult, tmp_path: Path) -> None:
     assert path.name == "table2_num_experts-cifar100-laptop.json"
     assert StudyResult.model_validate_json(path.read_text()) == result
     assert os.listdir(tmp_path) == [path.name]
+
+
+def test_names_of_classes_cannot_break_a_table() -> None:
+    page = Shown(frame({"it says": ["<b>|"], "a|<i>": ["1"]}, ["<u>"]), "all of it; <s>").in_page()
+    assert not any(tag in page for tag in ("<b>", "<i>", "<u>", "<s>"))
+    assert "&lt;b&gt;|" in page and "a|&lt;i&gt;" in page
+
+
+def test_a_stop_shows_a_sentence_in_a_notebook() -> None:
+    def stop(parameters: object) -> StudyResult:
+        raise KeyboardInterrupt
+
+    with pytest.raises(StoppedError) as stopped:
+        replace(TABLE2, study=stop).run(TABLE2.parameters.check(scale="smoke"))
+    assert stopped.value._render_traceback_() == [
+        "StoppedError: stopped; the same command goes on from the last epoch that was kept"
+    ]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from repro.errors import DataError, SpecError
+from repro.errors import DataError, ReproError, SpecError
 from repro.method.outputs import Outputs
 from repro.study.own_data import RECIPES, OwnDataParameters, baselines, choices, held_parts, own_data
 from repro.study.pipeline import Study
@@ -97,6 +97,19 @@ def test_test_images_have_no_part_in_the_choice(picture_folder: Path, tmp_path: 
     assert all(c.macs <= cost.macs for c in one if c.rule == "same-cost") and [c.rule for c in one] == [
         "no-loss", "same-cost", "best"
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", [{"epochs": -1}, {"backbone": "resnet18@layer9"}, {"gamma": 2}, {"batch_size": 0}])
+def test_what_is_wrong_is_said_before_images_are_made_or_looked_through(wrong: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(SpecError):
+        OwnDataParameters.check(root=str(tmp_path), **wrong)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_root_that_cannot_be_written_is_a_sentence(picture_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ReproError, match=r"cannot read or write .*file/root.*another folder with the parameter root"):
+        asked(picture_folder, tmp_path / "file" / "root")
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

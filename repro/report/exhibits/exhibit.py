@@ -8,6 +8,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from repro.errors import in_a_sentence
 from repro.report.claim import Claim
 from repro.report.plots import as_svg
 from repro.report.tables import Shown
@@ -57,7 +58,8 @@ class Exhibit:
         """Run the study; with ``recorded``, take what stands recorded: each image set and scale, in reading order."""
         if parameters.recorded:
             return list(load_results(results_folder(), self.name).values())
-        return [self.study(parameters)]
+        with in_a_sentence():
+            return [self.study(parameters)]
 
     def judge(self, result: StudyResult) -> list[ClaimVerdict]:
         """The verdict on every claim that is about the result's image set."""
