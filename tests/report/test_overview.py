@@ -22,7 +22,7 @@ def results(made_up: MakeUp) -> list[StudyResult]:
         ("equal-training", 20): [60.0, 60.1, 60.2],
         ("expert", 1): [57.8, 57.9, 58.1],
     }
-    return [made_up(rows), made_up(rows, dataset="modes", scale="quick")]
+    return [made_up(rows), made_up(rows, scale="gpu")]
 
 
 def test_every_headline_has_a_cell_for_every_column(results: list[StudyResult]) -> None:
@@ -36,7 +36,7 @@ def test_a_cell_holds_a_verdict_or_says_which_run_is_missing(results: list[Study
     first = by_words["Base and one expert beat that expert alone"]
     assert isinstance(first[0], Found) and first[0].judged.verdict is Verdict.HOLDS
     assert first[1] == "table2_num_experts-tiny-imagenet-laptop"
-    assert isinstance(first[2], Found) and first[2].result.dataset == "modes"
+    assert isinstance(first[2], Found) and first[2].result.scale == "gpu"
     assert first[3] == "table2_num_experts-cifar100-paper"
     controlled = by_words["They beat the base trained as long as all of them"][0]
     assert isinstance(controlled, Found) and controlled.judged.text == "opposite"
@@ -59,7 +59,7 @@ def test_a_claim_that_does_not_exist_is_an_error(monkeypatch: pytest.MonkeyPatch
 def test_verdicts_are_counted_by_scale(results: list[StudyResult], made_up: MakeUp) -> None:
     counts = tally(results)
     assert (
-        counts["laptop"] == counts["quick"] == {Verdict.HOLDS: 1, Verdict.OPPOSITE: 2}
+        counts["laptop"] == counts["gpu"] == {Verdict.HOLDS: 1, Verdict.OPPOSITE: 2}
     )  # neither what was not run is there, nor C1, which holds by a rule that was settled afterwards
     text = tally_text([results[0], made_up({("backbone", 0): [57.0], ("bagging", 1): [58.0]}, dataset="tiny-imagenet")])
     assert text == (
