@@ -6,20 +6,42 @@ artifact.json         what it depends on, metrics, history, where it came from, 
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, float16, nn
 
 from repro.data.archives import checksum
+from repro.data.fingerprint import Images
 from repro.method.fit import Epoch
-from repro.study.spec import Key, digest
 
 WEIGHTS, ABOUT = "weights.safetensors", "artifact.json"
+
+
+def digest(value: Any) -> str:
+    """16 hex digits of the SHA-256 of a value in canonical JSON."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
+
+
+class Keyed(Protocol):
+    """What the store must know of what it holds; a :class:`~repro.study.graph.Step` says it."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def hash(self) -> str: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def depends_on(self) -> dict[str, Any]: ...
+    @property
+    def images(self) -> tuple[Images, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -53,8 +75,8 @@ class DamagedError(Exception):
     """What is wrong with the files of an artifact; the store decides what becomes of it."""
 
 
-def write_artifact(folder: Path, key: Key, artifact: Artifact, conditions: dict[str, str | None]) -> None:
-    """Write both files into ``folder``; ``conditions`` says of which code and images they are."""
+def write_artifact(folder: Path, key: Keyed, artifact: Artifact, conditions: Mapping[str, Any]) -> None:
+    """Write both files into ``folder``; ``conditions`` says of which code, images and parents they are."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in artifact.tensors.items()}
     save_file(tensors, folder / WEIGHTS)
     about = {
@@ -91,20 +113,29 @@ def read_about(folder: Path) -> dict[str, Any]:
     return about
 
 
-def read_tensors(folder: Path, about: dict[str, Any]) -> dict[str, Tensor]:
+def checksum_of(about: Mapping[str, Any]) -> str:
+    """The SHA-256 of an artifact's tensors as they were made: where they were rounded to travel, of before that."""
+    return str((about.get("rounded") or {}).get("from_sha256") or about.get("weights_sha256", ""))
+
+
+def check_tensors(folder: Path, about: Mapping[str, Any]) -> None:
+    """:class:`DamagedError` when the file of tensors is missing, or is not the one that was written."""
+    if not (folder / WEIGHTS).exists():
+        raise DamagedError(f"{WEIGHTS} is missing")
+    if "weights_sha256" in about and checksum(folder / WEIGHTS, "sha256") != about["weights_sha256"]:
+        raise DamagedError(f"the checksum of {WEIGHTS} is not the one it was written with")
+
+
+def read_tensors(folder: Path, about: Mapping[str, Any]) -> dict[str, Tensor]:
     """The tensors, in single precision where they were rounded.
 
     :class:`DamagedError` when the file is not the one that was written.
     """
-    path = folder / WEIGHTS
+    check_tensors(folder, about)
     try:
-        if "weights_sha256" in about and checksum(path, "sha256") != about["weights_sha256"]:
-            raise DamagedError(f"the checksum of {WEIGHTS} is not the one it was written with")
-        tensors = load_file(path)
+        tensors = load_file(folder / WEIGHTS)
         if "rounded" in about:  # in half precision, to travel (see pack.py)
             return {name: t.float() if t.dtype == float16 else t for name, t in tensors.items()}
         return tensors
-    except FileNotFoundError as error:
-        raise DamagedError(f"{WEIGHTS} is missing") from error
     except (SafetensorError, ValueError, KeyError) as error:
         raise DamagedError(f"{WEIGHTS} is not a file of tensors ({error})") from error

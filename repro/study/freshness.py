@@ -16,22 +16,30 @@ from repro.study.revisions import code_digest, same_numbers
 LIBRARIES_THAT_MATTER = ("torch", "numpy", "scikit-learn")
 
 
-def conditions_now(kind: str, images: str | None) -> dict[str, str | None]:
-    """What is recorded beside the weights: the digests of the code and of the images."""
-    return {"code": code_digest(kind), "images": images}
+def conditions_now(kind: str, images: str | None, parents: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """What is recorded beside the weights: the digests of the code and of the images, the checksums of the parents."""
+    return {"code": code_digest(kind), "images": images, "parents": dict(parents or {})}
 
 
-def why_stale(about: Mapping[str, Any], images: str | None) -> str | None:
-    """Why an artifact must be made again, in words; None when it need not be."""
+def why_stale(about: Mapping[str, Any], images: str | None, parents: Mapping[str, str] | None = None) -> str | None:
+    """Why an artifact must be made again, in words; None when it need not be.
+
+    ``parents`` are the artifacts that it would be made from now: ``kind/key`` -> checksum.
+    """
     here = library_versions()
     made = about["made"].get("libraries") or {}
     for name in LIBRARIES_THAT_MATTER:
         then, now = major(made.get(name)), major(here.get(name))
         if then and now and then != now:
             return f"it was made with {name} {made[name]}, and this is {name} {here[name]}"
-    recorded = (about.get("conditions") or {}).get("images")
+    conditions = about.get("conditions") or {}
+    recorded = conditions.get("images")
     if recorded and images and recorded != images:
         return f"it was made from other images (digest {recorded}, now {images})"
+    for name, then in (conditions.get("parents") or {}).items():
+        if then != (parents or {}).get(name, then):
+            kind = name.partition("/")[0]
+            return f"the {kind} that it was made from was made anew and has other weights (in store/{name})"
     return None
 
 

@@ -1,0 +1,188 @@
+"""The graph of a study: each artifact is said once, as a step, and whatever follows is a walk over steps.
+
+A family of models says which steps make a model (:class:`Goal`). What is to be done and in what order, what is
+made in one go, what remains and who may make it is the same for all families and kinds, and stands here, in
+:mod:`repro.study.remaining` and in :mod:`repro.study.runner`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from importlib import import_module
+from itertools import chain
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from repro.data.fingerprint import Images
+from repro.method.fit import Report
+from repro.progress import Progress
+from repro.study.artifact import Artifact, digest
+from repro.study.sources import Sources
+from repro.study.store import Store
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One artifact: what it is, what it rests on, and how it is made. Two steps of one key are the same step.
+
+    Attributes:
+        kind: ``base``, ``gate``, ``expert``, ``network``, ``predictions`` ...; a folder of the store.
+        config: All that its content depends on beside its parents, as JSON; with a ``revision``, raised by hand
+            when the code that makes it comes to make other numbers.
+        make: ``make(context, inputs)`` returns its :class:`Artifact`. Where steps are made ``together`` it is
+            handed a list of :class:`Inputs` and returns an artifact for each; it must also be able to make any
+            of them by itself.
+        needs: The steps that it is made from, in an order that means something to its maker.
+        label: For people; no part of the key, and neither is anything below.
+        work: Multiply-adds, roughly: for the time left.
+        epochs: Of a training that keeps a checkpoint after each and minds the clock itself; 0 for all else.
+        images: What it was made from; their fingerprints are compared when it is found in the store.
+        together: Steps of one name and one depth that are missing are made by one call of ``make``.
+    """
+
+    kind: str
+    config: Mapping[str, Any]
+    make: Callable[[Context, Any], Any]
+    needs: tuple[Step, ...] = ()
+    label: str = ""
+    work: float = 0.0
+    epochs: int = 0
+    images: tuple[Images, ...] = ()
+    together: str = ""
+
+    @cached_property
+    def key(self) -> str:
+        """16 hex digits: what the artifact is known by."""
+        return digest({"kind": self.kind, **self.depends_on})
+
+    @property
+    def hash(self) -> str:
+        """The key, by the store's name for it."""
+        return self.key
+
+    @property
+    def depends_on(self) -> dict[str, Any]:
+        """Its config and the keys of what it is made from: what the key is the digest of."""
+        return {"config": dict(self.config), "needs": [need.key for need in self.needs]}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Step) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the maker of a step is handed beside the context.
+
+    Attributes:
+        step: Which one is to be made; its ``config`` says how.
+        checkpoint: File in which a training keeps its state; it goes when the artifact is whole.
+        report: Told of each epoch. For steps made together it speaks of them all: the first one's is enough.
+        load: Reads the artifact of a step.
+    """
+
+    step: Step
+    checkpoint: Path
+    report: Report
+    load: Callable[[Step], Artifact]
+
+    def all(self, kind: str) -> list[Artifact]:
+        """The parents of a kind, in order."""
+        return [self.load(need) for need in self.step.needs if need.kind == kind]
+
+    def __getitem__(self, kind: str) -> Artifact:
+        """The only parent of a kind."""
+        (found,) = self.all(kind)
+        return found
+
+
+@dataclass
+class Context:
+    """What every maker may use: the store, the images, the device; and how far the study is."""
+
+    store: Store
+    sources: Sources
+    device: torch.device
+    progress: Progress = field(default_factory=lambda: Progress(0.0))
+    _memory: dict[str, Any] = field(default_factory=dict)
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """``make()``, or what it gave when this name was asked for last; of one name only, as it may be large."""
+        if name not in self._memory:
+            self._memory = {name: make()}
+        found: T = self._memory[name]
+        return found
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A model that is asked for: what it is called, its steps, and from what a worker builds the same steps again.
+
+    Attributes:
+        label: E.g. ``tr18-tr18 on cifar100, 20 experts, seed 0``.
+        steps: What shall stand in the end, the predictions first; what they need is implied.
+        builder: ``package.module:function`` that returns this goal, given
+        config: this JSON.
+    """
+
+    label: str
+    steps: tuple[Step, ...]
+    builder: str = ""
+    config: str = ""
+
+
+@lru_cache(maxsize=64)
+def build(builder: str, config: str) -> Goal:
+    """The goal of a builder, as a worker makes it from plain text."""
+    module, _, function = builder.partition(":")
+    goal: Goal = getattr(import_module(module), function)(config)
+    return goal
+
+
+def levels(wanted: Iterable[Step]) -> list[list[Step]]:
+    """The wanted steps and all that they rest on, each once; what a level needs lies in levels before it."""
+    depth: dict[Step, int] = {}
+
+    def visit(step: Step) -> int:
+        if step not in depth:
+            depth[step] = 1 + max(map(visit, step.needs), default=-1)
+        return depth[step]
+
+    for step in wanted:
+        visit(step)
+    found: list[list[Step]] = [[] for _ in range(max(depth.values(), default=-1) + 1)]
+    for step, level in depth.items():
+        found[level].append(step)
+    return found
+
+
+def ordered(wanted: Iterable[Step]) -> list[Step]:
+    """The same in one list, parents first."""
+    return list(chain.from_iterable(levels(wanted)))
+
+
+def passes(wanted: Iterable[Step]) -> list[list[Step]]:
+    """The same in groups: steps that are made together in one, every other by itself; parents first."""
+    found: list[list[Step]] = []
+    for level in levels(wanted):
+        groups: dict[str, list[Step]] = {}
+        for step in level:
+            groups.setdefault(step.together or step.key, []).append(step)
+        found += groups.values()
+    return found
+
+
+def grouped(steps: Sequence[Step]) -> str:
+    """``base tr10 on modes, seed 0; 3 experts``: a line for twenty experts names no twenty."""
+    kinds: dict[str, list[Step]] = {}
+    for step in steps:
+        kinds.setdefault(step.kind, []).append(step)
+    return "; ".join(same[0].label if len(same) == 1 else f"{len(same)} {kind}s" for kind, same in kinds.items())

@@ -1,0 +1,289 @@
+"""Walk the graph of a study: every step is found in the store or made, once, whatever its kind.
+
+Steps are visited parents first. What is damaged, stale or made from parents that are not those of now is made
+again. A training that goes wrong is remembered: what rests on it is skipped, and everything else is still made.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from repro.errors import ReproError, TimeIsUpError, TrainingError
+from repro.method import compiling
+from repro.method.device import pick_device
+from repro.method.fit import Epoch, Report
+from repro.progress import Progress, late, say
+from repro.study.artifact import Artifact, checksum_of
+from repro.study.graph import Context, Goal, Inputs, Step, build, grouped, ordered, passes
+from repro.study.sources import Sources
+from repro.study.store import CHECKPOINT, Store
+from repro.study.workers import Executor, Job, make_executor
+
+RECENT = 4  # artifacts that stay in memory: a base and a gate serve many experts in a row
+
+
+class Runner:
+    """Finds or makes the steps of some goals.
+
+    Attributes:
+        seconds: Spent on everything that was used, now or earlier.
+    """
+
+    def __init__(self, goals: Sequence[Goal], context: Context, executor: str = "serial") -> None:
+        self.context = context
+        self.seconds = 0.0
+        self._goals = list(goals)
+        self._of: dict[Step, Goal] = {}
+        for goal in self._goals:
+            for step in ordered(goal.steps):
+                self._of.setdefault(step, goal)
+        context.progress = Progress(sum(step.work for step in self._of))
+        self._executor = make_executor(executor, work, context.store.root, context.device)
+        self._tried_all = False
+        self._about: dict[Step, dict[str, Any]] = {}  # what stands, checked
+        self._failed: dict[Step, str] = {}
+        self._made: set[Step] = set()
+        self._unsaid: list[Step] = []
+        self._recent: dict[Step, Artifact] = {}
+
+    def run(self, steps: Sequence[Step]) -> None:
+        """Make steps, and what they rest on; what can be made elsewhere is made by the executor, for all goals.
+
+        Raises:
+            TrainingError: If a training went wrong, after all that does not rest on it has been made.
+            TimeIsUpError: If the time that the run was given is up.
+        """
+        try:
+            if self._executor and not self._tried_all:
+                self._tried_all = True
+                self._fan_out(self._executor)
+            self.make(steps)
+            if any(step in self._failed for step in ordered(steps)):
+                if not self._tried_all:
+                    self._tried_all = True
+                    self.make(self._of)
+                raise TrainingError(_in_short(list(dict.fromkeys(self._failed.values()))))
+        finally:
+            self._tell()
+
+    def make(self, steps: Iterable[Step]) -> None:
+        """Make steps, and what they rest on; a training that goes wrong is remembered, and is no error here."""
+        for group in passes(steps):
+            self._make_together(group)
+
+    def load(self, step: Step) -> Artifact:
+        """The artifact of a step, made first where it does not stand.
+
+        Raises:
+            TrainingError: If its training, or one that it rests on, went wrong.
+        """
+        if step not in self._about:
+            self.make([step])
+        if step in self._failed:
+            raise TrainingError(self._failed[step])
+        artifact = self._recent.pop(step, None) or self.context.store.load(step)
+        self._recent[step] = artifact
+        while len(self._recent) > RECENT:
+            del self._recent[next(iter(self._recent))]
+        return artifact
+
+    @property
+    def made(self) -> list[Step]:
+        """What was made for this study, here or by its workers."""
+        return [step for step in self._about if step in self._made]
+
+    @property
+    def failed(self) -> Mapping[Step, str]:
+        """What could not be made, and the training that went wrong."""
+        return self._failed
+
+    def summary(self) -> str:
+        """One sentence: how much was found in the store and how much was made."""
+        made, found = len(self.made), len(self._about) - len(self.made)
+        folder = self.context.store.folder
+        if made == 0:
+            return f"all {found} artifacts were found in the store ({folder}); nothing was trained"
+        return f"{made} artifacts were made and {found} found in the store ({folder})"
+
+    # --- one group -----------------------------------------------------------------------------
+
+    def _make_together(self, group: Sequence[Step]) -> None:
+        todo = self._missing(group)
+        while todo:
+            work = sum(step.work for step in todo)
+            if not todo[0].epochs and late(self.context.progress.seconds(work)):
+                raise TimeIsUpError(f"{grouped(todo)}: not begun")
+            with self.context.store.claim(todo, self._parents) as mine:
+                if mine:
+                    self._make_claimed(mine)
+            todo = self._missing(todo)  # those that others have made meanwhile, or are still making
+
+    def _missing(self, group: Sequence[Step]) -> list[Step]:
+        """Those of a group that are to be made: not in the store, and resting on nothing that failed."""
+        found = []
+        for step in group:
+            if step in self._about or step in self._failed:
+                continue
+            if why := next((self._failed[need] for need in step.needs if need in self._failed), None):
+                self._failed[step] = why
+                say(f"{step.label}: skipped, as it rests on what went wrong: {why}")
+                continue
+            about, _ = self.context.store.find(step, self._parents(step))
+            if about:
+                self._enter(step, about)
+            else:
+                found.append(step)
+        return found
+
+    def _make_claimed(self, steps: Sequence[Step]) -> None:
+        store, device = self.context.store, self.context.device
+        report = self._report(steps)
+        inputs = [Inputs(step, store.unfinished(step) / CHECKPOINT, report, self.load) for step in steps]
+        began = time.monotonic()
+        try:
+            if steps[0].together:
+                artifacts = steps[0].make(self.context, inputs)
+            else:
+                artifacts = [steps[0].make(self.context, inputs[0])]
+        except TrainingError as error:
+            if len(steps) == 1:
+                store.fail(steps[0], error, device)
+                self._failed[steps[0]] = str(error)
+                return
+            for step in steps:  # each by itself: one that goes wrong shall not stop the others
+                self._make_claimed([step])
+            return
+        seconds = (time.monotonic() - began) / len(steps)
+        for step, artifact in zip(steps, artifacts, strict=True):
+            try:
+                about = store.write(step, artifact, self._parents(step), device, seconds)
+            except TrainingError as error:
+                store.fail(step, error, device)
+                self._failed[step] = str(error)
+                continue
+            self._made.add(step)
+            self._enter(step, about, reported=bool(step.epochs and artifact.history))
+
+    def _parents(self, step: Step) -> dict[str, str]:
+        """What a step is made from now, with the checksum of each: ``kind/key`` -> SHA-256."""
+        return {f"{need.kind}/{need.key}": checksum_of(self._about[need]) for need in step.needs}
+
+    def _enter(self, step: Step, about: dict[str, Any], reported: bool = False) -> None:
+        """Note what stands; ``reported``: its work was counted, epoch by epoch."""
+        self._about[step] = about
+        self._unsaid.append(step)
+        self.seconds += about["made"]["seconds"]
+        if step not in self._made:
+            self.context.progress.skip(step.work)
+        elif not reported:
+            self.context.progress.advance(step.work, lambda: f"made {step.label}")
+
+    def _report(self, steps: Sequence[Step]) -> Report:
+        epochs, first = steps[0].epochs, steps[0].label
+        label = first if len(steps) == 1 else f"{len(steps)} {steps[0].kind}s in one pass, such as {first}"
+        work = sum(step.work for step in steps) / max(epochs, 1)
+
+        def report(epoch: int, entry: Epoch) -> None:
+            done = f"{label} · epoch {epoch + 1}/{epochs} · training accuracy {100 * entry.accuracy:.1f} %"
+            self.context.progress.advance(work, lambda: done)
+
+        return report
+
+    def _tell(self) -> None:
+        """Say in one line what was found and what was made since it was last said."""
+        found, made = ([s for s in self._unsaid if (s in self._made) == new] for new in (False, True))
+        parts = [f"{verb}: {grouped(same)}" for verb, same in (("found in the store", found), ("made", made)) if same]
+        if parts:
+            say(" · ".join(parts))
+        self._unsaid = []
+
+    # --- by an executor ------------------------------------------------------------------------
+
+    def _fan_out(self, executor: Executor) -> None:
+        """Make the steps of all goals by workers: each as soon as what it needs stands."""
+        waiting = passes(self._of)
+        jobs: list[Job] = []
+        try:
+            while waiting or jobs or executor.busy:
+                ready = [group for group in waiting if all(self._settled(step.needs) for step in group)]
+                waiting = [group for group in waiting if group not in ready]
+                for group in ready:
+                    jobs += self._jobs(self._missing(group), executor.workers)
+                while jobs and executor.free:
+                    executor.start(jobs.pop(0))
+                for job, outcome in executor.ended() if executor.busy else ():
+                    self._take_over(job, outcome)
+        finally:
+            executor.close()
+
+    def _settled(self, steps: Iterable[Step]) -> bool:
+        return all(step in self._about or step in self._failed for step in steps)
+
+    def _jobs(self, steps: Sequence[Step], workers: int) -> list[Job]:
+        """Steps of one group, shared out among workers."""
+        found = []
+        for goal, same in groupby(steps, lambda step: self._of[step]):
+            several = list(same)
+            for shared in (several[i::workers] for i in range(min(workers, len(several)))):
+                keys = tuple(step.key for step in shared)
+                found.append(Job(goal.builder, goal.config, keys, grouped(shared)))
+        return found
+
+    def _take_over(self, job: Job, outcome: Mapping[str, Any]) -> None:
+        """Enter what a worker made, or what went wrong."""
+        if "late" in outcome:
+            raise TimeIsUpError(str(outcome["late"]))
+        if "error" in outcome:
+            raise ReproError(str(outcome["error"]))
+        steps = [step for step in ordered(build(job.builder, job.config).steps) if step.key in job.keys]
+        for step in steps:
+            if step.key in outcome["failed"]:
+                self._failed[step] = outcome["failed"][step.key]
+        self._made.update(step for step in steps if step.key in outcome["made"])
+        for step in self._missing(steps):
+            raise ReproError(
+                f"{step.label}: a worker made it, and it is not in {self.context.store.folder} here; "
+                "executors need a file system that every worker sees under the same path"
+            )
+
+
+def work(
+    builder: str, config: str, keys: Sequence[str], root: str, device: str, threads: int, compile: str
+) -> dict[str, Any]:
+    """Make steps of a goal, in a worker: plain values come in and plain values go out.
+
+    Returns:
+        ``made`` (keys) and ``failed`` (key -> why); or ``late`` or ``error``, a sentence.
+    """
+    torch.set_num_threads(threads)
+    compiling.choose(compile)
+    try:
+        runner = Runner([], _context(root, device))
+        steps = [step for step in ordered(build(builder, config).steps) if step.key in keys]
+        runner.make(steps)
+    except TimeIsUpError as error:
+        return {"late": str(error)}
+    except ReproError as error:
+        return {"error": str(error)}
+    failed = {step.key: runner.failed[step] for step in steps if step in runner.failed}
+    return {"made": [step.key for step in runner.made], "failed": failed}
+
+
+@lru_cache(maxsize=1)
+def _context(root: str, device: str) -> Context:
+    """A worker's context: it keeps its images in memory from job to job."""
+    where = pick_device(device)
+    return Context(Store(Path(root)), Sources(Path(root), where), where)
+
+
+def _in_short(failures: Sequence[str], shown: int = 3) -> str:
+    """The first few failures; ``repro status`` has them all."""
+    more = f"; and {len(failures) - shown} more, which `repro status` lists" if len(failures) > shown else ""
+    return "; ".join(failures[:shown]) + more

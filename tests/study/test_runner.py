@@ -1,0 +1,337 @@
+"""What is found, made, made again, skipped and resumed, whatever the kinds are; here and by workers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from repro.errors import ReproError, TimeIsUpError, TrainingError
+from repro.method import fit as training
+from repro.progress import time_limit
+from repro.study.artifact import WEIGHTS
+from repro.study.graph import Goal, Step, ordered
+from repro.study.remains import Remaining
+from repro.study.runner import Runner, work
+from repro.study.store import Store
+from repro.study.workers import TRIES, Executor, Job
+from tests.study import toy
+
+CPU = toy.CPU
+
+
+class Stop(Exception):
+    """Stands for whatever stops a run."""
+
+
+@pytest.fixture(autouse=True)
+def nothing_made() -> None:
+    toy.CALLS.clear()
+    toy.EPOCHS.clear()
+
+
+def asked(**config: Any) -> Goal:
+    return toy.goal(json.dumps(config))
+
+
+def run(root: Path, *goals: Goal, executor: str = "serial") -> Runner:
+    runner = Runner(goals, toy.context(root), executor)
+    for goal in goals:
+        runner.run(goal.steps)
+    return runner
+
+
+def step(goal: Goal, label: str) -> Step:
+    return next(step for step in ordered(goal.steps) if step.label == label)
+
+
+def predictions(runner: Runner, goal: Goal) -> torch.Tensor:
+    return runner.load(goal.steps[0]).tensors["logits"]
+
+
+def test_made_once_and_then_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    two, three = asked(experts=2), asked(experts=3)
+    first = run(tmp_path, two, three)
+    assert toy.CALLS[:4] == ["base 0", "gate of 2, 0", "expert 0 of 2, 0, expert 1 of 2, 0", "predictions of 2, 0"]
+    assert len(toy.CALLS) == 7, "the base once, each pass once"
+    assert "made: gate of 3, 0; 3 experts; predictions of 3, 0" in capsys.readouterr().err
+    assert first.summary().startswith("10 artifacts were made and 0 found")
+    toy.CALLS.clear()
+    again = run(tmp_path, two, three)
+    assert toy.CALLS == [] and again.summary().startswith("all 10 artifacts were found in the store")
+    assert torch.equal(predictions(first, three), predictions(again, three)) and again.seconds == first.seconds
+
+
+def test_of_a_pass_only_what_is_missing_is_made(tmp_path: Path) -> None:
+    goal = asked()
+    whole = predictions(run(tmp_path / "a", goal), goal)
+    alone = Runner([], toy.context(tmp_path / "b"))
+    alone.load(step(goal, "expert 1 of 3, 0"))
+    toy.CALLS.clear()
+    assert torch.equal(predictions(run(tmp_path / "b", goal), goal), whole)
+    assert toy.CALLS == ["expert 0 of 3, 0, expert 2 of 3, 0", "predictions of 3, 0"]
+
+
+# --- stale --------------------------------------------------------------------------------------
+
+
+def damage(store: Store, of: Step) -> None:
+    path = store.path(of) / WEIGHTS
+    path.write_bytes(path.read_bytes()[:-1] + b"\x55")
+
+
+def test_what_was_made_from_a_parent_that_was_made_anew_is_stale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Trained in one precision; the base is damaged and made again in another, so it has other weights."""
+    goal = asked()
+    before = predictions(run(tmp_path, goal), goal)
+    damage(Store(tmp_path), step(goal, "base 0"))
+    monkeypatch.setenv("TOY_ROUNDING", "0.5")
+    toy.CALLS.clear()
+    after = run(tmp_path, goal)
+    said = capsys.readouterr().err
+    assert "base 0 is damaged" in said
+    assert "gate of 3, 0 is stale: the base that it was made from was made anew and has other weights" in said
+    assert len(toy.CALLS) == 4 and not torch.equal(predictions(after, goal), before)
+    clean = predictions(run(tmp_path / "clean", goal), goal)
+    assert torch.equal(predictions(after, goal), clean), "nothing in the store rests on the old base"
+    assert len(Store(tmp_path).set_aside()) == 6
+
+
+def test_a_parent_that_was_made_anew_with_the_same_weights_makes_nothing_stale(tmp_path: Path) -> None:
+    goal = asked()
+    run(tmp_path, goal)
+    damage(Store(tmp_path), step(goal, "base 0"))
+    toy.CALLS.clear()
+    run(tmp_path, goal)
+    assert toy.CALLS == ["base 0"]
+
+
+def test_a_checkpoint_begun_on_another_parent_is_not_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    goal = asked(experts=1)
+    with monkeypatch.context() as patch:
+        stop_after(patch, 2)
+        with pytest.raises(Stop):
+            run(tmp_path, goal)
+    damage(Store(tmp_path), step(goal, "base 0"))
+    monkeypatch.setenv("TOY_ROUNDING", "0.5")
+    found = predictions(run(tmp_path, goal), goal)
+    assert "expert 0 of 1, 0: what it was begun on was made anew; it begins again" in capsys.readouterr().err
+    assert torch.equal(found, predictions(run(tmp_path / "clean", goal), goal))
+
+
+# --- stopped and resumed --------------------------------------------------------------------------
+
+
+def stop_after(patch: pytest.MonkeyPatch, epochs: int) -> None:
+    save, left = training.save_checkpoint, [epochs]
+
+    def saving(*arguments: Any) -> None:
+        save(*arguments)
+        left[0] -= 1
+        if left[0] == 0:
+            raise Stop
+
+    patch.setattr(training, "save_checkpoint", saving)
+
+
+@pytest.mark.parametrize("epochs", [1, 3, 5, 9])
+def test_stopped_anywhere_and_resumed_no_epoch_is_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epochs: int
+) -> None:
+    goal = asked()
+    with monkeypatch.context() as patch:
+        stop_after(patch, epochs)
+        with pytest.raises(Stop):
+            run(tmp_path, goal)
+    assert sum(row["epochs_done"] for row in Store(tmp_path).half_done()) == epochs
+    found = predictions(run(tmp_path, goal), goal)
+    assert len(toy.EPOCHS) == 9 and not list(Store(tmp_path).half_done())
+    assert torch.equal(found, predictions(run(tmp_path / "clean", goal), goal))
+
+
+def test_what_remains_of_a_stopped_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done, half = asked(seed=1), asked()
+    assert [part.work for part in Remaining([half, asked(experts=2)], Store(tmp_path)).parts] == [27, 12]
+    run(tmp_path, done)
+    with monkeypatch.context() as patch:
+        stop_after(patch, 3)
+        with pytest.raises(Stop):
+            run(tmp_path, half)
+    left = Remaining([done, half], Store(tmp_path))
+    assert [(part.finished, part.needed, part.work) for part in left.parts] == [(6, 6, 0), (2, 6, 11)]
+    assert left.told().splitlines()[0] == "finished  toy of 3, seed 1"
+    assert "remains   toy of 3, seed 0: 2 of 6 artifacts are there, about 0 s left" in left.told()
+    damage(Store(tmp_path), step(done, "base 1"))
+    run(tmp_path, half)
+    assert Remaining([done, half], Store(tmp_path)).whole, "a damaged file is seen when it is read, not before"
+
+
+def test_the_time_is_up(tmp_path: Path) -> None:
+    goal = asked()
+    with time_limit(0.0), pytest.raises(TimeIsUpError, match="base 0: not begun"):
+        run(tmp_path, goal)
+    assert Remaining([goal], Store(tmp_path)).parts[0].finished == 0
+    run(tmp_path, goal)
+    assert Remaining([goal], Store(tmp_path)).whole
+
+
+# --- failures -----------------------------------------------------------------------------------
+
+
+def test_what_rests_on_a_failure_is_skipped_and_the_rest_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad, good = asked(fail=["expert 1 of 3, 0"]), asked(seed=1)
+    runner = Runner([bad, good], toy.context(tmp_path))
+    with pytest.raises(TrainingError, match=r"^expert 1 of 3, 0: the loss is not finite$"):
+        runner.run(bad.steps)
+    assert "predictions of 3, 0: skipped, as it rests on what went wrong" in capsys.readouterr().err
+    standing = [each.label for each in ordered([*bad.steps, *good.steps]) if Store(tmp_path).has(each)]
+    assert len(standing) == 10 and not {"expert 1 of 3, 0", "predictions of 3, 0"} & set(standing)
+    (row,) = Store(tmp_path).half_done()
+    assert (row["label"], row["failed"]) == ("expert 1 of 3, 0", "expert 1 of 3, 0: the loss is not finite")
+    toy.CALLS.clear()
+    with pytest.raises(TrainingError):
+        runner.run(bad.steps)
+    runner.run(good.steps)
+    assert toy.CALLS == [], "a failure is remembered"
+    run(tmp_path, asked())  # a new run tries again, and these do not go wrong
+    assert toy.CALLS == ["expert 1 of 3, 0", "predictions of 3, 0"] and not list(Store(tmp_path).half_done())
+
+
+def test_numbers_that_are_not_finite_are_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOY_ROUNDING", "nan")
+    with pytest.raises(TrainingError, match="base 0: w holds numbers that are not finite"):
+        run(tmp_path, asked())
+    assert toy.CALLS == ["base 0"] and not list(Store(tmp_path).finished())
+
+
+# --- workers ------------------------------------------------------------------------------------
+
+
+class Ended:
+    """A job that was done when it was asked for."""
+
+    def __init__(self, outcome: dict[str, Any] | None) -> None:
+        self.outcome = outcome
+
+    def done(self) -> bool:
+        return True
+
+    def result(self) -> dict[str, Any]:
+        if self.outcome is None:
+            raise KeyError("unplugged")
+        return self.outcome
+
+
+class Here(Executor):
+    """Does jobs in this process, losing the workers of some."""
+
+    lost = (KeyError,)
+    losing: tuple[int, ...] = ()
+    count = 0
+    biggest = 0
+
+    def submit(self, job: Job) -> Ended:
+        self.count += 1
+        self.biggest = max(self.biggest, len(job.keys))
+        return Ended(None if self.count in self.losing else self.work(*self.arguments(job)))
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Here]]:
+    """The executors that runners made."""
+    made: list[Here] = []
+
+    def making(name: str, work: Any, root: Path, device: torch.device) -> Here:
+        made.append(Here(work, root, device, 2))
+        return made[-1]
+
+    monkeypatch.setattr("repro.study.runner.make_executor", making)
+    yield made
+
+
+def test_workers_make_the_same_and_share_a_pass(tmp_path: Path, here: list[Here]) -> None:
+    goals = [asked(), asked(seed=1)]
+    runner = run(tmp_path, *goals)
+    assert here[0].count == 2 * (1 + 1 + 2 + 1) and here[0].biggest == 2, "three experts are two jobs of two workers"
+    assert runner.summary().startswith("12 artifacts were made and 0 found")
+    assert runner.context.progress.time_left() == "0 s left"
+    apart = [predictions(run(tmp_path / "serial", goal), goal) for goal in goals]
+    assert all(torch.equal(predictions(runner, goal), other) for goal, other in zip(goals, apart, strict=True))
+
+
+def test_a_lost_worker_s_job_is_given_to_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: list[Here]
+) -> None:
+    monkeypatch.setattr(Here, "losing", (1, 3))
+    run(tmp_path, asked())
+    assert here[0].count == 5 + 2 and Remaining([asked()], Store(tmp_path)).whole
+
+
+def test_a_worker_that_is_always_lost_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: list[Here]
+) -> None:
+    monkeypatch.setattr(Here, "losing", tuple(range(99)))
+    with pytest.raises(ReproError, match=f"base 0: its worker was lost {TRIES} times"):
+        run(tmp_path, asked())
+
+
+def test_a_failure_in_a_worker_stops_what_needs_it_alone(tmp_path: Path, here: list[Here]) -> None:
+    bad, good = asked(fail=["gate of 3, 0"]), asked(seed=1)
+    runner = Runner([bad, good], toy.context(tmp_path))
+    with pytest.raises(TrainingError, match=r"^gate of 3, 0: the loss is not finite$"):
+        runner.run(bad.steps)
+    assert here[0].count == 2 + 5, "experts and predictions of a gate that failed are no jobs"
+    runner.run(good.steps)
+
+
+def test_an_error_that_is_no_training_s_stops_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: list[Here]
+) -> None:
+    monkeypatch.setattr(Ended, "result", lambda self: {"error": "the disk is full"})
+    with pytest.raises(ReproError, match="the disk is full"):
+        run(tmp_path, asked())
+
+
+def test_a_store_that_workers_do_not_share_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: list[Here]
+) -> None:
+    monkeypatch.setattr(Executor, "arguments", lambda self, job: (*job[:3], str(tmp_path / "b"), "cpu", 1, "off"))
+    with pytest.raises(ReproError, match=r"base 0: a worker made it, and it is not in .*every worker sees"):
+        run(tmp_path / "a", asked())
+
+
+def test_a_worker_s_time_is_up(tmp_path: Path) -> None:
+    goal = asked()
+    with time_limit(0.0):
+        outcome = work(goal.builder, goal.config, [goal.steps[0].key], str(tmp_path), "cpu", 1, "off")
+    assert outcome == {"late": "base 0: not begun"}
+
+
+def test_a_killed_process_and_the_same_weights(tmp_path: Path) -> None:
+    goal = asked(kill=["expert 2 of 3, 0"])
+    runner = run(tmp_path, goal, executor="processes:2")
+    assert (Store(tmp_path).folder / "expert").exists() and runner.summary().startswith("6 artifacts were made")
+    assert torch.equal(predictions(runner, goal), predictions(run(tmp_path / "serial", asked()), asked()))
+
+
+def test_a_checkpoint_is_of_its_parents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    goal = asked(experts=1)
+    stop_after(monkeypatch, 1)
+    with pytest.raises(Stop):
+        run(tmp_path, goal)
+    folder = Store(tmp_path).unfinished(step(goal, "expert 0 of 1, 0"))
+    begun = json.loads((folder / "parents.json").read_text())
+    assert [name.partition("/")[0] for name in begun] == ["base", "gate"]
+    with safe_open(folder / "checkpoint.safetensors", "pt") as file:
+        assert len(json.loads(file.metadata()["history"])) == 1
