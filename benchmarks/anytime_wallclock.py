@@ -30,10 +30,11 @@ from repro.models.cost import ModelCost, model_cost
 from repro.models.inference import for_inference
 from repro.models.moe import SingleGateMoE
 from repro.models.registry import build_backbone, build_head
+from repro.study.graph import ordered
 from repro.study.pipeline import Study
-from repro.study.plan import tasks
 from repro.study.results import Table
 from repro.study.scales import default_spec
+from repro.study.single_gate import steps
 from repro.study.spec import StudySpec
 
 TAUS = (0.0, 0.001, 0.003, 0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
@@ -51,7 +52,7 @@ def asked(quick: bool) -> StudySpec:
 def trained(spec: StudySpec, root: Path) -> tuple[SingleGateMoE, DeviceBatches] | None:
     """The model of the store and the test images; None unless all of it stands there: nothing is trained here."""
     study = Study([spec], root, CPU)
-    if not all(study.store.has(task.key) for task in tasks(spec)):
+    if not all(study.store.has(step) for step in ordered([steps(spec).predictions])):
         return None
     return study.moe(spec), study.sources.batches(spec, "evaluation", Augmentation())  # type: ignore[return-value]
 

@@ -33,10 +33,13 @@ from repro.data.tiny_imagenet import list_images, read_cache
 from repro.errors import ReproError
 from repro.study.artifact import Artifact
 from repro.study.exhibits.table2_num_experts import Table2Parameters
+from repro.study.graph import Context, Step
 from repro.study.reliability import Campaign
 from repro.study.results import load_result
+from repro.study.runner import Runner
 from repro.study.scales import default_spec
-from repro.study.spec import Key, StudySpec
+from repro.study.sources import Sources
+from repro.study.spec import StudySpec
 from repro.study.store import Store
 
 Try = Callable[[Path, random.Random], bool]  # reads a changed input; whether what it read is right
@@ -175,15 +178,21 @@ def wrong_cache(folder: Path, draw: random.Random) -> bool:
 
 def wrong_artifact(folder: Path, draw: random.Random) -> bool:
     """A damaged artifact: set aside and made again, or refused, never believed."""
-    store, key = Store(folder), Key("base", {"a": 1}, "base of a campaign")
+    device = torch.device("cpu")
+    store = Store(folder)
 
-    def make(value: float) -> Callable[[Path], Artifact]:
-        return lambda checkpoint: Artifact({"w": torch.full((50,), value)}, {"m": 1.0})
+    def step(value: float) -> Step:
+        artifact = Artifact({"w": torch.full((50,), value)}, {"m": 1.0})
+        return Step("base", {"a": 1}, lambda context, inputs: artifact, label="base of a campaign")
 
-    store.keep(key, make(1), torch.device("cpu"))
-    path = store.path(key) / draw.choice(("weights.safetensors", "artifact.json"))
+    def loaded(value: float) -> tuple[Artifact, bool]:
+        runner = Runner([], Context(store, Sources(folder, device), device))
+        return runner.load(step(value)), not runner.made
+
+    loaded(1)
+    path = store.path(step(1)) / draw.choice(("weights.safetensors", "artifact.json"))
     path.write_bytes(mutate(path.read_bytes(), draw))
-    artifact, found = store.keep(key, make(2), torch.device("cpu"))
+    artifact, found = loaded(2)
     if not found and len(store.set_aside()) == 1 and bool((artifact.tensors["w"] == 2).all()):
         raise ReproError("set aside, and made again")
     return found and bool((artifact.tensors["w"] == 1).all()) and artifact.metrics == {"m": 1.0}

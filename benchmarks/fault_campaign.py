@@ -2,7 +2,7 @@
 
     uv run python -m benchmarks.fault_campaign --kills 120 --record
 
-In each round a study starts from nothing. For every phase (base, gate, expert, ensembler, outputs,
+In each round a study starts from nothing. For every phase (base, gate, expert, ensembler, predictions,
 recording) it is started, and killed with SIGKILL at a moment drawn uniformly from that phase, up to
 three times; then it is let through. A kill counts as survived when all the weights, and the numbers
 recorded at the end, equal those of the undisturbed study to the last bit, nothing half-written was
@@ -36,7 +36,7 @@ from repro.method import fit
 from repro.study import results
 from repro.study.reliability import Campaign
 
-PHASES = ("base", "gate", "expert", "ensembler", "outputs", "recording")
+PHASES = ("base", "gate", "expert", "ensembler", "predictions", "recording")
 RECORDING = 0.01  # seconds that recording takes, about
 
 

@@ -27,7 +27,7 @@ from repro.method.one_pass import Pupil, train_experts
 from repro.models.cost import model_cost
 from repro.models.registry import build_backbone, new_expert
 from repro.report.plan import AIRBENCH, FLOPS
-from repro.study.plan import BACKWARD
+from repro.study.graph import BACKWARD
 from repro.study.results import Table
 from repro.study.scales import default_spec
 from repro.study.spec import StudySpec

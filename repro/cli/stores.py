@@ -27,7 +27,7 @@ def declare(commands: Any) -> None:
     pack.add_argument("out", type=Path, metavar="OUT", help="writes OUT.json and OUT.001, OUT.002 ...")
     pack.add_argument(
         "--what", default="results,outputs",
-        help="results, outputs (rounded to half precision), weights; or base, gate, expert, ensembler, losses "
+        help="results, outputs (predictions, rounded to half precision), weights; or a kind, as base or gate "
         "(default: results,outputs)",
     )  # fmt: skip
     pack.add_argument("--max-mb", type=float, default=64, help="largest size of a file in MB (default 64)")

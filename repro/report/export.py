@@ -17,10 +17,12 @@ from repro.method.outputs import Outputs, percent
 from repro.models.cost import ModelCost
 from repro.report.card import model_card
 from repro.report.exhibits import exhibit
+from repro.study.graph import ordered
 from repro.study.own_data import choices, held_parts
 from repro.study.pipeline import Study
+from repro.study.single_gate import steps
 from repro.study.sources import shorter_side
-from repro.study.spec import StudySpec, base_key, expert_key, gate_key, outputs_key
+from repro.study.spec import StudySpec
 
 TAUS = (0.0, 0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 """The thresholds of a card's table: fixed, so that nothing in it was chosen."""
@@ -32,7 +34,7 @@ def export_asked(name: str, parameters: Mapping[str, Any], out: Path | None = No
     :class:`ReproError` if they ask for several models, or for one that is not in the store.
     """
     asked = exhibit(name).parameters.check(**parameters)
-    specs = list({outputs_key(spec).hash: spec for spec in asked.specs()}.values())
+    specs = list({steps(spec).predictions: spec for spec in asked.specs()}.values())
     if len(specs) != 1:
         found = "; ".join(f"{spec.pair}, {spec.num_experts} experts, seed {spec.seed}" for spec in specs[:8])
         raise ReproError(f"{name} with these parameters is {len(specs)} models ({found}); narrow it to one with -p")
@@ -49,13 +51,14 @@ def export(
     ``command`` is what trained it; ``slack`` as in :func:`repro.study.own_data.choices`, of a folder.
     :class:`ReproError` if a part of it is not in the store.
     """
-    keys = [base_key(spec), gate_key(spec), *(expert_key(spec, k) for k in range(spec.num_experts)), outputs_key(spec)]
-    if absent := [key.label for key in keys if not study.store.has(key)]:
+    needed = ordered([steps(spec).predictions])
+    if absent := [step.label for step in needed if not study.store.has(step)]:
         more = f" (and {len(absent) - 1} more)" if len(absent) > 1 else ""
         how = f"; `{command}` trains it" if command else ""
         raise ReproError(f"the {absent[0]}{more} is not in {study.store.folder}{how}")
     about = study.sources.about(spec)
     outputs, cost = study.outputs(spec), study.cost(spec)
+    made = [study.runner.about(step)["made"] for step in needed]
     facts: dict[str, Any] = {
         "data": data_facts(spec),
         "spec": spec.model_dump(mode="json"),
@@ -65,9 +68,9 @@ def export(
         "test": reported(spec, outputs, cost),
         "chosen": [c._asdict() for c in choices(spec, outputs, cost, slack)] if slack is not None else [],
         "slack": slack,
-        "made": {name: study.store.load(key).made for name, key in (("base", keys[0]), ("outputs", keys[-1]))},
-        "seconds": round(sum(study.store.load(key).made["seconds"] for key in keys), 1),
-        "artifacts": {key.label: f"{key.kind}/{key.hash}" for key in keys},
+        "made": {"base": made[0], "outputs": made[-1]},
+        "seconds": round(sum(each["seconds"] for each in made), 1),
+        "artifacts": {step.label: f"{step.kind}/{step.key}" for step in needed},
     }  # fmt: skip
     config = Config(
         base=spec.base, expert=spec.expert, width=spec.width, num_experts=spec.num_experts,

@@ -1,7 +1,8 @@
 """The plan of runs at the paper's scale: what each costs on one GPU, counted beforehand, and what it took.
 
-Work is counted in exact multiply-adds (:mod:`repro.study.plan`): three forward passes for a step of training, the
-frozen trunk once for all experts, evaluation at half its count. What several runs share is trained by the first.
+Work is counted in exact multiply-adds (:mod:`repro.study.single_gate`): three forward passes for a step of
+training, the frozen trunk once for all experts, evaluation at half its count. What several runs share is trained by
+the first.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from repro.models.cost import model_cost
 from repro.report.exhibits import exhibit
 from repro.report.numbers import NONE
 from repro.report.tables import Shown, frame
+from repro.study.graph import BACKWARD, Step, ordered
 from repro.study.parameters import Parameters
-from repro.study.plan import BACKWARD, Task, distinct
 from repro.study.results import load_result
 from repro.study.scales import CUTOUT, OPENMIXUP
+from repro.study.single_gate import goals
 
 CARD, PEAK = "H200", 989.5e12
 """Dense bf16 FLOP/s: NVIDIA's datasheet of the H200 (SXM) prints 1,979 TFLOP/s with sparsity, which is twice that."""
@@ -52,9 +54,10 @@ class Run(NamedTuple):
         """What to type."""
         return f"uv run {self.parameters.command(self.exhibit)}"
 
-    def tasks(self) -> dict[str, Task]:
-        """Every artifact that it rests on, by hash."""
-        return distinct(self.parameters.specs(), self.parameters.bases())
+    def steps(self) -> list[Step]:
+        """Every artifact that it rests on."""
+        wanted = goals(self.parameters.specs(), self.parameters.bases())
+        return ordered(step for goal in wanted for step in goal.steps)
 
 
 SEEDS = "0,1,2"
@@ -87,12 +90,12 @@ class Row(NamedTuple):
 
 def rows() -> Iterator[Row]:
     """The plan; what an earlier run has trained is not trained again."""
-    done: set[str] = set()
+    done: set[Step] = set()
     for run in RUNS:
-        tasks = run.tasks()
-        new = sum(task.work for hash, task in tasks.items() if hash not in done)
-        done |= set(tasks)
-        yield Row(run, new, sum(task.work for task in tasks.values()))
+        steps = run.steps()
+        new = sum(step.work for step in steps if step not in done)
+        done |= set(steps)
+        yield Row(run, new, sum(step.work for step in steps))
 
 
 def minutes(macs: float, share: float = SHARE) -> float:

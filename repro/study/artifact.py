@@ -35,7 +35,7 @@ class Keyed(Protocol):
     @property
     def kind(self) -> str: ...
     @property
-    def hash(self) -> str: ...
+    def key(self) -> str: ...
     @property
     def label(self) -> str: ...
     @property
@@ -75,12 +75,12 @@ class DamagedError(Exception):
     """What is wrong with the files of an artifact; the store decides what becomes of it."""
 
 
-def write_artifact(folder: Path, key: Keyed, artifact: Artifact, conditions: Mapping[str, Any]) -> None:
+def write_artifact(folder: Path, step: Keyed, artifact: Artifact, conditions: Mapping[str, Any]) -> None:
     """Write both files into ``folder``; ``conditions`` says of which code, images and parents they are."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in artifact.tensors.items()}
     save_file(tensors, folder / WEIGHTS)
     about = {
-        "kind": key.kind, "hash": key.hash, "label": key.label, "depends_on": key.depends_on,
+        "kind": step.kind, "hash": step.key, "label": step.label, "depends_on": step.depends_on,
         "metrics": artifact.metrics, "history": artifact.history, "made": artifact.made,
         "conditions": conditions, "weights_sha256": checksum(folder / WEIGHTS, "sha256"),
     }  # fmt: skip

@@ -115,7 +115,7 @@ CHOICES: tuple[Choice, ...] = (
         "what weighs the experts' data",
         "g0 in Algorithm 1, the trained gate g on the poster.",
         "Algorithm 1's g0.",
-        place="repro.study.pipeline.Study",
+        place="repro.study.algorithm1",
         fixed="g0",
     ),
     Choice(
@@ -161,7 +161,7 @@ CHOICES: tuple[Choice, ...] = (
         "what a seed changes",
         "'Three random seeds'; backbones are printed without a spread, so the base may have been one and the same.",
         "Everything: base, K-means, gate, order, augmentation, experts. The spread is then that of the whole method.",
-        place="repro.study.pipeline.Study",
+        place="repro.study.algorithm1",
         fixed="everything",
     ),
     Choice(

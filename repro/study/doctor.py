@@ -19,12 +19,11 @@ from repro.errors import DataError
 from repro.files import write_text
 from repro.method.device import hardware, pick_device, precision
 from repro.progress import duration
-from repro.study.artifact import ABOUT, DamagedError, read_about, read_tensors
+from repro.study.artifact import ABOUT, DamagedError, checksum_of, read_about, read_tensors
 from repro.study.executors import PACKAGES
-from repro.study.freshness import other_code, why_stale
+from repro.study.freshness import why_stale
 from repro.study.locks import LEASE, alive, read_holder
 from repro.study.provenance import code_version, library_versions
-from repro.study.revisions import unlocked
 from repro.study.store import HASH, Store
 
 LITTLE_SPACE = 2e9  # bytes: what a laptop study and its notebooks take
@@ -63,8 +62,6 @@ def installation() -> Iterator[Finding]:
         yield Finding("versions", "wrong", f"{', '.join(absent)} cannot be found", "run `uv sync`")
     else:
         yield Finding("versions", "ok", said)
-    for sentence in unlocked():
-        yield Finding("code", "wrong", sentence)
     yield Finding("code", "ok", code_version())
     device = pick_device()
     yield Finding(
@@ -128,7 +125,8 @@ def folder(root: Path) -> Iterator[Finding]:
 
 def artifacts(store: Store) -> Iterator[Finding]:
     """Whether every artifact is whole and fresh."""
-    whole = without = other = 0
+    whole = without = 0
+    standing = {f"{about['kind']}/{about['hash']}": checksum_of(about) for about in store.finished()}
     for path in sorted(p for p in store.folder.glob("*/*") if HASH.fullmatch(p.name)):
         name = f"{path.parent.name}/{path.name}"
         again = "nothing: the next run that needs it sets it aside and makes it again"
@@ -138,16 +136,13 @@ def artifacts(store: Store) -> Iterator[Finding]:
         except (DamagedError, OSError) as error:
             yield Finding(name, "wrong", f"damaged: {error}", again)
             continue
-        if why := why_stale(about, None):
+        if why := why_stale(about, None, standing):
             yield Finding(name, "note", f"stale: {why}", again)
         whole += 1
         without += "weights_sha256" not in about
-        other += other_code(about)
     yield Finding("artifacts", "ok", f"{whole} are whole")
     if without:
         yield Finding("artifacts", "note", f"{without} are older than checksums; they can be read, and are believed")
-    if other:
-        yield Finding("artifacts", "note", f"{other} were made by other code of the same revision; they are believed")
     for path in store.set_aside():
         yield Finding(
             f"{path.parent.name}/{path.name}", "note", "set aside", "delete it when nobody wants to look at it"

@@ -1,35 +1,40 @@
-"""Who does the jobs of a study: this process, more processes of this host, or a cluster.
+"""Who makes the steps of a study: this process, more processes of this host, or a cluster.
 
-Chosen by the parameter ``executor``, a name and, if wished, a number of workers: ``serial``,
-``processes``, ``processes:4``, ``submitit:8``, ``ray``. Whoever does them, the study then loads what
-they made from the store, so its results cannot depend on it.
+Chosen by the parameter ``executor``, a name and, if wished, a number of workers: ``serial``, ``processes``,
+``processes:4``, ``submitit:8``, ``ray``. A worker is handed plain text (see :class:`Job`), builds the same graph
+from it and puts what it makes in the store, from which the study then reads; so results cannot depend on who
+made them. Making a step is idempotent: what stands is not made again, what another worker is making is waited
+for, and what a lost worker began goes on from its last epoch. submitit and Ray need the store on a file system that
+every worker sees under the same path.
 """
 
 from __future__ import annotations
 
+import json
+import logging
 import multiprocessing
 import os
 import time
 from abc import ABC, abstractmethod
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import torch
 
-from repro.errors import ReproError, SpecError, TimeIsUpError
+from repro.errors import ReproError, SpecError
 from repro.method import compiling
 from repro.progress import say
-from repro.study.jobs import Job, Outcome, work
 
 TRIES = 3  # of a job whose worker is lost
 POLL = 0.1  # seconds between two looks at the jobs in flight
+MANY = 1000  # workers, where an engine's own queue decides
 EXECUTORS = ("serial", "processes", "submitit", "ray")
 PACKAGES = {"submitit": "cluster", "ray": "ray"}  # package, which is also the executor's name -> extra that installs it
+SLURM = "REPRO_SLURM"  # environment variable: submitit's parameters as JSON, e.g. {"slurm_partition": "gpu"}
 
 
 def parse(executor: str) -> tuple[str, int | None]:
@@ -47,153 +52,206 @@ def parse(executor: str) -> tuple[str, int | None]:
     return name, int(number) if colon else None
 
 
-def make_executor(executor: str, root: Path, device: torch.device) -> Executor | None:
-    """The executor of a parameter; None for ``serial``, which needs none."""
-    name, workers = parse(executor)
-    if name == "serial":
-        return None
-    if name == "processes":
-        return Processes(root, device, workers)
-    from repro.study import clusters
+class Job(NamedTuple):
+    """Steps of one goal, by their keys, with the builder and the config (JSON) of the goal."""
 
-    kind: type[Executor] = clusters.Submitit if name == "submitit" else clusters.Ray
-    return kind(root, device, workers)
+    builder: str
+    config: str
+    keys: tuple[str, ...]
+    label: str
 
 
-class LostWorkerError(Exception):
-    """A worker died, or its machine did, before its job was done."""
+class Handle(Protocol):
+    """A job in flight."""
+
+    def done(self) -> bool:
+        """Whether it has ended, well or not."""
+
+    def result(self) -> dict[str, Any]:
+        """What the worker returned; raises if the worker was lost."""
 
 
 class Executor(ABC):
-    """Keeps up to ``workers`` jobs in flight; a job whose worker is lost is given to another."""
+    """Keeps up to ``workers`` jobs in flight; a job whose worker is lost is given to another.
 
-    name: str
+    Attributes:
+        work: What a worker does: ``work(builder, config, keys, root, device, threads, compile)``. The number of
+            threads is the asker's, as the order of a sum may depend on it; so is how networks are called.
+        workers: How many jobs are in flight at most.
+    """
 
-    def __init__(self, root: Path, device: torch.device, workers: int | None = None) -> None:
-        self.root = Path(root).resolve()
-        self.device = device
+    lost: tuple[type[BaseException], ...] = ()
+
+    def __init__(
+        self, work: Callable[..., dict[str, Any]], root: Path, device: torch.device, workers: int | None = None
+    ) -> None:
+        self.work, self.device, self.root = work, device, Path(root).resolve()
         self.threads = torch.get_num_threads()
-        self.compile = compiling.choice()
         self.workers = workers or self.default_workers()
+        self._flying: list[tuple[Handle, Job, int]] = []
 
-    @abstractmethod
     def default_workers(self) -> int:
         """How many jobs to have in flight where nobody said."""
+        return max(1, (os.cpu_count() or 1) // self.threads)
 
     @abstractmethod
-    def submit(self, job: Job) -> Any:
-        """Start a job; returns a handle of it."""
-
-    @abstractmethod
-    def done(self, handle: Any) -> bool:
-        """Whether a job has ended, well or not."""
-
-    @abstractmethod
-    def result(self, handle: Any) -> dict[str, object]:
-        """What :func:`~repro.study.jobs.work` returned; :class:`LostWorkerError` if the worker was lost."""
+    def submit(self, job: Job) -> Handle:
+        """Start a job."""
 
     def close(self) -> None:  # noqa: B027 (most have nothing to give back)
         """Give back what was started."""
 
-    def payload(self, job: Job) -> tuple[str, str, str, int, str]:
-        """The arguments of :func:`~repro.study.jobs.work`: plain values, whatever carries them."""
-        return job.model_dump_json(), str(self.root), self.device.type, self.threads, self.compile
+    def arguments(self, job: Job, device: str = "") -> tuple[object, ...]:
+        """Those of ``work``: plain values, whatever carries them."""
+        where = (str(self.root), device or self.device.type)
+        return job.builder, job.config, job.keys, *where, self.threads, compiling.choice()
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Outcome]]:
-        """Do independent jobs; yields each as it ends.
+    @property
+    def free(self) -> int:
+        """How many more jobs may be started."""
+        return self.workers - len(self._flying)
 
-        :class:`ReproError` when a job meets an error that is not its training's (a full disk, missing
-        images), or when its worker is lost ``TRIES`` times; :class:`TimeIsUpError` when a worker has no time left.
+    @property
+    def busy(self) -> bool:
+        """Whether jobs are in flight."""
+        return bool(self._flying)
+
+    def start(self, job: Job, attempt: int = 1) -> None:
+        """Put a job in flight."""
+        self._flying.append((self.submit(job), job, attempt))
+
+    def ended(self) -> Iterator[tuple[Job, dict[str, Any]]]:
+        """The jobs that have ended since the last look, each with what its worker returned.
+
+        Raises:
+            ReproError: If a worker of one job is lost ``TRIES`` times.
         """
-        waiting = deque((job, 1) for job in jobs)
-        flying: list[tuple[Any, Job, int]] = []
-        while waiting or flying:
-            while waiting and len(flying) < self.workers:
-                job, attempt = waiting.popleft()
-                flying.append((self.submit(job), job, attempt))
-            ended = [flight for flight in flying if self.done(flight[0])]
-            if not ended:
-                time.sleep(POLL)
-            flying = [flight for flight in flying if flight not in ended]
-            for handle, job, attempt in ended:
-                try:
-                    yield job, self._outcome(self.result(handle))
-                except LostWorkerError as error:
-                    if attempt == TRIES:
-                        raise ReproError(f"{job.key.label}: its worker was lost {TRIES} times ({error})") from error
-                    say(f"{job.key.label}: its worker was lost ({error}); given to another")
-                    waiting.append((job, attempt + 1))
-
-    @staticmethod
-    def _outcome(told: dict[str, Any]) -> Outcome:
-        if "late" in told:
-            raise TimeIsUpError(str(told["late"]))
-        if "error" in told:
-            raise ReproError(str(told["error"]))
-        return Outcome(told["made"], told["failed"])
+        landed = [flight for flight in self._flying if flight[0].done()]
+        if not landed:
+            time.sleep(POLL)
+        for flight in landed:
+            self._flying.remove(flight)
+            handle, job, attempt = flight
+            try:
+                yield job, handle.result()
+            except self.lost as error:
+                why = (str(error).splitlines() or [type(error).__name__])[0]
+                if attempt == TRIES:
+                    raise ReproError(f"{job.label}: its worker was lost {TRIES} times ({why})") from error
+                say(f"{job.label}: its worker was lost ({why}); given to another")
+                self.start(job, attempt + 1)
 
 
 class Processes(Executor):
     """Worker processes of this host: one a GPU, or on a CPU as many as its cores hold of this process's threads."""
 
-    name = "processes"
+    lost = (BrokenProcessPool,)
 
-    def __init__(self, root: Path, device: torch.device, workers: int | None = None) -> None:
-        super().__init__(root, device, workers)
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
         # A pool of one for each worker, so that a lost worker takes no other with it.
-        self._pools: list[ProcessPoolExecutor | None] = [None] * self.workers
-        self._free = deque(range(self.workers))
+        self._pools = [self._pool() for _ in range(self.workers)]
+        self._last: list[Future[dict[str, Any]] | None] = [None] * self.workers
+
+    @staticmethod
+    def _pool() -> ProcessPoolExecutor:
+        # spawn: a process that has started threads or a GPU cannot be forked
+        return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
 
     def default_workers(self) -> int:
-        if self.device.type == "cuda":
-            return torch.cuda.device_count()
-        return max(1, (os.cpu_count() or 1) // self.threads)
+        """One a GPU, or as many as the cores hold."""
+        return torch.cuda.device_count() if self.device.type == "cuda" else super().default_workers()
 
-    def submit(self, job: Job) -> tuple[Future[dict[str, object]], int]:
-        slot = self._free.popleft()
-        pool = self._pools[slot]
-        if pool is None:
-            # spawn: a process that has started threads or a GPU cannot be forked
-            pool = self._pools[slot] = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
-        text, root, device, threads, compile = self.payload(job)
-        if device == "cuda":
-            device = f"cuda:{slot % torch.cuda.device_count()}"
-        return pool.submit(work, text, root, device, threads, compile), slot
-
-    def done(self, handle: tuple[Future[dict[str, object]], int]) -> bool:
-        return handle[0].done()
-
-    def result(self, handle: tuple[Future[dict[str, object]], int]) -> dict[str, object]:
-        future, slot = handle
-        self._free.append(slot)
+    def submit(self, job: Job) -> Future[dict[str, Any]]:
+        """To the first worker that is idle."""
+        slot = next(i for i, last in enumerate(self._last) if last is None or last.done())
+        gpu = f"cuda:{slot % torch.cuda.device_count()}" if self.device.type == "cuda" else ""
         try:
-            return future.result()
-        except BrokenProcessPool as error:
-            self._pools[slot] = None
-            raise LostWorkerError(f"worker {slot + 1} of {self.workers} on this host") from error
+            future = self._pools[slot].submit(self.work, *self.arguments(job, gpu))
+        except BrokenProcessPool:  # its process was lost
+            self._pools[slot] = self._pool()
+            future = self._pools[slot].submit(self.work, *self.arguments(job, gpu))
+        self._last[slot] = future
+        return future
 
     def close(self) -> None:
+        """End the processes."""
         for pool in self._pools:
-            if pool is not None:
-                pool.shutdown(wait=True, cancel_futures=True)
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
-def fan_out(
-    stages: Sequence[Sequence[Job]],
-    executor: Executor,
-    failed: dict[str, str],
-    note: Callable[[Job, Outcome], None],
-) -> None:
-    """Do all jobs, stage by stage, and enter in ``failed`` (hash -> why) what went wrong.
+class Submitit(Executor):
+    """Jobs of a Slurm cluster, or processes of this host where there is none; ``$REPRO_SLURM`` is told of each job.
 
-    A job is left out when what it needs has failed.
+    submitit hands arguments and results over as pickles of its own, in ``<store>/jobs``: plain text and numbers.
     """
-    try:
-        for stage in stages:
-            jobs = [job for job in stage if not any(key.hash in failed for key in job.needs())]
-            for job, outcome in executor.run(jobs):
-                if outcome.failed:
-                    failed[job.key.hash] = outcome.failed
-                note(job, outcome)
-    finally:
-        executor.close()
+
+    def __init__(self, *arguments: Any) -> None:
+        import submitit
+        from submitit.core.utils import FailedJobError, UncompletedJobError
+
+        self.lost = (UncompletedJobError, FailedJobError)
+        super().__init__(*arguments)
+        self._executor = submitit.AutoExecutor(folder=self.root / "store" / "jobs" / "%j")
+        asked: dict[str, Any] = {"timeout_min": 24 * 60, "cpus_per_task": self.threads, "name": "repro"}
+        if self.device.type == "cuda":
+            asked["gpus_per_node"] = 1
+        try:
+            self._executor.update_parameters(**{**asked, **json.loads(os.environ.get(SLURM, "{}"))})
+        except (ValueError, TypeError, NameError) as error:
+            raise SpecError(f"{SLURM} is not a JSON object of submitit's parameters: {error}") from error
+
+    def default_workers(self) -> int:
+        """As many as Slurm has places for; without Slurm, as the cores hold."""
+        import submitit
+
+        return MANY if submitit.AutoExecutor.which() == "slurm" else super().default_workers()
+
+    def submit(self, job: Job) -> Handle:
+        """A job of Slurm's."""
+        handle: Handle = self._executor.submit(self.work, *self.arguments(job))
+        return handle
+
+
+class Ray(Executor):
+    """Tasks of the Ray cluster of ``$RAY_ADDRESS``, or of one that is started on this host for the study."""
+
+    def __init__(self, *arguments: Any) -> None:
+        # Ray would otherwise send the checkout, data and all, to every worker when it runs under `uv run`.
+        os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+        import ray
+
+        of = ray.exceptions
+        self.lost = (of.WorkerCrashedError, of.LocalRayletDiedError, of.NodeDiedError, of.ObjectLostError,
+                     of.OutOfMemoryError, of.RaySystemError)  # fmt: skip
+        super().__init__(*arguments)
+        self._mine = not ray.is_initialized()
+        if self._mine:
+            ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        gpus = 1 if self.device.type == "cuda" else 0
+        self._work = ray.remote(num_cpus=1 if gpus else self.threads, num_gpus=gpus, max_retries=3)(self.work)
+
+    def default_workers(self) -> int:
+        """Ray's own scheduler decides."""
+        return MANY
+
+    def submit(self, job: Job) -> Handle:
+        """A task of Ray's."""
+        future: Handle = self._work.remote(*self.arguments(job)).future()
+        return future
+
+    def close(self) -> None:
+        """Stop the cluster, if it was started for this."""
+        import ray
+
+        if self._mine:
+            ray.shutdown()
+
+
+def make_executor(
+    executor: str, work: Callable[..., dict[str, Any]], root: Path, device: torch.device
+) -> Executor | None:
+    """The executor of a parameter; None for ``serial``, which needs none."""
+    name, workers = parse(executor)
+    kinds: dict[str, type[Executor]] = {"processes": Processes, "submitit": Submitit, "ray": Ray}
+    return kinds[name](work, root, device, workers) if name in kinds else None

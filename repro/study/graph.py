@@ -25,6 +25,8 @@ from repro.study.sources import Sources
 from repro.study.store import Store
 
 T = TypeVar("T")
+BACKWARD = 3  # a training step costs about three forward passes ...
+FORWARD = 0.5  # ... and evaluation runs about twice as fast as its multiply-adds say beside training
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,11 +64,6 @@ class Step:
         return digest({"kind": self.kind, **self.depends_on})
 
     @property
-    def hash(self) -> str:
-        """The key, by the store's name for it."""
-        return self.key
-
-    @property
     def depends_on(self) -> dict[str, Any]:
         """Its config and the keys of what it is made from: what the key is the digest of."""
         return {"config": dict(self.config), "needs": [need.key for need in self.needs]}
@@ -87,12 +84,19 @@ class Inputs:
         checkpoint: File in which a training keeps its state; it goes when the artifact is whole.
         report: Told of each epoch. For steps made together it speaks of them all: the first one's is enough.
         load: Reads the artifact of a step.
+        parents: ``kind/key`` -> SHA-256 of the tensors of each parent.
     """
 
     step: Step
     checkpoint: Path
     report: Report
     load: Callable[[Step], Artifact]
+    parents: Mapping[str, str] = field(default_factory=dict)
+
+    def checksum(self, kind: str) -> str:
+        """What tells the only parent of a kind from every other artifact, made anew or not."""
+        (found,) = (sha256 for name, sha256 in self.parents.items() if name.startswith(f"{kind}/"))
+        return found
 
     def all(self, kind: str) -> list[Artifact]:
         """The parents of a kind, in order."""

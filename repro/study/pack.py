@@ -13,7 +13,7 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,11 @@ from torch import Tensor
 from repro.data.archives import checksum
 from repro.errors import SpecError, StoreError
 from repro.files import write_text
-from repro.study.artifact import ABOUT, WEIGHTS, DamagedError, read_about, read_tensors
+from repro.study.artifact import ABOUT, WEIGHTS, DamagedError, digest, read_about, read_tensors
 from repro.study.results import load_result
-from repro.study.spec import digest
 from repro.study.store import HASH, Store
 
-ROUNDED = ("outputs", "base-outputs")
-KINDS = {"outputs": ROUNDED, "weights": ("base", "gate", "expert", "ensembler", "losses")}
+ROUNDED = "predictions"  # what a model says, by the end of its kind: rounded to travel; all else are weights
 PART = r"[\w.-]+\.\d{3}"
 SMALLEST = 100_000  # bytes of a part
 
@@ -72,7 +70,8 @@ def pack(root: Path, out: Path, what: Iterable[str], max_bytes: int) -> Manifest
     Raises :class:`SpecError` for what cannot be packed, :class:`StoreError` when an artifact is damaged, when there
     is nothing to pack, or when ``out`` is there already. The manifest is written last.
     """
-    kinds = _kinds(what)
+    what = [name.strip() for name in what]
+    kinds = _kinds(what, Store(root))
     if max_bytes < SMALLEST:
         raise SpecError(f"a part of {max_bytes} bytes is too small; take at least {SMALLEST / 1e6:g} MB")
     place = out.with_name(f"{out.name}.json")
@@ -82,7 +81,7 @@ def pack(root: Path, out: Path, what: Iterable[str], max_bytes: int) -> Manifest
     folders = [folder for kind in kinds for folder in sorted((Store(root).folder / kind).glob("*"))]
     folders = [folder for folder in folders if HASH.fullmatch(folder.name)]
     if not results and not folders:
-        raise StoreError(f"there is nothing to pack in {root}: none of {', '.join(kinds)}")
+        raise StoreError(f"there is nothing to pack in {root}: none of {', '.join(what)}")
     checksums: dict[str, str] = {}
     artifacts: dict[str, Packed] = {}
     stream = _Parts(out, max_bytes)
@@ -120,14 +119,16 @@ def read_manifest(path: Path) -> Manifest:
         raise StoreError(f"{path} is not the list of a packed store: {error}") from error
 
 
-def _kinds(what: Iterable[str]) -> list[str]:
-    known = ("results", *(kind for kinds in KINDS.values() for kind in kinds))
-    found: list[str] = []
-    for word in (word.strip() for word in what):
-        if word not in (*known, *KINDS):
-            raise SpecError(f"what: there is no {word!r}; choose of results, outputs, weights, {', '.join(known[1:])}")
-        found += KINDS.get(word, (word,))
-    return list(dict.fromkeys(found))
+def _kinds(what: Sequence[str], store: Store) -> list[str]:
+    """``results`` and the kinds of artifact that are meant, of those that the store holds."""
+    here = sorted({folder.parent.name for folder in store.folder.glob("*/*") if HASH.fullmatch(folder.name)})
+    meant = {"results": ["results"], **{kind: [kind] for kind in here}}
+    meant["outputs"] = [kind for kind in here if kind.endswith(ROUNDED)]
+    meant["weights"] = [kind for kind in here if not kind.endswith(ROUNDED)]
+    if strange := [name for name in what if name not in meant]:
+        choices = ", ".join(["results", "outputs", "weights", *here])
+        raise SpecError(f"what: there is no {strange[0]!r}; choose of {choices}")
+    return list(dict.fromkeys(kind for name in what for kind in meant[name]))
 
 
 def _artifact(folder: Path) -> tuple[dict[str, Any], bytes]:
@@ -139,7 +140,7 @@ def _artifact(folder: Path) -> tuple[dict[str, Any], bytes]:
         raise StoreError(f"{folder} is damaged ({error}); `repro doctor` says what to do") from error
     weights = (folder / WEIGHTS).read_bytes()
     about = {**about, "weights_sha256": about.get("weights_sha256") or checksum(folder / WEIGHTS, "sha256")}
-    if about["kind"] in ROUNDED and "rounded" not in about:
+    if about["kind"].endswith(ROUNDED) and "rounded" not in about:
         about["rounded"] = {"to": "float16", "from_sha256": about["weights_sha256"]}
         weights = save({name: _half(tensor) for name, tensor in tensors.items()})
         about["weights_sha256"] = hashlib.sha256(weights).hexdigest()

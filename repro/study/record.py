@@ -8,11 +8,12 @@ from repro.method import compiling
 from repro.method.device import pick_device
 from repro.models.cost import ModelCost
 from repro.progress import say
+from repro.study.artifact import digest
 from repro.study.parameters import Parameters
 from repro.study.pipeline import Study
 from repro.study.provenance import made_here
 from repro.study.results import Cost, Measurement, Picture, Provenance, StudyResult, Table
-from repro.study.spec import StudySpec, digest
+from repro.study.spec import StudySpec
 
 
 def open_study(parameters: Parameters) -> Study:

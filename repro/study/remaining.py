@@ -1,19 +1,19 @@
-"""What of a study is finished and what remains, read off the store: nothing is loaded, nothing is trained."""
+"""What of a study is finished and what remains, read off the store: nothing is loaded, nothing is made."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from repro.progress import duration
-from repro.study.artifact import DamagedError, read_about
-from repro.study.plan import Task, tasks, tasks_of_base
-from repro.study.spec import Key, StudySpec
+from repro.study.artifact import DamagedError, checksum_of, read_about
+from repro.study.freshness import why_stale
+from repro.study.graph import Goal, Step, ordered
 from repro.study.store import Store
 
 
 class Part(NamedTuple):
-    """A model of the study: how many of its artifacts there are, and the work (multiply-adds) that it still needs."""
+    """A goal of the study: how many of its artifacts stand, and the work (multiply-adds) that it still needs."""
 
     label: str
     finished: int
@@ -22,15 +22,13 @@ class Part(NamedTuple):
 
 
 class Remaining:
-    """The models of a study, each with what it lacks; what several lack is counted once, with the first."""
+    """The goals of a study, each with what it lacks; what several lack is counted once, with the first."""
 
-    def __init__(self, specs: Sequence[StudySpec], bases: Sequence[StudySpec], store: Store) -> None:
+    def __init__(self, goals: Sequence[Goal], store: Store) -> None:
         self._store = store
-        self._done = self._seconds = 0.0
-        self._left: dict[str, float] = {}
-        self._counted: set[str] = set()
-        self.parts = [self._part(_label(spec), spec, list(tasks(spec))) for spec in specs]
-        self.parts += [self._part(_label(spec, alone=True), spec, list(tasks_of_base(spec))) for spec in bases]
+        self._done = self._seconds = 0.0  # work that was done, and how long it took
+        self._stands: dict[Step, dict[str, Any] | None] = {}
+        self.parts = [self._part(goal) for goal in goals]
 
     @property
     def whole(self) -> bool:
@@ -42,66 +40,54 @@ class Remaining:
         return self._seconds * work / self._done if self._done else None
 
     def told(self) -> str:
-        """A line a model, and how long what remains takes."""
+        """A line a goal, and how long what remains takes."""
         lines = []
         for part in self.parts:
             if part.finished == part.needed:
                 lines.append(f"finished  {part.label}")
             else:
                 there = f"{part.finished} of {part.needed} artifacts are there"
-                lines.append(f"remains   {part.label}: {there}{self._about(part.work, ', about ', ' left')}")
-        left = sum(part.work for part in self.parts)
+                lines.append(f"remains   {part.label}: {there}{self._time(part.work, ', about ', ' left')}")
         if not self.whole:
-            lines.append(f"the same command goes on{self._about(left, '; in all about ', ' are left')}")
+            work = sum(part.work for part in self.parts)
+            lines.append(f"the same command goes on{self._time(work, '; in all about ', ' are left')}")
         return "\n".join(lines)
 
-    def _about(self, work: float, before: str, after: str) -> str:
+    def _time(self, work: float, before: str, after: str) -> str:
         seconds = self.seconds(work)
         return "" if seconds is None else f"{before}{duration(seconds)}{after}"
 
-    def _part(self, label: str, spec: StudySpec, needed: list[Task]) -> Part:
-        there = [self._finished(task) for task in needed]
-        work = 0.0
-        for task in (task for task, finished in zip(needed, there, strict=True) if not finished):
-            if task.key.hash not in self._left:
-                self._left[task.key.hash] = task.work * (1 - self._share_begun(task, spec))
-                work += self._left[task.key.hash]
-        return Part(label, sum(there), len(needed), work)
+    def _part(self, goal: Goal) -> Part:
+        steps = ordered(goal.steps)
+        new = [step for step in steps if step not in self._stands]
+        for step in new:
+            self._stands[step] = self._about(step)
+        work = sum(step.work * (1 - self._share_begun(step)) for step in new if not self._stands[step])
+        return Part(goal.label, sum(self._stands[step] is not None for step in steps), len(steps), work)
 
-    def _finished(self, task: Task) -> bool:
-        if not self._store.has(task.key):
-            return False
+    def _about(self, step: Step) -> dict[str, Any] | None:
+        """The description of an artifact that a run would find; one that it would make again counts as absent."""
+        parents = [self._stands[need] for need in step.needs]
+        if None in parents or not self._store.has(step):
+            return None
+        now = {f"{a['kind']}/{a['hash']}": checksum_of(a) for a in parents if a}
         try:
-            made = read_about(self._store.path(task.key))["made"]
+            about = read_about(self._store.path(step))
         except (DamagedError, OSError):
-            return False  # a run sets it aside and makes it again
-        self._count(task.key, task.work, made["seconds"])
-        return True
+            return None
+        if why_stale(about, self._store.images(step), now):
+            return None
+        self._count(step.work, about["made"]["seconds"])
+        return about
 
-    def _share_begun(self, task: Task, spec: StudySpec) -> float:
+    def _share_begun(self, step: Step) -> float:
         """The share in [0, 1] of a training that lies behind."""
-        history = self._store.begun(task.key)
-        epochs = _epochs(task.key, spec)
-        share = min(len(history) / epochs, 1.0) if epochs else 0.0
-        self._count(task.key, task.work * share, sum(entry[2] for entry in history))
+        history = self._store.begun(step)
+        share = min(len(history) / step.epochs, 1.0) if step.epochs else 0.0
+        self._count(step.work * share, sum(entry[2] for entry in history))
         return share
 
-    def _count(self, key: Key, work: float, seconds: float) -> None:
-        if work > 0 and seconds > 0 and key.hash not in self._counted:
-            self._counted.add(key.hash)
+    def _count(self, work: float, seconds: float) -> None:
+        if work > 0 and seconds > 0:
             self._done += work
             self._seconds += seconds
-
-
-def _epochs(key: Key, spec: StudySpec) -> int:
-    return {"base": spec.base_recipe.epochs, "expert": spec.expert_recipe.epochs}.get(key.kind, 0)
-
-
-def _label(spec: StudySpec, alone: bool = False) -> str:
-    """E.g. ``tr18-tr18 on cifar100, 20 experts, seed 0``."""
-    if alone:
-        return f"{spec.base} on {spec.dataset} alone, seed {spec.seed}"
-    routing = "" if spec.routing.level == "per-sample" else f", {spec.routing.level} routing"
-    step = f", after E-step {spec.em_steps}" if spec.em_steps else ""
-    experts = f"{spec.num_experts} expert{'s' if spec.num_experts > 1 else ''}"
-    return f"{spec.pair} on {spec.dataset}, {experts}{routing}{step}, seed {spec.seed}"

@@ -21,10 +21,10 @@ from repro.method.device import pick_device
 from repro.method.fit import Epoch, Report
 from repro.progress import Progress, late, say
 from repro.study.artifact import Artifact, checksum_of
+from repro.study.executors import Executor, Job, make_executor
 from repro.study.graph import Context, Goal, Inputs, Step, build, grouped, ordered, passes
 from repro.study.sources import Sources
-from repro.study.store import CHECKPOINT, Store
-from repro.study.workers import Executor, Job, make_executor
+from repro.study.store import Store
 
 RECENT = 4  # artifacts that stay in memory: a base and a gate serve many experts in a row
 
@@ -94,6 +94,12 @@ class Runner:
             del self._recent[next(iter(self._recent))]
         return artifact
 
+    def about(self, step: Step) -> dict[str, Any]:
+        """The description of an artifact: metrics, history, how it was made; made first where it does not stand."""
+        if step not in self._about:
+            self.load(step)
+        return self._about[step]
+
     @property
     def made(self) -> list[Step]:
         """What was made for this study, here or by its workers."""
@@ -145,7 +151,7 @@ class Runner:
     def _make_claimed(self, steps: Sequence[Step]) -> None:
         store, device = self.context.store, self.context.device
         report = self._report(steps)
-        inputs = [Inputs(step, store.unfinished(step) / CHECKPOINT, report, self.load) for step in steps]
+        inputs = [Inputs(step, store.checkpoint(step), report, self.load, self._parents(step)) for step in steps]
         began = time.monotonic()
         try:
             if steps[0].together:

@@ -13,13 +13,11 @@ from repro.data.archives import checksum
 from repro.errors import StoreError
 from repro.files import write_aside
 from repro.study.artifact import ABOUT, WEIGHTS, DamagedError, read_about, read_tensors
-from repro.study.pack import KINDS, PART, Manifest, Packed, read_manifest
+from repro.study.pack import PART, Manifest, Packed, read_manifest
 
 # The only names that are ever written: nothing that a stream calls itself can lead out of the root.
 RESULT = re.compile(r"results/([\w-]+\.json)")
-ARTIFACT = re.compile(
-    rf"store/((?:{'|'.join(kind for kinds in KINDS.values() for kind in kinds)})/[0-9a-f]{{16}})/(.+)"
-)
+ARTIFACT = re.compile(r"store/([a-z][a-z-]*/[0-9a-f]{16})/(.+)")
 
 
 def unpack(files: Sequence[Path], root: Path) -> Iterator[str]:

@@ -74,7 +74,7 @@ def test_code_is_drawn_from_the_module(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("recorded")
 def test_all_code_of_the_method_chapter_resolves(tmp_path: Path) -> None:
     wanted = re.findall(r"```\{source-of\} (\S+)", PAGES["method"])
-    assert len(wanted) > 15 and "repro.study.pipeline.Study.train" in wanted
+    assert len(wanted) > 15 and "repro.study.single_gate.steps" in wanted
     page, warnings = built(tmp_path, "\n\n".join(f"```{{source-of}} {name}\n```" for name in wanted))
     assert warnings == "" and page.count("repro-where") == len(wanted)
 

@@ -17,7 +17,7 @@ from repro.report.direct import told_of
 from repro.report.run import run_notebooks
 from repro.study.exhibits.table2_num_experts import Table2Parameters
 from repro.study.results import StudyResult, load_results
-from repro.study.spec import base_key, gate_key
+from repro.study.single_gate import steps
 from repro.study.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -110,8 +110,8 @@ def test_the_paper_s_command_at_smoke_scale_by_the_path_of_a_gpu(
     assert set(numbers(result)) == set(numbers(plain))
     # Of 200 images a few change sides: two steps of two epochs in bf16 are far from settled.
     assert numbers(result)[0, "backbone", "top1"] == pytest.approx(numbers(plain)[0, "backbone", "top1"], abs=8)
-    key = base_key(Table2Parameters.check(scale="smoke").specs()[0])
-    losses = [Store(tmp_path / root).load(key).history[-1][0] for root in ("compiled", "plain")]
+    base = steps(Table2Parameters.check(scale="smoke").specs()[0]).base
+    losses = [Store(tmp_path / root).load(base).history[-1][0] for root in ("compiled", "plain")]
     assert losses[0] == pytest.approx(losses[1], rel=0.05)
 
 
@@ -133,13 +133,13 @@ def test_a_run_that_has_no_time_left_says_what_remains_and_the_next_goes_on(
     store, specs = Store(tmp_path / "root"), Table2Parameters.check(**values).specs()
 
     moments = iter([False, False, True])  # before an epoch of the three experts, at its first step, at its second
-    monkeypatch.setattr("repro.method.fit.late", lambda seconds=0.0: store.has(gate_key(specs[1])) and next(moments))
+    monkeypatch.setattr("repro.method.fit.late", lambda seconds=0.0: store.has(steps(specs[1]).gate) and next(moments))
     assert main([*asked, "--minutes", "60"]) == 3
     told = capsys.readouterr().out
     assert "the time is up (" in told and "the same command goes on" in told
     assert "finished  tr10-tr10 on modes, 1 expert, seed 0" in told
     assert "remains   tr10-tr10 on modes, 3 experts, seed 0: 2 of 9 artifacts are there, about " in told
-    assert "; in all about " in told and not (tmp_path / "root" / "results").exists()
+    assert "; in all about " in told and {k for k, *_ in numbers(recorded(tmp_path / "root"))} == {0, 1}
     monkeypatch.undo()
     assert main(asked) == 0
     assert "remains" not in told_of(["table2_num_experts"], values)

@@ -20,7 +20,8 @@ from repro.report.export import TAUS, export, export_asked
 from repro.study.own_data import OwnDataParameters, held_parts, own_data
 from repro.study.pipeline import Study
 from repro.study.scales import default_spec
-from repro.study.spec import StudySpec, outputs_key
+from repro.study.single_gate import steps
+from repro.study.spec import StudySpec
 
 TINY = {"width": "0.0625", "num_experts": "2", "epochs": "2", "expert_epochs": "1", "batch_size": "16"}
 
@@ -66,7 +67,7 @@ def test_the_cards_numbers_are_worked_out(study: Study, tiny_smoke: StudySpec, t
     assert table[1] == [round(plain, 2), 0.0, round(cost.macs / 1e6, 1)]
     assert [point["tau"] for point in test["anytime"]] == list(TAUS) and len(table) == 2 + len(TAUS)
     assert table[-1] == [round(base, 2), 100.0, round((cost.base_macs + cost.gate_macs) / 1e6, 1)]
-    made = study.store.load(outputs_key(tiny_smoke)).made
+    made = study.store.load(steps(tiny_smoke).predictions).made
     for words in (
         made["hardware"],
         made["code"],

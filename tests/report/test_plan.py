@@ -10,17 +10,18 @@ import pytest
 from repro.models.cost import model_cost
 from repro.report import plan
 from repro.report.plan import PEAK, RUNS, SHARE, Run, goals_table, measured, minutes, plan_table, rows, share_of_peak
+from repro.study.graph import ordered
 from repro.study.parameters import results_folder
-from repro.study.plan import distinct, tasks
 from repro.study.results import StudyResult, load_results
 from repro.study.scales import default_spec
+from repro.study.single_gate import goals, steps
 from tests.report.test_book import built
 
 
 def test_the_base_of_cifar_by_hand() -> None:
     """200 epochs of 50,000 images, three passes of 555 million multiply-adds: 1.67e16."""
     macs = model_cost("tr18", None, 100, 32, 0).base_macs
-    (base,) = [t for t in tasks(default_spec("paper", "cifar100")) if t.key.kind == "base"]
+    base = steps(default_spec("paper", "cifar100")).base
     assert base.work == 200 * 50_000 * 3 * macs == pytest.approx(1.67e16, rel=0.01)
     assert minutes(base.work, share=1.0) == pytest.approx(2 * 1.67e16 / 989.5e12 / 60, rel=0.01)
     assert share_of_peak(base.work, 3.0) == pytest.approx(0.187, rel=0.01)
@@ -29,11 +30,11 @@ def test_the_base_of_cifar_by_hand() -> None:
 def test_experts_share_one_pass_of_the_trunk() -> None:
     spec = default_spec("paper", "cifar100").with_(num_experts=20)
     cost = model_cost("tr18", "tr18", 100, 32, 20)
-    work = sum(task.work for task in tasks(spec) if task.key.kind == "expert")
+    work = sum(expert.work for expert in steps(spec).experts)
     visits = 20 * 50_000 * (1 / 20 + 0.05 * 19 / 20)
     assert work == pytest.approx(200 * (50_000 * cost.trunk_macs + visits * 3 * cost.expert_macs))
     apart = spec.with_(trunk_batchnorm="training")  # every expert then has a trunk of its own
-    work = sum(task.work for task in tasks(apart) if task.key.kind == "expert")
+    work = sum(expert.work for expert in steps(apart).experts)
     assert work == pytest.approx(200 * visits * (cost.trunk_macs + 3 * cost.expert_macs))
 
 
@@ -45,13 +46,13 @@ def test_the_assumed_share_is_that_of_the_cited_training() -> None:
 def test_every_run_is_one_that_can_be_asked_for() -> None:
     for run in RUNS:
         assert run.command.startswith(f"uv run repro run {run.exhibit} -p scale paper -p dataset {run.dataset}")
-        assert run.tasks()
+        assert run.steps()
     assert [run.dataset for run in RUNS] == sorted(run.dataset for run in RUNS), "CIFAR-100 first"
 
 
 def test_what_several_runs_share_is_counted_once() -> None:
     found = list(rows())
-    everything = {hash: task.work for run in RUNS for hash, task in run.tasks().items()}
+    everything = {step: step.work for run in RUNS for step in run.steps()}
     assert sum(row.new for row in found) == pytest.approx(sum(everything.values()))
     assert found[0].new == found[0].whole and found[2].new == pytest.approx(2 * found[1].whole)
     assert all(row.new == 0 for row in found if row.run.what.endswith("all is trained"))
@@ -59,7 +60,7 @@ def test_what_several_runs_share_is_counted_once() -> None:
 
 def test_all_that_table_2_needs_and_nothing_else() -> None:
     specs = [default_spec("paper", "cifar100").with_(num_experts=k) for k in (1, 5, 10, 20)]
-    assert set(RUNS[0].tasks()) == set(distinct(specs))
+    assert set(RUNS[0].steps()) == set(ordered(step for goal in goals(specs) for step in goal.steps))
 
 
 def record(folder: Path, run: Run, seconds: float, seeds: list[int] | None = None) -> StudyResult:

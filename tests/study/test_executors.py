@@ -15,10 +15,10 @@ from benchmarks.common import weights
 from benchmarks.executors import ray_cluster, run, study_spec
 from repro.errors import ReproError, SpecError, TrainingError
 from repro.method.one_pass import Pupil, train_experts
-from repro.study.executors import EXECUTORS, TRIES, Executor, LostWorkerError, fan_out, parse
-from repro.study.jobs import Job, Outcome, stages, work
+from repro.study.executors import EXECUTORS, parse
 from repro.study.pipeline import Study
-from repro.study.spec import StudySpec, expert_key, gate_key
+from repro.study.single_gate import steps
+from repro.study.spec import StudySpec
 from repro.study.store import Store
 
 CPU = torch.device("cpu")
@@ -39,31 +39,6 @@ def serial(one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     root = tmp_path_factory.mktemp("serial")
     run("serial", root, disturbed=False)
     return weights(root)
-
-
-class Here(Executor):
-    """Does jobs in this process, losing the workers of some tries."""
-
-    name = "here"
-
-    def __init__(self, root: Path, lost: Sequence[int] = ()) -> None:
-        super().__init__(root, CPU, 2)
-        self.lost, self.count = lost, 0
-
-    def default_workers(self) -> int:
-        return 2
-
-    def submit(self, job: Job) -> dict[str, Any] | None:
-        self.count += 1
-        return None if self.count in self.lost else work(*self.payload(job))
-
-    def done(self, handle: Any) -> bool:
-        return True
-
-    def result(self, handle: Any) -> dict[str, object]:
-        if handle is None:
-            raise LostWorkerError("unplugged")
-        return handle
 
 
 @pytest.mark.parametrize(
@@ -87,28 +62,6 @@ def test_a_package_that_is_absent_is_a_sentence(name: str, monkeypatch: pytest.M
         parse(name)
 
 
-def test_stages_hold_each_job_once_and_in_order(tiny: StudySpec) -> None:
-    found = stages([tiny, tiny.with_(num_experts=2), tiny.with_(em_steps=1)])
-    assert [{job.step for job in stage} for stage in found] == [{"base"}, {"gate"}, {"expert"}, {"gate"}, {"expert"}]
-    assert [len(stage) for stage in found] == [1, 2, 5, 1, 3]
-    made = set()
-    for stage in found:
-        assert all(key.hash in made for job in stage for key in job.needs())
-        made |= {job.key.hash for job in stage}
-
-
-def test_a_lost_worker_s_job_is_given_to_another(tiny: StudySpec, tmp_path: Path) -> None:
-    executor, failed, done = Here(tmp_path, lost=(1, 3)), {}, []  # type: ignore[var-annotated]
-    fan_out(stages([tiny]), executor, failed, lambda job, outcome: done.append(job.key.label))
-    assert not failed and len(done) == 5 and executor.count == 7
-    assert Store(tmp_path).has(expert_key(tiny, 2))
-
-
-def test_a_worker_that_is_always_lost_is_given_up(tiny: StudySpec, tmp_path: Path) -> None:
-    with pytest.raises(ReproError, match=f"base tr10 .*its worker was lost {TRIES} times"):
-        fan_out(stages([tiny]), Here(tmp_path, lost=range(99)), {}, lambda job, outcome: None)
-
-
 def test_a_training_that_fails_stops_what_needs_it_alone(
     tiny: StudySpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,38 +70,20 @@ def test_a_training_that_fails_stops_what_needs_it_alone(
             raise TrainingError("expert 1: the loss of epoch 1 is not finite")
         return train_experts(pupils, *arguments)
 
-    monkeypatch.setattr("repro.study.pipeline.train_experts", failing)
+    monkeypatch.setattr("repro.study.algorithm1.train_experts", failing)
     other = tiny.with_(num_experts=1)
     study = Study([tiny, other], tmp_path, CPU)
     with pytest.raises(TrainingError, match="expert 1: the loss of epoch 1 is not finite"):
         study.run(tiny)
     store = Store(tmp_path)
-    assert store.has(expert_key(tiny, 2)) and store.has(expert_key(other, 0)) and not store.has(expert_key(tiny, 1))
+    assert [store.has(expert) for expert in steps(tiny).experts] == [True, False, True]
+    assert store.has(steps(other).experts[0]) and store.has(steps(other).predictions)
     (row,) = store.half_done()
     assert (row["label"], row["failed"]) == ("expert 2 of 3, seed 0", "expert 1: the loss of epoch 1 is not finite")
     study.run(other)
     monkeypatch.undo()
     Study([tiny], tmp_path, CPU).run(tiny)  # a new run tries again
     assert not list(store.half_done())
-
-
-def test_what_a_gate_that_failed_is_needed_for_is_not_tried(tiny: StudySpec, tmp_path: Path) -> None:
-    class Failing(Here):
-        def result(self, handle: Any) -> dict[str, object]:
-            return handle if self.count == 1 else {"made": [], "failed": "empty cluster"}
-
-    executor, failed = Failing(tmp_path), {}  # type: ignore[var-annotated]
-    fan_out(stages([tiny]), executor, failed, lambda job, outcome: None)
-    assert failed == {gate_key(tiny).hash: "empty cluster"} and executor.count == 2
-
-
-def test_an_error_that_is_no_training_s_stops_everything(tiny: StudySpec, tmp_path: Path) -> None:
-    class Full(Here):
-        def result(self, handle: Any) -> dict[str, object]:
-            return {"error": "the disk is full"}
-
-    with pytest.raises(ReproError, match="the disk is full"):
-        fan_out(stages([tiny]), Full(tmp_path), {}, lambda job, outcome: Outcome([]))
 
 
 @pytest.mark.parametrize("executor", ["processes:2", "submitit:2"])

@@ -22,9 +22,8 @@ from repro.data.batches import epoch_order
 from repro.method.experts import chosen_images
 from repro.method.outputs import Outputs
 from repro.study.pipeline import Study
-from repro.study.revisions import BEGINS, code_digest, same_numbers, unlocked
 from repro.study.scales import default_spec
-from repro.study.spec import REVISIONS
+from repro.study.single_gate import REVISIONS, steps
 
 GOLDEN = Path(__file__).with_name("golden.json")
 ROWS = 6
@@ -103,7 +102,9 @@ def test_the_numbers_are_those_of_before(tmp_path: Path) -> None:
     now, before = numbers(tmp_path), json.loads(GOLDEN.read_text(encoding="utf-8"))
     assert now["drawn"] == before["drawn"]
     wrong = differing(now, before)
-    assert not wrong, f"other numbers than before: {', '.join(wrong)}; raise their REVISIONS in repro/study/spec.py"
+    assert not wrong, (
+        f"other numbers than before: {', '.join(wrong)}; raise their REVISIONS in repro/study/single_gate.py"
+    )
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -113,14 +114,23 @@ def test_experts_in_another_order_are_other_numbers(way: str) -> None:
     assert differing(flipped, before) == [f"{way}: experts"]
 
 
-def test_code_that_makes_artifacts_is_locked() -> None:
-    assert not unlocked(), "\n".join(unlocked())
+def test_each_kind_has_a_revision_in_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = default_spec("smoke", "modes").with_(width=0.0625, num_experts=3)
 
+    def by_kind() -> dict[str, str]:
+        of = steps(spec)
+        found = (of.base, of.gate, of.experts[0], of.ensemblers[0], of.losses, of.predictions, of.base_predictions)
+        return {step.kind: step.key for step in found}
 
-def test_every_kind_of_artifact_has_its_code() -> None:
-    assert set(BEGINS) == set(REVISIONS)
-    assert len({code_digest(kind) for kind in BEGINS}) == len(BEGINS)
-    assert not same_numbers("base", "0" * 16)
+    before = by_kind()
+    assert set(before) == set(REVISIONS)
+    for kind in REVISIONS:
+        with monkeypatch.context() as patch:
+            patch.setitem(REVISIONS, kind, REVISIONS[kind] + 1)
+            steps.cache_clear()
+            assert by_kind()[kind] != before[kind]
+    steps.cache_clear()
+    assert by_kind() == before
 
 
 if __name__ == "__main__":

@@ -12,15 +12,18 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.common import put
 from repro.cli import main
 from repro.errors import SpecError, StoreError
 from repro.method.outputs import Outputs, accuracy
 from repro.study.artifact import Artifact
 from repro.study.exhibits.table2_num_experts import Table2Parameters, table2
+from repro.study.graph import Step
 from repro.study.pack import SMALLEST, Manifest, Packed, Part, pack, read_manifest
 from repro.study.pipeline import Study
 from repro.study.results import load_results
-from repro.study.spec import StudySpec, base_key, expert_key, outputs_key
+from repro.study.single_gate import goals, steps
+from repro.study.spec import StudySpec
 from repro.study.store import Store
 from repro.study.unpack import unpack
 
@@ -38,6 +41,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def spec() -> StudySpec:
     return Table2Parameters.check(**ASKED).specs()[1]
+
+
+def predictions() -> list[Step]:
+    """What is rounded: all that models and controls say."""
+    asked = Table2Parameters.check(**ASKED)
+    return [goal.steps[0] for goal in goals(asked.specs(), asked.bases())]
 
 
 def files(root: Path) -> dict[str, bytes]:
@@ -60,8 +69,8 @@ def test_there_and_back(made: Path, tmp_path: Path) -> None:
     wanted = {name for name in there if name.startswith("results/") or "/locks/" not in name}
     assert set(here) == wanted
     assert {name for name in wanted if here[name] != there[name]} == {
-        f"store/outputs/{outputs_key(each).hash}/{file}"
-        for each in Table2Parameters.check(**ASKED).specs()
+        f"store/{step.kind}/{step.key}/{file}"
+        for step in predictions()
         for file in ("artifact.json", "weights.safetensors")
     }, "all but the outputs are the same bytes"
 
@@ -71,7 +80,7 @@ def test_a_study_goes_on_from_what_was_unpacked(made: Path, tmp_path: Path) -> N
     list(unpack([tmp_path / "moved.json"], tmp_path / "root"))
     again = table2(Table2Parameters.check(root=tmp_path / "root", **ASKED))
     (before,) = load_results(made / "results").values()
-    assert Study([spec()], tmp_path / "root", CPU).store.has(expert_key(spec(), 2))
+    assert Study([spec()], tmp_path / "root", CPU).store.has(steps(spec()).experts[2])
     ours = {(m.num_experts, m.method, m.metric): m.value for m in again.measurements}
     for m in before.measurements:
         assert ours[m.num_experts, m.method, m.metric] == pytest.approx(m.value, abs=0.5), "one image in 200"
@@ -80,10 +89,10 @@ def test_a_study_goes_on_from_what_was_unpacked(made: Path, tmp_path: Path) -> N
 def test_outputs_are_rounded_say_so_and_are_used_in_single_precision(made: Path, tmp_path: Path) -> None:
     pack(made, tmp_path / "moved", ["outputs"], 10**8)
     list(unpack([tmp_path / "moved.json"], tmp_path / "root"))
-    key = outputs_key(spec())
+    key = steps(spec()).predictions
     before, after = Store(made).load(key), Store(tmp_path / "root").load(key)
     about = json.loads((Store(tmp_path / "root").path(key) / "artifact.json").read_text())
-    assert about["rounded"]["to"] == "float16" and about["hash"] == key.hash
+    assert about["rounded"]["to"] == "float16" and about["hash"] == key.key
     sizes = [
         (store.path(key) / "weights.safetensors").stat().st_size for store in (Store(made), Store(tmp_path / "root"))
     ]
@@ -101,8 +110,8 @@ def test_outputs_are_rounded_say_so_and_are_used_in_single_precision(made: Path,
 
 
 def test_a_logit_that_half_precision_cannot_hold_is_kept(tmp_path: Path) -> None:
-    key, store = outputs_key(spec()), Store(tmp_path / "a")
-    store.keep(key, lambda checkpoint: Artifact({"base_logits": torch.tensor([[1e5, 0.1]])}), CPU)
+    key = steps(spec()).predictions
+    put(Store(tmp_path / "a"), key, Artifact({"base_logits": torch.tensor([[1e5, 0.1]])}))
     pack(tmp_path / "a", tmp_path / "moved", ["outputs"], 10**8)
     list(unpack([tmp_path / "moved.json"], tmp_path / "b"))
     assert torch.equal(Store(tmp_path / "b").load(key).tensors["base_logits"], torch.tensor([[1e5, 0.1]]))
@@ -129,7 +138,7 @@ def test_what_differs_is_never_overwritten(made: Path, tmp_path: Path, what: str
         (root / "results").mkdir(parents=True)
         (root / "results" / record.name).write_text("{}")
     else:
-        Store(root).keep(base_key(spec()), lambda checkpoint: Artifact({"weight": torch.zeros(2)}), CPU)
+        put(Store(root), steps(spec()).base, Artifact({"weight": torch.zeros(2)}))
     before = files(root)
     with pytest.raises(
         StoreError, match=rf"holds something else in the place of (store/)?{what}/.*nothing was unpacked"
@@ -190,7 +199,7 @@ def test_links_are_no_files(tmp_path: Path) -> None:
 
 
 def test_an_artifact_under_another_s_name_is_refused(made: Path, tmp_path: Path) -> None:
-    folder = Store(made).path(base_key(spec()))
+    folder = Store(made).path(steps(spec()).base)
     name = f"base/{'0' * 16}"
     members = {
         f"store/{name}/{file}": (folder / file).read_bytes() for file in ("artifact.json", "weights.safetensors")
@@ -204,7 +213,7 @@ def test_an_artifact_under_another_s_name_is_refused(made: Path, tmp_path: Path)
 def test_a_damaged_artifact_is_not_packed(made: Path, tmp_path: Path) -> None:
     root = tmp_path / "root"
     shutil.copytree(made, root)
-    damage(Store(root).path(base_key(spec())) / "weights.safetensors")
+    damage(Store(root).path(steps(spec()).base) / "weights.safetensors")
     with pytest.raises(StoreError, match=r"is damaged .*; `repro doctor` says what to do"):
         pack(root, tmp_path / "moved", ["base"], 10**8)
     assert not (tmp_path / "moved.json").exists()
@@ -215,8 +224,8 @@ def test_what_cannot_be_packed_is_a_sentence(made: Path, tmp_path: Path) -> None
         pack(made, tmp_path / "moved", ["pictures"], 10**8)
     with pytest.raises(SpecError, match=r"too small; take at least 0\.1 MB"):
         pack(made, tmp_path / "moved", ["base"], 10)
-    with pytest.raises(StoreError, match=r"there is nothing to pack in .*: none of losses"):
-        pack(made, tmp_path / "moved", ["losses"], 10**8)
+    with pytest.raises(StoreError, match=r"there is nothing to pack in .*: none of results, outputs"):
+        pack(tmp_path, tmp_path / "moved", ["results", "outputs"], 10**8)
     pack(made, tmp_path / "moved", ["gate"], 10**8)
     with pytest.raises(StoreError, match=r"moved\.json is there already; choose another name"):
         pack(made, tmp_path / "moved", ["gate"], 10**8)

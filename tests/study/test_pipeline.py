@@ -9,14 +9,16 @@ import torch
 import torch.nn.functional as F
 
 from repro.data.augment import Augmentation
-from repro.errors import StoreError
 from repro.method import fit as fit_module
 from repro.method.em import posterior
 from repro.method.ensemblers import bagging
 from repro.method.outputs import Outputs, accuracy
-from repro.study.artifact import Artifact
+from repro.models.backbone import Head
+from repro.study import algorithm1
+from repro.study.graph import Inputs
 from repro.study.pipeline import Study
-from repro.study.spec import Key, StudySpec, base_key, expert_key, gate_key
+from repro.study.single_gate import steps
+from repro.study.spec import StudySpec
 from repro.study.store import Store
 
 CPU = torch.device("cpu")
@@ -58,7 +60,7 @@ def test_every_expert_gets_data_and_the_gate_agrees_with_g0(study: Study, tiny: 
 def test_training_is_better_than_chance(study: Study, tiny: StudySpec) -> None:
     outputs = study.outputs(tiny)
     assert accuracy(bagging(outputs), outputs.labels) > 5  # percent, of 20 classes
-    history = study.store.load(base_key(tiny)).history
+    history = study.store.load(steps(tiny).base).history
     assert history[-1][0] < history[0][0]
 
 
@@ -111,9 +113,9 @@ def test_an_expert_alone_equals_the_same_beside_others(
     for kind in ("base", "gate"):
         shutil.copytree(root / "store" / kind, tmp_path / "store" / kind)
     alone = Study([tiny], tmp_path, CPU)
-    alone.expert(tiny, 2)
+    alone.runner.load(steps(tiny).experts[2])
     assert len(list((tmp_path / "store" / "expert").glob("*"))) == 1
-    ours, theirs = (Store(folder).load(expert_key(tiny, 2)).tensors for folder in (root, tmp_path))
+    ours, theirs = (Store(folder).load(steps(tiny).experts[2]).tensors for folder in (root, tmp_path))
     assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
 
@@ -124,18 +126,9 @@ def test_experts_of_one_pass_are_the_experts_of_a_store_made_one_at_a_time(
         shutil.copytree(root / "store" / kind, tmp_path / "store" / kind)
     apart = Study([tiny], tmp_path, CPU)
     for k in (2, 0, 1):
-        apart.expert(tiny, k)
+        apart.runner.load(steps(tiny).experts[k])
     assert equal(apart.run(tiny), study.outputs(tiny))
     assert {p.name for p in (tmp_path / "store").glob("*/*")} <= {p.name for p in (root / "store").glob("*/*")}
-
-
-def test_experts_that_others_made_while_one_waited_are_found(
-    study: Study, tiny: StudySpec, root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    late = Study([tiny], root, torch.device("cpu"))
-    monkeypatch.setattr(late._keeper, "missing", list)  # what it saw before it waited for their locks
-    late.train(tiny)
-    assert "nothing was trained" in late.summary()
 
 
 def test_what_one_pass_trained_is_neither_built_nor_trained_again(
@@ -144,9 +137,14 @@ def test_what_one_pass_trained_is_neither_built_nor_trained_again(
     for kind in ("base", "gate"):
         shutil.copytree(root / "store" / kind, tmp_path / "store" / kind)
     fresh, built = Study([tiny], tmp_path, CPU), list[int]()
-    new = fresh._new_expert
-    monkeypatch.setattr(fresh, "_new_expert", lambda spec, k: built.append(k) or new(spec, k))
-    fresh.train(tiny.with_(stacking=False))
+    new = algorithm1.new_head
+
+    def counted(spec: StudySpec, inputs: Inputs) -> Head:
+        built.append(inputs.step.config["k"])
+        return new(spec, inputs)
+
+    monkeypatch.setattr(algorithm1, "new_head", counted)
+    fresh.runner.run(steps(tiny).experts)
     assert built == [0, 1, 2]
     assert fresh.summary().startswith("3 artifacts were made and 2 found")
     assert not list(Store(tmp_path).half_done()) and not list((tmp_path / "store" / "locks").glob("*"))
@@ -193,7 +191,7 @@ def test_by_class_every_image_of_a_class_has_the_same_expert(study: Study, tiny:
     if level == "per-class":
         assert sorted(torch.bincount(expert_of).tolist()) == [6, 7, 7]
     assert outputs.expert_logits.shape == (200, 3, 20)
-    assert base_key(spec) == base_key(tiny) and not equal(outputs, study.outputs(tiny))
+    assert steps(spec).base == steps(tiny).base and not equal(outputs, study.outputs(tiny))
 
 
 def test_an_e_step_goes_on_from_algorithm_1(study: Study, tiny: StudySpec, root: Path) -> None:
@@ -206,7 +204,7 @@ def test_an_e_step_goes_on_from_algorithm_1(study: Study, tiny: StudySpec, root:
     losses = em.losses(tiny)
     torch.testing.assert_close(em.assignment(spec), posterior(losses.gate_probs, losses.experts))
     assert not equal(after, study.outputs(tiny))
-    assert Store(root).load(gate_key(spec)).metrics["agreement"] > 50
+    assert Store(root).load(steps(spec).gate).metrics["agreement"] > 50
 
 
 def test_validation_reports_on_held_out_training_images(tiny: StudySpec, tmp_path: Path) -> None:
@@ -214,29 +212,3 @@ def test_validation_reports_on_held_out_training_images(tiny: StudySpec, tmp_pat
     study = Study([spec], tmp_path, CPU)
     fit, held = study.sources.images(spec, "train"), study.sources.images(spec, "evaluation")
     assert (fit.split, held.split, len(fit), len(held)) == ("fit", "validation", 360, 40)
-
-
-def test_a_broken_artifact_is_named(tmp_path: Path) -> None:
-    store, key = Store(tmp_path), Key("base", {"a": 1}, "base of a test")
-    store.keep(key, lambda checkpoint: Artifact({"w": torch.ones(2)}), CPU)
-    assert torch.equal(store.load(key).tensors["w"], torch.ones(2))
-    (store.path(key) / "weights.safetensors").write_bytes(b"not safe")
-    with pytest.raises(StoreError, match=r"base of a test.*run again to make it anew"):
-        store.load(key)
-
-
-def test_a_maker_that_fails_leaves_nothing_finished(tmp_path: Path) -> None:
-    store, key = Store(tmp_path), Key("base", {"a": 1}, "base of a test")
-
-    def fail(checkpoint: Path) -> Artifact:
-        raise Stop
-
-    with pytest.raises(Stop):
-        store.keep(key, fail, CPU)
-    assert not store.has(key) and not list(store.finished())
-
-
-def test_a_store_that_cannot_be_written_is_said(tmp_path: Path) -> None:
-    (tmp_path / "store").write_text("a file where the store should be")
-    with pytest.raises(StoreError, match=r"cannot be written.*parameter root"):
-        Store(tmp_path).keep(Key("base", {}, "base"), lambda checkpoint: Artifact({}), CPU)

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from repro.method.fit import Training
+from repro.study.graph import ordered
 from repro.study.pipeline import Study
-from repro.study.plan import distinct, tasks, tasks_of_base
 from repro.study.remaining import Remaining
-from repro.study.spec import StudySpec, base_key
+from repro.study.single_gate import goal, goals, steps
+from repro.study.spec import StudySpec
 from repro.study.store import Store
 
 
@@ -20,14 +21,14 @@ class Stop(Exception):
 
 
 def left(specs: list[StudySpec], root: Path, bases: tuple[StudySpec, ...] = ()) -> Remaining:
-    return Remaining(specs, bases, Store(root))
+    return Remaining(goals(specs, bases), Store(root))
 
 
 def test_of_an_empty_store_everything_remains_and_no_time_is_known(tiny: StudySpec, tmp_path: Path) -> None:
     both = [tiny, tiny.with_(num_experts=2)]
     found = left(both, tmp_path)
     assert [(part.finished, part.needed) for part in found.parts] == [(0, 9), (0, 7)]
-    everything = sum(task.work for task in distinct(both).values())
+    everything = sum(step.work for step in ordered(step for spec in both for step in goal(spec).steps))
     assert sum(part.work for part in found.parts) == pytest.approx(everything), "the shared base counts once"
     assert not found.whole and found.seconds(1.0) is None
     assert found.told().splitlines() == [
@@ -54,9 +55,8 @@ def test_a_whole_study_and_one_that_is_begun(tiny: StudySpec, tmp_path: Path, mo
     with pytest.raises(Stop):
         study.run(other)
     found = left([tiny, other], tmp_path)
-    work = {task.key.hash: task.work for task in tasks(other)}
-    half = work[base_key(other).hash] / 2
-    assert found.parts[1].work == pytest.approx(sum(work.values()) - half), "one of two epochs of the base is done"
+    whole, half = sum(step.work for step in ordered(goal(other).steps)), steps(other).base.work / 2
+    assert found.parts[1].work == pytest.approx(whole - half), "one of two epochs of the base is done"
     rate = found.seconds(1e9)
     assert rate is not None and rate > 0
     assert "0 of 9 artifacts are there, about " in found.told() and "; in all about " in found.told()
@@ -65,4 +65,4 @@ def test_a_whole_study_and_one_that_is_begun(tiny: StudySpec, tmp_path: Path, mo
 def test_a_base_that_is_wanted_alone(tiny: StudySpec, tmp_path: Path) -> None:
     found = left([], tmp_path, (tiny,))
     assert found.parts[0].label == "tr10 on modes alone, seed 0"
-    assert found.parts[0].needed == len(list(tasks_of_base(tiny))) == 2
+    assert found.parts[0].needed == 2

@@ -15,11 +15,11 @@ from repro.errors import ReproError, TimeIsUpError, TrainingError
 from repro.method import fit as training
 from repro.progress import time_limit
 from repro.study.artifact import WEIGHTS
+from repro.study.executors import TRIES, Executor, Job
 from repro.study.graph import Goal, Step, ordered
-from repro.study.remains import Remaining
+from repro.study.remaining import Remaining
 from repro.study.runner import Runner, work
 from repro.study.store import Store
-from repro.study.workers import TRIES, Executor, Job
 from tests.study import toy
 
 CPU = toy.CPU

@@ -1,5 +1,6 @@
 """Specs: what is wrong is said before any work; artifacts are keyed by what they depend on and nothing else."""
 
+import time
 from typing import Any
 
 import pytest
@@ -7,16 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repro.errors import SpecError
+from repro.study.graph import ordered, passes
 from repro.study.scales import SCALES, default_spec
-from repro.study.spec import (
-    StudySpec,
-    base_key,
-    ensembler_key,
-    expert_key,
-    gate_key,
-    losses_key,
-    outputs_key,
-)
+from repro.study.single_gate import goal, steps
+from repro.study.spec import StudySpec
 
 
 @pytest.mark.parametrize(("scale", "dataset"), [(scale, name) for scale, sets in SCALES.items() for name in sets])
@@ -57,14 +52,14 @@ def test_scales_that_do_not_exist(scale: str, dataset: str, sentence: str) -> No
 
 
 def keys(spec: StudySpec) -> dict[str, str]:
-    made = [base_key(spec), gate_key(spec), expert_key(spec, 0), ensembler_key(spec, 0), outputs_key(spec)]
-    return {key.kind: key.hash for key in made}
+    of = steps(spec)
+    return {step.kind: step.key for step in (of.base, of.gate, of.experts[0], of.ensemblers[0], of.predictions)}
 
 
 BASE, GATE, EXPERT = (
-    ("base", "gate", "expert", "ensembler", "outputs"),
-    ("gate", "expert", "ensembler", "outputs"),
-    ("expert", "ensembler", "outputs"),
+    ("base", "gate", "expert", "ensembler", "predictions"),
+    ("gate", "expert", "ensembler", "predictions"),
+    ("expert", "ensembler", "predictions"),
 )
 
 
@@ -83,7 +78,7 @@ BASE, GATE, EXPERT = (
         ({"gamma": 0.1}, EXPERT),
         ({"sharing": "reweighting"}, EXPERT),
         ({"expert": "tr18"}, EXPERT),
-        ({"num_test": 150}, ("outputs",)),
+        ({"num_test": 150}, ("predictions",)),
         ({"stacking": False}, ()),
     ],
 )
@@ -102,33 +97,39 @@ def test_recipes_belong_to_their_own_kind(tiny: StudySpec) -> None:
     assert keys(renamed) == before
 
 
-def test_fields_that_came_later_are_in_no_key_at_their_default(tiny: StudySpec) -> None:
-    """What was trained before there was such a field is found again."""
-    assert "level" not in gate_key(tiny).depends_on["routing"]
-    assert "trunk_batchnorm" not in expert_key(tiny, 0).depends_on
-    said = tiny.with_(routing={"level": "per-sample"}, trunk_batchnorm="evaluation", em_steps=0)
-    assert keys(said) == keys(tiny)
-    per_class = tiny.with_(routing={"level": "per-class"})
-    assert gate_key(per_class).depends_on["routing"]["level"] == "per-class"
-
-
 def test_an_e_step_rests_on_the_losses_and_experts_before_it(tiny: StudySpec) -> None:
     one, two = tiny.with_(em_steps=1), tiny.with_(em_steps=2)
     assert one.before_em_step() == tiny and two.before_em_step() == one
-    assert gate_key(one).depends_on["posterior"] == losses_key(tiny).hash
-    assert expert_key(two, 1).depends_on["before"] == expert_key(one, 1).hash
-    assert len({gate_key(spec).hash for spec in (tiny, one, two)}) == 3
-    assert losses_key(one).hash != losses_key(tiny).hash
-    assert base_key(one) == base_key(tiny)
+    assert steps(one).gate.needs == (steps(tiny).base, steps(tiny).losses)
+    assert steps(two).experts[1].needs[2] == steps(one).experts[1]
+    assert len({steps(spec).gate for spec in (tiny, one, two)}) == 3
+    assert steps(one).losses != steps(tiny).losses and steps(one).base == steps(tiny).base
 
 
 def test_losses_depend_on_the_model_and_not_on_the_test_set(tiny: StudySpec) -> None:
-    assert losses_key(tiny).hash == losses_key(tiny.with_(num_test=150)).hash
-    assert losses_key(tiny).hash != losses_key(tiny.with_(gamma=0.1)).hash
+    assert steps(tiny).losses == steps(tiny.with_(num_test=150)).losses
+    assert steps(tiny).losses != steps(tiny.with_(gamma=0.1)).losses
 
 
 def test_experts_have_keys_of_their_own(tiny: StudySpec) -> None:
-    assert len({expert_key(tiny, k).hash for k in range(3)}) == 3
+    assert len(set(steps(tiny).experts)) == 3
+
+
+def test_experts_are_made_in_one_pass_unless_the_trunk_normalises_by_batches(tiny: StudySpec) -> None:
+    apart = tiny.with_(trunk_batchnorm="training")
+    assert [len(group) for group in passes(goal(tiny).steps)] == [1, 1, 3, 1, 1, 1, 1]
+    assert [len(group) for group in passes(goal(apart).steps)] == [1] * 9
+    assert len({step.together for step in steps(tiny).experts}) == 1
+    assert steps(tiny).experts[0].together != steps(tiny.with_(gamma=0.2)).experts[0].together
+
+
+def test_three_e_steps_of_twenty_experts_are_planned_at_once(tiny: StudySpec) -> None:
+    steps.cache_clear()
+    steps(tiny.with_(num_experts=20))  # what networks cost is counted before
+    began = time.perf_counter()
+    found = ordered(goal(tiny.with_(num_experts=20, em_steps=3, stacking=False)).steps)
+    assert len({step.key for step in found}) == 1 + 4 * 21 + 3 + 1
+    assert time.perf_counter() - began < 1
 
 
 @given(st.text(min_size=1, max_size=20), st.one_of(st.integers(), st.text(), st.none(), st.lists(st.integers())))

@@ -19,32 +19,49 @@ from repro.data import modes
 from repro.data.fingerprint import Images, fingerprint
 from repro.errors import StoreError, TrainingError
 from repro.study import artifact as artifact_module
-from repro.study import freshness, revisions
+from repro.study import freshness
 from repro.study import store as store_module
 from repro.study.artifact import ABOUT, WEIGHTS, Artifact
 from repro.study.doctor import artifacts, findings, locks, unfinished
+from repro.study.graph import Context, Inputs, Step
+from repro.study.runner import Runner
 from repro.study.scales import default_spec
-from repro.study.spec import REVISIONS, Key, base_key
+from repro.study.single_gate import steps
+from repro.study.sources import Sources
 from repro.study.store import Store
 
 CPU = torch.device("cpu")
-KEY = Key("base", {"a": 1}, "base of a test", (Images("modes", "train", 32),))
+IMAGES = (Images("modes", "train", 32),)
+Make = Callable[[Context, Inputs], Artifact]
 
 
-def make(value: float = 1.0) -> Callable[[Path], Artifact]:
-    return lambda checkpoint: Artifact({"w": torch.full((5,), value), "n": torch.arange(3)}, {"m": 1.0}, [[1, 2, 3.0]])
+def make(value: float = 1.0) -> Make:
+    tensors = {"w": torch.full((5,), value), "n": torch.arange(3)}
+    return lambda context, inputs: Artifact(tensors, {"m": 1.0}, [[1, 2, 3.0]])
+
+
+def step(maker: Make | None = None, a: int = 1, images: tuple[Images, ...] = IMAGES) -> Step:
+    return Step("base", {"a": a}, maker or make(), label="base of a test", images=images)
+
+
+KEY = step()
+
+
+def kept(root: Path, wanted: Step) -> tuple[Artifact, bool]:
+    """The artifact, and whether it was found in the store."""
+    runner = Runner([], Context(Store(root), Sources(root, CPU), CPU))
+    return runner.load(wanted), not runner.made
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    store = Store(tmp_path)
-    store.keep(KEY, make(), CPU)
-    return store
+    kept(tmp_path, KEY)
+    return Store(tmp_path)
 
 
-def remade(store: Store, key: Key = KEY) -> bool:
-    """Whether the store makes the artifact again (with other numbers, so that it shows)."""
-    artifact, found = Store(store.root).keep(key, make(2.0), CPU)
+def remade(store: Store, a: int = 1, images: tuple[Images, ...] = IMAGES) -> bool:
+    """Whether the artifact is made again (with other numbers, so that it shows)."""
+    artifact, found = kept(store.root, step(make(2.0), a, images))
     assert bool((artifact.tensors["w"] == (1 if found else 2)).all())
     return not found
 
@@ -92,18 +109,17 @@ def test_what_is_damaged_is_set_aside_named_and_made_again(
     assert remade(store)
     said = capsys.readouterr().err
     assert f"base of a test is damaged: {why}" in said and "made again" in said
-    assert [path.name for path in store.set_aside()] == [f"{KEY.hash}.damaged-1"]
+    assert [path.name for path in store.set_aside()] == [f"{KEY.key}.damaged-1"]
     assert not remade_again(store)
 
 
 def remade_again(store: Store) -> bool:
-    return not Store(store.root).keep(KEY, make(3.0), CPU)[1]
+    return not kept(store.root, step(make(3.0)))[1]
 
 
 def test_under_another_name_it_is_not_taken_for_it(store: Store) -> None:
-    other = Key("base", {"a": 2}, "another")
-    shutil.copytree(store.path(KEY), store.path(other))
-    assert remade(store, other)
+    shutil.copytree(store.path(KEY), store.path(step(a=2)))
+    assert remade(store, a=2)
 
 
 def test_artifacts_of_before_there_were_checksums_are_believed(store: Store) -> None:
@@ -112,38 +128,13 @@ def test_artifacts_of_before_there_were_checksums_are_believed(store: Store) -> 
     assert any("older than checksums" in finding.found for finding in artifacts(store))
 
 
-# --- each part of a key in turn: spec, code, images, libraries --------------------------------
+# --- what it rests on, in turn: spec, images, parents, libraries ----------------------------------
 
 
 def test_another_spec_is_another_artifact(store: Store) -> None:
     spec = default_spec("smoke", "modes")
-    assert base_key(spec).hash != base_key(spec.with_(seed=1)).hash
-    assert remade(store, Key("base", {"a": 2}, "base of a test"))
-
-
-def test_raised_revision_is_another_artifact(monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = default_spec("smoke", "modes")
-    before = base_key(spec).hash
-    monkeypatch.setitem(REVISIONS, "base", 2)
-    assert base_key(spec).hash != before
-    assert any("makes the base is not the one locked for revision 2" in sentence for sentence in revisions.unlocked())
-
-
-def test_other_code_of_the_same_revision_is_said(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
-    edit(store, lambda about: about["conditions"].update(code="0" * 16))
-    assert not remade(store)
-    assert "base of a test: made by other code of the same revision" in capsys.readouterr().err
-
-
-def test_code_is_digested_without_comments_and_docstrings() -> None:
-    import ast
-
-    same = ['def f(x):\n    "says"\n    # comment\n    return x + 1', "def f(x): return (x + 1)"]
-    shapes = [revisions.shape(ast.parse(text)) for text in [*same, "def f(x): return x + 2"]]
-    assert shapes[0] == shapes[1] != shapes[2]
-    assert {"repro.method.fit", "repro.data.augment", "repro.models.trnet"} <= revisions.closure(
-        ("repro.method.experts",)
-    )
+    assert steps(spec).base != steps(spec.with_(seed=1)).base
+    assert remade(store, a=2)
 
 
 def test_other_images_make_it_stale(
@@ -152,14 +143,14 @@ def test_other_images_make_it_stale(
     monkeypatch.setitem(modes.PIXELS, "train", "other pixels")
     assert remade(store)
     assert "base of a test is stale: it was made from other images" in capsys.readouterr().err
-    assert [path.name for path in store.set_aside()] == [f"{KEY.hash}.stale-1"]
+    assert [path.name for path in store.set_aside()] == [f"{KEY.key}.stale-1"]
 
 
 def test_images_that_are_not_here_are_not_held_against_it(store: Store) -> None:
-    key = Key("base", {"a": 3}, "base on CIFAR", (Images("tiny-imagenet", "train", 32),))
-    store.keep(key, make(), CPU)
-    assert fingerprint(key.images[0], store.root) is None
-    assert not remade(store, key)
+    images = (Images("tiny-imagenet", "train", 32),)
+    kept(store.root, step(a=3, images=images))
+    assert fingerprint(images[0], store.root) is None
+    assert not remade(store, 3, images)
 
 
 def test_decoded_images_are_known_by_their_pixels_and_labels(tmp_path: Path) -> None:
@@ -193,11 +184,11 @@ def test_another_minor_version_does_not(store: Store) -> None:
 def test_numbers_that_are_not_finite_stop_it_and_are_remembered(tmp_path: Path) -> None:
     store = Store(tmp_path)
     with pytest.raises(TrainingError, match="base of a test: w holds numbers that are not finite"):
-        store.keep(KEY, make(float("nan")), CPU)
+        kept(tmp_path, step(make(float("nan"))))
     (row,) = store.half_done()
     assert "not finite" in row["failed"] and not store.has(KEY)
     assert any(finding.state == "wrong" and "not finite" in finding.found for finding in unfinished(store))
-    store.keep(KEY, make(), CPU)  # a new run tries again
+    kept(tmp_path, KEY)  # a new run tries again
     assert not list(store.half_done())
 
 
@@ -211,9 +202,9 @@ def test_a_full_disk_is_said_and_nothing_is_taken_for_whole(
     with monkeypatch.context() as patch:
         patch.setattr(store_module, function, full)
         with pytest.raises(StoreError, match=r"cannot be written.*No space left on device.*"):
-            Store(tmp_path).keep(KEY, make(), CPU)
+            kept(tmp_path, KEY)
     assert not Store(tmp_path).has(KEY) and not list(Store(tmp_path).finished())
-    assert Store(tmp_path).keep(KEY, make(), CPU)[1] is False
+    assert kept(tmp_path, KEY)[1] is False
 
 
 def test_an_interrupted_save_leaves_the_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,20 +212,52 @@ def test_an_interrupted_save_leaves_the_checkpoint(tmp_path: Path, monkeypatch: 
         (folder / WEIGHTS).write_bytes(b"half")
         raise KeyboardInterrupt
 
-    def training(checkpoint: Path) -> Artifact:
-        save_file({"module.w": torch.ones(1)}, checkpoint, {"history": "[[1, 1, 1]]"})
-        return make()(checkpoint)
+    def training(context: Context, inputs: Inputs) -> Artifact:
+        save_file({"module.w": torch.ones(1)}, inputs.checkpoint, {"history": "[[1, 1, 1]]"})
+        return make()(context, inputs)
 
     monkeypatch.setattr(store_module, "write_artifact", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        Store(tmp_path).keep(KEY, training, CPU)
+        kept(tmp_path, step(training))
     (row,) = Store(tmp_path).half_done()
     assert row["epochs_done"] == 1 and not Store(tmp_path).has(KEY)
     assert not list(locks(Store(tmp_path)))
 
 
+def test_a_broken_artifact_is_named(store: Store) -> None:
+    assert torch.equal(store.load(KEY).tensors["w"], torch.ones(5))
+    (store.path(KEY) / WEIGHTS).write_bytes(b"not safe")
+    with pytest.raises(StoreError, match=r"base of a test.*run again to make it anew"):
+        store.load(KEY)
+
+
+def test_a_maker_that_fails_leaves_nothing_finished(tmp_path: Path) -> None:
+    def fail(context: Context, inputs: Inputs) -> Artifact:
+        raise KeyError("a mistake")
+
+    with pytest.raises(KeyError):
+        kept(tmp_path, step(fail))
+    assert not Store(tmp_path).has(KEY) and not list(Store(tmp_path).finished())
+
+
+def test_a_store_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("a file where the store should be")
+    with pytest.raises(StoreError, match=r"cannot be written.*parameter root"):
+        kept(tmp_path, KEY)
+
+
+def test_the_doctor_sees_what_was_made_from_a_parent_that_was_made_anew(store: Store) -> None:
+    edit(store, lambda about: about["conditions"].update(parents={"data/0": "then"}))
+    assert not remade(store), "a parent that is not in the store is not held against it"
+    other = Step("data", {}, lambda context, inputs: Artifact({"x": torch.ones(1)}), label="its parent")
+    kept(store.root, other)
+    edit(store, lambda about: about["conditions"].update(parents={f"data/{other.key}": "then"}))
+    found = [finding for finding in artifacts(store) if "stale" in finding.found]
+    assert ["the data that it was made from was made anew" in finding.found for finding in found] == [True]
+
+
 def test_what_a_killed_writer_left_is_removed(store: Store) -> None:
-    left = store.path(KEY).with_name(f".{KEY.hash}.abc")
+    left = store.path(KEY).with_name(f".{KEY.key}.abc")
     left.mkdir()
     shutil.rmtree(store.path(KEY))
     assert remade(store) and not left.exists()
@@ -249,7 +272,7 @@ def test_no_file_makes_the_loader_fail_otherwise_than_in_a_sentence(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     store = Store(tmp_path_factory.mktemp("fuzz"))
-    store.keep(KEY, make(), CPU)
+    kept(store.root, KEY)
     path = store.path(KEY) / data.draw(st.sampled_from([ABOUT, WEIGHTS]))
     whole = path.read_bytes()
     change = data.draw(st.sampled_from(["flip", "cut", "replace"]))
@@ -259,7 +282,7 @@ def test_no_file_makes_the_loader_fail_otherwise_than_in_a_sentence(
     else:
         new = whole[:at] if change == "cut" else data.draw(st.binary(max_size=200))
     path.write_bytes(new)
-    artifact, found = Store(store.root).keep(KEY, make(2.0), CPU)
+    artifact, found = kept(store.root, step(make(2.0)))
     # Either it still says what it said (white space in the JSON), or it was set aside and made again.
     assert bool((artifact.tensors["w"] == (1 if found else 2)).all())
     assert found or len(store.set_aside()) == 1

@@ -11,10 +11,10 @@ from repro.method.em import mean_entropy, moved, training_macs
 from repro.method.ensemblers import bagging, no_ensembling
 from repro.method.outputs import accuracy
 from repro.method.routing import smooth
+from repro.study.graph import ordered
 from repro.study.lists import Ascending
 from repro.study.parameters import Parameters
 from repro.study.pipeline import Study
-from repro.study.plan import tasks
 from repro.study.record import cost_row, measured, open_study, record
 from repro.study.results import Measurement, StudyResult
 from repro.study.spec import StudySpec
@@ -88,9 +88,9 @@ def _training(row: str, spec: StudySpec, study: Study) -> Iterator[Measurement]:
     visits = [float(smooth(study.assignment(each), spec.gamma).double().sum(1).mean()) for each in rounds]
     macs = training_macs(study.cost(spec), number, spec.expert_recipe.epochs, visits)
     seconds = sum(
-        study.store.load(task.key).made["seconds"]
-        for task in {task.key.hash: task for task in tasks(spec)}.values()
-        if task.key.kind in ("gate", "expert", "losses")
+        study.runner.about(step)["made"]["seconds"]
+        for step in ordered([study.steps(spec).predictions])
+        if step.kind in ("gate", "expert", "losses")
     )
     yield measured(spec, "training", visits[-1], "visits", row)
     yield measured(spec, "training", macs / 1e12, "tera-macs", row)

@@ -8,7 +8,7 @@ from repro.errors import SpecError
 from repro.report.exhibits import exhibit
 from repro.study.exhibits.unstated_choices import ALTERNATIVES, BY_NAME, ChoicesParameters
 from repro.study.results import StudyResult
-from repro.study.spec import expert_key
+from repro.study.single_gate import steps
 
 CHOICES = exhibit("unstated_choices")
 
@@ -16,8 +16,8 @@ CHOICES = exhibit("unstated_choices")
 def test_every_alternative_changes_the_experts_and_nothing_of_the_base() -> None:
     parameters = ChoicesParameters.check(scale="smoke", experts=3)
     (default,) = parameters.defaults()
-    keys = {expert_key(default.with_(**a.changes(default)), 0).hash for a in ALTERNATIVES}
-    assert len(keys | {expert_key(default, 0).hash}) == len(ALTERNATIVES) + 1
+    keys = {steps(default.with_(**a.changes(default))).experts[0] for a in ALTERNATIVES}
+    assert len(keys | {steps(default).experts[0]}) == len(ALTERNATIVES) + 1
     assert len(parameters.specs()) == len(ALTERNATIVES) + 1
 
 

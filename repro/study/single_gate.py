@@ -1,0 +1,184 @@
+"""The single-gate mixture of experts in steps: Algorithm 1, and as many rounds of EM as are asked for.
+
+What an artifact depends on is said here and nowhere else; how it is made, in :mod:`repro.study.algorithm1`. When code
+comes to make other numbers than before (``tests/study/test_golden.py`` says so), raise the kind's revision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache, partial
+from typing import Any, NamedTuple
+
+from repro.data.catalogue import DATASETS
+from repro.data.fingerprint import Images
+from repro.method.recipe import Recipe
+from repro.models.cost import model_cost
+from repro.study import algorithm1 as made_by
+from repro.study.artifact import digest
+from repro.study.graph import BACKWARD, FORWARD, Goal, Step
+from repro.study.spec import StudySpec
+
+REVISIONS = {
+    "base": 1, "gate": 1, "expert": 1, "ensembler": 1, "losses": 1, "predictions": 1, "base-predictions": 1,
+}  # fmt: skip
+
+
+class Steps(NamedTuple):
+    """The steps of one spec. ``losses`` are of all training images; an ensembler belongs to each expert."""
+
+    base: Step
+    gate: Step
+    experts: tuple[Step, ...]
+    ensemblers: tuple[Step, ...]
+    losses: Step
+    predictions: Step
+    base_predictions: Step
+
+
+def goal(spec: StudySpec | str) -> Goal:
+    """The mixture of a spec (or of its JSON); with its stacking ensemblers, if the spec asks for them."""
+    asked = spec if isinstance(spec, StudySpec) else StudySpec.model_validate_json(spec)
+    found = steps(asked)
+    wanted = (found.predictions, *(found.ensemblers if asked.stacking else ()))
+    return Goal(_model(asked), wanted, f"{__name__}:goal", asked.model_dump_json())
+
+
+def base_goal(spec: StudySpec | str) -> Goal:
+    """The base alone of a spec (or of its JSON): a plain network."""
+    asked = spec if isinstance(spec, StudySpec) else StudySpec.model_validate_json(spec)
+    name = asked.base if asked.role == "base" else _plain_name(asked)
+    label = f"{name} on {asked.data} alone, seed {asked.seed}"
+    return Goal(label, (steps(asked).base_predictions,), f"{__name__}:base_goal", asked.model_dump_json())
+
+
+def goals(specs: Iterable[StudySpec], bases: Iterable[StudySpec] = ()) -> list[Goal]:
+    """The mixtures of ``specs``, then the bases alone of ``bases``."""
+    return [*map(goal, specs), *map(base_goal, bases)]
+
+
+@cache
+def steps(spec: StudySpec) -> Steps:
+    """Algorithm 1 for one spec; after an E-step it goes on from the steps of before it."""
+    before = steps(spec.before_em_step()) if spec.em_steps else None
+    train, test = num_images(spec)
+    cost = model_cost(spec.base, spec.expert, spec.num_classes, spec.image_size, spec.num_experts, spec.width)
+    everything = cost.base_macs + spec.num_experts * cost.expert_macs
+    seed = {"seed": spec.seed, "em_steps": spec.em_steps}
+    of_all, images = f"of {spec.num_experts}{_about(spec)}", _training_images(spec)
+
+    base = _base(spec, train * cost.base_macs)
+    gate = Step(
+        "gate",
+        {"num_experts": spec.num_experts, "routing": spec.routing.model_dump(mode="json"), **seed,
+         **_how("gate", spec.gate_recipe)},
+        partial(made_by.make_gate, spec), (base, before.losses) if before else (base,),
+        label=f"gate {of_all}", work=FORWARD * train * cost.base_macs, images=images,
+    )  # fmt: skip
+
+    how = {"expert": spec.expert, "gamma": spec.gamma, "sharing": spec.sharing, "init": spec.expert_init,
+           "trunk_batchnorm": spec.trunk_batchnorm, **seed, **_how("expert", spec.expert_recipe)}  # fmt: skip
+    share = 1 / spec.num_experts + spec.gamma * (1 - 1 / spec.num_experts)
+    visits = train * (share if spec.sharing == "sampling" else 1)
+    # A trunk that normalises by each batch sees others when it serves several experts: then each is trained apart.
+    together = f"experts of {gate.key}, {digest(how)}" if spec.trunk_batchnorm == "evaluation" else ""
+    trunk = (train / spec.num_experts if together else visits) * cost.trunk_macs
+    epochs = spec.expert_recipe.epochs
+    experts = tuple(
+        Step(
+            "expert", {"k": k, **how}, partial(made_by.make_experts if together else made_by.make_expert, spec),
+            (base, gate, before.experts[k]) if before else (base, gate),
+            label=f"expert {k + 1} {of_all}", work=epochs * (trunk + visits * BACKWARD * cost.expert_macs),
+            epochs=epochs, images=images, together=together,
+        )
+        for k in range(spec.num_experts)
+    )  # fmt: skip
+
+    seen = 1 - (1 - min(visits / train, 1)) ** spec.ensembler_recipe.epochs  # share that is seen at least once
+    ensemblers = tuple(
+        Step(
+            "ensembler", {"k": k, **seed, **_how("ensembler", spec.ensembler_recipe)},
+            partial(made_by.make_ensembler, spec), (base, gate, expert), label=f"ensembler {k + 1} {of_all}",
+            work=FORWARD * seen * train * (cost.base_macs + cost.expert_macs), images=images,
+        )
+        for k, expert in enumerate(experts)
+    )  # fmt: skip
+    whole, of_experts = (base, gate, *experts), f"of {spec.num_experts} experts{_about(spec)}"
+    losses = Step(
+        "losses", {"revision": REVISIONS["losses"]}, partial(made_by.make_losses, spec), whole,
+        f"training losses {of_experts}", FORWARD * train * everything, images=images,
+    )  # fmt: skip
+    predictions = Step(
+        "predictions", _evaluated(spec, "predictions"), partial(made_by.make_predictions, spec), whole,
+        f"predictions {of_experts}", FORWARD * test * everything, images=_evaluated_images(spec),
+    )  # fmt: skip
+    base_predictions = Step(
+        "base-predictions", _evaluated(spec, "base-predictions"), partial(made_by.make_base_predictions, spec), (base,),
+        f"predictions of {base.label}", FORWARD * test * cost.base_macs, images=_evaluated_images(spec),
+    )  # fmt: skip
+    return Steps(base, gate, experts, ensemblers, losses, predictions, base_predictions)
+
+
+def _base(spec: StudySpec, macs_an_epoch: float) -> Step:
+    data = {"dataset": spec.dataset, "image_size": spec.image_size, "num_train": spec.num_train,
+            "folder": spec.folder.digest if spec.folder else None,
+            "trained_on": "all" if spec.evaluate == "test" else "fit"}  # fmt: skip
+    net = {"base": spec.base, "width": spec.width, "pretrained": spec.pretrained, "start": spec.start}
+    training = {} if spec.pretrained else {"seed": spec.seed, "role": spec.role, "recipe": _recipe(spec.base_recipe)}
+    epochs = 0 if spec.pretrained else spec.base_recipe.epochs
+    return Step(
+        "base", {**data, **net, **training, "revision": REVISIONS["base"]}, partial(made_by.make_base, spec),
+        label=f"{_plain_name(spec)} on {spec.data}, seed {spec.seed}", work=epochs * BACKWARD * macs_an_epoch,
+        epochs=epochs, images=() if spec.pretrained else _training_images(spec),
+    )  # fmt: skip
+
+
+def _how(kind: str, recipe: Recipe) -> dict[str, Any]:
+    return {"recipe": _recipe(recipe), "revision": REVISIONS[kind]}
+
+
+def _recipe(recipe: Recipe) -> dict[str, Any]:
+    return recipe.model_dump(mode="json", exclude={"source"})
+
+
+def _evaluated(spec: StudySpec, kind: str) -> dict[str, Any]:
+    return {"evaluate": spec.evaluate, "num_test": spec.num_test, "revision": REVISIONS[kind]}
+
+
+def _training_images(spec: StudySpec) -> tuple[Images, ...]:
+    """What everything is trained on (or on a part of it, under ``validation``); a folder's digest is in the key."""
+    return () if spec.folder else (Images(spec.dataset, "train", spec.image_size),)
+
+
+def _evaluated_images(spec: StudySpec) -> tuple[Images, ...]:
+    """What a model was trained on, and what it is asked about."""
+    asked = Images(spec.dataset, "test" if spec.evaluate == "test" else "train", spec.image_size)
+    return () if spec.folder else tuple(dict.fromkeys((*_training_images(spec), asked)))
+
+
+def num_images(spec: StudySpec) -> tuple[int, int]:
+    """Images to train on and to evaluate on."""
+    if spec.folder:
+        return spec.folder.num_train, spec.folder.num_validation + spec.folder.num_test
+    card = DATASETS[spec.dataset]
+    train, test = spec.num_train or card.num_train, spec.num_test or card.num_test
+    return (train, test) if spec.evaluate == "test" else (round(0.9 * train), round(0.1 * train))
+
+
+def _plain_name(spec: StudySpec) -> str:
+    if spec.role == "base":
+        return f"base {spec.base}"
+    return f"control {spec.base} at width {spec.width:g} of {spec.base_recipe.epochs} epochs"
+
+
+def _about(spec: StudySpec) -> str:
+    step = f" after E-step {spec.em_steps}" if spec.em_steps else ""
+    return f"{step}, seed {spec.seed}"
+
+
+def _model(spec: StudySpec) -> str:
+    """E.g. ``tr18-tr18 on cifar100, 20 experts, seed 0``."""
+    routing = "" if spec.routing.level == "per-sample" else f", {spec.routing.level} routing"
+    step = f", after E-step {spec.em_steps}" if spec.em_steps else ""
+    experts = f"{spec.num_experts} expert{'s' if spec.num_experts > 1 else ''}"
+    return f"{spec.pair} on {spec.data}, {experts}{routing}{step}, seed {spec.seed}"
