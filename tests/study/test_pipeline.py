@@ -12,9 +12,10 @@ from repro.data.augment import Augmentation
 from repro.method import fit as fit_module
 from repro.method.em import posterior
 from repro.method.ensemblers import bagging
-from repro.method.outputs import Outputs, accuracy
+from repro.method.outputs import Outputs, accuracy, compute_outputs
 from repro.models.backbone import Head
 from repro.study import algorithm1
+from repro.study.artifact import WEIGHTS
 from repro.study.graph import Inputs
 from repro.study.pipeline import Study
 from repro.study.single_gate import steps
@@ -148,6 +149,26 @@ def test_what_one_pass_trained_is_neither_built_nor_trained_again(
     assert built == [0, 1, 2]
     assert fresh.summary().startswith("3 artifacts were made and 2 found")
     assert not list(Store(tmp_path).half_done()) and not list((tmp_path / "store" / "locks").glob("*"))
+
+
+def test_a_base_made_again_in_another_precision_makes_all_that_rested_on_it_stale(
+    tiny: StudySpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Trained in fp32; the base is damaged, and the next run is in bf16."""
+    spec = tiny.with_(stacking=False)
+    monkeypatch.setattr("repro.method.device.bf16_is_fast", lambda device: False)
+    before = Study([spec], tmp_path, CPU).run(spec)
+    weights = Store(tmp_path).path(steps(spec).base) / WEIGHTS
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x55")
+    monkeypatch.setattr("repro.method.device.bf16_is_fast", lambda device: True)
+    again = Study([spec], tmp_path, CPU)
+    after = again.run(spec)
+    assert again.summary().startswith("6 artifacts were made and 0 found") and not equal(after, before)
+    said = capsys.readouterr().err
+    assert "gate of 3, seed 0 is stale: the base that it was made from was made anew and has other weights" in said
+    assert "predictions of 3 experts, seed 0 is stale" in said
+    fresh = compute_outputs(again.moe(spec), again.sources.batches(spec, "evaluation", Augmentation()), CPU)
+    assert equal(fresh, after), "the model in the store says what its stored predictions say"
 
 
 def test_specs_share_their_base(study: Study, tiny: StudySpec, root: Path) -> None:
