@@ -96,7 +96,7 @@ def make_experts(spec: StudySpec, context: Context, several: Sequence[Inputs]) -
     ]
     base, source = load_base(spec, several[0]["base"]), _expert_images(spec, context)
     histories = train_experts(
-        pupils, base, source, spec.sharing, spec.expert_recipe, spec.seed_for("experts"), context.device,
+        pupils, base, source, spec.sharing, spec.recipe_of_experts, spec.seed_for("experts"), context.device,
         several[0].report, spec.trunk_batchnorm,
     )  # fmt: skip
     return [trained(pupil.expert, history) for pupil, history in zip(pupils, histories, strict=True)]

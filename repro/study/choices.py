@@ -188,12 +188,10 @@ CHOICES: tuple[Choice, ...] = (
         fixed="gate-weighted",
     ),
     Choice(
-        "length of an expert's epoch under sampling",
+        "expert_length",
         "'Fewer training iterations'; whether experts of different K get as many steps is not said.",
-        "An epoch is one pass over an expert's own share: at equal epochs an expert of twenty takes a tenth of the "
-        "steps of a single one.",
-        place="repro.method.experts.chosen_images",
-        fixed="equal epochs of one's share",
+        "Equal epochs of one's own share: an expert of twenty then takes a tenth of a single one's steps. The other "
+        "choice gives each expert as many steps as a single one takes, at as many times the training.",
     ),
     Choice(
         "images that stacking is trained on",

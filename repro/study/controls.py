@@ -49,10 +49,10 @@ def training_epochs(spec: StudySpec) -> float:
     trains on Γ(g0(k|x)) of them, which is counted for equal shares: 1 + γ (K - 1) visits an image in all.
     """
     cost, experts = _cost(spec), spec.num_experts
-    visits = 1 + spec.gamma * (experts - 1) if spec.sharing == "sampling" else experts
+    visits = experts * spec.mean_share
     epoch_of_experts = cost.trunk_macs + 3 * visits * cost.expert_macs
     gate = cost.base_macs if experts > 1 else 0
-    macs = 3 * spec.base_recipe.epochs * cost.base_macs + gate + spec.expert_recipe.epochs * epoch_of_experts
+    macs = 3 * spec.base_recipe.epochs * cost.base_macs + gate + spec.recipe_of_experts.epochs * epoch_of_experts
     return macs / (3 * cost.base_macs)
 
 

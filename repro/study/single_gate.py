@@ -77,13 +77,12 @@ def steps(spec: StudySpec) -> Steps:
     )  # fmt: skip
 
     how = {"expert": spec.expert, "gamma": spec.gamma, "sharing": spec.sharing, "init": spec.expert_init,
-           "trunk_batchnorm": spec.trunk_batchnorm, **seed, **_how("expert", spec.expert_recipe)}  # fmt: skip
-    share = 1 / spec.num_experts + spec.gamma * (1 - 1 / spec.num_experts)
-    visits = train * (share if spec.sharing == "sampling" else 1)
+           "trunk_batchnorm": spec.trunk_batchnorm, **seed, **_how("expert", spec.recipe_of_experts)}  # fmt: skip
+    visits = train * spec.mean_share
     # A trunk that normalises by each batch sees others when it serves several experts: then each is trained apart.
     together = f"experts of {gate.key}, {digest(how)}" if spec.trunk_batchnorm == "evaluation" else ""
     trunk = (train / spec.num_experts if together else visits) * cost.trunk_macs
-    epochs = spec.expert_recipe.epochs
+    epochs = spec.recipe_of_experts.epochs
     experts = tuple(
         Step(
             "expert", {"k": k, **how}, partial(made_by.make_experts if together else made_by.make_expert, spec),

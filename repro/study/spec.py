@@ -50,6 +50,10 @@ class StudySpec(BaseModel):
     routing: Routing = Routing()
     gamma: float = Field(0.05, ge=0, le=1, description="smoothing γ: Γ(g0) = clip(g0, γ, 1)")
     sharing: Sharing = Field("sampling", description="smoothed weights as sampling probabilities, or as loss weights")
+    expert_length: Literal["epochs", "steps"] = Field(
+        "epochs",
+        description="epochs: so many passes over an expert's own share; steps: as many steps as a single expert takes",
+    )
     expert_init: ExpertInit = Field("prefix", description="what experts take from the base where depths differ")
     trunk_batchnorm: TrunkBatchNorm = Field(
         "evaluation", description="BatchNorm of the frozen trunk while experts train: running or batch statistics"
@@ -107,6 +111,18 @@ class StudySpec(BaseModel):
     def pair(self) -> str:
         """``base-expert``, e.g. ``tr18-tr10``."""
         return f"{self.base}-{self.expert}"
+
+    @property
+    def mean_share(self) -> float:
+        """Images that an expert visits in an epoch over images there are, if experts are equally large."""
+        return 1 / self.num_experts + self.gamma * (1 - 1 / self.num_experts) if self.sharing == "sampling" else 1.0
+
+    @property
+    def recipe_of_experts(self) -> Recipe:
+        """The experts' recipe, in more epochs where they are to take as many steps as a single expert does."""
+        if self.expert_length == "epochs":
+            return self.expert_recipe
+        return self.expert_recipe.model_copy(update={"epochs": round(self.expert_recipe.epochs / self.mean_share)})
 
     def seed_for(self, purpose: Literal["base", "gate", "experts", "ensemblers"]) -> int:
         """The seed of all that is drawn while this is trained: each purpose, and each round of EM, draws its own.

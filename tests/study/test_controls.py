@@ -79,3 +79,13 @@ def _until_seed_1(run):  # type: ignore[no-untyped-def]
         return run(study, spec)
 
     return stop
+
+
+def test_experts_may_take_as_many_steps_as_a_single_one() -> None:
+    """Twenty experts at γ = 0.05 see 1/20 + 0.05 * 19/20 = 9.75 % of the images each: 15 epochs become 154."""
+    spec = default_spec("gpu", "cifar100").with_(num_experts=20)
+    assert spec.recipe_of_experts == spec.expert_recipe
+    longer = spec.with_(expert_length="steps")
+    assert longer.recipe_of_experts.epochs == round(15 / 0.0975) == 154
+    assert steps(longer).base == steps(spec).base and steps(longer).gate == steps(spec).gate
+    assert steps(longer).experts[0].work == pytest.approx(154 / 15 * steps(spec).experts[0].work)

@@ -58,6 +58,7 @@ ALTERNATIVES = (
     Alternative("re-weighted loss", "sampling or re-weighting", lambda spec: {"sharing": "reweighting"}),
     Alternative("expert rate / 3", "experts' learning rate", _expert_rate(1 / 3)),
     Alternative("expert rate / 10", "experts' learning rate", _expert_rate(1 / 10)),
+    Alternative("as many steps as one expert", "length of experts' training", lambda spec: {"expert_length": "steps"}),
     Alternative("batch statistics", "BatchNorm of the frozen trunk", lambda spec: {"trunk_batchnorm": "training"}),
     Alternative("experts from scratch", "how experts start", lambda spec: {"expert_init": "scratch"}),
 )
