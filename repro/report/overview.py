@@ -91,17 +91,19 @@ def _found(claim: Claim, study: str, place: StudyResult | tuple[str, str]) -> Fo
     return Found(place, judged[claim.key]) if claim.key in judged else None
 
 
-def tally(results: Sequence[StudyResult]) -> dict[str, Counter[Verdict]]:
-    """How often each verdict fell, over all claims and recorded runs, by scale.
+def tally(results: Sequence[StudyResult]) -> dict[str, Counter[str]]:
+    """How often each verdict fell, marks included, over all claims and recorded runs, by scale.
 
-    Neither what was not run is counted, nor a claim whose rule was settled with its numbers in sight.
+    Neither what was not or cannot be judged is counted, nor a claim whose rule was settled with its numbers in sight.
     """
-    counts: dict[str, Counter[Verdict]] = {}
+    counts: dict[str, Counter[str]] = {}
     for shown in exhibits():
         for result in (r for r in results if r.study == shown.name):
             of_scale = counts.setdefault(result.scale, Counter())
             of_scale.update(
-                j.verdict for j in shown.judge(result) if j.verdict is not Verdict.NOT_RUN and not j.claim.settled_after
+                j.text if j.verdict in DECIDED else str(j.verdict)
+                for j in shown.judge(result)
+                if j.verdict in (*DECIDED, Verdict.ANECDOTE) and not j.claim.settled_after
             )
     return counts
 
@@ -111,7 +113,7 @@ def tally_text(results: Sequence[StudyResult]) -> str:
     sentences = []
     for scale, counts in tally(results).items():
         total = sum(counts.values())
-        parts = [f"{counts[verdict]} {verdict}" for verdict in DECIDED if counts[verdict]]
+        parts = [f"{counts[text]} {text}" for verdict in DECIDED for text in sorted(counts) if text.startswith(verdict)]
         if one_seed := counts[Verdict.ANECDOTE]:
             parts.append(f"{one_seed} with one seed alone")
         sentences.append(

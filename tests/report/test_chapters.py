@@ -90,7 +90,7 @@ def test_what_the_pages_show_of_all_records(tmp_path: Path) -> None:
     for shown in (
         "Base and one expert beat that expert alone",
         "repro run table2_num_experts -p scale laptop -p dataset tiny-imagenet",
-        "Laptop scale: 1 comparison of a claim with a run, of which 1 holds.",
+        "Laptop scale: 1 comparison of a claim with a run, of which 1 holds (without control).",
         "stage 3, 4 and linear",
         "48 of 48</span>",
         "quick: modes",

@@ -41,7 +41,8 @@ def _ensembled(method: str) -> Cell:
 
 MANY = 50.0
 """Section 2.2 speaks of a base that is "overly confident on many training samples": we read, its own class above 0.9 on
-at least this many of a hundred training images. Where it is not, there is no such base to judge."""
+at least this many of a hundred training images. Where it is not, there is no such base to judge.
+It is measured for tr10, the base of the pair whose fit of the training images is taken."""
 
 BASE, EXPERT = Cell(0, "backbone", MEAN), _ensembled("expert")
 STACKING, BAGGING = _ensembled("stacking"), _ensembled("bagging")
@@ -65,7 +66,7 @@ CLAIMS = (
         "The base is over-confident (mean confidence above accuracy on the evaluation set, in percentage points)",
         Cell(0, "backbone", MEAN, "overconfidence"),
         section="2.2",
-        premise=(Cell(0, "backbone", MEAN, "training-sure"), MANY),
+        premise=(Cell(0, "backbone", "tr10", "training-sure"), MANY),
         settled_after=True,
     ),
 )  # fmt: skip

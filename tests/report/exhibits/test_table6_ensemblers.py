@@ -22,7 +22,7 @@ def of_table6(made_up: MakeUp, seeds: int, dataset: str = "tiny-imagenet", sure:
         for metric, value in (("top1", top1), ("ece", 5.0), ("overconfidence", 4.0))
         for seed in range(seeds)
     ]
-    lines += [Measurement(seed=0, num_experts=0, method="backbone", metric="training-sure", value=sure, row=MEAN)]
+    lines += [Measurement(seed=0, num_experts=0, method="backbone", metric="training-sure", value=sure, row="tr10")]
     lines += [Measurement(seed=0, num_experts=0, method="backbone", metric="training-loss", value=1.0, row="tr10")]
     bins = [
         ["tr10-tr10", 20, method, seed, i, 100, 0.5 + 0.2 * i, 0.4 + 0.2 * i]
