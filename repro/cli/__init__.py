@@ -162,8 +162,7 @@ def data_fetch(args: argparse.Namespace) -> int:
     from repro.data.catalogue import fetch
 
     for name in args.names:
-        fetch(name, root_of(args))
-        print(f"{name}: ready in {root_of(args)}")
+        print(f"{name}: {fetch(name, root_of(args))} in {root_of(args)}")
     return 0
 
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPException
+from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import IO
 from urllib.parse import urlsplit
@@ -26,6 +27,7 @@ from tqdm import tqdm
 
 from repro.errors import DataError
 from repro.files import write_aside
+from repro.progress import say
 
 GIB = 1 << 30
 # What an archive may unpack to, in bytes: nothing above the first; above the second only at a modest ratio.
@@ -55,7 +57,8 @@ def verify(path: Path, expected: str, algorithm: str = "md5") -> None:
     found = checksum(path, algorithm)
     if found != expected:
         raise DataError(
-            f"{path} is not the official file: its {algorithm} is {found}, not {expected}; delete it and fetch it again"
+            f"{path} is not the official file: its {algorithm} is {found}, not {expected}; "
+            "`repro data fetch` with the name of its set moves it aside and gets a whole one"
         )
 
 
@@ -119,6 +122,28 @@ class _Entry:
     open: Callable[[], IO[bytes] | None]
 
 
+def fetch_and_unpack(url: str, archive: Path, md5: str, folder: Path) -> None:
+    """Have ``folder`` stand as the official archive holds it; what stands there is moved aside, and nothing deleted.
+
+    An archive that is here already is used if it is whole, and moved aside if not. ``DataError`` as for ``download``
+    and ``unpack``.
+    """
+    if archive.is_file() and checksum(archive) != md5:
+        move_aside(archive)
+    if not archive.is_file():
+        download(url, archive, md5=md5)
+    if folder.exists():
+        move_aside(folder)
+    unpack(archive, folder)
+
+
+def move_aside(path: Path) -> None:
+    """Rename what is damaged to ``<name>.damaged-<n>``, and say so."""
+    place = next(p for n in count(1) if not (p := path.with_name(f"{path.name}.damaged-{n}")).exists())
+    path.rename(place)
+    say(f"{path} is damaged or not whole: moved to {place}, which may be deleted")
+
+
 def unpack(archive: Path, folder: Path) -> None:
     """Unpack a zip or tar (plain, .gz, .bz2, .xz) so that its content stands as ``folder``.
 
@@ -144,7 +169,7 @@ def unpack(archive: Path, folder: Path) -> None:
             (only[0] if nested else within).rename(aside)
     except damaged as error:
         raise DataError(
-            f"{archive} cannot be unpacked ({error}); if it is damaged, delete it and fetch it again"
+            f"{archive} cannot be unpacked ({error}); if it is damaged, `repro data fetch` gets a whole one"
         ) from error
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Literal
 
 from repro.data import cifar, imagenet, modes, tiny_imagenet
-from repro.data.archives import download, unpack
+from repro.data.archives import fetch_and_unpack, move_aside
 from repro.data.dataset import ImageDataset, Split
 from repro.errors import DataError
 
@@ -171,28 +172,28 @@ def _layout(name: str, root: Path) -> tuple[Path, list[Path]]:
     return root / cifar.SETS[name].folder, list(cifar.official_files(name, root))
 
 
-def fetch(name: str, root: Path) -> None:
-    """Download and unpack the set under ``root``, unless it is there; progress on stderr.
+def fetch(name: str, root: Path) -> str:
+    """Have the set whole under ``root``: download and unpack it unless it is there and passes ``check``.
 
-    ``DataError`` when it cannot be fetched by a program (imagenet), when something half whole
-    stands in its place, and for every failure of the download.
+    What is damaged is moved aside, progress is on stderr. Returns what became of it. ``DataError`` when it cannot be
+    fetched by a program (imagenet, whose images are not read here), and for every failure of the download.
     """
     card, root, found = _card(name), Path(root), status(name, root)
-    if found.state == "present":
-        return
     if name == "imagenet":
-        gap = found.missing[0]
-        raise DataError(f"imagenet cannot be fetched by a program ({gap}): {card.by_hand}")
-    if found.state == "partial":
-        raise DataError(
-            f"{found.where} is not whole ({found.missing[0]}); move it away, then run `{found.command}` again"
-        )
+        if found.state != "present":
+            raise DataError(f"imagenet cannot be fetched by a program ({found.missing[0]}): {card.by_hand}")
+        return "laid out; `repro data check imagenet` reads every image"
     if name == "tiny-imagenet":
-        archive = root / f"{tiny_imagenet.FOLDER}.zip"
-        download(tiny_imagenet.URL, archive, md5=tiny_imagenet.MD5)
-        unpack(archive, root / tiny_imagenet.FOLDER)
-    else:
-        cifar.fetch_cifar(name, root)
+        for split, size in product(SPLITS, tiny_imagenet.SIZES):
+            if tiny_imagenet.check_cache(split, root, size):
+                move_aside(tiny_imagenet.cache_folder(split, root, size))
+    if found.state == "absent" or check(name, root):
+        if name == "tiny-imagenet":
+            folder = root / tiny_imagenet.FOLDER
+            fetch_and_unpack(tiny_imagenet.URL, folder.with_suffix(".zip"), tiny_imagenet.MD5, folder)
+        else:
+            cifar.fetch_cifar(name, root)
+    return "ready"
 
 
 def check(name: str, root: Path) -> list[str]:

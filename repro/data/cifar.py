@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from repro.data.archives import checksum, download, missing, unpack, verify
+from repro.data.archives import checksum, fetch_and_unpack, missing, verify
 from repro.data.dataset import ImageDataset, Split
 from repro.errors import DataError
 
@@ -81,11 +81,7 @@ def check_cifar(name: str, root: Path) -> list[str]:
 def fetch_cifar(name: str, root: Path) -> None:
     """Download the official archive into ``root`` (kept there) and unpack it beside itself."""
     kind, root = _kind(name), Path(root)
-    archive = root / kind.filename
-    if not archive.is_file():
-        download(kind.url, archive, md5=kind.tgz_md5)
-    verify(archive, kind.tgz_md5)
-    unpack(archive, root / kind.base_folder)
+    fetch_and_unpack(kind.url, root / kind.filename, kind.tgz_md5, root / kind.base_folder)
 
 
 def _kind(name: str) -> type[CIFAR10]:

@@ -104,7 +104,7 @@ def test_refuses_absurd_expansion(tmp_path: Path, name: str, monkeypatch: pytest
 def test_a_truncated_archive_leaves_nothing(tmp_path: Path, name: str) -> None:
     whole = make(tmp_path / name, CONTENT)
     whole.write_bytes(whole.read_bytes()[: 1500 if name == "a.tar" else whole.stat().st_size // 2])
-    with pytest.raises(DataError, match=r"cannot be unpacked \(.*\); if it is damaged, delete it and fetch it again"):
+    with pytest.raises(DataError, match=r"cannot be unpacked \(.*\); if .* damaged, `repro data fetch` gets"):
         unpack(whole, tmp_path / "set")
     assert_nothing_but(tmp_path, name)
 

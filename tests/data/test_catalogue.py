@@ -97,20 +97,48 @@ def test_tiny_imagenet_from_folder_to_findings(fake_tiny: Path) -> None:
     assert status("tiny-imagenet", fake_tiny).missing == (f"{folder / 'words.txt'} is missing",)
 
 
-def test_what_is_half_there_is_not_fetched_over(fake_tiny: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def served(fake_tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The archive of the small tiny-ImageNet, where the official one would be."""
+    archive = Path(shutil.make_archive(str(tmp_path / "served"), "zip", fake_tiny, "tiny-imagenet-200"))
+    monkeypatch.setattr(tiny_imagenet, "URL", archive.as_uri())
+    monkeypatch.setattr(tiny_imagenet, "MD5", checksum(archive))
+    return archive
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_what_is_damaged_is_moved_aside_and_fetched_anew(
+    gone: bool, fake_tiny: Path, served: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file that is missing, or damaged; with a damaged download and a damaged cache beside it."""
+    load("tiny-imagenet", "test", fake_tiny)
+    folder, cache = fake_tiny / "tiny-imagenet-200", fake_tiny / "cache/tiny-imagenet-64-test"
+    picture = folder / "train/n02056570/images/n02056570_0.JPEG"
+    if gone:
+        (folder / "wnids.txt").unlink()
+    picture.write_bytes(b"")
+    (cache / "labels.npy").write_bytes(b"")
+    folder.with_suffix(".zip").write_bytes(served.read_bytes()[:-1])
+    assert fetch("tiny-imagenet", fake_tiny) == "ready" and check("tiny-imagenet", fake_tiny) == []
+    aside = [folder, folder.with_suffix(".zip"), cache]
+    assert all(path.with_name(f"{path.name}.damaged-1").exists() for path in aside)
+    assert (
+        f"{folder} is damaged or not whole: moved to {folder}.damaged-1, which may be deleted"
+        in capsys.readouterr().err
+    )
+    assert fetch("tiny-imagenet", fake_tiny) == "ready" and not list(fake_tiny.glob("*.damaged-2"))
+
+
+def test_what_cannot_be_fetched_is_not_moved(fake_tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiny_imagenet, "URL", (tmp_path / "nowhere.zip").as_uri())
     (fake_tiny / "tiny-imagenet-200/wnids.txt").unlink()
-    with pytest.raises(DataError, match=r"tiny-imagenet-200 is not whole \(.*wnids\.txt is missing\); move it away"):
+    with pytest.raises(DataError, match=r"cannot fetch .*nowhere\.zip"):
         fetch("tiny-imagenet", fake_tiny)
-    (tmp_path / "cifar-100-python").mkdir()
-    assert status("cifar100", tmp_path).state == "partial"
-    with pytest.raises(DataError, match=r"then run `repro data fetch cifar100` again"):
-        fetch("cifar100", tmp_path)
+    assert (fake_tiny / "tiny-imagenet-200/words.txt").is_file()
 
 
-def test_fetching_tiny_imagenet(fake_tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    served = Path(shutil.make_archive(str(tmp_path / "served"), "zip", fake_tiny, "tiny-imagenet-200"))
-    monkeypatch.setattr(tiny_imagenet, "URL", served.as_uri())
-    monkeypatch.setattr(tiny_imagenet, "MD5", checksum(served))
+@pytest.mark.usefixtures("served")
+def test_fetching_tiny_imagenet(tmp_path: Path) -> None:
     fresh = tmp_path / "fresh"
     fetch("tiny-imagenet", fresh)
     fetch("tiny-imagenet", fresh)  # nothing left to do
