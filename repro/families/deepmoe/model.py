@@ -58,7 +58,7 @@ class Gating(nn.Module):
         self.heads = nn.Linear(num_classes if output == "softmax" else channels[-1], num_gates, bias=False)
         if init == "ones":  # then W e is near 1 for any softmax, and for features as they are at the start
             scale = 1.0 if output == "softmax" else 1 / (RELU_MEAN * channels[-1])
-            nn.init.normal_(self.heads.weight, scale, 0.1 * scale)
+            nn.init.normal_(self.heads.weight, scale, 0.5 * scale)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Gates ``[B, G]``, not negative, and the embedding's logits ``[B, C]``; both float32."""

@@ -24,6 +24,7 @@ NAMES = (
     "appendix_em",
     "appendix_early_exit",
     "unstated_choices",
+    "deepmoe_table2_cifar",
 )
 
 OTHERS = {"own_data": "repro.report.own_data"}

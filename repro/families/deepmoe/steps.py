@@ -1,0 +1,121 @@
+"""DeepMoE in steps: joint training, the stage with gates frozen, predictions."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from repro.data.fingerprint import Images
+from repro.families.deepmoe.config import DeepMoEConfig
+from repro.families.deepmoe.cost import deepmoe_cost
+from repro.families.deepmoe.model import DeepMoE, build
+from repro.families.deepmoe.training import predict, train_jointly, train_with_gates_frozen
+from repro.method.recipe import Recipe
+from repro.models.registry import build_backbone
+from repro.randomness import derive, seeded_init
+from repro.study.artifact import Artifact, trained
+from repro.study.graph import BACKWARD, FORWARD, Context, Goal, Inputs, Step
+from repro.study.single_gate import num_images
+from repro.study.single_gate import steps as plain_steps
+from repro.study.spec import StudySpec
+
+REVISIONS = {"deepmoe": 1, "deepmoe-frozen": 1, "predictions": 1}
+
+
+class Asked(BaseModel):
+    """A DeepMoE on the images, and with the seed, of a spec; of the spec's networks none but a start takes part."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    spec: StudySpec
+    model: DeepMoEConfig
+    recipe: Recipe = Field(description="stage one, jointly")
+    recipe_two: Recipe | None = Field(None, description="stage two, gates frozen (Procedure 1); none: there is none")
+
+
+def goal(asked: Asked | str) -> Goal:
+    """The predictions of a DeepMoE, or of its JSON."""
+    asked = asked if isinstance(asked, Asked) else Asked.model_validate_json(asked)
+    return Goal(f"{_label(asked)}", (steps(asked),), f"{__name__}:goal", asked.model_dump_json())
+
+
+def steps(asked: Asked) -> Step:
+    """The last step, which makes the predictions; what it needs hangs on it."""
+    spec, config, label = asked.spec, asked.model, _label(asked)
+    train, test = num_images(spec)
+    cost = deepmoe_cost(config)
+    macs = cost.dense_macs + cost.gating_macs
+    seen = () if spec.folder else (Images(spec.dataset, "train", spec.image_size),)
+    data = {"dataset": spec.dataset, "image_size": spec.image_size, "num_train": spec.num_train,
+            "folder": spec.folder.digest if spec.folder else None,
+            "trained_on": "all" if spec.evaluate == "test" else "fit"}  # fmt: skip
+    last = Step(
+        "deepmoe",
+        {**data, "seed": spec.seed, "model": config.model_dump(mode="json"), **_how("deepmoe", asked.recipe)},
+        partial(_make_jointly, asked), (plain_steps(spec).base,) if config.start == "plain" else (), label,
+        asked.recipe.epochs * BACKWARD * train * macs, asked.recipe.epochs, seen,
+    )  # fmt: skip
+    if asked.recipe_two:
+        last = Step(
+            "deepmoe-frozen", _how("deepmoe-frozen", asked.recipe_two), partial(_make_frozen, asked), (last,),
+            f"{label}, gates frozen", asked.recipe_two.epochs * BACKWARD * train * macs, asked.recipe_two.epochs, seen,
+        )  # fmt: skip
+    asked_about = Images(spec.dataset, "test" if spec.evaluate == "test" else "train", spec.image_size)
+    return Step(
+        "predictions",
+        {"evaluate": spec.evaluate, "num_test": spec.num_test, "revision": REVISIONS["predictions"]},
+        partial(_make_predictions, asked), (last,), f"predictions of {label}", FORWARD * test * macs,
+        images=() if spec.folder else tuple(dict.fromkeys((*seen, asked_about))),
+    )  # fmt: skip
+
+
+def _how(kind: str, recipe: Recipe) -> dict[str, Any]:
+    return {"recipe": recipe.model_dump(mode="json", exclude={"source"}), "revision": REVISIONS[kind]}
+
+
+def _label(asked: Asked) -> str:
+    config, spec = asked.model, asked.spec
+    return f"DeepMoE {config.backbone} at width {config.width:g}, λ {config.lam:g}, on {spec.data}, seed {spec.seed}"
+
+
+def load(asked: Asked, artifact: Artifact) -> DeepMoE:
+    """The trained model."""
+    model = build(asked.model)
+    model.load_state_dict(artifact.tensors)
+    return model
+
+
+def _make_jointly(asked: Asked, context: Context, inputs: Inputs) -> Artifact:
+    spec, config = asked.spec, asked.model
+    plain = None
+    if config.start == "plain":
+        plain = build_backbone(config.backbone, config.num_classes, config.width)
+        plain.load_state_dict(inputs["base"].tensors)
+    with seeded_init(derive(spec.seed, "deepmoe"), "initial weights"):
+        model = build(config, plain)
+    source = context.sources.batches(spec, "train", asked.recipe.augmentation)
+    history = train_jointly(
+        model, config, asked.recipe, source, context.device, derive(spec.seed, "deepmoe"), inputs.checkpoint,
+        inputs.report,
+    )  # fmt: skip
+    return trained(model, history)
+
+
+def _make_frozen(asked: Asked, context: Context, inputs: Inputs) -> Artifact:
+    assert asked.recipe_two
+    model = load(asked, inputs["deepmoe"])
+    source = context.sources.batches(asked.spec, "train", asked.recipe_two.augmentation)
+    seed = derive(asked.spec.seed, "deepmoe", "gates frozen")
+    history = train_with_gates_frozen(
+        model, asked.recipe_two, source, context.device, seed, inputs.checkpoint, inputs.report
+    )
+    return trained(model, history)
+
+
+def _make_predictions(asked: Asked, context: Context, inputs: Inputs) -> Artifact:
+    model = load(asked, inputs["deepmoe-frozen" if asked.recipe_two else "deepmoe"])
+    augmentation = asked.recipe.augmentation
+    tensors = predict(model, context.sources.batches(asked.spec, "evaluation", augmentation), context.device)
+    return Artifact({**tensors, "macs": deepmoe_cost(asked.model).macs(tensors["gates"])})

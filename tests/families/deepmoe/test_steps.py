@@ -1,0 +1,69 @@
+"""The steps of a DeepMoE: what shares what, what a worker builds again, and an off-the-shelf start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from repro.families.deepmoe.config import DeepMoEConfig
+from repro.families.deepmoe.cost import deepmoe_cost
+from repro.families.deepmoe.steps import Asked, goal, load, steps
+from repro.study.graph import Context, build, ordered
+from repro.study.runner import Runner
+from repro.study.scales import default_spec
+from repro.study.sources import Sources
+from repro.study.store import Store
+
+SPEC = default_spec("smoke", "modes").with_(width=0.0625)
+ONE_EPOCH = SPEC.base_recipe.model_copy(update={"epochs": 1})
+
+
+def asked(two: bool = True, seed: int = 0, **model: Any) -> Asked:
+    return Asked(
+        spec=SPEC.with_(seed=seed), recipe=ONE_EPOCH, recipe_two=ONE_EPOCH if two else None,
+        model=DeepMoEConfig(backbone="tr10", width=0.0625, num_classes=20, **model),
+    )  # fmt: skip
+
+
+def kinds(of: Asked) -> list[str]:
+    return [step.kind for step in ordered(goal(of).steps)]
+
+
+def test_stage_two_and_an_off_the_shelf_start_are_steps_of_their_own() -> None:
+    assert kinds(asked()) == ["deepmoe", "deepmoe-frozen", "predictions"]
+    assert kinds(asked(two=False)) == ["deepmoe", "predictions"]
+    assert kinds(asked(start="plain")) == ["base", "deepmoe", "deepmoe-frozen", "predictions"]
+
+
+def test_what_differs_later_shares_what_is_before_it() -> None:
+    def keys(of: Asked) -> list[str]:
+        return [step.key for step in ordered(goal(of).steps)]
+
+    assert keys(asked())[0] == keys(asked(two=False))[0]
+    assert not set(keys(asked())) & set(keys(asked(lam=0.5)))
+    assert not set(keys(asked())) & set(keys(asked(seed=1)))
+
+
+def test_a_worker_builds_the_same_steps_from_text() -> None:
+    there = goal(asked(lam=0.5))
+    assert build(there.builder, there.config).steps == there.steps
+
+
+def test_a_start_from_a_trained_network_is_made_and_found_again(tmp_path: Path) -> None:
+    cpu = torch.device("cpu")
+    of = asked(start="plain")
+    runner = Runner([goal(of)], Context(Store(tmp_path), Sources(tmp_path, cpu), cpu))
+    runner.run([steps(of)])
+    tensors = runner.load(steps(of)).tensors
+    cost = deepmoe_cost(of.model)
+    assert torch.equal(tensors["macs"], cost.macs(tensors["gates"])) and len(tensors["labels"]) == 200
+
+    joint, frozen = (step for step in ordered([steps(of)]) if step.kind.startswith("deepmoe"))
+    first, second = load(of, runner.load(joint)).state_dict(), load(of, runner.load(frozen)).state_dict()
+    changed = {name.partition(".")[0] for name, tensor in first.items() if not torch.equal(tensor, second[name])}
+    assert changed == {"network"}
+    again = Runner([goal(of)], Context(Store(tmp_path), Sources(tmp_path, cpu), cpu))
+    again.run([steps(of)])
+    assert again.made == []
