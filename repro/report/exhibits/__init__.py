@@ -26,8 +26,8 @@ NAMES = (
     "unstated_choices",
 )
 
-OTHERS = {"own_data": "repro.report.own_data"}
-"""What is none of the paper's: name -> module."""
+OTHERS = {"own_data": "repro.report.own_data", "sparse_placement": "repro.report.exhibits.sparse_placement"}
+"""What is none of the first paper's: name -> module."""
 
 
 def exhibit(name: str) -> Exhibit:
