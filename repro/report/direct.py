@@ -9,10 +9,10 @@ from pathlib import Path
 from repro.errors import ReproError
 from repro.report.exhibits import NAMES, OTHERS, exhibit
 from repro.report.exhibits.exhibit import Exhibit
+from repro.study.graph import ordered
 from repro.study.parameters import Parameters
 from repro.study.remaining import Remaining
 from repro.study.results import StudyResult
-from repro.study.single_gate import goals, steps
 from repro.study.store import Store
 
 
@@ -58,7 +58,7 @@ def told_of(names: Iterable[str], values: Mapping[str, object]) -> str:
     for name in named(names):
         if name in (*NAMES, *OTHERS):
             parameters = exhibit(name).parameters.check(**values)
-            left = Remaining(goals(parameters.specs(), parameters.bases()), Store(parameters.root))
+            left = Remaining(parameters.goals(), Store(parameters.root))
             parts.append(f"{name}\n{left.told()}")
     return "\n".join(parts)
 
@@ -66,5 +66,6 @@ def told_of(names: Iterable[str], values: Mapping[str, object]) -> str:
 def _check_packages(parameters: Parameters) -> None:
     """scikit-learn's K-means makes the gates: said before a base is trained, where a gate is still to be made."""
     store = Store(parameters.root)
-    if find_spec("sklearn") is None and not all(store.has(steps(spec).gate) for spec in parameters.specs()):
+    gates = [step for goal in parameters.goals() for step in ordered(goal.steps) if step.kind == "gate"]
+    if find_spec("sklearn") is None and not all(map(store.has, gates)):
         raise ReproError("scikit-learn is missing, whose K-means the gate needs: pip install scikit-learn")

@@ -19,7 +19,6 @@ from repro.study.graph import BACKWARD, Step, ordered
 from repro.study.parameters import Parameters
 from repro.study.results import load_result
 from repro.study.scales import CUTOUT, OPENMIXUP
-from repro.study.single_gate import goals
 
 CARD, PEAK = "H200", 989.5e12
 """Dense bf16 FLOP/s: NVIDIA's datasheet of the H200 (SXM) prints 1,979 TFLOP/s with sparsity, which is twice that."""
@@ -56,7 +55,7 @@ class Run(NamedTuple):
 
     def steps(self) -> list[Step]:
         """Every artifact that it rests on."""
-        wanted = goals(self.parameters.specs(), self.parameters.bases())
+        wanted = self.parameters.goals()
         return ordered(step for goal in wanted for step in goal.steps)
 
 

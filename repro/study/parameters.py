@@ -13,8 +13,10 @@ import repro
 from repro.errors import SpecError, in_a_sentence
 from repro.method import compiling
 from repro.study.executors import parse
+from repro.study.graph import Goal
 from repro.study.lists import Numbers
 from repro.study.scales import SCALES, default_spec
+from repro.study.single_gate import goals
 from repro.study.spec import StudySpec, validated
 
 
@@ -57,7 +59,7 @@ class Parameters(BaseModel):
         """Validate values and what they mean together; :class:`SpecError` says what is wrong and the choices."""
         parameters = validated(cls, values)
         with in_a_sentence():
-            parameters.specs()
+            parameters.goals()
         return parameters
 
     @classmethod
@@ -77,6 +79,10 @@ class Parameters(BaseModel):
     def bases(self) -> list[StudySpec]:
         """Specs of which the base model alone is wanted; none, unless a subclass says more."""
         return []
+
+    def goals(self) -> list[Goal]:
+        """Every model that the exhibit needs; of single-gate mixtures, unless a subclass says otherwise."""
+        return goals(self.specs(), self.bases())
 
     def command(self, notebook: str) -> str:
         """The command that runs ``notebook`` with these parameters, for the record (not where and by whom)."""

@@ -33,7 +33,7 @@ SHAPES = {
     "convnext-s": Shape("convnext", (96, 192, 384, 768), (3, 3, 27, 3), 16, 0, "convnext_small"),
     "convnext-b": Shape("convnext", (128, 256, 512, 1024), (3, 3, 27, 3), 16, 0, "convnext_base"),
     "convnext-s-iso": Shape("convnext", (384,), (18,), 8),
-    "convnext-micro": Shape("convnext", (32, 64, 128), (1, 2, 2), 16),
+    "convnext-micro": Shape("convnext", (32, 64, 128), (2, 4, 2), 16),
     "vit-s": Shape("vit", (384,), (12,), 8, 6),
     "vit-b": Shape("vit", (768,), (12,), 8, 12, "vit_b_16"),
     "vit-ti": Shape("vit", (192,), (12,), 8, 3),

@@ -27,8 +27,8 @@ NAMES = (
     "deepmoe_table2_cifar",
 )
 
-OTHERS = {"own_data": "repro.report.own_data"}
-"""What is none of the paper's: name -> module."""
+OTHERS = {"own_data": "repro.report.own_data", "sparse_placement": "repro.report.exhibits.sparse_placement"}
+"""What is none of the first paper's: name -> module."""
 
 
 def exhibit(name: str) -> Exhibit:

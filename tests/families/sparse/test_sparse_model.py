@@ -44,7 +44,7 @@ def test_without_mixtures_it_is_torchvisions_network(network: str) -> None:
         if network == "vit-micro":
             theirs: nn.Module = VisionTransformer(32, 4, 4, 3, 96, 384, num_classes=10)
         else:
-            stages = [CNBlockConfig(32, 64, 1), CNBlockConfig(64, 128, 2), CNBlockConfig(128, None, 2)]
+            stages = [CNBlockConfig(32, 64, 2), CNBlockConfig(64, 128, 4), CNBlockConfig(128, None, 2)]
             theirs = ConvNeXt(stages, 0.0, 1.0, 10)
             theirs.features[0][0] = nn.Conv2d(3, 32, 2, 2)  # type: ignore[index, operator]
             model._small_normal(theirs.features[0][0])  # type: ignore[index]
@@ -95,6 +95,8 @@ def test_placements() -> None:
     assert places(t, "every-2") == [(0, 1), (1, 1), (2, 1), (2, 3), (2, 5), (2, 7), (3, 1)]
     assert [block for _, block in places(vit, "every-2")] == [1, 3, 5, 7, 9, 11]
     assert places(vit, "last-2") == [(0, 9), (0, 11)] and places(iso, "last-2") == [(0, 15), (0, 17)]
+    micro = [places(SHAPES["convnext-micro"], name) for name in ("last-2", "last-3", "stage", "every-2")]
+    assert all(micro.count(found) == 1 for found in micro), "two placements are the same network"
     with pytest.raises(ValidationError, match="needs stages"):
         config("vit-s", placement="stage")
 
@@ -135,7 +137,7 @@ def test_upcycled_experts_give_the_pretrained_output(name: str, shape: str, monk
         with seeded_init(0, "theirs"):
             if name == "vit-b":
                 return VisionTransformer(64, 16, 4, 3, 96, 384)
-            stages = [CNBlockConfig(32, 64, 1), CNBlockConfig(64, 128, 2), CNBlockConfig(128, None, 2)]
+            stages = [CNBlockConfig(32, 64, 2), CNBlockConfig(64, 128, 4), CNBlockConfig(128, None, 2)]
             return ConvNeXt(stages, more["stochastic_depth_prob"], 1.0)
 
     monkeypatch.setattr(model, "get_model", pretrained)

@@ -1,0 +1,94 @@
+"""A sparse network in steps: the network, trained; and its predictions, with the experts that each token chose.
+
+Axes: M images, T tokens of an image, K choices of a token, E experts, C classes.
+"""
+
+from __future__ import annotations
+
+from functools import cache, partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from repro.data.augment import Augmentation
+from repro.data.catalogue import DATASETS
+from repro.data.fingerprint import Images
+from repro.families.sparse.cost import sparse_cost
+from repro.families.sparse.model import SparseNetwork
+from repro.families.sparse.spec import SparseSpec
+from repro.families.sparse.training import make_network, predict, train_network
+from repro.study.artifact import Artifact, trained
+from repro.study.graph import BACKWARD, FORWARD, Context, Goal, Inputs, Step
+
+REVISIONS = {"network": 1, "predictions": 1}  # raised when code comes to make other numbers than before
+
+
+class Steps(NamedTuple):
+    """The steps of one spec."""
+
+    network: Step
+    predictions: Step
+
+
+def goal(spec: SparseSpec | str) -> Goal:
+    """The predictions of a spec (or of its JSON)."""
+    asked = spec if isinstance(spec, SparseSpec) else SparseSpec.model_validate_json(spec)
+    return Goal(asked.label, (steps(asked).predictions,), f"{__name__}:goal", asked.model_dump_json())
+
+
+@cache
+def steps(spec: SparseSpec) -> Steps:
+    """What a spec is made of."""
+    card, macs, size = DATASETS[spec.dataset], sparse_cost(spec.model).macs, spec.image_size
+    train, test = spec.num_train or card.num_train, spec.num_test or card.num_test
+    images = (Images(spec.dataset, "train", size),)
+    asked = Images(spec.dataset, "test" if spec.evaluate == "test" else "train", size)
+    network = Step(
+        "network",
+        {"model": spec.model.model_dump(mode="json"), "recipe": spec.recipe.model_dump(mode="json", exclude={"source"}),
+         "dataset": spec.dataset, "num_train": spec.num_train, "seed": spec.seed,
+         "trained_on": "all" if spec.evaluate == "test" else "fit", "revision": REVISIONS["network"]},
+        partial(_make_network, spec), label=spec.label, work=spec.recipe.epochs * BACKWARD * train * macs,
+        epochs=spec.recipe.epochs, images=images,
+    )  # fmt: skip
+    predictions = Step(
+        "predictions",
+        {"evaluate": spec.evaluate, "num_test": spec.num_test, "revision": REVISIONS["predictions"]},
+        partial(_make_predictions, spec), (network,), f"predictions of {spec.label}", FORWARD * test * macs,
+        images=tuple(dict.fromkeys((*images, asked))),
+    )  # fmt: skip
+    return Steps(network, predictions)
+
+
+def load_network(spec: SparseSpec, artifact: Artifact) -> SparseNetwork:
+    """The trained network of an artifact, in evaluation mode."""
+    network = make_network(spec.model, spec.seed)
+    network.load_state_dict(artifact.tensors)
+    return network.eval()
+
+
+def chosen_experts(spec: SparseSpec, tensors: dict[str, Tensor]) -> list[Tensor]:
+    """The experts of each token of predictions, int64 ``[M, T, K]``, mixture by mixture; without a class token."""
+    first = 1 if spec.model.shape.body == "vit" else 0
+    return [tensors[name][:, first:].long() for name in sorted(tensors) if name.startswith("experts")]
+
+
+def _make_network(spec: SparseSpec, context: Context, inputs: Inputs) -> Artifact:
+    network = make_network(spec.model, spec.seed)
+    source = context.sources.batches(spec, "train", spec.recipe.augmentation)
+    history = train_network(
+        network, spec.model, spec.recipe, source, context.device, spec.seed, inputs.checkpoint, inputs.report
+    )
+    return trained(network, history)
+
+
+def _make_predictions(spec: SparseSpec, context: Context, inputs: Inputs) -> Artifact:
+    found = predict(
+        load_network(spec, inputs["network"]),
+        context.sources.batches(spec, "evaluation", Augmentation()),
+        context.device,
+    )
+    macs = torch.full((len(found.labels),), sparse_cost(spec.model).macs)
+    chosen = {f"experts-{number:03d}": experts for number, experts in enumerate(found.experts, 1)}
+    return Artifact({"logits": found.logits, "labels": found.labels, "macs": macs, **chosen})
