@@ -10,8 +10,6 @@ from collections.abc import Iterable
 from functools import cache, partial
 from typing import Any, NamedTuple
 
-from repro.data.catalogue import DATASETS
-from repro.data.fingerprint import Images
 from repro.method.recipe import Recipe
 from repro.models.cost import model_cost
 from repro.study import algorithm1 as made_by
@@ -61,11 +59,11 @@ def goals(specs: Iterable[StudySpec], bases: Iterable[StudySpec] = ()) -> list[G
 def steps(spec: StudySpec) -> Steps:
     """Algorithm 1 for one spec; after an E-step it goes on from the steps of before it."""
     before = steps(spec.before_em_step()) if spec.em_steps else None
-    train, test = num_images(spec)
+    train, test = spec.num_images
     cost = model_cost(spec.base, spec.expert, spec.num_classes, spec.image_size, spec.num_experts, spec.width)
     everything = cost.base_macs + spec.num_experts * cost.expert_macs
     seed = {"seed": spec.seed, "em_steps": spec.em_steps}
-    of_all, images = f"of {spec.num_experts}{_about(spec)}", _training_images(spec)
+    of_all, images = f"of {spec.num_experts}{_about(spec)}", spec.training_images
 
     base = _base(spec, train * cost.base_macs)
     gate = Step(
@@ -109,26 +107,24 @@ def steps(spec: StudySpec) -> Steps:
     )  # fmt: skip
     predictions = Step(
         "predictions", _evaluated(spec, "predictions"), partial(made_by.make_predictions, spec), whole,
-        f"predictions {of_experts}", FORWARD * test * everything, images=_evaluated_images(spec),
+        f"predictions {of_experts}", FORWARD * test * everything, images=spec.evaluated_images,
     )  # fmt: skip
     base_predictions = Step(
         "base-predictions", _evaluated(spec, "base-predictions"), partial(made_by.make_base_predictions, spec), (base,),
-        f"predictions of {base.label}", FORWARD * test * cost.base_macs, images=_evaluated_images(spec),
+        f"predictions of {base.label}", FORWARD * test * cost.base_macs, images=spec.evaluated_images,
     )  # fmt: skip
     return Steps(base, gate, experts, ensemblers, losses, predictions, base_predictions)
 
 
 def _base(spec: StudySpec, macs_an_epoch: float) -> Step:
-    data = {"dataset": spec.dataset, "image_size": spec.image_size, "num_train": spec.num_train,
-            "folder": spec.folder.digest if spec.folder else None,
-            "trained_on": "all" if spec.evaluate == "test" else "fit"}  # fmt: skip
     net = {"base": spec.base, "width": spec.width, "pretrained": spec.pretrained, "start": spec.start}
     training = {} if spec.pretrained else {"seed": spec.seed, "role": spec.role, "recipe": _recipe(spec.base_recipe)}
     epochs = 0 if spec.pretrained else spec.base_recipe.epochs
     return Step(
-        "base", {**data, **net, **training, "revision": REVISIONS["base"]}, partial(made_by.make_base, spec),
+        "base", {**spec.trained_on(), **net, **training, "revision": REVISIONS["base"]},
+        partial(made_by.make_base, spec),
         label=f"{_plain_name(spec)} on {spec.data}, seed {spec.seed}", work=epochs * BACKWARD * macs_an_epoch,
-        epochs=epochs, images=() if spec.pretrained else _training_images(spec),
+        epochs=epochs, images=() if spec.pretrained else spec.training_images,
     )  # fmt: skip
 
 
@@ -141,27 +137,7 @@ def _recipe(recipe: Recipe) -> dict[str, Any]:
 
 
 def _evaluated(spec: StudySpec, kind: str) -> dict[str, Any]:
-    return {"evaluate": spec.evaluate, "num_test": spec.num_test, "revision": REVISIONS[kind]}
-
-
-def _training_images(spec: StudySpec) -> tuple[Images, ...]:
-    """What everything is trained on (or on a part of it, under ``validation``); a folder's digest is in the key."""
-    return () if spec.folder else (Images(spec.dataset, "train", spec.image_size),)
-
-
-def _evaluated_images(spec: StudySpec) -> tuple[Images, ...]:
-    """What a model was trained on, and what it is asked about."""
-    asked = Images(spec.dataset, "test" if spec.evaluate == "test" else "train", spec.image_size)
-    return () if spec.folder else tuple(dict.fromkeys((*_training_images(spec), asked)))
-
-
-def num_images(spec: StudySpec) -> tuple[int, int]:
-    """Images to train on and to evaluate on."""
-    if spec.folder:
-        return spec.folder.num_train, spec.folder.num_validation + spec.folder.num_test
-    card = DATASETS[spec.dataset]
-    train, test = spec.num_train or card.num_train, spec.num_test or card.num_test
-    return (train, test) if spec.evaluate == "test" else (round(0.9 * train), round(0.1 * train))
+    return {**spec.evaluated_on(), "revision": REVISIONS[kind]}
 
 
 def _plain_name(spec: StudySpec) -> str:

@@ -9,9 +9,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from repro.data.folders import Folder
 from repro.errors import SpecError
 from repro.method.experts import Sharing, TrunkBatchNorm
 from repro.method.recipe import Recipe
@@ -20,25 +19,14 @@ from repro.models.backbone import check_joins
 from repro.models.registry import ExpertInit, Start, build_backbone, build_head
 from repro.models.trnet import BLOCKS_PER_STAGE
 from repro.randomness import derive
+from repro.study.image_set import ImageSet
 
 Model = TypeVar("Model", bound=BaseModel)
-DatasetName = Literal["modes", "cifar10", "cifar100", "tiny-imagenet", "imagenet", "folder"]
-NUM_CLASSES = {"modes": 20, "cifar10": 10, "cifar100": 100, "tiny-imagenet": 200, "imagenet": 1000}
 
 
-class StudySpec(BaseModel):
+class StudySpec(ImageSet):
     """One single-gate MoE: what is trained, on what, how."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    dataset: DatasetName
-    folder: Folder | None = Field(None, description="dataset folder: which one, by its content")
-    image_size: int = Field(ge=16, description="side of the images in pixels")
-    num_train: int | None = Field(None, description="modes only: a smaller training set")
-    num_test: int | None = Field(None, description="modes only: a smaller test set")
-    evaluate: Literal["test", "validation"] = Field(
-        "test", description="validation: train on 90 % of the training set and report on the rest, for tuning"
-    )
     base: str = Field(description="a tr-network or one of torchvision's, which NAME@STAGE cuts after a stage")
     expert: str = Field(description="depth of the experts, in the same names")
     width: float = Field(1.0, gt=0, le=4, description="width multiplier of tr-networks, base and experts")
@@ -70,19 +58,7 @@ class StudySpec(BaseModel):
     seed: int = Field(0, ge=0)
 
     @model_validator(mode="after")
-    def _parts_exist(self) -> StudySpec:
-        if self.dataset == "imagenet" and self.evaluate == "validation":
-            raise ValueError("evaluate: imagenet is streamed and has no held-out part yet; choose test")
-        if self.dataset != "modes" and (self.num_train is not None or self.num_test is not None):
-            raise ValueError(f"num_train, num_test: only modes can be made smaller, not {self.dataset}")
-        return self
-
-    @model_validator(mode="after")
     def _folder_fits(self) -> StudySpec:
-        if (self.dataset == "folder") != (self.folder is not None):
-            raise ValueError("folder: dataset folder, and no other, needs one that repro.data.folders.adopt gave")
-        if self.folder and self.evaluate == "validation":
-            raise ValueError("evaluate: a folder has a validation part beside the test images anyway; choose test")
         batch = max(self.base_recipe.batch_size, self.expert_recipe.batch_size)
         if self.folder and batch > self.folder.num_train:
             raise ValueError(
@@ -96,16 +72,6 @@ class StudySpec(BaseModel):
         if (self.pretrained or self.start == "imagenet") and self.base in BLOCKS_PER_STAGE:
             raise ValueError(f"there are no pretrained weights of {self.base}; set pretrained to false")
         return self
-
-    @property
-    def num_classes(self) -> int:
-        """C."""
-        return self.folder.num_classes if self.folder else NUM_CLASSES[self.dataset]
-
-    @property
-    def data(self) -> str:
-        """What the images are called: the dataset's name, or the folder's."""
-        return self.folder.name if self.folder else self.dataset
 
     @property
     def pair(self) -> str:

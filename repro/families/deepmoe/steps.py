@@ -7,7 +7,6 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from repro.data.fingerprint import Images
 from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.deepmoe.cost import deepmoe_cost
 from repro.families.deepmoe.model import DeepMoE, build
@@ -17,7 +16,6 @@ from repro.models.registry import build_backbone
 from repro.randomness import derive, seeded_init
 from repro.study.artifact import Artifact, trained
 from repro.study.graph import BACKWARD, FORWARD, Context, Goal, Inputs, Step
-from repro.study.single_gate import num_images
 from repro.study.single_gate import steps as plain_steps
 from repro.study.spec import StudySpec
 
@@ -44,30 +42,27 @@ def goal(asked: Asked | str) -> Goal:
 def steps(asked: Asked) -> Step:
     """The last step, which makes the predictions; what it needs hangs on it."""
     spec, config, label = asked.spec, asked.model, _label(asked)
-    train, test = num_images(spec)
+    train, test = spec.num_images
     cost = deepmoe_cost(config)
     macs = cost.dense_macs + cost.gating_macs
-    seen = () if spec.folder else (Images(spec.dataset, "train", spec.image_size),)
-    data = {"dataset": spec.dataset, "image_size": spec.image_size, "num_train": spec.num_train,
-            "folder": spec.folder.digest if spec.folder else None,
-            "trained_on": "all" if spec.evaluate == "test" else "fit"}  # fmt: skip
     last = Step(
         "deepmoe",
-        {**data, "seed": spec.seed, "model": config.model_dump(mode="json"), **_how("deepmoe", asked.recipe)},
+        {**spec.trained_on(), "seed": spec.seed, "model": config.model_dump(mode="json"),
+         **_how("deepmoe", asked.recipe)},
         partial(_make_jointly, asked), (plain_steps(spec).base,) if config.start == "plain" else (), label,
-        asked.recipe.epochs * BACKWARD * train * macs, asked.recipe.epochs, seen,
+        asked.recipe.epochs * BACKWARD * train * macs, asked.recipe.epochs, spec.training_images,
     )  # fmt: skip
     if asked.recipe_two:
         last = Step(
             "deepmoe-frozen", _how("deepmoe-frozen", asked.recipe_two), partial(_make_frozen, asked), (last,),
-            f"{label}, gates frozen", asked.recipe_two.epochs * BACKWARD * train * macs, asked.recipe_two.epochs, seen,
+            f"{label}, gates frozen", asked.recipe_two.epochs * BACKWARD * train * macs, asked.recipe_two.epochs,
+            spec.training_images,
         )  # fmt: skip
-    asked_about = Images(spec.dataset, "test" if spec.evaluate == "test" else "train", spec.image_size)
     return Step(
         "predictions",
-        {"evaluate": spec.evaluate, "num_test": spec.num_test, "revision": REVISIONS["predictions"]},
+        {**spec.evaluated_on(), "revision": REVISIONS["predictions"]},
         partial(_make_predictions, asked), (last,), f"predictions of {label}", FORWARD * test * macs,
-        images=() if spec.folder else tuple(dict.fromkeys((*seen, asked_about))),
+        images=spec.evaluated_images,
     )  # fmt: skip
 
 

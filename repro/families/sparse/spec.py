@@ -11,7 +11,8 @@ from repro.data.catalogue import DATASETS
 from repro.errors import SpecError
 from repro.families.sparse.config import SparseConfig
 from repro.method.recipe import Recipe
-from repro.study.spec import DatasetName, validated
+from repro.study.image_set import DatasetName
+from repro.study.spec import validated
 
 
 class SparseSpec(BaseModel):
