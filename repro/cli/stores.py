@@ -24,7 +24,9 @@ def declare(commands: Any) -> None:
         commands, "pack", pack_store, "pack results and finished artifacts into files of a given size, to be moved",
         "repro pack moved/gpu --what results,outputs --max-mb 16",
     )  # fmt: skip
-    pack.add_argument("out", type=Path, metavar="OUT", help="writes OUT.001, OUT.002 ... and their checksums, OUT.sha256")
+    pack.add_argument(
+        "out", type=Path, metavar="OUT", help="writes OUT.001, OUT.002 ... and their checksums, OUT.sha256"
+    )
     pack.add_argument(
         "--what", default="results,outputs",
         help="results, outputs (predictions, rounded to half precision), weights; or a kind, as base or gate "

@@ -217,13 +217,15 @@ def test_a_damaged_artifact_is_neither_packed_nor_unpacked(made: Path, tmp_path:
         pack(root, tmp_path / "moved", ["base"], 10**8)
     assert not list(tmp_path.glob("moved*"))
     members = {str(path.relative_to(root)): path.read_bytes() for path in folder.iterdir()}
-    with pytest.raises(StoreError, match="the checksum of .* is not the one it was written with; pack it again"):
+    with pytest.raises(StoreError, match=r"the checksum of .* is not the one it was written with; pack it again"):
         list(unpack([forged(tmp_path, members)], tmp_path / "other"))
     assert not files(tmp_path / "other")
 
 
 def test_what_cannot_be_packed_is_a_sentence(made: Path, tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="there is no 'pictures'; choose of base, .*gate, outputs, predictions, results"):
+    with pytest.raises(
+        SpecError, match=r"there is no 'pictures'; choose of base, .*gate, outputs, predictions, results"
+    ):
         pack(made, tmp_path / "moved", ["pictures"], 10**8)
     with pytest.raises(SpecError, match=r"too small; take at least 0\.1 MB"):
         pack(made, tmp_path / "moved", ["base"], 10)
