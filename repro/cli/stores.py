@@ -24,7 +24,9 @@ def declare(commands: Any) -> None:
         commands, "pack", pack_store, "pack results and finished artifacts into files of a given size, to be moved",
         "repro pack moved/gpu --what results,outputs --max-mb 16",
     )  # fmt: skip
-    pack.add_argument("out", type=Path, metavar="OUT", help="writes OUT.json and OUT.001, OUT.002 ...")
+    pack.add_argument(
+        "out", type=Path, metavar="OUT", help="writes OUT.001, OUT.002 ... and their checksums, OUT.sha256"
+    )
     pack.add_argument(
         "--what", default="results,outputs",
         help="results, outputs (predictions, rounded to half precision), weights; or a kind, as base or gate "
@@ -33,9 +35,9 @@ def declare(commands: Any) -> None:
     pack.add_argument("--max-mb", type=float, default=64, help="largest size of a file in MB (default 64)")
     unpack = add(
         commands, "unpack", unpack_store, "put packed results and artifacts in their places; overwrites nothing",
-        "repro unpack moved/gpu.json",
+        "repro unpack moved/gpu.sha256",
     )  # fmt: skip
-    unpack.add_argument("files", nargs="+", type=Path, metavar="FILE", help="OUT.json; its parts lie beside it")
+    unpack.add_argument("files", nargs="+", type=Path, metavar="FILE", help="OUT.sha256; its parts lie beside it")
 
 
 def show_status(args: argparse.Namespace) -> int:
@@ -88,19 +90,19 @@ def pack_store(args: argparse.Namespace) -> int:
     """``repro pack``."""
     from repro.study.pack import pack
 
-    manifest = pack(root_of(args), args.out, args.what.split(","), round(1e6 * args.max_mb))
-    size = sum(part.bytes for part in manifest.parts) / 1e6
+    results, artifacts, parts = pack(root_of(args), args.out, args.what.split(","), round(1e6 * args.max_mb))
+    size = sum(part.stat().st_size for part in parts) / 1e6
     print(
-        f"{len(manifest.results)} results and {len(manifest.artifacts)} artifacts in {len(manifest.parts)} files, "
-        f"{size:.1f} MB; move them together with {args.out}.json"
+        f"{results} results and {artifacts} artifacts in {len(parts)} files, {size:.1f} MB; "
+        f"move them together with {args.out}.sha256"
     )
     return 0
 
 
 def unpack_store(args: argparse.Namespace) -> int:
     """``repro unpack``."""
-    from repro.study.unpack import unpack
+    from repro.study.pack import unpack
 
-    for told in unpack(args.files, root_of(args)):
-        print(told)
+    for sentence in unpack(args.files, root_of(args)):
+        print(sentence)
     return 0

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from repro.data.archives import missing, unpack, verify
+from repro.data.archives import missing, unpack
 from repro.data.dataset import ImageDataset, Split
 from repro.data.imagenet import MEAN, STD, read_image
 from repro.errors import DataError
@@ -79,8 +79,7 @@ def official_folder(root: Path) -> Path:
     if not folder.is_dir():
         if not archive.is_file():
             raise missing(NAME, root, folder)
-        verify(archive, MD5)
-        unpack(archive, folder)
+        unpack(archive, folder, MD5)
     return folder
 
 

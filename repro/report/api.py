@@ -40,7 +40,7 @@ ROOMS = (
     Room(
         "study", "What was asked and kept: specs, the graph of steps, the store, recorded results, who does the work.",
         ("spec", "scales", "choices", "graph", "single_gate", "algorithm1", "runner", "pipeline", "parameters", "pairs",
-         "results", "store", "artifact", "pack", "unpack", "executors", "own_data", "doctor"),
+         "results", "store", "artifact", "pack", "executors", "own_data", "doctor"),
     ),
     Room(
         "report", "What is shown: the paper's numbers, statistics, verdicts, tables, the exhibits.",

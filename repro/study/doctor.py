@@ -83,11 +83,11 @@ def images(root: Path) -> Iterator[Finding]:
         if found.state == "absent":
             yield Finding(name, "note", "not here", f"if it is wanted: `{found.command}`")
         elif found.state == "partial":
-            yield Finding(name, "wrong", "; ".join(found.missing), f"move {found.where} away, then `{found.command}`")
+            yield Finding(name, "wrong", "; ".join(found.missing), f"run `{found.command}`")
         else:
             wrong = _wrong_images(name, root)
             for sentence in wrong:
-                yield Finding(name, "wrong", sentence, f"delete it, then `{found.command}`")
+                yield Finding(name, "wrong", sentence, f"run `{found.command}`")
             if not wrong:
                 yield Finding(name, "ok", "here" if name in ("modes", "imagenet") else "here, checksums hold")
 

@@ -4,12 +4,11 @@ A maker holds a small file that says who it is, and touches it every few seconds
 same thing waits, says for whom, and takes over when the holder is dead: at once if it was a process
 of the same host, after ``LEASE`` seconds without a touch if it was elsewhere.
 
-Why not a library: locks of the kernel (``flock``, ``lockf``, what ``filelock`` takes by default) are
-local, or absent, on some of the file systems that clusters share; lock files that live on other hosts
-need a lease, and the ones that have it compare the clocks of two machines. Here it takes three things
-of a file system: a file is created by one only (``O_EXCL``), a file's time changes when it is touched,
-and both are seen elsewhere within a minute. No clock is compared with another: a waiter measures, on
-its own, how long the holder's file has stayed the same.
+Why not filelock's lease (4.2.11): it takes a dead holder's lock by exchanging two names in one step, which NFS and its
+like refuse: there the lock of a killed process is held for ever. Its other locks need the kernel's, or hard links.
+Here it takes three things of a file system: a file is created by one only (``O_EXCL``), a file's time changes when it
+is touched, and both are seen elsewhere within a minute. No clock is compared with another: a waiter measures, on its
+own, how long the holder's file has stayed the same.
 
 A lock of generation n is taken over by creating generation n + 1, which again one only can do;
 nothing is ever deleted to take a lock, so a slow waiter cannot delete the lock of a quicker one.
@@ -64,31 +63,23 @@ def this_place() -> str:
     return "/".join(parts)
 
 
-def _started(pid: int) -> str:
-    """When a process was started, in ticks since boot: pids are used again. Empty where /proc is not."""
-    with contextlib.suppress(OSError, IndexError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    return ""
+def _started(pid: int) -> str | None:
+    """When a living process was started, in ticks since boot: pids are used again. Empty where /proc is not."""
+    with contextlib.suppress(PermissionError):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return None
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return None if fields[0] == "Z" else fields[19]  # Z: killed, and not yet buried by its parent
 
 
 def alive(holder: Holder) -> bool | None:
     """Whether the holder's process lives; None when it is not for this host to say."""
-    if holder.place != this_place():
-        return None
-    try:
-        os.kill(holder.pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return holder.token.partition("-")[0] == _started(holder.pid) and not _is_zombie(holder.pid)
-
-
-def _is_zombie(pid: int) -> bool:
-    """Killed, and not yet buried by its parent."""
-    with contextlib.suppress(OSError, IndexError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    return False
+    return None if holder.place != this_place() else holder.token.partition("-")[0] == _started(holder.pid)
 
 
 class Lock:
@@ -99,11 +90,8 @@ class Lock:
 
     def generations(self) -> list[tuple[int, Path]]:
         """Every file of this lock with its generation, ascending; empty when nobody holds it."""
-        found = []
-        for path in self.path.parent.glob(f"{self.path.name}.*"):
-            if path.suffix[1:].isdigit():
-                found.append((int(path.suffix[1:]), path))
-        return sorted(found)
+        found = self.path.parent.glob(f"{self.path.name}.*")
+        return sorted((int(path.suffix[1:]), path) for path in found if path.suffix[1:].isdigit())
 
     @contextmanager
     def held(self, done: Callable[[], bool] = lambda: False, wait: bool = True) -> Iterator[bool]:
@@ -117,7 +105,13 @@ class Lock:
             yield False
             return
         stop = threading.Event()
-        beat = threading.Thread(target=self._beat, args=(mine, stop), daemon=True)
+
+        def touch() -> None:
+            while not stop.wait(HEARTBEAT):
+                with contextlib.suppress(OSError):  # a file system that is away for a moment
+                    os.utime(mine)
+
+        beat = threading.Thread(target=touch, daemon=True)
         beat.start()
         try:
             yield True
@@ -129,11 +123,10 @@ class Lock:
                     path.unlink(missing_ok=True)
 
     def _wait(self, done: Callable[[], bool], wait: bool) -> Path | None:
-        pause, told = POLL[0], ""
+        pause, waits_for = POLL[0], ""
         watched, since = None, 0.0  # the holder's file as it was when it last changed
         while True:
-            there = self.generations()
-            if not there:
+            if not (there := self.generations()):
                 if mine := self._create(1):
                     return mine
                 continue
@@ -153,9 +146,9 @@ class Lock:
                 continue
             if not wait:
                 return None
-            if holder and holder.token != told:
+            if holder and holder.token != waits_for:
                 say(f"{self.label}: waiting for {holder}")
-                told = holder.token
+                waits_for = holder.token
             if done():
                 return None
             time.sleep(pause)
@@ -176,17 +169,9 @@ class Lock:
             raise StoreError(
                 f"the store cannot be written: {error}; choose another folder with the parameter root"
             ) from error
-        try:
-            os.write(handle, json.dumps(holder._asdict()).encode())
-        finally:
-            os.close(handle)
+        with open(handle, "w", encoding="utf-8") as file:
+            json.dump(holder._asdict(), file)
         return path
-
-    @staticmethod
-    def _beat(mine: Path, stop: threading.Event) -> None:
-        while not stop.wait(HEARTBEAT):
-            with contextlib.suppress(OSError):  # a file system that is away for a moment
-                os.utime(mine)
 
 
 def read_holder(path: Path) -> Holder | None:

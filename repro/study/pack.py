@@ -1,192 +1,170 @@
-"""Stores that travel: results, outputs and weights in files of a given size, for a disk, a mail or a narrow line.
+"""Stores that travel: results and artifacts as one compressed tar, cut into files OUT.001, OUT.002 ...
 
-NAME.json               what is packed, its parts, and their checksums
-NAME.001, NAME.002 ...  the parts: one compressed tar stream, cut
-
-Outputs travel in half precision, which halves them: logits keep three digits. Their artifact says so, and from which
-file they were rounded; its key is the same. Nothing is a pickle. ``repro.study.unpack`` is the way back.
+OUT.sha256 lists their checksums. ``sha256sum -c OUT.sha256 && cat OUT.0* | tar xz -C data`` puts them in place too;
+:func:`unpack` also reads every artifact, and overwrites nothing. Predictions travel in half precision: their artifact
+says so, and from which file they were rounded; its key is the same.
 """
-
-from __future__ import annotations
 
 import hashlib
 import io
 import json
+import re
 import tarfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory, TemporaryFile
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors.torch import save
-from torch import Tensor
 
 from repro.data.archives import checksum
 from repro.errors import SpecError, StoreError
-from repro.files import write_text
-from repro.study.artifact import ABOUT, WEIGHTS, DamagedError, digest, read_about, read_tensors
+from repro.files import write_aside, write_text
+from repro.study.artifact import ABOUT, WEIGHTS, DamagedError, checksum_of, digest, read_about, read_tensors
 from repro.study.results import load_result
-from repro.study.store import HASH, Store
+from repro.study.store import HASH
 
-ROUNDED = "predictions"  # what a model says, by the end of its kind: rounded to travel; all else are weights
-PART = r"[\w.-]+\.\d{3}"
-SMALLEST = 100_000  # bytes of a part
-
-
-class Part(BaseModel):
-    """One file of the stream."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str = Field(pattern=f"^{PART}$")
-    bytes: int
-    sha256: str
+SMALLEST, MOST = 100_000, 99  # bytes of a part, and how many parts
+ROUNDED = "predictions"  # the end of their kinds
+PLACE = re.compile(rf"results/[\w-]+\.json|store/[a-z-]+/[0-9a-f]{{16}}/({ABOUT}|{WEIGHTS})")
 
 
-class Packed(BaseModel):
-    """An artifact within: the checksum of its weights, and of those that they were rounded from."""
+def pack(root: Path, out: Path, what: Iterable[str], max_bytes: int) -> tuple[int, int, list[Path]]:
+    """Pack ``what`` (results, outputs, weights, or kinds of artifact): how many results and artifacts, and the parts.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    label: str
-    weights_sha256: str
-    rounded_from: str | None = None
-
-
-class Manifest(BaseModel):
-    """What is packed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    parts: list[Part]
-    results: dict[str, str] = Field(description="file name -> sha256")
-    artifacts: dict[str, Packed] = Field(description="kind/hash -> which")
-
-
-def pack(root: Path, out: Path, what: Iterable[str], max_bytes: int) -> Manifest:
-    """Pack ``what`` (results, outputs, weights, or kinds of artifact) below ``root`` into ``out``.json and its parts.
-
-    Raises :class:`SpecError` for what cannot be packed, :class:`StoreError` when an artifact is damaged, when there
-    is nothing to pack, or when ``out`` is there already. The manifest is written last.
+    Raises:
+        SpecError: For what cannot be packed.
+        StoreError: If an artifact is damaged, there is nothing to pack, or ``out`` is there already.
     """
-    what = [name.strip() for name in what]
-    kinds = _kinds(what, Store(root))
+    listed, wanted = out.with_name(f"{out.name}.sha256"), {name.strip() for name in what}
     if max_bytes < SMALLEST:
         raise SpecError(f"a part of {max_bytes} bytes is too small; take at least {SMALLEST / 1e6:g} MB")
-    place = out.with_name(f"{out.name}.json")
-    if place.exists():
-        raise StoreError(f"{place} is there already; choose another name, or delete it and its parts")
-    results = sorted((root / "results").glob("*.json")) if "results" in kinds else []
-    folders = [folder for kind in kinds for folder in sorted((Store(root).folder / kind).glob("*"))]
-    folders = [folder for folder in folders if HASH.fullmatch(folder.name)]
+    if listed.exists():
+        raise StoreError(f"{listed} is there already; choose another name, or delete it and its parts")
+    results = sorted((root / "results").glob("*.json")) if "results" in wanted else []
+    here = [folder for folder in sorted((root / "store").glob("*/*")) if HASH.fullmatch(folder.name)]
+    names = {f: {f.parent.name, "outputs" if f.parent.name.endswith(ROUNDED) else "weights"} for f in here}
+    if strange := sorted(wanted - (choices := {"results", "outputs", "weights"}.union(*names.values()))):
+        raise SpecError(f"what: there is no {strange[0]!r}; choose of {', '.join(sorted(choices))}")
+    folders = [folder for folder in here if names[folder] & wanted]
     if not results and not folders:
-        raise StoreError(f"there is nothing to pack in {root}: none of {', '.join(what)}")
-    checksums: dict[str, str] = {}
-    artifacts: dict[str, Packed] = {}
-    stream = _Parts(out, max_bytes)
+        raise StoreError(f"there is nothing to pack in {root}: none of {', '.join(sorted(wanted))}")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    for left in out.parent.glob(f"{out.name}.[0-9][0-9][0-9]"):  # of a pack that was not finished
+        left.unlink()
+    with TemporaryFile(dir=out.parent) as whole:
+        with tarfile.open(fileobj=whole, mode="w:gz") as tar:
+            for path in [*results, *folders]:
+                for name, content in _travelling(path).items():
+                    member = tarfile.TarInfo(str((path / name).relative_to(root)))
+                    member.size = len(content)
+                    tar.addfile(member, io.BytesIO(content))
+        parts = [out.with_name(f"{out.name}.{n + 1:03d}") for n in range(-(-whole.tell() // max_bytes))]
+        if len(parts) > MOST:
+            raise StoreError(f"more than {MOST} parts; take a larger --max-mb")
+        whole.seek(0)
+        for part in parts:
+            part.write_bytes(whole.read(max_bytes))
+    write_text(listed, "".join(f"{checksum(part, 'sha256')}  {part.name}\n" for part in parts))
+    return len(results), len(folders), parts
+
+
+def _travelling(path: Path) -> dict[str, bytes]:
+    """A result, or the files of an artifact, as they travel."""
+    if path.is_file():
+        load_result(path)
+        return {"": path.read_bytes()}
     try:
-        with tarfile.open(fileobj=stream, mode="w|gz") as tar:  # type: ignore[call-overload]
-            for path in results:
-                load_result(path)
-                _add(tar, f"results/{path.name}", path.read_bytes())
-                checksums[path.name] = checksum(path, "sha256")
-            for folder in folders:
-                name = f"{folder.parent.name}/{folder.name}"
-                about, weights = _artifact(folder)
-                _add(tar, f"store/{name}/{ABOUT}", json.dumps(about, indent=1, ensure_ascii=False).encode())
-                _add(tar, f"store/{name}/{WEIGHTS}", weights)
-                artifacts[name] = Packed(
-                    label=about["label"], weights_sha256=about["weights_sha256"],
-                    rounded_from=(about.get("rounded") or {}).get("from_sha256"),
-                )  # fmt: skip
-        stream.close()
-        parts = [Part(name=p.name, bytes=p.stat().st_size, sha256=checksum(p, "sha256")) for p in stream.paths]
-        manifest = Manifest(parts=parts, results=checksums, artifacts=artifacts)
-        write_text(place, manifest.model_dump_json(indent=1) + "\n")
-    except OSError as error:
-        raise StoreError(f"{out} cannot be written: {error}") from error
-    return manifest
-
-
-def read_manifest(path: Path) -> Manifest:
-    """The manifest of a pack; :class:`StoreError` if it is none."""
-    try:
-        return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise StoreError(f"{path} is missing: it lists the parts; move it together with them") from error
-    except (OSError, ValidationError, ValueError) as error:
-        raise StoreError(f"{path} is not the list of a packed store: {error}") from error
-
-
-def _kinds(what: Sequence[str], store: Store) -> list[str]:
-    """``results`` and the kinds of artifact that are meant, of those that the store holds."""
-    here = sorted({folder.parent.name for folder in store.folder.glob("*/*") if HASH.fullmatch(folder.name)})
-    meant = {"results": ["results"], **{kind: [kind] for kind in here}}
-    meant["outputs"] = [kind for kind in here if kind.endswith(ROUNDED)]
-    meant["weights"] = [kind for kind in here if not kind.endswith(ROUNDED)]
-    if strange := [name for name in what if name not in meant]:
-        choices = ", ".join(["results", "outputs", "weights", *here])
-        raise SpecError(f"what: there is no {strange[0]!r}; choose of {choices}")
-    return list(dict.fromkeys(kind for name in what for kind in meant[name]))
-
-
-def _artifact(folder: Path) -> tuple[dict[str, Any], bytes]:
-    """Description and weights of an artifact as they travel."""
-    try:
-        about = read_about(folder)
-        tensors = read_tensors(folder, about)
+        about = read_about(path)
+        tensors, weights = read_tensors(path, about), (path / WEIGHTS).read_bytes()
     except DamagedError as error:
-        raise StoreError(f"{folder} is damaged ({error}); `repro doctor` says what to do") from error
-    weights = (folder / WEIGHTS).read_bytes()
-    about = {**about, "weights_sha256": about.get("weights_sha256") or checksum(folder / WEIGHTS, "sha256")}
+        raise StoreError(f"{path} is damaged ({error}); `repro doctor` says what to do") from error
     if about["kind"].endswith(ROUNDED) and "rounded" not in about:
-        about["rounded"] = {"to": "float16", "from_sha256": about["weights_sha256"]}
-        weights = save({name: _half(tensor) for name, tensor in tensors.items()})
-        about["weights_sha256"] = hashlib.sha256(weights).hexdigest()
+        about["rounded"] = {"to": "float16", "from_sha256": hashlib.sha256(weights).hexdigest()}
+        small = {
+            name: t.half() for name, t in tensors.items() if t.dtype == torch.float32 and t.half().isfinite().all()
+        }
+        weights = save({**tensors, **small})  # a logit above 65504 stays as it is, and its neighbours with it
+    about["weights_sha256"] = hashlib.sha256(weights).hexdigest()
     about["about_digest"] = digest({name: value for name, value in about.items() if name != "about_digest"})
-    return about, weights
+    return {ABOUT: json.dumps(about, indent=1, ensure_ascii=False).encode(), WEIGHTS: weights}
 
 
-def _half(tensor: Tensor) -> Tensor:
-    """In half precision where that holds it; a logit above 65504 stays as it is, and its neighbours with it."""
-    if tensor.dtype != torch.float32 or not bool(tensor.half().isfinite().all()):
-        return tensor
-    return tensor.half()
+def unpack(files: Sequence[Path], root: Path) -> Iterator[str]:
+    """Put packs (each by its OUT.sha256, or by any part) in their places below ``root``; says of each what was done.
+
+    What is there already is left as it is, so the same call twice does nothing new.
+
+    Raises:
+        StoreError: Before anything of a pack is moved: a part is missing or damaged, what it holds has no place in a
+            store or cannot be read, or something else stands in its place.
+    """
+    for listed in dict.fromkeys(path.with_suffix(".sha256") if path.suffix[1:].isdigit() else path for path in files):
+        parts = _parts(listed)
+        root.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".unpacked-", dir=root) as aside:
+            try:
+                places = {path: root / path.relative_to(aside) for path in _extract(parts, Path(aside))}
+            except (tarfile.TarError, EOFError, DamagedError, StoreError, ValueError) as error:
+                raise StoreError(f"{listed} cannot be unpacked: {error}; pack it again") from error
+            if other := [
+                str(to.relative_to(root)) for path, to in places.items() if to.exists() and not _same(path, to)
+            ]:
+                more = f" and {len(other) - 3} more" if len(other) > 3 else ""
+                raise StoreError(
+                    f"{root} holds something else in the place of {', '.join(other[:3])}{more}; nothing was unpacked: "
+                    "choose another --root, or move those away"
+                )
+            new = {path: to for path, to in places.items() if not to.exists()}
+            results = sum(path.is_file() for path in new)
+            for path, to in new.items():
+                with write_aside(to) as within:
+                    path.rename(within)
+        put = f"{results} results and {len(new) - results} artifacts put in {root}"
+        yield f"{listed.name}: {put}; {len(places) - len(new)} were there already"
 
 
-def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
-    member = tarfile.TarInfo(name)
-    member.size = len(content)
-    tar.addfile(member, io.BytesIO(content))
+def _parts(listed: Path) -> list[Path]:
+    """The files that a list of checksums names; they are whole."""
+    if not listed.is_file():
+        raise StoreError(f"{listed} is missing: it lists the parts; move it together with them")
+    lines = re.findall(r"([0-9a-f]{64})  ([\w.-]+\.\d{3})\n", listed.read_text(encoding="utf-8", errors="replace"))
+    if not lines:
+        raise StoreError(f"{listed} is not the list of a packed store")
+    if missing := [name for _, name in lines if not listed.with_name(name).is_file()]:
+        where = f"{len(missing)} of {len(lines)} parts are missing from {listed.parent}"
+        raise StoreError(f"{listed.name}: {where}: {', '.join(missing)}")
+    if damaged := [name for sha256, name in lines if checksum(listed.with_name(name), "sha256") != sha256]:
+        raise StoreError(f"{listed.name}: the checksums of {', '.join(damaged)} do not hold; move them again")
+    return [listed.with_name(name) for _, name in lines]
 
 
-class _Parts:
-    """A file to write to that goes on in a new one whenever ``max_bytes`` are full."""
+def _extract(parts: Sequence[Path], aside: Path) -> list[Path]:
+    """Extract results and artifacts; all of them have a place in a store, and can be read."""
+    with TemporaryFile(dir=aside) as whole:
+        for part in parts:
+            whole.write(part.read_bytes())
+        whole.seek(0)
+        with tarfile.open(fileobj=whole, mode="r:gz") as tar:
+            if strange := [m.name for m in tar if not (m.isreg() and PLACE.fullmatch(m.name))]:
+                raise DamagedError(f"it holds {strange[0]!r}, which has no place in a store")
+            tar.extractall(aside, filter="data")
+    results, folders = list(aside.glob("results/*")), list(aside.glob("store/*/*"))
+    for path in results:
+        load_result(path)
+    for folder in folders:
+        about = read_about(folder)
+        if (about["kind"], about["hash"]) != (folder.parent.name, folder.name):
+            raise DamagedError(f"it is {about['label']}, under another's name")
+        read_tensors(folder, about)
+    return results + folders
 
-    def __init__(self, out: Path, max_bytes: int) -> None:
-        self.paths: list[Path] = []
-        self._out, self._max_bytes = out, max_bytes
-        self._file: io.BufferedWriter | None = None
-        out.parent.mkdir(parents=True, exist_ok=True)
-        for left in out.parent.glob(f"{out.name}.[0-9][0-9][0-9]"):  # of a pack that was not finished: it has no list
-            left.unlink()
 
-    def write(self, data: bytes) -> int:
-        done = 0
-        while done < len(data):
-            if self._file is None or self._file.tell() >= self._max_bytes:
-                self._file = self._next()
-            done += self._file.write(data[done : done + self._max_bytes - self._file.tell()])
-        return done
-
-    def _next(self) -> io.BufferedWriter:
-        self.close()
-        if len(self.paths) == 999:
-            raise StoreError("more than 999 parts; take a larger --max-mb")
-        self.paths.append(self._out.with_name(f"{self._out.name}.{len(self.paths) + 1:03d}"))
-        return self.paths[-1].open("wb")
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
+def _same(path: Path, place: Path) -> bool:
+    """Whether the same stands in a place: an artifact is itself whether it was rounded or not."""
+    if path.is_file():
+        return checksum(path, "sha256") == checksum(place, "sha256")
+    try:
+        return checksum_of(read_about(path)) == checksum_of(read_about(place))
+    except DamagedError:
+        return False

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import shutil
+import subprocess
 import tarfile
 from pathlib import Path
 
@@ -19,13 +20,12 @@ from repro.method.outputs import Outputs, accuracy
 from repro.study.artifact import Artifact
 from repro.study.exhibits.table2_num_experts import Table2Parameters, table2
 from repro.study.graph import Step
-from repro.study.pack import SMALLEST, Manifest, Packed, Part, pack, read_manifest
+from repro.study.pack import SMALLEST, pack, unpack
 from repro.study.pipeline import Study
 from repro.study.results import load_results
 from repro.study.single_gate import goals, steps
 from repro.study.spec import StudySpec
 from repro.study.store import Store
-from repro.study.unpack import unpack
 
 CPU = torch.device("cpu")
 ASKED = {"scale": "smoke", "experts": "1,3", "device": "cpu"}
@@ -58,26 +58,29 @@ def damage(path: Path) -> None:
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 255]))
 
 
-def test_there_and_back(made: Path, tmp_path: Path) -> None:
-    manifest = pack(made, tmp_path / "moved", ["results", "outputs", "weights"], SMALLEST)
-    sizes = [(tmp_path / part.name).stat().st_size for part in manifest.parts]
+def test_there_and_back_with_this_project_and_without(made: Path, tmp_path: Path) -> None:
+    results, artifacts, parts = pack(made, tmp_path / "moved", ["results", "outputs", "weights"], SMALLEST)
+    sizes = [part.stat().st_size for part in parts]
     assert len(sizes) > 2 and max(sizes) <= SMALLEST and sizes[:-1] == [SMALLEST] * (len(sizes) - 1)
-    (told,) = unpack([tmp_path / "moved.json"], tmp_path / "root")
-    assert told.endswith("; 0 were there already")
+    (sentence,) = unpack([tmp_path / "moved.sha256"], tmp_path / "root")
+    put_there = f"{results} results and {artifacts} artifacts put in {tmp_path / 'root'}; 0 were there already"
+    assert sentence == f"moved.sha256: {put_there}"
     there, here = files(made), files(tmp_path / "root")
     # Locks, and labels of what is half-done, do not travel.
-    wanted = {name for name in there if name.startswith("results/") or "/locks/" not in name}
-    assert set(here) == wanted
+    assert set(here) == (wanted := {name for name in there if name.startswith("results/") or "/locks/" not in name})
     assert {name for name in wanted if here[name] != there[name]} == {
         f"store/{step.kind}/{step.key}/{file}"
         for step in predictions()
         for file in ("artifact.json", "weights.safetensors")
     }, "all but the outputs are the same bytes"
+    by_hand = "sha256sum -c moved.sha256 && mkdir by-hand && cat moved.0* | tar xz -C by-hand"
+    subprocess.run(by_hand, shell=True, check=True, cwd=tmp_path, capture_output=True)
+    assert files(tmp_path / "by-hand") == here
 
 
 def test_a_study_goes_on_from_what_was_unpacked(made: Path, tmp_path: Path) -> None:
     pack(made, tmp_path / "moved", ["outputs", "weights"], 10**8)
-    list(unpack([tmp_path / "moved.json"], tmp_path / "root"))
+    list(unpack([tmp_path / "moved.sha256"], tmp_path / "root"))
     again = table2(Table2Parameters.check(root=tmp_path / "root", **ASKED))
     (before,) = load_results(made / "results").values()
     assert Study([spec()], tmp_path / "root", CPU).store.has(steps(spec()).experts[2])
@@ -88,14 +91,12 @@ def test_a_study_goes_on_from_what_was_unpacked(made: Path, tmp_path: Path) -> N
 
 def test_outputs_are_rounded_say_so_and_are_used_in_single_precision(made: Path, tmp_path: Path) -> None:
     pack(made, tmp_path / "moved", ["outputs"], 10**8)
-    list(unpack([tmp_path / "moved.json"], tmp_path / "root"))
-    key = steps(spec()).predictions
-    before, after = Store(made).load(key), Store(tmp_path / "root").load(key)
-    about = json.loads((Store(tmp_path / "root").path(key) / "artifact.json").read_text())
+    list(unpack([tmp_path / "moved.sha256"], tmp_path / "root"))
+    key, stores = steps(spec()).predictions, (Store(made), Store(tmp_path / "root"))
+    before, after = (store.load(key) for store in stores)
+    about = json.loads((stores[1].path(key) / "artifact.json").read_text())
     assert about["rounded"]["to"] == "float16" and about["hash"] == key.key
-    sizes = [
-        (store.path(key) / "weights.safetensors").stat().st_size for store in (Store(made), Store(tmp_path / "root"))
-    ]
+    sizes = [(store.path(key) / "weights.safetensors").stat().st_size for store in stores]
     assert sizes[1] < 0.6 * sizes[0]
     assert torch.equal(before.tensors["labels"], after.tensors["labels"])
     for name in ("base_logits", "gate_probs", "expert_logits"):
@@ -105,28 +106,28 @@ def test_outputs_are_rounded_say_so_and_are_used_in_single_precision(made: Path,
     outputs = Outputs(**after.tensors)
     assert 0 < accuracy(outputs.base_logits, outputs.labels) < 100
     # Packed once more, they are the same.
-    again = pack(tmp_path / "root", tmp_path / "again", ["outputs"], 10**8)
-    assert again.artifacts == read_manifest(tmp_path / "moved.json").artifacts
+    pack(tmp_path / "root", tmp_path / "again", ["outputs"], 10**8)
+    list(unpack([tmp_path / "again.sha256"], tmp_path / "third"))
+    assert files(tmp_path / "third") == files(tmp_path / "root")
 
 
 def test_a_logit_that_half_precision_cannot_hold_is_kept(tmp_path: Path) -> None:
     key = steps(spec()).predictions
     put(Store(tmp_path / "a"), key, Artifact({"base_logits": torch.tensor([[1e5, 0.1]])}))
-    pack(tmp_path / "a", tmp_path / "moved", ["outputs"], 10**8)
-    list(unpack([tmp_path / "moved.json"], tmp_path / "b"))
+    pack(tmp_path / "a", tmp_path / "moved", ["predictions"], 10**8)
+    list(unpack([tmp_path / "moved.sha256"], tmp_path / "b"))
     assert torch.equal(Store(tmp_path / "b").load(key).tensors["base_logits"], torch.tensor([[1e5, 0.1]]))
 
 
 def test_twice_is_once_and_an_original_is_the_same_as_its_rounding(made: Path, tmp_path: Path) -> None:
     pack(made, tmp_path / "moved", ["results", "outputs", "base"], 10**8)
-    list(unpack([tmp_path / "moved.json"], tmp_path / "root"))
-    before = files(tmp_path / "root")
-    (told,) = unpack([tmp_path / "moved.json", tmp_path / "moved.001"], tmp_path / "root")
-    assert told.startswith("moved.json: 0 results and 0 artifacts put in")
-    assert files(tmp_path / "root") == before
-    there = files(made)
-    (told,) = unpack([tmp_path / "moved.001"], made)
-    assert ": 0 results and 0 artifacts put in" in told and files(made) == there
+    list(unpack([tmp_path / "moved.sha256"], tmp_path / "root"))
+    before, there = files(tmp_path / "root"), files(made)
+    (sentence,) = unpack([tmp_path / "moved.sha256", tmp_path / "moved.001"], tmp_path / "root")
+    assert sentence.startswith("moved.sha256: 0 results and 0 artifacts put in")
+    (sentence,) = unpack([tmp_path / "moved.001"], made)
+    assert ": 0 results and 0 artifacts put in" in sentence
+    assert files(tmp_path / "root") == before and files(made) == there
 
 
 @pytest.mark.parametrize("what", ["results", "base"])
@@ -143,31 +144,30 @@ def test_what_differs_is_never_overwritten(made: Path, tmp_path: Path, what: str
     with pytest.raises(
         StoreError, match=rf"holds something else in the place of (store/)?{what}/.*nothing was unpacked"
     ):
-        list(unpack([tmp_path / "moved.json"], root))
+        list(unpack([tmp_path / "moved.sha256"], root))
     assert files(root) == before
 
 
 def test_missing_and_damaged_parts_are_named(made: Path, tmp_path: Path) -> None:
-    manifest = pack(made, tmp_path / "moved", ["weights"], SMALLEST)
-    second, last = tmp_path / "moved.002", tmp_path / manifest.parts[-1].name
+    _, _, parts = pack(made, tmp_path / "moved", ["weights"], SMALLEST)
+    second, last = parts[1], parts[-1]
     second.rename(tmp_path / "elsewhere")
     last.rename(tmp_path / "elsewhere too")
-    names = rf"2 of {len(manifest.parts)} parts are missing from .*: moved.002, {last.name}$"
-    with pytest.raises(StoreError, match=names):
-        list(unpack([tmp_path / "moved.json"], tmp_path / "root"))
+    with pytest.raises(StoreError, match=rf"2 of {len(parts)} parts are missing from .*: moved.002, {last.name}$"):
+        list(unpack([tmp_path / "moved.sha256"], tmp_path / "root"))
     (tmp_path / "elsewhere").rename(second)
     (tmp_path / "elsewhere too").rename(last)
     damage(second)
     with pytest.raises(StoreError, match=r"the checksums of moved\.002 do not hold; move them again"):
-        list(unpack([tmp_path / "moved.json"], tmp_path / "root"))
-    (tmp_path / "moved.json").unlink()
-    with pytest.raises(StoreError, match=r"moved\.json is missing: it lists the parts"):
+        list(unpack([tmp_path / "moved.sha256"], tmp_path / "root"))
+    (tmp_path / "moved.sha256").unlink()
+    with pytest.raises(StoreError, match=r"moved\.sha256 is missing: it lists the parts"):
         list(unpack([second], tmp_path / "root"))
     assert not (tmp_path / "root").exists()
 
 
-def forged(folder: Path, members: dict[str, bytes], artifacts: dict[str, Packed], link: str = "") -> Path:
-    """A pack whose checksums hold and whose stream says what it likes."""
+def forged(folder: Path, members: dict[str, bytes], link: str = "") -> Path:
+    """A pack whose checksums hold and whose tar says what it likes."""
     with tarfile.open(folder / "forged.001", "w:gz") as tar:
         for name, content in members.items():
             member = tarfile.TarInfo(name)
@@ -175,68 +175,73 @@ def forged(folder: Path, members: dict[str, bytes], artifacts: dict[str, Packed]
             if link:
                 member.type, member.linkname, member.size = tarfile.SYMTYPE, link, 0
             tar.addfile(member, io.BytesIO(content))
-    content = (folder / "forged.001").read_bytes()
-    part = Part(name="forged.001", bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
-    manifest = Manifest(parts=[part], results={"a-b.json": "0"}, artifacts=artifacts)
-    (folder / "forged.json").write_text(manifest.model_dump_json())
-    return folder / "forged.json"
+    sha256 = hashlib.sha256((folder / "forged.001").read_bytes()).hexdigest()
+    (folder / "forged.sha256").write_text(f"{sha256}  forged.001\n")
+    return folder / "forged.sha256"
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["../out.json", "/etc/out.json", "results/../../out.json", "results/other.json", "store/base/../../../out",
-     "store/base/0123456789abcdef/other", "store/locks/0123456789abcdef/artifact.json", "results/a-b.json/"],
+    ("name", "why"),
+    [*((name, "which has no place in a store") for name in (
+        "../out.json", "/etc/out.json", "results/../../out.json", "store/base/../../../out",
+        "store/base/0123456789abcdef/other", "other/0123456789abcdef/artifact.json")),
+     ("results/a-b.json", "is not a recorded result"), ("store/base/0123456789abcdef/artifact.json", "is not JSON")],
 )  # fmt: skip
-def test_nothing_is_written_that_has_no_place_in_a_store(tmp_path: Path, name: str) -> None:
-    with pytest.raises(StoreError, match="which has no place in a store"):
-        list(unpack([forged(tmp_path, {name: b"x"}, {})], tmp_path / "root"))
-    assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == ["forged.001", "forged.json"]
+def test_nothing_is_written_that_has_no_place_in_a_store(tmp_path: Path, name: str, why: str) -> None:
+    with pytest.raises(StoreError, match=rf"cannot be unpacked: .*{why}"):
+        list(unpack([forged(tmp_path, {name: b"x"})], tmp_path / "root"))
+    assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == ["forged.001", "forged.sha256"]
 
 
 def test_links_are_no_files(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="which has no place in a store"):
-        list(unpack([forged(tmp_path, {"results/a-b.json": b""}, {}, link="/etc/passwd")], tmp_path / "root"))
+        list(unpack([forged(tmp_path, {"results/a-b.json": b""}, link="/etc/passwd")], tmp_path / "root"))
 
 
 def test_an_artifact_under_another_s_name_is_refused(made: Path, tmp_path: Path) -> None:
-    folder = Store(made).path(steps(spec()).base)
-    name = f"base/{'0' * 16}"
+    folder, name = Store(made).path(steps(spec()).base), f"base/{'0' * 16}"
     members = {
         f"store/{name}/{file}": (folder / file).read_bytes() for file in ("artifact.json", "weights.safetensors")
     }
-    place = forged(tmp_path, members, {name: Packed(label="base", weights_sha256="0")})
     with pytest.raises(StoreError, match="it is base tr10 on modes, seed 0, under another's name"):
-        list(unpack([place], tmp_path / "root"))
-    assert not (tmp_path / "root" / "store" / name).exists()
+        list(unpack([forged(tmp_path, members)], tmp_path / "root"))
+    assert not (tmp_path / "root" / "store").exists()
 
 
-def test_a_damaged_artifact_is_not_packed(made: Path, tmp_path: Path) -> None:
+def test_a_damaged_artifact_is_neither_packed_nor_unpacked(made: Path, tmp_path: Path) -> None:
     root = tmp_path / "root"
     shutil.copytree(made, root)
-    damage(Store(root).path(steps(spec()).base) / "weights.safetensors")
+    folder = Store(root).path(steps(spec()).base)
+    damage(folder / "weights.safetensors")
     with pytest.raises(StoreError, match=r"is damaged .*; `repro doctor` says what to do"):
         pack(root, tmp_path / "moved", ["base"], 10**8)
-    assert not (tmp_path / "moved.json").exists()
+    assert not list(tmp_path.glob("moved*"))
+    members = {str(path.relative_to(root)): path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(StoreError, match=r"the checksum of .* is not the one it was written with; pack it again"):
+        list(unpack([forged(tmp_path, members)], tmp_path / "other"))
+    assert not files(tmp_path / "other")
 
 
 def test_what_cannot_be_packed_is_a_sentence(made: Path, tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="there is no 'pictures'; choose of results, outputs, weights, "):
+    with pytest.raises(
+        SpecError, match=r"there is no 'pictures'; choose of base, .*gate, outputs, predictions, results"
+    ):
         pack(made, tmp_path / "moved", ["pictures"], 10**8)
     with pytest.raises(SpecError, match=r"too small; take at least 0\.1 MB"):
         pack(made, tmp_path / "moved", ["base"], 10)
-    with pytest.raises(StoreError, match=r"there is nothing to pack in .*: none of results, outputs"):
+    with pytest.raises(StoreError, match=r"there is nothing to pack in .*: none of outputs, results"):
         pack(tmp_path, tmp_path / "moved", ["results", "outputs"], 10**8)
     pack(made, tmp_path / "moved", ["gate"], 10**8)
-    with pytest.raises(StoreError, match=r"moved\.json is there already; choose another name"):
+    with pytest.raises(StoreError, match=r"moved\.sha256 is there already; choose another name"):
         pack(made, tmp_path / "moved", ["gate"], 10**8)
-    (tmp_path / "no.json").write_text("{}")
-    with pytest.raises(StoreError, match=r"no\.json is not the list of a packed store"):
-        list(unpack([tmp_path / "no.json"], tmp_path / "root"))
+    (tmp_path / "no.sha256").write_text("{}")
+    with pytest.raises(StoreError, match=r"no\.sha256 is not the list of a packed store"):
+        list(unpack([tmp_path / "no.sha256"], tmp_path / "root"))
 
 
 def test_on_the_command_line(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["pack", str(tmp_path / "moved"), "--root", str(made), "--what", "results,gate", "--max-mb", "1"]) == 0
     assert "1 results and 2 artifacts in 1 files" in capsys.readouterr().out
-    assert main(["unpack", str(tmp_path / "moved.json"), "--root", str(tmp_path / "root")]) == 0
+    assert main(["unpack", str(tmp_path / "moved.sha256"), "--root", str(tmp_path / "root")]) == 0
     assert "1 results and 2 artifacts put in" in capsys.readouterr().out
     assert len(load_results(tmp_path / "root" / "results")) == 1
