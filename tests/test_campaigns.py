@@ -28,6 +28,7 @@ def run(name: str, *options: str, results: Path) -> Campaign:
     return campaign
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills need a system that can fork")
 def test_kills_are_survived_to_the_last_bit(tmp_path: Path) -> None:
     facts = run("fault_campaign", "--kills", "6", results=tmp_path).facts
@@ -35,6 +36,7 @@ def test_kills_are_survived_to_the_last_bit(tmp_path: Path) -> None:
     assert facts["damaged"] == facts["epochs_repeated"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the crowd is forked")
 def test_many_processes_make_each_artifact_once_even_if_makers_die(tmp_path: Path) -> None:
     facts = run("concurrent_writers", "--processes", "4", results=tmp_path).facts

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import nbformat
+import pytest
 
 from repro.report.exhibits import NAMES, OTHERS
 from repro.report.run import run_notebooks
@@ -20,6 +21,7 @@ def test_every_exhibit_has_its_notebook_and_its_chapter() -> None:
         assert f'exhibit("{name}")' in "\n".join(cell.source for cell in cells)
 
 
+@pytest.mark.slow
 def test_repro_run_all_at_smoke_scale(tmp_path: Path) -> None:
     executed = run_notebooks(["all"], {"scale": "smoke", "root": str(tmp_path)})
     assert sorted(path.stem for path in executed) == sorted(NAMES)

@@ -86,6 +86,7 @@ def test_a_training_that_fails_stops_what_needs_it_alone(
     assert not list(store.half_done())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", ["processes:2", "submitit:2"])
 def test_a_killed_worker_and_the_same_weights(executor: str, serial: dict[str, str], tmp_path: Path) -> None:
     package = executor.partition(":")[0]
@@ -95,6 +96,7 @@ def test_a_killed_worker_and_the_same_weights(executor: str, serial: dict[str, s
     assert row["killed"] == "a worker" and weights(tmp_path) == serial
 
 
+@pytest.mark.slow
 def test_a_ray_node_killed_and_the_same_weights(serial: dict[str, str], tmp_path: Path) -> None:
     if find_spec("ray") is None:
         pytest.skip("ray is not installed: `uv sync` installs it on Linux")
