@@ -31,9 +31,10 @@ def command(beginning: str) -> list[str]:
 
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to stand in, with the notebooks and nothing else; the quick scale is as small as smoke."""
+    """A folder to stand in, with the notebooks and nothing else; the quick scale takes seconds."""
     monkeypatch.setenv("REPRO_ROOT", str(tmp_path / "root"))
-    monkeypatch.setitem(SCALES, "quick", SCALES["smoke"])
+    tiny = {"width": 0.0625, "num_train": 200, "num_test": 50, "stacking": False}
+    monkeypatch.setitem(SCALES, "quick", {"modes": {**SCALES["smoke"]["modes"], **tiny}})
     monkeypatch.setitem(papermill_engines._engines, None, InProcessEngine)  # a kernel of its own would not know that
     here = tmp_path / "here"
     here.mkdir()
