@@ -173,8 +173,9 @@ def _plain_macs(spec: StudySpec, width: float) -> int:
 
 
 def _width_of(spec: StudySpec, wide: float, macs: float) -> float:
-    """The width between narrow and wide whose plain network costs nearest to ``macs``; the larger of equal ones."""
-    widths = [wide + step / STEPS * (spec.width - wide) for step in range(STEPS + 1)]
+    """The width between narrow and wide whose plain network costs nearest to ``macs``; these two where they do."""
+    between = [spec.width + step / STEPS * (wide - spec.width) for step in range(1, STEPS)]
+    widths = [spec.width, wide, *between]
     return min(widths, key=lambda width: abs(_plain_macs(spec, width) - macs))
 
 
@@ -230,20 +231,20 @@ def read(result: StudyResult) -> str:
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     """Top-1 accuracy over mean multiply-adds, a panel a result; small points are seeds."""
     with figure_style():
-        figure = new_figure(4.6 * len(results), 3.6)
+        figure = new_figure(max(6.4, 4.6 * len(results)), 4.0)
         grid = figure.subplots(1, len(results), squeeze=False)[0]
         for axes, result in zip(grid, results, strict=True):
-            for colour, (method, name) in zip(PALETTE, METHODS.items(), strict=False):
+            for colour, marker, (method, name) in zip(PALETTE, "Do^sP", METHODS.items(), strict=False):
                 top1, macs = by_seed(result, Cell(0, method)), by_seed(result, Cell(0, method, metric="macs_millions"))
                 if top1:
                     x, y = [macs[seed] for seed in top1], list(top1.values())
                     axes.plot(x, y, ".", color=colour, markersize=4, alpha=0.6)
-                    axes.plot(sum(x) / len(x), sum(y) / len(y), "o", color=colour, label=name)
+                    axes.plot(sum(x) / len(x), sum(y) / len(y), marker, color=colour, label=name, fillstyle="none")
             axes.set_xscale("log")
             axes.set_xlabel("multiply-adds of an image, millions (honest mean)")
             axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
             axes.set_title(where_run(result))
-        common_legend(figure, grid, columns=3)
+        common_legend(figure, grid, columns=2)
     return {"main": figure}
 
 
