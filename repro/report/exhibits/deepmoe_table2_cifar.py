@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from matplotlib.figure import Figure
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.deepmoe.cost import active_shares, deepmoe_cost
@@ -87,8 +87,16 @@ class DeepMoEParameters(Parameters):
     narrow: float = Field(0.0, ge=0, le=2, description="width of the narrow network; 0: the usual one")
     epochs: int = Field(0, ge=0, description="of each network, both stages of DeepMoE together; 0: the scale's")
     wide: float = Field(2.0, gt=1, le=4, description="how many times as wide DeepMoE is")
-    lam: float = Field(1.0, ge=0, description="λ, chosen on validation images")
+    lam: float = Field(2.0, ge=0, description="λ: larger is sparser; to be chosen with evaluate validation")
+    lambda_reaches: Literal["all", "heads"] = Field("heads", description="what λ trains; all: the embedding as well")
     evaluate: Literal["test", "validation"] = Field("test", description="validation: to choose λ by")
+
+    @field_validator("epochs")
+    @classmethod
+    def _two_stages(cls, value: int) -> int:
+        if value == 1:
+            raise ValueError("both stages of DeepMoE take at least one epoch each: 2 or more")
+        return value
 
     def specs(self) -> list[StudySpec]:
         """There is no single-gate mixture in this."""
@@ -120,7 +128,7 @@ class DeepMoEParameters(Parameters):
         """
         model = DeepMoEConfig(
             backbone=spec.base, width=self.wide * spec.width, num_classes=spec.num_classes, image_size=spec.image_size,
-            lam=self.lam,
+            lam=self.lam, lambda_reaches=self.lambda_reaches,
         )  # fmt: skip
         whole = spec.base_recipe
         second = max(1, round(whole.epochs * STAGE_TWO))
