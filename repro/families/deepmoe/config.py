@@ -43,6 +43,11 @@ class DeepMoEConfig(BaseModel):
     l1: L1 = Field(
         "mean", description="mean over a layer's channels, summed over layers; Eq. (8)'s sum at λ = 2 kills all gates"
     )
+    lambda_reaches: Literal["all", "heads"] = Field(
+        "all",
+        description="what λ's gradient trains: all, by Eq. (7) literally; heads: not the embedding (ours), which "
+        "under a large λ can become one and the same for all images, and gates depend on the image no more",
+    )
     gate_init: GateInit = Field(
         "ones", description="gates begin near 1; PyTorch's own start closes half of them, which a large λ makes all"
     )

@@ -34,11 +34,13 @@ def lam_at(config: DeepMoEConfig, done: float) -> float:
 
 
 def objective(
-    config: DeepMoEConfig, recipe: Recipe, out: DeepMoEOutput, labels: Tensor, sizes: Sequence[int], done: float
-) -> Step:
-    """J of Eq. (7) of a batch in stage one; its last two terms are auxiliary."""
+    config: DeepMoEConfig, recipe: Recipe, out: DeepMoEOutput, labels: Tensor, sizes: Sequence[int], done: float,
+    penalised_BG: Tensor | None = None,
+) -> Step:  # fmt: skip
+    """J of Eq. (7) of a batch in stage one; its last two terms are auxiliary. L_g is of ``penalised_BG`` if given."""
+    penalised = out.gates if penalised_BG is None else penalised_BG
     auxiliary = {
-        "gates": lam_at(config, done) * sparsity(out.gates, sizes, config.l1),
+        "gates": lam_at(config, done) * sparsity(penalised, sizes, config.l1),
         "embedding": config.mu * F.cross_entropy(out.embedding_logits, labels),
     }
     return classification(out.logits, labels, recipe, auxiliary, {"active": activity(out.gates, sizes)})
@@ -52,7 +54,13 @@ def activity(gates_BG: Tensor, sizes: Sequence[int]) -> Tensor:
 def stage_one(model: DeepMoE, config: DeepMoEConfig, recipe: Recipe) -> TrainingStep:
     """The step of joint training, of all of ``model``."""
     sizes = model.network.sizes
-    return lambda batch, done: objective(config, recipe, model(batch.images), batch.labels, sizes, done)
+
+    def step(batch: Batch, done: float) -> Step:
+        out: DeepMoEOutput = model(batch.images)
+        penalised = model.gating.gates(out.embedding.detach()) if config.lambda_reaches == "heads" else out.gates
+        return objective(config, recipe, out, batch.labels, sizes, done, penalised)
+
+    return step
 
 
 def stage_two(model: DeepMoE, recipe: Recipe) -> TrainingStep:
@@ -65,7 +73,7 @@ def stage_two(model: DeepMoE, recipe: Recipe) -> TrainingStep:
 
     def step(batch: Batch, done: float) -> Step:
         with torch.no_grad():
-            gates, _ = gating(batch.images)
+            gates, _, _ = gating(batch.images)
         statistics = {"active": activity(gates, network.sizes)}
         return classification(network(batch.images, gates), batch.labels, recipe, statistics=statistics)
 

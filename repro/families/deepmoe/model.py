@@ -26,10 +26,11 @@ RELU_MEAN = 0.4  # expectation of ReLU of a standard normal: what a pooled chann
 
 
 class DeepMoEOutput(NamedTuple):
-    """Of a batch: logits ``[B, C]``, gates ``[B, G]``, and the embedding network's own logits ``[B, C]``."""
+    """Of a batch: logits ``[B, C]``, gates ``[B, G]``, e ``[B, E]``, the embedding network's own logits ``[B, C]``."""
 
     logits: Tensor
     gates: Tensor
+    embedding: Tensor
     embedding_logits: Tensor
 
 
@@ -60,12 +61,16 @@ class Gating(nn.Module):
             scale = 1.0 if output == "softmax" else 1 / (RELU_MEAN * channels[-1])
             nn.init.normal_(self.heads.weight, scale, 0.5 * scale)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Gates ``[B, G]``, not negative, and the embedding's logits ``[B, C]``; both float32."""
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Gates ``[B, G]``, the embedding e ``[B, E]`` and its logits ``[B, C]``."""
         features = self.features(images)
         logits = in_float32(self.classifier, features)
         e = logits.softmax(1) if self.output == "softmax" else features
-        return F.relu(in_float32(self.heads, e)), logits
+        return self.gates(e), e, logits
+
+    def gates(self, e: Tensor) -> Tensor:
+        """Eq. (6): gates ``[B, G]`` of embeddings ``[B, E]``, none of them negative; in float32."""
+        return F.relu(in_float32(self.heads, e))
 
 
 class DeepMoE(nn.Module):
@@ -77,8 +82,8 @@ class DeepMoE(nn.Module):
 
     def forward(self, images: Tensor) -> DeepMoEOutput:
         """Everything about normalised images ``[B, 3, H, W]``."""
-        gates, embedding_logits = self.gating(images)
-        return DeepMoEOutput(self.network(images, gates), gates, embedding_logits)
+        gates, e, embedding_logits = self.gating(images)
+        return DeepMoEOutput(self.network(images, gates), gates, e, embedding_logits)
 
 
 def build(config: DeepMoEConfig, backbone: Backbone | None = None) -> DeepMoE:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from matplotlib.figure import Figure
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.deepmoe.cost import active_shares, deepmoe_cost
@@ -87,8 +87,16 @@ class DeepMoEParameters(Parameters):
     narrow: float = Field(0.0, ge=0, le=2, description="width of the narrow network; 0: the usual one")
     epochs: int = Field(0, ge=0, description="of each network, both stages of DeepMoE together; 0: the scale's")
     wide: float = Field(2.0, gt=1, le=4, description="how many times as wide DeepMoE is")
-    lam: float = Field(1.0, ge=0, description="λ, chosen on validation images")
+    lam: float = Field(2.0, ge=0, description="λ: larger is sparser; to be chosen with evaluate validation")
+    lambda_reaches: Literal["all", "heads"] = Field("heads", description="what λ trains; all: the embedding as well")
     evaluate: Literal["test", "validation"] = Field("test", description="validation: to choose λ by")
+
+    @field_validator("epochs")
+    @classmethod
+    def _two_stages(cls, value: int) -> int:
+        if value == 1:
+            raise ValueError("both stages of DeepMoE take at least one epoch each: 2 or more")
+        return value
 
     def specs(self) -> list[StudySpec]:
         """There is no single-gate mixture in this."""
@@ -120,7 +128,7 @@ class DeepMoEParameters(Parameters):
         """
         model = DeepMoEConfig(
             backbone=spec.base, width=self.wide * spec.width, num_classes=spec.num_classes, image_size=spec.image_size,
-            lam=self.lam,
+            lam=self.lam, lambda_reaches=self.lambda_reaches,
         )  # fmt: skip
         whole = spec.base_recipe
         second = max(1, round(whole.epochs * STAGE_TWO))
@@ -173,8 +181,9 @@ def _plain_macs(spec: StudySpec, width: float) -> int:
 
 
 def _width_of(spec: StudySpec, wide: float, macs: float) -> float:
-    """The width between narrow and wide whose plain network costs nearest to ``macs``; the larger of equal ones."""
-    widths = [wide + step / STEPS * (spec.width - wide) for step in range(STEPS + 1)]
+    """The width between narrow and wide whose plain network costs nearest to ``macs``; these two where they do."""
+    between = [spec.width + step / STEPS * (wide - spec.width) for step in range(1, STEPS)]
+    widths = [spec.width, wide, *between]
     return min(widths, key=lambda width: abs(_plain_macs(spec, width) - macs))
 
 
@@ -230,20 +239,20 @@ def read(result: StudyResult) -> str:
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     """Top-1 accuracy over mean multiply-adds, a panel a result; small points are seeds."""
     with figure_style():
-        figure = new_figure(4.6 * len(results), 3.6)
+        figure = new_figure(max(6.4, 4.6 * len(results)), 4.0)
         grid = figure.subplots(1, len(results), squeeze=False)[0]
         for axes, result in zip(grid, results, strict=True):
-            for colour, (method, name) in zip(PALETTE, METHODS.items(), strict=False):
+            for colour, marker, (method, name) in zip(PALETTE, "Do^sP", METHODS.items(), strict=False):
                 top1, macs = by_seed(result, Cell(0, method)), by_seed(result, Cell(0, method, metric="macs_millions"))
                 if top1:
                     x, y = [macs[seed] for seed in top1], list(top1.values())
                     axes.plot(x, y, ".", color=colour, markersize=4, alpha=0.6)
-                    axes.plot(sum(x) / len(x), sum(y) / len(y), "o", color=colour, label=name)
+                    axes.plot(sum(x) / len(x), sum(y) / len(y), marker, color=colour, label=name, fillstyle="none")
             axes.set_xscale("log")
             axes.set_xlabel("multiply-adds of an image, millions (honest mean)")
             axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
             axes.set_title(where_run(result))
-        common_legend(figure, grid, columns=3)
+        common_legend(figure, grid, columns=2)
     return {"main": figure}
 
 

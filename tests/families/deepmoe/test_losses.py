@@ -43,7 +43,8 @@ def test_equation_6_gates_are_relu_of_w_e_without_bias() -> None:
         gating.classifier.weight.zero_()
         gating.classifier.bias.copy_(torch.tensor([log(3.0), 0.0]))  # e = (3/4, 1/4)
         gating.heads.weight.copy_(torch.tensor([[1.0, 1.0], [4.0, -4.0], [-1.0, 2.0]]))
-        gates, logits = gating(torch.randn(2, 3, 8, 8))
+        gates, e, logits = gating(torch.randn(2, 3, 8, 8))
+    torch.testing.assert_close(e, torch.tensor([[0.75, 0.25]]).expand(2, 2))
     torch.testing.assert_close(gates, torch.tensor([[1.0, 2.0, 0.0]]).expand(2, 3))
     torch.testing.assert_close(logits, torch.tensor([[log(3.0), 0.0]]).expand(2, 2))
     assert gating.heads.bias is None
@@ -69,7 +70,7 @@ def test_equation_8_by_hand() -> None:
 def test_equation_7_by_hand() -> None:
     """Base right with probability 1/2, embedding with 1/3 (uniform): ln 2 + λ 16/6 + μ ln 3."""
     logits = torch.tensor([[log(2.0), 0.0, 0.0], [0.0, log(2.0), 0.0]])
-    out = DeepMoEOutput(logits, GATES, torch.zeros(2, 3))
+    out = DeepMoEOutput(logits, GATES, torch.ones(2, 3) / 3, torch.zeros(2, 3))
     step = objective(CONFIG, RECIPE, out, torch.tensor([0, 1]), [3, 2], done=0.0)
     assert step.loss == pytest.approx(log(2), rel=1e-5)
     assert step.auxiliary["gates"] == pytest.approx(0.1 * ((4 / 3 + 1) + 3) / 2, rel=1e-5)
@@ -110,12 +111,22 @@ def test_stage_one_trains_all_and_stage_two_the_backbone_alone() -> None:
     assert changed == {"network"}, "the embedding's BatchNorm is frozen too"
 
 
+@pytest.mark.parametrize("reaches", ["all", "heads"])
+def test_what_the_gradient_of_lambda_reaches(reaches: str) -> None:
+    with seeded_init(0, "test"):
+        config = CONFIG.model_copy(update={"lambda_reaches": reaches, "mu": 0.0})
+        model = build(config)
+    stage_one(model, config, RECIPE)(batch(), 0.5).auxiliary["gates"].backward()
+    assert model.gating.heads.weight.grad is not None
+    assert (model.gating.classifier.weight.grad is None) == (reaches == "heads")
+
+
 def test_gates_begin_near_one_whatever_the_embedding() -> None:
     images = batch(64).images
     for output in ("softmax", "relu"):
         with seeded_init(0, "test"):
             model = build(CONFIG.model_copy(update={"embedding_output": output}))
-        gates, _ = model.gating(images)
+        gates, _, _ = model.gating(images)
         assert 0.5 < gates.mean().item() < 2 and (gates > 0).float().mean().item() > 0.99
 
 

@@ -89,5 +89,7 @@ def test_both_stages_together_are_as_long_as_the_plain_networks() -> None:
     assert asked.recipe_two and asked.recipe.epochs + asked.recipe_two.epochs == spec.base_recipe.epochs == 7
     assert (spec.base, spec.width, asked.model.width) == ("tr10", 0.125, 0.25)
     assert [bare.width for bare in parameters.bases()] == [0.125, 0.25] and parameters.specs() == []
+    with pytest.raises(SpecError, match="at least one epoch each"):
+        DeepMoEParameters.check(epochs=1)
     with pytest.raises(SpecError, match="unknown backbone 'resnet57'"):
         DeepMoEParameters.check(backbone="resnet57")
