@@ -84,11 +84,6 @@ def _make_network(spec: SparseSpec, context: Context, inputs: Inputs) -> Artifac
 
 
 def _make_predictions(spec: SparseSpec, context: Context, inputs: Inputs) -> Artifact:
-    found = predict(
-        load_network(spec, inputs["network"]),
-        context.sources.batches(spec, "evaluation", Augmentation()),
-        context.device,
-    )
-    macs = torch.full((len(found.labels),), sparse_cost(spec.model).macs)
-    chosen = {f"experts-{number:03d}": experts for number, experts in enumerate(found.experts, 1)}
-    return Artifact({"logits": found.logits, "labels": found.labels, "macs": macs, **chosen})
+    images = context.sources.batches(spec, "evaluation", Augmentation())
+    found = predict(load_network(spec, inputs["network"]), images, context.device)
+    return Artifact({**found, "macs": torch.full((len(found["labels"]),), sparse_cost(spec.model).macs)})
