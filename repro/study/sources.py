@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 
@@ -11,28 +11,12 @@ from repro.data.augment import Augmentation
 from repro.data.batches import BatchSource, DeviceBatches
 from repro.data.catalogue import load as load_images
 from repro.data.dataset import ImageDataset, Split
-from repro.data.folders import Folder, decode, index_folder
+from repro.data.folders import decode, index_folder
 from repro.data.imagenet import ImageFolderIndex, index_imagenet
 from repro.data.stream import StreamBatches
+from repro.study.image_set import ImageSet
 
 Part = Literal["train", "evaluation"]
-
-
-class Asked(Protocol):
-    """What a spec of any family says of its images."""
-
-    @property
-    def dataset(self) -> str: ...
-    @property
-    def folder(self) -> Folder | None: ...
-    @property
-    def image_size(self) -> int: ...
-    @property
-    def num_train(self) -> int | None: ...
-    @property
-    def num_test(self) -> int | None: ...
-    @property
-    def evaluate(self) -> Literal["test", "validation"]: ...
 
 
 class Sources:
@@ -44,7 +28,7 @@ class Sources:
         self._data: dict[tuple[object, ...], ImageDataset] = {}
         self._batches: dict[tuple[object, ...], BatchSource] = {}
 
-    def images(self, spec: Asked, part: Part) -> ImageDataset:
+    def images(self, spec: ImageSet, part: Part) -> ImageDataset:
         """The images of a part: ``train``, or ``evaluation`` (test, or the held-out part of the training set)."""
         split: Split = "train" if part == "train" or spec.evaluate == "validation" else "test"
         number = spec.num_train if split == "train" else spec.num_test
@@ -57,7 +41,7 @@ class Sources:
             return self._data[name]
         return self._data[name].holdout()[0 if part == "train" else 1]
 
-    def batches(self, spec: Asked, part: Part, augmentation: Augmentation) -> BatchSource:
+    def batches(self, spec: ImageSet, part: Part, augmentation: Augmentation) -> BatchSource:
         """Batches of a part: from memory on the device, or streamed.
 
         ImageNet is streamed, and so are folders, unless their images are padded and cropped, which takes one size.
@@ -72,16 +56,16 @@ class Sources:
                 self._batches[name] = DeviceBatches(self.images(spec, part), augmentation, self.device)
         return self._batches[name]
 
-    def about(self, spec: Asked) -> ImageDataset | ImageFolderIndex:
+    def about(self, spec: ImageSet) -> ImageDataset | ImageFolderIndex:
         """The evaluation set, for its class names and normalisation; of one that is streamed, its index."""
         streamed = spec.folder or spec.dataset == "imagenet"
         return self._index(spec, "evaluation") if streamed else self.images(spec, "evaluation")
 
-    def _index(self, spec: Asked, part: Part) -> ImageFolderIndex:
+    def _index(self, spec: ImageSet, part: Part) -> ImageFolderIndex:
         split: Split = "train" if part == "train" else "test"
         return index_folder(spec.folder, split, self.root) if spec.folder else index_imagenet(split, self.root)
 
 
-def shorter_side(spec: Asked) -> int:
+def shorter_side(spec: ImageSet) -> int:
     """To how many pixels the shorter side of an image is scaled before its central square is cut, for evaluation."""
     return round(spec.image_size * 256 / 224) if spec.dataset == "imagenet" else spec.image_size

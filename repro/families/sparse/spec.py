@@ -2,50 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from repro.data.augment import Augmentation
 from repro.data.catalogue import DATASETS
 from repro.errors import SpecError
 from repro.families.sparse.config import SparseConfig
 from repro.method.recipe import Recipe
-from repro.study.image_set import DatasetName
+from repro.study.image_set import ImageSet
 from repro.study.spec import validated
 
 
-class SparseSpec(BaseModel):
+class SparseSpec(ImageSet):
     """One network, what it is trained and evaluated on, how, and from which seed."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    dataset: DatasetName
-    num_train: int | None = Field(None, description="modes only: a smaller training set")
-    num_test: int | None = Field(None, description="modes only: a smaller test set")
-    evaluate: Literal["test", "validation"] = "test"
-    folder: None = None
     model: SparseConfig
     recipe: Recipe
     seed: int = Field(0, ge=0)
 
     @model_validator(mode="after")
-    def _classes(self) -> SparseSpec:
-        if self.model.num_classes != DATASETS[self.dataset].classes:
-            raise ValueError(f"num_classes: {self.dataset} has {DATASETS[self.dataset].classes}")
+    def _model_fits(self) -> SparseSpec:
+        if (self.model.num_classes, self.model.image_size) != (self.num_classes, self.image_size):
+            raise ValueError(f"model: {self.data} has {self.num_classes} classes at {self.image_size} px")
         return self
-
-    @property
-    def image_size(self) -> int:
-        """Side of the images in pixels."""
-        return self.model.image_size
 
     @property
     def label(self) -> str:
         """E.g. ``convnext-micro, last-2 of 8 experts, on modes, seed 0``."""
         model = self.model
         mixtures = "dense" if model.placement == "none" else f"{model.placement} of {model.num_experts} experts"
-        return f"{model.network}, {mixtures}, on {self.dataset}, seed {self.seed}"
+        return f"{model.network}, {mixtures}, on {self.data}, seed {self.seed}"
 
 
 LAPTOP = Recipe(
@@ -70,14 +58,12 @@ QUICK = LAPTOP.model_copy(
 )
 SMOKE = QUICK.model_copy(update={"epochs": 1})
 
+WIDTHS = {"smoke": 0.25, "quick": 0.5, "laptop": 1.0, "gpu": 2.0}
 SCALES: dict[str, dict[str, dict[str, Any]]] = {
-    "smoke": {"modes": {"recipe": SMOKE, "num_train": 200, "num_test": 100, "image_size": 32, "width": 0.25}},
-    "quick": {"modes": {"recipe": QUICK, "num_train": 3000, "image_size": 32, "width": 0.5}},
-    "laptop": {"cifar100": {"recipe": LAPTOP, "image_size": 32, "width": 1.0}},
-    "gpu": {
-        "cifar100": {"recipe": GPU, "image_size": 32, "width": 2.0},
-        "tiny-imagenet": {"recipe": GPU, "image_size": 64, "width": 2.0},
-    },
+    "smoke": {"modes": {"recipe": SMOKE, "image_size": 32, "num_train": 200, "num_test": 100}},
+    "quick": {"modes": {"recipe": QUICK, "image_size": 32, "num_train": 3000}},
+    "laptop": {"cifar100": {"recipe": LAPTOP, "image_size": 32}},
+    "gpu": {"cifar100": {"recipe": GPU, "image_size": 32}, "tiny-imagenet": {"recipe": GPU, "image_size": 64}},
 }
 
 
@@ -91,7 +77,9 @@ def sparse_spec(scale: str, dataset: str, seed: int, **model: Any) -> SparseSpec
         raise SpecError(f"scale: sparse networks have no {scale!r}; choose one of {', '.join(SCALES)}")
     if dataset not in SCALES[scale]:
         raise SpecError(f"dataset: scale {scale!r} has no {dataset!r}; choose one of {', '.join(SCALES[scale])}")
-    asked = dict(SCALES[scale][dataset])
-    sizes = {name: asked.pop(name) for name in ("image_size", "width")}
-    network = {"network": "convnext-micro", "num_classes": DATASETS[dataset].classes, **sizes, **model}
+    asked = SCALES[scale][dataset]
+    network = {
+        "network": "convnext-micro", "num_classes": DATASETS[dataset].classes, "image_size": asked["image_size"],
+        "width": WIDTHS[scale], **model,
+    }  # fmt: skip
     return validated(SparseSpec, {"dataset": dataset, "seed": seed, "model": network, **asked})

@@ -12,8 +12,6 @@ import torch
 from torch import Tensor
 
 from repro.data.augment import Augmentation
-from repro.data.catalogue import DATASETS
-from repro.data.fingerprint import Images
 from repro.families.sparse.cost import sparse_cost
 from repro.families.sparse.model import SparseNetwork
 from repro.families.sparse.spec import SparseSpec
@@ -40,23 +38,21 @@ def goal(spec: SparseSpec | str) -> Goal:
 @cache
 def steps(spec: SparseSpec) -> Steps:
     """What a spec is made of."""
-    card, macs, size = DATASETS[spec.dataset], sparse_cost(spec.model).macs, spec.image_size
-    train, test = spec.num_train or card.num_train, spec.num_test or card.num_test
-    images = (Images(spec.dataset, "train", size),)
-    asked = Images(spec.dataset, "test" if spec.evaluate == "test" else "train", size)
+    (train, test), macs = spec.num_images, sparse_cost(spec.model).macs
+    how = {
+        "model": spec.model.model_dump(mode="json"),
+        "recipe": spec.recipe.model_dump(mode="json", exclude={"source"}),
+        "seed": spec.seed,
+    }
     network = Step(
-        "network",
-        {"model": spec.model.model_dump(mode="json"), "recipe": spec.recipe.model_dump(mode="json", exclude={"source"}),
-         "dataset": spec.dataset, "num_train": spec.num_train, "seed": spec.seed,
-         "trained_on": "all" if spec.evaluate == "test" else "fit", "revision": REVISIONS["network"]},
-        partial(_make_network, spec), label=spec.label, work=spec.recipe.epochs * BACKWARD * train * macs,
-        epochs=spec.recipe.epochs, images=images,
+        "network", {**spec.trained_on(), **how, "revision": REVISIONS["network"]},
+        partial(_make_network, spec), (), spec.label, spec.recipe.epochs * BACKWARD * train * macs, spec.recipe.epochs,
+        spec.training_images,
     )  # fmt: skip
     predictions = Step(
-        "predictions",
-        {"evaluate": spec.evaluate, "num_test": spec.num_test, "revision": REVISIONS["predictions"]},
+        "predictions", {**spec.evaluated_on(), "revision": REVISIONS["predictions"]},
         partial(_make_predictions, spec), (network,), f"predictions of {spec.label}", FORWARD * test * macs,
-        images=tuple(dict.fromkeys((*images, asked))),
+        images=spec.evaluated_images,
     )  # fmt: skip
     return Steps(network, predictions)
 
@@ -84,11 +80,6 @@ def _make_network(spec: SparseSpec, context: Context, inputs: Inputs) -> Artifac
 
 
 def _make_predictions(spec: SparseSpec, context: Context, inputs: Inputs) -> Artifact:
-    found = predict(
-        load_network(spec, inputs["network"]),
-        context.sources.batches(spec, "evaluation", Augmentation()),
-        context.device,
-    )
-    macs = torch.full((len(found.labels),), sparse_cost(spec.model).macs)
-    chosen = {f"experts-{number:03d}": experts for number, experts in enumerate(found.experts, 1)}
-    return Artifact({"logits": found.logits, "labels": found.labels, "macs": macs, **chosen})
+    images = context.sources.batches(spec, "evaluation", Augmentation())
+    found = predict(load_network(spec, inputs["network"]), images, context.device)
+    return Artifact({**found, "macs": torch.full((len(found["labels"]),), sparse_cost(spec.model).macs)})

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -97,20 +96,14 @@ def idle_experts(history: Epoch) -> list[str]:
     return found
 
 
-class SparsePredictions(NamedTuple):
-    """logits float32 ``[M, C]``; labels ``[M]``; experts: int16 ``[M, T, K]`` of each mixture, best first.
-
-    Of a ViT, token 0 is the class token.
-    """
-
-    logits: Tensor
-    labels: Tensor
-    experts: tuple[Tensor, ...]
-
-
 @torch.no_grad()
-def predict(network: SparseNetwork, source: BatchSource, device: torch.device) -> SparsePredictions:
-    """What a trained network says of all images, dropless, on the CPU."""
+def predict(network: SparseNetwork, source: BatchSource, device: torch.device) -> dict[str, Tensor]:
+    """What a trained network says of all images, not augmented, dropless.
+
+    Returns:
+        ``logits`` float32 ``[M, C]``, ``labels`` ``[M]``, and of each mixture ``experts-001``, ``experts-002`` ...:
+        int16 ``[M, T, K]``, best first; of a ViT, token 0 is the class token.
+    """
     network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     logits, experts = [], []
     for batch in source.clean(EVALUATION_BATCH):
@@ -119,4 +112,5 @@ def predict(network: SparseNetwork, source: BatchSource, device: torch.device) -
         logits.append(out.logits.float().cpu())
         chosen = [choice.experts_NK.unflatten(0, (len(batch.labels), -1)) for choice in out.choices]
         experts.append([each.to(torch.int16).cpu() for each in chosen])
-    return SparsePredictions(torch.cat(logits), source.labels.cpu(), tuple(map(torch.cat, zip(*experts, strict=True))))
+    found = {f"experts-{i:03d}": torch.cat(batches) for i, batches in enumerate(zip(*experts, strict=True), 1)}
+    return {"logits": torch.cat(logits), "labels": source.labels.cpu(), **found}

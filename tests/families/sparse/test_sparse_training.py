@@ -132,8 +132,8 @@ def test_dead_experts_are_named(source: DeviceBatches, capsys: pytest.CaptureFix
 def test_predictions_name_each_tokens_experts(source: DeviceBatches) -> None:
     network, _ = trained(source, top_k=2)
     found = predict(network, source, CPU)
-    assert found.logits.shape == (200, 20) and torch.equal(found.labels, source.labels)
-    assert [tuple(experts.shape) for experts in found.experts] == [(200, 64, 2), (200, 16, 2)]
+    assert found["logits"].shape == (200, 20) and torch.equal(found["labels"], source.labels)
+    assert found["experts-001"].shape == (200, 64, 2) and found["experts-002"].shape == (200, 16, 2)
     with torch.no_grad(), autocast(CPU):
         choice = network(next(source.clean(200)).images).choices[1]
-    assert torch.equal(found.experts[1].flatten(0, 1), choice.experts_NK.short())
+    assert torch.equal(found["experts-002"].flatten(0, 1), choice.experts_NK.short())
