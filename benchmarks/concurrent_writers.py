@@ -16,18 +16,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from benchmarks.common import (
-    Stopwatch,
-    conclude,
-    ended,
-    fork,
-    holders,
-    options,
-    recorded_numbers,
-    smoke_study,
-    wait,
-    weights,
-)  # fmt: skip
+from benchmarks import common
 from repro.study.reliability import Campaign
 from repro.study.store import Store
 
@@ -43,26 +32,26 @@ def counted_study(root: Path) -> None:
         return about
 
     Store.write = writing  # type: ignore[method-assign]
-    smoke_study(root)
+    common.smoke_study(root)
 
 
 def crowd(root: Path, processes: int, kills: int, draw: random.Random) -> tuple[int, int]:
     """Run the study in many processes, killing makers; returns (killed, failed by themselves)."""
     root.mkdir()
-    running = {fork(lambda: counted_study(root), root / f"log-{n}") for n in range(processes)}
+    running = {common.fork(lambda: counted_study(root), root / f"log-{n}") for n in range(processes)}
     killed = failed = 0
     due = time.monotonic()
     while running:
         for pid in list(running):
-            status = ended(pid)
+            status = common.ended(pid)
             if status is not None:
                 running.discard(pid)
                 failed += status != 0
-        making = [holder.pid for holder in holders(root).values() if holder.pid in running]
+        making = [holder.pid for holder in common.holders(root).values() if holder.pid in running]
         if killed < kills and making and time.monotonic() > due:
             pid = draw.choice(making)
             os.kill(pid, 9)
-            wait(pid)
+            common.wait(pid)
             running.discard(pid)
             killed += 1
             due = time.monotonic() + draw.uniform(0.05, 0.5)
@@ -72,17 +61,17 @@ def crowd(root: Path, processes: int, kills: int, draw: random.Random) -> tuple[
 
 def campaign(processes: int, seed: int) -> Campaign:
     """Run it; see the top of this file."""
-    draw, clock = random.Random(seed), Stopwatch()
+    draw, clock = random.Random(seed), common.Stopwatch()
     rows: list[dict[str, str | int | float]] = []
     with tempfile.TemporaryDirectory() as folder:
         alone = Path(folder) / "alone"
         crowd(alone, 1, 0, draw)
-        expected, numbers = weights(alone), recorded_numbers(alone)
+        expected, numbers = common.weights(alone), common.recorded_numbers(alone)
         for name, kills in (("undisturbed", 0), ("makers killed", 2 * processes // 3)):
             root = Path(folder) / name.replace(" ", "-")
             killed, failed = crowd(root, processes, kills, draw)
             made = Counter((root / "made").read_text().split())
-            found = weights(root)
+            found = common.weights(root)
             waits = sum(path.read_text().count(": waiting for ") for path in root.glob("log-*"))
             takeovers = sum(path.read_text().count("taking over") for path in root.glob("log-*"))
             rows.append(
@@ -91,7 +80,7 @@ def campaign(processes: int, seed: int) -> Campaign:
                     "artifacts": len(expected), "made twice": sum(n > 1 for n in made.values()),
                     "not as if alone": sum(found.get(name) != digest for name, digest in expected.items()),
                     "waits": waits, "takeovers": takeovers,
-                    "numbers as if alone": "yes" if recorded_numbers(root) == numbers else "no",
+                    "numbers as if alone": "yes" if common.recorded_numbers(root) == numbers else "no",
                 }
             )  # fmt: skip
     facts: dict[str, int | float] = {
@@ -106,5 +95,5 @@ def campaign(processes: int, seed: int) -> Campaign:
 
 
 if __name__ == "__main__":
-    asked = options(str(__doc__), "processes", 10)
-    conclude(campaign(asked.processes, asked.seed), asked.record)
+    asked = common.options(str(__doc__), "processes", 10)
+    common.conclude(campaign(asked.processes, asked.seed), asked.record)

@@ -33,10 +33,12 @@ class BatchSource(Protocol):
     num_classes: int
     image_size: int
 
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        return len(self.labels)
 
     def num_steps(self, batch_size: int, chosen: Tensor | None = None) -> int:
         """Steps of one training epoch."""
+        return num_steps(len(self) if chosen is None else int(chosen.sum()), batch_size)
 
     def train(
         self, seed: int, epoch: int, batch_size: int, chosen: Tensor | None = None, fill: bool = False
@@ -90,7 +92,7 @@ def normaliser(
     return normalise
 
 
-class DeviceBatches:
+class DeviceBatches(BatchSource):
     """A set of images kept on the device as uint8; crops, flips and Cutout happen there, a batch at a time."""
 
     def __init__(self, dataset: ImageDataset, augmentation: Augmentation, device: torch.device) -> None:
@@ -104,12 +106,6 @@ class DeviceBatches:
         images = torch.from_numpy(np.ascontiguousarray(dataset.images.transpose(0, 2, 3, 1)))
         self._padded = F.pad(images, (0, 0, pad, pad, pad, pad)).to(device)  # [N, S + 2 pad, S + 2 pad, 3]
         self._normalise = normaliser(dataset.mean, dataset.std, device)
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def num_steps(self, batch_size: int, chosen: Tensor | None = None) -> int:
-        return num_steps(len(self) if chosen is None else int(chosen.sum()), batch_size)
 
     def train(
         self, seed: int, epoch: int, batch_size: int, chosen: Tensor | None = None, fill: bool = False

@@ -66,27 +66,22 @@ _CARDS = (
         disk="nothing",
         by_hand="nothing to do: it is made in seconds when it is asked for",
     ),
-    DatasetCard(
-        name="cifar10",
-        classes=10,
-        num_train=50_000,
-        num_test=10_000,
-        image_size=32,
-        source=cifar.SETS["cifar10"].url,
-        terms=_CIFAR_TERMS,
-        disk="0.4 GB, the archive included",
-        by_hand="get the archive from its source and unpack it so that data/cifar-10-batches-py/data_batch_1 exists",
-    ),
-    DatasetCard(
-        name="cifar100",
-        classes=100,
-        num_train=50_000,
-        num_test=10_000,
-        image_size=32,
-        source=cifar.SETS["cifar100"].url,
-        terms=_CIFAR_TERMS,
-        disk="0.4 GB, the archive included",
-        by_hand="get the archive from its source and unpack it so that data/cifar-100-python/train exists",
+    *(
+        DatasetCard(
+            name=name,
+            classes=classes,
+            num_train=50_000,
+            num_test=10_000,
+            image_size=32,
+            source=cifar.SETS[name].url,
+            terms=_CIFAR_TERMS,
+            disk="0.4 GB, the archive included",
+            by_hand=f"get the archive from its source and unpack it so that data/{place} exists",
+        )
+        for name, classes, place in (
+            ("cifar10", 10, "cifar-10-batches-py/data_batch_1"),
+            ("cifar100", 100, "cifar-100-python/train"),
+        )
     ),
     DatasetCard(
         name="tiny-imagenet",

@@ -16,14 +16,14 @@ import torch
 from torch import Tensor
 
 from repro.data.augment import Augmentation, Draws, cutout, draw_epoch, flip_some
-from repro.data.batches import Batch, batch_orders, epoch_order, normaliser, num_steps
+from repro.data.batches import Batch, BatchSource, batch_orders, epoch_order, normaliser
 from repro.data.imagenet import ImageFolderIndex, center_crop_224, read_image, resized_crop
 from repro.errors import DataError
 
 AHEAD = 4  # batches that are decoded before they are asked for
 
 
-class StreamBatches:
+class StreamBatches(BatchSource):
     """A :class:`~repro.data.batches.BatchSource` over image files."""
 
     def __init__(
@@ -47,12 +47,6 @@ class StreamBatches:
         self._threads = threads
         self._resize = resize or round(size * 256 / 224)
         self._normalise = normaliser(index.mean, index.std, device)
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def num_steps(self, batch_size: int, chosen: Tensor | None = None) -> int:
-        return num_steps(len(self) if chosen is None else int(chosen.sum()), batch_size)
 
     def train(
         self, seed: int, epoch: int, batch_size: int, chosen: Tensor | None = None, fill: bool = False
