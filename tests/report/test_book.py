@@ -47,7 +47,7 @@ def test_a_whole_book_has_no_findings(html: Path) -> None:
 )
 def test_what_is_planted_is_found(html: Path, planted: str, finding: str) -> None:
     (html / "index.html").write_text(WORDS + FIGURE + planted)
-    assert [finding in found for found in check_html(html, PAGES)] == [True]
+    assert any(finding in found for found in check_html(html, PAGES))
 
 
 def test_missing_and_empty_pages_and_figures_are_found(html: Path) -> None:
