@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from repro.report.claim import AS_GOOD, MORE, Cell, Claim, equal_training, with_controls
 from repro.report.exact_costs import in_unit_of, paper_cost, table1_figures
 from repro.report.exhibits.exhibit import Exhibit
-from repro.report.exhibits._table1_figure import figures
+from repro.report.exhibits.table1_figure import figures
 from repro.report.numbers import DATASETS, NONE, interval, mean_std, millions, signed
 from repro.report.printed import PrintedValue, printed
 from repro.report.reading import verdicts

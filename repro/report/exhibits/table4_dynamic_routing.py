@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from repro.report.claim import AS_GOOD, Cell, Claim, equal_inference, equal_training, with_controls
 from repro.report.exhibits.exhibit import Exhibit
-from repro.report.exhibits._table4_counts import counts
+from repro.report.exhibits.table4_counts import counts
 from repro.report.numbers import NONE, mean_std, signed
 from repro.report.printed import PrintedValue, printed
 from repro.report.reading import verdicts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from repro.report.claim import Cell, Claim
 from repro.report.exhibits.exhibit import Exhibit
-from repro.report.exhibits._table5_figures import (
+from repro.report.exhibits.table5_figures import (
     ENSEMBLING,
     GROUPINGS,
     LABELS,
