@@ -17,12 +17,10 @@ import base64
 import re
 from collections.abc import Callable
 from html import escape
-from typing import Any
 
 from repro.errors import ReproError, SpecError
 from repro.progress import duration
 from repro.report import interactive
-from repro.report.exhibits import exhibit
 from repro.report.exhibits.exhibit import Exhibit
 from repro.report.links import FIGURES, Book, book_of_notebooks, figure, source_line
 from repro.report.numbers import where_run
@@ -32,16 +30,6 @@ from repro.study.parameters import Parameters, results_folder
 from repro.study.results import StudyResult, load_results
 
 NOTHING = "<p>Nothing has been recorded yet: run this notebook without <code>recorded</code>.</p>"
-
-
-def open_exhibit(name: str, namespace: dict[str, Any]) -> Chapter:
-    """The chapter of the notebook that calls this with ``globals()``, its parameters checked before any work.
-
-    Raises:
-        ReproError: no such exhibit, or no such parameter, or a value that makes no sense.
-    """
-    found = exhibit(name)
-    return Chapter(found, found.parameters.from_notebook(namespace))
 
 
 class Chapter:
@@ -99,7 +87,6 @@ class Chapter:
     def figure(self, name: str = "main", *, alt: str, caption: str) -> None:
         """A figure: ``alt`` says what it shows to those who do not see it, ``caption`` is text with `code` marks."""
         if not self.results:
-            _display(NOTHING)
             return
         drawn = self.exhibit.drawn(self.results)
         if name not in drawn:

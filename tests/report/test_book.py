@@ -143,7 +143,10 @@ def test_a_figure_has_its_caption_and_its_sources(tmp_path: Path) -> None:
         ("{result}`table2_num_experts-mnist-laptop:seeds`", "there is no run 'table2_num_experts-mnist-laptop'"),
         ("{paper}`2/cifar100/tr18/tr18/7/bagging/top1`", "The paper prints no"),
         ("{verdict}`table2_num_experts-cifar100-laptop:C9`", "There is no claim 'C9'"),
-        ("```{exact-table} table1_main modes\n```", "no exact table of table1_main 'modes' (there are: cifar100, tiny-imagenet)"),
+        (
+            "```{exact-table} table1_main modes\n```",
+            "no exact table of table1_main 'modes' (there are: cifar100, tiny-imagenet)",
+        ),
     ],
 )
 def test_a_wrong_key_is_a_warning(tmp_path: Path, text: str, warning: str) -> None:

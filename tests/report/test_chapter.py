@@ -7,8 +7,8 @@ import pytest
 
 from repro.errors import ReproError
 from repro.report import chapter
-from repro.report.chapter import Chapter, open_exhibit
-from repro.report.exhibits import exhibit
+from repro.report.chapter import Chapter
+from repro.report.exhibits import exhibit, open_exhibit
 from repro.report.links import building
 from repro.study.results import StudyResult
 
@@ -55,8 +55,8 @@ def test_a_planned_run_that_nobody_recorded_says_so_with_its_command(shown: list
     shown.clear()
     opened.tables("cifar100-laptop", "tiny-imagenet-paper")
     assert [text for text in shown if "Not run" in text] == [
-        "<p><strong>Not run.</strong> <code>uv run repro run table2_num_experts -p scale paper -p dataset tiny-imagenet "
-        "-p seeds 0,1,2</code> fills this in.</p>"
+        "<p><strong>Not run.</strong> <code>uv run repro run table2_num_experts -p scale paper "
+        "-p dataset tiny-imagenet -p seeds 0,1,2</code> fills this in.</p>"
     ]
 
 
@@ -94,4 +94,5 @@ def test_a_control_that_was_run_for_fewer_seeds_is_drawn(made_up: Callable[..., 
 def test_nothing_recorded_is_said(shown: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REPRO_RESULTS", str(tmp_path))
     recorded().figure(alt="a curve", caption="It.")
-    assert all("Nothing has been recorded yet" in text for text in shown) and len(shown) == 2
+    (page,) = shown
+    assert "Nothing has been recorded yet" in page
