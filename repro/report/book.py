@@ -31,6 +31,10 @@ API = ("--no-toc", "--module-first", "--force", "-q", "--maxdepth", "1")
 """How Sphinx's apidoc writes the reference: a page a package, with its modules on it."""
 
 
+EXCLUDED = "repro/report/exhibits/exhibit.py"
+"""Its module bears the name of a function of its package, and one reference cannot hold both."""
+
+
 def build_book(project: Path, out: Path | None = None, strict: bool = True) -> Path:
     """Build ``<project>/book`` to HTML and return the folder, ``<out>/html`` (default ``book/_build/html``).
 
@@ -64,15 +68,26 @@ def assemble(project: Path, source: Path) -> None:
 
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(project / "book", source, ignore=shutil.ignore_patterns("_build", "__pycache__"))
-    apidoc.main([*API, "-o", str(source / "api"), str(project / "repro")])
+    apidoc.main([*API, "-o", str(source / "api"), str(project / "repro"), str(project / EXCLUDED)])
     save_drawings(source / "generated")
     collect(project, source / "_extra")
     with building(source / "_extra"):
         for notebook in sorted((project / "notebooks").glob("*.ipynb")):
             target = source / "notebooks" / notebook.name
             execute(notebook, target, {"recorded": True}, here=True)
-            # in a checkout the pages lie beside the notebooks, in the book above them
-            write_text(target, target.read_text(encoding="utf-8").replace("](../book/", "](../"))
+            as_chapter(target)
+
+
+def as_chapter(notebook: Path) -> None:
+    """Make an executed notebook a page of the book: without the parameters that papermill put into it.
+
+    In a checkout the book's pages lie beside the notebooks' folder, in the book above it.
+    """
+    import nbformat
+
+    chapter = nbformat.read(notebook, as_version=4)
+    chapter.cells = [cell for cell in chapter.cells if "injected-parameters" not in cell.metadata.get("tags", ())]
+    write_text(notebook, nbformat.writes(chapter).replace("](../book/", "](../"))
 
 
 def collect(project: Path, extra: Path) -> None:

@@ -17,17 +17,20 @@ import base64
 import re
 from collections.abc import Callable
 from html import escape
+from typing import TYPE_CHECKING
 
 from repro.errors import ReproError, SpecError
 from repro.progress import duration
 from repro.report import interactive
-from repro.report.exhibits.exhibit import Exhibit
 from repro.report.links import FIGURES, Book, book_of_notebooks, figure, source_line
 from repro.report.numbers import where_run
 from repro.report.reruns import command_of
 from repro.report.tables import Shown, claims_caption, claims_table
 from repro.study.parameters import Parameters, results_folder
 from repro.study.results import StudyResult, load_results
+
+if TYPE_CHECKING:
+    from repro.report.exhibits.exhibit import Exhibit
 
 NOTHING = "<p>Nothing has been recorded yet: run this notebook without <code>recorded</code>.</p>"
 

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 
+import nbformat
 import pytest
 
-from repro.report.book import check_html, expected_pages
+from repro.report.book import as_chapter, check_html, expected_pages
 from repro.study.reliability import Campaign
 from repro.study.results import StudyResult
 
@@ -57,6 +58,16 @@ def test_missing_and_empty_pages_and_figures_are_found(html: Path) -> None:
     assert check_html(html, PAGES) == [
         "page choices is missing", "figure table2_num_experts.svg is in no page", "results.html is empty",
     ]  # fmt: skip
+
+
+def test_a_chapter_is_its_notebook_without_what_papermill_put_in(tmp_path: Path) -> None:
+    make = nbformat.v4
+    prose = make.new_markdown_cell("[every choice](../book/choices.md), [Table 1](table1_main.ipynb)")
+    injected = make.new_code_cell("recorded = True", metadata={"tags": ["injected-parameters"]})
+    nbformat.write(make.new_notebook(cells=[prose, injected]), tmp_path / "a.ipynb")
+    as_chapter(tmp_path / "a.ipynb")
+    (cell,) = nbformat.read(tmp_path / "a.ipynb", as_version=4).cells
+    assert cell.source == "[every choice](../choices.md), [Table 1](table1_main.ipynb)"
 
 
 def built(tmp_path: Path, text: str) -> tuple[str, str]:
