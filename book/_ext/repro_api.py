@@ -1,67 +1,43 @@
-"""The API reference: docstrings, written to be read as text, as Sphinx's autodoc wants them.
+"""The reference by Sphinx's autodoc; docstrings are written to be read as text, and so are shown as it.
 
-Their aligned tables become lists of definitions (:func:`repro.report.api.as_rest`); a value of pydantic lists its
-fields; and a name without its module (``Outputs``) is linked where only one thing in the reference bears it.
+A paragraph in columns, or indented, stands as it was written; a stroke ``|`` is a stroke.
 """
 
 from __future__ import annotations
 
+import re
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from docutils import nodes
-from pydantic import BaseModel
-from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
-from sphinx.environment import BuildEnvironment
-from sphinx.util.nodes import make_refnode
 
-from repro.report.api import as_rest, fields_of, named
-
-
-def text_of(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """A docstring as reStructuredText, and the fields of a pydantic value below it."""
-    lines[:] = as_rest(lines)
-    if what == "class" and issubclass(obj, BaseModel):
-        lines += ["", *fields_of(obj)]
+COLUMNS = re.compile(r"\S {2,}\S|^\s+\S")
+FIELDS = re.compile(r"\s*(:\w|\.\. )")
+"""What napoleon makes of sections such as Args and Raises."""
 
 
-def signature_of(
-    app: Sphinx, what: str, name: str, obj: Any, options: Any, signature: str | None, returns: str | None
-) -> tuple[str, str | None] | None:
-    """A pydantic value's fields are listed below it, with what each is for: no need of them in its signature."""
-    return ("", None) if what == "class" and issubclass(obj, BaseModel) else None
+def as_written(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """A docstring as reStructuredText."""
+    out: list[str] = []
+    for is_text, paragraph in groupby(lines, lambda line: bool(line.strip())):
+        found = list(paragraph)
+        if is_text and not FIELDS.match(found[0]):
+            plain = not any(COLUMNS.search(line) for line in found)
+            found = [without_strokes(line) for line in found] if plain else ["::", "", *(f"    {x}" for x in found)]
+        out += found
+    lines[:] = out
 
 
-def left_out(app: Sphinx, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
-    """The fields of a named tuple, and pydantic's own settings, say nothing that their class does not."""
-    return True if name == "model_config" or "Alias for field number" in (obj.__doc__ or "") else None
-
-
-def link(
-    app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.TextElement
-) -> nodes.reference | nodes.TextElement | None:
-    """A name without its module leads to the one object of the reference that bears it; a whole name of something
-    that is there, but not in the reference, stays plain. What is not there at all is left to be warned of.
-    """
-    target = node.get("reftarget")
-    if node.get("refdomain") != "py" or not target:
-        return None
-    if target.startswith("repro."):
-        return content if named(target) is not None else None
-    objects = env.domaindata["py"]["objects"]
-    found = [name for name in objects if name.endswith(f".{target}") and objects[name].objtype != "module"]
-    if len(found) != 1:
-        return None
-    entry = objects[found[0]]
-    return make_refnode(app.builder, node.get("refdoc", ""), entry.docname, entry.node_id, content, found[0])
+def without_strokes(line: str) -> str:
+    """Strokes outside code escaped: between two of them reStructuredText looks for a name to replace."""
+    parts = line.split("``")
+    return "``".join(part if index % 2 else part.replace("|", "\\|") for index, part in enumerate(parts))
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Connect the hooks."""
+    """Connect the hook, after napoleon's."""
     app.setup_extension("sphinx.ext.autodoc")
-    app.connect("autodoc-process-docstring", text_of)
-    app.connect("autodoc-process-signature", signature_of)
-    app.connect("autodoc-skip-member", left_out)
-    app.connect("missing-reference", link)
+    app.setup_extension("sphinx.ext.napoleon")
+    app.connect("autodoc-process-docstring", as_written, priority=900)
     return {"version": Path(__file__).stem, "parallel_read_safe": True, "parallel_write_safe": True}

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import warnings
-from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from html.parser import HTMLParser
 from importlib.util import find_spec
@@ -16,20 +15,24 @@ from urllib.parse import unquote, urlsplit
 
 from repro.errors import ReproError
 from repro.files import write_text
-from repro.report import api, performance, tidy
+from repro.report import performance, tidy
 from repro.report.drawing import save_drawings
 from repro.report.exhibits import NAMES, OTHERS, exhibit
+from repro.report.links import DATA, FIGURES, building
 from repro.report.plots import save_figure
 from repro.report.run import execute
 from repro.study.parameters import results_folder
 from repro.study.results import load_results
 
-OTHER_PAGES = (
-    "index", "idea", "method", "data-and-scales", "claims", "left_out", "choices", "performance", "plan", "reliability",
-    "rerun", "cluster", "api", *api.pages(), "results", "glossary", "references",
-)  # fmt: skip
-SHOWN = (*NAMES, *OTHERS)
-EXPECTED_PAGES = (*OTHER_PAGES, *SHOWN, *(f"notebooks/{name}" for name in SHOWN))
+CHAPTERS = (*NAMES, *OTHERS)
+"""Exhibits, each a notebook that is a chapter."""
+
+API = ("--no-toc", "--module-first", "--force", "-q", "--maxdepth", "1")
+"""How Sphinx's apidoc writes the reference: a page a package, with its modules on it."""
+
+
+EXCLUDED = "repro/report/exhibits/exhibit.py"
+"""Its module bears the name of a function of its package, and one reference cannot hold both."""
 
 
 def build_book(project: Path, out: Path | None = None, strict: bool = True) -> Path:
@@ -46,22 +49,50 @@ def build_book(project: Path, out: Path | None = None, strict: bool = True) -> P
     html = out / "html"
     shutil.rmtree(html, ignore_errors=True)
     run_jupyter_book(source, out, strict)
-    findings = check_html(html, sorted(path.name for path in (source / "generated").glob("*.svg")))
+    findings = check_html(html, expected_pages(project))
     if findings:
         raise ReproError("the book was built but is not whole:\n- " + "\n- ".join(findings))
     return html
 
 
+def expected_pages(project: Path) -> list[str]:
+    """Every page of the book's folder, and every notebook, which the table of contents takes by name."""
+    pages = sorted(path.stem for path in (project / "book").glob("*.md"))
+    return [*pages, *(f"notebooks/{name}" for name in CHAPTERS), "api/repro"]
+
+
 def assemble(project: Path, source: Path) -> None:
     """Pages, API reference, executed notebooks, figures, and the records as JSON and CSV, in one folder."""
+    os.environ.setdefault("SPHINX_APIDOC_OPTIONS", "members")
+    from sphinx.ext import apidoc
+
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(project / "book", source, ignore=shutil.ignore_patterns("_build", "__pycache__"))
-    for notebook in sorted((project / "notebooks").glob("*.ipynb")):
-        execute(notebook, source / "notebooks" / notebook.name, {"recorded": True}, here=True)
-    for name, text in api.pages().items():
-        write_text(source / f"{name}.md", text)
+    apidoc.main([*API, "-o", str(source / "api"), str(project / "repro"), str(project / EXCLUDED)])
     save_drawings(source / "generated")
-    data = source / "_extra" / "recorded"  # served as they are, for whoever wants the numbers
+    collect(project, source / "_extra")
+    with building(source / "_extra"):
+        for notebook in sorted((project / "notebooks").glob("*.ipynb")):
+            target = source / "notebooks" / notebook.name
+            execute(notebook, target, {"recorded": True}, here=True)
+            as_chapter(target)
+
+
+def as_chapter(notebook: Path) -> None:
+    """Make an executed notebook a page of the book: without the parameters that papermill put into it.
+
+    In a checkout the book's pages lie beside the notebooks' folder, in the book above it.
+    """
+    import nbformat
+
+    chapter = nbformat.read(notebook, as_version=4)
+    chapter.cells = [cell for cell in chapter.cells if "injected-parameters" not in cell.metadata.get("tags", ())]
+    write_text(notebook, nbformat.writes(chapter).replace("](../book/", "](../"))
+
+
+def collect(project: Path, extra: Path) -> None:
+    """What the book serves as it is: records, the papers' numbers, CSV files and figures, for whoever wants them."""
+    data, figures = extra / DATA, extra / FIGURES
     results = load_results(results_folder())
     data.mkdir(parents=True)
     for result in results.values():
@@ -70,16 +101,16 @@ def assemble(project: Path, source: Path) -> None:
         if (results_folder() / folder).is_dir():
             shutil.copytree(results_folder() / folder, data / folder)
     shutil.copytree(project / "repro" / "report" / "paper", data / "paper")
-    for shown in map(exhibit, SHOWN):
+    for shown in map(exhibit, CHAPTERS):
         if found := [r for r in results.values() if r.study == shown.name]:
             tidy.write(shown.name, tidy.frames(found), data)
             for name, svg in shown.drawn(found).items():
-                write_text(source / "generated" / f"{shown.figure_name(name)}.svg", svg)
+                write_text(figures / f"{shown.figure_name(name)}.svg", svg)
     measured = performance.load_all(results_folder() / "performance")
     for name, record in measured.items():
         tidy.write(f"performance-{name}", tidy.of_benchmark(record), data)
     for name, figure in performance.figures(measured).items():
-        save_figure(figure, source / "generated" / name, ["svg"])
+        save_figure(figure, figures / name, ["svg"])
 
 
 def run_jupyter_book(source: Path, out: Path, strict: bool) -> None:
@@ -143,17 +174,19 @@ class _Page(HTMLParser):
         self.words += len(data.split())
 
 
-def check_html(html: Path, figures: Sequence[str] = ()) -> list[str]:
+def check_html(html: Path, expected: list[str]) -> list[str]:
     """What is wrong with a built book: missing pages, figures that no page shows or without alt text, links and
     images that lead nowhere, loads from outside.
     """
-    findings = [f"page {name} is missing" for name in EXPECTED_PAGES if not (html / f"{name}.html").exists()]
-    findings += [f"figure {name} is in no page" for name in figures if not (html / "_images" / name).exists()]
+    findings = [f"page {name} is missing" for name in expected if not (html / f"{name}.html").exists()]
     pages = {
         path: _Page(path.read_text(encoding="utf-8"))
         for path in sorted(html.rglob("*.html"))
         if "_static" not in path.parts
     }
+    loaded = {Path(unquote(url)).name for page in pages.values() for url in page.loads}
+    figures = sorted(path.name for path in (html / FIGURES).glob("*.svg"))
+    findings += [f"figure {name} is in no page" for name in figures if name not in loaded]
     for path, page in pages.items():
         where = path.relative_to(html)
         if page.words < 40 and path.name != "genindex.html":

@@ -1,15 +1,24 @@
-"""What the book's two interactive pieces know: recorded numbers, small enough to stand in the page itself."""
+"""The two interactive pieces: recorded numbers, small enough to stand in the page itself, and a script that turns them.
+
+No server is asked. In a notebook the script stands in the page too; in the book it is a file of the book.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
+from json import dumps
+from pathlib import Path
 from typing import Any
 
+from repro.errors import ReproError
 from repro.report.claim import Cell
 from repro.report.curves import each_seed, mean
+from repro.report.links import Book
 from repro.report.numbers import where_run
 from repro.report.verdict import summary_of
 from repro.study.class_pictures import short
+from repro.study.parameters import project_folder
 from repro.study.results import StudyResult
 
 COUNTS = "counts"
@@ -75,3 +84,33 @@ def _pictured(r: StudyResult) -> str:
     """The class of the pictures, with which the explorer begins."""
     table = r.tables.get("experts")
     return short(str(table.column("class")[0])) if table and table.rows else ""
+
+
+WIDGETS = {
+    "anytime-slider": ("Turn the threshold", anytime),
+    "routing-explorer": ("Choose a class, and see its experts", routing),
+}
+"""Each piece by the name of its script: its title, and what it is given."""
+
+
+def widget(name: str, results: Sequence[StudyResult], book: Book | None = None) -> str:
+    """A box that its script fills; without JavaScript a sentence stands in its place."""
+    if name not in WIDGETS:
+        raise ReproError(f"there is no interactive piece '{name}' (there are: {', '.join(WIDGETS)})")
+    title, data = WIDGETS[name]
+    found = data(results)
+    if not found:
+        return "<p>No record has what this interactive piece shows.</p>"
+    text = dumps(found, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    if book:
+        script = f'<script src="{book.root}_static/{name}.js" defer></script>'
+    else:
+        source = (project_folder() or Path()) / "book" / "_static" / f"{name}.js"
+        script = f"<script>{source.read_text(encoding='utf-8')}</script>" if source.is_file() else ""
+    return (
+        f'<section class="repro-widget" id="{name}" aria-label="{escape(title)}" hidden>'
+        f'<p class="repro-widget-title">{escape(title)}</p>'
+        f'<script type="application/json">{text}</script></section>'
+        f'<noscript><p class="repro-source">{escape(title)}: needs JavaScript; the figures say it too.</p></noscript>'
+        f"{script}"
+    )

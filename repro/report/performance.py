@@ -17,6 +17,9 @@ from repro.study.performance import BENCHMARKS, Goal, PerformanceRecord, load_pe
 from repro.study.results import Table
 
 VERDICTS = {True: "met", False: "missed", None: "not run"}
+FIGURES = {"performance_anytime": "anytime_wallclock", "performance_experts": "experts_one_pass"}
+"""Each figure, and the benchmark that it is made of."""
+
 CURVE, BACKBONES = "The any-time curve", "Dense backbones of the same width"
 
 
@@ -48,12 +51,8 @@ def provenance_html(record: PerformanceRecord) -> str:
 
 def figures(records: Mapping[str, PerformanceRecord]) -> dict[str, Figure]:
     """The figures that can be drawn of these records, by name."""
-    drawn = {}
-    if "anytime_wallclock" in records:
-        drawn["performance_anytime"] = plot_anytime(records["anytime_wallclock"])
-    if "experts_one_pass" in records:
-        drawn["performance_experts"] = plot_experts(records["experts_one_pass"])
-    return drawn
+    plots = {"performance_anytime": plot_anytime, "performance_experts": plot_experts}
+    return {name: plots[name](records[of]) for name, of in FIGURES.items() if of in records}
 
 
 def plot_anytime(record: PerformanceRecord) -> Figure:

@@ -37,9 +37,11 @@ class Run:
 
 
 def runs_named(study: str, page: str) -> list[tuple[str, str]]:
-    """(image set, scale) of every run of a study that its chapter names, quick scale first."""
+    """(image set, scale) of every run of a study that its notebook names, alone or after the study's name, quick scale
+    first.
+    """
     known = [(dataset, scale) for scale in READING_ORDER for dataset in SCALES[scale]]
-    return [place for place in known if re.search(rf"\b{study}-{place[0]}-{place[1]}\b", page)]
+    return [place for place in known if re.search(rf"(\b{study}-|\"){place[0]}-{place[1]}\b", page)]
 
 
 def exhibit_runs(study: str, page: str, results: Mapping[str, StudyResult]) -> list[Run]:

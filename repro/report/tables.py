@@ -49,10 +49,15 @@ class Shown:
     frame: pd.DataFrame
     caption: str
 
-    def in_page(self) -> str:
-        """For a page: the caption as a paragraph, which wraps at the page, above the table, which scrolls in a box."""
-        table = style(self.frame, self.caption).set_caption("").to_html()
-        return f'<p class="repro-caption">{escape(self.caption)}</p>{scroll_box(table, self.caption.partition(";")[0])}'
+    def in_page(self, folded: bool = False) -> str:
+        """For a page: the caption, which wraps at the page, above the table, which scrolls in a box.
+
+        ``folded``: the caption alone, which opens the table.
+        """
+        table = scroll_box(style(self.frame, self.caption).set_caption("").to_html(), self.caption.partition(";")[0])
+        if folded:
+            return f'<details class="repro-folded"><summary>{escape(self.caption)}</summary>{table}</details>'
+        return f'<p class="repro-caption">{escape(self.caption)}</p>{table}'
 
 
 def scroll_box(table: str, label: str) -> str:

@@ -45,7 +45,7 @@ def records(study: str) -> list:
 
 
 def test_the_slider_is_turned_by_the_keyboard(page: Page, book: str) -> None:
-    page.goto(f"{book}figure2_anytime.html")
+    page.goto(f"{book}notebooks/figure2_anytime.html")
     slider = page.locator("#anytime-threshold")
     slider.focus()
     before, place, said = readout(page), marker(page), slider.get_attribute("aria-valuetext")
@@ -57,7 +57,7 @@ def test_the_slider_is_turned_by_the_keyboard(page: Page, book: str) -> None:
 
 
 def test_the_slider_tells_what_is_recorded(page: Page, book: str) -> None:
-    page.goto(f"{book}figure2_anytime.html")
+    page.goto(f"{book}notebooks/figure2_anytime.html")
     page.locator("#anytime-threshold").focus()
     for curve in interactive.anytime(records("figure2_anytime")):
         page.locator("#anytime-model").select_option(label=curve["name"])
@@ -80,7 +80,7 @@ def test_the_explorer_deals_every_image_of_the_class(page: Page, book: str) -> N
     sets = interactive.routing(records("figure3_king_penguin"))
     if not sets:
         pytest.skip("no record has the images of each class in each expert")
-    page.goto(f"{book}figure3_king_penguin.html")
+    page.goto(f"{book}notebooks/figure3_king_penguin.html")
     for dealt in sets:
         page.locator("#routing-set").select_option(label=dealt["name"])
         classes = page.locator("#routing-class")
@@ -97,7 +97,7 @@ def test_the_explorer_deals_every_image_of_the_class(page: Page, book: str) -> N
 def test_a_class_that_shares_an_expert_can_be_chosen(page: Page, book: str) -> None:
     if not interactive.routing(records("figure3_king_penguin")):
         pytest.skip("no record has the images of each class in each expert")
-    page.goto(f"{book}figure3_king_penguin.html")
+    page.goto(f"{book}notebooks/figure3_king_penguin.html")
     companion = page.locator("#routing-explorer .repro-choose").first
     name = companion.inner_text().rpartition(" (")[0]
     companion.focus()
@@ -110,15 +110,14 @@ def test_a_class_that_shares_an_expert_can_be_chosen(page: Page, book: str) -> N
 def test_without_javascript_the_figures_remain(browser: Browser, book: str, name: str, box: str) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
-    page.goto(f"{book}{name}.html")
+    page.goto(f"{book}notebooks/{name}.html")
     assert page.locator(f"#{box}:visible").count() == 0
-    assert page.locator("figure img.only-light:visible").count() >= 1
-    assert page.locator("figure img.only-dark:visible").count() == 0
+    assert page.locator("figure img:visible").count() >= 1
     context.close()
 
 
 def test_a_number_tells_where_it_comes_from_and_leads_there(page: Page, book: str) -> None:
-    page.goto(f"{book}table2_num_experts.html")
+    page.goto(f"{book}notebooks/table2_num_experts.html")
     number = page.locator("a.repro-number[href*='results.html#table2']").first
     number.focus()
     tooltip = page.get_by_role("tooltip")
@@ -132,27 +131,53 @@ def test_a_number_tells_where_it_comes_from_and_leads_there(page: Page, book: st
 
 def test_every_exhibit_with_records_shows_figures_with_their_sources(page: Page, book: str) -> None:
     for name in NAMES:
-        if not list((BOOK / "_images").glob(f"{name}*.svg")):
+        if not list((BOOK / "figures").glob(f"{name}*.svg")):
             continue  # no record, or no figure is made of it
-        page.goto(f"{book}{name}.html")
+        page.goto(f"{book}notebooks/{name}.html")
         figures = page.locator("figure:has(img)").all()
         assert figures, f"{name} shows no figure"
         for figure in figures:
             assert figure.locator("figcaption").is_visible(), name
             sources = figure.locator("+ .repro-source a")
             texts = sources.all_inner_texts()
-            assert {"notebook", "measurements"} <= set(texts), f"{name}: {texts}"
+            assert {"measurements", "vector file (SVG)"} <= set(texts), f"{name}: {texts}"
             for link in sources.all():
-                answer = page.request.get(f"{book}{link.get_attribute('href')}")
+                answer = page.request.get(f"{book}notebooks/{link.get_attribute('href')}")
                 assert answer.ok, link.get_attribute("href")
 
 
-def test_on_paper_figures_are_light_and_controls_are_gone(page: Page, book: str) -> None:
-    page.goto(f"{book}figure2_anytime.html")
+def test_figures_stand_on_a_light_card_in_the_dark(page: Page, book: str) -> None:
+    page.goto(f"{book}notebooks/table2_num_experts.html")
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    ground = "getComputedStyle(document.querySelector('.repro-figure img')).backgroundColor"
+    assert page.evaluate(ground) == "rgb(255, 255, 255)"
+
+
+def test_tables_beyond_the_first_of_a_run_are_folded_and_open(page: Page, book: str) -> None:
+    page.goto(f"{book}notebooks/table2_num_experts.html")
+    assert page.locator(".repro-scroll:visible").count() >= 2
+    more = page.locator("details.repro-folded").filter(has=page.locator("table")).first
+    assert not more.locator("table").is_visible()
+    more.locator("summary").focus()
+    page.keyboard.press("Enter")
+    assert more.locator("table").is_visible()
+
+
+def test_each_title_is_found_once(page: Page, book: str) -> None:
+    for name in NAMES:
+        page.goto(f"{book}notebooks/{name}.html")
+        title = page.locator("h1").first.inner_text().rstrip("#")
+        page.goto(f"{book}search.html?q={' '.join(re.findall(r'[A-Za-z0-9]+', title))}")
+        page.locator("#search-results li a").first.wait_for()
+        found = [link.inner_text() for link in page.locator("#search-results li > a").all()]
+        assert found.count(title) == 1, f"{title}: {found}"
+
+
+def test_on_paper_figures_remain_and_controls_are_gone(page: Page, book: str) -> None:
+    page.goto(f"{book}notebooks/figure2_anytime.html")
     page.evaluate("document.documentElement.dataset.theme = 'dark'")
     page.emulate_media(media="print")
-    assert page.locator("figure img.only-dark:visible").count() == 0
-    assert page.locator("figure img.only-light:visible").count() >= 1
+    assert page.locator("figure img:visible").count() >= 1
     assert not page.locator("#anytime-slider").is_visible()
 
 

@@ -12,13 +12,14 @@ from repro.study.results import load_results
 ROOT = Path(__file__).parents[2]
 
 
-def test_every_exhibit_has_its_notebook_and_its_chapter() -> None:
+def test_every_exhibit_has_its_notebook_and_every_notebook_its_form() -> None:
     assert sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb")) == sorted([*NAMES, *OTHERS])
     for name in [*NAMES, *OTHERS]:
-        assert (ROOT / "book" / f"{name}.md").is_file()
         cells = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4).cells
-        assert [cell.metadata.get("tags") for cell in cells if "tags" in cell.metadata] == [["parameters"]]
-        assert f'exhibit("{name}")' in "\n".join(cell.source for cell in cells)
+        code = [cell for cell in cells if cell.cell_type == "code"]
+        assert ["parameters" in cell.metadata.tags for cell in code] == [True, *(False for _ in code[1:])]
+        assert all("hide-input" in cell.metadata.tags for cell in code)
+        assert f'open_exhibit("{name}", globals())' in code[1].source
 
 
 @pytest.mark.slow

@@ -5,61 +5,69 @@ from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 
+import nbformat
 import pytest
 
-from repro.report.book import EXPECTED_PAGES, check_html
+from repro.report.book import as_chapter, check_html, expected_pages
 from repro.study.reliability import Campaign
 from repro.study.results import StudyResult
 
-EXTENSION = Path(__file__).parents[2] / "book" / "_ext"
-PARTS = ("repro_pages", "repro_theme")  # what the extensions share, and what needs the theme
+ROOT = Path(__file__).parents[2]
+EXTENSION = ROOT / "book" / "_ext"
+PAGES = expected_pages(ROOT)
 WORDS = "word " * 60
+FIGURE = "<img alt='a curve' src='figures/table2_num_experts.svg'>"
 
 
 @pytest.fixture
 def html(tmp_path: Path) -> Path:
     """A small book that is whole."""
-    for name in EXPECTED_PAGES:
+    for name in PAGES:
         page = tmp_path / f"{name}.html"
         page.parent.mkdir(exist_ok=True)
         page.write_text(f"<p id='here'>{WORDS}</p>")
-    (tmp_path / "_images").mkdir()
-    (tmp_path / "_images" / "table2_num_experts.svg").write_text("<svg/>")
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "table2_num_experts.svg").write_text("<svg/>")
+    (tmp_path / "index.html").write_text(f"{WORDS}{FIGURE}<a href='notebooks/table2_num_experts.html#here'></a>")
     return tmp_path
 
 
 def test_a_whole_book_has_no_findings(html: Path) -> None:
-    (html / "index.html").write_text(
-        f"{WORDS}<a href='table2_num_experts.html#here'></a><img alt='a curve' src='_images/table2_num_experts.svg'>"
-    )
-    assert check_html(html, ["table2_num_experts.svg"]) == []
+    assert check_html(html, PAGES) == []
 
 
 @pytest.mark.parametrize(
     ("planted", "finding"),
     [
         ("<a href='gone.html'></a>", "index.html leads to gone.html, which is not there"),
-        ("<a href='table2_num_experts.html#nowhere'></a>", "no such place on that page"),
-        ("<img src='_images/gone.png'>", "leads to _images/gone.png"),
-        ("<img src='_images/table2_num_experts.svg'>", "_images/table2_num_experts.svg without alt text"),
+        ("<a href='notebooks/table2_num_experts.html#nowhere'></a>", "no such place on that page"),
+        ("<img src='figures/gone.png'>", "leads to figures/gone.png"),
+        ("<img src='figures/table2_num_experts.svg'>", "figures/table2_num_experts.svg without alt text"),
         ("<script src='https://cdn.example/x.js'></script>", "loads https://cdn.example/x.js from outside"),
     ],
 )
 def test_what_is_planted_is_found(html: Path, planted: str, finding: str) -> None:
-    (html / "index.html").write_text(WORDS + planted)
-    assert any(finding in found for found in check_html(html))
+    (html / "index.html").write_text(WORDS + FIGURE + planted)
+    assert any(finding in found for found in check_html(html, PAGES))
 
 
 def test_missing_and_empty_pages_and_figures_are_found(html: Path) -> None:
     (html / "choices.html").unlink()
     (html / "results.html").write_text("nothing")
-    (html / "_images" / "table2_num_experts.svg").unlink()
-    found = "\n".join(check_html(html, ["table2_num_experts.svg"]))
-    assert (
-        "page choices is missing" in found
-        and "results.html is empty" in found
-        and "figure table2_num_experts.svg is in no page" in found
-    )
+    (html / "index.html").write_text(WORDS)
+    assert check_html(html, PAGES) == [
+        "page choices is missing", "figure table2_num_experts.svg is in no page", "results.html is empty",
+    ]  # fmt: skip
+
+
+def test_a_chapter_is_its_notebook_without_what_papermill_put_in(tmp_path: Path) -> None:
+    make = nbformat.v4
+    prose = make.new_markdown_cell("[every choice](../book/choices.md), [Table 1](table1_main.ipynb)")
+    injected = make.new_code_cell("recorded = True", metadata={"tags": ["injected-parameters"]})
+    nbformat.write(make.new_notebook(cells=[prose, injected]), tmp_path / "a.ipynb")
+    as_chapter(tmp_path / "a.ipynb")
+    (cell,) = nbformat.read(tmp_path / "a.ipynb", as_version=4).cells
+    assert cell.source == "[every choice](../choices.md), [Table 1](table1_main.ipynb)"
 
 
 def built(tmp_path: Path, text: str) -> tuple[str, str]:
@@ -67,7 +75,7 @@ def built(tmp_path: Path, text: str) -> tuple[str, str]:
     application = pytest.importorskip("sphinx.application", reason="sphinx is in the group book: run `uv sync`")
     source = tmp_path / "source"
     source.mkdir(parents=True, exist_ok=True)
-    extensions = ["myst_parser", *(path.stem for path in EXTENSION.glob("repro_*.py") if path.stem not in PARTS)]
+    extensions = ["myst_parser", "repro_book"]
     (source / "conf.py").write_text(f"import sys; sys.path.insert(0, {str(EXTENSION)!r})\nextensions = {extensions}\n")
     (source / "index.md").write_text(f"# Title\n\n{text}\n")
     warnings = StringIO()
@@ -93,7 +101,7 @@ def test_roles_show_recorded_numbers(tmp_path: Path) -> None:
         tmp_path,
         f"{{result}}`{name}:top1/bagging/20` {{verdict}}`{name}:C2/20` "
         "{paper}`2/cifar100/tr18/tr18/20/bagging/top1` {result}`table2_num_experts-cifar100-paper:top1/bagging/20`\n\n"
-        f"```{{recorded-claims}} {name}\n```\n\n```{{spec-choices}}\n```\n\n"
+        "```{spec-choices}\n```\n\n"
         "```{exact-table} table1_main cifar100\n```",
     )
     assert warnings == ""
@@ -122,19 +130,20 @@ def test_numbers_lead_to_their_record_and_say_where_they_come_from(tmp_path: Pat
 
 
 @pytest.mark.usefixtures("recorded")
-def test_figures_have_a_dark_twin_and_their_sources(tmp_path: Path) -> None:
-    drawn = tmp_path / "source" / "generated" / "table2_num_experts.svg"
+def test_a_figure_has_its_caption_and_its_sources(tmp_path: Path) -> None:
+    drawn = tmp_path / "source" / "_extra" / "figures" / "table2_num_experts.svg"
     data = tmp_path / "source" / "_extra" / "recorded" / "table2_num_experts.csv"
-    for path, text in ((drawn, '<svg fill="#000000"><path style="stroke: #ffffff"/></svg>'), (data, "a,b\n")):
+    for path in (drawn, data):
         path.parent.mkdir(parents=True)
-        path.write_text(text)
-    figure = "```{recorded-figure} table2_num_experts\n:alt: accuracy over experts\n\nA caption.\n```"
+        path.write_text("a,b\n")
+    figure = "```{recorded-figure} table2_num_experts\n:alt: accuracy over experts\n\nA *caption*.\n```"
     page, _ = built(tmp_path, figure)
-    assert page.count("only-light") == page.count("only-dark") == 2  # the picture, and the link around it
-    assert page.count('alt="accuracy over experts"') == 2
-    assert "recorded/table2_num_experts.csv" in page and "notebooks/table2_num_experts.html" in page
-    assert "#ffffff" not in (tmp_path / "out" / "_images" / "table2_num_experts-dark.svg").read_text()
+    assert 'src="figures/table2_num_experts.svg" alt="accuracy over experts"' in page
+    assert "A <em>caption</em>" in page.partition("<figcaption>")[2].partition("</figcaption>")[0]
+    assert 'href="recorded/table2_num_experts.csv">measurements</a>' in page
     assert "has no alt text" in built(tmp_path, figure.replace(":alt: accuracy over experts\n", ""))[1]
+    drawn.unlink()
+    assert "no figure table2_num_experts was made of the recorded results" in built(tmp_path, figure)[1]
 
 
 @pytest.mark.usefixtures("recorded")
@@ -145,7 +154,10 @@ def test_figures_have_a_dark_twin_and_their_sources(tmp_path: Path) -> None:
         ("{result}`table2_num_experts-mnist-laptop:seeds`", "there is no run 'table2_num_experts-mnist-laptop'"),
         ("{paper}`2/cifar100/tr18/tr18/7/bagging/top1`", "The paper prints no"),
         ("{verdict}`table2_num_experts-cifar100-laptop:C9`", "There is no claim 'C9'"),
-        ("```{exact-table} table1_main modes\n```", "has no exact table 'modes' (there are: cifar100, tiny-imagenet)"),
+        (
+            "```{exact-table} table1_main modes\n```",
+            "no exact table of table1_main 'modes' (there are: cifar100, tiny-imagenet)",
+        ),
     ],
 )
 def test_a_wrong_key_is_a_warning(tmp_path: Path, text: str, warning: str) -> None:

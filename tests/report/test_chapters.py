@@ -1,20 +1,32 @@
-"""The book's own pages: what they draw from the module exists, and what their directives show follows from records."""
+"""The book's pages and chapters: what they draw from the module exists, and what they show follows from records."""
 
 import re
 from collections.abc import Callable
+from fnmatch import fnmatch
 from pathlib import Path
 
+import nbformat
 import pytest
 import yaml
 
-from repro.report.book import EXPECTED_PAGES
+from repro.report.book import expected_pages
 from repro.report.drawing import STEPS, save_drawings
 from repro.report.exhibits import NAMES
 from repro.study.results import StudyResult
 from tests.report.test_book import built
 
-BOOK = Path(__file__).parents[2] / "book"
+ROOT = Path(__file__).parents[2]
+BOOK = ROOT / "book"
+
+
+def prose(notebook: Path) -> str:
+    """The text cells of a notebook."""
+    cells = nbformat.read(notebook, as_version=4).cells
+    return "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+
+
 PAGES = {path.stem: path.read_text(encoding="utf-8") for path in sorted(BOOK.glob("*.md"))}
+CHAPTERS = {path.stem: prose(path) for path in sorted((ROOT / "notebooks").glob("*.ipynb"))}
 
 
 @pytest.fixture
@@ -23,14 +35,19 @@ def recorded(made_up: Callable[..., StudyResult], tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("REPRO_RESULTS", str(tmp_path / "results"))
 
 
-def test_the_contents_are_the_expected_pages() -> None:
+def test_the_contents_take_every_page_and_every_notebook_once() -> None:
     contents = yaml.safe_load((BOOK / "_toc.yml").read_text())
     chapters = [chapter for part in contents["parts"] for chapter in part["chapters"]]
-    listed = {contents["root"]} | {c["file"] for c in chapters}
-    listed |= {section["file"] for chapter in chapters for section in chapter.get("sections", [])}
-    assert set(EXPECTED_PAGES) <= listed
-    assert all(name in PAGES for name in listed if "/" not in name)
+    chapters += [section for chapter in chapters for section in chapter.get("sections", [])]
+    patterns = [contents["root"], *(chapter.get("file") or chapter["glob"] for chapter in chapters)]
+    for name in expected_pages(ROOT):
+        assert len([pattern for pattern in patterns if fnmatch(name, pattern)]) == 1, name
     assert next(part["caption"] for part in contents["parts"]) == "The idea"
+
+
+def test_no_title_is_borne_twice() -> None:
+    titles = [re.findall(r"^# (.*)", text, re.MULTILINE)[0] for text in (*PAGES.values(), *CHAPTERS.values())]
+    assert len(set(titles)) == len(titles)
 
 
 def test_terms_of_the_glossary_are_used_and_used_terms_are_in_it() -> None:
@@ -38,7 +55,7 @@ def test_terms_of_the_glossary_are_used_and_used_terms_are_in_it() -> None:
     terms = {line for line in body.splitlines() if line and not line.startswith((" ", ":"))}
     used = {
         (found.partition("<")[2].rstrip(">") or found)
-        for text in PAGES.values()
+        for text in (*PAGES.values(), *CHAPTERS.values())
         for found in re.findall(r"\{term\}`([^`]+)`", text)
     }
     assert used <= terms
@@ -47,15 +64,15 @@ def test_terms_of_the_glossary_are_used_and_used_terms_are_in_it() -> None:
 
 def test_each_chapter_states_its_claim_and_what_does_not_follow() -> None:
     for name in NAMES:
-        assert "**The claim.**" in PAGES[name] or "**The question.**" in PAGES[name]
-        assert "What follows, and what does not" in PAGES[name]
+        assert "**The claim.**" in CHAPTERS[name] or "**The question.**" in CHAPTERS[name]
+        assert "What follows, and what does not" in CHAPTERS[name]
 
 
 def test_no_chapter_types_an_accuracy_by_hand() -> None:
     """An accuracy with its decimals is measured or printed: it comes through a role."""
-    for name, text in PAGES.items():
-        prose = re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.DOTALL)
-        assert not re.findall(r"\d\d\.\d\d?\b", prose), name
+    for name, text in (PAGES | CHAPTERS).items():
+        words = re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.DOTALL)
+        assert not re.findall(r"\d\d\.\d\d?\b", words), name
 
 
 @pytest.mark.usefixtures("recorded")

@@ -63,7 +63,7 @@ def test_the_chapter_shows_goals_and_tables_and_what_was_not_run(results: Path, 
     page, warnings = built(
         tmp_path,
         "```{performance-goals}\n```\n\n```{performance} time_to_table\n```\n\n"
-        "```{performance} experts_one_pass\n```\n\n```{performance-figure} performance_anytime\n:alt: It\n\nIt.\n```",
+        "```{performance} experts_one_pass\n```\n\n```{recorded-figure} performance_anytime\n:alt: It\n\nIt.\n```",
     )
     assert warnings == ""
     commands = [f"benchmarks/{name}.py</code> fills" for name in ("experts_one_pass", "anytime_wallclock")]
@@ -76,7 +76,7 @@ def test_the_chapter_shows_goals_and_tables_and_what_was_not_run(results: Path, 
     ("text", "warning"),
     [
         ("```{performance} speed\n```", "there is no benchmark 'speed'"),
-        ("```{performance-figure} pie\n```", "there is no figure 'pie'"),
+        ("```{recorded-figure} pie\n:alt: It\n```", "there is no exhibit 'pie'"),
     ],
 )
 def test_a_wrong_name_is_a_warning(text: str, warning: str, tmp_path: Path) -> None:

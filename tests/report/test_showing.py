@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from repro.errors import ReproError, StoppedError
-from repro.report import reading
 from repro.report.exhibits import exhibit
 from repro.report.numbers import look_up, paper_quote
 from repro.report.plots import save_figure
@@ -80,11 +79,11 @@ def test_a_number_that_is_not_there(result: StudyResult, key: str) -> None:
 
 
 def test_the_reading_says_what_the_numbers_say(result: StudyResult, made_up: MakeUp) -> None:
-    text = reading.read(TABLE2, [result]).data
+    text = TABLE2.read(result)
     assert "With 20 experts the selected one reaches 59.10 ± 0.10 % alone and 59.60 ± 0.10 % bagged" in text
     assert "holds (settled afterwards): C1, E1/20; holds (without control): C1/base, C2/20" in text
     one = made_up({("backbone", 0): [57.0], ("bagging", 1): [58.0], ("expert", 1): [58.0]})
-    assert "anecdote" in reading.read(TABLE2, [one]).data
+    assert "anecdote" in TABLE2.read(one)
 
 
 def test_figures_are_the_same_bytes_each_time(result: StudyResult, tmp_path: Path) -> None:

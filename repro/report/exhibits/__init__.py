@@ -6,8 +6,10 @@ What is shown alike and is none of the paper's is found by its name too, and is 
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 from repro.errors import ReproError
+from repro.report.chapter import Chapter
 from repro.report.exhibits.exhibit import Exhibit
 
 NAMES = (
@@ -42,3 +44,13 @@ def exhibit(name: str) -> Exhibit:
 def exhibits() -> list[Exhibit]:
     """All of the paper's."""
     return [exhibit(name) for name in NAMES]
+
+
+def open_exhibit(name: str, namespace: dict[str, Any]) -> Chapter:
+    """The chapter of the notebook that calls this with ``globals()``, its parameters checked before any work.
+
+    Raises:
+        ReproError: no such exhibit, or no such parameter, or a value that makes no sense.
+    """
+    found = exhibit(name)
+    return Chapter(found, found.parameters.from_notebook(namespace))

@@ -194,9 +194,18 @@ def _series(axes: Axes, result: StudyResult, method: str, experts: list[int], pl
     colour = COLOURS[method]
     # A line a seed: seeds differ by their base, so a rise shows along a line, not in the spread at one number.
     for seed in result.seeds if len(result.seeds) > 1 else []:
-        places_of_seed = [(x, by_seed(result, Cell(k, method)).get(seed)) for x, k, _ in measured]
-        xs, ys = zip(*((x, y) for x, y in places_of_seed if y is not None), strict=True)
-        axes.plot(xs, ys, "-", marker=".", color=colour, linewidth=0.8, markersize=4, alpha=0.45)
+        values = [(x, by_seed(result, Cell(k, method)).get(seed)) for x, k, _ in measured]
+        line = [(x, y) for x, y in values if y is not None]  # none, where a control was run for fewer seeds
+        axes.plot(
+            [x for x, _ in line],
+            [y for _, y in line],
+            "-",
+            marker=".",
+            color=colour,
+            linewidth=0.8,
+            markersize=4,
+            alpha=0.45,
+        )
     axes.plot(
         [x for x, _, _ in measured],
         [s.mean for _, _, s in measured],

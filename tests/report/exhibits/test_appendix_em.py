@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import pytest
 
-from repro.report import reading
 from repro.report.exhibits import exhibit
 from repro.report.tables import claims_table
 from repro.study.results import StudyResult
@@ -62,7 +61,7 @@ def test_claims_have_the_papers_gain_and_the_control(result: StudyResult) -> Non
 
 
 def test_the_reading_names_gain_and_cost(result: StudyResult) -> None:
-    text = reading.read(EM, [result]).data
+    text = EM.read(result)
     assert "2 E-steps: +1.00 points (+1.00 to +1.00) without ensembling" in text
     assert "at 3.0 times its training cost" in text and "another expert" in text
 
@@ -74,6 +73,6 @@ def test_one_seed_and_missing_parts(made_of: MakeOf, seeds: int, rows: tuple[str
     assert "paper, tiny-ImageNet" in EM.tables(elsewhere)["main"].frame
     for shown in EM.tables(partial).values():
         assert "nan" not in shown.in_page()
-    reading.read(EM, [partial])
+    EM.read(partial)
     for figure in EM.figures([partial, elsewhere]).values():
         figure.canvas.draw()

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import pytest
 
-from repro.report import reading
 from repro.report.exhibits import exhibit
 from repro.report.exhibits.appendix_specialisation import COLUMNS
 from repro.report.tables import claims_table
@@ -77,7 +76,7 @@ def test_an_idle_expert_is_seen(made_of: MakeOf) -> None:
 
 
 def test_the_reading_names_test_images_and_chance(result: StudyResult) -> None:
-    text = reading.read(SPECIALISATION, [result]).data
+    text = SPECIALISATION.read(result)
     assert "of 50.1 ± 0.1 % of the test images (by chance 20.1 ± 0.1 %)" in text
 
 
@@ -87,6 +86,6 @@ def test_one_seed_and_missing_parts(made_of: MakeOf, seeds: int, experts: tuple[
     whole = made_of("appendix_specialisation", cells(seeds), "modes", "quick", counts())
     for shown in SPECIALISATION.tables(partial).values():
         assert "nan" not in shown.in_page()
-    reading.read(SPECIALISATION, [partial])
+    SPECIALISATION.read(partial)
     for figure in SPECIALISATION.figures([partial, whole]).values():
         figure.canvas.draw()

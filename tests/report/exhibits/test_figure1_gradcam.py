@@ -7,7 +7,6 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from repro.report import reading
 from repro.report.exhibits import exhibit
 from repro.report.exhibits.figure1_gradcam import VISIBLE
 from repro.report.pictures import blend, from_hex
@@ -88,11 +87,11 @@ def test_visible_is_cohens_medium_effect() -> None:
 
 
 def test_the_reading(result: Callable[..., StudyResult]) -> None:
-    text = reading.read(FIGURE1, [result()]).data
+    text = FIGURE1.read(result())
     for words in ("80.1 ± 0.1 % of the image (base)", "A uniform map would have 50.0", "50: no difference", "holds: "):
         assert words in text
-    without = reading.read(FIGURE1, [result("cifar100", boxes=False)]).data
-    assert "box" not in without and "anecdote" in reading.read(FIGURE1, [result(seeds=1)]).data
+    without = FIGURE1.read(result("cifar100", boxes=False))
+    assert "box" not in without and "anecdote" in FIGURE1.read(result(seeds=1))
 
 
 def test_figures_of_several_results(result: Callable[..., StudyResult], tmp_path: Path) -> None:

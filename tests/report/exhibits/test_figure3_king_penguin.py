@@ -7,7 +7,6 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from repro.report import reading
 from repro.report.exhibits import exhibit
 from repro.report.tables import claims_table
 from repro.study.results import Measurement, Picture, StudyResult, Table
@@ -84,7 +83,7 @@ def test_claims(result: Callable[..., StudyResult]) -> None:
 
 
 def test_the_reading(result: Callable[..., StudyResult]) -> None:
-    text = reading.read(FIGURE3, [result()]).data
+    text = FIGURE3.read(result())
     assert "king penguin effectively splits over 5.1 ± 0.1 of them, the mean class over 4.1 ± 0.1" in text
     assert "6.0 points more" in text and "holds: P1, P4; pairs of seeds: no interval: P2" in text
 

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import pytest
 
-from repro.report import reading
 from repro.report.exhibits import exhibit
 from repro.report.tables import claims_table
 from repro.study.results import StudyResult
@@ -90,11 +89,11 @@ def test_modes_are_shown_where_they_are_known(made_of: MakeOf, result: StudyResu
     modes = made_of("table5_per_class", cells(modes=True), "modes", "quick")
     table = TABLE5.tables(modes)["modes"].frame
     assert table.loc["per-sample", "modes within a class"] == "0.50 ± 0.00"
-    assert "adjusted mutual information of 0.50" in reading.read(TABLE5, [modes]).data
+    assert "adjusted mutual information of 0.50" in TABLE5.read(modes)
 
 
 def test_the_reading_names_the_control(result: StudyResult) -> None:
-    text = reading.read(TABLE5, [result]).data
+    text = TABLE5.read(result)
     assert "told the same group of classes, reaches 42.10 ± 0.10 %" in text and "60.1 ± 0.1 % of the images" in text
 
 
@@ -104,7 +103,7 @@ def test_one_seed_and_missing_parts(made_of: MakeOf, seeds: int, missing: str) -
     partial = made_of("table5_per_class", kept)
     for shown in TABLE5.tables(partial).values():
         assert "nan" not in shown.in_page()
-    reading.read(TABLE5, [partial])
+    TABLE5.read(partial)
     modes = made_of("table5_per_class", cells(seeds, modes=True), "modes", "quick")
     for figure in TABLE5.figures([partial, modes]).values():
         figure.canvas.draw()

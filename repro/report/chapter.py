@@ -1,0 +1,180 @@
+"""A chapter: an exhibit in its notebook, which runs it once and then shows what the prose around it speaks of.
+
+    chapter = open_exhibit("table2_num_experts", globals())
+    chapter.run()
+    chapter.figure(alt="...", caption="...")
+    chapter.tables("cifar100-paper")
+    chapter.claims()
+    chapter.read()
+
+The book is made of the same notebooks with ``recorded=True``: what was recorded, and nothing trained. A reader's own
+run stands open, and what was recorded folded beside it.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable
+from html import escape
+from typing import TYPE_CHECKING
+
+from repro.errors import ReproError, SpecError
+from repro.progress import duration
+from repro.report import interactive
+from repro.report.links import FIGURES, Book, book_of_notebooks, figure, source_line
+from repro.report.numbers import where_run
+from repro.report.reruns import command_of
+from repro.report.tables import Shown, claims_caption, claims_table
+from repro.study.parameters import Parameters, results_folder
+from repro.study.results import StudyResult, load_results
+
+if TYPE_CHECKING:
+    from repro.report.exhibits.exhibit import Exhibit
+
+NOTHING = "<p>Nothing has been recorded yet: run this notebook without <code>recorded</code>.</p>"
+
+
+class Chapter:
+    """An exhibit with the parameters of one notebook."""
+
+    def __init__(self, exhibit: Exhibit, parameters: Parameters) -> None:
+        self.exhibit = exhibit
+        self.parameters = parameters
+        self.own: list[StudyResult] = []
+        self.recorded: list[StudyResult] = []
+        self.book: Book | None = book_of_notebooks()
+
+    @property
+    def results(self) -> list[StudyResult]:
+        """What this notebook ran, or where it only shows records, those."""
+        return self.own or self.recorded
+
+    def run(self) -> None:
+        """Run the study, and say what was run, where and when."""
+        if not self.parameters.recorded:
+            self.own = self.exhibit.run(self.parameters)
+        try:
+            self.recorded = list(load_results(results_folder(), self.exhibit.name).values())
+        except SpecError:
+            self.recorded = []  # not a checkout: there are no records beside this run
+        told = "".join(f"<li>{provenance(r)}</li>" for r in self.results)
+        text = f"<ul>{told}</ul>" if told else NOTHING
+        _display(text if self.own else folded("The recorded runs of this chapter", text))
+
+    def tables(self, *planned: str) -> None:
+        """Every table of every result: the first open, the others folded.
+
+        ``planned`` names runs of this chapter, e.g. ``cifar100-paper``: one that nobody has recorded says so, with
+        its command.
+        """
+        self._show_each(self._tables)
+        there = {f"{r.dataset}-{r.scale}" for r in self.recorded}
+        for place in planned:
+            if place not in there and not self.own:
+                dataset, _, scale = place.rpartition("-")
+                _display(not_run(command_of(self.exhibit.name, dataset, scale)))
+
+    def exact(self, *names: str) -> None:
+        """Tables that need no run (all, unless named), the first open."""
+        known = self.exhibit.exact()
+        if unknown := set(names) - set(known):
+            raise ReproError(f"there is no exact table {', '.join(sorted(unknown))} (there are: {', '.join(known)})")
+        shown = [known[name] for name in names or known]
+        _display("".join(table.in_page(folded=index > 0) for index, table in enumerate(shown)))
+
+    def claims(self) -> None:
+        """The paper's claims with the verdict on each."""
+        self._show_each(self._claims)
+
+    def figure(self, name: str = "main", *, alt: str, caption: str) -> None:
+        """A figure: ``alt`` says what it shows to those who do not see it, ``caption`` is text with `code` marks."""
+        if not self.results:
+            return
+        drawn = self.exhibit.drawn(self.results)
+        if name not in drawn:
+            if not self.own:
+                raise ReproError(f"{self.exhibit.name} has no figure '{name}' (there are: {', '.join(drawn)})")
+            _display(f"<p>There is no figure “{escape(name)}” of this run.</p>")
+            return
+        stem = self.exhibit.figure_name(name)
+        if self.book:
+            _display(book_figure(self.book, stem, self.exhibit.name, alt, with_code(caption)))
+        else:
+            picture = base64.b64encode(drawn[name].encode()).decode()
+            _display(figure(f"data:image/svg+xml;base64,{picture}", alt, with_code(caption)))
+
+    def widget(self, name: str) -> None:
+        """An interactive piece (:mod:`repro.report.interactive`), of this run or of what was recorded."""
+        _display(interactive.widget(name, self.results, self.book))
+
+    def read(self) -> None:
+        """The numbers in sentences, a paragraph a result."""
+        from IPython.display import Markdown, display
+
+        for r in self.results:
+            display(Markdown(f"**{where_run(r)}.** {self.exhibit.read(r)}"))
+
+    def _show_each(self, show: Callable[[StudyResult], str]) -> None:
+        """The results of this run, then what was recorded: folded, if it stands beside a run."""
+        recorded = "".join(map(show, self.recorded))
+        if self.own:
+            _display("".join(map(show, self.own)))
+            names = "; ".join(where_run(r) + f", {len(r.seeds)} seeds" for r in self.recorded)
+            recorded = folded(f"Recorded, to hold it against: {names}", recorded) if recorded else ""
+        if recorded:
+            _display(recorded)
+
+    def _tables(self, result: StudyResult) -> str:
+        first, *others = self.exhibit.tables(result).values()
+        return first.in_page() + self._source(result) + "".join(table.in_page(folded=True) for table in others)
+
+    def _claims(self, result: StudyResult) -> str:
+        judged = self.exhibit.judge(result)
+        if not judged:
+            return ""
+        return Shown(claims_table(judged), claims_caption(result)).in_page() + self._source(result)
+
+    def _source(self, result: StudyResult) -> str:
+        is_recorded = any(result is r for r in self.recorded)
+        return self.book.source_line(result.name) if self.book and is_recorded else ""
+
+
+def provenance(r: StudyResult) -> str:
+    """A line of HTML: what was run, how long it took in all, where and when."""
+    p = r.provenance
+    return (
+        f"<strong>{escape(r.name)}</strong>: base {escape(r.base)}, experts {escape(r.expert)}, "
+        f"seeds {', '.join(map(str, r.seeds))}; {duration(p.seconds)} of training on {escape(p.hardware)} "
+        f"({p.precision}), torch {p.libraries.get('torch', '?')}, code {escape(p.code)}, {p.when[:10]}. "
+        f"<code>{escape(p.command)}</code>"
+    )
+
+
+def book_figure(book: Book, stem: str, data: str, alt: str, caption: str) -> str:
+    """A figure of the book, below which stand its numbers and its vector file."""
+    file = f"{book.root}{FIGURES}/{stem}.svg"
+    csv = book.csv_links(data)
+    files = [csv and f"data (CSV): {csv}", f'<a href="{file}">vector file (SVG)</a>']
+    return figure(file, alt, caption) + source_line(files)
+
+
+def folded(summary: str, html: str) -> str:
+    """HTML behind a line that opens it."""
+    return f'<details class="repro-folded"><summary>{escape(summary)}</summary>{html}</details>'
+
+
+def with_code(text: str) -> str:
+    """Plain text as HTML, what stands between backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text, quote=False))
+
+
+def not_run(command: str) -> str:
+    """What stands where the numbers of a run would."""
+    return f"<p><strong>Not run.</strong> <code>{escape(command)}</code> fills this in.</p>"
+
+
+def _display(html: str) -> None:
+    from IPython.display import HTML, display
+
+    display(HTML(html))

@@ -1,0 +1,109 @@
+"""Numbers as the prose of the book quotes them: found by a key, with a tooltip, and leading to their record.
+
+    {result}`NAME:top1/bagging/20`   mean ± standard deviation, with seeds, interval and provenance as a tooltip
+    {result}`NAME:minutes`           a fact of the run
+    {verdict}`NAME:C2/20`            the verdict on a claim
+    {paper}`2/cifar100/tr18/tr18/20/bagging/top1`   a number that the paper prints
+    {counted}`table1`                a count of printed costs that come out
+    {reliability}`faults:kills`      a figure of a campaign
+
+NAME is of a record, EXHIBIT-DATASET-SCALE. A run that is not recorded shows "not run" and its command; a name or key
+that does not exist is a :class:`ReproError`, and so a failed build of the book.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from html import escape
+from pathlib import Path
+from typing import NamedTuple
+
+from repro.errors import ReproError
+from repro.report import left_out, numbers, reliability, reruns
+from repro.report.exhibits import exhibit
+from repro.report.links import Book
+from repro.report.numbers import Quote
+from repro.report.verdict import ClaimVerdict
+from repro.study.parameters import results_folder
+from repro.study.reliability import load_campaign
+from repro.study.results import StudyResult, load_result
+from repro.study.scales import SCALES
+
+
+class Judged(NamedTuple):
+    """A recorded result with the verdicts on its claims."""
+
+    result: StudyResult
+    claims: list[ClaimVerdict]
+
+
+def find(name: str) -> Judged | None:
+    """The recorded result of a name; None if that run is not recorded; ReproError if there is no such run."""
+    path = results_folder() / f"{name}.json"
+    if path.exists():
+        return _load(path, path.stat().st_mtime_ns)
+    study, _, rest = name.partition("-")
+    exhibit(study)
+    if not any(rest == f"{dataset}-{scale}" for scale, sets in SCALES.items() for dataset in sets):
+        raise ReproError(f"there is no run '{name}': write EXHIBIT-DATASET-SCALE")
+    return None
+
+
+@cache
+def _load(path: Path, changed: int) -> Judged:
+    """Each record is read and judged once, however many numbers of it a book quotes."""
+    result = load_result(path)
+    return Judged(result, exhibit(result.study).judge(result))
+
+
+def command_of(name: str) -> str:
+    """The command that would record a run."""
+    study, _, rest = name.partition("-")
+    dataset, _, scale = rest.rpartition("-")
+    return reruns.command_of(study, dataset, scale)
+
+
+def result(text: str) -> Quote:
+    """A number of a recorded result."""
+    found, name, key = _recorded(text)
+    return numbers.look_up(found.result, key, found.claims) if found else Quote("not run", command_of(name))
+
+
+def verdict(text: str) -> Quote:
+    """The verdict on a claim."""
+    found, name, key = _recorded(text)
+    if found is None:
+        return Quote("not run", command_of(name))
+    return numbers.verdict_quote(found.result, numbers.claim_of(found.claims, key))
+
+
+def campaign(text: str) -> Quote:
+    """A figure of a campaign of ``benchmarks/``."""
+    name, _, key = text.partition(":")
+    return reliability.fact(name, key, load_campaign(name, results_folder()))
+
+
+def _recorded(text: str) -> tuple[Judged | None, str, str]:
+    name, colon, key = text.partition(":")
+    if not colon:
+        raise ReproError(f"write NAME:KEY, not '{text}'")
+    return find(name), name, key
+
+
+ROLES: dict[str, Callable[[str], Quote]] = {
+    "result": result,
+    "verdict": verdict,
+    "paper": numbers.paper_quote,
+    "counted": left_out.fact,
+    "reliability": campaign,
+}
+
+
+def marked(book: Book, quote: Quote, css: str = "repro-number", style: str = "") -> str:
+    """A number with its tooltip, which mouse, keyboard and screen reader find; it leads to its record."""
+    about = f'class="{css}" data-bs-toggle="tooltip" title="{escape(quote.tooltip)}"'
+    about += f' style="{style}"' if style else ""
+    if quote.source:
+        return f'<a {about} href="{book.record(quote.source)}">{escape(quote.text)}</a>'
+    return f'<span {about} tabindex="0">{escape(quote.text)}</span>'

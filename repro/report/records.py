@@ -1,0 +1,93 @@
+"""The page of all recorded results: a table of them, and for each where it came from and its files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+
+from repro.progress import duration
+from repro.report import performance
+from repro.report.exhibits import exhibit
+from repro.report.links import DATA, Book, link
+from repro.report.numbers import where_run
+from repro.report.pages import table
+from repro.study.parameters import results_folder
+from repro.study.reliability import CAMPAIGNS, load_campaign
+from repro.study.results import Provenance, load_results
+
+
+def overview(book: Book) -> str:
+    """A row a record of an exhibit."""
+    rows = [
+        (
+            link(book.chapter(r.study), exhibit(r.study).title.partition(":")[0]),
+            escape(where_run(r)),
+            link(f"#{name}", f"seeds {', '.join(map(str, r.seeds))}"),
+            escape(duration(r.provenance.seconds)),
+            escape(r.provenance.hardware),
+            r.provenance.when[:10],
+        )
+        for name, r in load_results(results_folder()).items()
+    ]
+    head = ("exhibit", "image set, scale", "record", "training", "hardware", "date")
+    return table(head, rows, "every recorded run")
+
+
+def runs(book: Book) -> str:
+    """Every recorded run with its provenance: the places to which quoted numbers lead."""
+    found = []
+    for name, r in load_results(results_folder()).items():
+        facts = {
+            "shown in": link(book.chapter(r.study), exhibit(r.study).title),
+            "models": escape(f"base {r.base}, experts {r.expert}; {r.evaluate} set"),
+            "seeds": ", ".join(map(str, r.seeds)),
+            **_provenance(r.provenance),
+            "code, spec": f"<code>{escape(r.provenance.code)}</code>, <code>{r.spec_hash}</code>",
+            "files": f"{_file(book, f'{name}.json')} (this record), {_csv(book, r.study)}",
+        }
+        found.append(_section(name, f"{r.study}: {where_run(r)}", facts))
+    return "".join(found) or "<p>Nothing has been recorded yet.</p>"
+
+
+def measurements(book: Book) -> str:
+    """Every benchmark and campaign with its provenance."""
+    found = []
+    for name, one in performance.load_all(results_folder() / "performance").items():
+        files = f"{_file(book, f'performance/{name}.json')}, {_csv(book, f'performance-{name}')}"
+        facts = {"measures": escape(one.claim), **_provenance(one.provenance), "files": files}
+        found.append(_section(f"performance-{name}", f"Benchmark: {name}", facts))
+    for name in CAMPAIGNS:
+        if campaign := load_campaign(name, results_folder()):
+            facts = _provenance(campaign.provenance) | {"files": _file(book, f"reliability/{name}.json")}
+            found.append(_section(f"reliability-{name}", f"Campaign: {name}", facts))
+    return "".join(found) or "<p>Not run.</p>"
+
+
+def _provenance(p: Provenance) -> dict[str, str]:
+    """Command, machine and libraries, finished HTML."""
+    return {
+        "command": f"<code>{escape(p.command)}</code>",
+        "time": escape(f"{duration(p.seconds)} on {p.hardware}, {p.precision}; {p.when[:10]}"),
+        "code, spec": f"<code>{escape(p.code)}</code>",
+        "libraries": escape(", ".join(f"{library} {version}" for library, version in p.libraries.items())),
+    }
+
+
+def _file(book: Book, name: str) -> str:
+    return f'<a href="{book.root}{DATA}/{name}"><code>{name.rpartition("/")[2]}</code></a>'
+
+
+def _csv(book: Book, stem: str) -> str:
+    return ", ".join(_file(book, path.name) for path in book.csv(stem))
+
+
+def _section(place: str, title: str, facts: Mapping[str, str]) -> str:
+    """A heading with an address of its own, and a table of two columns."""
+    rows = "".join(f'<tr><th scope="row">{key}</th><td>{value}</td></tr>' for key, value in facts.items())
+    return (
+        f'<section id="{place}"><h3>{escape(title)}</h3>'
+        f'<table class="repro-table repro-facts"><tbody>{rows}</tbody></table></section>'
+    )
+
+
+PARTS = {"recorded-overview": overview, "recorded-runs": runs, "recorded-measurements": measurements}

@@ -1,0 +1,98 @@
+"""A chapter shows its own run open and what was recorded folded beside it; the book's, records with links."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from repro.errors import ReproError
+from repro.report import chapter
+from repro.report.chapter import Chapter
+from repro.report.exhibits import exhibit, open_exhibit
+from repro.report.links import building
+from repro.study.results import StudyResult
+
+TABLE2 = exhibit("table2_num_experts")
+VALUES = {("backbone", 0): [57.0, 57.2, 57.4], ("bagging", 1): [58.2, 58.3, 58.4], ("expert", 1): [58.0, 58.1, 58.2]}
+LAPTOP = "table2_num_experts-cifar100-laptop"
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What cells have displayed."""
+    found: list[str] = []
+    monkeypatch.setattr(chapter, "_display", found.append)
+    return found
+
+
+@pytest.fixture
+def record(made_up: Callable[..., StudyResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StudyResult:
+    monkeypatch.setenv("REPRO_RESULTS", str(tmp_path / "results"))
+    made_up(VALUES).save(tmp_path / "results")
+    return made_up(VALUES)
+
+
+def recorded() -> Chapter:
+    opened = open_exhibit("table2_num_experts", {"recorded": True})
+    opened.run()
+    return opened
+
+
+@pytest.mark.usefixtures("record")
+def test_the_first_table_stands_open_and_the_others_are_folded(shown: list[str]) -> None:
+    opened = recorded()
+    shown.clear()
+    opened.tables()
+    (page,) = shown
+    first, *others = TABLE2.tables(opened.recorded[0]).values()
+    assert page.count("<details") == len(others) >= 1
+    assert page.index(first.caption[:20]) < page.index("<details")
+
+
+@pytest.mark.usefixtures("record")
+def test_a_planned_run_that_nobody_recorded_says_so_with_its_command(shown: list[str]) -> None:
+    opened = recorded()
+    shown.clear()
+    opened.tables("cifar100-laptop", "tiny-imagenet-paper")
+    assert [text for text in shown if "Not run" in text] == [
+        "<p><strong>Not run.</strong> <code>uv run repro run table2_num_experts -p scale paper "
+        "-p dataset tiny-imagenet -p seeds 0,1,2</code> fills this in.</p>"
+    ]
+
+
+def test_a_run_of_ones_own_stands_open_and_records_are_folded_beside_it(
+    shown: list[str], record: StudyResult, made_up: Callable[..., StudyResult]
+) -> None:
+    opened = Chapter(TABLE2, TABLE2.parameters.check())
+    opened.own, opened.recorded = [made_up(VALUES, scale="quick", dataset="modes")], [record]
+    opened.claims()
+    own, beside = shown
+    assert "modes, quick scale" in own and "<details" not in own
+    assert beside.startswith("<details") and "Recorded, to hold it against: CIFAR-100, laptop scale, 3 seeds" in beside
+
+
+@pytest.mark.usefixtures("record")
+def test_a_figure_is_in_the_notebook_or_a_file_of_the_book(shown: list[str], tmp_path: Path) -> None:
+    recorded().figure(alt="a <curve>", caption="Of `modes`.")
+    assert 'src="data:image/svg+xml;base64,' in shown[-1]
+    assert 'alt="a &lt;curve&gt;"' in shown[-1] and "<figcaption>Of <code>modes</code>.</figcaption>" in shown[-1]
+    with building(tmp_path):
+        opened = recorded()
+        opened.figure(alt="a curve", caption="It.")
+        opened.tables()
+    assert 'src="../figures/table2_num_experts.svg"' in shown[-2]
+    assert f'href="../results.html#{LAPTOP}"' in shown[-1]
+    with pytest.raises(ReproError, match=r"table2_num_experts has no figure 'pie' \(there are: main"):
+        opened.figure("pie", alt="", caption="")
+
+
+def test_a_control_that_was_run_for_fewer_seeds_is_drawn(made_up: Callable[..., StudyResult]) -> None:
+    fewer = {("equal-training", 1): [58.0]}
+    assert "main" in TABLE2.figures([made_up({**VALUES, **fewer})])
+
+
+def test_nothing_recorded_is_said(shown: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPRO_RESULTS", str(tmp_path))
+    recorded().figure(alt="a curve", caption="It.")
+    (page,) = shown
+    assert "Nothing has been recorded yet" in page
