@@ -54,7 +54,7 @@ LAPTOP = Recipe(
 )
 GPU = LAPTOP.model_copy(update={"epochs": 50, "batch_size": 512, "learning_rate": 4e-3, "mixup": 0.2, "cutmix": 1.0})
 QUICK = LAPTOP.model_copy(
-    update={"epochs": 5, "batch_size": 64, "learning_rate": 4e-3, "augmentation": Augmentation(crop="pad", pad=2)}
+    update={"epochs": 4, "batch_size": 64, "learning_rate": 4e-3, "augmentation": Augmentation(crop="pad", pad=2)}
 )
 SMOKE = QUICK.model_copy(update={"epochs": 1})
 
