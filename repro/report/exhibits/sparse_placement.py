@@ -140,9 +140,6 @@ def _cost(spec: SparseSpec) -> Cost:
     )  # fmt: skip
 
 
-# --- shown -------------------------------------------------------------------------------------------------------
-
-
 def body_of(result: StudyResult) -> str:
     """``convnext`` or ``vit``; ConvNeXt of a record of which nothing is known."""
     return next((row.partition(" ")[0] for row in result.rows()), "convnext")
@@ -155,15 +152,12 @@ def experts_of(result: StudyResult) -> int:
 
 def of_the_paper(body: str, placement: str) -> PrintedValue | None:
     """Top-1 of Table 3 (ImageNet-1k, in percent)."""
-    return next((_value(row.top1) for row in _rows("3", TABLE3[body]) if row.config.placement == placement), None)
+    found = next((row.top1 for row in _rows("3", TABLE3[body]) if row.config.placement == placement), None)
+    return None if found is None else PrintedValue(found, None, 1, f"{found:.1f}")
 
 
 def _rows(table: str, network: str) -> list[SweetSpotRow]:
     return [row for row in sweetspot_rows() if (row.table, row.config.network) == (table, network)]
-
-
-def _value(top1: float) -> PrintedValue:
-    return PrintedValue(top1, None, 1, f"{top1:.1f}")
 
 
 def printed_value(result: StudyResult, asked: Cell) -> PrintedValue | None:
