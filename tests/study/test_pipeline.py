@@ -107,13 +107,18 @@ def test_stopped_half_way_and_resumed(
     assert not list(Store(tmp_path).half_done())
 
 
+def with_base_and_gate(tiny: StudySpec, root: Path, tmp_path: Path) -> Study:
+    """The study in a store that holds only the base and the gate."""
+    for kind in ("base", "gate"):
+        shutil.copytree(root / "store" / kind, tmp_path / "store" / kind)
+    return Study([tiny], tmp_path, CPU)
+
+
 def test_an_expert_alone_equals_the_same_beside_others(
     study: Study, tiny: StudySpec, root: Path, tmp_path: Path
 ) -> None:
     """Expert 2, trained in a store that holds only the base and the gate."""
-    for kind in ("base", "gate"):
-        shutil.copytree(root / "store" / kind, tmp_path / "store" / kind)
-    alone = Study([tiny], tmp_path, CPU)
+    alone = with_base_and_gate(tiny, root, tmp_path)
     alone.runner.load(steps(tiny).experts[2])
     assert len(list((tmp_path / "store" / "expert").glob("*"))) == 1
     ours, theirs = (Store(folder).load(steps(tiny).experts[2]).tensors for folder in (root, tmp_path))
@@ -123,9 +128,7 @@ def test_an_expert_alone_equals_the_same_beside_others(
 def test_experts_of_one_pass_are_the_experts_of_a_store_made_one_at_a_time(
     study: Study, tiny: StudySpec, root: Path, tmp_path: Path
 ) -> None:
-    for kind in ("base", "gate"):
-        shutil.copytree(root / "store" / kind, tmp_path / "store" / kind)
-    apart = Study([tiny], tmp_path, CPU)
+    apart = with_base_and_gate(tiny, root, tmp_path)
     for k in (2, 0, 1):
         apart.runner.load(steps(tiny).experts[k])
     assert equal(apart.run(tiny), study.outputs(tiny))
