@@ -77,6 +77,21 @@ def test_of_a_pass_only_what_is_missing_is_made(tmp_path: Path) -> None:
     assert toy.CALLS == ["expert 0 of 3, 0, expert 2 of 3, 0", "predictions of 3, 0"]
 
 
+def test_what_others_made_between_the_look_and_the_claim_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goal, claim = asked(), Store.claim
+
+    def late(*arguments: Any) -> Any:
+        monkeypatch.setattr(Store, "claim", claim)
+        run(tmp_path, goal)
+        return claim(*arguments)
+
+    monkeypatch.setattr(Store, "claim", late)
+    runner = run(tmp_path, goal)
+    assert len(toy.CALLS) == 4 and runner.summary().startswith("all 6 artifacts were found")
+
+
 # --- stale --------------------------------------------------------------------------------------
 
 

@@ -81,14 +81,14 @@ def train(inputs: Inputs) -> Artifact:
     nn.init.constant_(module.weight, float(inputs.step.config["k"]))
     x = inputs["base"].tensors["w"][None] + 0.1
 
-    def step(batch: Tensor) -> Any:
+    def step(batch: Tensor, done: float) -> Any:
         EPOCHS.append(inputs.step.label)
         loss = F.mse_loss(module(batch), inputs["gate"].tensors["w"][:1, None])
         return training.Step(loss, torch.zeros(()), 1)
 
     recipe = Recipe(epochs=3, batch_size=1, learning_rate=0.01, source="a test")
     history = training.fit(
-        module, recipe, lambda epoch: [x], lambda epoch: 1, step, CPU, inputs.step.label, inputs.checkpoint,
-        inputs.report,
+        module, recipe, lambda epoch: [x], lambda epoch: 1, step, CPU, inputs.step.label, seed=0,
+        checkpoint=inputs.checkpoint, report=inputs.report,
     )  # fmt: skip
     return Artifact(module.state_dict(), history=[list(epoch) for epoch in history])
