@@ -69,11 +69,13 @@ BUDGETS = {"small": 0.5, "middle": 1.0, "large": 2.0}
 """In units of the middle one, which is the inference cost of the scale's own single-gate mixture."""
 PARTNER = 1000
 """Seed s of an ensemble has the networks of seeds s and s + 1000, so that no two seeds share a network."""
+WIDE = 1.9
+"""MACs of a DeepMoE's backbone with all channels active, in budgets; its embedding network is 2 % more."""
 SLACK = 1.05
 """A trial may cost so many budgets and still be taken for its accuracy."""
 USUAL: dict[str, dict[str, Any]] = {
     "smoke": {"epochs": 2, "num_train": 200, "num_test": 100, "experts": 2, "trials": 0, "three": True},
-    "quick": {"epochs": 4, "num_train": 2000, "num_test": None, "experts": 4, "trials": 0, "three": True},
+    "quick": {"epochs": 4, "num_train": 1200, "num_test": 1000, "experts": 4, "trials": 0, "three": True},
 }
 """What a scale does here where that is not what it does elsewhere; else its own recipe on all of its images, 20
 experts, four trials, and the families' native bodies beside the three."""
@@ -116,7 +118,7 @@ class Model(NamedTuple):
 
 
 class Body(NamedTuple):
-    """A plain network at any width: ``cost(asked, width)`` are (MACs, parameters); ``make(asked, width, epochs, rate)``.
+    """A plain network at any width: ``cost(asked, width)`` are its MACs and parameters, ``goal`` its steps.
 
     Its widths are ``narrowest`` to 4 in steps of ``step``, of which no two are the same network.
     """
@@ -147,7 +149,7 @@ class Family(NamedTuple):
     """A family of mixtures: ``make(asked, budget, choice)`` makes its model; all else is the same for all families.
 
     ``body`` is what it is held against; ``choices`` of what ``choice`` is in words, the first unless trials say
-    otherwise; where each is a point of its curve, ``drawn``, all are trained.
+    otherwise; where each is a point of its curve, ``drawn``, all are trained at the middle budget.
     """
 
     name: str
@@ -240,10 +242,10 @@ def _by_expert(tensors: Mapping[str, Tensor]) -> Tensor:
 
 
 def deepmoe(body: Body, asked: Asked, budget: float, lam: float) -> Model:
-    """A DeepMoE that costs two budgets with all channels active; λ says how many are."""
+    """A DeepMoE that with all channels active costs nearly two budgets (the plain curve ends at two); λ closes some."""
     spec, network = asked.spec, asked.spec.base if body is TR else body.name
     whole = {"backbone": network, "num_classes": spec.num_classes, "image_size": spec.image_size, "lam": lam}
-    model = DeepMoEConfig(**whole, width=body.width_for(asked, 2 * budget))
+    model = DeepMoEConfig(**whole, width=body.width_for(asked, WIDE * budget), lambda_reaches="heads")
     one, two = two_stages(asked.trained())
     images = spec.with_(base=network, expert=network, role="control", num_experts=1)
     made, cost = AskedDeepMoE(spec=images, model=model, recipe=one, recipe_two=two), deepmoe_cost(model)
@@ -261,6 +263,7 @@ def _by_gates(number: int, seed: int, tensors: Mapping[str, Tensor]) -> Tensor:
     from sklearn.cluster import KMeans  # seconds
 
     active = (tensors["gates"] > 0).float().numpy()
+    number = min(number, len(np.unique(active, axis=0)))
     found = KMeans(number, n_init=3, random_state=derive(seed, "groups of gates") % 2**32).fit(active)
     return torch.from_numpy(found.labels_).long()
 
@@ -281,7 +284,7 @@ def _by_token(spec: SparseSpec, tensors: Mapping[str, Tensor]) -> Tensor:
     return tokens_per_image(last[..., :1], spec.model.num_experts).argmax(1)
 
 
-RATES, LAMBDAS, WEIGHTS = (1.0, 0.5, 2.0, 0.25), (1.0, 0.3, 3.0, 0.1), (0.005, 0.0, 0.02, 0.05)
+RATES, LAMBDAS, WEIGHTS = (1.0, 0.5, 2.0, 0.25), (2.0, 1.0, 4.0, 0.5), (0.005, 0.0, 0.02, 0.05)
 FAMILIES = (
     Family("single-gate", "single-gate mixture", TR, single_gate, "rate, in the recipe's", RATES),
     Family("DeepMoE", "DeepMoE", TR, partial(deepmoe, TR), "λ", LAMBDAS, drawn=True),
@@ -361,7 +364,7 @@ class ThreeFamiliesParameters(Parameters):
                 for family in self.chosen()
                 for budget, macs in self.macs(asked).items()
                 if seed in self.at(budget)
-                for choice in _drawn(family, family.choices[0])
+                for choice in _drawn(family, budget, family.choices[0])
             ]
         return goals
 
@@ -376,9 +379,9 @@ def _bodies(parameters: ThreeFamiliesParameters) -> list[Body]:
     return list({family.body.name: family.body for family in parameters.chosen()}.values())
 
 
-def _drawn(family: Family, taken: float) -> list[float]:
+def _drawn(family: Family, budget: str, taken: float) -> list[float]:
     """What is trained at a budget: the choice that was taken, then those of the curve."""
-    return list(dict.fromkeys([taken, *(family.choices if family.drawn else ())]))
+    return list(dict.fromkeys([taken, *(family.choices if family.drawn and budget == "middle" else ())]))
 
 
 def _trials(parameters: ThreeFamiliesParameters, asked: Asked) -> Iterator[tuple[str, float, Model]]:
@@ -501,7 +504,7 @@ def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
                     measurements += _measure(family, budget, model, points, rivals)
                     if budget == "middle":
                         groups[family.name] = model.groups(tensors)
-                    for choice in _drawn(family, taken[family.name])[1:]:
+                    for choice in _drawn(family, budget, taken[family.name])[1:]:
                         other = family.make(asked, macs, choice)
                         points += other.points(_ask(runner, other))
                     tables["curve"].rows.extend(
@@ -625,7 +628,7 @@ def headline(result: StudyResult) -> str:
 
 
 def front_page(results: Sequence[StudyResult]) -> str:
-    """The first sentence of the front page, from the first record in reading order that is more than a demonstration."""
+    """The front page's first sentence: of the first record, in reading order, that is no mere demonstration."""
     own = [result for result in results if result.study == NAME and result.dataset != "modes"]
     return headline(own[0]) if own else "Which mixture, at equal compute: nothing has been recorded on real images yet."
 
@@ -668,13 +671,9 @@ def tables(result: StudyResult) -> dict[str, Shown]:
     shown["gates"] = _gates(result)
     trials = result.tables.get("trials")
     if trials and trials.rows:
-        texts = {
-            name: [f"{value:g}" if i else str(value) for value in trials.column(name)] for i, name in enumerate(TRIALS)
-        }
-        caption = (
-            f"{about(result)}; trials on validation images, of which the most accurate within the budget is taken."
-        )
-        shown["trials"] = Shown(frame(texts, [str(i + 1) for i in range(len(trials.rows))]), caption)
+        texts = {name: [f"{value:g}" for value in trials.column(name)] for name in TRIALS[1:]}
+        caption = f"{about(result)}; trials on validation images: the most accurate one within the budget is taken."
+        shown["trials"] = Shown(frame(texts, trials.column(TRIALS[0])), caption)
     return shown
 
 
@@ -770,7 +769,8 @@ def read(result: StudyResult) -> str:
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     """Accuracy over inference MACs (``main``) and over training MACs: a row a record, a panel a body."""
-    bodies = list({family.body.name: family.body for family in FAMILIES}.values())
+    shown = {family.body.name: family.body for result in results for family, _ in _rows(result)}
+    bodies = list(shown.values()) or [TR]
     drawn = {}
     for name, axis in (("main", "macs"), ("training", "training")):
         with figure_style():
@@ -804,7 +804,8 @@ def _panel(axes: Axes, result: StudyResult, body: Body, axis: str) -> None:
             for a, b in points:
                 if b.interval:
                     axes.plot([a, a], b.interval, color=colour, linewidth=0.8)
-    axes.set_xscale("log")
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.set_title(f"{where_run(result)}\non {body.name}")
     what = "inference MACs of an image" if axis == "macs" else "training MACs of an image, all epochs"
     axes.set_xlabel(f"{what}, millions")
@@ -821,10 +822,9 @@ def _plain_curve(axes: Axes, result: StudyResult, body: Body, axis: str) -> None
         axes.plot(
             [x for x, _ in points], [y.mean for _, y in points], "D-", color="#595959", markersize=4, label="plain"
         )
-    band = [(x, y.interval) for x, y in points if y.interval]
-    axes.fill_between(
-        [x for x, _ in band], [y[0] for _, y in band], [y[1] for _, y in band], color="#595959", alpha=0.15
-    )
+    band = [(x, *y.interval) for x, y in points if y.interval]
+    if band:
+        axes.fill_between(*zip(*band, strict=True), color="#595959", alpha=0.15)
 
 
 def _trained_curves(axes: Axes, result: StudyResult, family: Family, colour: str) -> None:
