@@ -12,7 +12,7 @@ from pathlib import Path
 from repro.errors import ReproError
 from repro.report import left_out, overview, performance, plan, quotes, reliability, reruns, settings
 from repro.report.chapter import not_run
-from repro.report.exhibits import exhibit, exhibits
+from repro.report.exhibits import exhibit, exhibits, three_families
 from repro.report.links import Book, link, source_line
 from repro.report.numbers import NONE, Quote, verdict_quote, where_run
 from repro.report.tables import Shown, scroll_box, verdict_css
@@ -51,6 +51,12 @@ def _headline(book: Book, found: overview.Found | str | None) -> str:
     else:
         quote = verdict_quote(found.result, found.judged)
     return quotes.marked(book, quote, "repro-mark", verdict_css(quote.text))
+
+
+def study_verdict(book: Book) -> str:
+    """Whether any mixture beats a plain network that was trained as long, with a link to its chapter."""
+    name = three_families.NAME
+    return f'<p>{escape(three_families.front_page(_results()))} <a href="{book.chapter(name)}">The chapter.</a></p>'
 
 
 def verdict_tally(book: Book) -> str:
@@ -198,6 +204,7 @@ def _measured() -> Path:
 
 
 PARTS: dict[str, Callable[..., str]] = {
+    "study-verdict": study_verdict,
     "headline-claims": headline_claims,
     "verdict-tally": verdict_tally,
     "all-claims": all_claims,

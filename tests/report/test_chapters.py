@@ -100,12 +100,13 @@ def test_all_code_of_the_method_chapter_resolves(tmp_path: Path) -> None:
 def test_what_the_pages_show_of_all_records(tmp_path: Path) -> None:
     save_drawings(tmp_path / "source" / "generated")
     directives = ("headline-claims", "verdict-tally", "left-out-table} cut", "drawing} method", "scales-table",
-                  "reruns", "benchmark-reruns", "campaign-reruns")  # fmt: skip
+                  "study-verdict", "reruns", "benchmark-reruns", "campaign-reruns")  # fmt: skip
     text = "\n\n".join(f"```{{{name}{'' if '}' in name else '}'}\n```" for name in directives) + "\n\n{counted}`table1`"
     page, warnings = built(tmp_path, text)
     assert warnings == ""
     for shown in (
         "Base and one expert beat that expert alone",
+        "Which mixture, at equal compute: nothing has been recorded on real images yet.",
         "repro run table2_num_experts -p scale laptop -p dataset tiny-imagenet",
         "Laptop scale: 1 comparison of a claim with a run, of which 1 holds (without control).",
         "stage 3, 4 and linear",

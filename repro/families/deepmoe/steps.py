@@ -75,6 +75,26 @@ def _label(asked: Asked) -> str:
     return f"DeepMoE {config.backbone} at width {config.width:g}, λ {config.lam:g}, on {spec.data}, seed {spec.seed}"
 
 
+STAGE_TWO = 80 / 350
+
+
+def two_stages(whole: Recipe) -> tuple[Recipe, Recipe]:
+    """A recipe as Procedure 1's two stages, of as many epochs together; at least one each.
+
+    A schedule of steps goes on where it is; any other runs whole in stage one, and once more from a tenth of its
+    rate in stage two (the text does not say).
+    """
+    second = max(1, round(whole.epochs * STAGE_TWO))
+    first = max(1, whole.epochs - second)
+    steps = tuple(m * whole.epochs / first for m in whole.milestones if m * whole.epochs < first)
+    one: dict[str, Any] = {"epochs": first, "milestones": steps}
+    two: dict[str, Any] = {"epochs": second, "milestones": (), "schedule": "cosine",
+                           "learning_rate": 0.1 * whole.learning_rate}  # fmt: skip
+    if whole.schedule == "multistep":
+        two |= {"schedule": "constant", "learning_rate": whole.learning_rate_at(first / whole.epochs)}
+    return whole.model_copy(update=one), whole.model_copy(update=two)
+
+
 def load(asked: Asked, artifact: Artifact) -> DeepMoE:
     """The trained model."""
     model = build(asked.model)

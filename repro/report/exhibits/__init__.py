@@ -29,7 +29,11 @@ NAMES = (
     "deepmoe_table2_cifar",
 )
 
-OTHERS = {"own_data": "repro.report.own_data", "sparse_placement": "repro.report.exhibits.sparse_placement"}
+OTHERS = {
+    "own_data": "repro.report.own_data",
+    "sparse_placement": "repro.report.exhibits.sparse_placement",
+    "three_families": "repro.report.exhibits.three_families",
+}
 """What is none of the first paper's: name -> module."""
 
 

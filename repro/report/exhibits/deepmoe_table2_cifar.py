@@ -14,7 +14,7 @@ from pydantic import Field, field_validator
 
 from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.deepmoe.cost import active_shares, deepmoe_cost
-from repro.families.deepmoe.steps import Asked, steps
+from repro.families.deepmoe.steps import Asked, steps, two_stages
 from repro.method.outputs import accuracy
 from repro.method.recipe import Recipe
 from repro.models.cost import model_cost
@@ -77,7 +77,6 @@ USUAL: dict[str, dict[str, Any]] = {
     "paper": {"base": "resnet56", "width": 1.0, "base_recipe": PAPERS},
 }
 """What a scale trains here where it is not the scale's own recipe on a tr10 of half its width."""
-STAGE_TWO = 80 / 350
 
 
 class DeepMoEParameters(Parameters):
@@ -121,27 +120,13 @@ class DeepMoEParameters(Parameters):
         return found
 
     def deepmoe(self, spec: StudySpec) -> Asked:
-        """The DeepMoE beside a narrow network: the same recipe in both stages, of as many epochs together.
-
-        A schedule of steps goes on where it is; any other runs whole in stage one, and once more from a tenth of its
-        rate in stage two (the text does not say).
-        """
+        """The DeepMoE beside a narrow network: the same recipe in both stages, of as many epochs together."""
         model = DeepMoEConfig(
             backbone=spec.base, width=self.wide * spec.width, num_classes=spec.num_classes, image_size=spec.image_size,
             lam=self.lam, lambda_reaches=self.lambda_reaches,
         )  # fmt: skip
-        whole = spec.base_recipe
-        second = max(1, round(whole.epochs * STAGE_TWO))
-        first = whole.epochs - second
-        steps = tuple(m * whole.epochs / first for m in whole.milestones if m * whole.epochs < first)
-        one: dict[str, Any] = {"epochs": first, "milestones": steps}
-        two: dict[str, Any] = {"epochs": second, "milestones": (), "schedule": "cosine",
-                               "learning_rate": 0.1 * whole.learning_rate}  # fmt: skip
-        if whole.schedule == "multistep":
-            two |= {"schedule": "constant", "learning_rate": whole.learning_rate_at(first / whole.epochs)}
-        return Asked(
-            spec=spec, model=model, recipe=whole.model_copy(update=one), recipe_two=whole.model_copy(update=two)
-        )
+        one, two = two_stages(spec.base_recipe)
+        return Asked(spec=spec, model=model, recipe=one, recipe_two=two)
 
 
 def table2(parameters: DeepMoEParameters) -> StudyResult:
