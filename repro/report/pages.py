@@ -36,7 +36,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], label: str) -> str
 def headline_claims(book: Book) -> str:
     """The front page's claims with their verdicts."""
     rows = []
-    for line in overview.headlines(_results()):
+    for line in overview.headlines(_results(), exhibits()):
         words = f'<a href="{book.chapter(line.study)}" title="{escape(line.title)}">{escape(line.words)}</a>'
         rows.append((words, *(_headline(book, found) for found in line.found)))
     head = ("the paper's claim", *overview.columns())
@@ -55,7 +55,7 @@ def _headline(book: Book, found: overview.Found | str | None) -> str:
 
 def verdict_tally(book: Book) -> str:
     """How often each verdict fell."""
-    return f"<p>{escape(overview.tally_text(_results()))}</p>"
+    return f"<p>{escape(overview.tally_text(_results(), exhibits()))}</p>"
 
 
 def all_claims(book: Book) -> str:
