@@ -31,8 +31,8 @@ from repro.data.cifar import load_cifar
 from repro.data.imagenet import read_image
 from repro.data.tiny_imagenet import list_images, read_cache
 from repro.errors import ReproError
+from repro.exhibits.table2_num_experts import Parameters
 from repro.study.artifact import Artifact
-from repro.study.exhibits.table2_num_experts import Table2Parameters
 from repro.study.graph import Context, Step
 from repro.study.reliability import Campaign
 from repro.study.results import load_result
@@ -74,10 +74,10 @@ def wrong_spec(folder: Path, draw: random.Random) -> bool:
 
 def wrong_parameters(folder: Path, draw: random.Random) -> bool:
     """Notebook parameters, wrong in the same way."""
-    names = [*Table2Parameters.model_fields, "sclae", "expert"]
+    names = [*Parameters.model_fields, "sclae", "expert"]
     changes = {draw.choice(names): draw.choice(NONSENSE) for _ in range(draw.randint(1, 3))}
-    parameters = Table2Parameters.check(**{"scale": "smoke", **changes})
-    return all(name in Table2Parameters.model_fields for name in changes) and bool(parameters.specs())
+    parameters = Parameters.check(**{"scale": "smoke", **changes})
+    return all(name in Parameters.model_fields for name in changes) and bool(parameters.specs())
 
 
 CONTENT = {"set/a.txt": b"alpha" * 300, "set/deep/b.txt": b"beta" * 50}

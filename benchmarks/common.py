@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 
 from repro.data.archives import checksum
+from repro.exhibits.table2_num_experts import Parameters, run
 from repro.study.artifact import Artifact, DamagedError, read_about, read_tensors
-from repro.study.exhibits.table2_num_experts import Table2Parameters, table2
 from repro.study.graph import Step
 from repro.study.locks import Holder, read_holder
 from repro.study.parameters import results_folder
@@ -30,7 +30,7 @@ EXPERTS = "1,3"
 def smoke_study(root: Path, executor: str = "serial") -> None:
     """Table 2 at smoke scale, recorded: every kind of artifact, and the record."""
     torch.set_num_threads(1)
-    table2(Table2Parameters.check(scale="smoke", experts=EXPERTS, root=root, device="cpu", executor=executor))
+    run(Parameters.check(scale="smoke", experts=EXPERTS, root=root, device="cpu", executor=executor))
 
 
 def fork(work: Callable[[], object], log: Path) -> int:

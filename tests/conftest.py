@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.records import made_up as made_up
+from tests.records import record_of as record_of
+
 # Tests are small and start processes of their own: with several threads each they would wait for one another's
 # turn, on a busy machine for minutes. Set before torch is imported, and inherited by every process.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

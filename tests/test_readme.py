@@ -12,8 +12,8 @@ from papermill.cli import papermill
 from papermill.engines import papermill_engines
 
 from repro.cli import main
+from repro.cli.direct import told_of
 from repro.method.export import load
-from repro.report.direct import told_of
 from repro.report.engine import InProcessEngine
 from repro.study.parameters import Parameters, default_root
 from repro.study.results import load_results

@@ -26,9 +26,9 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 import repro
 from repro.errors import ReproError
+from repro.exhibits import exhibit
 from repro.report import drawing, pages, performance, records
 from repro.report.chapter import book_figure, not_run
-from repro.report.exhibits import exhibit
 from repro.report.links import FIGURES, Book
 from repro.report.quotes import ROLES, marked
 

@@ -208,16 +208,14 @@ def show_cost(args: argparse.Namespace) -> int:
 
 def run_notebooks(args: argparse.Namespace) -> int:
     """``repro run``: status 3 if the time was up before all was done."""
+    from repro.cli.direct import run, told_of
     from repro.progress import time_limit
-    from repro.report.run import run
 
     parameters = _parameters(args)
     try:
         with time_limit(args.minutes):
             run(args.notebooks, parameters, args.output, args.direct)
     except TimeIsUpError as error:
-        from repro.report.direct import told_of
-
         print(f"the time is up ({error})\n{told_of(args.notebooks, parameters)}")
         return TIME_IS_UP
     return 0
@@ -225,9 +223,11 @@ def run_notebooks(args: argparse.Namespace) -> int:
 
 def export_model(args: argparse.Namespace) -> int:
     """``repro export``."""
+    from repro.exhibits import exhibit
     from repro.report.export import export_asked
 
-    print(f"the model is in {export_asked(args.notebook, _parameters(args), args.out)}")
+    parameters = exhibit(args.notebook).parameters.check(**_parameters(args))
+    print(f"the model is in {export_asked(args.notebook, parameters, args.out)}")
     return 0
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from repro.data.dataset import ImageDataset
 from repro.method.agreement import agreement
 from repro.method.outputs import Outputs
 
@@ -85,3 +86,19 @@ def confused_classes_share_the_expert(outputs: Outputs, shares: Tensor) -> tuple
     own = shares[said[wrong], expert[wrong]]
     chance = (shares[said[wrong]] * shares_of_classes(counts)[outputs.labels[wrong]]).sum(1)
     return 100 * float(own.mean()), 100 * float(chance.mean())
+
+
+def pixels_explained(images: ImageDataset, group: np.ndarray) -> tuple[dict[int, float | None], dict[int, float]]:
+    """Percent of each class's pixel variance that its split explains (None: not split), and by chance.
+
+    Pixels, since the embeddings are what the split was made in: there it could not fail.
+    """
+    between: dict[int, float | None] = {}
+    chance: dict[int, float] = {}
+    for label in range(images.num_classes):
+        members = np.flatnonzero(images.labels == label)
+        own = group[members]
+        is_split = len(np.unique(own)) > 1
+        between[label] = explained(images.images[members].reshape(len(members), -1), own) if is_split else None
+        chance[label] = explained_by_chance(own) if is_split else 0.0
+    return between, chance

@@ -31,8 +31,8 @@ API = ("--no-toc", "--module-first", "--force", "-q", "--maxdepth", "1")
 """How Sphinx's apidoc writes the reference: a page a package, with its modules on it."""
 
 
-EXCLUDED = "repro/report/exhibits/exhibit.py"
-"""Its module bears the name of a function of its package, and one reference cannot hold both."""
+EXCLUDED = "repro/report/exhibits"
+"""It only hands on what stands in the reference already, of :mod:`repro.exhibits`."""
 
 
 def build_book(project: Path, out: Path | None = None, strict: bool = True) -> Path:

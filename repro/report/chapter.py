@@ -30,7 +30,7 @@ from repro.study.parameters import Parameters, results_folder
 from repro.study.results import StudyResult, load_results
 
 if TYPE_CHECKING:
-    from repro.report.exhibits.exhibit import Exhibit
+    from repro.report.exhibit import Exhibit
 
 NOTHING = "<p>Nothing has been recorded yet: run this notebook without <code>recorded</code>.</p>"
 

@@ -36,3 +36,17 @@ def draw(axes: Axes, curves: Sequence[Curve], colour: str, label: str, **style: 
     for curve in curves if len(curves) > 1 else []:
         axes.plot(*curve, color=colour, linewidth=0.7, alpha=0.4, linestyle=str(style.get("linestyle", "-")))
     axes.plot(*mean(curves), color=colour, label=label, **{"linewidth": 2, **style})  # type: ignore[arg-type]
+
+
+def pooled(table: Table) -> tuple[list[float], list[float]]:
+    """Mean confidence and accuracy of each bin over all seeds and pairs of a table, bins with few images left out."""
+    total = sum(table.column("count"))
+    xs, ys = [], []
+    for index in sorted(set(table.column("bin"))):
+        part = table.where(bin=index)
+        counts = part.column("count")
+        size = sum(counts)
+        if size >= 0.005 * total:
+            xs.append(math.fsum(n * c for n, c in zip(counts, part.column("confidence"), strict=True)) / size)
+            ys.append(math.fsum(n * a for n, a in zip(counts, part.column("accuracy"), strict=True)) / size)
+    return xs, ys

@@ -6,8 +6,15 @@ from dataclasses import dataclass
 from functools import cache
 
 from repro.models.cost import ModelCost, model_cost
+from repro.report.numbers import DATASETS
 from repro.report.printed import PrintedValue, printed
+from repro.report.tables import Columns, Shown, frame
 from repro.study.scales import default_spec
+
+BACKBONES = ("tr10", "tr18", "tr34", "tr50")
+PAIRS = ("tr10-tr10", "tr10-tr18", "tr18-tr10", "tr18-tr18", "tr34-tr10")
+"""The rows of Table 1, and tr10 alone, which Figure 2 adds."""
+TABLE1_DATASETS, TABLE1_EXPERTS = ("cifar100", "tiny-imagenet"), 20
 
 
 @cache
@@ -62,3 +69,44 @@ def table1_figures(dataset: str, base: str, expert: str | None, num_experts: int
         if value := printed(1, dataset, base, expert, count, method, metric):
             figures.append(Figure(metric, value, counted if expert else "the whole network", exact))
     return figures
+
+
+def table1_tables() -> dict[str, Shown]:
+    """All 48 printed costs of Table 1, one table an image set, against exact counts at the paper's own widths."""
+    return {dataset: _exact(dataset) for dataset in TABLE1_DATASETS}
+
+
+def _exact(dataset: str) -> Shown:
+    columns: Columns = {}
+    labels, agree, total = [], 0, 0
+    for name in (*BACKBONES[1:], *PAIRS):
+        base, _, expert = name.partition("-")
+        cost = paper_cost(dataset, base, expert or None, TABLE1_EXPERTS)
+        macs, inference, trainable = row = table1_figures(dataset, base, expert or None)
+        matching = sum(figure.matches for figure in row)
+        agree, total = agree + matching, total + len(row)
+        labels.append(name if expert else f"{name} alone")
+        shown = {
+            "MACs: paper": macs.texts()[0],
+            "exact, 1e9": macs.texts()[1],
+            "inference: paper": inference.texts()[0],
+            "plain sum, 1e7": in_unit_of(inference.paper, cost.params_inference),
+            "less one fc, 1e7": inference.texts()[1],
+            "trainable: paper": trainable.texts()[0],
+            "exact, 1e7": trainable.texts()[1],
+            "match": f"{matching} of {len(row)}",
+            "with the plain sum": _agreement(inference.paper.matches(cost.params_inference)),
+        }
+        for column, cell in shown.items():
+            columns.setdefault(column, []).append(cell)
+    caption = (
+        f"{DATASETS[dataset]}: the printed costs of Table 1 against exact counts at the paper's widths and image size, "
+        f"with {TABLE1_EXPERTS} experts: {agree} of {total} match after rounding. MACs are those of the whole base, "
+        "the gate and one expert; 'trainable' counts all experts. The parameters for inference match only less one fc, "
+        "a rule that we fitted to the printed numbers; the plain sum is what a model holds."
+    )
+    return Shown(frame(columns, labels), caption)
+
+
+def _agreement(matches: bool) -> str:
+    return "match" if matches else "mismatch"

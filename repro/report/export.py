@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +15,23 @@ from repro.method.export import Config, save
 from repro.method.outputs import Outputs, percent
 from repro.models.cost import ModelCost
 from repro.report.card import model_card
-from repro.report.exhibits import exhibit
 from repro.study.graph import ordered
-from repro.study.own_data import choices, held_parts
+from repro.study.parameters import Parameters
 from repro.study.pipeline import Study
 from repro.study.single_gate import steps
 from repro.study.sources import shorter_side
 from repro.study.spec import StudySpec
+from repro.study.thresholds import choices, held_parts
 
 TAUS = (0.0, 0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 """The thresholds of a card's table: fixed, so that nothing in it was chosen."""
 
 
-def export_asked(name: str, parameters: Mapping[str, Any], out: Path | None = None) -> Path:
+def export_asked(name: str, asked: Parameters, out: Path | None = None) -> Path:
     """Export the model that ``repro run NAME`` with these parameters trained; returns its folder.
 
     :class:`ReproError` if they ask for several models, or for one that is not in the store.
     """
-    asked = exhibit(name).parameters.check(**parameters)
     specs = list({steps(spec).predictions: spec for spec in asked.specs()}.values())
     if len(specs) != 1:
         found = "; ".join(f"{spec.pair}, {spec.num_experts} experts, seed {spec.seed}" for spec in specs[:8])
@@ -48,7 +46,7 @@ def export(
 ) -> Path:
     """Write a trained model to ``out``, or ``<root>/exports/<name>``; returns the folder.
 
-    ``command`` is what trained it; ``slack`` as in :func:`repro.study.own_data.choices`, of a folder.
+    ``command`` is what trained it; ``slack`` as in :func:`repro.study.thresholds.choices`, of a folder.
     :class:`ReproError` if a part of it is not in the store.
     """
     needed = ordered([steps(spec).predictions])

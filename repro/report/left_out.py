@@ -14,13 +14,12 @@ from repro.errors import ReproError
 from repro.models.cost import ModelCost, count_macs, count_params, model_cost
 from repro.models.trnet import tr_backbone
 from repro.report.claim import Cell
-from repro.report.exact_costs import Figure, in_unit_of, paper_cost, table1_figures
+from repro.report.exact_costs import BACKBONES, PAIRS, Figure, in_unit_of, paper_cost, table1_figures
 from repro.report.figure2 import IMAGES, NEAR, paper_macs, series
 from repro.report.numbers import DATASETS, NONE, Quote, mean_std, millions, where_run
 from repro.report.printed import PrintedValue, printed
 from repro.report.tables import Shown, frame
 from repro.report.verdict import summary_of
-from repro.study.exhibits.table1_main import BACKBONES, PAIRS
 from repro.study.results import StudyResult
 
 K = 20

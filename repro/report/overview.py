@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from repro.errors import ReproError
 from repro.report.claim import Claim
-from repro.report.exhibits import exhibit, exhibits
+from repro.report.exhibit import Exhibit
 from repro.report.numbers import DATASETS
 from repro.report.verdict import ClaimVerdict, Verdict
 from repro.study.results import StudyResult
@@ -65,11 +65,12 @@ def columns() -> tuple[str, ...]:
     return (*(f"{DATASETS[data]}, {scale} scale" for data, scale in WHERE), "paper scale")
 
 
-def headlines(results: Sequence[StudyResult]) -> list[Headline]:
+def headlines(results: Sequence[StudyResult], exhibits: Sequence[Exhibit]) -> list[Headline]:
     """The front page's claims against everything recorded."""
     rows = []
+    by_name = {shown.name: shown for shown in exhibits}
     for study, key, words in HEADLINES:
-        shown = exhibit(study)
+        shown = by_name[study]
         claims = {claim.key: claim for claim in shown.claims}
         if key not in claims:
             raise ReproError(f"{study} has no claim '{key}' (there are: {', '.join(claims)})")
@@ -77,27 +78,27 @@ def headlines(results: Sequence[StudyResult]) -> list[Headline]:
         places = [next((r for r in own if (r.dataset, r.scale) == place), place) for place in WHERE]
         places.append(next((r for r in own if r.scale == "paper"), ("cifar100", "paper")))
         rows.append(
-            Headline(study, shown.title, words, claims[key], tuple(_found(claims[key], study, p) for p in places))
+            Headline(study, shown.title, words, claims[key], tuple(_found(claims[key], shown, p) for p in places))
         )
     return rows
 
 
-def _found(claim: Claim, study: str, place: StudyResult | tuple[str, str]) -> Found | str | None:
+def _found(claim: Claim, shown: Exhibit, place: StudyResult | tuple[str, str]) -> Found | str | None:
     if isinstance(place, tuple):
         dataset, scale = place
         about = scale == "paper" or not claim.datasets or dataset in claim.datasets
-        return f"{study}-{dataset}-{scale}" if about else None
-    judged = {j.claim.key: j for j in exhibit(study).judge(place)}
+        return f"{shown.name}-{dataset}-{scale}" if about else None
+    judged = {j.claim.key: j for j in shown.judge(place)}
     return Found(place, judged[claim.key]) if claim.key in judged else None
 
 
-def tally(results: Sequence[StudyResult]) -> dict[str, Counter[str]]:
+def tally(results: Sequence[StudyResult], exhibits: Sequence[Exhibit]) -> dict[str, Counter[str]]:
     """How often each verdict fell, marks included, over all claims and recorded runs, by scale.
 
     Neither what was not or cannot be judged is counted, nor a claim whose rule was settled with its numbers in sight.
     """
     counts: dict[str, Counter[str]] = {}
-    for shown in exhibits():
+    for shown in exhibits:
         for result in (r for r in results if r.study == shown.name):
             of_scale = counts.setdefault(result.scale, Counter())
             of_scale.update(
@@ -108,10 +109,10 @@ def tally(results: Sequence[StudyResult]) -> dict[str, Counter[str]]:
     return counts
 
 
-def tally_text(results: Sequence[StudyResult]) -> str:
+def tally_text(results: Sequence[StudyResult], exhibits: Sequence[Exhibit]) -> str:
     """The counts in sentences, in the order of the scales that are recorded."""
     sentences = []
-    for scale, counts in tally(results).items():
+    for scale, counts in tally(results, exhibits).items():
         total = sum(counts.values())
         parts = [f"{counts[text]} {text}" for verdict in DECIDED for text in sorted(counts) if text.startswith(verdict)]
         if one_seed := counts[Verdict.ANECDOTE]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from repro.errors import ReproError
 from repro.report import left_out, overview, performance, plan, quotes, reliability, reruns, settings
 from repro.report.chapter import not_run
-from repro.report.exhibits import exhibit, exhibits, three_families
+from repro.report.exhibits import exhibit, exhibits, front_page
 from repro.report.links import Book, link, source_line
 from repro.report.numbers import NONE, Quote, verdict_quote, where_run
 from repro.report.tables import Shown, scroll_box, verdict_css
@@ -36,7 +36,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], label: str) -> str
 def headline_claims(book: Book) -> str:
     """The front page's claims with their verdicts."""
     rows = []
-    for line in overview.headlines(_results()):
+    for line in overview.headlines(_results(), exhibits()):
         words = f'<a href="{book.chapter(line.study)}" title="{escape(line.title)}">{escape(line.words)}</a>'
         rows.append((words, *(_headline(book, found) for found in line.found)))
     head = ("the paper's claim", *overview.columns())
@@ -55,13 +55,13 @@ def _headline(book: Book, found: overview.Found | str | None) -> str:
 
 def study_verdict(book: Book) -> str:
     """Whether any mixture beats a plain network that was trained as long, with a link to its chapter."""
-    name = three_families.NAME
-    return f'<p>{escape(three_families.front_page(_results()))} <a href="{book.chapter(name)}">The chapter.</a></p>'
+    name = "three_families"
+    return f'<p>{escape(front_page(_results()))} <a href="{book.chapter(name)}">The chapter.</a></p>'
 
 
 def verdict_tally(book: Book) -> str:
     """How often each verdict fell."""
-    return f"<p>{escape(overview.tally_text(_results()))}</p>"
+    return f"<p>{escape(overview.tally_text(_results(), exhibits()))}</p>"
 
 
 def all_claims(book: Book) -> str:

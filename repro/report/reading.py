@@ -9,7 +9,9 @@ from repro.study.results import StudyResult
 
 
 def verdicts(result: StudyResult, judged: Sequence[ClaimVerdict]) -> str:
-    """The verdicts in a sentence."""
+    """The verdicts in a sentence; empty where no claim is about the result's image set."""
+    if not judged:
+        return ""
     if len(result.seeds) == 1:
         return "With one seed this is an anecdote: no claim is judged. Run it with `-p seeds 0,1,2`."
     by_verdict: dict[str, list[str]] = {}

@@ -1,35 +1,15 @@
-"""Run notebooks by papermill, or without them: output in its place only on success, errors as sentences."""
+"""Run notebooks by papermill: output in its place only on success, errors as sentences."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 
 from repro.errors import ReproError, StoppedError, TimeIsUpError
 from repro.files import write_aside
 from repro.progress import say
-from repro.report.exhibits import NAMES
 from repro.study.parameters import default_root, project_folder
-
-FOR_NOTEBOOKS = ("papermill", "nbformat", "ipykernel", "IPython")
-
-
-def run(
-    names: Iterable[str], parameters: Mapping[str, object], output: Path | None = None, direct: bool = False
-) -> None:
-    """Run notebooks, or with ``direct``, and where papermill or Jupyter is missing, the exhibits without them."""
-    missing = [name for name in FOR_NOTEBOOKS if find_spec(name) is None]
-    if missing and not direct:
-        say(f"{', '.join(missing)} not installed: running without notebooks, as --direct does")
-    if not (direct or missing):
-        run_notebooks(names, parameters, output)
-        return
-    from repro.report.direct import named, run_directly  # all exhibits with it, which a kernel would import by itself
-
-    for name in named(names):
-        run_directly(name, parameters)
 
 
 def find_notebook(name: str) -> Path:
@@ -43,17 +23,14 @@ def find_notebook(name: str) -> Path:
 
 
 def run_notebooks(names: Iterable[str], parameters: Mapping[str, object], output: Path | None = None) -> list[Path]:
-    """Execute notebooks (``all`` stands for all of the paper's) with parameters; returns the executed copies.
+    """Execute notebooks with parameters; returns the executed copies.
 
     Raises :class:`ReproError` with the sentence of the cell that failed; the notebook as far as it came
     is then kept beside the place of its output as ``NAME.failed.ipynb``.
     """
-    wanted = list(names)
-    if wanted == ["all"]:
-        wanted = sorted(NAMES)
     folder = output or Path(str(parameters.get("root") or default_root())) / "notebooks"
     executed = []
-    for notebook in [find_notebook(name) for name in wanted]:
+    for notebook in [find_notebook(name) for name in names]:
         target = folder / notebook.name
         execute(notebook, target, parameters)
         say(f"{notebook.stem}: executed copy in {target}")

@@ -90,20 +90,25 @@ def text(paper: PrintedValue | None) -> str:
 
 
 def comparison(result: StudyResult, rows: Sequence[Row], paper: Columns | None = None) -> pd.DataFrame:
-    """The paper's number beside ours: mean ± sample standard deviation, 95 % interval, verdict, and every seed.
+    """The paper's number beside ours: mean ± sample standard deviation, 95 % interval, and every seed.
+
+    At the paper's own scale a verdict stands beside them; no other scale is compared with a printed value.
 
     The interval is over seeds, which share one test set; how far another test set of its size may lie stands beside it.
     ``paper`` replaces the column of the paper's numbers by others (for an image set that is not in the paper).
     """
     columns: Columns = dict(paper) if paper is not None else {PAPER_COLUMN: [text(row.paper) for row in rows]}
     columns |= {"ours": [], "95 % interval": [], TEST_SET_COLUMN: [], "verdict": [], "each seed": []}
+    if result.scale != "paper":
+        del columns["verdict"]
     for row in rows:
         ours = summary_of(result, row.cell)
         each = by_seed(result, row.cell).values()
         columns["ours"].append(mean_std(ours) if ours else "not run")
         columns["95 % interval"].append(interval(ours))
         columns[TEST_SET_COLUMN].append(_error_of_test_set(result, row.cell, ours))
-        columns["verdict"].append(value_verdict(result, row.cell, row.paper, row.same_model))
+        if "verdict" in columns:
+            columns["verdict"].append(value_verdict(result, row.cell, row.paper, row.same_model))
         columns["each seed"].append(" · ".join(f"{value:.2f}" for value in each) or NONE)
     return frame(columns, [row.label for row in rows])
 

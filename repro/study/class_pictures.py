@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from repro.data.dataset import ImageDataset
-from repro.method.intraclass import companions, shares_of_classes
+from repro.method.intraclass import class_counts, companions, effective_experts, shares_of_classes
 from repro.randomness import generator
 from repro.study.results import Picture, Table
 
@@ -77,3 +77,38 @@ def short(name: str) -> str:
     """``n02056570 king penguin`` as ``king penguin``."""
     identity, _, word = name.partition(" ")
     return word if word and identity[1:].isdigit() else name
+
+
+def counts_of(images: ImageDataset, g0: torch.Tensor) -> torch.Tensor:
+    """Images of each class in each expert, ``[C, K]``."""
+    return class_counts(g0, torch.from_numpy(np.array(images.labels)), images.num_classes)
+
+
+def counts_of_classes(images: ImageDataset, g0: torch.Tensor) -> Table:
+    """Training images of every class in every expert, of the seed and number of experts that are pictured."""
+    counts = counts_of(images, g0)
+    columns = ["class", *(f"expert {k + 1}" for k in range(counts.shape[1]))]
+    rows = [[name, *(round(n) for n in row)] for name, row in zip(images.class_names, counts.tolist(), strict=True)]
+    return Table(columns=columns, rows=rows)
+
+
+def ranking(images: ImageDataset, gates: dict[tuple[int, int], torch.Tensor]) -> Table:
+    """Every class by how split it is: effective experts and the largest share in percent, means over the seeds."""
+    rows: list[list[str | int | float | None]] = []
+    for k in sorted({k for k, _ in gates}):
+        each = [shares_of_classes(counts_of(images, g0)) for (experts, _), g0 in gates.items() if experts == k]
+        effective = torch.stack([effective_experts(shares) for shares in each]).mean(0)
+        largest = 100 * torch.stack([shares.amax(1) for shares in each]).mean(0)
+        for label in effective.argsort(descending=True, stable=True).tolist():
+            name = images.class_names[label]
+            rows.append([k, name, round(float(effective[label]), 2), round(float(largest[label]), 1)])
+    return Table(columns=["experts", "class", "effective", "largest"], rows=rows)
+
+
+def experts_of_class(images: ImageDataset, label: int, gates: dict[tuple[int, int], torch.Tensor]) -> Table:
+    """The experts that take most of the class, with who shares them, for every number of experts and seed."""
+    rows: list[list[str | int | float | None]] = []
+    for (k, seed), g0 in sorted(gates.items()):
+        rows += [[k, seed, *row] for row in class_experts(images, counts_of(images, g0), g0, label)]
+    columns = ["experts", "seed", "expert", "class", "share", "images", "shared with", "modes"]
+    return Table(columns=columns, rows=rows)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from repro.exhibits import exhibits
 from repro.report import interactive
-from repro.report.exhibits import NAMES
 from repro.study.parameters import results_folder
 from repro.study.results import load_results
 from tests.book.conftest import BOOK, PAGES
@@ -130,7 +130,7 @@ def test_a_number_tells_where_it_comes_from_and_leads_there(page: Page, book: st
 
 
 def test_every_exhibit_with_records_shows_figures_with_their_sources(page: Page, book: str) -> None:
-    for name in NAMES:
+    for name in (shown.name for shown in exhibits()):
         if not list((BOOK / "figures").glob(f"{name}*.svg")):
             continue  # no record, or no figure is made of it
         page.goto(f"{book}notebooks/{name}.html")
@@ -164,7 +164,7 @@ def test_tables_beyond_the_first_of_a_run_are_folded_and_open(page: Page, book: 
 
 
 def test_each_title_is_found_once(page: Page, book: str) -> None:
-    for name in NAMES:
+    for name in (shown.name for shown in exhibits()):
         page.goto(f"{book}notebooks/{name}.html")
         title = page.locator("h1").first.inner_text().rstrip("#")
         page.goto(f"{book}search.html?q={' '.join(re.findall(r'[A-Za-z0-9]+', title))}")

@@ -5,7 +5,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from repro.report.exhibits import NAMES, OTHERS
+from repro.exhibits import exhibits, names
 from repro.report.run import run_notebooks
 from repro.study.results import load_results
 
@@ -13,8 +13,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_every_exhibit_has_its_notebook_and_every_notebook_its_form() -> None:
-    assert sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb")) == sorted([*NAMES, *OTHERS])
-    for name in [*NAMES, *OTHERS]:
+    assert sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb")) == names()
+    for name in names():
         cells = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4).cells
         code = [cell for cell in cells if cell.cell_type == "code"]
         assert ["parameters" in cell.metadata.tags for cell in code] == [True, *(False for _ in code[1:])]
@@ -25,9 +25,9 @@ def test_every_exhibit_has_its_notebook_and_every_notebook_its_form() -> None:
 @pytest.mark.slow
 def test_repro_run_all_at_smoke_scale(tmp_path: Path) -> None:
     executed = run_notebooks(["all"], {"scale": "smoke", "root": str(tmp_path)})
-    assert sorted(path.stem for path in executed) == sorted(NAMES)
+    assert sorted(path.stem for path in executed) == sorted(shown.name for shown in exhibits())
     results = load_results(tmp_path / "results")
-    assert sorted(result.study for result in results.values()) == sorted(NAMES)
+    assert sorted(result.study for result in results.values()) == sorted(shown.name for shown in exhibits())
     for result in results.values():
         assert (result.dataset, result.scale, result.seeds) == ("modes", "smoke", [0])
         assert result.measurements or result.tables

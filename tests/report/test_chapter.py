@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from repro.errors import ReproError
+from repro.exhibits import exhibit, open_exhibit
 from repro.report import chapter
 from repro.report.chapter import Chapter
-from repro.report.exhibits import exhibit, open_exhibit
 from repro.report.links import building
 from repro.study.results import StudyResult
 

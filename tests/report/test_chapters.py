@@ -9,9 +9,9 @@ import nbformat
 import pytest
 import yaml
 
+from repro.exhibits import exhibits
 from repro.report.book import expected_pages
 from repro.report.drawing import STEPS, save_drawings
-from repro.report.exhibits import NAMES
 from repro.study.results import StudyResult
 from tests.report.test_book import built
 
@@ -63,7 +63,7 @@ def test_terms_of_the_glossary_are_used_and_used_terms_are_in_it() -> None:
 
 
 def test_each_chapter_states_its_claim_and_what_does_not_follow() -> None:
-    for name in NAMES:
+    for name in (shown.name for shown in exhibits()):
         assert "**The claim.**" in CHAPTERS[name] or "**The question.**" in CHAPTERS[name]
         assert "What follows, and what does not" in CHAPTERS[name]
 

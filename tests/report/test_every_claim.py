@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from repro.exhibits import exhibits
 from repro.report.anytime_rivals import NO_LOSS
 from repro.report.claim import Cell, Claim
-from repro.report.exhibits import exhibits
-from repro.report.exhibits.exhibit import Exhibit
+from repro.report.exhibit import Exhibit
 from repro.report.verdict import Verdict
 from repro.study.results import Cost, StudyResult, Table
 

@@ -11,17 +11,20 @@ from jinja2 import UndefinedError
 
 from repro.cli import main
 from repro.errors import ReproError, StoreError
+from repro.exhibits.own_data import Parameters as OwnDataParameters
+from repro.exhibits.own_data import run as own_data
+from repro.exhibits.table2_num_experts import Parameters
 from repro.method.ensemblers import bagging
 from repro.method.export import Config, load, read_config
 from repro.method.outputs import accuracy
 from repro.method.predict import predict
 from repro.report.card import model_card
 from repro.report.export import TAUS, export, export_asked
-from repro.study.own_data import OwnDataParameters, held_parts, own_data
 from repro.study.pipeline import Study
 from repro.study.scales import default_spec
 from repro.study.single_gate import steps
 from repro.study.spec import StudySpec
+from repro.study.thresholds import held_parts
 
 TINY = {"width": "0.0625", "num_experts": "2", "epochs": "2", "expert_epochs": "1", "batch_size": "16"}
 
@@ -123,11 +126,9 @@ def test_what_is_not_trained_or_not_one_model_is_said(study: Study, tiny_smoke: 
         export(study, tiny_smoke.with_(seed=7), tmp_path / "moe", "repro run it")
     asked = {"scale": "smoke", "root": str(tmp_path)}
     with pytest.raises(ReproError, match=r"is 4 models \(tr10-tr10, 1 experts, seed 0; .*narrow it to one"):
-        export_asked("table2_num_experts", asked)
-    with pytest.raises(ReproError, match="there is no exhibit 'table9'"):
-        export_asked("table9", asked)
+        export_asked("table2_num_experts", Parameters.check(**asked))
     with pytest.raises(ReproError, match="trains it"):
-        export_asked("table2_num_experts", {**asked, "experts": "3"}, tmp_path / "moe")
+        export_asked("table2_num_experts", Parameters.check(**asked, experts="3"), tmp_path / "moe")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("mine")
     with pytest.raises(StoreError, match="no exported model"):

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
+from repro.exhibits import exhibit
+from repro.exhibits.table2_num_experts import PAIR, of_the_paper
 from repro.report.claim import AS_GOOD, Cell, Claim
-from repro.report.exhibits import exhibit
-from repro.report.exhibits.table2_num_experts import PAIR, of_the_paper
 from repro.report.numbers import gain, mean_std
 from repro.report.printed import printed
 from repro.report.verdict import Verdict, is_model, judge, not_printed, summary_of, value_verdict

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from repro.errors import SpecError
-from repro.study.exhibits.table2_num_experts import Table2Parameters
+from repro.exhibits.table2_num_experts import Parameters
 from repro.study.scales import default_spec
 from repro.study.spec import StudySpec
 
@@ -65,7 +65,7 @@ def test_wrong_specs(change: tuple[str, Any]) -> None:
 def test_wrong_notebook_parameters(change: tuple[str, Any]) -> None:
     name, value = change
     with pytest.raises(SpecError) as error:
-        Table2Parameters.check(**{"scale": "smoke", name: value})
+        Parameters.check(**{"scale": "smoke", name: value})
     assert name in str(error.value) or ALSO.get(name, name) in str(error.value)
 
 

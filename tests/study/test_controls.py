@@ -8,12 +8,8 @@ import pytest
 import torch
 
 from repro.data.augment import Augmentation
-from repro.errors import TimeIsUpError
 from repro.models.cost import model_cost
 from repro.study.controls import equal_inference, equal_training, plain_cost, training_epochs
-from repro.study.exhibits import table2_num_experts
-from repro.study.exhibits.table2_num_experts import Table2Parameters, table2
-from repro.study.results import load_result
 from repro.study.scales import default_spec
 from repro.study.single_gate import steps
 from repro.study.sources import Sources
@@ -58,27 +54,6 @@ def test_controls_and_experts_do_not_replay_the_bases_batches(tmp_path: Path) ->
             assert not torch.equal(one.indices, other.indices)
             assert not torch.equal(one.images, other.images)
     assert steps(spec).base != steps(control).base
-
-
-def test_table_2_records_what_is_whole_when_the_time_is_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    parameters = Table2Parameters(scale="smoke", dataset="modes", experts="1", root=tmp_path, seeds="0,1")
-    run = table2_num_experts.Study.run
-    monkeypatch.setattr(table2_num_experts.Study, "run", _until_seed_1(run))
-    with pytest.raises(TimeIsUpError):
-        table2(parameters)
-    result = load_result(tmp_path / "results" / "table2_num_experts-modes-smoke.json")
-    assert result.seeds == [0]
-    methods = {m.method for m in result.measurements}
-    assert {"backbone", "expert", "bagging", "equal-training", "equal-inference"} <= methods
-
-
-def _until_seed_1(run):  # type: ignore[no-untyped-def]
-    def stop(study, spec):  # type: ignore[no-untyped-def]
-        if spec.seed == 1:
-            raise TimeIsUpError("the second seed: not begun")
-        return run(study, spec)
-
-    return stop
 
 
 def test_experts_may_take_as_many_steps_as_a_single_one() -> None:

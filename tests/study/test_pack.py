@@ -16,9 +16,9 @@ import torch
 from benchmarks.common import put
 from repro.cli import main
 from repro.errors import SpecError, StoreError
+from repro.exhibits.table2_num_experts import Parameters, run
 from repro.method.outputs import Outputs, accuracy
 from repro.study.artifact import Artifact
-from repro.study.exhibits.table2_num_experts import Table2Parameters, table2
 from repro.study.graph import Step
 from repro.study.pack import SMALLEST, pack, unpack
 from repro.study.pipeline import Study
@@ -35,17 +35,17 @@ ASKED = {"scale": "smoke", "experts": "1,3", "device": "cpu"}
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A root with a whole small study."""
     root = tmp_path_factory.mktemp("made")
-    table2(Table2Parameters.check(root=root, **ASKED))
+    run(Parameters.check(root=root, **ASKED))
     return root
 
 
 def spec() -> StudySpec:
-    return Table2Parameters.check(**ASKED).specs()[1]
+    return Parameters.check(**ASKED).specs()[1]
 
 
 def predictions() -> list[Step]:
     """What is rounded: all that models and controls say."""
-    asked = Table2Parameters.check(**ASKED)
+    asked = Parameters.check(**ASKED)
     return [goal.steps[0] for goal in goals(asked.specs(), asked.bases())]
 
 
@@ -81,7 +81,7 @@ def test_there_and_back_with_this_project_and_without(made: Path, tmp_path: Path
 def test_a_study_goes_on_from_what_was_unpacked(made: Path, tmp_path: Path) -> None:
     pack(made, tmp_path / "moved", ["outputs", "weights"], 10**8)
     list(unpack([tmp_path / "moved.sha256"], tmp_path / "root"))
-    again = table2(Table2Parameters.check(root=tmp_path / "root", **ASKED))
+    again = run(Parameters.check(root=tmp_path / "root", **ASKED))
     (before,) = load_results(made / "results").values()
     assert Study([spec()], tmp_path / "root", CPU).store.has(steps(spec()).experts[2])
     ours = {(m.num_experts, m.method, m.metric): m.value for m in again.measurements}

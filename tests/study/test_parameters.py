@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from repro.errors import SpecError
-from repro.study.exhibits.table2_num_experts import Table2Parameters as Parameters
+from repro.exhibits.table2_num_experts import Parameters
 
 
 def test_defaults_are_the_newcomers_run() -> None:

@@ -1,0 +1,201 @@
+"""Section 2.3: is the simple exit rule good enough? Others against it: confidence, entropy, margin, the gate's own,
+learned ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from repro.method.crossfit import halves
+from repro.method.exits import LEARNED, RULES, accuracies, area, chance, learned_rule, oracle, stakes
+from repro.method.outputs import Outputs
+from repro.report.claim import AS_GOOD, Cell, Claim
+from repro.report.curves import Curve, draw, each_seed, mean
+from repro.report.exhibit import Exhibit
+from repro.report.numbers import interval, signed, where_run
+from repro.report.plots import COLOURS, PALETTE, common_legend, figure_style, new_figure
+from repro.report.tables import Columns, Shown, about, frame, means
+from repro.report.verdict import difference, summary_of
+from repro.study.pairs import MEAN, PairParameters, means_over_pairs
+from repro.study.record import cost_row, measured, open_study, record
+from repro.study.results import Measurement, StudyResult, Table
+
+NAME = "appendix_early_exit"
+SHARES = tuple(i / 40 for i in range(41))
+"""Shares of the images that exit; every second one is kept for the drawing."""
+
+
+def run(parameters: PairParameters) -> StudyResult:
+    """Compare exit rules and record it."""
+    study = open_study(parameters)
+    specs = study.specs
+    measurements: list[Measurement] = []
+    table = Table(columns=["pair", "K", "rule", "seed", "share", "macs", "top1"], rows=[])
+    for spec in specs:
+        cost = study.cost(spec)
+        for rule, curve in curves(study.run(spec), spec.seed).items():
+            values = {"area": area(SHARES, curve), "half": curve[len(SHARES) // 2]}
+            measurements += [measured(spec, rule, value, metric, spec.pair) for metric, value in values.items()]
+            table.rows.extend(
+                [spec.pair, spec.num_experts, rule, spec.seed, share, round(cost.macs - share * cost.expert_macs),
+                 round(value, 3)]
+                for share, value in zip(SHARES[::2], curve[::2], strict=True)
+            )  # fmt: skip
+        measurements.append(measured(spec, "backbone", curve[-1], row=spec.base, num_experts=0))
+        measurements.append(measured(spec, "bagging", curve[0], row=spec.pair))
+    measurements += list(means_over_pairs(measurements, parameters.pairs))
+    costs = [cost_row(study.cost(spec), spec.pair) for spec in specs]
+    return record(NAME, parameters, study, measurements, costs, {"curves": table}, parameters.varies())
+
+
+def curves(outputs: Outputs, seed: int) -> dict[str, list[float]]:
+    """Accuracy in percent at each of :data:`SHARES`, rule by rule; pure."""
+    at_stake = stakes(outputs)
+    parts = halves(len(outputs.labels), seed)
+    scores = {name: rule(outputs) for name, rule in RULES.items()}
+    scores |= {name: learned_rule(name, outputs, at_stake, parts, seed) for name in LEARNED}
+    scores["oracle"] = oracle(at_stake)
+    found = {name: accuracies(score, at_stake, parts, SHARES) for name, score in scores.items()}
+    return {**found, "chance": chance(at_stake, SHARES)}
+
+
+K = 20
+LABELS = {
+    "oracle": "oracle (ceiling)",
+    "paper": "the paper's (Equation 2)",
+    "confidence": "base confidence (Table 3)",
+    "entropy": "entropy of the base",
+    "margin": "margin of the base",
+    "gate": "the gate's own confidence",
+    "logistic": "learned: logistic regression",
+    "boosting": "learned: boosted trees",
+    "chance": "at random (floor)",
+}
+LOOKS = {
+    "oracle": ("#000000", ":"), "paper": (COLOURS["bagging"], "-"), "confidence": (PALETTE[0], "-"),
+    "entropy": (PALETTE[5], "--"), "margin": (PALETTE[3], "--"), "gate": (PALETTE[4], "-"),
+    "logistic": (PALETTE[2], "-"), "boosting": (PALETTE[2], "--"), "chance": (PALETTE[6], ":"),
+}  # fmt: skip
+
+
+def _area(rule: str) -> Cell:
+    return Cell(K, rule, MEAN, "area")
+
+
+CLAIMS = (
+    Claim(
+        "X1",
+        "The simple threshold beats exits at random (mean accuracy over all shares of exits)",
+        _area("paper"),
+        _area("chance"),
+        section="2.3",
+    ),
+    Claim(
+        "X2/logistic",
+        "A learned exit rule (logistic regression) does not help: the paper's is better",
+        _area("paper"),
+        _area("logistic"),
+        section="2.3",
+        settled_after=True,
+    ),
+    Claim(
+        "X2/boosting",
+        "A learned exit rule (boosted trees) does not help: the paper's is better",
+        _area("paper"),
+        _area("boosting"),
+        section="2.3",
+        settled_after=True,
+    ),
+    Claim(
+        "X3",
+        "Half of the images can exit at little cost in accuracy",
+        Cell(K, "paper", MEAN, "half"),
+        Cell(K, "bagging", MEAN),
+        AS_GOOD,
+        section="2.3",
+    ),
+)
+"""Section 2.3, and the poster: "more complex (e.g., learned) early-exiting strategies did not help". Means of pairs."""
+
+
+def models(result: StudyResult) -> list[tuple[str, int]]:
+    """The pairs and numbers of experts that were run."""
+    return list(dict.fromkeys((m.row, m.num_experts) for m in result.measurements if m.num_experts and m.row != MEAN))
+
+
+def tables(result: StudyResult) -> dict[str, Shown]:
+    """``main``: each rule's two numbers, and its difference to the paper's rule."""
+    labels: list[str] = []
+    cells: list[tuple[str, str, int]] = []
+    for pair, k in models(result):
+        for rule, name in LABELS.items():
+            if summary_of(result, Cell(k, rule, pair, "area")):
+                labels.append(f"{pair}, {k} experts: {name}")
+                cells.append((rule, pair, k))
+    gaps = [difference(result, Cell(k, rule, p, "area"), Cell(k, "paper", p, "area")) for rule, p, k in cells]
+    columns: Columns = {
+        "mean over all shares of exits": means(result, [Cell(k, rule, p, "area") for rule, p, k in cells]),
+        "against the paper's rule": [signed(gap.mean) if gap else "" for gap in gaps],
+        "95 % interval": [interval(gap, sign=True) for gap in gaps],
+        "where half exit": means(result, [Cell(k, rule, p, "half") for rule, p, k in cells]),
+    }
+    caption = (
+        f"{about(result)}; top-1 accuracy on the {result.evaluate} set in percent, as the share of images that exit "
+        "goes from none to all. Differences are taken seed by seed. Learned rules are fitted on one half of the images "
+        "and used on the other. The paper prints no number of its other rules."
+    )
+    return {"main": Shown(frame(columns, labels), caption)}
+
+
+def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
+    """A row a result, first pair: accuracy over multiply-adds by rule, and against the paper's rule."""
+    with figure_style():
+        figure = new_figure(8.0, 3.3 * len(results) + 1.0)
+        grid = figure.subplots(len(results), 2, squeeze=False)
+        for (curves, gaps), result in zip(grid, results, strict=True):
+            _curves(curves, result)
+            _gaps(gaps, result)
+        common_legend(figure, grid[:, 0], columns=3)
+    return {"main": figure}
+
+
+def _of_first(result: StudyResult, rule: str) -> list[Curve]:
+    """The curves of a rule for the first pair, over millions of multiply-adds."""
+    if "curves" not in result.tables or not models(result):
+        return []
+    pair, k = models(result)[0]
+    found = each_seed(result.tables["curves"].where(pair=pair, K=k, rule=rule), "macs", "top1")
+    return [Curve([x / 1e6 for x in curve.xs], curve.ys) for curve in found]
+
+
+def _curves(axes: Axes, result: StudyResult) -> None:
+    for rule, (shade, line) in LOOKS.items():
+        found = _of_first(result, rule)
+        if rule != "oracle" and found:  # the means alone: the seeds' levels differ by more than the rules do
+            draw(axes, [mean(found)], shade, LABELS[rule], linestyle=line, linewidth=1.8)
+    pair = models(result)[0][0] if models(result) else ""
+    axes.set_title(f"{where_run(result)}, {pair}")
+    axes.set_xlabel("multiply-adds an image, millions")
+    axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
+
+
+def _gaps(axes: Axes, result: StudyResult) -> None:
+    """Differences to the paper's rule, seed by seed at the same share of exits: the seeds' own level drops out."""
+    paper = _of_first(result, "paper")
+    for rule, (shade, line) in LOOKS.items():
+        if rule not in ("oracle", "paper"):
+            gaps = [
+                Curve(mine.xs, [a - b for a, b in zip(mine.ys, theirs.ys, strict=True)])
+                for mine, theirs in zip(_of_first(result, rule), paper, strict=True)
+            ]
+            draw(axes, gaps, shade, LABELS[rule], linestyle=line, linewidth=1.8)
+    axes.axhline(0, color=COLOURS["bagging"], linewidth=1.8)
+    axes.set_xlabel("multiply-adds an image, millions")
+    axes.set_ylabel("against the paper's rule, points")
+    axes.set_title("the same, against the paper's rule")
+
+
+EXHIBIT = Exhibit(NAME, "Appendix: other exit rules", PairParameters, run, tables, CLAIMS, figures=figures, place=12)

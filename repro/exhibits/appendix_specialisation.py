@@ -1,0 +1,296 @@
+"""Appendix 3, do experts specialise? Which expert has the least loss on each training image, by class, for several
+numbers of experts (Appendix 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import pairwise
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from pydantic import Field, field_validator
+from torch import Tensor
+
+from repro.data.augment import Augmentation
+from repro.method.agreement import chance
+from repro.method.outputs import percent
+from repro.method.specialisation import (
+    SPLIT,
+    chance_of_agreement,
+    class_counts,
+    effective_number,
+    expert_losses,
+    in_order,
+    least_loss_experts,
+    likeness,
+    main_expert,
+    split_classes,
+    together,
+)
+from repro.report.claim import Cell, Claim
+from repro.report.exhibit import Exhibit
+from repro.report.numbers import where_run
+from repro.report.plots import figure_style, new_figure
+from repro.report.tables import Shown, about, frame, means
+from repro.report.verdict import by_seed
+from repro.study import parameters as common
+from repro.study.lists import Ascending
+from repro.study.record import cost_row, measured, open_study, record
+from repro.study.results import Measurement, StudyResult, Table
+from repro.study.spec import StudySpec
+
+NAME = "appendix_specialisation"
+
+
+class Parameters(common.Parameters):
+    """The common ones, and the numbers of experts."""
+
+    experts: Ascending = Field((5, 10, 20), description="numbers of experts K, e.g. 5,10,20")
+
+    @field_validator("experts", mode="after")
+    @classmethod
+    def _experts(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if value[0] < 2:
+            raise ValueError("should be two or more: one expert has nothing to specialise in")
+        return value
+
+    def specs(self) -> list[StudySpec]:
+        """The spec of every seed and number of experts, seed by seed."""
+        return [spec.with_(num_experts=k, stacking=False) for spec in super().specs() for k in self.experts]
+
+
+def run(parameters: Parameters) -> StudyResult:
+    """Run it and write its record."""
+    study = open_study(parameters)
+    specs = study.specs
+    counts: dict[tuple[int, int], Tensor] = {}
+    measurements: list[Measurement] = []
+    for spec in specs:
+        outputs = study.run(spec)
+        losses = study.losses(spec)
+        labels = study.sources.batches(spec, "train", Augmentation()).labels.cpu()
+        experts = least_loss_experts(losses.experts)
+        of_class = counts[spec.seed, spec.num_experts] = class_counts(
+            experts, labels, spec.num_classes, spec.num_experts
+        )
+        measurements += _split(spec, of_class)
+        measurements += _as_the_gate(spec, experts, losses.gate_probs.argmax(1), "training")
+        held_out = least_loss_experts(expert_losses(outputs))
+        measurements += _as_the_gate(spec, held_out, outputs.top_experts(1)[:, 0], "evaluation")
+    measurements += _likenesses(specs, counts)
+    tables = {f"classes-{k}": _table(counts[parameters.seeds[0], k]) for k in parameters.experts}
+    costs = [cost_row(study.cost(spec)) for spec in specs]
+    return record(NAME, parameters, study, measurements, costs, tables)
+
+
+def _split(spec: StudySpec, counts: Tensor) -> Iterator[Measurement]:
+    """How the images are shared among experts, and how the classes are split."""
+    shares = 100 * counts.sum(0).double() / counts.sum()
+    yield measured(spec, "least-loss", float(shares.min()), "smallest_share")
+    yield measured(spec, "least-loss", float(shares.max()), "largest_share")
+    yield measured(spec, "least-loss", float(effective_number(counts.sum(0))), "effective_experts")
+    yield measured(spec, "least-loss", float(effective_number(counts).mean()), "experts_of_a_class")
+    yield measured(spec, "least-loss", percent(split_classes(counts)), "split_classes")
+    main = main_expert(counts)
+    yield measured(spec, "least-loss", len(main.unique()), "main_experts")
+    classes = torch.bincount(main, minlength=spec.num_experts)
+    yield measured(spec, "least-loss", int(classes.max()), "most_classes")
+
+
+def _as_the_gate(spec: StudySpec, experts: Tensor, gate: Tensor, part: str) -> Iterator[Measurement]:
+    same = percent(experts == gate)
+    yield measured(spec, "gate", same, "agreement", part)
+    yield measured(spec, "chance", 100 * chance_of_agreement(experts, gate, spec.num_experts), "agreement", part)
+
+
+def _likenesses(specs: list[StudySpec], counts: dict[tuple[int, int], Tensor]) -> Iterator[Measurement]:
+    """How alike the patterns of classes are (see :func:`likeness`): across K, and from seed to seed.
+
+    Of three seeds each is compared with the next, the last with the first.
+    """
+    seeds = list(dict.fromkeys(spec.seed for spec in specs))
+    numbers_of_experts = list(dict.fromkeys(spec.num_experts for spec in specs))
+    spec_of = {(spec.seed, spec.num_experts): spec for spec in specs}
+    pairs = []
+    for seed in seeds:
+        pairs += [(f"{fewer}-{more}", (seed, more), (seed, fewer)) for fewer, more in pairwise(numbers_of_experts)]
+    for number, (seed, other) in enumerate(zip(seeds, seeds[1:] + seeds[:1], strict=True)):
+        if len(seeds) > 2 or number < len(seeds) - 1:  # of two seeds there is one pair, of one none
+            pairs += [("seeds", (seed, k), (other, k)) for k in numbers_of_experts]
+    for row, one, two in pairs:
+        first, second = together(counts[one]), together(counts[two])
+        level = chance(partial(_likeness_in_order, first, second), torch.arange(len(first)), one[0])
+        yield measured(spec_of[one], "least-loss", likeness(first, second), "likeness", row)
+        yield measured(spec_of[one], "chance", level.highest, "likeness", row)
+
+
+def _likeness_in_order(first: Tensor, second: Tensor, order: Tensor) -> float:
+    return likeness(first[order][:, order], second)
+
+
+def _table(counts: Tensor) -> Table:
+    """Images of each class by the expert that has the least loss, of the first seed."""
+    columns = ["class", *(f"expert {k + 1}" for k in range(counts.shape[1]))]
+    return Table(columns=columns, rows=[[c, *row] for c, row in enumerate(counts.tolist())])
+
+
+EXPERTS = (5, 10, 20)
+WHO = "least-loss"
+COLUMNS = {
+    "smallest share, %": ("smallest_share", 2),
+    "largest share, %": ("largest_share", 1),
+    "effective experts": ("effective_experts", 1),
+    "main expert of some class": ("main_experts", 1),
+    "most classes of one": ("most_classes", 1),
+    "experts a class": ("experts_of_a_class", 1),
+    "split classes, %": ("split_classes", 1),
+}
+
+USED = 0.1
+"""An expert that is best on less than this part of an even load counts as idle. No share is below 0, so any other bar
+must be named; this one was named when the first runs stood recorded, all of them far above it."""
+
+CLAIMS = (
+    *(
+        Claim(f"S/idle/{k}", f"No expert is idle: the smallest share of images that one of {k} experts is best on, in "
+              f"percent, above {USED:.0%} of an even load", Cell(k, WHO, metric="smallest_share"), bar=100 * USED / k,
+              section="4.3", settled_after=True)
+        for k in EXPERTS
+    ),
+    *(
+        Claim(f"S/subsets/{k}", f"Experts specialise: of {k}, the gate selects the best on more test images than "
+              "chance would, in points", Cell(k, "gate", "evaluation", "agreement"),
+              Cell(k, "chance", "evaluation", "agreement"), section="4.3")
+        for k in EXPERTS
+    ),
+    *(
+        Claim(f"S/split/{k}", f"Many classes are split over several of {k} experts (we read: more than half of them), "
+              "in points", Cell(k, WHO, metric="split_classes"), bar=50.0, section="4.3")
+        for k in EXPERTS
+    ),
+    *(
+        Claim(f"S/consistent/{fewer}-{more}", f"The pattern of {fewer} experts is that of {more}: correlation over "
+              "pairs of classes, over the best of 39 permutations", Cell(more, WHO, f"{fewer}-{more}", "likeness"),
+              Cell(more, "chance", f"{fewer}-{more}", "likeness"), section="4.3", settled_after=True)
+        for fewer, more in pairwise(EXPERTS)
+    ),
+)  # fmt: skip
+
+
+def tables(result: StudyResult) -> dict[str, Shown]:
+    """``main``: shares and split classes; ``gate``: agreement with the gate; ``stability``: across K and seeds."""
+    numbers = result.numbers_of_experts()
+    labels = [f"{k} experts" for k in numbers]
+    columns = {
+        name: means(result, [Cell(k, WHO, metric=metric) for k in numbers], decimals)
+        for name, (metric, decimals) in COLUMNS.items()
+    }
+    caption = (
+        f"{about(result)}: the expert with the least cross-entropy on each training image (not augmented). Smallest "
+        "and largest share of the images; effective experts: exp of the entropy of the shares; how many experts are "
+        "the main one of some class, and of how many classes one at most; the effective number of experts of a class, "
+        f"mean over classes; a class is split if two experts or more have {SPLIT:.0%} of its images each."
+    )
+    return {"main": Shown(frame(columns, labels), caption), "gate": _gate(result), "stability": _stability(result)}
+
+
+def _gate(result: StudyResult) -> Shown:
+    numbers = result.numbers_of_experts()
+    columns = {
+        f"{part} images{', by chance' if who == 'chance' else ''}": means(
+            result, [Cell(k, who, row, "agreement") for k in numbers], 1
+        )
+        for row, part in (("training", "training"), ("evaluation", result.evaluate))
+        for who in ("gate", "chance")
+    }
+    caption = (
+        f"{about(result, models=False)}: on how many images, in percent, the expert that the gate selects is the one "
+        "with the least loss. On training images experts were fitted to their own; the other images are new to all. By "
+        "chance: if the two choices were unrelated but as frequent."
+    )
+    return Shown(frame(columns, [f"{k} experts" for k in numbers]), caption)
+
+
+def _stability(result: StudyResult) -> Shown:
+    found, labels = zip(*compared, strict=True) if (compared := _compared(result)) else ((), ())
+    columns = {
+        "correlation": means(result, found),
+        "chance": means(result, [Cell(c.num_experts, "chance", c.row, "likeness") for c in found]),
+        "each": [" · ".join(f"{value:.2f}" for value in by_seed(result, cell).values()) for cell in found],
+    }
+    caption = (
+        f"{about(result, models=False)}: is the pattern the same? For every pair of classes, how probably an image of "
+        "one and an image of the other have the same expert; correlation of that over all pairs (1: the same pattern, "
+        "0: unrelated). Between numbers of experts on the same base model, and between seeds, each with a base model "
+        "of its own (each seed is in two of the pairs). Chance is the largest of 39 random permutations of the classes."
+    )
+    return Shown(frame(columns, labels), caption)
+
+
+def _compared(result: StudyResult) -> list[tuple[Cell, str]]:
+    """What was compared with what, and in words."""
+    measured = [(m.num_experts, m.row) for m in result.measurements if (m.method, m.metric) == (WHO, "likeness")]
+    return [
+        (
+            Cell(k, WHO, row, "likeness"),
+            f"{k} experts, seed to seed" if row == "seeds" else f"{row.replace('-', ' and ')} experts",
+        )
+        for k, row in dict.fromkeys(measured)
+    ]
+
+
+def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
+    """Heat maps, classes down and experts across: one row of panels a result, one panel a number of experts.
+
+    A cell is the share of a class's training images on which the expert has the least loss. Each panel has its own
+    order (see :func:`~repro.method.specialisation.in_order`); one seed, the first.
+    """
+    most = max((len(_panels(result)) for result in results), default=1) or 1
+    with figure_style():
+        figure = new_figure(8.4, 4.2 * len(results) + 0.2)
+        grid = figure.subplots(len(results), most, squeeze=False, width_ratios=_widths(results, most))
+        for panels, result in zip(grid, results, strict=True):
+            image = None
+            for axes, k in zip(panels, _panels(result), strict=False):
+                image = _heat_map(axes, result, k)
+            for axes in panels[len(_panels(result)) :]:
+                axes.set_axis_off()
+            where = where_run(result)
+            panels[0].set_title(f"{where}\n{panels[0].get_title(loc='left')}")
+            panels[0].set_ylabel("classes, by their main expert")
+            if image is not None:
+                figure.colorbar(image, ax=list(panels), label="share of the class's images, %", shrink=0.8, pad=0.01)
+    return {"main": figure}
+
+
+def _panels(result: StudyResult) -> list[int]:
+    return sorted(int(name.removeprefix("classes-")) for name in result.tables if name.startswith("classes-"))
+
+
+def _widths(results: Sequence[StudyResult], most: int) -> list[float]:
+    numbers = [_panels(result) for result in results]
+    return [max([8.0, *(float(of[i]) for of in numbers if len(of) > i)]) for i in range(most)]
+
+
+def _heat_map(axes: Axes, result: StudyResult, k: int) -> AxesImage:
+    counts = torch.tensor([row[1:] for row in result.tables[f"classes-{k}"].rows])
+    classes, experts = in_order(counts)
+    shares = 100 * counts.double() / counts.sum(1, keepdim=True)
+    image = axes.imshow(
+        shares[classes][:, experts].numpy(), aspect="auto", interpolation="nearest", cmap="Blues", vmin=0, vmax=100
+    )
+    axes.set_title(f"{k} experts")
+    axes.set_xlabel("experts")
+    axes.set_xticks([])
+    axes.set_yticks([0, len(counts) - 1], ["1", str(len(counts))])
+    axes.grid(False)
+    return image
+
+
+EXHIBIT = Exhibit(
+    NAME, "Appendix 3: what experts specialise in", Parameters, run, tables, CLAIMS, figures=figures, place=10
+)

@@ -1,0 +1,267 @@
+"""Figure 1: is the selected expert more focused? Grad-CAM of the base, the selected expert and the others.
+
+Numbers are means over the whole evaluation set. ``row`` says which class the maps explain: that of the image's label
+(every network is asked the same question, and the box is about it), or each network's own prediction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from pydantic import Field
+from torch import Tensor
+
+from repro.data.augment import Augmentation
+from repro.data.dataset import ImageDataset
+from repro.method.focus import box_share, empty, hits_box, in_box, selected_and_others, spread, stretched, wins
+from repro.method.gradcam import TARGETS, ClassMaps, compute_class_maps
+from repro.randomness import generator
+from repro.report.cam_figures import METRICS, OWN, TRUE, numbers, pictures
+from repro.report.claim import Cell, Claim
+from repro.report.exhibit import Exhibit
+from repro.report.numbers import NONE
+from repro.report.plots import figure_style
+from repro.report.tables import Columns, Shown, about, frame, means
+from repro.study import parameters as common
+from repro.study.lists import Ascending
+from repro.study.record import measured, open_study, record
+from repro.study.results import Measurement, Picture, StudyResult, Table
+from repro.study.spec import StudySpec
+
+NAME = "figure1_gradcam"
+OTHERS_SHOWN = 3
+"""Non-selected experts whose maps are kept beside each example."""
+
+
+class Parameters(common.Parameters):
+    """The common ones, how many experts, and how many pictures."""
+
+    experts: Ascending = Field((1, 20), description="numbers of experts K, e.g. 1,20; 1 is trained on everything")
+    examples: int = Field(6, ge=1, le=12, description="how many images are shown with their maps")
+
+    def specs(self) -> list[StudySpec]:
+        """The spec of every seed and number of experts, seed by seed."""
+        return [spec.with_(num_experts=k) for spec in super().specs() for k in self.experts]
+
+
+def run(parameters: Parameters) -> StudyResult:
+    """Map every image with every network and write the record.
+
+    The pictures are of the first seed and the largest number of experts.
+    """
+    study = open_study(parameters)
+    specs = study.specs
+    images = study.sources.images(specs[0], "evaluation")  # first of all: not every set fits in memory
+    measurements: list[Measurement] = []
+    tables: dict[str, Table] = {}
+    pictures: dict[str, Picture] = {}
+    for spec in specs:
+        selected = study.run(spec).top_experts()[:, 0]
+        source = study.sources.batches(spec, "evaluation", Augmentation())
+        found = compute_class_maps(study.moe(spec), source, study.device)
+        measurements += measure(spec, found, selected, images, with_base=spec.num_experts == parameters.experts[0])
+        if spec.seed == parameters.seeds[0] and spec.num_experts == parameters.experts[-1]:
+            shown = choose_examples(found, selected, parameters.examples, spec.seed)
+            pictures["examples"] = Picture.of(images.images[np.sort(shown)])
+            tables |= example_tables(found, selected, images, sorted(shown), spec.seed)
+    return record(NAME, parameters, study, measurements, tables=tables, pictures=pictures)
+
+
+def measure(
+    spec: StudySpec, found: ClassMaps, selected: Tensor, images: ImageDataset, with_base: bool = True
+) -> Iterator[Measurement]:
+    """Means over the images: of the base (and of what knows nothing of the image), the selected expert, the others."""
+    boxes = None if images.boxes is None else torch.from_numpy(np.array(images.boxes))
+    yield from _split(spec, "top1", "", 100.0 * found.correct, selected, with_base)
+    for column, target in enumerate(TARGETS):
+        maps = found.maps[:, :, column]
+        values = {"spread": spread(maps), "spread_shown": spread(stretched(maps)), "empty": 100.0 * empty(maps)}
+        if boxes is not None:
+            values |= {"in_box": in_box(maps, boxes, images.image_size)}
+            values |= {"pointing": hits_box(maps, boxes, images.image_size)}
+        for metric, each in values.items():
+            yield from _split(spec, metric, target, each, selected, with_base)
+            better = wins(-each[:, 1:] if metric == "spread" else each[:, 1:], selected)
+            if better is not None and metric in ("spread", "in_box"):
+                yield measured(spec, "wins", better, metric, target)
+    if boxes is not None and with_base:
+        uniform = float(box_share(boxes, images.image_size).mean())
+        centre = torch.zeros(len(images), 3, 3)
+        centre[:, 1, 1] = 1
+        yield measured(spec, "uniform", uniform, "in_box", num_experts=0)
+        yield measured(spec, "uniform", uniform, "pointing", num_experts=0)
+        yield measured(spec, "centre", float(hits_box(centre, boxes, images.image_size).mean()), "pointing", "", 0)
+
+
+def _split(
+    spec: StudySpec, metric: str, row: str, values: Tensor, selected: Tensor, with_base: bool
+) -> Iterator[Measurement]:
+    """Means of values ``[N, 1 + K]``: base, selected expert, all other experts."""
+    own, others = selected_and_others(values[:, 1:], selected)
+    if with_base:
+        yield measured(spec, "backbone", float(values[:, 0].mean()), metric, row, num_experts=0)
+    yield measured(spec, "expert", float(own.mean()), metric, row)
+    if len(others):
+        yield measured(spec, "others", float(others.mean()), metric, row)
+
+
+def choose_examples(found: ClassMaps, selected: Tensor, number: int, seed: int) -> list[int]:
+    """Random images that base and selected expert both get right (any, if those are too few)."""
+    right = found.correct[:, 0] & found.correct.gather(1, 1 + selected[:, None])[:, 0]
+    order = torch.randperm(len(right), generator=generator(seed, "Grad-CAM examples"))
+    return torch.cat([order[right[order]], order[~right[order]]])[:number].tolist()
+
+
+def example_tables(
+    found: ClassMaps, selected: Tensor, images: ImageDataset, shown: Sequence[int], seed: int
+) -> dict[str, Table]:
+    """``images``: what is in each picture, boxes in percent of its side; ``maps``: of the label, 8 bits in hexadecimal.
+
+    A map is stretched from its own minimum to its own maximum, as the package grad-cam does.
+    """
+    about, rows = [], []
+    for tile, index in enumerate(shown):
+        box = None if images.boxes is None else torch.from_numpy(images.boxes[index : index + 1].copy())
+        sides = [None] * 4 if box is None else (100 * box[0] / images.image_size).round(decimals=2).tolist()
+        about.append([tile, index, images.class_names[int(images.labels[index])], *sides])
+        own = int(selected[index])
+        others = torch.randperm(found.maps.shape[1] - 1, generator=generator(seed, "Grad-CAM others", index)).tolist()
+        networks = [("base", 0), ("selected", own + 1)]
+        networks += [("other", k + 1) for k in others if k != own][:OTHERS_SHOWN]
+        for role, network in networks:
+            own_map = found.maps[index : index + 1, network, 0]
+            inside = None if box is None else round(float(in_box(own_map, box, images.image_size)), 1)
+            rows.append([tile, role, network, round(float(spread(own_map)), 1), inside, to_hex(own_map[0])])
+    return {
+        "images": Table(columns=["tile", "image", "class", "left", "top", "right", "bottom"], rows=about),
+        "maps": Table(columns=["tile", "role", "expert", "spread", "in_box", "map"], rows=rows),
+    }
+
+
+def to_hex(class_map: Tensor) -> str:
+    """A map ``[h, w]`` stretched to 0..255, two hexadecimal digits a position, row by row."""
+    return bytes((255 * stretched(class_map)).round().to(torch.uint8).flatten().tolist()).hex()
+
+
+PAPER_EXPERTS = 20
+BOXED = ("tiny-imagenet", "modes")
+SECTION = "2.2, Figure 1"
+VISIBLE = 63.8
+"""Percent of pairs that a difference must win to be "visible to the naked eye of a careful observer": Cohen's medium
+effect (d = 0.5; Psychological Bulletin 112, 1992), whose common-language size is Φ(d / √2)."""
+
+
+def _cell(method: str, metric: str, row: str = TRUE, num_experts: int = PAPER_EXPERTS) -> Cell:
+    return Cell(0 if method in ("backbone", "uniform", "centre") else num_experts, method, row, metric)
+
+
+def _claim(
+    key: str, text: str, metric: str, more: str, less: str, row: str = TRUE, datasets: tuple[str, ...] = ()
+) -> Claim:
+    return Claim(key, text, _cell(more, metric, row), _cell(less, metric, row), datasets=datasets, section=SECTION)
+
+
+CLAIMS = (
+    _claim(
+        "G1",
+        "The selected expert attends to finer details than the base (spread of its map, % of the image)",
+        "spread", "backbone", "expert",
+    ),
+    _claim(
+        "G2",
+        "Non-selected experts' maps are less focused than the selected one's (spread, % of the image)",
+        "spread", "others", "expert",
+    ),
+    _claim(
+        "G2/own",
+        "Non-selected experts' maps of their own predictions are less focused than the selected one's (spread, %)",
+        "spread", "others", "expert", OWN,
+    ),
+    Claim(
+        "G2/often",
+        f"That can be seen: in pairs on one image the selected expert's map is narrower (% of pairs above {VISIBLE})",
+        _cell("wins", "spread"), bar=VISIBLE, section=SECTION, settled_after=True,
+    ),
+    _claim(
+        "G3",
+        "The selected expert's map lies more on the object than non-selected ones' (% of it in the box)",
+        "in_box", "expert", "others", datasets=BOXED,
+    ),
+    _claim(
+        "G3/own",
+        "The selected expert's map of its own prediction lies more on the object than others' maps (% in the box)",
+        "in_box", "expert", "others", OWN, BOXED,
+    ),
+    Claim(
+        "G3/often",
+        f"That can be seen: in pairs on one image the selected expert's map lies more in the box (% above {VISIBLE})",
+        _cell("wins", "in_box"), bar=VISIBLE, datasets=BOXED, section=SECTION, settled_after=True,
+    ),
+    _claim(
+        "G4",
+        "The selected expert's map points at the object more often than non-selected ones' (% of images)",
+        "pointing", "expert", "others", datasets=BOXED,
+    ),
+)  # fmt: skip
+"""What Figure 1's caption says of its few pictures, as numbers over the whole evaluation set."""
+
+
+def _networks(result: StudyResult) -> dict[str, tuple[int, str]]:
+    """The rows of the table: what is mapped."""
+    rows = {"base": (0, "backbone")}
+    for k in result.numbers_of_experts():
+        if k == 1:
+            rows["one expert, trained on everything"] = (1, "expert")
+        else:
+            rows |= {f"selected of {k} experts": (k, "expert"), f"not selected, of {k}": (k, "others")}
+    return rows
+
+
+def tables(result: StudyResult) -> dict[str, Shown]:
+    """``main``: maps of the label's class; ``own``: of each network's own prediction."""
+    what = {"main": (TRUE, "the image's label"), "own": (OWN, "the class that the network itself predicts")}
+    return {name: _table(result, row, words) for name, (row, words) in what.items()}
+
+
+def _table(result: StudyResult, row: str, words: str) -> Shown:
+    networks = _networks(result)
+    columns: Columns = {}
+    for metric, title in METRICS.items():
+        cells = means(result, [Cell(k, method, row, metric) for k, method in networks.values()], 1)
+        if any(cell != NONE for cell in cells):
+            columns[title] = cells
+    columns["top-1, %"] = means(result, [Cell(k, method, metric="top1") for k, method in networks.values()], 1)
+    labels = list(networks)
+    if "in the box, %" in columns:
+        labels += ["a uniform map", "the centre of the image"]
+        last = {title: [NONE, NONE] for title in columns}
+        for metric in ("in_box", "pointing"):
+            last[METRICS[metric]] = means(result, [Cell(0, name, "", metric) for name in ("uniform", "centre")], 1)
+        columns = {title: cells + last[title] for title, cells in columns.items()}
+    caption = (
+        f"{about(result)}; Grad-CAM of {words}, means over the {result.evaluate} set, mean ± standard deviation over "
+        "the seeds. Spread: the share of the image that a map effectively covers (100: uniform), before and after it "
+        "is stretched to 0–1 as in pictures. 'not selected' is the mean over all experts but the one the gate picks."
+    )
+    return Shown(frame(columns, labels), caption)
+
+
+def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
+    """``main``: images with the maps of base, selected and other experts; ``numbers``: how focused the maps are."""
+    with figure_style():
+        return {"main": pictures(results), "numbers": numbers(results)}
+
+
+EXHIBIT = Exhibit(
+    name=NAME,
+    title="Figure 1: what base and experts look at",
+    parameters=Parameters,
+    study=run,
+    tables=tables,
+    claims=CLAIMS,
+    figures=figures,
+    place=8,
+)

@@ -1,0 +1,305 @@
+"""Figure 2 (Sections 2.3, 4.1): what does one threshold save? Each model's curve, and the envelope over models.
+
+A curve over thresholds chooses nothing. Whatever is chosen (the threshold that meets a budget, the model of the
+envelope) is chosen on one half of the evaluation images and reported on the other (:mod:`repro.method.crossfit`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+from pydantic import Field
+from torch import Tensor
+
+from repro.method.answers import answers
+from repro.report.anytime_figures import curves_figure, thresholds_figure
+from repro.report.anytime_rivals import NO_LOSS, K, over_chance, over_plain_networks, pairs
+from repro.report.anytime_summary import summary_figure
+from repro.report.claim import AS_GOOD, Cell, Claim, equal_training, with_controls
+from repro.report.curves import each_seed, mean
+from repro.report.exhibit import Exhibit
+from repro.report.figure2 import IMAGES, anytime_at, marker, paper_macs
+from repro.report.numbers import NONE
+from repro.report.printed import PrintedValue, printed
+from repro.report.tables import Columns, Row, Shown, about, comparison, frame, means
+from repro.report.verdict import summary_of
+from repro.study import envelope as anytime
+from repro.study.envelope import ENVELOPE, SLACK
+from repro.study.lists import Pairs
+from repro.study.pairs import MEAN, PairParameters, means_over_pairs
+from repro.study.record import cost_row, open_study, record
+from repro.study.results import Measurement, StudyResult, Table
+from repro.study.spec import StudySpec
+
+NAME = "figure2_anytime"
+
+
+class Parameters(PairParameters):
+    """Pairs and numbers of experts, and where the one-expert baseline is trained as well."""
+
+    baselines: Pairs = Field(("tr10-tr10",), description="those of the pairs whose one-expert baseline is trained too")
+
+    def specs(self) -> list[StudySpec]:
+        """Every seed, pair and number of experts; then the one-expert baselines."""
+        alone = [self.spec(seed, pair) for seed in self.seeds for pair in self.baselines if pair in self.pairs]
+        several = super().specs()
+        return [*several, *(spec for spec in alone if spec not in several)]
+
+
+def run(parameters: Parameters) -> StudyResult:
+    """Run Figure 2 and record it."""
+    study = open_study(parameters)
+    specs = study.specs
+    measurements: list[Measurement] = []
+    counted = Table(columns=["pair", "K", "seed", "tau", "images", "expected", "counted", "same_experts"], rows=[])
+    models: list[anytime.Model] = []
+    base_logits: dict[tuple[str, int], Tensor] = {}
+    for spec in specs:
+        outputs = study.run(spec)  # up to 170 MB: one at a time, and only what is small is kept
+        base_logits[spec.base, spec.seed] = outputs.base_logits
+        models.append(anytime.model_of(spec, study.cost(spec), answers(outputs)))
+        counted.rows.extend(anytime.counted(study, spec, models[-1]))
+    labels = outputs.labels
+    several = [model for model in models if model.spec.num_experts in parameters.experts]
+    for model in models:
+        measurements += anytime.plain(model)
+    for model in several:
+        measurements += anytime.chosen(model)
+    rivals = list(anytime.two_networks(base_logits, labels, {m.spec.base: m for m in models}))
+    measurements += [measurement for measurement, _ in rivals]
+    envelope = Table(columns=["seed", "budget", "macs", "top1", "top1_on_test", "model"], rows=[])
+    for seed in parameters.seeds:
+        of_seed = [m for m in several if m.spec.seed == seed]
+        bars = anytime.bars([m for m in models if m.spec.seed == seed])
+        bars |= {measurement.row: macs for measurement, macs in rivals if measurement.seed == seed}
+        measurements += anytime.envelope_at(of_seed, bars)
+        envelope.rows.extend(anytime.envelope(of_seed))
+    tables = {"sweep": anytime.sweeps(several), "envelope": envelope, "counted": counted}
+    measurements += list(means_over_pairs(measurements, parameters.pairs))
+    costs = [cost_row(model.cost, model.spec.pair) for model in models]
+    costs += [cost_row(model.cost.without_experts(), model.spec.base) for model in models]
+    return record(NAME, parameters, study, measurements, costs, tables, parameters.varies())
+
+
+PLAIN = Cell(K, row=MEAN)
+LONGER = equal_training(K, MEAN)
+
+CLAIMS = (
+    Claim("F1", "Exits by the threshold, at next to no loss, beat exits at random that cost as much", over_chance,
+          section="2.3", settled_after=True),
+    Claim("F1/plain", "... and beat plain networks that cost as much (on the line between the two recorded ones around "
+          "that cost)", over_plain_networks, section="2.3", controls=(LONGER,), settled_after=True),
+    Claim("F1/equal-training", f"... and beat {LONGER.words}", Cell(K, NO_LOSS, MEAN), LONGER.cell, section="2.3",
+          settled_after=True),
+    Claim("F2", "... and are as good as the plain model, which runs an expert for every image",
+          Cell(K, NO_LOSS, MEAN), PLAIN, AS_GOOD, section="4.1"),
+    Claim("F3", "At the cost of one expert for every image, the threshold does better than that",
+          Cell(K, "anytime-same-cost", MEAN), PLAIN, section="4.1"),
+    Claim("F4", "A small threshold (0.01), with several experts where base and gate are unsure, beats the top-1 expert",
+          Cell(K, "anytime-small", MEAN), PLAIN, section="2.3", settled_after=True),
+    Claim("F5", "The envelope lies above the plain models, at their cost", Cell(K, ENVELOPE, MEAN), PLAIN,
+          section="4.1"),
+    *with_controls((
+        Claim("F6", "The envelope lies above tr18 alone, at its cost", Cell(K, ENVELOPE, "at tr18"),
+              Cell(0, row="tr18"), section="4.1", controls=(equal_training(K, "tr18-tr18"),), settled_after=True),
+    )),
+    Claim("F7", "The envelope lies above the one-expert baseline (shared trunk), at its cost",
+          Cell(K, ENVELOPE, "at 1 expert of tr10-tr10"), Cell(1, row="tr10-tr10"), section="4.1"),
+    Claim("F8", "The envelope lies above the poster's one-expert baseline (two whole tr10), at its cost",
+          Cell(K, ENVELOPE, "at tr10 + tr10"), Cell(0, "two networks", "tr10 + tr10"), section="4.1"),
+)  # fmt: skip
+"""What Sections 2.3 and 4.1 say of Figure 2. Averages are over the pairs that were run.
+
+In F3 and F5 the plain model is among the candidates: what is chosen on one half of the images is then judged on the
+other, where it may be worse.
+"""
+
+
+def printed_value(result: StudyResult, cell: Cell) -> PrintedValue | None:
+    """The paper's number: Table 1's for plain models, the digitised figure's for everything else."""
+    data, method = result.dataset, cell.measured_as
+    if data not in IMAGES or cell.metric != "top1":
+        return None
+    if cell.row == MEAN:
+        found = [printed_value(result, Cell(cell.num_experts, method, _row(method, pair))) for pair in pairs(result)]
+        values = [one.value for one in found if one]
+        return PrintedValue(sum(values) / len(values), None) if found and len(values) == len(found) else None
+    if method == "bagging" and cell.num_experts == K:
+        base, expert = cell.row.split("-")
+        return printed(1, data, base, expert, K, "bagging", "top1")
+    macs = _paper_macs(data, cell.row.removeprefix("at "))
+    if macs is None:
+        return None
+    if method == ENVELOPE:
+        return anytime_at(data, macs)
+    kind = {"backbone": "backbone", "two networks": "one_expert"}.get(method)
+    return marker(data, kind, macs) if kind else None
+
+
+def _row(method: str, pair: str) -> str:
+    return f"at {pair}" if method == ENVELOPE else pair
+
+
+def _paper_macs(data: str, name: str) -> int | None:
+    """Cost at the paper's width of ``tr18``, ``tr10-tr18`` or ``tr10 + tr18``; the paper draws nothing else."""
+    parts = name.replace(" + ", "-").split("-")
+    if "expert" in name or not all(part in ("tr10", "tr18", "tr34", "tr50") for part in parts):
+        return None
+    if " + " in name:
+        return sum(paper_macs(data, part) for part in parts)
+    return paper_macs(data, *parts)
+
+
+def tables(result: StudyResult) -> dict[str, Shown]:
+    """``main``: plain models, curves and envelope, paper beside ours; ``chosen``, ``thresholds``, ``counted``."""
+    caption = (
+        f"{about(result)}; top-1 accuracy on the {result.evaluate} set in percent. Thresholds (and the envelope's "
+        "model) are chosen on one half of the images and reported on the other, and the other way round. The paper's "
+        "numbers: Table 1 for plain models, else the digitised figure; its envelope is over five pairs, at full width. "
+        "At a backbone's cost the envelope may spend what a gate costs besides."
+    )
+    main = Shown(comparison(result, [_paper_row(result, *row) for row in _rows(result)]), caption)
+    return {"main": main, "chosen": _chosen(result), "thresholds": _thresholds(result), "counted": _counted(result)}
+
+
+def _paper_row(result: StudyResult, label: str, cell: Cell) -> Row:
+    return Row(label, cell, printed_value(result, cell), same_model=cell.measured_as != ENVELOPE)
+
+
+def _rows(result: StudyResult) -> list[tuple[str, Cell]]:
+    """Every accuracy of the record by name: the models first, then the envelope at the cost of each."""
+    cells = list(dict.fromkeys(Cell(m.num_experts, m.method, m.row) for m in result.measurements if m.metric == "top1"))
+    names = {
+        "backbone": "{row} alone",
+        "bagging": "{row}, {K} experts",
+        "two networks": "{row}, two whole networks",
+        "anytime-small": "{row}, any-time, τ = 0.01",
+        "anytime-same-cost": "{row}, any-time, at the cost of one expert",
+        "anytime-best": "{row}, any-time, at any cost",
+        ENVELOPE: "envelope, {row}",
+    }
+    shown = [cell for cell in cells if cell.method in names and cell.row != MEAN]
+    shown.sort(key=lambda cell: list(names).index(cell.method))
+    label = {
+        cell: names[cell.method].format(row=cell.row, K=cell.num_experts).replace(", 1 experts", ", 1 expert")
+        for cell in shown
+    }
+    return [(label[cell], cell) for cell in shown]
+
+
+def _chosen(result: StudyResult) -> Shown:
+    """What each choice of a threshold saves and costs, pair by pair."""
+    columns: Columns = {}
+    labels = []
+    cells: list[tuple[str, int, str]] = []
+    told = {"anytime-no-loss": "no loss", "anytime-same-cost": "same cost", "anytime-best": "most accurate"}
+    for pair in [*pairs(result), MEAN]:
+        for k in result.numbers_of_experts():
+            for method, label in told.items():
+                if summary_of(result, Cell(k, method, pair, "saved")):
+                    cells.append((method, k, pair))
+                    labels.append(f"{pair}, {k} experts: {label}")
+    for metric, column in (
+        ("top1", "top-1"),
+        ("change", "against the plain model, points"),
+        ("saved", "MACs saved, %"),
+        ("experts", "experts an image"),
+    ):
+        columns[column] = means(result, [Cell(k, method, pair, metric) for method, k, pair in cells])
+    caption = (
+        f"{about(result, models=False)}: thresholds chosen on the other half of the images for three ends. No loss: "
+        f"the cheapest within {SLACK:g} points of the plain model (one expert for every image) on the half where it is "
+        "chosen; same cost: the most accurate that costs no more than the plain model; most accurate: at any cost."
+    )
+    return Shown(frame(columns, labels), caption)
+
+
+SHOWN_AT = (0.0, 0.0001, 0.001, 0.01, 0.04, 0.1, 0.3, 1.0)
+
+
+def _thresholds(result: StudyResult) -> Shown:
+    """Exits, experts, cost and accuracy of each model at a few thresholds."""
+    rows: list[list[str]] = []
+    labels = []
+    for pair, k in _models(result):
+        part = result.tables["sweep"].where(pair=pair, K=k)
+        at = {
+            name: dict(zip(*mean(each_seed(part, "tau", name)), strict=True))
+            for name in ("exits", "experts_of_others", "macs", "top1")
+        }
+        for tau in SHOWN_AT:
+            taus = [known for known in at["top1"] if abs(known - tau) < 1e-9]
+            for known in taus:
+                others = f"{at['experts_of_others'][known]:.2f}" if at["exits"][known] < 100 else NONE
+                macs = f"{at['macs'][known] / 1e6:.1f} M"
+                rows.append([f"{at['exits'][known]:.1f}", others, macs, f"{at['top1'][known]:.2f}"])
+                labels.append(f"{pair}, {k} experts, τ = {tau:g}")
+    names = ("exit early, %", "experts the others use", "MACs", "top-1")
+    caption = (
+        f"{about(result, models=False)}: what a threshold does, mean over the seeds, all images (nothing is chosen). "
+        "τ = 0 runs every expert on every image, τ = 1 none."
+    )
+    return Shown(frame({name: [row[i] for row in rows] for i, name in enumerate(names)}, labels), caption)
+
+
+def _models(result: StudyResult) -> list[tuple[str, int]]:
+    table = result.tables.get("sweep")
+    return list(dict.fromkeys(zip(table.column("pair"), table.column("K"), strict=True))) if table else []
+
+
+def _counted(result: StudyResult) -> Shown:
+    """Expected multiply-adds beside those of a forward that skips."""
+    table = result.tables.get("counted")
+    rows = table.where(seed=result.seeds[0]).rows if table else []
+    columns: Columns = {"images": [], "expected": [], "counted": [], "same number of experts": []}
+    for _, _, _, _, images, expected, counted, same in rows:
+        columns["images"].append(str(images))
+        columns["expected"].append(f"{float(expected or 0) / 1e6:.3f} M")
+        columns["counted"].append(f"{float(counted or 0) / 1e6:.3f} M")
+        columns["same number of experts"].append(f"{same} of {images}")
+    labels = [f"{pair}, {k} expert{'s' * (k != 1)}, τ = {tau:g}" for pair, k, _, tau, *_ in rows]
+    caption = (
+        f"{about(result, models=False)}: multiply-adds of a batch of images under the any-time rule, first seed: "
+        "expected from the number of experts that each runs, and counted by torch's counter on a forward that "
+        "really skips. The last column compares with the dense outputs that the curves are made of (in near ties, "
+        "precision decides)."
+    )
+    return Shown(frame(columns, labels), caption)
+
+
+def advice(result: StudyResult) -> str:
+    """What choosing on the reported images would add."""
+    table = result.tables.get("envelope")
+    pairs_of = zip(table.column("top1"), table.column("top1_on_test"), strict=True) if table else ()
+    if not (gaps := [chosen_on_test - held_out for held_out, chosen_on_test in pairs_of]):
+        return ""
+    return (
+        "Chosen on the images that it is reported on, the envelope would look "
+        f"{sum(gaps) / len(gaps):.2f} points better on average, and {max(gaps):.2f} at most."
+    )
+
+
+def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
+    """``main``: ours and the paper's curves; ``thresholds``: who exits, and how many experts the others use;
+    ``summary``: all image sets in one panel.
+    """
+    return {
+        "main": curves_figure(results),
+        "thresholds": thresholds_figure(results),
+        "summary": summary_figure(results),
+    }
+
+
+EXHIBIT = Exhibit(
+    NAME,
+    "Figure 2: accuracy against MACs",
+    Parameters,
+    run,
+    tables,
+    CLAIMS,
+    printed_value,
+    figures,
+    advice=advice,
+    place=3,
+)

@@ -1,0 +1,285 @@
+"""Figure 3, "per-sample routing uncovers meaningful intra-class modes": how a class splits, and who shares its experts.
+
+Splits are those of the training images by the initial gate g0, which the experts are trained on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+from matplotlib.figure import Figure
+from pydantic import Field
+
+from repro.data.dataset import ImageDataset
+from repro.errors import SpecError
+from repro.method.intraclass import (
+    agreement_within_class,
+    agreement_within_classes,
+    confused_classes_share_the_expert,
+    effective_experts,
+    pixels_explained,
+    shares_of_classes,
+)
+from repro.report.claim import Cell, Claim
+from repro.report.class_figures import class_of, pictures, ranked, split
+from repro.report.exhibit import Exhibit
+from repro.report.plots import figure_style
+from repro.report.tables import Columns, Shown, about, frame, means
+from repro.report.verdict import by_seed
+from repro.study import parameters as common
+from repro.study.class_pictures import (
+    counts_of,
+    counts_of_classes,
+    experts_of_class,
+    pictures_of,
+    ranking,
+)
+from repro.study.lists import Ascending
+from repro.study.record import measured, open_study, record
+from repro.study.results import Measurement, Picture, StudyResult
+from repro.study.spec import StudySpec
+
+NAME = "figure3_king_penguin"
+KING_PENGUIN = "n02056570"
+
+
+class Parameters(common.Parameters):
+    """The common ones, which class, and how many experts."""
+
+    experts: Ascending = Field((10, 20), description="numbers of experts K, e.g. 10,20; the largest is pictured")
+    class_name: str = Field(
+        "", description="class id or name, e.g. n02056570 or king penguin; empty: that one, or the most split class"
+    )
+
+    def specs(self) -> list[StudySpec]:
+        """The spec of every seed and number of experts, seed by seed."""
+        return [spec.with_(num_experts=k) for spec in super().specs() for k in self.experts]
+
+
+def run(parameters: Parameters) -> StudyResult:
+    """See how classes split, and write the record.
+
+    The pictures are of the first seed and the largest number of experts.
+    """
+    study = open_study(parameters)
+    specs = study.specs
+    images = study.sources.images(specs[0], "train")  # first of all: not every set fits in memory
+    label = named_class(parameters.class_name, images) if parameters.class_name else None
+    measurements: list[Measurement] = []
+    gates: dict[tuple[int, int], torch.Tensor] = {}
+    for spec in specs:
+        outputs = study.run(spec)
+        gates[spec.num_experts, spec.seed] = study.assignment(spec)
+        shares = shares_of_classes(counts_of(images, gates[spec.num_experts, spec.seed]))
+        if mistakes := confused_classes_share_the_expert(outputs, shares):
+            measurements += [
+                measured(spec, method, value, "confused")
+                for method, value in zip(("expert", "chance"), mistakes, strict=True)
+            ]
+    pictured = gates[parameters.experts[-1], parameters.seeds[0]]
+    if label is None:
+        label = default_class(images, pictured)
+    for spec in specs:
+        measurements += measure(spec, images, label, gates[spec.num_experts, spec.seed])
+    measurements += agreements(specs, images, label, gates)
+    tiles, pictures = pictures_of(images, counts_of(images, pictured), pictured, label, parameters.seeds[0])
+    tables = {
+        "ranking": ranking(images, gates),
+        "experts": experts_of_class(images, label, gates),
+        "counts": counts_of_classes(images, pictured),
+        "tiles": tiles,
+    }
+    shown: dict[str, Picture] = {"tiles": pictures}
+    return record(NAME, parameters, study, measurements, tables=tables, pictures=shown)
+
+
+def named_class(name: str, images: ImageDataset) -> int:
+    """The label of a class by its id, its name or both; :class:`SpecError` if there is none."""
+    for label, known in enumerate(images.class_names):
+        identity, _, word = known.partition(" ")
+        if name in (known, identity, word):
+            return label
+    some = ", ".join(images.class_names[:3])
+    raise SpecError(f"class_name: {images.name} has no class {name!r}; its names are such as {some}")
+
+
+def default_class(images: ImageDataset, g0: torch.Tensor) -> int:
+    """The king penguin, where the set has it; else the class that is split most."""
+    if any(name.startswith(KING_PENGUIN) for name in images.class_names):
+        return named_class(KING_PENGUIN, images)
+    return int(effective_experts(shares_of_classes(counts_of(images, g0))).argmax())
+
+
+def measure(spec: StudySpec, images: ImageDataset, label: int, g0: torch.Tensor) -> Iterator[Measurement]:
+    """Of the pictured class (method ``class``) and of the mean class (``classes``): how split, and how real that is."""
+    experts = effective_experts(shares_of_classes(counts_of(images, g0)))
+    yield measured(spec, "class", float(experts[label]), "effective")
+    yield measured(spec, "classes", float(experts.mean()), "effective")
+    group = g0.argmax(1).numpy()
+    between, chance = pixels_explained(images, group)
+    if split := [c for c, value in between.items() if value is not None]:
+        yield measured(spec, "classes", math.fsum(between[c] or 0.0 for c in split) / len(split), "pixels")
+        yield measured(spec, "classes by chance", math.fsum(chance[c] for c in split) / len(split), "pixels")
+    if (own := between[label]) is not None:
+        yield measured(spec, "class", own, "pixels")
+        yield measured(spec, "class by chance", chance[label], "pixels")
+    if images.modes is not None:
+        for method, value in (
+            ("class", agreement_within_class(group, images.modes, images.labels, label)),
+            ("classes", agreement_within_classes(group, images.modes, images.labels)),
+        ):
+            if value is not None:
+                yield measured(spec, method, value, "modes")
+
+
+def agreements(
+    specs: list[StudySpec], images: ImageDataset, label: int, gates: dict[tuple[int, int], torch.Tensor]
+) -> Iterator[Measurement]:
+    """Whether the next seed's base, trained anew, splits classes alike; one seed has nobody to agree with."""
+    seeds = list(dict.fromkeys(spec.seed for spec in specs))
+    following = dict(zip(seeds, seeds[1:] + seeds[:1], strict=True))
+    for spec in specs:
+        if (other := following[spec.seed]) == spec.seed:
+            continue
+        one, two = (gates[spec.num_experts, seed].argmax(1).numpy() for seed in (spec.seed, other))
+        for method, value in (
+            ("class", agreement_within_class(one, two, images.labels, label)),
+            ("classes", agreement_within_classes(one, two, images.labels)),
+        ):
+            if value is not None:
+                yield measured(spec, method, value, "agreement")
+
+
+PAPER_EXPERTS = 20
+SECTION = "4, Figure 3"
+RANKS_SHOWN = 10
+
+
+def _cell(metric: str, method: str, num_experts: int = PAPER_EXPERTS) -> Cell:
+    return Cell(num_experts, method, metric=metric)
+
+
+CLAIMS = (
+    Claim(
+        "P1",
+        "Images of a class that share an expert look alike (% of pixel variance that the split explains, above chance)",
+        _cell("pixels", "classes"), _cell("pixels", "classes by chance"), section=SECTION,
+    ),
+    Claim(
+        "P2",
+        "The split is in the images, not an accident of one network: another base splits classes alike (AMI, %)",
+        _cell("agreement", "classes"), section=SECTION,
+    ),
+    Claim(
+        "P3",
+        "The groups found are the true modes (AMI of expert and mode within a class, %)",
+        _cell("modes", "classes"), datasets=("modes",), section=SECTION,
+    ),
+    Claim(
+        "P4",
+        "An image shares its expert with the classes that it is confused with (% of such a class, above chance)",
+        _cell("confused", "expert"), _cell("confused", "chance"), section=SECTION,
+    ),
+)  # fmt: skip
+"""What Section 4 says of one class in pictures, as numbers over all classes (AMI: adjusted mutual information)."""
+
+MEASURED = (
+    ("effective", "class", "experts that {name} effectively splits over"),
+    ("effective", "classes", "experts that the mean class effectively splits over"),
+    ("pixels", "class", "{name}: pixel variance between its experts, %"),
+    ("pixels", "class by chance", "{name}: the same, images dealt at random, %"),
+    ("pixels", "classes", "mean class: pixel variance between its experts, %"),
+    ("pixels", "classes by chance", "mean class: the same, images dealt at random, %"),
+    ("agreement", "class", "{name}: agreement of two seeds' splits (AMI, %)"),
+    ("agreement", "classes", "mean class: agreement of two seeds' splits (AMI, %)"),
+    ("modes", "class", "{name}: agreement with the true modes (AMI, %)"),
+    ("modes", "classes", "mean class: agreement with the true modes (AMI, %)"),
+    ("confused", "expert", "classes taken for the image's: their share in its expert, %"),
+    ("confused", "chance", "the same, for a random image of its class, %"),
+)
+"""Metric, method and words of the rows of the main table."""
+
+
+def tables(result: StudyResult) -> dict[str, Shown]:
+    """``main``: how split, and how real; ``experts``: the class's experts; ``ranking``: all classes by how split."""
+    shown = {"main": _main(result)}
+    if "experts" in result.tables:
+        shown["experts"] = _experts(result)
+    if "ranking" in result.tables:
+        shown["ranking"] = _ranking(result)
+    return shown
+
+
+def _main(result: StudyResult) -> Shown:
+    numbers = result.numbers_of_experts()
+    rows = [row for row in MEASURED if any(by_seed(result, _cell(row[0], row[1], k)) for k in numbers)]
+    columns: Columns = {
+        f"K = {k}": means(result, [_cell(metric, method, k) for metric, method, _ in rows]) for k in numbers
+    }
+    caption = (
+        f"{about(result)}, mean ± standard deviation. Splits of the training images by the initial gate; the paper "
+        "shows pictures and prints no number. 'effectively': the exponential of the entropy of a class's shares. AMI: "
+        "adjusted mutual information, 0 by chance, 100 for the same split."
+    )
+    return Shown(frame(columns, [words.format(name=class_of(result)) for *_, words in rows]), caption)
+
+
+def _experts(result: StudyResult) -> Shown:
+    k = max(result.tables["experts"].column("experts"))
+    table = result.tables["experts"].where(experts=k)
+    columns: Columns = {
+        "% of the class": [f"{share:.1f}" for share in table.column("share")],
+        "images": [str(number) for number in table.column("images")],
+        "shared with (images)": [str(text) or "nobody" for text in table.column("shared with")],
+    }
+    if any(table.column("modes")):
+        columns["its true modes (images)"] = [str(text) for text in table.column("modes")]
+    labels = [
+        f"seed {seed}: expert {expert}"
+        for seed, expert in zip(table.column("seed"), table.column("expert"), strict=True)
+    ]
+    caption = (
+        f"{about(result, models=False)}; the experts of {k} that have at least 5 % of {class_of(result)}, and the "
+        "classes with most training images in each. Experts of different seeds have nothing in common but their number."
+    )
+    return Shown(frame(columns, labels), caption)
+
+
+def _ranking(result: StudyResult) -> Shown:
+    k = max(result.tables["ranking"].column("experts"))
+    names, effective, largest = ranked(result, k)
+    own = next((rank for rank, name in enumerate(names) if name == class_of(result)), None)
+    last = max(RANKS_SHOWN, len(names) - RANKS_SHOWN // 2)
+    ranks = sorted(
+        {*range(min(RANKS_SHOWN, len(names))), *range(last, len(names)), *([own] if own is not None else [])}
+    )
+    columns: Columns = {
+        "class": [names[rank] for rank in ranks],
+        "effective experts": [f"{effective[rank]:.2f}" for rank in ranks],
+        "largest share, %": [f"{largest[rank]:.1f}" for rank in ranks],
+    }
+    caption = (
+        f"{about(result, models=False)}: all {len(names)} classes by how split they are over {k} experts (means over "
+        f"the seeds): the first {RANKS_SHOWN}, {class_of(result)}, and the last."
+    )
+    return Shown(frame(columns, [str(rank + 1) for rank in ranks]), caption)
+
+
+def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
+    """``main``: images of the class, expert by expert, and who shares it; ``split``: how split all classes are."""
+    with figure_style():
+        return {"main": pictures(results), "split": split(results)}
+
+
+EXHIBIT = Exhibit(
+    name=NAME,
+    title="Figure 3: a class over its experts",
+    parameters=Parameters,
+    study=run,
+    tables=tables,
+    claims=CLAIMS,
+    figures=figures,
+    place=9,
+)

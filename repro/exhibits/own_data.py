@@ -1,0 +1,365 @@
+"""The method on anybody's images: a folder, a backbone, and an any-time mixture of experts at the end.
+
+This is no table of the paper and has none of its scales: there are two recipes, each of whose values can be set.
+Three parts of the folder have three uses (:mod:`repro.data.folders`): ``train`` for Algorithm 1, ``validation`` to
+choose thresholds on, ``test`` to report what was chosen.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from IPython.display import HTML, Markdown
+from matplotlib.figure import Figure
+from PIL import Image
+from pydantic import Field, field_validator
+
+from repro.data.batches import num_steps
+from repro.data.catalogue import SPLITS
+from repro.data.example import example_folder
+from repro.data.folders import Folder, adopt, decode, index_folder
+from repro.errors import SpecError
+from repro.method.answers import THRESHOLDS, answers
+from repro.method.export import load
+from repro.method.outputs import Outputs, percent
+from repro.method.predict import predict
+from repro.models.cost import ModelCost
+from repro.models.registry import BACKBONES, unknown
+from repro.models.trnet import BLOCKS_PER_STAGE
+from repro.report.claim import Cell
+from repro.report.curves import Curve, draw, each_seed
+from repro.report.exhibit import Exhibit
+from repro.report.export import export_asked
+from repro.report.numbers import DATASETS, NONE
+from repro.report.plots import COLOURS, figure_style, new_figure
+from repro.report.tables import Columns, Shown, frame, means
+from repro.report.verdict import by_seed, summary_of
+from repro.study import parameters as common
+from repro.study.pipeline import Study
+from repro.study.record import cost_row, measured, open_study, record
+from repro.study.results import Measurement, StudyResult, Table
+from repro.study.scales import GATE, STACKING
+from repro.study.spec import StudySpec, validated
+from repro.study.thresholds import choices, held_parts, ways_of
+
+NAME = "own_data"
+FEWEST = 10
+"""Training images for each expert: below that BatchNorm may meet batches of one image."""
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "small": {
+        "backbone": "tr10", "width": 0.25, "image_size": 32, "pretrained": False, "epochs": 8, "expert_epochs": 4,
+        "batch_size": 64, "learning_rate": 0.1, "weight_decay": 5e-4, "crop": "pad", "flip": False,
+    },
+    "photographs": {
+        "backbone": "resnet18", "width": 1.0, "image_size": 224, "pretrained": True, "epochs": 10, "expert_epochs": 4,
+        "batch_size": 32, "learning_rate": 0.01, "weight_decay": 1e-4, "crop": "resized", "flip": True,
+    },
+}  # fmt: skip
+"""What parameters are where they are not given: for small images from scratch, and for photographs from torchvision's
+weights. Usual values; nothing was tuned on anything.
+"""
+FEWEST_STEPS = {"epochs": 300, "expert_epochs": 60}
+"""Where epochs are not given and the recipe's make fewer steps of SGD, of the base and of an expert of average share,
+there are as many epochs as make these: networks learn by steps, and an epoch of a small folder has few.
+"""
+ANY_FOLDER = Folder(name="any", digest="0" * 16, num_classes=10, num_train=10**9, num_validation=10**9, num_test=10**9)
+NEIGHBOURS, PIXELS = 5, 16  # the baseline: nearest neighbours on so many pixels a side
+
+
+class Parameters(common.Parameters):
+    """The folder, the network, how it is trained; what is not given is the recipe's."""
+
+    scale: Literal["own"] = "own"
+    dataset: Literal["folder"] = "folder"
+    folder: Path | None = Field(None, description="your images; without one, a small folder is made of an image set")
+    example: str = Field("modes", description="without a folder: the image set whose first ten classes are taken")
+    recipe: str = Field("small", description=f"one of {', '.join(RECIPES)}")
+    backbone: str | None = Field(None, description="tr10 ... or one of torchvision's, such as resnet50@layer3")
+    expert: str | None = Field(None, description="the experts' network; without it, the backbone's")
+    width: float | None = Field(None, description="width multiplier of tr-networks")
+    image_size: int | None = Field(None, description="pixels a side")
+    pretrained: bool | None = Field(None, description="begin at torchvision's weights for ImageNet")
+    num_experts: int = Field(5, ge=1, description="K")
+    gamma: float = Field(0.05, description="smoothing γ")
+    epochs: int | None = Field(None, description="of the base; without it the recipe's, or more for a small folder")
+    expert_epochs: int | None = None
+    batch_size: int | None = Field(None, ge=1)
+    learning_rate: float | None = Field(None, description="the peak of one cycle")
+    weight_decay: float | None = None
+    crop: str | None = Field(
+        None, description="pad: pad and crop, in memory; resized: RandomResizedCrop, streamed; none"
+    )
+    flip: bool | None = Field(None, description="mirror left-right with probability 1/2")
+    slack: float = Field(0.5, ge=0, description="points that the cheapest threshold may lose on the validation images")
+
+    @field_validator("recipe")
+    @classmethod
+    def _recipe(cls, value: str) -> str:
+        if value not in RECIPES:
+            raise ValueError(f"should be one of {', '.join(RECIPES)}")
+        return value
+
+    @field_validator("backbone", "expert")
+    @classmethod
+    def _network(cls, value: str | None) -> str | None:
+        if value and value.partition("@")[0] not in BACKBONES:
+            raise ValueError(unknown(value))
+        return value
+
+    @field_validator("folder", mode="before")
+    @classmethod
+    def _folder(cls, value: Any) -> Any:
+        return value or None
+
+    def images(self) -> Folder:
+        """The folder, looked through; the example, made if need be, where none is given."""
+        return adopt(self.folder or example_folder(self.example, self.root), self.root)
+
+    def specs(self) -> list[StudySpec]:
+        """One spec a seed; none when only what is recorded is asked for, which needs no folder."""
+        if self.recorded:
+            return []
+        self._spec(ANY_FOLDER)  # what is wrong with every folder is said before one is made or looked through
+        spec = self._spec(self.images())
+        return [spec.with_(seed=seed) for seed in self.seeds]
+
+    def values(self) -> dict[str, Any]:
+        """The recipe's values, with those that were given in their place."""
+        given = {name: getattr(self, name) for name in RECIPES[self.recipe]}
+        values = RECIPES[self.recipe] | {name: value for name, value in given.items() if value is not None}
+        tiny = values["backbone"] in BLOCKS_PER_STAGE
+        if self.width is None and not tiny:
+            values["width"] = 1.0  # torchvision's networks have no other
+        if self.pretrained is None and tiny:
+            values["pretrained"] = False  # nobody has trained these on ImageNet
+        return values
+
+    def _spec(self, folder: Folder) -> StudySpec:
+        values = self.values()
+        if folder.num_train < FEWEST * self.num_experts:
+            raise SpecError(
+                f"num_experts: {self.num_experts} experts need {FEWEST * self.num_experts} training images at the "
+                f"least, and {folder.name} has {folder.num_train}; ask for fewer experts"
+            )
+        share = int(folder.num_train * (1 + self.gamma * (self.num_experts - 1)) / self.num_experts)
+        size = values["image_size"]
+        augmentation = {
+            "crop": values["crop"],
+            "flip": values["flip"],
+            "min_area": 0.25,
+            "pad": max(min(size // 8, 16), 1),
+        }
+        common = {name: values[name] for name in ("batch_size", "learning_rate", "weight_decay")}
+        common |= {"schedule": "one-cycle", "nesterov": True, "augmentation": augmentation}
+        common["source"] = f"ours: {NAME}'s usual values for {self.recipe} images; nothing was tuned"
+        return validated(StudySpec, {
+            "dataset": "folder", "folder": folder, "image_size": size, "base": values["backbone"],
+            "expert": self.expert or values["backbone"], "width": values["width"],
+            "start": "imagenet" if values["pretrained"] else "scratch", "num_experts": self.num_experts,
+            "gamma": self.gamma, "base_recipe": {**common, "epochs": self._epochs("epochs", folder.num_train)},
+            "expert_recipe": {**common, "epochs": self._epochs("expert_epochs", share)},
+            "gate_recipe": GATE.model_copy(update={"epochs": 20, "batch_size": 64}), "ensembler_recipe": STACKING,
+        })  # fmt: skip
+
+    def _epochs(self, name: str, num_images: int) -> int:
+        """The epochs that were given, or the recipe's, or those that make :data:`FEWEST_STEPS`."""
+        values = self.values()
+        enough = math.ceil(FEWEST_STEPS[name] / num_steps(num_images, values["batch_size"]))
+        return values[name] if getattr(self, name) is not None else max(values[name], enough)
+
+
+def run(parameters: Parameters) -> StudyResult:
+    """Train what is not in the store, choose thresholds, and write the record to ``<root>/results``."""
+    study = open_study(parameters)
+    measurements: list[Measurement] = []
+    sweep = Table(columns=["seed", "tau", "macs", "top1", "top1_on_validation", "exits", "experts"], rows=[])
+    simple = baselines(study.specs[0], parameters.root)
+    for spec in study.specs:
+        measurements += [measured(spec, method, top1, num_experts=0) for method, top1 in simple.items()]
+        outputs = study.run(spec)
+        measurements += _measure(spec, outputs, study, parameters.slack)
+        sweep.rows.extend(_sweep(spec, outputs, study.cost(spec)))
+    cost = study.cost(study.specs[0])
+    costs = [cost_row(cost.without_experts()), cost_row(cost)]
+    return record(NAME, parameters, study, measurements, costs, {"sweep": sweep})
+
+
+def baselines(spec: StudySpec, root: Path) -> dict[str, float]:
+    """Accuracy in percent on the test images of what learns next to nothing: chance, the most frequent class of the
+    training images, and the nearest neighbours on small pixels.
+    """
+    from sklearn.neighbors import KNeighborsClassifier
+
+    assert spec.folder is not None
+    train, rest = (decode(index_folder(spec.folder, split, root), PIXELS) for split in SPLITS)
+    test = rest.take(held_parts(spec)[1].numpy())
+    nearest = KNeighborsClassifier(min(NEIGHBOURS, len(train))).fit(train.images.reshape(len(train), -1), train.labels)
+    frequent = np.bincount(train.labels, minlength=spec.num_classes).argmax()
+    return {
+        "chance": 100 / spec.num_classes,
+        "majority": 100 * float(np.mean(test.labels == frequent)),
+        "neighbours": 100 * float(np.mean(nearest.predict(test.images.reshape(len(test), -1)) == test.labels)),
+    }
+
+
+def _measure(spec: StudySpec, outputs: Outputs, study: Study, slack: float) -> Iterator[Measurement]:
+    found, (_, test) = answers(outputs), held_parts(spec)
+    alone, plain = (percent(found.right[test, m]) for m in (0, 1))
+    yield measured(spec, "backbone", alone, num_experts=0)
+    yield measured(spec, "bagging", plain)
+    for chosen in choices(spec, outputs, study.cost(spec), slack):
+        method = f"anytime-{chosen.rule}"
+        yield measured(spec, method, chosen.top1)
+        yield measured(spec, method, chosen.macs / 1e6, "macs_millions")
+        yield measured(spec, method, chosen.exits, "exits")
+        yield measured(spec, method, chosen.experts, "experts")
+        if chosen.tau is not None:
+            yield Measurement(
+                seed=spec.seed, num_experts=spec.num_experts, method=method, metric="tau", value=chosen.tau
+            )
+    for metric, value in study.gate_metrics(spec).items():
+        yield measured(spec, "gate", value, metric)
+
+
+def _sweep(spec: StudySpec, outputs: Outputs, cost: ModelCost) -> Iterator[list[str | int | float | None]]:
+    ways, points = ways_of(spec, outputs, cost)
+    test = held_parts(spec)[1]
+    for i, tau in enumerate(THRESHOLDS):
+        used = ways[i][test].double()
+        exits, experts = percent(used == 0), float(used.mean())
+        both = [round(float(points.top1[part, i]), 3) for part in (1, 0)]
+        yield [spec.seed, tau, round(float(points.macs[1, i])), *both, round(exits, 3), round(experts, 4)]
+
+
+RULES = {
+    "anytime-no-loss": "any-time, the cheapest with little loss",
+    "anytime-same-cost": "any-time, no dearer than one expert for every image",
+    "anytime-best": "any-time, the best at any cost",
+}
+SIMPLE = {
+    "chance": "chance",
+    "majority": "always the most frequent class",
+    "neighbours": f"{NEIGHBOURS} nearest neighbours on {PIXELS} × {PIXELS} pixels",
+}
+SHOWN_IMAGES = 4
+
+
+def about(result: StudyResult) -> str:
+    """``modes-10: tr10 at width 0.25, 5 experts, 1 seed, 500 test images``."""
+    folder, seeds = result.spec["folder"], len(result.seeds)
+    pair = result.base if result.base == result.expert else f"base {result.base}, experts {result.expert}"
+    (k,) = result.numbers_of_experts()
+    data = DATASETS.get(result.dataset, result.dataset)
+    plural = "s" if seeds > 1 else ""
+    return f"{data}: {pair}, {k} experts, {seeds} seed{plural}, {folder['num_test']} test images"
+
+
+def tables(result: StudyResult) -> dict[str, Shown]:
+    """``main``: what needs no network, base, one expert for every image, and the chosen thresholds, on test images."""
+    (k,) = result.numbers_of_experts()
+    macs = {cost.num_experts: f"{cost.macs / 1e6:.1f}" for cost in result.costs}
+    cells = [*(Cell(0, name) for name in SIMPLE), Cell(0), Cell(k), *(Cell(k, rule) for rule in RULES)]
+
+    def of_rules(metric: str, decimals: int) -> list[str]:
+        return means(result, [Cell(k, rule, metric=metric) for rule in RULES], decimals)
+
+    none = [NONE] * len(SIMPLE)
+    columns = {
+        "top-1, %": means(result, cells),
+        "multiply-adds, millions": [*none, macs[0], macs[k], *of_rules("macs_millions", 1)],
+        "exits early, %": [*none, "100.0", "0.0", *of_rules("exits", 1)],
+        "experts an image": [*none, "0", "1", *of_rules("experts", 2)],
+        "threshold τ": [*none, NONE, NONE, *(_taus(result, k, rule) for rule in RULES)],
+    }
+    number = result.spec["folder"]["num_validation"]
+    caption = (
+        f"{about(result)}; mean ± standard deviation over the seeds. Thresholds were chosen on {number} validation "
+        "images; everything is shown on the test images, which had no part in training or choice. A dash for a "
+        "threshold: one expert for every image was chosen."
+    )
+    labels = [*SIMPLE.values(), "base alone", "base and one expert for every image", *RULES.values()]
+    return {"main": Shown(frame(columns, labels), caption)}
+
+
+def _taus(result: StudyResult, k: int, rule: str) -> str:
+    found = by_seed(result, Cell(k, rule, metric="tau"))
+    return ", ".join(f"{found[seed]:g}" if seed in found else NONE for seed in result.seeds)
+
+
+def advice(result: StudyResult) -> str:
+    """How much chance makes of so few test images, and whether anything beats what learns next to nothing."""
+    (k,) = result.numbers_of_experts()
+    number = result.spec["folder"]["num_test"]
+    ours = max(each.mean for cell in (Cell(0), Cell(k)) if (each := summary_of(result, cell)))
+    text = f"With {number} test images, differences of up to {by_chance(ours, number):.1f} points are within chance."
+    simple = {label: found.mean for name, label in SIMPLE.items() if (found := summary_of(result, Cell(0, name)))}
+    best = max(simple, key=simple.__getitem__, default=None)
+    if best and ours - simple[best] <= by_chance(ours, number):
+        text += (
+            f" **None of this beats {best} ({simple[best]:.2f} %) by more than chance: train longer (`-p epochs`), "
+            "begin at pretrained weights, or get more images, before anything is concluded.**"
+        )
+    return text
+
+
+def by_chance(top1: float, num_images: int) -> float:
+    """Points by which two equally good models near ``top1`` percent differ at most, in 19 of 20 sets of so many images.
+
+    Two independent binomial samples, with one right and one wrong answer added, so that 100 % is no certainty.
+    """
+    p = (top1 / 100 * num_images + 1) / (num_images + 2)
+    return 196 * math.sqrt(2 * p * (1 - p) / num_images)
+
+
+def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
+    """``main``: accuracy over multiply-adds, a panel a result."""
+    with figure_style():
+        figure = new_figure(5.2 * len(results), 3.6)
+        for axes, result in zip(figure.subplots(1, len(results), squeeze=False)[0], results, strict=True):
+            (k,) = result.numbers_of_experts()
+            curves = each_seed(result.tables["sweep"], "macs", "top1")
+            draw(axes, [Curve([x / 1e6 for x in c.xs], c.ys) for c in curves], COLOURS["bagging"], "any-time, over τ")
+            costs = {cost.num_experts: cost.macs / 1e6 for cost in result.costs}
+            for cell, marker, name in ((Cell(0), "D", "base alone"), (Cell(k), "o", "one expert for every image")):
+                if found := summary_of(result, cell):
+                    place = costs[cell.num_experts], found.mean
+                    colour = COLOURS["expert" if cell.num_experts else "backbone"]
+                    axes.plot(*place, marker, color=colour, label=name, zorder=3)
+            axes.set_title(f"{DATASETS.get(result.dataset, result.dataset)}, {k} experts")
+            axes.set_xlabel("multiply-adds an image, millions")
+            axes.set_ylabel("top-1 on the test images, %")
+            axes.legend(frameon=False, loc="lower right")
+    return {"main": figure}
+
+
+def export(parameters: Parameters) -> Path | None:
+    """Export the model of the first seed below the root; None where only what is recorded is shown."""
+    if parameters.recorded:
+        return None
+    return export_asked(NAME, parameters.model_copy(update={"seeds": parameters.seeds[:1]}))
+
+
+def show_use(parameters: Parameters, folder: Path | None, tau: float = 0.1) -> HTML | Markdown:
+    """What the exported model says of a few test images, each read as a user would read a picture."""
+    if folder is None:
+        return Markdown("Nothing is exported where only recorded results are shown.")
+    images = parameters.images()
+    index = index_folder(images, "test", parameters.root)
+    rows = range(images.num_validation, len(index), max(images.num_test // SHOWN_IMAGES, 1))[:SHOWN_IMAGES]
+    model = load(folder)
+    columns: Columns = {"class": [], "it says": [], "experts that ran": []}
+    for row in rows:
+        said = predict(model, model.prepare(Image.open(index.paths[row])), tau)
+        columns["class"].append(index.class_names[index.labels[row]])
+        columns["it says"] += model.names(said.scores)
+        columns["experts that ran"].append(str(int(said.experts_used)))
+    table = frame(columns, [Path(index.paths[row]).name for row in rows])
+    return HTML(Shown(table, f"Some test images, at threshold {tau:g}").in_page())
+
+
+EXHIBIT = Exhibit(NAME, "Your own images", Parameters, run, tables, figures=figures, advice=advice)

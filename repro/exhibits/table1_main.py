@@ -1,0 +1,317 @@
+"""Table 1 (Section 4.1): does a pair of base and experts beat a plain network of its cost, and is it better to deepen
+the base or the experts?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib.ticker as ticker
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from pydantic import Field
+
+from repro.errors import SpecError
+from repro.method.ensemblers import bagging
+from repro.method.outputs import accuracy
+from repro.report.claim import AS_GOOD, MORE, Cell, Claim, equal_training, with_controls
+from repro.report.exact_costs import BACKBONES, PAIRS, paper_cost, table1_tables
+from repro.report.exhibit import Exhibit
+from repro.report.numbers import DATASETS, NONE, interval, millions, signed
+from repro.report.plots import COLOURS, MARKERS, MODELS, PALETTE, common_legend, figure_style, new_figure
+from repro.report.printed import PrintedValue, drawn, printed
+from repro.report.tables import Columns, Row, Shown, about, comparison, cost_columns, frame, text
+from repro.report.verdict import by_seed, difference, summary_of
+from repro.study import parameters as common
+from repro.study.lists import WordsOrNone
+from repro.study.record import cost_row, measured, open_study, record
+from repro.study.results import Cost, StudyResult
+from repro.study.scales import default_spec
+from repro.study.spec import StudySpec
+
+NAME = "table1_main"
+
+IN_A_MINUTE = ("tr10-tr10", "tr18-tr10"), ("tr10", "tr18")
+USUAL = {"smoke": IN_A_MINUTE, "quick": IN_A_MINUTE, "laptop": (PAIRS, BACKBONES), "gpu": (PAIRS, BACKBONES)}
+USUAL["paper"] = USUAL["gpu"]
+"""Pairs and backbones that a scale runs unless others are asked for."""
+
+
+class Parameters(common.Parameters):
+    """The common ones, which rows, and how many experts."""
+
+    pairs: WordsOrNone = Field((), description="base-expert, e.g. tr10-tr10,tr18-tr10; or none")
+    backbones: WordsOrNone = Field((), description="networks run alone, e.g. tr18,tr34; or none")
+    experts: int = Field(20, ge=1, description="the number of experts K of every pair")
+    fewer_seeds: WordsOrNone = Field(
+        (), description="rows that get only the first of the seeds, e.g. tr34-tr10:1,tr50:1"
+    )
+
+    def rows(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Pairs and backbones that are asked for; where nothing is said, those of the scale."""
+        asked = zip((self.pairs, self.backbones), USUAL[self.scale], strict=True)
+        pairs, backbones = (() if names == ("none",) else names or usual for names, usual in asked)
+        return pairs, backbones
+
+    def seeds_of(self, row: str) -> tuple[int, ...]:
+        """The seeds of a row: all, or its first few."""
+        return self.seeds[: self._few().get(row)]
+
+    def specs(self) -> list[StudySpec]:
+        """The spec of every pair and seed, row by row."""
+        if not any(rows := self.rows()):
+            raise SpecError("pairs, backbones: nothing is left to run; name at least one row")
+        if strange := sorted(set(self._few()) - {*rows[0], *rows[1]}):
+            raise SpecError(f"fewer_seeds: {', '.join(strange)} is no row of this run")
+        self.bases()
+        return [self._pair(row).with_(seed=seed) for row in rows[0] for seed in self.seeds_of(row)]
+
+    def bases(self) -> list[StudySpec]:
+        """The spec of every backbone and seed; only its base counts."""
+        plain = {row: self._spec(row, row) for row in self.rows()[1]}
+        return [spec.with_(seed=seed) for row, spec in plain.items() for seed in self.seeds_of(row)]
+
+    def _pair(self, row: str) -> StudySpec:
+        base, dash, expert = row.partition("-")
+        if not dash:
+            raise SpecError(f"pairs: write base-expert, such as tr18-tr10, not {row!r}")
+        return self._spec(base, expert)
+
+    def _spec(self, base: str, expert: str) -> StudySpec:
+        spec = default_spec(self.scale, self.dataset)
+        return spec.with_(base=base, expert=expert, num_experts=self.experts, stacking=False)
+
+    def _few(self) -> dict[str, int]:
+        few = {}
+        for entry in self.fewer_seeds:
+            row, _, count = entry.partition(":")
+            if not count.isdigit() or int(count) < 1:
+                raise SpecError(f"fewer_seeds: write row:count, such as tr50:1, not {entry!r}")
+            few[row] = int(count)
+        return few
+
+
+def run(parameters: Parameters) -> StudyResult:
+    """Run the rows that are asked for and write their record.
+
+    The record is what this one command makes, so it can be made again. To add rows to it, ask for the old ones
+    and the new ones together: what was run before is found in the store.
+    """
+    study = open_study(parameters)
+    measurements, costs, seen = [], [], set()
+    for spec in parameters.specs():
+        outputs = study.run(spec)
+        score = accuracy(bagging(outputs), outputs.labels)
+        measurements.append(measured(spec, "bagging", score, row=spec.pair))
+        # A pair's outputs hold its base's: whoever has run the pair need not run the backbone again.
+        score = accuracy(outputs.base_logits, outputs.labels)
+        measurements.append(measured(spec, "backbone", score, row=spec.base, num_experts=0))
+        seen.add((spec.base, spec.seed))
+        costs += [cost_row(study.cost(spec), spec.pair), cost_row(study.cost(spec).without_experts(), spec.base)]
+    for spec in parameters.bases():
+        if (spec.base, spec.seed) not in seen:
+            logits, labels = study.base_outputs(spec)
+            measurements.append(measured(spec, "backbone", accuracy(logits, labels), row=spec.base, num_experts=0))
+            costs.append(cost_row(study.cost(spec).without_experts(), spec.base))
+    return record(NAME, parameters, study, measurements, costs, varies=("base", "expert"))
+
+
+PAPER_DATASETS = ("cifar100", "tiny-imagenet")
+PAPER_EXPERTS = 20
+
+
+def alone(backbone: str) -> Cell:
+    """A backbone without experts."""
+    return Cell(0, row=backbone)
+
+
+def pair(name: str, num_experts: int = PAPER_EXPERTS) -> Cell:
+    """A pair with K experts, bagged."""
+    return Cell(num_experts, row=name)
+
+
+def _beats(key: str, text: str, one: str, other: str, within: tuple[float, float] = MORE) -> Claim:
+    """A pair against a plain network of its cost, and against its own base trained as long."""
+    controls = (equal_training(PAPER_EXPERTS, one),)
+    return Claim(key, text, pair(one), alone(other), within, section="4.1", controls=controls)
+
+
+CLAIMS = (
+    *with_controls(
+        (
+            _beats("P1", "tr10-tr18 beats tr18, at about its MACs", "tr10-tr18", "tr18"),
+            _beats("P2", "tr18-tr10 beats tr34, at fewer MACs", "tr18-tr10", "tr34"),
+            _beats("P3", "tr34-tr10 beats tr50, at about its MACs", "tr34-tr10", "tr50"),
+            _beats("P4", "tr10-tr10 is as good as tr18, at fewer MACs", "tr10-tr10", "tr18", AS_GOOD),
+        )
+    ),
+    Claim("D1", "From tr10-tr10, a deeper base gives more than deeper experts: tr18-tr10 beats tr10-tr18",
+          pair("tr18-tr10"), pair("tr10-tr18"), section="4.1"),
+    Claim("D2", "From tr18-tr10, a deeper base gives more than deeper experts: tr34-tr10 beats tr18-tr18",
+          pair("tr34-tr10"), pair("tr18-tr18"), section="4.1"),
+)  # fmt: skip
+"""Section 4.1 says of Table 1 that MoEs "consistently outperform the backbone network for an equivalent MAC count" and
+that a deeper base is "often more beneficial" than deeper experts. P1 to P4 are the comparisons with a backbone of
+similar or greater cost that the table offers, D1 and D2 the steps in either direction; which is 'equivalent' we say."""
+
+
+def of_the_paper(dataset: str, cell: Cell) -> PrintedValue | None:
+    """Top-1 accuracy of a row of Table 1 in percent."""
+    base, _, expert = cell.row.partition("-")
+    return printed(1, dataset, base, expert, cell.num_experts, cell.measured_as, "top1")
+
+
+def printed_value(result: StudyResult, cell: Cell) -> PrintedValue | None:
+    """The paper's number for a cell."""
+    return of_the_paper(result.dataset, cell) if cell.metric == "top1" else None
+
+
+def rows_of(result: StudyResult) -> list[Cell]:
+    """Table 1's rows and whatever else was measured, each backbone before the pairs that have it as their base."""
+    experts = max(result.numbers_of_experts(), default=PAPER_EXPERTS)
+    names = list(dict.fromkeys([*BACKBONES, *PAIRS, *result.rows()]))
+    backbones = [name for name in names if "-" not in name]
+    cells = []
+    for backbone in backbones:
+        cells.append(alone(backbone))
+        cells += [pair(name, experts) for name in names if name.startswith(f"{backbone}-")]
+    return cells
+
+
+def label(cell: Cell) -> str:
+    """``tr18-tr10, 20 experts`` or ``tr18 alone``."""
+    return f"{cell.row}, {cell.num_experts} experts" if cell.num_experts else f"{cell.row} alone"
+
+
+def tables(result: StudyResult) -> dict[str, Shown]:
+    """``main``: Table 1 with the costs beside the accuracy; ``cost``: what the models of this run cost."""
+    cells = rows_of(result)
+    full_width = result.spec.get("width", 1.0) == 1.0
+    rows = [Row(label(cell), cell, of_the_paper(result.dataset, cell), full_width) for cell in cells]
+    known = result.dataset in PAPER_DATASETS
+    both = {f"paper, {DATASETS[name]}": [text(of_the_paper(name, c)) for c in cells] for name in PAPER_DATASETS}
+    main = comparison(result, rows, None if known else both)
+    costs = [_cost(result, cell) for cell in cells]
+    main.insert(len(main.columns) - 1, "MACs here", [millions(cost.macs, 1) if cost else NONE for cost in costs])
+    if known:
+        exact = [millions(_full_cost(result.dataset, cell), 0) for cell in cells]
+        main.insert(len(main.columns) - 1, "at the paper's width", exact)
+    caption = (
+        f"{about(result)}{_fewest(result, cells)}; top-1 accuracy on the {result.evaluate} set "
+        "in percent, mean ± standard deviation. 'ours' bags the probabilities of base and selected expert. MACs are "
+        "exact, for one image: base, gate and one expert"
+        + ("; 'at the paper's width' at its image size too." if known else ".")
+    )
+    return {"main": Shown(main, caption), "cost": _costs(result, cells, costs)}
+
+
+def _fewest(result: StudyResult, cells: Sequence[Cell]) -> str:
+    """Said where rows have fewer seeds than the result."""
+    fewest = min((summary.n for cell in cells if (summary := summary_of(result, cell))), default=len(result.seeds))
+    return "" if fewest == len(result.seeds) else f" (some rows: {fewest})"
+
+
+def _cost(result: StudyResult, cell: Cell) -> Cost | None:
+    return next((c for c in result.costs if (c.row, c.num_experts) == (cell.row, cell.num_experts)), None)
+
+
+def _full_cost(dataset: str, cell: Cell) -> int:
+    base, _, expert = cell.row.partition("-")
+    return paper_cost(dataset, base, expert or None, cell.num_experts).macs
+
+
+def _costs(result: StudyResult, cells: Sequence[Cell], costs: Sequence[Cost | None]) -> Shown:
+    columns: Columns = {
+        "gain over its own base": [_gain(result, cell, alone(cell.row.partition("-")[0])) for cell in cells],
+        **cost_columns(costs),
+    }
+    caption = (
+        f"{about(result, models=False)}; what each pair adds to its own base, in points of top-1 seed by seed with its "
+        "95 % interval, and what one image costs at the width of this run. 'trained' counts the parameters of all "
+        "experts, or of the whole backbone."
+    )
+    return Shown(frame(columns, [label(cell) for cell in cells]), caption)
+
+
+def _gain(result: StudyResult, cell: Cell, base: Cell) -> str:
+    gain = difference(result, cell, base) if cell.num_experts else None
+    if gain is None:
+        return NONE
+    return signed(gain.mean) + (f" ({interval(gain, sign=True)})" if gain.interval else "")
+
+
+def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
+    """One row of panels a result, ours left, the paper's right, each with axes of its own.
+
+    The grey line joins the backbones, a circle is a pair. Big marks are means; dashes our seeds, the paper's
+    bars its printed ±. A row whose image set is not in the paper has the paper's CIFAR-100 beside it.
+    """
+    with figure_style():
+        figure = new_figure(8.0, 3.3 * len(results) + 0.7)
+        grid = figure.subplots(len(results), 2, squeeze=False)
+        for (ours, paper), result in zip(grid, results, strict=True):
+            _ours(ours, result)
+            _paper(paper, result.dataset if drawn(result.dataset, "backbone") else "cifar100")
+        common_legend(figure, [axes for row in grid for axes in row[::-1]], columns=3)
+    return {"main": figure}
+
+
+def _ours(axes: Axes, result: StudyResult) -> None:
+    line: list[tuple[str, float, list[float]]] = []
+    pairs: list[tuple[str, float, list[float]]] = []
+    for cost in result.costs:
+        each = list(by_seed(result, Cell(cost.num_experts, row=cost.row)).values())
+        if each:
+            (pairs if cost.num_experts else line).append((cost.row, cost.macs / 1e6, each))
+    _backbones(axes, [(name, macs, sum(each) / len(each), min(each)) for name, macs, each in line])
+    for place, (name, macs, each) in enumerate(pairs):
+        colour = MODELS.get(name, PALETTE[place % len(PALETTE)])
+        axes.plot([macs], [sum(each) / len(each)], MARKERS["bagging"], color=colour, markersize=8, label=name, zorder=4)
+    for name, macs, each in line + pairs if len(result.seeds) > 1 else []:
+        colour = MODELS.get(name, "#000000") if "-" in name else "#000000"
+        axes.plot([macs] * len(each), each, "_", color=colour, markersize=16, zorder=2)
+    axes.set_xlabel("multiply-adds of one image, millions")
+    axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
+    seeds = "dashes: its seeds" if len(result.seeds) > 1 else "one seed"
+    data = DATASETS.get(result.dataset, result.dataset)
+    axes.set_title(f"{data}, {result.scale} scale\nwidth {result.spec.get('width', 1):g}, {seeds}")
+    _finish(axes)
+
+
+def _paper(axes: Axes, dataset: str) -> None:
+    # Figure 2 draws tr10 as well, which Table 1 leaves out.
+    points = drawn(dataset, "backbone")
+    names = ("tr10", "tr18", "tr34", "tr50")
+    _backbones(axes, [(name, macs / 1e9, y, y) for name, (macs, y) in zip(names, points, strict=True)])
+    for name in PAIRS:
+        base, _, expert = name.partition("-")
+        top1, macs = (printed(1, dataset, base, expert, 20, "bagging", metric) for metric in ("top1", "macs"))
+        if top1 and macs:
+            axes.errorbar(
+                [macs.value / 1e9], [top1.value], yerr=[top1.std or 0.0], fmt=MARKERS["bagging"], color=MODELS[name],
+                markersize=8, elinewidth=1, capsize=3, label=name, zorder=4,
+            )  # fmt: skip
+    axes.set_xlabel("multiply-adds of one image, billions")
+    axes.set_title(f"the paper: {DATASETS[dataset]}\nfull width (bars: its printed ±)")
+    _finish(axes)
+
+
+def _backbones(axes: Axes, points: Sequence[tuple[str, float, float, float]]) -> None:
+    """A line through name, multiply-adds, accuracy; the name stands below the lowest mark, the last of the four."""
+    points = sorted(points, key=lambda point: point[1])
+    axes.plot(
+        [macs for _, macs, *_ in points], [top1 for _, _, top1, _ in points], "-", marker=MARKERS["backbone"],
+        color=COLOURS["backbone"], markerfacecolor="white", label="backbone alone", zorder=3,
+    )  # fmt: skip
+    for name, macs, _, lowest in points:
+        axes.annotate(name, (macs, lowest), (0, -8), textcoords="offset points", ha="center", va="top", fontsize=8)
+
+
+def _finish(axes: Axes) -> None:
+    axes.margins(x=0.1, y=0.18)
+    axes.yaxis.set_major_locator(ticker.MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+
+
+EXHIBIT = Exhibit(
+    NAME, "Table 1: the main results", Parameters, run, tables, CLAIMS, printed_value, figures, table1_tables, place=1
+)

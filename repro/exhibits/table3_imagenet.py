@@ -1,0 +1,284 @@
+"""Table 3 (Section 4.2), does it hold on ImageNet? torchvision's networks on ImageNet with 1, 4 and 20 experts, and
+early exit at the base's confidence.
+
+On another image set the same is run with that scale's own network, as a stand-in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from pydantic import Field
+
+from repro.data.augment import Augmentation
+from repro.errors import SpecError
+from repro.method.early_exit import at_confidence, share_that_runs
+from repro.method.ensemblers import bagging
+from repro.method.outputs import Outputs, accuracy
+from repro.models.torchvision_nets import PAPER_NETWORKS
+from repro.report.claim import (
+    AS_GOOD,
+    CHANGES_LITTLE,
+    Cell,
+    Claim,
+    Control,
+    equal_inference,
+    equal_training,
+    with_controls,
+)
+from repro.report.exact_costs import Figure, paper_cost
+from repro.report.exhibit import Exhibit
+from repro.report.numbers import NONE, mean_std
+from repro.report.printed import PrintedValue, printed
+from repro.report.tables import Columns, Row, Shown, about, comparison, frame
+from repro.report.verdict import summary_of
+from repro.study import parameters as common
+from repro.study.lists import Numbers, Shares, WordsOrNone
+from repro.study.pipeline import Study
+from repro.study.record import cost_row, measured, open_study, record
+from repro.study.results import Measurement, StudyResult
+from repro.study.scales import default_spec
+from repro.study.spec import StudySpec
+
+NAME = "table3_imagenet"
+NETWORKS = PAPER_NETWORKS
+THRESHOLDS = (0.75, 0.5)
+
+
+class Parameters(common.Parameters):
+    """The common ones, which networks, how many experts, and where to exit."""
+
+    networks: WordsOrNone = Field((), description="empty: Table 3's on imagenet, elsewhere the scale's own")
+    experts: Numbers = Field((1, 4, 20), description="numbers of experts K, e.g. 1,4,20")
+    thresholds: Shares = Field(THRESHOLDS, description="base confidences at which an image exits")
+    pretrained: bool = Field(True, description="imagenet: torchvision's weights; false: train the base here")
+
+    def specs(self) -> list[StudySpec]:
+        """The spec of every network, seed and number of experts, network by network."""
+        spec = default_spec(self.scale, self.dataset)
+        spec = spec.with_(pretrained=spec.pretrained and self.pretrained, stacking=False)
+        names = self.networks or (NETWORKS if self.dataset == "imagenet" else (spec.base,))
+        nets = [spec.with_(base=name, expert=name) for name in names]
+        return [net.with_(seed=seed, num_experts=k) for net in nets for seed in self.seeds for k in self.experts]
+
+
+def exit_method(tau: float) -> str:
+    """How records, and the paper's CSV, name bagging with early exit at τ."""
+    return f"bagging tau={tau:g}"
+
+
+def run(parameters: Parameters) -> StudyResult:
+    """Run Table 3 and write its record."""
+    study = open_study(parameters)
+    specs = study.specs
+    check_classes(specs[0], study)
+    measurements: list[Measurement] = []
+    costs = []
+    for spec in specs:
+        measurements += measure(spec, study.run(spec), study, parameters.thresholds, row=spec.base)
+        cost = study.cost(spec)
+        costs += [cost_row(cost.without_experts(), spec.base), cost_row(cost, spec.base)]
+    varies = ("base", "expert") if len({spec.base for spec in specs}) > 1 else ()
+    return record(NAME, parameters, study, measurements, costs, varies=varies)
+
+
+def measure(
+    spec: StudySpec, outputs: Outputs, study: Study, thresholds: Sequence[float], row: str = ""
+) -> Iterator[Measurement]:
+    """Base, bagging, and bagging with early exit: accuracy, who runs the expert, and the mean cost of an image."""
+    yield measured(spec, "backbone", accuracy(outputs.base_logits, outputs.labels), row=row, num_experts=0)
+    yield measured(spec, "bagging", accuracy(bagging(outputs), outputs.labels), row=row)
+    for tau in thresholds:
+        exited = at_confidence(outputs, study.cost(spec), tau)
+        yield measured(spec, exit_method(tau), exited.top1, row=row)
+        yield measured(spec, exit_method(tau), exited.runs_expert, "runs_expert", row)
+        yield measured(spec, exit_method(tau), exited.macs / 1e6, "macs_millions", row)
+
+
+def check_classes(spec: StudySpec, study: Study) -> None:
+    """Refuse a folder whose classes the networks do not have, before any work.
+
+    torchvision's weights know ImageNet's 1000 classes in the order of their names; on a folder of fewer the labels
+    would mean other classes, and every accuracy would be near 0.
+    """
+    if spec.dataset != "imagenet":
+        return
+    classes = study.sources.batches(spec, "evaluation", Augmentation()).num_classes
+    if classes > spec.num_classes or (spec.pretrained and classes != spec.num_classes):
+        raise SpecError(
+            f"imagenet below {study.root} has {classes} classes, torchvision's weights have {spec.num_classes}: "
+            "lay out all of them, or set pretrained to false to train the base models on this folder"
+        )
+
+
+SUBTABLES = dict(zip(NETWORKS, ("3a", "3b", "3c"), strict=True))
+TITLES = {"resnet18": "ResNet-18", "resnet34": "ResNet-34", "mobilenet_v3_small": "MobileNetV3-small"}
+EXPERTS = (1, 4, 20)
+SATURATED = ("resnet34", "mobilenet_v3_small")
+
+
+def _claims() -> tuple[Claim, ...]:
+    claims = []
+    for place, net in zip("abc", NETWORKS, strict=True):
+        base, one, four, twenty = (Cell(k, row=net) for k in (0, 1, 4, 20))
+        early, title = Cell(4, exit_method(THRESHOLDS[0]), net), TITLES[net]
+        said = [
+            Claim(f"I{place}1", f"{title}: 4 experts beat the backbone", four, base, controls=_controls(4, net)),
+            Claim(f"I{place}2", f"{title}: 4 experts beat the one-expert baseline", four, one,
+                  controls=_controls(4, net)),
+            Claim(f"I{place}3", f"{title}: exits at {THRESHOLDS[0]:g} cost little (4 experts)", early, four, AS_GOOD),
+            Claim(f"I{place}4", f"{title}: more than 4 experts change little", twenty, four, CHANGES_LITTLE)
+            if net in SATURATED
+            else Claim(f"I{place}4", f"{title}: 20 experts beat 4", twenty, four, controls=_controls(20, net)),
+        ]  # fmt: skip
+        claims += said
+    return with_controls(replace(claim, datasets=("imagenet",), section="4.2") for claim in claims)
+
+
+def _controls(num_experts: int, network: str) -> tuple[Control, ...]:
+    return equal_training(num_experts, network), equal_inference(network)
+
+
+CLAIMS = _claims()
+"""What Section 4.2 says of Table 3, of ImageNet alone: a stand-in on other images judges none of them."""
+
+
+def of_the_paper(cell: Cell) -> PrintedValue | None:
+    """Top-1 accuracy of Table 3 in percent."""
+    if cell.metric != "top1" or cell.row not in SUBTABLES:
+        return None
+    return printed(SUBTABLES[cell.row], "imagenet", cell.row, cell.row, cell.num_experts, cell.measured_as, "top1")
+
+
+def printed_value(result: StudyResult, cell: Cell) -> PrintedValue | None:
+    """The paper's number for a cell, on ImageNet."""
+    return of_the_paper(cell) if result.dataset == "imagenet" else None
+
+
+def _thresholds(result: StudyResult) -> list[float]:
+    found = {float(m.method.partition("tau=")[2]) for m in result.measurements if "tau=" in m.method}
+    return sorted(found | set(THRESHOLDS), reverse=True)
+
+
+def _cells(result: StudyResult) -> list[Cell]:
+    """Base and mixtures of every network, each mixture with its thresholds."""
+    networks = list(dict.fromkeys([*(NETWORKS if result.dataset == "imagenet" else ()), *result.rows()]))
+    experts = sorted({*(EXPERTS if result.dataset == "imagenet" else ()), *result.numbers_of_experts()})
+    cells = []
+    for net in networks:
+        cells.append(Cell(0, row=net))
+        for k in experts:
+            cells += [Cell(k, row=net), *(Cell(k, exit_method(tau), net) for tau in _thresholds(result))]
+    return cells
+
+
+def label(cell: Cell) -> str:
+    """``ResNet-18, 4 experts, exit at 0.75``."""
+    title = TITLES.get(cell.row, cell.row)
+    if cell.num_experts == 0:
+        return f"{title} alone"
+    count = "1 expert (baseline)" if cell.num_experts == 1 else f"{cell.num_experts} experts"
+    tau = cell.method.partition("tau=")[2]
+    return f"{title}, {count}" + (f", exit at {tau}" if tau else "")
+
+
+def tables(result: StudyResult) -> dict[str, Shown]:
+    """``main``: Table 3; ``exits``: who runs the expert, and the mean cost."""
+    cells = _cells(result)
+    pretrained = bool(result.spec.get("pretrained"))
+    rows = [Row(label(cell), cell, printed_value(result, cell), pretrained) for cell in cells]
+    stand_in = "" if result.dataset == "imagenet" else "A STAND-IN for ImageNet: what Table 3 does, on other images. "
+    caption = (
+        f"{stand_in}{about(result)}; top-1 accuracy on the {result.evaluate} set in percent, mean ± standard "
+        "deviation. 'ours' bags the probabilities of base and selected expert; with an exit at τ the base alone "
+        "answers where its largest probability is at least τ."
+    )
+    main = comparison(result, rows, None if result.dataset == "imagenet" else {})
+    return {"main": Shown(main, caption), "exits": _exits(result)}
+
+
+def _exits(result: StudyResult) -> Shown:
+    columns: Columns = {"runs the expert, %": [], "mean MACs, millions": []}
+    implied, labels = [], []
+    for cell in _cells(result):
+        if "tau=" in cell.method:
+            labels.append(label(cell))
+            runs, macs = (Cell(cell.num_experts, cell.method, cell.row, m) for m in ("runs_expert", "macs_millions"))
+            tau = float(cell.method.partition("tau=")[2])
+            share = implied_share(cell.row, tau)
+            implied.append(f"{share.percent:.1f}" if share else NONE)
+            columns["runs the expert, %"].append(mean_std(summary_of(result, runs), 1))
+            columns["mean MACs, millions"].append(mean_std(summary_of(result, macs), 1))
+    if result.dataset == "imagenet":
+        columns["implied by the paper, %"] = implied
+    caption = f"{about(result, models=False)}; the share of images that run their expert, and what an image then costs."
+    return Shown(frame(columns, labels), caption)
+
+
+class ImpliedShare:
+    """The share of images, in percent, that run the expert by the paper's printed MACs; ``low`` and ``high`` are what
+    its rounding allows. Base and mixture are as printed, the expert's cost is counted.
+    """
+
+    def __init__(self, macs: PrintedValue, base: PrintedValue, expert_macs: int) -> None:
+        slack = macs.half_unit + base.half_unit
+        self.percent, self.low, self.high = (
+            share_that_runs(macs.value + shift, base.value, expert_macs) for shift in (0.0, -slack, slack)
+        )
+
+
+def implied_share(network: str, tau: float) -> ImpliedShare | None:
+    """The share behind Table 3's MACs at a threshold; ``None`` where it prints none."""
+    if network not in SUBTABLES:
+        return None
+    macs = printed(SUBTABLES[network], "imagenet", network, network, None, exit_method(tau), "macs")
+    base = printed(SUBTABLES[network], "imagenet", network, network, 0, "backbone", "macs")
+    return ImpliedShare(macs, base, paper_cost("imagenet", network, network, 4).expert_macs) if macs and base else None
+
+
+def cost_figures(network: str) -> list[Figure]:
+    """The printed costs of a network without early exit, and exact counts."""
+    cost, table = paper_cost("imagenet", network, network, 4), SUBTABLES[network]
+    counts = ((0, "backbone", "the network", cost.base_macs), (None, "bagging", "with gate and one expert", cost.macs))
+    return [
+        Figure(f"{TITLES[network]}, {what}", value, "multiply-adds", exact)
+        for k, method, what, exact in counts
+        if (value := printed(table, "imagenet", network, network, k, method, "macs"))
+    ]
+
+
+def exact() -> dict[str, Shown]:
+    """``costs``: Table 3's MACs against exact counts; ``shares``: what its MACs with early exit say of who exits."""
+    figures = [figure for network in NETWORKS for figure in cost_figures(network)]
+    columns: Columns = {
+        "paper": [f"{figure.texts()[0]}e{figure.paper.digits.partition('e')[2]}" for figure in figures],
+        "exact": [f"{figure.texts()[1]}e{figure.paper.digits.partition('e')[2]}" for figure in figures],
+        "match": [figure.verdict for figure in figures],
+    }
+    agree = sum(figure.matches for figure in figures)
+    caption = (
+        f"Multiply-adds of Table 3 without early exit, against exact counts at 224 pixels: {agree} of {len(figures)} "
+        "match after rounding. An expert is stage 3, stage 4 and the last layer of a ResNet; of MobileNetV3-small the "
+        "second half of the features and the whole classifier."
+    )
+    return {"costs": Shown(frame(columns, [figure.what for figure in figures]), caption), "shares": _shares()}
+
+
+def _shares() -> Shown:
+    columns: Columns = {"share, %": [], "rounding allows, %": []}
+    labels = []
+    for network in NETWORKS:
+        for tau in THRESHOLDS:
+            if share := implied_share(network, tau):
+                labels.append(f"{TITLES[network]}, exit at {tau:g}")
+                columns["share, %"].append(f"{share.percent:.1f}")
+                columns["rounding allows, %"].append(f"{share.low:.1f} to {share.high:.1f}")
+    caption = (
+        "The share of ImageNet's validation images that still run their expert, which the paper does not print: its "
+        "MACs with early exit, less those of its base, over the exact cost of an expert. A run must come out here."
+    )
+    return Shown(frame(columns, labels), caption)
+
+
+EXHIBIT = Exhibit(NAME, "Table 3: ImageNet", Parameters, run, tables, CLAIMS, printed_value, exact=exact, place=4)

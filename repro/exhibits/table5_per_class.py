@@ -1,0 +1,259 @@
+"""Table 5 (Section 4.3), is it better to route images or classes? Two ways to group classes, each also with the oracle
+gate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from repro.method.agreement import agreement, agreement_within, chance
+from repro.method.ensemblers import bagging, no_ensembling
+from repro.method.outputs import Outputs, accuracy, percent
+from repro.method.routing_accuracy import base_with_oracle, rightly_routed, routed_by_base, with_oracle_gate
+from repro.report.claim import Cell, Claim
+from repro.report.exhibit import Exhibit
+from repro.report.numbers import NONE
+from repro.report.printed import PrintedValue, printed
+from repro.report.routing_figures import (
+    ENSEMBLING,
+    GROUPINGS,
+    LABELS,
+    PAIR,
+    PAPER_EXPERTS,
+    WITH,
+    WITHOUT,
+    experts_of,
+    figures,
+    recovers,
+)
+from repro.report.tables import PAPER_COLUMN, Row, Shown, about, comparison, frame, means, text
+from repro.report.verdict import is_model, summary_of
+from repro.study import parameters as common
+from repro.study.pipeline import Study
+from repro.study.record import cost_row, measured, open_study, record
+from repro.study.results import Measurement, StudyResult
+from repro.study.spec import StudySpec
+
+NAME = "table5_per_class"
+LEVELS = ("per-sample", "per-class", "confusion")
+METHODS = {"expert": no_ensembling, "bagging": bagging}
+
+
+class Parameters(common.Parameters):
+    """The common ones, and how many experts."""
+
+    experts: int = Field(10, ge=2, description="number of experts K; the paper's Table 5 has 10")
+
+    def specs(self) -> list[StudySpec]:
+        """Every routing of every seed; nothing here needs stacking."""
+        return [routed(spec, level, self.experts) for spec in super().specs() for level in LEVELS]
+
+
+def routed(spec: StudySpec, level: str, num_experts: int) -> StudySpec:
+    """The spec with K experts and images assigned to them by ``level``."""
+    routing = {**spec.routing.model_dump(), "level": level}
+    return spec.with_(num_experts=num_experts, routing=routing, stacking=False)
+
+
+def run(parameters: Parameters) -> StudyResult:
+    """Run Table 5 and write its record."""
+    study = open_study(parameters)
+    measurements: list[Measurement] = []
+    for spec in study.specs:
+        outputs = study.run(spec)
+        measurements += _accuracies(spec, outputs, study)
+        modes = study.sources.images(spec, "evaluation").modes
+        if modes is not None:
+            measurements += _recovered(spec, outputs, torch.from_numpy(modes), study)
+    costs = [cost_row(study.cost(study.specs[0]))]
+    return record(NAME, parameters, study, measurements, costs, varies=("routing",))
+
+
+def _accuracies(spec: StudySpec, outputs: Outputs, study: Study) -> Iterator[Measurement]:
+    level, labels = spec.routing.level, outputs.labels
+    yield measured(spec, "backbone", accuracy(outputs.base_logits, labels), num_experts=0)
+    for name, method in METHODS.items():
+        yield measured(spec, name, accuracy(method(outputs), labels), row=level)
+    for metric, value in study.gate_metrics(spec).items():
+        yield measured(spec, "gate", value, metric, row=level)
+    if level == "per-sample":
+        return
+    expert_of = study.class_to_expert(spec)
+    oracle, right = with_oracle_gate(outputs, expert_of), rightly_routed(outputs, expert_of)
+    told = base_with_oracle(outputs, expert_of)
+    by_base = routed_by_base(outputs, expert_of) == expert_of[labels]
+    yield measured(spec, "gate", percent(right), "routing", row=level)
+    yield measured(spec, "backbone", percent(by_base), "routing", row=level)
+    yield measured(spec, "backbone", accuracy(told, labels), row=f"{level}-oracle")
+    for name, method in METHODS.items():
+        yield measured(spec, name, accuracy(method(oracle), labels), row=f"{level}-oracle")
+    for metric, images in (("top1-right", right), ("top1-wrong", ~right)):
+        if not images.any():
+            continue
+        yield measured(spec, "backbone", accuracy(outputs.base_logits[images], labels[images]), metric, row=level)
+        for name, method in METHODS.items():
+            for row, model in ((level, outputs), (f"{level}-oracle", oracle)):
+                yield measured(spec, name, accuracy(method(model)[images], labels[images]), metric, row=row)
+
+
+def _recovered(spec: StudySpec, outputs: Outputs, modes: Tensor, study: Study) -> Iterator[Measurement]:
+    """How well the selected expert of each image tells its true mode, beside chance."""
+    level, labels = spec.routing.level, outputs.labels
+    selected: dict[str, Tensor] = {level: outputs.top_experts(1)[:, 0]}
+    if level != "per-sample":
+        selected[f"{level}-oracle"] = study.class_to_expert(spec)[labels]
+    for row, experts in selected.items():
+        yield measured(spec, "gate", agreement(experts, modes), "ami", row)
+        yield measured(spec, "gate", agreement_within(experts, modes, labels), "ami-within", row)
+        anything = chance(lambda e: agreement(e, modes), experts, spec.seed)
+        within = chance(lambda e: agreement_within(e, modes, labels), experts, spec.seed, labels)
+        yield measured(spec, "chance", anything.highest, "ami", row)
+        yield measured(spec, "chance", within.highest, "ami-within", row)
+
+
+PRINTED_ROWS = {name: name.replace("confusion", "per-class") for name in LABELS}
+"""The paper prints one per-class row and does not say which grouping of classes it is; both of ours stand beside it."""
+
+
+def _cell(row: str, method: str, metric: str = "top1") -> Cell:
+    return Cell(PAPER_EXPERTS, method, row, metric)
+
+
+def _better(key: str, text: str, more: Cell, less: Cell, settled_after: bool = False) -> Claim:
+    return Claim(f"C5/{key}", text, more, less, section="4.3", settled_after=settled_after)
+
+
+CLAIMS = (
+    *(
+        _better(
+            f"{level}/{'with' if method == WITH else 'without'}",
+            f"Per-sample routing beats routing by class ({grouping}), {how} ensembling",
+            _cell("per-sample", method),
+            _cell(level, method),
+        )
+        for method, how in ((WITHOUT, "without"), (WITH, "with"))
+        for level, grouping in GROUPINGS.items()
+    ),
+    _better(
+        "oracle/without",
+        "An oracle gate makes per-class routing better, without ensembling",
+        _cell("per-class-oracle", WITHOUT),
+        _cell("per-class", WITHOUT),
+    ),
+    _better(
+        "oracle/with",
+        "An oracle gate makes per-class routing better, with ensembling",
+        _cell("per-class-oracle", WITH),
+        _cell("per-class", WITH),
+    ),
+    _better(
+        "oracle-alone",
+        "With the oracle gate the expert alone beats the ensemble",
+        _cell("per-class-oracle", WITHOUT),
+        _cell("per-class-oracle", WITH),
+    ),
+    _better(
+        "wrong",
+        "Being routed to an expert of other classes is detrimental (on those images even the base alone is better)",
+        _cell("per-class", "backbone", "top1-wrong"),
+        _cell("per-class", WITHOUT, "top1-wrong"),
+        settled_after=True,
+    ),
+    _better(
+        "wrong-ensembled",
+        "On wrongly routed images ensembling makes up for part of the loss",
+        _cell("per-class", WITH, "top1-wrong"),
+        _cell("per-class", WITHOUT, "top1-wrong"),
+    ),
+)
+
+
+def _of_the_paper(dataset: str, cell: Cell) -> PrintedValue | None:
+    if cell.row not in PRINTED_ROWS or cell.method not in ENSEMBLING:
+        return None
+    method = f"{PRINTED_ROWS[cell.row]} {ENSEMBLING[cell.method]}"
+    return printed(5, dataset, *PAIR, PAPER_EXPERTS, method, "top1")
+
+
+def printed_value(result: StudyResult, cell: Cell) -> PrintedValue | None:
+    """The paper's number: tr18-tr18 on tiny-ImageNet with 10 experts."""
+    table = cell.metric == "top1" and cell.num_experts == PAPER_EXPERTS
+    return _of_the_paper(result.dataset, cell) if table else None
+
+
+def tables(result: StudyResult) -> dict[str, Shown]:
+    """``main``: Table 5; ``routing``: rightly and wrongly routed images; ``modes``: what each routing recovers."""
+    k = experts_of(result)
+    same = is_model(result, *PAIR)
+    rows = [Row("base model", Cell(0))]
+    for method in METHODS:
+        for name, label in LABELS.items():
+            cell = Cell(k, method, name)
+            how = "expert alone" if method == WITHOUT else "with bagging"
+            rows.append(Row(f"{label}, {how}", cell, printed_value(result, cell), same))
+    caption = (
+        f"{about(result)}; {k} experts; top-1 accuracy on the {result.evaluate} set in percent, mean ± standard "
+        "deviation. The paper prints one per-class row and does not say how its classes are grouped: it stands beside "
+        "both of ours. The oracle gate is told which expert owns the image's class."
+    )
+    elsewhere = {f"{PAPER_COLUMN}, tiny-ImageNet": [text(_of_the_paper("tiny-imagenet", row.cell)) for row in rows]}
+    table = comparison(result, rows, None if result.dataset == "tiny-imagenet" else elsewhere)
+    shown = {"main": Shown(table, caption), "routing": _routing(result, k)}
+    if recovers(result):
+        shown["modes"] = _modes(result, k)
+    return shown
+
+
+def _routing(result: StudyResult, k: int) -> Shown:
+    columns, labels = [], []
+    for level in GROUPINGS:
+        for metric, images in (("top1-right", "rightly routed"), ("top1-wrong", "wrongly routed"), ("top1", "all")):
+            labels.append(f"{LABELS[level]}: {images}")
+            share = summary_of(result, Cell(k, "gate", level, "routing"))
+            base = Cell(0) if metric == "top1" else Cell(k, "backbone", level, metric)
+            cells = [
+                base,
+                *(Cell(k, method, level, metric) for method in METHODS),
+                *(Cell(k, method, f"{level}-oracle", metric) for method in METHODS),
+            ]
+            of_all = {"top1": 100.0, "top1-right": share.mean if share else None}.get(
+                metric, 100 - share.mean if share else None
+            )
+            shares = NONE if of_all is None else f"{of_all:.1f}"
+            columns.append([shares, *means(result, cells)])
+    names = ["% of images", "base", "expert", "bagging", "right expert", "right expert, bagging"]
+    by_name = {name: [row[i] for row in columns] for i, name in enumerate(names)}
+    caption = (
+        f"{about(result, models=False)}; {k} experts. 'Rightly routed': the gate selects the expert that owns the "
+        "image's class. Top-1 accuracy in percent of the base, of the selected expert, and of the right one (oracle), "
+        "on the same images."
+    )
+    return Shown(frame(by_name, labels), caption)
+
+
+def _modes(result: StudyResult, k: int) -> Shown:
+    columns = {
+        name: means(result, [Cell(k, method, row, metric) for row in LABELS])
+        for name, method, metric in (
+            ("modes", "gate", "ami"),
+            ("chance", "chance", "ami"),
+            ("modes within a class", "gate", "ami-within"),
+            ("chance, within a class", "chance", "ami-within"),
+        )
+    }
+    caption = (
+        f"{about(result, models=False)}; {k} experts: adjusted mutual information between the selected expert and the "
+        "true mode of each test image (1: the expert tells the mode; 0: no better than unrelated), over all images and "
+        "within each class. Chance is the largest of 39 random permutations. Routing by class cannot tell modes of a "
+        "class apart: with the oracle it scores 0 by construction, and what its gate finds are its routing errors."
+    )
+    return Shown(frame(columns, list(LABELS.values())), caption)
+
+
+EXHIBIT = Exhibit(
+    NAME, "Table 5: per-sample or per-class routing?", Parameters, run, tables, CLAIMS, printed_value, figures, place=6
+)

@@ -1,0 +1,323 @@
+"""Table 6 (Section 4.3), which ensembler? None, two experts, stacking, bagging; and how well calibrated each of them
+is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from pydantic import Field
+from torch import Tensor
+
+from repro.method.calibration import fit_of, reliability
+from repro.method.ensemblers import ENSEMBLERS, Stacking, stacking
+from repro.method.outputs import Outputs, accuracy
+from repro.report.claim import AS_GOOD, Cell, Claim, equal_training, with_controls
+from repro.report.curves import pooled
+from repro.report.exhibit import Exhibit
+from repro.report.numbers import where_run
+from repro.report.plots import COLOURS, MARKERS, MODELS, NAMES, common_legend, figure_style, new_figure
+from repro.report.printed import PrintedValue, printed
+from repro.report.tables import Columns, Row, Shown, about, comparison, frame, means
+from repro.report.verdict import by_seed, difference
+from repro.study.lists import Pairs
+from repro.study.pairs import MEAN, PairParameters, means_over_pairs
+from repro.study.pipeline import Study
+from repro.study.record import cost_row, measured, open_study, record
+from repro.study.results import Measurement, StudyResult, Table
+from repro.study.spec import StudySpec
+
+NAME = "table6_ensemblers"
+START = "stacking-start"
+"""The method's name in the record for stacking before its training."""
+
+
+class Parameters(PairParameters):
+    """Pairs and numbers of experts, with stacking; and whose fit of the training images is measured."""
+
+    training: Pairs = Field(
+        ("tr10-tr10",), description="those of the pairs whose losses on the training images are taken too"
+    )
+
+    def spec(self, seed: int, pair: str) -> StudySpec:
+        """The scale's spec of a pair, with stacking ensemblers."""
+        return super().spec(seed, pair).with_(stacking=True)
+
+
+def run(parameters: Parameters) -> StudyResult:
+    """Run Table 6 and record it."""
+    study = open_study(parameters)
+    specs = study.specs
+    measurements: list[Measurement] = []
+    diagram = Table(columns=["pair", "K", "method", "seed", "bin", "count", "confidence", "accuracy"], rows=[])
+    for spec in specs:
+        for method, scores, labels in _ways(study, spec, study.run(spec)):
+            alone = method == "backbone"
+            row, k = (spec.base, 0) if alone else (spec.pair, spec.num_experts)
+            found = reliability(scores, labels)
+            for metric, value in (
+                ("top1", accuracy(scores, labels)),
+                ("ece", found.ece),
+                ("overconfidence", found.overconfidence),
+            ):
+                measurements.append(measured(spec, method, value, metric, row, k))
+            bins = zip(found.count.tolist(), found.confidence.tolist(), found.accuracy.tolist(), strict=True)
+            diagram.rows.extend(
+                [spec.pair, spec.num_experts, method, spec.seed, i, count, round(sure, 4), round(right, 4)]
+                for i, (count, sure, right) in enumerate(bins)
+                if count
+            )
+        if spec.pair in parameters.training:
+            measurements += _fit(study, spec)
+    measurements += list(means_over_pairs(measurements, parameters.pairs))
+    costs = [cost_row(study.cost(spec), spec.pair) for spec in specs]
+    return record(NAME, parameters, study, measurements, costs, {"reliability": diagram}, parameters.varies())
+
+
+def _ways(study: Study, spec: StudySpec, outputs: Outputs) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """Probabilities ``[N, C]`` of the base and of every ensembler, one at a time, with the labels ``[N]``."""
+    yield "backbone", outputs.base_logits.softmax(-1), outputs.labels
+    for method, ensemble in ENSEMBLERS.items():
+        if method != "top-2" or spec.num_experts > 1:
+            yield method, ensemble(outputs), outputs.labels
+    yield "stacking", stacking(outputs, study.stackers(spec)), outputs.labels
+    # Its start, the sum of two log-probabilities, counts the evidence that both share twice: how much of stacking's
+    # confidence is this, and how much its training's?
+    untrained = [Stacking(outputs.base_logits.shape[1])] * spec.num_experts
+    yield START, stacking(outputs, untrained), outputs.labels
+
+
+def _fit(study: Study, spec: StudySpec) -> Iterator[Measurement]:
+    """What base and selected expert say of the training images: the over-confidence that Section 2.2 speaks of."""
+    losses = study.losses(spec)
+    chosen = losses.gate_probs.argmax(1, keepdim=True)
+    said = {"backbone": losses.base, "expert": losses.experts.gather(1, chosen)[:, 0]}
+    for method, each in said.items():
+        row, k = (spec.base, 0) if method == "backbone" else (spec.pair, spec.num_experts)
+        loss, sure = fit_of(each)
+        yield measured(spec, method, loss, "training-loss", row, k)
+        yield measured(spec, method, sure, "training-sure", row, k)
+
+
+K = 20
+METHODS = {
+    "backbone": ("base model", "base"),
+    "expert": ("no ensembling (expert alone)", "no-ensembling"),
+    "top-2": ("top-2 experts", "top-2 experts"),
+    "stacking": ("stacking", "stacking"),
+    "bagging": ("bagging", "bagging"),
+    "bagging-logits": ("bagging of logits", ""),
+}
+"""How a method is called here, and in the paper's table."""
+
+CALIBRATED = {method: label for method, (label, _) in METHODS.items()} | {START: "stacking before its training"}
+"""The rows of the calibration, which also tells where stacking starts."""
+
+
+def _ensembled(method: str) -> Cell:
+    return Cell(K, method, MEAN)
+
+
+MANY = 50.0
+"""Section 2.2 speaks of a base that is "overly confident on many training samples": we read, its own class above 0.9 on
+at least this many of a hundred training images. Where it is not, there is no such base to judge.
+It is measured for tr10, the base of the pair whose fit of the training images is taken."""
+
+BASE, EXPERT = Cell(0, "backbone", MEAN), _ensembled("expert")
+STACKING, BAGGING = _ensembled("stacking"), _ensembled("bagging")
+CLAIMS = (
+    Claim("E1", "Even without ensembling, the selected expert beats one expert trained on everything", EXPERT,
+          Cell(1, "expert", MEAN), section="4.3", settled_after=True),
+    *with_controls(
+        (
+            Claim("E1/base", "Even without ensembling, the selected expert beats the base", EXPERT, BASE, section="4.3",
+                  controls=(equal_training(K, MEAN),)),
+        )
+    ),
+    Claim("E2/top-2", "Two experts beat the selected one alone", _ensembled("top-2"), EXPERT, section="4.3"),
+    Claim("E2/stacking", "Stacking beats the selected expert alone", STACKING, EXPERT, section="4.3"),
+    Claim("E2/bagging", "Bagging beats the selected expert alone", BAGGING, EXPERT, section="4.3"),
+    Claim("E3/stacking", "Stacking beats two experts", STACKING, _ensembled("top-2"), section="4.3"),
+    Claim("E3/bagging", "Bagging beats two experts", BAGGING, _ensembled("top-2"), section="4.3"),
+    Claim("E4", "Bagging is about as good as stacking", BAGGING, STACKING, AS_GOOD, section="4.3"),
+    Claim(
+        "E5",
+        "The base is over-confident (mean confidence above accuracy on the evaluation set, in percentage points)",
+        Cell(0, "backbone", MEAN, "overconfidence"),
+        section="2.2",
+        premise=(Cell(0, "backbone", "tr10", "training-sure"), MANY),
+        settled_after=True,
+    ),
+)  # fmt: skip
+"""What Sections 2.2 and 4.3 say of ensemblers, each averaged over the pairs that were run."""
+
+
+def pairs(result: StudyResult) -> list[str]:
+    """The pairs that were run."""
+    return list(dict.fromkeys(m.row for m in result.measurements if m.num_experts and m.row != MEAN))
+
+
+def cell_of(pair: str, method: str, k: int, metric: str = "top1") -> Cell:
+    """The cell of a method for a pair; the base's row is its own."""
+    return Cell(0, method, pair.split("-")[0], metric) if method == "backbone" else Cell(k, method, pair, metric)
+
+
+def of_the_paper(dataset: str, pair: str, method: str) -> PrintedValue | None:
+    """Table 6's number, for 20 experts."""
+    base, _, expert = pair.partition("-")
+    return printed(6, dataset, base, expert, K, METHODS.get(method, ("", ""))[1], "top1")
+
+
+def printed_value(result: StudyResult, cell: Cell) -> PrintedValue | None:
+    """The paper's number for a cell; for the mean over pairs, the mean of its numbers for the same pairs."""
+    if cell.metric != "top1" or cell.num_experts not in (0, K):
+        return None
+    if cell.row != MEAN:
+        pair = next((p for p in pairs(result) if cell.row in (p, p.split("-")[0])), cell.row)
+        return of_the_paper(result.dataset, pair, cell.measured_as)
+    values = [of_the_paper(result.dataset, pair, cell.measured_as) for pair in pairs(result)]
+    found = [value.value for value in values if value]
+    return PrintedValue(sum(found) / len(found), None) if found and len(found) == len(values) else None
+
+
+def tables(result: StudyResult) -> dict[str, Shown]:
+    """``main``: Table 6; ``calibration``: ECE and over-confidence of each method; ``training``: the fit of base and
+    experts on training images.
+    """
+    rows, labels = [], []
+    for pair in pairs(result):
+        for k in result.numbers_of_experts():
+            for method, (label, _) in METHODS.items():
+                cell = cell_of(pair, method, k)
+                paper = printed_value(result, cell)
+                if paper or by_seed(result, cell):
+                    rows.append(Row(f"{pair}{_experts(k)}: {label}", cell, paper, same_model=True))
+                    labels.append((pair, method, k))
+    caption = (
+        f"{about(result)}; top-1 accuracy on the {result.evaluate} set in percent. The paper's Table 6 is of "
+        "tiny-ImageNet with 20 experts and prints no ±. Every method but stacking is without parameters."
+    )
+    return {
+        "main": Shown(comparison(result, rows), caption),
+        "calibration": _calibration(result, labels),
+        "training": _training(result),
+    }
+
+
+def _experts(k: int) -> str:
+    return "" if k == K else f", {k} expert{'s' * (k != 1)}"
+
+
+def _calibration(result: StudyResult, labels: Sequence[tuple[str, str, int]]) -> Shown:
+    shown = []
+    for pair, method, k in labels:
+        shown.append((pair, method, k))
+        if method == "stacking" and by_seed(result, Cell(k, START, pair)):
+            shown.append((pair, START, k))
+    names = [f"{pair}{_experts(k)}: {CALIBRATED[method]}" for pair, method, k in shown]
+
+    def column(metric: str) -> list[str]:
+        return means(result, [cell_of(pair, method, k, metric) for pair, method, k in shown])
+
+    columns: Columns = {
+        "top-1, %": column("top1"),
+        "ECE, points": column("ece"),
+        "confidence − accuracy, points": column("overconfidence"),
+    }
+    caption = (
+        f"{about(result, models=False)}, {result.evaluate} set. ECE: 15 bins of equal width by the largest "
+        "probability; the mean over images of |accuracy − mean confidence| of their bin. Confidence − accuracy: "
+        "above 0 a method is over-confident, below 0 it knows more than it says."
+    )
+    return Shown(frame(columns, names), caption)
+
+
+def _training(result: StudyResult) -> Shown:
+    cells = [
+        (f"{row}: {METHODS[method][0]}" + _experts(k) * (k > 0), Cell(k, method, row))
+        for k, method, row in dict.fromkeys(
+            (m.num_experts, m.method, m.row) for m in result.measurements if m.metric == "training-loss"
+        )
+        if row != MEAN
+    ]
+    columns: Columns = {}
+    for metric, name in (
+        ("training-loss", "mean loss, nats"),
+        ("training-sure", "own class above 0.9, % of images"),
+        ("top1", "top-1 on the evaluation set, %"),
+    ):
+        columns[name] = means(result, [Cell(c.num_experts, c.method, c.row, metric) for _, c in cells])
+    caption = (
+        f"{about(result, models=False)}, training images without augmentation: is the base 'already close to perfectly "
+        "fitting the training set', as Section 2.2 says?"
+    )
+    return Shown(frame(columns, [label for label, _ in cells]), caption)
+
+
+def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
+    """A row a result: the gain over the base of every method (paper hollow), and the reliability diagram."""
+    with figure_style():
+        figure = new_figure(8.0, 3.4 * len(results) + 0.7)
+        grid = figure.subplots(len(results), 2, squeeze=False)
+        for (gains, diagram), result in zip(grid, results, strict=True):
+            _gains(gains, result)
+            _diagram(diagram, result)
+        # A legend over each column: pairs and methods have the same few colours.
+        common_legend(figure, grid[:, 0], columns=2)
+        common_legend(figure, grid[:, 1], columns=2, loc="outside upper right")
+    return {"main": figure}
+
+
+def _gains(axes: Axes, result: StudyResult) -> None:
+    methods = [method for method in METHODS if method != "backbone"]
+    for i, pair in enumerate(pairs(result)):
+        shade, k = MODELS.get(pair, "#000000"), max(result.numbers_of_experts())
+        shift = 0.18 * (i - (len(pairs(result)) - 1) / 2)
+        for place, method in enumerate(methods):
+            gain = difference(result, Cell(k, method, pair), cell_of(pair, "backbone", k))
+            paper, base = of_the_paper("tiny-imagenet", pair, method), of_the_paper("tiny-imagenet", pair, "backbone")
+            if paper and base and result.dataset == "tiny-imagenet":
+                axes.plot(
+                    paper.value - base.value, place + shift, "o", markerfacecolor="white", color=shade, zorder=3,
+                    label=f"{pair}, the paper" if place == 0 else None,
+                )  # fmt: skip
+            if gain:
+                each = by_seed(result, Cell(k, method, pair))
+                bases = by_seed(result, cell_of(pair, "backbone", k))
+                dots = [each[seed] - bases[seed] for seed in each if seed in bases]
+                axes.plot(dots, [place + shift] * len(dots), ".", color=shade, alpha=0.6, markersize=5, zorder=4)
+                axes.plot(
+                    gain.mean, place + shift, "o", color=shade, markersize=8, markeredgecolor="white", zorder=5,
+                    label=f"{pair}, ours" if place == 0 else None,
+                )  # fmt: skip
+    axes.axvline(0, color=COLOURS["backbone"], linestyle="--", linewidth=1)
+    axes.set_yticks(range(len(methods)), [METHODS[method][0].replace(" (", "\n(") for method in methods])
+    axes.set_ylim(len(methods) - 0.5, -0.5)
+    axes.grid(axis="x", visible=True)
+    axes.grid(axis="y", visible=False)
+    axes.set_xlabel("top-1 against the base alone, points")
+    axes.set_title(where_run(result))
+
+
+def _diagram(axes: Axes, result: StudyResult) -> None:
+    axes.plot([0, 1], [0, 1], color="#BBBBBB", linewidth=1, zorder=1)
+    table = result.tables.get("reliability")
+    shown = list(dict.fromkeys(table.column("method"))) if table else []
+    for method in (m for m in CALIBRATED if m in shown):
+        assert table is not None
+        xs, ys = pooled(table.where(method=method))
+        if method == START:
+            axes.plot(xs, ys, ":", color=COLOURS["stacking"], label="stacking, untrained")
+            continue
+        axes.plot(xs, ys, color=COLOURS[method], marker=MARKERS[method], markersize=4, label=NAMES[method])
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1)
+    axes.set_aspect("equal")
+    axes.set_xlabel("confidence")
+    axes.set_ylabel("accuracy")
+    axes.set_title("reliability (below the line: over-confident)")
+
+
+EXHIBIT = Exhibit(NAME, "Table 6: which ensembler?", Parameters, run, tables, CLAIMS, printed_value, figures, place=7)

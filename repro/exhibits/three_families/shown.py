@@ -1,0 +1,279 @@
+"""The claims, the verdict in a sentence, the tables and the figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from repro.exhibits.three_families.families import BUDGETS, FAMILIES, NAME, TR, Body, Family
+from repro.exhibits.three_families.rivals import cell
+from repro.exhibits.three_families.run import CURVE, PLAIN, TRIALS
+from repro.report.claim import Cell, Claim
+from repro.report.numbers import NONE, gain, interval, mean_std, where_run
+from repro.report.plots import PALETTE, common_legend, figure_style, new_figure
+from repro.report.statistics import Summary, summarise
+from repro.report.tables import Columns, Shown, about, frame
+from repro.report.verdict import Verdict, difference, judge, not_printed, summary_of
+from repro.study.results import StudyResult, Table
+
+TRAINING, INFERENCE = "equal-training", "equal-inference"
+AGAINST = {
+    INFERENCE: "a plain network of equal inference MACs",
+    TRAINING: "a plain network of equal inference MACs, trained as long",
+    "ensemble": "two plain networks of half its MACs each",
+    "equal-parameters": "a plain network of as many parameters",
+}
+UNKNOWN = "we do not know"
+
+
+def key(family: str, budget: str, against: str) -> str:
+    """How a claim is named: ``single-gate/middle/equal-training``."""
+    return f"{family}/{budget}/{against}"
+
+
+CLAIMS = tuple(
+    Claim(
+        key(family.name, budget, against), f"{family.words} beats {AGAINST[against]} ({budget} budget)",
+        cell(family.name, budget), cell(family.name, budget, against),
+    )
+    for family in FAMILIES
+    for budget in BUDGETS
+    for against in (INFERENCE, TRAINING)
+)  # fmt: skip
+"""Two verdicts for each family and budget. No paper makes these claims: they are what a user would want to be told."""
+
+
+def headline(result: StudyResult) -> str:
+    """The study's verdict in a sentence: against plain networks trained as long, at the middle budget.
+
+    That budget and that control were fixed beforehand; whatever the record says, there is a sentence for it.
+    """
+    found = {j.claim.key: j for j in judge(CLAIMS, result, not_printed)}
+    middle = {family: found[key(family.name, "middle", TRAINING)] for family in FAMILIES}
+    run = {family: judged for family, judged in middle.items() if judged.ours}
+    if not run:
+        return f"{where_run(result)}: at the middle budget no mixture was held against a plain network trained as long."
+    each = "; ".join(f"{f.words} {_with_interval(j.ours)}, {j.verdict}" for f, j in run.items())
+    numbers = f"(points of top-1 accuracy: {each})"
+    best = [family.words for family, judged in run.items() if judged.verdict is Verdict.HOLDS]
+    rival = "a plain network of the same inference cost, trained as long"
+    if {judged.verdict for judged in run.values()} <= {Verdict.ANECDOTE}:
+        return f"{where_run(result)}: with one seed it is not decided whether any mixture beats {rival} {numbers}."
+    if best:
+        beats = "beats" if len(best) == 1 else "beat"
+        return f"{where_run(result)}: {' and '.join(best)} {beats} {rival} {numbers}."
+    worse = all(judged.verdict is Verdict.OPPOSITE for judged in run.values())
+    none = "none of the mixtures beats" if worse else "no mixture is found to beat"
+    return f"{where_run(result)}: {none} {rival} {numbers}."
+
+
+def front_page(results: Sequence[StudyResult]) -> str:
+    """The front page's first sentence: of the first record, in reading order, that is no mere demonstration."""
+    own = [result for result in results if result.study == NAME and result.dataset != "modes"]
+    return headline(own[0]) if own else "Which mixture, at equal compute: nothing has been recorded on real images yet."
+
+
+def _with_interval(summary: Summary | None) -> str:
+    known = interval(summary, sign=True)
+    return gain(summary) + ("" if known == NONE else f" [{known}]")
+
+
+def _rows(result: StudyResult) -> list[tuple[Family, str]]:
+    rows = result.rows()
+    return [(family, budget) for family in FAMILIES for budget in BUDGETS if f"{family.name}, {budget}" in rows]
+
+
+def _number(result: StudyResult, family: Family, budget: str, metric: str, method: str = "mixture") -> Summary | None:
+    return summary_of(result, cell(family.name, budget, method, metric))
+
+
+def tables(result: StudyResult) -> dict[str, Shown]:
+    """``main``: every mixture and its rivals; ``when``: when to use which; ``gates``: what they know; ``trials``."""
+    rows = _rows(result)
+    found = {j.claim.key: j for j in judge(CLAIMS, result, not_printed)}
+    columns: Columns = {
+        "MACs, M": [mean_std(_number(result, *row, "macs_millions"), 2) for row in rows],
+        "parameters, M": [mean_std(_number(result, *row, "params_millions"), 2) for row in rows],
+        "training MACs, M": [mean_std(_number(result, *row, "training_millions"), 0) for row in rows],
+        "top-1": [mean_std(_number(result, *row, "top1")) for row in rows],
+        **{said: [mean_std(_number(result, *row, "top1", m)) for row in rows] for m, said in AGAINST.items()},
+        **{
+            f"verdict: {against}": [found[key(f.name, b, against)].text for f, b in rows]
+            for against in (INFERENCE, TRAINING)
+        },
+    }
+    caption = (
+        f"{about(result)}; top-1 accuracy on the {result.evaluate} set in percent. Training is counted in MACs of one "
+        "image over all epochs. The plain network of equal inference is interpolated between networks of the same "
+        f"body in log MACs; a dash: not run, or beyond that curve. {_tuning(result)}"
+    )
+    shown = {"main": Shown(frame(columns, [f"{f.words}, {b}" for f, b in rows]), caption), "when": _when(result)}
+    shown["gates"] = _gates(result)
+    trials = result.tables.get("trials")
+    if trials and trials.rows:
+        texts = {name: [f"{value:g}" for value in trials.column(name)] for name in TRIALS[1:]}
+        caption = f"{about(result)}; trials on validation images: the most accurate one within the budget is taken."
+        shown["trials"] = Shown(frame(texts, trials.column(TRIALS[0])), caption)
+    return shown
+
+
+def _tuning(result: StudyResult) -> str:
+    trials = result.tables.get("trials")
+    if not trials or not trials.rows:
+        return "Nothing was tuned: no trials, every choice is the default."
+    each = len(trials.rows) // len(set(trials.column("model")))
+    return f"Choices were made on validation images, in {each} trials for every mixture and every plain network."
+
+
+def _when(result: StudyResult) -> Shown:
+    """A number or 'we do not know' for each family and each thing that a user may be short of."""
+    families = [family for family in FAMILIES if any(family is f for f, _ in _rows(result))]
+    found = {j.claim.key: j for j in judge(CLAIMS, result, not_printed)}
+
+    def against(family: Family, budget: str, method: str) -> str:
+        ours = difference(result, cell(family.name, budget), cell(family.name, budget, method))
+        judged = found.get(key(family.name, budget, method))
+        return UNKNOWN if ours is None else _with_interval(ours) + (f", {judged.verdict}" if judged else "")
+
+    def times(family: Family, metric: str) -> str:
+        """In units of the plain network of equal inference, at the recipe's own length."""
+        mixture, plain = _number(result, family, "middle", metric), _plain_at(result, family, metric)
+        return f"{mixture.mean / plain:.1f} times the plain network's" if mixture and plain else UNKNOWN
+
+    def knob(family: Family) -> str:
+        least = _number(result, family, "middle", "cheapest")
+        return f"down to {least.mean:.0f} % of its MACs" if least else UNKNOWN
+
+    lines: dict[str, list[str]] = {}
+    for method, said in ((INFERENCE, "inference compute is short"), (TRAINING, "training compute is short as well")):
+        lines |= {f"{said}: {budget} budget": [against(f, budget, method) for f in families] for budget in BUDGETS}
+    lines |= {
+        "two networks can be trained instead": [against(f, "middle", "ensemble") for f in families],
+        "memory is short (as many parameters)": [against(f, "middle", "equal-parameters") for f in families],
+        "parameters": [times(f, "params_millions") for f in families],
+        "training": [times(f, "training_millions") for f in families],
+        "one trained model has to serve several budgets": [knob(f) for f in families],
+        "images a second count": [UNKNOWN for _ in families],
+    }
+    columns = {family.words: [line[i] for line in lines.values()] for i, family in enumerate(families)}
+    caption = (
+        f"{about(result)}: when to use which. Points of top-1 accuracy over the plain network that one would pick "
+        "instead, [95 % interval], and the verdict where there is one; at the middle budget where none is named."
+    )
+    return Shown(frame(columns, list(lines)), caption)
+
+
+def _plain_at(result: StudyResult, family: Family, metric: str) -> float | None:
+    """Parameters or training, in millions, of the plain curve at the mixture's MACs; None beyond its ends."""
+    macs = _number(result, family, "middle", "macs_millions")
+    column = {"params_millions": "params", "training_millions": "training"}[metric]
+    curve = result.tables["plain"].where(body=family.body.name) if "plain" in result.tables else None
+    if macs is None or curve is None or not curve.rows:
+        return None
+    points = sorted(set(zip(curve.column("macs"), curve.column(column), strict=True)))
+    x, y = np.log([point[0] for point in points]), np.log([point[1] for point in points])
+    here = np.log(1e6 * macs.mean)
+    return float(np.exp(np.interp(here, x, y))) / 1e6 if x[0] <= here <= x[-1] else None
+
+
+def _gates(result: StudyResult) -> Shown:
+    rows = list(dict.fromkeys(m.row for m in result.measurements if m.method == "gates"))
+    metrics = ("class", "mode", "mode within class", "each other")
+    columns = {
+        metric: [mean_std(summary_of(result, Cell(0, "gates", row, metric))) for row in rows] for metric in metrics
+    }
+    caption = (
+        f"{about(result)}, middle budget: what the gates know of the {result.evaluate} images. Adjusted mutual "
+        "information (0: chance, 1: the same grouping) of the groups that a gate makes with the classes, with the "
+        "true modes (where they are known), with these within each class; and of two families' groups with each "
+        "other. Groups: the expert with the largest gate; K-means of the active channels; the expert of most tokens."
+    )
+    return Shown(frame(columns, rows), caption)
+
+
+def read(result: StudyResult) -> str:
+    """The verdict, and the numbers in sentences."""
+    sentences = [headline(result), _tuning(result)]
+    if result.scale in ("smoke", "quick"):
+        sentences.append("At this scale it is a demonstration, no evidence.")
+    for family, budget in _rows(result):
+        top1, macs = (mean_std(_number(result, family, budget, metric)) for metric in ("top1", "macs_millions"))
+        rivals = {
+            said: difference(result, cell(family.name, budget), cell(family.name, budget, method))
+            for method, said in AGAINST.items()
+        }
+        against = ", ".join(f"{gain(ours)} against {said}" for said, ours in rivals.items() if ours)
+        sentences.append(f"{family.words}, {budget} budget: {top1} % at {macs} million MACs ({against}).")
+    return " ".join(sentences)
+
+
+def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
+    """Accuracy over inference MACs (``main``) and over training MACs: a row a record, a panel a body."""
+    shown = {family.body.name: family.body for result in results for family, _ in _rows(result)}
+    bodies = list(shown.values()) or [TR]
+    drawn = {}
+    for name, axis in (("main", "macs"), ("training", "training")):
+        with figure_style():
+            figure = new_figure(3.6 * len(bodies), 0.6 + 3.0 * len(results))
+            grid = figure.subplots(len(results), len(bodies), squeeze=False, sharey="row")
+            for line, result in zip(grid, results, strict=True):
+                for axes, body in zip(line, bodies, strict=True):
+                    _panel(axes, result, body, axis)
+                line[0].set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
+            common_legend(figure, grid.flat, columns=3)
+        drawn[name] = figure
+    return drawn
+
+
+def _panel(axes: Axes, result: StudyResult, body: Body, axis: str) -> None:
+    _plain_curve(axes, result, body, axis)
+    for colour, family in zip(PALETTE, FAMILIES, strict=False):
+        if family.body is not body:
+            continue
+        if axis == "macs":
+            _trained_curves(axes, result, family, colour)
+        budgets = [budget for f, budget in _rows(result) if f is family]
+        for method, mark, said in (("mixture", "o", ""), (TRAINING, "v", ": plain, trained as long")):
+            x = [_number(result, family, budget, f"{axis}_millions", method) for budget in budgets]
+            y = [_number(result, family, budget, "top1", method) for budget in budgets]
+            points = [(a.mean, b) for a, b in zip(x, y, strict=True) if a and b]
+            if points:
+                axes.plot(
+                    [a for a, _ in points], [b.mean for _, b in points], mark, color=colour, label=family.words + said
+                )
+            for a, b in points:
+                if b.interval:
+                    axes.plot([a, a], b.interval, color=colour, linewidth=0.8)
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.set_title(f"{where_run(result)}\non {body.name}")
+    what = "inference MACs of an image" if axis == "macs" else "training MACs of an image, all epochs"
+    axes.set_xlabel(f"{what}, millions")
+
+
+def _plain_curve(axes: Axes, result: StudyResult, body: Body, axis: str) -> None:
+    """The plain networks' mean over the seeds, with its 95 % interval."""
+    table = result.tables.get("plain", Table(columns=PLAIN, rows=[])).where(body=body.name)
+    by_cost: dict[float, list[float]] = {}
+    for x, top1 in zip(table.column(axis), table.column("top1"), strict=True):
+        by_cost.setdefault(x / 1e6, []).append(top1)
+    points = [(x, summarise(values)) for x, values in sorted(by_cost.items())]
+    if points:
+        axes.plot(
+            [x for x, _ in points], [y.mean for _, y in points], "D-", color="#595959", markersize=4, label="plain"
+        )
+    band = np.array([(x, *y.interval) for x, y in points if y.interval]).reshape(-1, 3)
+    axes.fill_between(band[:, 0], band[:, 1], band[:, 2], color="#595959", alpha=0.15)
+
+
+def _trained_curves(axes: Axes, result: StudyResult, family: Family, colour: str) -> None:
+    """The other ways to run a family's models, seed by seed: thresholds, or networks of other λ."""
+    table = result.tables.get("curve", Table(columns=CURVE, rows=[])).where(family=family.name)
+    for budget, seed in dict.fromkeys(zip(table.column("budget"), table.column("seed"), strict=True)):
+        part = table.where(budget=budget, seed=seed)
+        points = sorted(zip(part.column("macs"), part.column("top1"), strict=True))
+        x, y = [macs / 1e6 for macs, _ in points], [top1 for _, top1 in points]
+        axes.plot(x, y, "-", color=colour, linewidth=0.8, alpha=0.7)

@@ -1,0 +1,92 @@
+"""What an exhibit is: a table or figure of a paper, with everything that runs, judges and shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from repro.errors import in_a_sentence
+from repro.report.claim import Claim
+from repro.report.plots import as_svg
+from repro.report.reading import verdicts
+from repro.report.tables import Shown
+from repro.report.verdict import ClaimVerdict, Printed, judge, not_printed
+from repro.study.parameters import Parameters, results_folder
+from repro.study.results import StudyResult, load_results
+
+_DRAWN: dict[tuple[object, ...], dict[str, str]] = {}
+
+
+def _no_figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
+    return {}
+
+
+def _nothing_exact() -> dict[str, Shown]:
+    return {}
+
+
+def _no_advice(result: StudyResult) -> str:
+    return ""
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A table or figure of a paper.
+
+    name        of its notebook, of its records, and of its page in the book
+    title       as a reader calls it, e.g. "Table 2"
+    parameters  what its notebook may be asked for
+    study       parameters -> the record of a run
+    tables      a result -> its tables by name, ``main`` first
+    claims      what the paper says of it
+    printed     the paper's number for a cell
+    exact       tables that need no run, by name: costs, counted and not measured
+    figures     results -> figures by name; the book shows ``<exhibit>-<name>`` (``main``: ``<exhibit>``)
+    advice      a result -> what no table says of it and a reader has to know (Markdown)
+    place       in reading order; ``None``: no paper's
+    """
+
+    name: str
+    title: str
+    parameters: type[Parameters]
+    study: Callable[[Any], StudyResult]
+    tables: Callable[[StudyResult], dict[str, Shown]]
+    claims: tuple[Claim, ...] = ()
+    printed: Printed = not_printed
+    figures: Callable[[Sequence[StudyResult]], dict[str, Figure]] = _no_figures
+    exact: Callable[[], dict[str, Shown]] = _nothing_exact
+    advice: Callable[[StudyResult], str] = _no_advice
+    place: int | None = None
+
+    def run(self, parameters: Parameters) -> list[StudyResult]:
+        """Run the study; with ``recorded``, take what stands recorded: each image set and scale, in reading order."""
+        if parameters.recorded:
+            return list(load_results(results_folder(), self.name).values())
+        with in_a_sentence():
+            return [self.study(parameters)]
+
+    def judge(self, result: StudyResult) -> list[ClaimVerdict]:
+        """The verdict on every claim that is about the result's image set."""
+        return judge(self.claims, result, self.printed)
+
+    def read(self, result: StudyResult) -> str:
+        """What no table says of a result, and its verdicts in a sentence (Markdown)."""
+        return " ".join(filter(None, (self.advice(result), verdicts(result, self.judge(result)))))
+
+    def drawn(self, results: Sequence[StudyResult]) -> dict[str, str]:
+        """The figures as SVG by name, drawn once for the same records however often they are shown."""
+        key = (self.name, *(hash(r.model_dump_json()) for r in results))
+        if key not in _DRAWN:
+            made = self.figures(results) if results else {}
+            _DRAWN[key] = {
+                name: as_svg(figure, self.title + ("" if name == "main" else f" ({name})"))
+                for name, figure in made.items()
+            }
+        return _DRAWN[key]
+
+    def figure_name(self, name: str) -> str:
+        """File stem of a figure."""
+        return self.name if name == "main" else f"{self.name}-{name}"

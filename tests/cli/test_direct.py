@@ -1,0 +1,171 @@
+"""Exhibits without notebooks: the path of a GPU with little installed, and of a run that has little time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from repro.cli import main
+from repro.cli.direct import told_of
+from repro.errors import TimeIsUpError
+from repro.exhibits.table2_num_experts import Parameters, run
+from repro.method import compiling
+from repro.report.run import run_notebooks
+from repro.study.results import StudyResult, load_results
+from repro.study.single_gate import steps
+from repro.study.store import Store
+
+ROOT = Path(__file__).parents[2]
+FOR_SHOW = ("papermill", "nbformat", "ipykernel", "IPython", "jupyterlab", "seaborn", "pytorch_grad_cam", "pandas")
+RUN = ["run", "table2_num_experts", "-p", "scale", "smoke", "-p", "experts", "1,3"]
+
+
+def numbers(result: StudyResult) -> dict[tuple[int, str, str], float]:
+    return {(m.num_experts, m.method, m.metric): m.value for m in result.measurements}
+
+
+def recorded(root: Path) -> StudyResult:
+    (result,) = load_results(root / "results").values()
+    return result
+
+
+def plain_checkout(root: Path, absent: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+    """``repro run`` by PYTHONPATH alone, in an environment without some packages."""
+    code = f"""
+import sys
+
+class Without:
+    def __init__(self, finder):
+        self.finder = finder
+
+    def find_spec(self, name, path=None, target=None):
+        return None if name.partition(".")[0] in {absent!r} else self.finder.find_spec(name, path, target)
+
+sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
+from repro.cli import main
+sys.exit(main({[*RUN, "-p", "root", str(root)]!r}))
+"""
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=root.parent, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+
+
+def test_without_jupyter_and_other_packages_for_show(tmp_path: Path) -> None:
+    done = plain_checkout(tmp_path / "root", FOR_SHOW)
+    assert done.returncode == 0, done.stderr
+    assert "papermill, nbformat, ipykernel, IPython not installed: running without notebooks" in done.stderr
+    assert "pandas is missing, and so are the tables (pip install pandas)" in done.stdout
+    assert "With 3 experts the selected one reaches" in done.stdout
+    assert f"record: {tmp_path / 'root' / 'results' / 'table2_num_experts-modes-smoke.json'}" in done.stdout
+    assert recorded(tmp_path / "root").numbers_of_experts() == [1, 3]
+
+
+def test_without_k_means_nothing_is_begun(tmp_path: Path) -> None:
+    done = plain_checkout(tmp_path / "root", (*FOR_SHOW, "sklearn", "threadpoolctl"))
+    assert done.returncode == 1
+    assert done.stderr.endswith(
+        "repro: scikit-learn is missing, whose K-means the gate needs: pip install scikit-learn\n"
+    )
+    assert not (tmp_path / "root").exists()
+
+
+def test_a_package_that_nothing_can_do_without_is_named(tmp_path: Path) -> None:
+    done = plain_checkout(tmp_path / "root", ("PIL",))
+    assert (done.returncode, done.stderr) == (1, "repro: pillow is missing: pip install pillow\n")
+
+
+@pytest.fixture
+def choice_of_compiler() -> object:
+    before = compiling.choice()
+    yield
+    compiling.choose(before)
+
+
+@pytest.mark.usefixtures("choice_of_compiler")
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_the_paper_s_command_at_smoke_scale_by_the_path_of_a_gpu(
+    tmp_path: Path, device: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Compiled networks, one pass for all experts, no notebook; then the same numbers as without, nearly."""
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("there is no GPU here")
+    way = {"cpu": "aot_eager", "cuda": "on"}[device]
+    asked = [*RUN, "--direct", "-p", "device", device]
+    assert main([*asked, "-p", "root", str(tmp_path / "compiled"), "-p", "compile", way]) == 0
+    shown = capsys.readouterr().out
+    for words in ("ensembling baseline", "The base alone reaches", "an anecdote", "record: "):
+        assert words in shown
+    result = recorded(tmp_path / "compiled")
+    assert result.provenance.compile == way
+    assert result.provenance.command == "repro run table2_num_experts -p scale smoke -p experts 1,3"
+    assert main([*asked, "-p", "root", str(tmp_path / "plain"), "-p", "compile", "off"]) == 0
+    plain = recorded(tmp_path / "plain")
+    assert plain.provenance.compile == "off"
+    assert set(numbers(result)) == set(numbers(plain))
+    # Of 200 images a few change sides: two steps of two epochs in bf16 are far from settled.
+    assert numbers(result)[0, "backbone", "top1"] == pytest.approx(numbers(plain)[0, "backbone", "top1"], abs=8)
+    base = steps(Parameters.check(scale="smoke").specs()[0]).base
+    losses = [Store(tmp_path / root).load(base).history[-1][0] for root in ("compiled", "plain")]
+    assert losses[0] == pytest.approx(losses[1], rel=0.05)
+
+
+def test_directly_and_by_notebook_the_record_is_the_same(tmp_path: Path) -> None:
+    assert main([*RUN, "--direct", "-p", "root", str(tmp_path)]) == 0
+    directly = recorded(tmp_path)
+    run_notebooks(["table2_num_experts"], {"scale": "smoke", "experts": "1,3", "root": str(tmp_path)})
+    by_notebook = recorded(tmp_path)
+    assert by_notebook.measurements == directly.measurements
+    assert by_notebook.provenance.command == directly.provenance.command
+
+
+def test_a_run_that_has_no_time_left_says_what_remains_and_the_next_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Stopped among the steps of experts; what stands is found, and the numbers are those of one run."""
+    asked = [*RUN, "--direct", "-p", "root", str(tmp_path / "root")]
+    values = {"scale": "smoke", "experts": "1,3", "root": str(tmp_path / "root")}
+    store, specs = Store(tmp_path / "root"), Parameters.check(**values).specs()
+
+    moments = iter([False, False, True])  # before an epoch of the three experts, at its first step, at its second
+    monkeypatch.setattr("repro.method.fit.late", lambda seconds=0.0: store.has(steps(specs[1]).gate) and next(moments))
+    assert main([*asked, "--minutes", "60"]) == 3
+    told = capsys.readouterr().out
+    assert "the time is up (" in told and "the same command goes on" in told
+    assert "finished  tr10-tr10 on modes, 1 expert, seed 0" in told
+    assert "remains   tr10-tr10 on modes, 3 experts, seed 0: 2 of 9 artifacts are there, about " in told
+    assert "; in all about " in told and {k for k, *_ in numbers(recorded(tmp_path / "root"))} == {0, 1}
+    monkeypatch.undo()
+    assert main(asked) == 0
+    assert "remains" not in told_of(["table2_num_experts"], values)
+    assert main([*RUN, "--direct", "-p", "root", str(tmp_path / "whole")]) == 0
+    assert numbers(recorded(tmp_path / "root")) == numbers(recorded(tmp_path / "whole"))
+
+
+def test_what_remains_is_told_of_your_own_images_too(tmp_path: Path, picture_folder: Path) -> None:
+    values = {"folder": str(picture_folder), "num_experts": "2", "root": str(tmp_path / "root")}
+    told = told_of(["own_data"], values)
+    assert told.startswith("own_data\nremains   ") and "2 experts, seed 0: 0 of 5 artifacts are there" in told
+
+
+def test_a_notebook_stops_in_time_as_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*RUN, "-p", "root", str(tmp_path), "--minutes", "0"]) == 3
+    told = capsys.readouterr().out
+    assert told.startswith(
+        "the time is up (base tr10: not begun)\ntable2_num_experts\nremains   tr10-tr10 on modes, 1 "
+    )
+    assert not list((tmp_path / "notebooks").glob("*.ipynb")), "neither a finished copy nor a failed one"
+
+
+def test_workers_stop_in_time_and_the_study_with_them(tmp_path: Path) -> None:
+
+    from repro.progress import time_limit
+
+    asked = Parameters.check(scale="smoke", experts="1", root=tmp_path, executor="processes:1", device="cpu")
+    with time_limit(0), pytest.raises(TimeIsUpError, match="base tr10: not begun"):
+        run(asked)

@@ -1,0 +1,93 @@
+"""DeepMoE's Table 2: a run at smoke scale, and what is shown of a record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from repro.errors import SpecError
+from repro.exhibits.deepmoe_table2_cifar import EXHIBIT, METHODS, NARROWS_COST, Parameters, run
+from repro.models.cost import model_cost
+from repro.report.claim import Cell
+from repro.report.verdict import Verdict
+from repro.study.results import StudyResult
+
+VALUES = {"narrow": 50.0, "deepmoe": 53.0, "embedding": 30.0, "equal-cost": 53.5, "wide": 56.0}
+MACS = {"narrow": 4.0, "deepmoe": 4.1, "embedding": 0.3, "equal-cost": 4.2, "wide": 16.0}
+
+
+def made(record_of: Callable[..., StudyResult], narrows: float = 97.6, **more: str) -> StudyResult:
+    cells = {Cell(0, m): [v, v + 0.5, v + 1.1] for m, v in VALUES.items()}
+    cells |= {Cell(0, m, metric="macs_millions"): [v] * 3 for m, v in MACS.items()}
+    cells |= {NARROWS_COST: [narrows] * 3}
+    known = {"base": "resnet56", "dataset": "cifar100", "scale": "gpu"}
+    return record_of("deepmoe_table2_cifar", cells, **{**known, **more})
+
+
+def test_a_run_records_all_rows_and_a_second_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = {"scale": "smoke", "root": str(tmp_path)}
+    result = run(Parameters.check(**asked))
+    assert {m.method for m in result.measurements} >= set(METHODS)
+    (active,), (macs,) = result.values("active", "deepmoe", 0), result.values("macs_millions", "deepmoe", 0)
+    (wide,), (narrow,) = result.values("macs_millions", "wide", 0), result.values("macs_millions", "narrow", 0)
+    assert 0 < active <= 100 and narrow < wide
+    assert wide == pytest.approx(model_cost("tr10", None, 20, 32, 0, 0.125).base_macs / 1e6, abs=1e-4)
+    assert result.values("narrows_cost", "deepmoe", 0) == [pytest.approx(100 * narrow / macs, abs=0.01)]
+    capsys.readouterr()
+    again = run(Parameters.check(**asked))
+    assert again.measurements == result.measurements and "nothing was trained" in capsys.readouterr().err
+
+
+def test_the_papers_numbers_stand_beside_ours_as_accuracies(record_of: Callable[..., StudyResult]) -> None:
+    main = EXHIBIT.tables(made(record_of))["main"].frame
+    assert main["paper"].tolist() == ["68.54", "70.23", "–", "–", "–"]
+    assert main.loc["narrow network", "verdict"] == "another scale"
+    assert EXHIBIT.tables(made(record_of, base="tr10 at width 0.125"))["main"].frame["paper"].tolist() == ["–"] * 5
+    ten = EXHIBIT.tables(made(record_of, dataset="cifar10"))["main"].frame
+    assert ten["paper"].tolist()[:2] == ["93.45", "93.97"]
+    assert EXHIBIT.tables(made(record_of))["cost"].frame["MACs, millions"].tolist()[1] == "4.100 ± 0.000"
+
+
+def test_claims_can_fail_and_dm1_is_void_where_deepmoe_costs_more(record_of: Callable[..., StudyResult]) -> None:
+    judged = {j.claim.key: j for j in EXHIBIT.judge(made(record_of))}
+    assert [judged[key].verdict for key in ("DM1", "DM2", "DM3", "DM8")] == [
+        Verdict.HOLDS, Verdict.OPPOSITE, Verdict.OPPOSITE, Verdict.HOLDS,
+    ]  # fmt: skip
+    assert judged["DM1"].paper == pytest.approx(1.69) and judged["DM1"].controlled
+    void = made(record_of, narrows=90.0)
+    assert next(j for j in EXHIBIT.judge(void) if j.claim.key == "DM1").verdict == Verdict.NO_PREMISE
+    assert "premise not met here: DM1" in EXHIBIT.read(void) and "premise" not in EXHIBIT.read(made(record_of))
+
+
+def test_one_picture_of_all_records(record_of: Callable[..., StudyResult]) -> None:
+    (panel, other) = EXHIBIT.figures([made(record_of), made(record_of, dataset="cifar10")])["main"].axes
+    assert "CIFAR-100" in panel.get_title(loc="left") and "CIFAR-10" in other.get_title(loc="left")
+    assert len(panel.get_legend_handles_labels()[1]) == len(METHODS)
+
+
+def test_at_the_papers_scale_both_stages_are_the_papers() -> None:
+    """270 epochs whose rate drops at 150 and 250, then 80 at the rate of then; the plain networks: 350."""
+    parameters = Parameters.check(scale="paper", dataset="cifar100")
+    (spec,) = parameters.narrow_networks()
+    asked = parameters.deepmoe(spec)
+    assert (spec.base, spec.width, asked.model.backbone, asked.model.width) == ("resnet56", 1.0, "resnet56", 2.0)
+    one, two, plain = asked.recipe, asked.recipe_two, spec.base_recipe
+    assert two and (one.epochs, two.epochs, plain.epochs) == (270, 80, 350)
+    for epoch in range(270):
+        assert one.learning_rate_at((epoch + 0.5) / 270) == plain.learning_rate_at((epoch + 0.5) / 350)
+    assert two.learning_rate_at(0.5) == pytest.approx(0.001) == pytest.approx(plain.learning_rate_at(0.9))
+
+
+def test_both_stages_together_are_as_long_as_the_plain_networks() -> None:
+    parameters = Parameters.check(scale="laptop", dataset="cifar100", epochs=7)
+    (spec,) = parameters.narrow_networks()
+    asked = parameters.deepmoe(spec)
+    assert asked.recipe_two and asked.recipe.epochs + asked.recipe_two.epochs == spec.base_recipe.epochs == 7
+    assert (spec.base, spec.width, asked.model.width) == ("tr10", 0.125, 0.25)
+    assert [bare.width for bare in parameters.bases()] == [0.125, 0.25] and parameters.specs() == []
+    with pytest.raises(SpecError, match="at least one epoch each"):
+        Parameters.check(epochs=1)
+    with pytest.raises(SpecError, match="unknown backbone 'resnet57'"):
+        Parameters.check(backbone="resnet57")

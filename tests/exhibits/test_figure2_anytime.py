@@ -1,0 +1,179 @@
+"""Figure 2, shown: of a made-up result, of one seed, and of nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from repro.errors import SpecError
+from repro.exhibits.figure2_anytime import EXHIBIT, Parameters, printed_value, run
+from repro.report.anytime_summary import summary_figure
+from repro.report.claim import Cell
+from repro.report.figure2 import anytime_at, marker, paper_macs, series
+from repro.report.verdict import Verdict
+from repro.study.pairs import MEAN
+from repro.study.results import Cost, Measurement, StudyResult, Table
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
+    root: Path = tmp_path_factory.mktemp("figure2")
+    asked = {"pairs": "tr10-tr10,tr10-tr18", "experts": "3", "seeds": "0,1", "scale": "smoke", "root": root}
+    found = run(Parameters.check(**asked))
+    return found
+
+
+def test_expected_and_counted_macs_agree(result: StudyResult) -> None:
+    counted = result.tables["counted"]
+    assert len(counted.rows) == 2 * (2 + 1) * 3  # seeds x (pairs and the baseline) x thresholds
+    assert counted.column("expected") == counted.column("counted")
+
+
+def test_curves_go_from_every_expert_to_the_base_alone(result: StudyResult) -> None:
+    curve = result.tables["sweep"].where(pair="tr10-tr10", seed=1)
+    cost = next(c for c in result.costs if c.row == "tr10-tr10" and c.num_experts == 3)
+    alone = next(c for c in result.costs if c.row == "tr10")
+    assert curve.column("macs") == sorted(curve.column("macs"), reverse=True)
+    assert curve.column("macs")[0] == pytest.approx(cost.macs + 2 * (cost.macs - alone.macs), rel=0.01)
+    assert curve.column("exits")[0] == 0 and curve.column("exits")[-1] == 100
+    assert curve.column("top1")[-1] == pytest.approx(result.values("top1", "backbone", 0, "tr10")[1])
+
+
+def test_everything_is_measured_and_averaged_over_pairs(result: StudyResult) -> None:
+    for method in ("bagging", "anytime-small", "anytime-no-loss", "anytime-same-cost", "anytime-best"):
+        one, two, both = (result.values("top1", method, 3, row) for row in ("tr10-tr10", "tr10-tr18", MEAN))
+        assert both == pytest.approx([(a + b) / 2 for a, b in zip(one, two, strict=True)], abs=1e-3)
+    assert len(result.values("top1", "bagging", 1, "tr10-tr10")) == 2
+    assert len(result.values("top1", "two networks", 0, "tr10 + tr10")) == 2
+    assert len(result.values("top1", "envelope", 3, "at tr10 + tr10")) == 2
+    # At the base's own cost there is the base's answer, which a small gate must not push out of reach.
+    assert result.values("top1", "envelope", 3, "at tr10") == result.values("top1", "backbone", 0, "tr10")
+    assert (result.base, result.expert.split()[0]) == ("tr10 at width 0.125", "several")
+
+
+def test_an_envelope_chosen_on_test_is_never_worse(result: StudyResult) -> None:
+    envelope = result.tables["envelope"]
+    gaps = [b - a for a, b in zip(envelope.column("top1"), envelope.column("top1_on_test"), strict=True)]
+    assert sum(gaps) >= 0 and all(macs > 0 for macs in envelope.column("macs"))
+
+
+@pytest.mark.parametrize("pairs", ["tr10", "tr10-", "tr10-tr99", "tr10-tr10,tr10-tr10"])
+def test_pairs_that_make_no_sense(pairs: str, tmp_path: Path) -> None:
+    with pytest.raises(SpecError):
+        Parameters.check(pairs=pairs, root=tmp_path)
+
+
+MakeUp = Callable[..., StudyResult]
+PAIR = "tr10-tr10"
+
+
+def of_figure2(made_up: MakeUp, seeds: int, dataset: str = "cifar100") -> StudyResult:
+    values = {
+        (0, "backbone", "tr10", "top1"): 50.0,
+        (20, "bagging", PAIR, "top1"): 52.0,
+        (1, "bagging", PAIR, "top1"): 51.0,
+        (0, "two networks", "tr10 + tr10", "top1"): 51.5,
+        (20, "anytime-no-loss", MEAN, "saved"): 15.0,
+        (20, "anytime-no-loss", MEAN, "top1"): 52.0,
+        (20, "bagging", MEAN, "top1"): 52.0,
+        (20, "anytime-no-loss", PAIR, "top1"): 52.0,
+        (20, "anytime-no-loss", PAIR, "saved"): 15.0,
+        (20, "anytime-no-loss", PAIR, "change"): 0.0,
+        (20, "anytime-no-loss", PAIR, "experts"): 0.5,
+        (20, "anytime-best", PAIR, "top1"): 52.2,
+        (20, "anytime-best", PAIR, "experts"): 1.4,
+        (20, "envelope", "at tr10 + tr10", "top1"): 52.1,
+    }
+    lines = [
+        Measurement(seed=seed, num_experts=k, method=method, metric=metric, value=value + 0.1 * seed, row=row)
+        for (k, method, row, metric), value in values.items()
+        for seed in range(seeds)
+    ]
+    sweep = [
+        [PAIR, 20, seed, tau, macs, top1 + 0.1 * seed, exits, used]
+        for seed in range(seeds)
+        for tau, macs, top1, exits, used in (
+            (0.0, 9_000_000, 52.2, 0, 20), (0.001, 3_000_000, 52.0, 1, 1.5),
+            (0.3, 1_500_000, 51.5, 40, 1.1), (1.0, 1_000_000, 50.0, 100, 0),
+        )
+    ]  # fmt: skip
+    envelope = [
+        [s, b, b, 51.0, 51.2, m] for s in range(seeds) for b, m in ((1_000_000, PAIR), (3_000_000, "tr10-tr18"))
+    ]
+    tables = {
+        "sweep": Table(
+            columns=["pair", "K", "seed", "tau", "macs", "top1", "exits", "experts_of_others"], rows=sweep
+        ),
+        "envelope": Table(columns=["seed", "budget", "macs", "top1", "top1_on_test", "model"], rows=envelope),
+        "counted": Table(
+            columns=["pair", "K", "seed", "tau", "images", "expected", "counted", "same_experts"],
+            rows=[[PAIR, 20, 0, 0.3, 64, 5, 5, 64], [PAIR, 20, 1, 0.3, 64, 5, 6, 64]],
+        ),
+    }  # fmt: skip
+    costs = [
+        Cost(num_experts=k, row=row, macs=macs, params_inference=1, params_trainable=1)
+        for k, row, macs in ((20, PAIR, 2_000_000), (1, PAIR, 1_990_000), (0, "tr10", 1_000_000))
+    ]
+    changes = {"study": EXHIBIT.name, "measurements": lines, "tables": tables, "costs": costs}
+    return made_up({("backbone", 0): [1.0] * seeds}, dataset=dataset, model="tr10").model_copy(update=changes)
+
+
+def test_the_paper_stands_beside_ours(made_up: MakeUp) -> None:
+    shown = EXHIBIT.tables(of_figure2(made_up, 3))
+    main = shown["main"].frame
+    assert main.loc["tr10-tr10, 20 experts", "paper"] == "77.96 ± 0.20"
+    assert main.loc["tr10 alone", "paper"] == "74.96"
+    assert main.loc["tr10 + tr10, two whole networks", "paper"] == "76.36"  # the mean of four triangles
+    assert main.loc["tr10-tr10, 20 experts", "each seed"] == "52.00 · 52.10 · 52.20"
+    assert "tr10-tr10, 20 experts: no loss" in shown["chosen"].frame.index
+    at = shown["thresholds"].frame.loc["tr10-tr10, 20 experts, τ = 0.3"]
+    assert (at["exit early, %"], at["experts the others use"], at["MACs"]) == ("40.0", "1.10", "1.5 M")
+
+
+def test_claims_and_reading(made_up: MakeUp) -> None:
+    result = of_figure2(made_up, 3)
+    judged = {j.claim.key: str(j.verdict) for j in EXHIBIT.judge(result)}
+    assert (judged["F1"], judged["F2"], judged["F6"], judged["F8"]) == ("holds", "holds", "not run", Verdict.PAIRS)
+    text = EXHIBIT.read(result)
+    assert "0.20 points better on average" in text
+
+
+@pytest.mark.parametrize("dataset", ["cifar100", "tiny-imagenet", "modes"])
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_figures_of_one_seed_and_of_any_image_set(made_up: MakeUp, seeds: int, dataset: str) -> None:
+    result = of_figure2(made_up, seeds, dataset)
+    assert set(EXHIBIT.figures([result])) == {"main", "thresholds", "summary"}
+    assert ("anecdote" in EXHIBIT.read(result)) == (seeds == 1)
+
+
+def test_the_summary_is_drawn_in_units_of_the_base(made_up: MakeUp) -> None:
+    result = of_figure2(made_up, 3)
+    (axes,) = summary_figure([result]).axes
+    (plain,) = (line for line in axes.lines if line.get_marker() == "o" and len(line.get_xdata()))
+    means = [result.values("top1", "bagging", 20, PAIR), result.values("top1", "backbone", 0, "tr10")]
+    gain = sum(a - b for a, b in zip(*means, strict=True)) / 3
+    assert plain.get_xdata()[0] == 2.0 and plain.get_ydata()[0] == pytest.approx(gain)
+    assert len([line for line in axes.lines if line.get_alpha() == 0.4]) == 3  # one thin line a seed
+    assert not any(
+        len(line.get_xdata()) > 2 for line in summary_figure([made_up({("backbone", 0): [1.0]})]).axes[0].lines
+    )
+
+
+def test_a_result_with_parts_missing(made_up: MakeUp) -> None:
+    bare = made_up({("backbone", 0): [50.0]}).model_copy(update={"study": EXHIBIT.name})
+    assert len(EXHIBIT.tables(bare)) == 4 and EXHIBIT.figures([bare])
+    assert all(str(judged.verdict) == "not run" for judged in EXHIBIT.judge(bare))
+
+
+def test_the_digitised_curve_is_looked_up(made_up: MakeUp) -> None:
+    at_tr18 = anytime_at("cifar100", paper_macs("cifar100", "tr18"))
+    assert at_tr18 is not None and at_tr18.value == 79.42  # FACTS: at tr18's own cost
+    alone = marker("tiny-imagenet", "backbone", paper_macs("tiny-imagenet", "tr18"))
+    assert alone is not None and alone.value == 60.42
+    assert series("modes", "anytime") == () and marker("cifar100", "moe", 1) is None
+    cell = Cell(20, "envelope", "at tr18")
+    value = printed_value(of_figure2(made_up, 1), cell)
+    assert value is not None and value.value == 79.42
+    assert printed_value(of_figure2(made_up, 1), Cell(20, "envelope", "at 1 expert of tr10-tr10")) is None

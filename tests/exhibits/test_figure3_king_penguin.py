@@ -1,0 +1,171 @@
+"""Figure 3's numbers and pictures, shown, of a made-up result."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+from repro.errors import SpecError
+from repro.exhibits.figure3_king_penguin import EXHIBIT, Parameters, named_class, run
+from repro.report.tables import claims_table
+from repro.study.results import Measurement, Picture, StudyResult, Table
+from repro.study.sources import Sources
+
+PENGUIN = "n02056570 king penguin"
+VALUES = {
+    ("effective", "class"): 5.0, ("effective", "classes"): 4.0, ("pixels", "classes"): 9.0,
+    ("pixels", "classes by chance"): 3.0, ("agreement", "classes"): 40.0, ("confused", "expert"): 30.0,
+    ("confused", "chance"): 12.0,
+}  # fmt: skip
+
+
+@pytest.fixture
+def result(made_up: Callable[..., StudyResult]) -> Callable[..., StudyResult]:
+    def make(dataset: str = "tiny-imagenet", seeds: int = 3, modes: bool = False) -> StudyResult:
+        values = VALUES | ({("modes", "classes"): 80.0} if modes else {})
+        lines = [
+            Measurement(seed=s, num_experts=20, method=method, metric=metric, value=value + 0.1 * s)
+            for (metric, method), value in values.items()
+            for s in range(seeds)
+        ]
+        mode = 3 if modes else None
+        tiles = [[expert, PENGUIN, "own", mode] for expert in (4, 9) for _ in range(12)]
+        tiles += [[expert, f"class {c}", "companion", None] for expert in (4, 9) for c in range(4) for _ in range(2)]
+        ranking = [[20, PENGUIN, 5.0, 30.0], *[[20, f"n0000000{c} thing {c}", 4.9 - c / 100, 31.0] for c in range(30)]]
+        shown = "orange (400), lemon (300)"
+        experts = [
+            [20, s, e, PENGUIN, 41.0, 205, shown, "mode 3 (9)" if modes else None] for s in (0, 1) for e in (4, 9)
+        ]
+        return made_up({("backbone", 0): [50.0]}, dataset=dataset).model_copy(
+            update={
+                "study": "figure3_king_penguin", "measurements": lines, "seeds": list(range(seeds)), "costs": [],
+                "pictures": {"tiles": Picture.of(np.full((len(tiles), 3, 32, 32), 99, np.uint8))},
+                "tables": {
+                    "tiles": Table(columns=["expert", "class", "kind", "mode"], rows=tiles),
+                    "ranking": Table(columns=["experts", "class", "effective", "largest"], rows=ranking),
+                    "experts": Table(
+                        columns=["experts", "seed", "expert", "class", "share", "images", "shared with", "modes"],
+                        rows=experts,
+                    ),
+                },
+            }
+        )  # fmt: skip
+
+    return make
+
+
+def test_tables(result: Callable[..., StudyResult]) -> None:
+    shown = EXHIBIT.tables(result())
+    assert list(shown) == ["main", "experts", "ranking"]
+    main = shown["main"].frame
+    assert main.loc["experts that king penguin effectively splits over", "K = 20"] == "5.10 ± 0.10"
+    experts = shown["experts"].frame
+    assert (
+        list(experts.index)[1:3] == ["seed 0: expert 9", "seed 1: expert 4"]
+        and "its true modes (images)" not in experts
+    )
+    assert "its true modes (images)" in EXHIBIT.tables(result("modes", modes=True))["experts"].frame
+    ranking = shown["ranking"].frame
+    assert ranking.loc["1", "class"] == "king penguin" and ranking.index[-1] == "31"
+
+
+def test_claims(result: Callable[..., StudyResult]) -> None:
+    claims = claims_table(EXHIBIT.judge(result()))
+    assert list(claims.index) == ["P1", "P2", "P4"]
+    assert (claims.loc["P1", "ours"], claims.loc["P2", "ours"], claims.loc["P4", "ours"]) == (
+        "+6.00", "+40.10 (+40.00, +40.10, +40.20)", "+18.00",
+    )  # fmt: skip
+    assert dict(claims["verdict"]) == {"P1": "holds", "P2": "pairs of seeds: no interval", "P4": "holds"}
+    modes = claims_table(EXHIBIT.judge(result("modes", modes=True)))
+    assert modes.loc["P3", "verdict"] == "holds"
+    assert "anecdote" in claims_table(EXHIBIT.judge(result(seeds=1))).loc["P1", "verdict"]
+
+
+def test_the_reading(result: Callable[..., StudyResult]) -> None:
+    text = EXHIBIT.read(result())
+    assert "holds: P1, P4; pairs of seeds: no interval: P2" in text
+
+
+def test_figures(result: Callable[..., StudyResult]) -> None:
+    figures = EXHIBIT.figures([result("modes", modes=True)])  # frames are drawn there
+    assert list(figures) == ["main", "split"]
+    for name, words in (("main", "king penguin in expert 4: 41 % of its images"), ("split", "is the split real?")):
+        page = io.StringIO()
+        with mpl.rc_context({"svg.fonttype": "none"}):
+            figures[name].savefig(page, format="svg", metadata={"Date": None})
+        assert words in page.getvalue()
+
+
+def test_nothing_recorded(result: Callable[..., StudyResult]) -> None:
+    empty = result().model_copy(update={"measurements": [], "tables": {}, "pictures": {}})
+    assert set(claims_table(EXHIBIT.judge(empty))["verdict"]) == {"not run"}
+    assert EXHIBIT.tables(empty)["main"] is not None and EXHIBIT.read(empty)
+    assert EXHIBIT.figures([empty])["split"] is not None
+
+
+COMMON = {"scale": "smoke", "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def split(smoke_root: Path) -> StudyResult:
+    result = run(Parameters.check(**COMMON, root=smoke_root, experts="3", seeds="0,1", class_name="class 02"))
+    return result
+
+
+def test_a_class_is_followed_over_its_experts(split: StudyResult) -> None:
+    assert set(split.tables["experts"].column("class")) == {"class 02"}
+    for seed in (0, 1):
+        shares = split.tables["experts"].where(seed=seed).column("share")
+        assert shares == sorted(shares, reverse=True) and 80 < sum(shares) <= 100.5
+    assert len(split.tables["ranking"].rows) == 20
+    counts = split.tables["counts"]
+    most = max(split.tables["experts"].column("experts"))
+    assert [len(row) for row in counts.rows] == [1 + most] * 20
+    shown = split.tables["experts"].where(experts=most, seed=split.seeds[0])
+    own = counts.where(**{"class": "class 02"}).rows[0]
+    assert {own[expert] for expert in shown.column("expert")} == set(shown.column("images"))
+    tiles = split.tables["tiles"]
+    assert split.pictures["tiles"].count == len(tiles.rows)
+    assert set(tiles.where(kind="own").column("class")) == {"class 02"}
+    assert "class 02" not in tiles.where(kind="companion").column("class")
+
+
+def test_the_split_is_measured_against_chance(split: StudyResult) -> None:
+    for metric, method in (("effective", "classes"), ("pixels", "classes"), ("pixels", "classes by chance")):
+        assert len(split.values(metric, method, 3)) == 2
+    for metric, method in (("agreement", "classes"), ("modes", "classes"), ("confused", "chance")):
+        assert len(split.values(metric, method, 3)) == 2
+    assert all(1 <= value <= 3 for value in split.values("effective", "classes", 3))
+
+
+def test_another_class_needs_no_training(
+    split: StudyResult, smoke_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(Parameters.check(**COMMON, root=smoke_root, experts="3", seeds="0,1"))
+    assert "nothing was trained" in capsys.readouterr().err
+
+
+def test_one_seed_has_nobody_to_agree_with(smoke_root: Path) -> None:
+    result = run(Parameters.check(**COMMON, root=smoke_root, experts="3"))
+    assert result.values("agreement", "classes", 3) == []
+
+
+def test_a_class_by_id_name_or_both(smoke_root: Path) -> None:
+    images = Sources(smoke_root, "cpu").images(Parameters.check(**COMMON, root=smoke_root).specs()[0], "train")  # type: ignore[arg-type]
+    named = np.array(["n02056570 king penguin", *images.class_names[1:]])
+    images = type(images)(**{**vars(images), "class_names": tuple(named.tolist())})
+    for name in ("n02056570", "king penguin", "n02056570 king penguin"):
+        assert named_class(name, images) == 0
+    with pytest.raises(SpecError, match="modes has no class 'emperor penguin'"):
+        named_class("emperor penguin", images)
+
+
+def test_the_record_is_small_and_shown(split: StudyResult, smoke_root: Path) -> None:
+    assert split.save(smoke_root / "again").stat().st_size < 300_000
+    assert "main" in EXHIBIT.tables(split) and EXHIBIT.read(split)
+    assert EXHIBIT.figures([split])["main"].subfigs

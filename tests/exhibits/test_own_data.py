@@ -1,0 +1,288 @@
+"""Your own images, shown: the table, the picture and the sentences say what the record says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from repro.errors import DataError, ReproError, SpecError
+from repro.exhibits import exhibit, exhibits, own_data
+from repro.exhibits.own_data import RECIPES, Parameters, baselines, choices, held_parts, run
+from repro.method.outputs import Outputs
+from repro.report.claim import Cell
+from repro.study.pipeline import Study
+from repro.study.record import open_study
+from repro.study.results import Cost, Measurement, StudyResult, Table, load_results
+from repro.study.single_gate import steps
+from repro.study.spec import StudySpec
+from tests.conftest import write_pictures
+
+TINY = {"width": "0.0625", "num_experts": "2", "epochs": "2", "expert_epochs": "1", "batch_size": "16"}
+
+
+def asked(folder: Path, root: Path, **more: Any) -> Parameters:
+    return Parameters.check(folder=str(folder), root=str(root), **{**TINY, **more})
+
+
+def test_a_folder_becomes_a_record_and_the_second_run_trains_nothing(
+    picture_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parameters = asked(picture_folder, tmp_path)
+    result = run(parameters)
+    assert (result.name, result.numbers_of_experts()) == ("own_data-my-pictures-own", [2])
+    assert load_results(tmp_path / "results")[result.name] == result
+    assert result.spec["folder"]["num_train"] == 120 and str(tmp_path) not in result.model_dump_json()
+    assert "-p folder My Pictures" in result.provenance.command
+    for method in ("bagging", "anytime-no-loss", "anytime-same-cost", "anytime-best"):
+        (value,) = result.values("top1", method, 2)
+        assert 0 <= value <= 100 and round(value * 15 / 100, 3) % 1 in (0, pytest.approx(1)), "15 test images"
+    assert result.tables["sweep"].column("tau")[0] == 0 and result.tables["sweep"].column("exits")[-1] == 100
+    capsys.readouterr()
+    again = run(parameters)
+    assert again.measurements == result.measurements
+    assert "0 found" not in (said := capsys.readouterr().err) and "found in the store" in said
+
+
+def test_torchvisions_networks_streamed_images_and_any_cut(picture_folder: Path, tmp_path: Path) -> None:
+    result = run(
+        asked(picture_folder, tmp_path, backbone="shufflenet_v2_x0_5@stage2", crop="resized", flip=True, width=None)
+    )
+    assert result.base == "shufflenet_v2_x0_5@stage2" and result.spec["width"] == 1.0
+    assert result.values("top1", "bagging", 2)
+
+
+def test_a_folder_of_classes_alone(tmp_path: Path) -> None:
+    result = run(asked(write_pictures(tmp_path / "flowers", {"": 40}), tmp_path))
+    folder = result.spec["folder"]
+    assert [folder[f"num_{part}"] for part in ("train", "validation", "test")] == [96, 12, 12]
+
+
+def test_the_key_is_the_content_and_not_the_place(picture_folder: Path, tmp_path: Path) -> None:
+    (spec,) = asked(picture_folder, tmp_path).specs()
+    moved = tmp_path / "moved"
+    picture_folder.rename(moved)
+    (there,) = asked(moved, tmp_path).specs()
+    assert steps(there).base == steps(spec).base
+    (moved / "train" / "sky" / "000.png").unlink()
+    (changed,) = asked(moved, tmp_path).specs()
+    assert steps(changed).base != steps(spec).base
+    (tuned,) = asked(moved, tmp_path, pretrained=True, backbone="resnet18", width=None).specs()
+    assert tuned.start == "imagenet" and steps(tuned).base.config["start"] == "imagenet"
+
+
+def made_up(spec: StudySpec, labels: torch.Tensor) -> Outputs:
+    n, c = len(labels), spec.num_classes
+    g = torch.Generator().manual_seed(0)
+    logits = [torch.randn(n, *shape, c, generator=g) for shape in ((), (2,))]
+    return Outputs(2 * logits[0], torch.rand(n, 2, generator=g).softmax(1), 3 * logits[1], labels)
+
+
+def test_test_images_have_no_part_in_the_choice(picture_folder: Path, tmp_path: Path) -> None:
+    parameters = asked(picture_folder, tmp_path)
+    study = open_study(parameters)
+    (spec,) = study.specs
+    validation, test = held_parts(spec)
+    labels = torch.randint(0, 3, (30,), generator=torch.Generator().manual_seed(1))
+    said = made_up(spec, labels).base_logits.argmax(1)  # with these labels the base is always right
+    other = labels.clone()
+    other[test] = said[test]
+    cost = study.cost(spec)
+    one, two = (choices(spec, made_up(spec, each), cost, 0.0) for each in (labels, other))
+    assert [c.tau for c in one] == [c.tau for c in two] and [c.top1 for c in one] != [c.top1 for c in two]
+    third = labels.clone()
+    third[validation] = said[validation]
+    three = choices(spec, made_up(spec, third), cost, 0.0)
+    assert [c.tau for c in one] != [c.tau for c in three]
+    assert all(c.macs <= cost.macs for c in one if c.rule == "same-cost") and [c.rule for c in one] == [
+        "no-loss", "same-cost", "best"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", [{"epochs": -1}, {"backbone": "resnet18@layer9"}, {"gamma": 2}, {"batch_size": 0}])
+def test_what_is_wrong_is_said_before_images_are_made_or_looked_through(wrong: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(SpecError):
+        Parameters.check(root=str(tmp_path), **wrong)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_root_that_cannot_be_written_is_a_sentence(picture_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ReproError, match=r"cannot read or write .*file/root.*another folder with the parameter root"):
+        asked(picture_folder, tmp_path / "file" / "root")
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_is_valid(recipe: str, picture_folder: Path, tmp_path: Path) -> None:
+    (spec,) = Parameters.check(folder=str(picture_folder), root=str(tmp_path), recipe=recipe).specs()
+    assert spec.base == RECIPES[recipe]["backbone"] and spec.image_size == RECIPES[recipe]["image_size"]
+    assert spec.start == ("imagenet" if RECIPES[recipe]["pretrained"] else "scratch")
+
+
+def test_what_goes_without_saying(picture_folder: Path, tmp_path: Path) -> None:
+    """torchvision's networks have no width, tr-networks no weights: nobody need say so."""
+    at = {"folder": str(picture_folder), "root": str(tmp_path)}
+    (one,) = Parameters.check(**at, backbone="resnet18").specs()
+    (two,) = Parameters.check(**at, recipe="photographs", backbone="tr18").specs()
+    assert (one.width, two.start) == (1.0, "scratch")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"folder": "/nowhere/at/all"}, "there is no folder /nowhere/at/all"),
+        ({"backbone": "resnet19"}, "backbone: .*unknown backbone 'resnet19'.*such as resnet18"),
+        ({"backbone": "resnet18@layer9", "width": None}, "can be cut after maxpool, layer1, layer2, layer3"),
+        ({"backbone": "tr10", "pretrained": True}, "no pretrained weights of tr10; set pretrained to false"),
+        ({"expert": "tr50"}, "do not join"),
+        ({"recipe": "big"}, "recipe: .*one of small, photographs"),
+        ({"batch_size": 500}, "batch_size: 500 is more than the 120 training images of my-pictures"),
+        ({"num_experts": 20}, "20 experts need 200 training images at the least, and my-pictures has 120"),
+        ({"num_experts": 0}, "num_experts: "),
+        ({"epochs": -1}, "base_recipe.epochs: "),
+        ({"crop": "half"}, "base_recipe.augmentation.crop: "),
+        ({"image_size": 4}, "image_size: "),
+        ({"image_sise": 32}, "there is no field 'image_sise'"),
+        ({"scale": "quick"}, "scale: .*'own'"),
+        ({"slack": -1}, "slack: "),
+        ({"example": "mnist", "folder": ""}, "there is no data set 'mnist'"),
+    ],
+)
+def test_wrong_parameters(wrong: dict[str, Any], sentence: str, picture_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises((SpecError, DataError), match=sentence):
+        Parameters.check(**{"folder": str(picture_folder), "root": str(tmp_path), **TINY, **wrong})
+
+
+def test_what_is_recorded_needs_no_folder(tmp_path: Path) -> None:
+    assert Parameters.check(recorded=True, folder="/nowhere", root=str(tmp_path)).specs() == []
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_and_only_a_folder_has_one(tiny: StudySpec, picture_folder: Path, tmp_path: Path) -> None:
+    (spec,) = asked(picture_folder, tmp_path).specs()
+    for changes, sentence in (({"folder": None}, "needs one that"), ({"evaluate": "validation"}, "choose test")):
+        with pytest.raises(SpecError, match=sentence):
+            spec.with_(**changes)
+    with pytest.raises(SpecError, match="needs one that"):
+        tiny.with_(folder=spec.folder)
+
+
+def test_a_run_that_is_stopped_goes_on_to_the_same_weights(picture_folder: Path, tmp_path: Path) -> None:
+    """Streamed, with torchvision's network: nothing that training draws depends on what was drawn before."""
+    more = {"backbone": "mobilenet_v3_small", "crop": "resized", "width": None, "epochs": "2"}
+    weights = []
+    for name, stop in (("a", False), ("b", True)):
+        study = open_study(asked(picture_folder, tmp_path / name, **more))
+        (spec,) = study.specs
+        if stop:
+            _stop_after_an_epoch(study, spec)
+            study = open_study(asked(picture_folder, tmp_path / name, **more))
+        weights.append(study.runner.load(steps(spec).base).tensors)
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+
+
+def _stop_after_an_epoch(study: Study, spec: StudySpec) -> None:
+    def stop(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    study.runner._report = lambda steps: stop
+    with pytest.raises(KeyboardInterrupt):
+        study.runner.load(steps(spec).base)
+
+
+@pytest.mark.parametrize(("counts", "base", "experts"), [({"train": 40, "val": 2}, 300, 60), ({"": 350}, 24, 20)])
+def test_epochs_of_a_small_folder_follow_from_steps(
+    counts: dict[str, int], base: int, experts: int, tmp_path: Path
+) -> None:
+    """120 images are one batch of 64 and its half, which is dropped; 840 are 13, and an expert's 240 three."""
+    (spec,) = Parameters.check(folder=str(write_pictures(tmp_path / "a", counts)), root=str(tmp_path)).specs()
+    assert (spec.base_recipe.epochs, spec.expert_recipe.epochs) == (base, experts)
+    (asked_for,) = Parameters.check(folder=str(tmp_path / "a"), root=str(tmp_path), epochs=3).specs()
+    assert (asked_for.base_recipe.epochs, asked_for.expert_recipe.epochs) == (3, experts)
+
+
+def test_what_learns_next_to_nothing(tmp_path: Path) -> None:
+    """Colours that neighbours tell apart, and a class that is twice as frequent as the other two."""
+    folder = write_pictures(tmp_path / "a", {"train": 20, "val": 10})
+    for part, count in (("train", 10), ("val", 5)):
+        for name in ("apple", "leaf"):
+            for path in sorted((folder / part / name).iterdir())[count:]:
+                path.unlink()
+    (spec,) = asked(folder, tmp_path).specs()
+    found = baselines(spec, tmp_path)
+    assert found["chance"] == pytest.approx(100 / 3) and found["neighbours"] == 100
+    assert found["majority"] == pytest.approx(100 * 5 / 11)
+
+
+FOLDER = {"name": "pets", "num_train": 800, "num_validation": 100, "num_test": 100}
+COSTS = [
+    Cost(num_experts=k, macs=macs, params_inference=1, params_trainable=1) for k, macs in ((0, 10**7), (4, 2 * 10**7))
+]
+
+
+@pytest.fixture
+def result(record_of: Callable[..., StudyResult]) -> StudyResult:
+    values = {Cell(0): [80.0, 82.0], Cell(4): [84.0, 86.0]}
+    values |= {Cell(0, "chance"): [10.0, 10.0], Cell(0, "majority"): [12.0, 12.0]}
+    for rule, top1, macs in (("no-loss", 83.0, 12.0), ("same-cost", 85.0, 19.0), ("best", 86.0, 25.0)):
+        method = f"anytime-{rule}"
+        values |= {Cell(4, method): [top1, top1], Cell(4, method, metric="macs_millions"): [macs, macs]}
+        values |= {Cell(4, method, metric="exits"): [60.0, 70.0], Cell(4, method, metric="experts"): [0.4, 0.6]}
+    values[Cell(4, "anytime-no-loss", metric="tau")] = [0.25, 0.3]
+    columns = ["seed", "tau", "macs", "top1", "top1_on_validation", "exits", "experts"]
+    rows = [[seed, tau, macs, 80.0, 81.0, 50.0, 0.5] for seed in (0, 1) for tau, macs in ((0.0, 2e7), (1.0, 1e7))]
+    return record_of(
+        "own_data", values, dataset="pets", scale="own", costs=COSTS, base="resnet18", expert="resnet18",
+        spec={"folder": FOLDER}, tables={"sweep": Table(columns=columns, rows=rows)},
+    )  # fmt: skip
+
+
+def test_the_table(result: StudyResult) -> None:
+    shown = own_data.tables(result)["main"]
+    frame = shown.frame
+    assert frame.index[:3].tolist() == [*own_data.SIMPLE.values()]
+    assert frame["top-1, %"].tolist()[:3] == ["10.00 ± 0.00", "12.00 ± 0.00", "–"]
+    frame = frame.iloc[3:]
+    assert frame.iloc[0].tolist() == ["81.00 ± 1.41", "10.0", "100.0", "0", "–"]
+    assert frame.iloc[1].tolist() == ["85.00 ± 1.41", "20.0", "0.0", "1", "–"]
+    assert frame.iloc[2].tolist() == ["83.00 ± 0.00", "12.0 ± 0.0", "65.0 ± 7.1", "0.50 ± 0.14", "0.25, 0.3"]
+    assert frame.iloc[4]["threshold τ"] == "–, –"
+    assert "100 validation" in shown.caption and "pets: resnet18, 4 experts, 2 seeds, 100 test images" in shown.caption
+
+
+def test_the_sentences(result: StudyResult) -> None:
+    text = own_data.advice(result)
+    assert "With 100 test images, differences of up to 10.1 points are within chance." in text and "beats" not in text
+
+
+def test_what_does_not_beat_a_simple_rule_is_said(result: StudyResult) -> None:
+    near = [Measurement(seed=s, num_experts=0, method="neighbours", metric="top1", value=80.0) for s in (0, 1)]
+    told = own_data.advice(result.model_copy(update={"measurements": [*result.measurements, *near]}))
+    assert "**None of this beats 5 nearest neighbours on 16 × 16 pixels (80.00 %) by more than chance" in told
+
+
+def test_chance_is_a_matter_of_how_many_images() -> None:
+    """Two fair coins of 10,000 tosses differ by 1.386 points in 19 of 20 cases; no number of images is certain."""
+    assert own_data.by_chance(50.0, 10_000) == pytest.approx(1.386, abs=1e-3)
+    assert own_data.by_chance(100.0, 20) > own_data.by_chance(100.0, 2000) > 0
+
+
+def test_the_picture(result: StudyResult) -> None:
+    (axes,) = own_data.figures([result])["main"].axes
+    drawn = {line.get_label(): (list(line.get_xdata()), list(line.get_ydata())) for line in axes.lines}
+    assert drawn["any-time, over τ"] == ([20.0, 10.0], [80.0, 80.0])
+    assert drawn["base alone"] == ([10.0], [81.0]) and drawn["one expert for every image"] == ([20.0], [85.0])
+
+
+def test_it_is_found_by_its_name_and_is_none_of_the_papers() -> None:
+    assert exhibit("own_data") is own_data.EXHIBIT and not own_data.EXHIBIT.claims
+    assert own_data.EXHIBIT not in exhibits()
+
+
+def test_where_only_records_are_shown_nothing_is_exported(tmp_path: Path) -> None:
+    parameters = Parameters.check(recorded=True, root=str(tmp_path))
+    assert own_data.export(parameters) is None
+    assert "Nothing is exported" in str(own_data.show_use(parameters, None).data)

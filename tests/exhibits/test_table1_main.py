@@ -1,0 +1,125 @@
+"""Table 1 shown: what was run beside the paper's numbers, the rest "not run", and all 48 costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from repro.errors import SpecError
+from repro.exhibits.table1_main import BACKBONES, EXHIBIT, PAIRS, Parameters, run
+from repro.report.claim import Cell
+from repro.report.plots import save_figure
+from repro.report.verdict import Verdict
+from repro.study.results import Cost, StudyResult
+
+SMALL = {"scale": "smoke", "pairs": "tr10-tr10", "experts": "2"}
+
+
+def test_a_second_run_adds_rows_to_what_the_first_has_trained(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    asked = {**SMALL, "root": str(tmp_path)}
+    first = run(Parameters.check(**asked, backbones="none"))
+    assert first.rows() == ["tr10-tr10", "tr10"] and first.numbers_of_experts() == [2]
+    assert "artifacts were made and 0 found" in capfd.readouterr().err
+
+    more = Parameters.check(**asked, backbones="tr10,tr18", seeds="0,1", fewer_seeds="tr10-tr10:1,tr10:1,tr18:1")
+    second = run(more)
+    # tr18 is trained and run alone; the pair, and tr10 within it, are found.
+    assert "2 artifacts were made and 5 found" in capfd.readouterr().err
+    assert set(first.measurements) < set(second.measurements)
+    assert {(m.row, m.seed) for m in second.measurements} == {("tr10-tr10", 0), ("tr10", 0), ("tr18", 0)}
+    assert {(c.row, c.num_experts) for c in second.costs} == {("tr10-tr10", 2), ("tr10", 0), ("tr18", 0)}
+    assert second.base == second.expert == "several" and "base" not in second.spec
+
+
+def test_the_scale_decides_which_rows_there_are_unless_they_are_named() -> None:
+    assert Parameters(scale="laptop", dataset="cifar100").rows() == (PAIRS, BACKBONES)
+    assert Parameters().rows() == (("tr10-tr10", "tr18-tr10"), ("tr10", "tr18"))
+    laptop = Parameters(scale="laptop", dataset="cifar100", seeds=(0, 1, 2), fewer_seeds="tr34-tr10:1,tr50:2")
+    assert len(laptop.specs()) == 3 * 4 + 1 and len(laptop.bases()) == 3 * 3 + 2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"pairs": "tr10"}, "write base-expert"),
+        ({"pairs": "tr50-tr10"}, "do not join"),
+        ({"backbones": "tr99"}, "unknown backbone 'tr99'"),
+        ({"fewer_seeds": "tr50:1"}, "tr50 is no row of this run"),
+        ({"fewer_seeds": "tr18"}, "write row:count"),
+        ({"pairs": "none", "backbones": "none"}, "nothing is left to run"),
+    ],
+)
+def test_what_cannot_be_run_is_said_before_any_work(wrong: dict[str, str], sentence: str) -> None:
+    with pytest.raises(SpecError, match=sentence):
+        Parameters.check(scale="smoke", **wrong)
+
+
+COSTS = [
+    Cost(num_experts=0, row="tr10", macs=16_000_000, params_inference=1, params_trainable=1),
+    Cost(num_experts=20, row="tr10-tr10", macs=23_500_000, params_inference=2, params_trainable=20),
+    Cost(num_experts=0, row="tr18", macs=35_000_000, params_inference=3, params_trainable=3),
+]
+
+
+@pytest.fixture
+def result(record_of: Callable[..., StudyResult]) -> StudyResult:
+    values = {
+        Cell(0, row="tr10"): [55.0, 55.2, 55.4],
+        Cell(20, row="tr10-tr10"): [58.0, 58.1, 58.2],
+        Cell(0, row="tr18"): [58.0],
+    }
+    return record_of("table1_main", values, costs=COSTS)
+
+
+def test_rows_stand_beside_the_paper_and_what_was_not_run_says_so(result: StudyResult) -> None:
+    table = EXHIBIT.tables(result)["main"].frame
+    row = table.loc["tr10-tr10, 20 experts"]
+    assert (row["paper"], row["ours"]) == ("77.96 ± 0.20", "58.10 ± 0.10")
+    assert (row["MACs here"], row["at the paper's width"]) == ("23.5 M", "371 M")
+    assert list(table.index).index("tr18 alone") < list(table.index).index("tr18-tr10, 20 experts")
+    assert table.loc["tr34-tr10, 20 experts", "ours"] == "not run"
+    assert table.loc["tr34-tr10, 20 experts", "at the paper's width"] == "1277 M"  # exact whatever was run
+    assert "some rows: 1" in EXHIBIT.tables(result)["main"].caption
+
+
+def test_gains_are_over_the_pairs_own_base(result: StudyResult) -> None:
+    cost = EXHIBIT.tables(result)["cost"].frame
+    assert cost.loc["tr10-tr10, 20 experts", "gain over its own base"].startswith("+2.90 (+2.65 to")
+    assert cost.loc["tr18 alone", "gain over its own base"] == "–"
+
+
+def test_all_48_printed_costs_are_set_beside_exact_ones() -> None:
+    tables = EXHIBIT.exact()
+    assert all("24 of 24 match" in shown.caption for shown in tables.values()) and len(tables) == 2
+    cifar = tables["cifar100"].frame
+    assert cifar.loc["tr18-tr18", "exact, 1e9"] == "0.8240" and set(cifar["match"]) == {"3 of 3"}
+    # The plain sum of inference parameters rounds to the printed value in two of the ten pairs only.
+    both = [
+        cell for shown in tables.values() for name, cell in shown.frame["with the plain sum"].items() if "-" in name
+    ]
+    assert both.count("match") == 2 and both.count("mismatch") == 8
+
+
+def test_claims_compare_pairs_with_backbones(result: StudyResult) -> None:
+    judged = {j.claim.key: j for j in EXHIBIT.judge(result)}
+    assert judged["P4"].verdict == Verdict.ANECDOTE  # tr18 has one seed
+    assert judged["P4"].paper == pytest.approx(0.01) and judged["P2"].paper == pytest.approx(1.18)
+    assert judged["P2"].verdict == Verdict.NOT_RUN
+
+
+def test_one_seed_of_another_image_set(record_of: Callable[..., StudyResult], tmp_path: Path) -> None:
+    values = {Cell(0, row="tr10"): [55.0], Cell(3, row="tr10-tr10"): [58.0]}
+    modes = record_of("table1_main", values, dataset="modes", scale="quick", costs=COSTS)
+    table = EXHIBIT.tables(modes)["main"].frame
+    assert table.loc["tr10-tr10, 3 experts", "ours"] == "58.00" and "paper, tiny-ImageNet" in table
+    assert "anecdote" in EXHIBIT.read(modes)
+    assert b"<svg" in save_figure(EXHIBIT.figures([modes])["main"], tmp_path / "figure")[0].read_bytes()
+
+
+def test_the_figure_is_the_same_bytes_each_time(result: StudyResult, tmp_path: Path) -> None:
+    first, again = (save_figure(EXHIBIT.figures([result])["main"], tmp_path / name)[0].read_bytes() for name in "ab")
+    assert first == again

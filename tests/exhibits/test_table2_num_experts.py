@@ -1,0 +1,77 @@
+"""Table 2 shown, of a made-up result; and its run where the time is up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from repro.errors import TimeIsUpError
+from repro.exhibits.table2_num_experts import EXHIBIT, Parameters, run
+from repro.study.pipeline import Study
+from repro.study.results import StudyResult, load_result
+
+MakeUp = Callable[..., StudyResult]
+
+
+@pytest.fixture
+def result(made_up: MakeUp) -> StudyResult:
+    return made_up(
+        {
+            ("backbone", 0): [57.0, 57.2, 57.4],
+            ("expert", 1): [58.0, 58.1, 58.2],
+            ("bagging", 1): [58.2, 58.3, 58.4],
+            ("expert", 20): [59.0, 59.1, 59.2],
+            ("bagging", 20): [59.5, 59.6, 59.7],
+        }
+    )
+
+
+def test_the_table_puts_the_paper_beside_ours(result: StudyResult) -> None:
+    table = EXHIBIT.tables(result)["main"].frame
+    assert list(table.index)[:2] == ["base model", "1 expert (ensembling baseline)"]
+    row = table.loc["20 experts"]
+    assert (row["paper"], row["ours"], row["each seed"]) == ("79.90 ± 0.22", "59.60 ± 0.10", "59.50 · 59.60 · 59.70")
+    assert "verdict" not in table  # which only the paper's own scale has
+    assert row["test set's error"] == "0.49"  # 59.6 % of 10,000 images
+    assert table.loc["5 experts", "ours"] == "not run"
+
+
+def test_an_image_set_that_is_not_in_the_paper_has_both_its_columns(made_up: MakeUp) -> None:
+    modes = made_up({("backbone", 0): [70.0]}, dataset="modes", scale="quick")
+    table = EXHIBIT.tables(modes)["main"].frame
+    row = table.loc["20 experts"]
+    assert (row["paper, CIFAR-100"], row["paper, tiny-ImageNet"]) == ("79.90 ± 0.22", "66.26 ± 0.05")
+
+
+def test_details_hold_what_was_measured_and_the_cost(result: StudyResult) -> None:
+    details = EXHIBIT.tables(result)["details"].frame
+    assert details.loc["20 experts", "expert alone"] == "59.10 ± 0.10" and "stacking" not in details
+    assert (details.loc["20 experts", "MACs"], details.loc["20 experts", "parameters"]) == ("1.5 M", "2.34 M")
+
+
+def test_table_2_records_what_is_whole_when_the_time_is_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parameters = Parameters(scale="smoke", dataset="modes", experts="1", root=tmp_path, seeds="0,1")
+    monkeypatch.setattr(Study, "run", _until_seed_1(Study.run))
+    with pytest.raises(TimeIsUpError):
+        run(parameters)
+    result = load_result(tmp_path / "results" / "table2_num_experts-modes-smoke.json")
+    assert result.seeds == [0]
+    methods = {m.method for m in result.measurements}
+    assert {"backbone", "expert", "bagging", "equal-training", "equal-inference"} <= methods
+
+
+def _until_seed_1(run):  # type: ignore[no-untyped-def]
+    def stop(study, spec):  # type: ignore[no-untyped-def]
+        if spec.seed == 1:
+            raise TimeIsUpError("the second seed: not begun")
+        return run(study, spec)
+
+    return stop
+
+
+def test_a_control_of_one_seed_alone_is_drawn(made_up: MakeUp) -> None:
+    seeds = [57.0, 57.2, 57.4]
+    few = made_up({("backbone", 0): seeds, ("bagging", 20): seeds, ("equal-training", 20): [58.0]})
+    assert EXHIBIT.figures([few])["main"].axes

@@ -1,0 +1,145 @@
+"""Table 5 shown: the paper's row beside both of ours, verdicts, pictures; with one seed and with parts missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from repro.errors import SpecError
+from repro.exhibits.table5_per_class import EXHIBIT, NAME, Parameters, run
+from repro.report.tables import claims_table
+from repro.study.results import StudyResult, load_result
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
+    root = tmp_path_factory.mktemp("table5")
+    made = run(Parameters.check(scale="smoke", experts=3, root=root, device="cpu"))
+    assert load_result(root / "results" / f"{NAME}-modes-smoke.json") == made
+    return made
+
+
+def test_every_routing_has_its_rows(measured: StudyResult) -> None:
+    for row in ("per-sample", "per-class", "confusion", "per-class-oracle", "confusion-oracle"):
+        for method in ("expert", "bagging"):
+            assert len(measured.values("top1", method, 3, row)) == 1, (row, method)
+    assert len(measured.values("top1", "backbone", 0)) == 1
+    assert "routing" not in measured.spec and measured.provenance.command.endswith("-p scale smoke -p experts 3")
+
+
+@pytest.mark.parametrize("level", ["per-class", "confusion"])
+def test_right_and_wrong_make_up_the_whole(measured: StudyResult, level: str) -> None:
+    (share,) = measured.values("routing", "gate", 3, level)
+    for method in ("expert", "bagging"):
+        (whole,), (right,), (wrong,) = (
+            measured.values(metric, method, 3, level) for metric in ("top1", "top1-right", "top1-wrong")
+        )
+        assert (share * right + (100 - share) * wrong) / 100 == pytest.approx(whole, abs=0.01)
+        assert measured.values("top1-right", method, 3, f"{level}-oracle") == [right]
+
+
+def test_by_class_nothing_is_found_within_a_class(measured: StudyResult) -> None:
+    assert measured.values("ami-within", "gate", 3, "per-class-oracle") == [0.0]
+    assert measured.values("ami-within", "gate", 3, "per-sample") > measured.values(
+        "ami-within", "chance", 3, "per-sample"
+    )
+
+
+@pytest.mark.parametrize("experts", [1, "many"])
+def test_a_number_that_makes_no_sense_is_said(experts: object) -> None:
+    with pytest.raises(SpecError, match="experts: "):
+        Parameters.check(scale="smoke", experts=experts)
+
+
+MakeOf = Callable[..., StudyResult]
+SEEDS = 3
+
+
+def cells(seeds: int = SEEDS, modes: bool = False) -> dict[tuple[str, str, int, str], list[float]]:
+    def about(value: float) -> list[float]:
+        return [round(value + 0.1 * seed, 4) for seed in range(seeds)]
+
+    made = {
+        ("top1", "backbone", 0, ""): about(30),
+        ("top1", "expert", 10, "per-sample"): about(34),
+        ("top1", "bagging", 10, "per-sample"): about(36),
+    }
+    for level in ("per-class", "confusion"):
+        made |= {
+            ("top1", "expert", 10, level): about(32),
+            ("top1", "bagging", 10, level): about(35),
+            ("top1", "expert", 10, f"{level}-oracle"): about(45),
+            ("top1", "bagging", 10, f"{level}-oracle"): about(44),
+            ("top1", "backbone", 10, f"{level}-oracle"): about(42),
+            ("routing", "gate", 10, level): about(60),
+            ("routing", "backbone", 10, level): about(61),
+        }
+        for metric, value in (("top1-right", 50.0), ("top1-wrong", 2.0)):
+            for method in ("backbone", "expert", "bagging"):
+                made[metric, method, 10, level] = about(value)
+            for method in ("expert", "bagging"):
+                made[metric, method, 10, f"{level}-oracle"] = about(value + 20)
+    if modes:
+        for row in ("per-sample", "per-class", "confusion", "per-class-oracle", "confusion-oracle"):
+            for metric in ("ami", "ami-within"):
+                value = 0.0 if "oracle" in row else 0.5
+                made[metric, "gate", 10, row] = [value] * seeds
+                made[metric, "chance", 10, row] = [0.04] * seeds
+    return made
+
+
+@pytest.fixture
+def result(made_of: MakeOf) -> StudyResult:
+    return made_of("table5_per_class", cells())
+
+
+def test_the_printed_row_stands_beside_both_groupings(result: StudyResult) -> None:
+    table = EXHIBIT.tables(result)["main"].frame
+    assert table.loc["per-sample, with bagging", "paper"] == "65.72 ± 0.10"
+    for label in ("class means + oracle", "confusion + oracle"):
+        assert table.loc[f"{label}, expert alone", "paper"] == "68.80 ± 0.10"
+    assert table.loc["per-class, class means, expert alone", "ours"] == "32.10 ± 0.10"
+    assert table.loc["base model", "paper"] == "–"
+
+
+def test_another_image_set_has_the_papers_column_with_its_name(made_of: MakeOf) -> None:
+    table = EXHIBIT.tables(made_of("table5_per_class", cells(), "cifar100"))["main"].frame
+    assert table.loc["per-sample, expert alone", "paper, tiny-ImageNet"] == "63.11 ± 0.11"
+
+
+def test_claims_are_differences_on_the_same_seeds(result: StudyResult) -> None:
+    claims = claims_table(EXHIBIT.judge(result))
+    assert (claims.loc["C5/per-class/without", "ours"], claims.loc["C5/per-class/without", "paper"]) == (
+        "+2.00",
+        "+0.63",
+    )
+    assert claims.loc["C5/oracle/without", "ours"] == "+13.00" and claims.loc["C5/oracle/without", "verdict"] == "holds"
+    assert claims.loc["C5/wrong-ensembled", "verdict"] == "undecided"
+    assert claims.loc["C5/wrong", "verdict"] == "undecided (settled afterwards)"
+    assert claims.loc["C5/oracle-alone", "paper"] == "+0.81"
+
+
+def test_routing_is_split_into_right_and_wrong(result: StudyResult) -> None:
+    table = EXHIBIT.tables(result)["routing"].frame
+    row = table.loc["per-class, class means: wrongly routed"]
+    assert (row["% of images"], row["expert"], row["right expert"]) == ("39.9", "2.10 ± 0.10", "22.10 ± 0.10")
+
+
+def test_modes_are_shown_where_they_are_known(made_of: MakeOf, result: StudyResult) -> None:
+    assert "modes" not in EXHIBIT.tables(result)
+    modes = made_of("table5_per_class", cells(modes=True), "modes", "quick")
+    table = EXHIBIT.tables(modes)["modes"].frame
+    assert table.loc["per-sample", "modes within a class"] == "0.50 ± 0.00"
+
+
+@pytest.mark.parametrize(("seeds", "missing"), [(1, "nothing"), (3, "confusion"), (3, "everything")])
+def test_one_seed_and_missing_parts(made_of: MakeOf, seeds: int, missing: str) -> None:
+    kept = {key: value for key, value in cells(seeds).items() if missing not in key[3] and missing != "everything"}
+    partial = made_of("table5_per_class", kept)
+    for shown in EXHIBIT.tables(partial).values():
+        assert "nan" not in shown.in_page()
+    EXHIBIT.read(partial)
+    modes = made_of("table5_per_class", cells(seeds, modes=True), "modes", "quick")
+    for figure in EXHIBIT.figures([partial, modes]).values():
+        figure.canvas.draw()

@@ -1,0 +1,74 @@
+"""Unstated choices: parameters, table, reading and figure, at smoke scale and of what is not there."""
+
+from __future__ import annotations
+
+import pytest
+
+from repro.errors import SpecError
+from repro.exhibits.unstated_choices import ALTERNATIVES, BY_NAME, EXHIBIT, Parameters
+from repro.study.results import StudyResult
+from repro.study.single_gate import steps
+
+
+def test_every_alternative_changes_the_experts_and_nothing_of_the_base() -> None:
+    parameters = Parameters.check(scale="smoke", experts=3)
+    (default,) = parameters.defaults()
+    keys = {steps(default.with_(**a.changes(default))).experts[0] for a in ALTERNATIVES}
+    assert len(keys | {steps(default).experts[0]}) == len(ALTERNATIVES) + 1
+    assert len(parameters.specs()) == len(ALTERNATIVES) + 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "names"),
+    [
+        ("all", tuple(BY_NAME)),
+        ("γ = 0", ("γ = 0",)),
+        ("soft m at 1, γ = 0.2", ("soft m at 1", "γ = 0.2")),
+        (["γ = 0.2", "γ = 0"], ("γ = 0.2", "γ = 0")),
+    ],
+)
+def test_alternatives_are_named_as_in_the_table(asked: object, names: tuple[str, ...]) -> None:
+    assert Parameters.check(alternatives=asked).alternatives == names
+
+
+@pytest.mark.parametrize("wrong", ["γ = 7", "γ = 0, and more", 5])
+def test_an_alternative_that_there_is_not(wrong: object) -> None:
+    with pytest.raises(SpecError, match=r"alternatives: .*(some of|names)"):
+        Parameters.check(alternatives=wrong)
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
+    parameters = Parameters.check(
+        scale="smoke", experts=2, seeds="0,1", alternatives="γ = 0, batch statistics", root=tmp_path_factory.mktemp("c")
+    )
+    (found,) = EXHIBIT.run(parameters)
+    assert isinstance(found, StudyResult)
+    return found
+
+
+def test_a_run_has_each_row_once_a_seed(result: StudyResult) -> None:
+    for row in ("default", "γ = 0", "batch statistics", "logits averaged"):
+        assert len(result.values("top1", "bagging", 2, row)) == 2
+    assert len(result.values("top1", "backbone", 0)) == 2  # the same base throughout
+    table = EXHIBIT.tables(result)["main"].frame
+    assert list(table.index) == ["all choices at their default", "γ = 0", "batch statistics", "logits averaged"]
+    first, second = result.values("top1", "bagging", 2, "γ = 0")
+    mean = (first + second - sum(result.values("top1", "bagging", 2, "default"))) / 2
+    assert table.loc["γ = 0", "against the default"].replace("−", "-") == f"{mean:+.2f}"
+
+
+def test_its_figure(result: StudyResult) -> None:
+    labels = [label.get_text() for label in EXHIBIT.figures([result])["main"].axes[0].get_yticklabels()]
+    assert labels == ["γ = 0", "batch statistics", "logits averaged"]
+    assert EXHIBIT.figures([]) == {}
+
+
+def test_a_choice_that_is_far_off_is_an_arrow_with_its_number(result: StudyResult) -> None:
+    moved = [
+        m.model_copy(update={"value": m.value - 40.0}) if (m.row, m.method) == ("batch statistics", "bagging") else m
+        for m in result.measurements
+    ]
+    axes = EXHIBIT.figures([result.model_copy(update={"measurements": moved})])["main"].axes[0]
+    (told,) = (text.get_text() for text in axes.texts)
+    assert float(told.replace("−", "-")) < -5 and min(axes.get_xlim()) > -40
