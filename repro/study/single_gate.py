@@ -100,7 +100,7 @@ def steps(spec: StudySpec) -> Steps:
         )
         for k, expert in enumerate(experts)
     )  # fmt: skip
-    whole, of_experts = (base, gate, *experts), f"of {spec.num_experts} experts{_about(spec)}"
+    whole, of_experts = (base, gate, *experts), f"of {_experts(spec)}{_about(spec)}"
     losses = Step(
         "losses", {"revision": REVISIONS["losses"]}, partial(made_by.make_losses, spec), whole,
         f"training losses {of_experts}", FORWARD * train * everything, images=images,
@@ -155,5 +155,8 @@ def _model(spec: StudySpec) -> str:
     """E.g. ``tr18-tr18 on cifar100, 20 experts, seed 0``."""
     routing = "" if spec.routing.level == "per-sample" else f", {spec.routing.level} routing"
     step = f", after E-step {spec.em_steps}" if spec.em_steps else ""
-    experts = f"{spec.num_experts} expert{'s' if spec.num_experts > 1 else ''}"
-    return f"{spec.pair} on {spec.data}, {experts}{routing}{step}, seed {spec.seed}"
+    return f"{spec.pair} on {spec.data}, {_experts(spec)}{routing}{step}, seed {spec.seed}"
+
+
+def _experts(spec: StudySpec) -> str:
+    return f"{spec.num_experts} expert{'s' if spec.num_experts > 1 else ''}"
