@@ -59,9 +59,9 @@ def test_the_cost_is_in_units_of_algorithm_1(result: StudyResult) -> None:
 
 def test_claims_have_the_papers_gain_and_the_control(result: StudyResult) -> None:
     claims = claims_table(EXHIBIT.judge(result))
-    assert (claims.loc["EXHIBIT/1/without", "paper"], claims.loc["EXHIBIT/1/without", "ours"]) == ("+1.37", "+0.50")
-    assert claims.loc["EXHIBIT/2/with", "verdict"] == "holds"
-    assert (claims.loc["EXHIBIT/cost/with", "ours"], claims.loc["EXHIBIT/cost/with", "verdict"]) == ("+0.80", "holds")
+    assert (claims.loc["EM/1/without", "paper"], claims.loc["EM/1/without", "ours"]) == ("+1.37", "+0.50")
+    assert claims.loc["EM/2/with", "verdict"] == "holds"
+    assert (claims.loc["EM/cost/with", "ours"], claims.loc["EM/cost/with", "verdict"]) == ("+0.80", "holds")
 
 
 @pytest.mark.parametrize(("seeds", "rows"), [(1, ROWS), (3, ()), (3, ("em-0", "em-1"))])

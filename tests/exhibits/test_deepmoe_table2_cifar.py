@@ -43,7 +43,7 @@ def test_a_run_records_all_rows_and_a_second_trains_nothing(tmp_path: Path, caps
 def test_the_papers_numbers_stand_beside_ours_as_accuracies(record_of: Callable[..., StudyResult]) -> None:
     main = EXHIBIT.tables(made(record_of))["main"].frame
     assert main["paper"].tolist() == ["68.54", "70.23", "–", "–", "–"]
-    assert main.loc["narrow network", "verdict"] == "another scale"
+    assert "verdict" not in main  # which only the paper's own scale has
     assert EXHIBIT.tables(made(record_of, base="tr10 at width 0.125"))["main"].frame["paper"].tolist() == ["–"] * 5
     ten = EXHIBIT.tables(made(record_of, dataset="cifar10"))["main"].frame
     assert ten["paper"].tolist()[:2] == ["93.45", "93.97"]
