@@ -74,9 +74,9 @@ class ThreeFamiliesParameters(Parameters):
         return self.seeds if budget == "middle" else self.seeds[: self.elsewhere]
 
     def widths(self, body: Body, asked: Asked) -> list[float]:
-        """The plain curve of a body: from half of the smallest budget to twice the largest, each twice the last."""
+        """The plain curve of a body: half of each budget, the budgets, and more than any DeepMoE of them."""
         budgets = self.macs(asked).values()
-        macs = sorted({factor * budget for budget in budgets for factor in (0.5, 1, 2)})
+        macs = {factor * budget for budget in budgets for factor in (0.5, 1)} | {2.25 * max(budgets)}
         return sorted({body.width_for(asked, each) for each in macs})
 
     def goals(self) -> list[Goal]:

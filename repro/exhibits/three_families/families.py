@@ -210,7 +210,7 @@ def _by_expert(tensors: Mapping[str, Tensor]) -> Tensor:
 
 
 def deepmoe(body: Body, asked: Asked, budget: float, lam: float) -> Model:
-    """A DeepMoE that with all channels active costs less than two budgets, where the plain curve ends; λ closes some."""
+    """A DeepMoE that with all channels active costs less than two budgets; λ closes some."""
     spec, network = asked.spec, asked.spec.base if body is TR else body.name
     whole = {"backbone": network, "num_classes": spec.num_classes, "image_size": spec.image_size, "lam": lam}
     model = DeepMoEConfig(**whole, width=body.width_for(asked, WIDE * budget), lambda_reaches="heads")
