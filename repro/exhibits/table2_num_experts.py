@@ -250,7 +250,7 @@ def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
             _paper_panel(paper, result.dataset if of_the_paper(result.dataset, 0) else "cifar100")
             _finish(paper, ["base", *(str(k) for k in PAPER_EXPERTS)])
             _finish(ours, ticks)
-        common_legend(figure, grid[:, 0])
+        common_legend(figure, grid[:, 0], columns=3)
     return {"main": figure}
 
 
