@@ -118,14 +118,14 @@ def _measure(spec: StudySpec, outputs: Outputs, study: Study) -> Iterator[Measur
 def _two_networks(spec: StudySpec, outputs: dict[int, Outputs]) -> Iterator[Measurement]:
     """The poster's reading of "one expert": two whole networks, here the bases of a seed and of the next one.
 
-    With three seeds each base takes part in two of the three pairs. One seed has nobody to be paired with.
+    With three seeds each base takes part in two of the three pairs. Two seeds are one pair, one seed is none.
     """
     seeds = sorted(outputs)
-    for seed, other in zip(seeds, seeds[1:] + seeds[:1], strict=True):
-        if seed != other:
-            both = bagged(outputs[seed].base_logits, outputs[other].base_logits)
-            value = accuracy(both, outputs[seed].labels)
-            yield measured(spec.with_(seed=seed, num_experts=1), "two networks", value)
+    following = seeds[1:] + seeds[: len(seeds) > 2]
+    for seed, other in zip(seeds, following, strict=False):
+        both = bagged(outputs[seed].base_logits, outputs[other].base_logits)
+        value = accuracy(both, outputs[seed].labels)
+        yield measured(spec.with_(seed=seed, num_experts=1), "two networks", value)
 
 
 PAIR = ("tr18", "tr18")
