@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").rglob("*.ipynb"))
 RECORDS = sorted((ROOT / "results").rglob("*.json"))
-ROOMS = ("cli", "report", "families", "analysis", "study", "method", "data", "models")
+ROOMS = ("cli", "exhibits", "report", "families", "analysis", "study", "method", "data", "models")
 ROOMS += ("errors", "files", "randomness", "progress")
 MACHINE_PATH = re.compile(r"(?<![\w.])(?:/(?:home|Users|root|tmp|work|mnt|private)/|[A-Z]:\\+Users)")
 

@@ -82,7 +82,7 @@ def test_the_doctor_says_what_to_do_and_status_1_when_something_is_wrong(
 
 def test_a_parameter_may_have_no_value_as_for_papermill(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
-    monkeypatch.setattr("repro.report.run.run", lambda names, parameters, *more: asked.append(parameters))
+    monkeypatch.setattr("repro.cli.direct.run", lambda names, parameters, *more: asked.append(parameters))
     assert main(["run", "own_data", "-p", "epochs", "None", "-p", "width", "null", "-p", "folder", "a"]) == 0
     assert asked == [{"epochs": None, "width": None, "folder": "a"}]
 
@@ -110,7 +110,7 @@ def test_a_stop_is_status_130_and_a_file_that_cannot_be_written_a_sentence(
     def fail(*arguments: Any) -> None:
         raise error
 
-    monkeypatch.setattr("repro.report.run.run", fail)
+    monkeypatch.setattr("repro.cli.direct.run", fail)
     error: BaseException = KeyboardInterrupt()
     assert main(["run", "own_data"]) == 130
     assert capsys.readouterr().err == "repro: stopped; the same command goes on from the last epoch that was kept\n"

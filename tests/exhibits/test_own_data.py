@@ -17,6 +17,7 @@ from repro.report.claim import Cell
 from repro.study.pipeline import Study
 from repro.study.record import open_study
 from repro.study.results import Cost, Measurement, StudyResult, Table, load_results
+from repro.study.scales import default_spec
 from repro.study.single_gate import steps
 from repro.study.spec import StudySpec
 from tests.conftest import write_pictures
@@ -161,13 +162,13 @@ def test_what_is_recorded_needs_no_folder(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_and_only_a_folder_has_one(tiny: StudySpec, picture_folder: Path, tmp_path: Path) -> None:
+def test_a_folder_and_only_a_folder_has_one(picture_folder: Path, tmp_path: Path) -> None:
     (spec,) = asked(picture_folder, tmp_path).specs()
     for changes, sentence in (({"folder": None}, "needs one that"), ({"evaluate": "validation"}, "choose test")):
         with pytest.raises(SpecError, match=sentence):
             spec.with_(**changes)
     with pytest.raises(SpecError, match="needs one that"):
-        tiny.with_(folder=spec.folder)
+        default_spec("smoke", "modes").with_(folder=spec.folder)
 
 
 def test_a_run_that_is_stopped_goes_on_to_the_same_weights(picture_folder: Path, tmp_path: Path) -> None:

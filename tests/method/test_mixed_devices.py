@@ -17,6 +17,7 @@ from repro.method.ensemblers import Stacking, say_of_training
 from repro.method.experts import embed, expert_loss, through_trunk
 from repro.method.one_pass import _windows
 from repro.method.outputs import compute_base_outputs, compute_losses, compute_outputs
+from repro.method.recipe import Recipe
 from repro.models.moe import SingleGateMoE
 from repro.models.registry import build_backbone, build_head
 
@@ -73,11 +74,18 @@ def test_a_step_of_an_expert_on_a_window_of_the_trunks_features(sharing: Any, mo
     base, (expert, *_) = networks()
     source = Pretended()
     monkeypatch.setattr(Tensor, "__float__", lambda tensor: 1.0)  # whose sum is asked for
-    loss_of = expert_loss(expert, torch.ones(2 * B) / 2, sharing, 0, CUDA, B)
+    loss_of = expert_loss(
+        expert,
+        torch.ones(2 * B) / 2,
+        sharing,
+        0,
+        CUDA,
+        Recipe(source="a test", epochs=1, batch_size=B, learning_rate=0.1),
+    )
     seen = list(through_trunk(base, source.clean(B), CUDA, B))
     ((first, window),) = _windows(seen)
     assert first == 0 and window.shape == (2 * B, 8, 8, 8) and window.device.type == "cuda"
-    step = loss_of(seen[0])
+    step = loss_of(seen[0], 0.0)
     assert {step.loss.device.type, step.correct.device.type} == {"cuda"}
 
 
