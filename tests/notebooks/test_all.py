@@ -5,6 +5,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from repro.cli.direct import asked
 from repro.exhibits import exhibits, names
 from repro.report.run import run_notebooks
 from repro.study.results import load_results
@@ -24,7 +25,7 @@ def test_every_exhibit_has_its_notebook_and_every_notebook_its_form() -> None:
 
 @pytest.mark.slow
 def test_repro_run_all_at_smoke_scale(tmp_path: Path) -> None:
-    executed = run_notebooks(["all"], {"scale": "smoke", "root": str(tmp_path)})
+    executed = run_notebooks(asked(["all"]), {"scale": "smoke", "root": str(tmp_path)})
     assert sorted(path.stem for path in executed) == sorted(shown.name for shown in exhibits())
     results = load_results(tmp_path / "results")
     assert sorted(result.study for result in results.values()) == sorted(shown.name for shown in exhibits())
