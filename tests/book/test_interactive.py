@@ -163,12 +163,17 @@ def test_tables_beyond_the_first_of_a_run_are_folded_and_open(page: Page, book: 
     assert more.locator("table").is_visible()
 
 
+def search_ends(page: Page) -> None:
+    """Results appear one by one, each after its page was fetched: wait until Sphinx says that these are all."""
+    page.get_by_text("Search finished").wait_for()
+
+
 def test_each_title_is_found_once(page: Page, book: str) -> None:
     for name in (shown.name for shown in exhibits()):
         page.goto(f"{book}notebooks/{name}.html")
         title = page.locator("h1").first.inner_text().rstrip("#")
         page.goto(f"{book}search.html?q={' '.join(re.findall(r'[A-Za-z0-9]+', title))}")
-        page.locator("#search-results li a").first.wait_for()
+        search_ends(page)
         found = [link.inner_text() for link in page.locator("#search-results li > a").all()]
         assert found.count(title) == 1, f"{title}: {found}"
 
@@ -206,6 +211,6 @@ def test_search_finds_the_terms_of_the_glossary(page: Page, book: str) -> None:
         if not words:
             continue  # a letter alone, such as τ, is no word to the search
         page.goto(f"{book}search.html?q={words}")
-        page.locator("#search-results li a").first.wait_for()
+        search_ends(page)
         found = [link.get_attribute("href") or "" for link in page.locator("#search-results li a").all()]
         assert any("glossary.html" in address for address in found), f"{words!r} finds {found}"
