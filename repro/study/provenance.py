@@ -19,7 +19,7 @@ from repro.errors import SpecError
 from repro.method.compiling import in_use
 from repro.method.device import hardware, precision
 
-COMMIT = "REPRO_COMMIT"  # environment variable: the commit of code that was copied to where there is no .git
+COMMIT = "REPRO_COMMIT"  # environment variable: the commit of code that was copied to another place
 LIBRARIES = ("torch", "torchvision", "numpy", "scikit-learn")
 
 
@@ -51,12 +51,14 @@ def _version(package: str) -> str:
 
 @cache
 def code_version() -> str:
-    """The commit of the code, with ``+`` when ``repro/`` has changes.
+    """What ``$REPRO_COMMIT`` holds, or else the commit of the checkout, with ``+`` when ``repro/`` has changes.
 
-    Outside a checkout it is what ``$REPRO_COMMIT`` holds (``git rev-parse --short=12 HEAD`` says it where the code came
-    from), or else the package version. Asked once a process, before anything is made: the code that runs is the code
-    as it was then.
+    The variable is for code that was copied, also over an older checkout: ``git rev-parse --short=12 HEAD`` says the
+    commit where the code came from. Outside a checkout and without it, the package version. Asked once a process,
+    before anything is made: the code that runs is the code as it was then.
     """
+    if passed_along := _passed_along():
+        return passed_along
     here = Path(__file__).resolve().parents[2]
 
     def git(*arguments: str) -> str:
@@ -66,14 +68,14 @@ def code_version() -> str:
 
     try:
         if Path(git("rev-parse", "--show-toplevel")) != here:
-            return _passed_along()
+            return __version__
         return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "--", "repro") else "")
     except (OSError, subprocess.SubprocessError):
-        return _passed_along()
+        return __version__
 
 
 def _passed_along() -> str:
     commit = os.environ.get(COMMIT, "").strip()
     if commit and not re.fullmatch(r"[0-9a-f]{7,40}\+?", commit):
         raise SpecError(f"{COMMIT} is {commit!r}, which is no commit; `git rev-parse --short=12 HEAD` says one")
-    return commit or __version__
+    return commit

@@ -40,6 +40,11 @@ def test_what_is_no_commit_is_said(tmp_path: Path) -> None:
 def test_a_checkout_says_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     if not (HERE / ".git").exists():
         pytest.skip("this is no checkout")
-    monkeypatch.setenv(provenance.COMMIT, "0123456789ab")
+    monkeypatch.delenv(provenance.COMMIT, raising=False)
     head = subprocess.run(["git", "-C", str(HERE), "rev-parse", "HEAD"], capture_output=True, text=True).stdout
     assert head.startswith(provenance.code_version.__wrapped__().rstrip("+"))
+
+
+def test_what_is_passed_along_wins_over_the_checkout_it_was_copied_onto(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(provenance.COMMIT, "0123456789ab")
+    assert provenance.code_version.__wrapped__() == "0123456789ab"
