@@ -1,7 +1,7 @@
 """Exits that really exit: the any-time curve over multiply-adds is also a curve over wall-clock.
 
 The single-gate MoE of the store (tr10-tr10 at width 0.25 on CIFAR-100, 20 experts, seed 0), or an untrained one of
-that shape where there is none. At every threshold τ of Equation 2 its inference (`repro.method.predict`) is timed on
+that shape where there is none. At every threshold τ of Equation 2 its inference (single_gate's `predict`) is timed on
 batches of 256 images in memory, with one and with two threads. *Dense* evaluation runs every expert on every image, as
 published code does that counts what it would have saved. *Promised* is the ratio of expected multiply-adds, *realised*
 that of measured times. The dense backbones tr10 to tr50 of that width are timed in the same rounds; all networks have
@@ -20,22 +20,22 @@ from plain import random_images
 from timing import CPU, Goal, Measured, arguments, finish, interleaved, seconds, threads
 from torch import Tensor, nn
 
+from repro.analysis.outputs import accuracy
 from repro.data.augment import Augmentation
 from repro.data.batches import DeviceBatches
-from repro.method.device import autocast, bf16_is_fast
-from repro.method.outputs import accuracy
-from repro.method.predict import predict
+from repro.families.single_gate.config import StudySpec
+from repro.families.single_gate.model import SingleGateMoE
+from repro.families.single_gate.predict import predict
+from repro.families.single_gate.scales import default_spec
+from repro.families.single_gate.steps import steps
+from repro.families.single_gate.study import Study
 from repro.models.backbone import Backbone
 from repro.models.cost import ModelCost, model_cost
 from repro.models.inference import for_inference
-from repro.models.moe import SingleGateMoE
 from repro.models.registry import build_backbone, build_head
 from repro.study.graph import ordered
-from repro.study.pipeline import Study
 from repro.study.results import Table
-from repro.study.scales import default_spec
-from repro.study.single_gate import steps
-from repro.study.spec import StudySpec
+from repro.training.device import autocast, bf16_is_fast
 
 TAUS = (0.0, 0.001, 0.003, 0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 MIDDLE = 0.1

@@ -32,14 +32,14 @@ from repro.data.imagenet import read_image
 from repro.data.tiny_imagenet import list_images, read_cache
 from repro.errors import ReproError
 from repro.exhibits.table2_num_experts import Parameters
+from repro.families.single_gate.config import StudySpec
+from repro.families.single_gate.scales import default_spec
 from repro.study.artifact import Artifact
+from repro.study.campaigns import Campaign
 from repro.study.graph import Context, Step
-from repro.study.reliability import Campaign
 from repro.study.results import load_result
 from repro.study.runner import Runner
-from repro.study.scales import default_spec
 from repro.study.sources import Sources
-from repro.study.spec import StudySpec
 from repro.study.store import Store
 
 Try = Callable[[Path, random.Random], bool]  # reads a changed input; whether what it read is right

@@ -17,7 +17,7 @@ from collections import Counter
 from pathlib import Path
 
 from benchmarks import common
-from repro.study.reliability import Campaign
+from repro.study.campaigns import Campaign
 from repro.study.store import Store
 
 

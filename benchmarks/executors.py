@@ -25,11 +25,11 @@ import torch
 
 from benchmarks.common import Stopwatch, conclude, holders, options, weights
 from repro.errors import ReproError
+from repro.families.single_gate.config import StudySpec
+from repro.families.single_gate.scales import default_spec
+from repro.families.single_gate.study import Study
+from repro.study.campaigns import Campaign
 from repro.study.executors import PACKAGES
-from repro.study.pipeline import Study
-from repro.study.reliability import Campaign
-from repro.study.scales import default_spec
-from repro.study.spec import StudySpec
 
 NAMES = ("serial", "processes:2", "submitit:2", "ray")
 

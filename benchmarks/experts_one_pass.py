@@ -23,13 +23,13 @@ from torch.func import functional_call, stack_module_state
 from torch.utils.data import SubsetRandomSampler
 
 from repro.data.batches import DeviceBatches
-from repro.method.device import autocast
-from repro.method.experts import chosen_images
-from repro.method.one_pass import Pupil, train_experts
+from repro.families.single_gate.experts import chosen_images
+from repro.families.single_gate.one_pass import Pupil, train_experts
+from repro.families.single_gate.scales import LAPTOP_EXPERT
 from repro.models.backbone import Backbone, Head
 from repro.models.registry import build_backbone, build_head, freeze, init_expert
 from repro.study.results import Table
-from repro.study.scales import LAPTOP_EXPERT
+from repro.training.device import autocast
 
 RECIPE = LAPTOP_EXPERT.model_copy(update={"epochs": 1, "batch_size": 64})
 

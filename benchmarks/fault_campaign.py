@@ -32,9 +32,9 @@ from benchmarks.common import (
     wait,
     weights,
 )  # fmt: skip
-from repro.method import fit
 from repro.study import results
-from repro.study.reliability import Campaign
+from repro.study.campaigns import Campaign
+from repro.training import fit
 
 PHASES = ("base", "gate", "expert", "ensembler", "predictions", "recording")
 RECORDING = 0.01  # seconds that recording takes, about

@@ -20,17 +20,17 @@ import torch.nn.functional as F
 from timing import Goal, arguments, finish, interleaved, seconds
 
 from repro.data.batches import DeviceBatches
-from repro.method import compiling
-from repro.method.device import pick_device
-from repro.method.experts import train_base
-from repro.method.one_pass import Pupil, train_experts
+from repro.families.single_gate.config import StudySpec
+from repro.families.single_gate.one_pass import Pupil, train_experts
+from repro.families.single_gate.scales import default_spec
 from repro.models.cost import model_cost
 from repro.models.registry import build_backbone, new_expert
 from repro.report.plan import AIRBENCH, FLOPS
 from repro.study.graph import BACKWARD
 from repro.study.results import Table
-from repro.study.scales import default_spec
-from repro.study.spec import StudySpec
+from repro.training import compiling
+from repro.training.classifier import train_base
+from repro.training.device import pick_device
 
 GAMMA = 0.05
 BEGINS_WITHIN = 120.0  # seconds

@@ -20,7 +20,7 @@ from timing import Goal, Measured, arguments, finish, interleaved, seconds
 from repro.study.parameters import project_folder
 from repro.study.results import Table
 
-NOTEBOOK = "import repro.report.plots, repro.report.chapter, repro.study.parameters, repro.study.pipeline"
+NOTEBOOK = "import repro.report.plots, repro.report.chapter, repro.study.parameters, repro.families.single_gate.study"
 # A user's Python keeps compiled modules; some sandboxes forbid it, and then importing is compiling.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import torch
 
+from repro.study.benchmarks import Goal, PerformanceRecord
 from repro.study.parameters import default_root, results_folder
-from repro.study.performance import Goal, PerformanceRecord
 from repro.study.provenance import made_here
 from repro.study.results import Provenance, Table
 

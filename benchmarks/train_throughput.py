@@ -24,12 +24,12 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from repro.data.batches import Batch, DeviceBatches
-from repro.method.compiling import Forward, choose, forward_on
-from repro.method.device import autocast
-from repro.method.fit import Step, Training
+from repro.families.single_gate.scales import LAPTOP_BASE, default_spec
 from repro.models.registry import build_backbone
 from repro.study.results import Table
-from repro.study.scales import LAPTOP_BASE, default_spec
+from repro.training.compiling import Forward, choose, forward_on
+from repro.training.device import autocast
+from repro.training.fit import Step, Training
 
 IN_USE = (0.125, 0.25, 0.5, 1.0)
 OPERATORS = {
@@ -162,10 +162,10 @@ def compiled(width: float, way: str, repetitions: int, budget: float) -> list:
 
 def peak_memory(root: Path) -> None:
     """Prints this process's peak GiB after an epoch's start and an evaluation of tiny-ImageNet at laptop scale."""
+    from repro.analysis.ensemblers import bagging
     from repro.data.augment import Augmentation
-    from repro.method.ensemblers import bagging
-    from repro.method.outputs import compute_outputs
-    from repro.models.moe import SingleGateMoE
+    from repro.families.single_gate.evaluation import compute_outputs
+    from repro.families.single_gate.model import SingleGateMoE
     from repro.models.registry import build_head
     from repro.study.sources import Sources
 

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class ReproError(Exception):
@@ -64,3 +69,21 @@ def in_a_sentence() -> Iterator[None]:
         raise ReproError(
             f"cannot read or write {what}; put that right, or choose another folder with the parameter root"
         ) from error
+
+
+def validated(model: type[Model], values: dict[str, Any]) -> Model:
+    """``model(**values)``, with pydantic's findings turned into one sentence that names fields and choices."""
+    try:
+        return model(**values)
+    except ValidationError as error:
+        known = ", ".join(model.model_fields)
+        lines = []
+        for finding in error.errors():
+            field = ".".join(str(part) for part in finding["loc"])
+            if finding["type"] == "extra_forbidden":
+                lines.append(f"there is no field {field!r} (there are: {known})")
+            elif finding["type"] == "missing":
+                lines.append(f"{field} is missing")
+            else:
+                lines.append(f"{field}: {finding['msg'].lower()}, not {finding['input']!r}".lstrip(": "))
+        raise SpecError("; ".join(lines)) from error

@@ -5,11 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.records import made_up as made_up
 from tests.records import record_of as record_of
+
+if TYPE_CHECKING:
+    import torch
+
+    from repro.families.single_gate.config import StudySpec
 
 # Tests are small and start processes of their own: with several threads each they would wait for one another's
 # turn, on a busy machine for minutes. Set before torch is imported, and inherited by every process.
@@ -53,3 +59,21 @@ def write_pictures(folder: Path, counts: dict[str, int], size: tuple[int, int] =
                 pixels[..., label] += 80
                 Image.fromarray(pixels).save(within / f"{i:03d}.png")
     return folder
+
+
+@pytest.fixture(params=["cpu", "cuda"])
+def any_device(request: pytest.FixtureRequest) -> torch.device:
+    """The tests of a GPU run here on the same functions, and are skipped, with a reason, where there is none."""
+    import torch
+
+    if request.param == "cuda" and not torch.cuda.is_available():
+        pytest.skip("there is no GPU here")
+    return torch.device(request.param)
+
+
+@pytest.fixture(scope="session")
+def tiny() -> StudySpec:
+    """Three experts on 400 images of ``modes``, smoke recipes: a study that trains in a second or two."""
+    from repro.families.single_gate.scales import default_spec
+
+    return default_spec("smoke", "modes").with_(width=0.0625, num_experts=3)

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").rglob("*.ipynb"))
 RECORDS = sorted((ROOT / "results").rglob("*.json"))
-ROOMS = ("cli", "exhibits", "report", "families", "analysis", "study", "method", "data", "models")
+ROOMS = ("cli", "exhibits", "report", "families", "analysis", "study", "training", "data", "models")
 ROOMS += ("errors", "files", "randomness", "progress")
 MACHINE_PATH = re.compile(r"(?<![\w.])(?:/(?:home|Users|root|tmp|work|mnt|private)/|[A-Z]:\\+Users)")
 
@@ -42,12 +42,12 @@ def test_a_room_imports_only_from_rooms_below_it() -> None:
         ("families", "study", True),
         ("study", "families", False),
         ("analysis", "study", False),
-        ("method", "models", True),
+        ("training", "models", True),
         ("files", "errors", True),
         ("models", "data", False),
         ("data", "models", False),
-        ("method", "study", False),
-        ("errors", "method", False),
+        ("training", "study", False),
+        ("errors", "training", False),
         ("attic", "errors", False),  # a room without a place in the plan
     ],
 )

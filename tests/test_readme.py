@@ -13,11 +13,11 @@ from papermill.engines import papermill_engines
 
 from repro.cli import main
 from repro.cli.direct import told_of
-from repro.method.export import load
+from repro.families.single_gate.export import load
+from repro.families.single_gate.scales import SCALES
 from repro.report.engine import InProcessEngine
 from repro.study.parameters import Parameters, default_root
 from repro.study.results import load_results
-from repro.study.scales import SCALES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

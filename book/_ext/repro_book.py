@@ -3,7 +3,7 @@
     {result}`NAME:KEY` and its fellows    numbers in prose (:mod:`repro.report.quotes`)
     ```{reruns}``` and its fellows        tables of all that was recorded (:mod:`repro.report.pages`)
     ```{recorded-figure} EXHIBIT [FIGURE]```   a figure of an exhibit, with alt text and its caption as content
-    ```{source-of} repro.method.routing.smooth```   a function or class as it stands in the module, with where it is
+    ```{source-of} repro.PACKAGE.MODULE.NAME```   a function or class as it stands in the module, with where it is
     ```{drawing} method```                the method, or one step of it, drawn for light and for dark
 
 A name or key that does not exist is a warning, and so a failed build.
@@ -122,7 +122,7 @@ class SourceOf(LiteralInclude):
 
 
 def place_of(name: str) -> tuple[Path, str]:
-    """The file and the name within it of ``repro.method.routing.smooth``."""
+    """The file and the name within it of ``repro.families.single_gate.routing.smooth``."""
     parts = name.split(".")
     for cut in range(len(parts) - 1, 0, -1):
         try:

@@ -224,7 +224,7 @@ def run_notebooks(args: argparse.Namespace) -> int:
 def export_model(args: argparse.Namespace) -> int:
     """``repro export``."""
     from repro.exhibits import exhibit
-    from repro.report.export import export_asked
+    from repro.report.model_card import export_asked
 
     parameters = exhibit(args.notebook).parameters.check(**_parameters(args))
     print(f"the model is in {export_asked(args.notebook, parameters, args.out)}")

@@ -10,7 +10,7 @@ from repro.errors import ReproError
 from repro.exhibits import exhibit, exhibits, names
 from repro.progress import say
 from repro.report.exhibit import Exhibit
-from repro.report.run import run_notebooks
+from repro.report.notebooks import run_notebooks
 from repro.study.graph import ordered
 from repro.study.parameters import Parameters
 from repro.study.remaining import Remaining

@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from repro.method.crossfit import halves
-from repro.method.exits import LEARNED, RULES, accuracies, area, chance, learned_rule, oracle, stakes
-from repro.method.outputs import Outputs
+from repro.analysis.crossfit import halves
+from repro.analysis.exits import LEARNED, RULES, accuracies, area, chance, learned_rule, oracle, stakes
+from repro.analysis.outputs import Outputs
+from repro.families.single_gate.pairs import MEAN, PairParameters, means_over_pairs
+from repro.families.single_gate.study import measured, open_study, record
 from repro.report.claim import AS_GOOD, Cell, Claim
 from repro.report.curves import Curve, draw, each_seed, mean
 from repro.report.exhibit import Exhibit
@@ -19,8 +21,7 @@ from repro.report.numbers import interval, signed, where_run
 from repro.report.plots import COLOURS, PALETTE, common_legend, figure_style, new_figure
 from repro.report.tables import Columns, Shown, about, frame, means
 from repro.report.verdict import difference, summary_of
-from repro.study.pairs import MEAN, PairParameters, means_over_pairs
-from repro.study.record import cost_row, measured, open_study, record
+from repro.study.record import cost_row
 from repro.study.results import Measurement, StudyResult, Table
 
 NAME = "appendix_early_exit"

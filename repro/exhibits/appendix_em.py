@@ -9,11 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pydantic import Field, field_validator
 
+from repro.analysis.ensemblers import bagging, no_ensembling
+from repro.analysis.outputs import accuracy
 from repro.data.catalogue import DATASETS
-from repro.method.em import mean_entropy, moved, training_macs
-from repro.method.ensemblers import bagging, no_ensembling
-from repro.method.outputs import accuracy
-from repro.method.routing import smooth
+from repro.families.single_gate.config import StudySpec
+from repro.families.single_gate.em import mean_entropy, moved, training_macs
+from repro.families.single_gate.routing import smooth
+from repro.families.single_gate.study import SingleGateParameters, Study, measured, open_study, record
 from repro.report.claim import Cell, Claim, Control, with_controls
 from repro.report.exhibit import Exhibit
 from repro.report.numbers import NONE, where_run
@@ -21,19 +23,16 @@ from repro.report.plots import COLOURS, MARKERS, NAMES, common_legend, figure_st
 from repro.report.printed import PrintedValue, printed
 from repro.report.tables import PAPER_COLUMN, Row, Shown, about, comparison, frame, means, text
 from repro.report.verdict import by_seed, is_model, summary_of
-from repro.study import parameters as common
 from repro.study.graph import ordered
 from repro.study.lists import Ascending
-from repro.study.pipeline import Study
-from repro.study.record import cost_row, measured, open_study, record
+from repro.study.record import cost_row
 from repro.study.results import Measurement, StudyResult
-from repro.study.spec import StudySpec
 
 NAME = "appendix_em"
 METHODS = {"expert": no_ensembling, "bagging": bagging}
 
 
-class Parameters(common.Parameters):
+class Parameters(SingleGateParameters):
     """The common ones, how many E-steps, and how many experts."""
 
     em_steps: Ascending = Field((0, 1, 2), description="numbers of E-steps N_E; 0 is Algorithm 1")

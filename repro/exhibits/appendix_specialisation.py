@@ -15,10 +15,9 @@ from matplotlib.image import AxesImage
 from pydantic import Field, field_validator
 from torch import Tensor
 
-from repro.data.augment import Augmentation
-from repro.method.agreement import chance
-from repro.method.outputs import percent
-from repro.method.specialisation import (
+from repro.analysis.agreement import chance
+from repro.analysis.outputs import percent
+from repro.analysis.specialisation import (
     SPLIT,
     chance_of_agreement,
     class_counts,
@@ -31,22 +30,23 @@ from repro.method.specialisation import (
     split_classes,
     together,
 )
+from repro.data.augment import Augmentation
+from repro.families.single_gate.config import StudySpec
+from repro.families.single_gate.study import SingleGateParameters, measured, open_study, record
 from repro.report.claim import Cell, Claim
 from repro.report.exhibit import Exhibit
 from repro.report.numbers import where_run
 from repro.report.plots import figure_style, new_figure
 from repro.report.tables import Shown, about, frame, means
 from repro.report.verdict import by_seed
-from repro.study import parameters as common
 from repro.study.lists import Ascending
-from repro.study.record import cost_row, measured, open_study, record
+from repro.study.record import cost_row
 from repro.study.results import Measurement, StudyResult, Table
-from repro.study.spec import StudySpec
 
 NAME = "appendix_specialisation"
 
 
-class Parameters(common.Parameters):
+class Parameters(SingleGateParameters):
     """The common ones, and the numbers of experts."""
 
     experts: Ascending = Field((5, 10, 20), description="numbers of experts K, e.g. 5,10,20")
@@ -247,7 +247,7 @@ def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     """Heat maps, classes down and experts across: one row of panels a result, one panel a number of experts.
 
     A cell is the share of a class's training images on which the expert has the least loss. Each panel has its own
-    order (see :func:`~repro.method.specialisation.in_order`); one seed, the first.
+    order (see :func:`~repro.analysis.specialisation.in_order`); one seed, the first.
     """
     most = max((len(_panels(result)) for result in results), default=1) or 1
     with figure_style():

@@ -12,11 +12,14 @@ from typing import Any, Literal
 from matplotlib.figure import Figure
 from pydantic import Field, field_validator
 
+from repro.analysis.outputs import accuracy
 from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.deepmoe.cost import active_shares, deepmoe_cost
 from repro.families.deepmoe.steps import Asked, steps, two_stages
-from repro.method.outputs import accuracy
-from repro.method.recipe import Recipe
+from repro.families.single_gate.config import StudySpec
+from repro.families.single_gate.controls import EQUAL_INFERENCE
+from repro.families.single_gate.scales import CROP_AND_FLIP, SCALES
+from repro.families.single_gate.study import SingleGateParameters, Study, measured, open_study, record
 from repro.models.cost import model_cost
 from repro.report.claim import AS_GOOD, Cell, Claim, Control
 from repro.report.exhibit import Exhibit
@@ -25,13 +28,8 @@ from repro.report.plots import PALETTE, common_legend, figure_style, new_figure
 from repro.report.printed import PrintedValue, printed_deepmoe
 from repro.report.tables import Columns, Row, Shown, about, comparison, frame, means
 from repro.report.verdict import by_seed
-from repro.study import parameters as common
-from repro.study.controls import EQUAL_INFERENCE
-from repro.study.pipeline import Study
-from repro.study.record import measured, open_study, record
 from repro.study.results import Measurement, StudyResult
-from repro.study.scales import CROP_AND_FLIP, SCALES
-from repro.study.spec import StudySpec
+from repro.training.recipe import Recipe
 
 NAME = "deepmoe_table2_cifar"
 STEPS = 32  # widths that are tried between narrow and wide
@@ -78,7 +76,7 @@ USUAL: dict[str, dict[str, Any]] = {
 """What a scale trains here where it is not the scale's own recipe on a tr10 of half its width."""
 
 
-class Parameters(common.Parameters):
+class Parameters(SingleGateParameters):
     """The common ones, the network, and how sparse it is made."""
 
     backbone: str = Field("", description="empty: resnet56 at the scales gpu and paper, else tr10")

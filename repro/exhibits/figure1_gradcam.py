@@ -14,10 +14,12 @@ from matplotlib.figure import Figure
 from pydantic import Field
 from torch import Tensor
 
+from repro.analysis.focus import box_share, empty, hits_box, in_box, selected_and_others, spread, stretched, wins
 from repro.data.augment import Augmentation
 from repro.data.dataset import ImageDataset
-from repro.method.focus import box_share, empty, hits_box, in_box, selected_and_others, spread, stretched, wins
-from repro.method.gradcam import TARGETS, ClassMaps, compute_class_maps
+from repro.families.single_gate.config import StudySpec
+from repro.families.single_gate.gradcam import TARGETS, ClassMaps, compute_class_maps
+from repro.families.single_gate.study import SingleGateParameters, measured, open_study, record
 from repro.randomness import generator
 from repro.report.cam_figures import METRICS, OWN, TRUE, numbers, pictures
 from repro.report.claim import Cell, Claim
@@ -25,18 +27,15 @@ from repro.report.exhibit import Exhibit
 from repro.report.numbers import NONE
 from repro.report.plots import figure_style
 from repro.report.tables import Columns, Shown, about, frame, means
-from repro.study import parameters as common
 from repro.study.lists import Ascending
-from repro.study.record import measured, open_study, record
 from repro.study.results import Measurement, Picture, StudyResult, Table
-from repro.study.spec import StudySpec
 
 NAME = "figure1_gradcam"
 OTHERS_SHOWN = 3
 """Non-selected experts whose maps are kept beside each example."""
 
 
-class Parameters(common.Parameters):
+class Parameters(SingleGateParameters):
     """The common ones, how many experts, and how many pictures."""
 
     experts: Ascending = Field((1, 20), description="numbers of experts K, e.g. 1,20; 1 is trained on everything")

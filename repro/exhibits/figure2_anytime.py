@@ -1,7 +1,7 @@
 """Figure 2 (Sections 2.3, 4.1): what does one threshold save? Each model's curve, and the envelope over models.
 
 A curve over thresholds chooses nothing. Whatever is chosen (the threshold that meets a budget, the model of the
-envelope) is chosen on one half of the evaluation images and reported on the other (:mod:`repro.method.crossfit`).
+envelope) is chosen on one half of the evaluation images and reported on the other (:mod:`repro.analysis.crossfit`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,12 @@ from matplotlib.figure import Figure
 from pydantic import Field
 from torch import Tensor
 
-from repro.method.answers import answers
+from repro.analysis.answers import answers
+from repro.families.single_gate import envelope as anytime
+from repro.families.single_gate.config import StudySpec
+from repro.families.single_gate.envelope import ENVELOPE, SLACK
+from repro.families.single_gate.pairs import MEAN, PairParameters, means_over_pairs
+from repro.families.single_gate.study import open_study, record
 from repro.report.anytime_figures import curves_figure, thresholds_figure
 from repro.report.anytime_rivals import NO_LOSS, K, over_chance, over_plain_networks, pairs
 from repro.report.anytime_summary import summary_figure
@@ -24,13 +29,9 @@ from repro.report.numbers import NONE
 from repro.report.printed import PrintedValue, printed
 from repro.report.tables import Columns, Row, Shown, about, comparison, frame, means
 from repro.report.verdict import summary_of
-from repro.study import envelope as anytime
-from repro.study.envelope import ENVELOPE, SLACK
 from repro.study.lists import Pairs
-from repro.study.pairs import MEAN, PairParameters, means_over_pairs
-from repro.study.record import cost_row, open_study, record
+from repro.study.record import cost_row
 from repro.study.results import Measurement, StudyResult, Table
-from repro.study.spec import StudySpec
 
 NAME = "figure2_anytime"
 

@@ -12,9 +12,7 @@ import torch
 from matplotlib.figure import Figure
 from pydantic import Field
 
-from repro.data.dataset import ImageDataset
-from repro.errors import SpecError
-from repro.method.intraclass import (
+from repro.analysis.intraclass import (
     agreement_within_class,
     agreement_within_classes,
     confused_classes_share_the_expert,
@@ -22,30 +20,31 @@ from repro.method.intraclass import (
     pixels_explained,
     shares_of_classes,
 )
-from repro.report.claim import Cell, Claim
-from repro.report.class_figures import class_of, pictures, ranked, split
-from repro.report.exhibit import Exhibit
-from repro.report.plots import figure_style
-from repro.report.tables import Columns, Shown, about, frame, means
-from repro.report.verdict import by_seed
-from repro.study import parameters as common
-from repro.study.class_pictures import (
+from repro.data.dataset import ImageDataset
+from repro.errors import SpecError
+from repro.families.single_gate.class_pictures import (
     counts_of,
     counts_of_classes,
     experts_of_class,
     pictures_of,
     ranking,
 )
+from repro.families.single_gate.config import StudySpec
+from repro.families.single_gate.study import SingleGateParameters, measured, open_study, record
+from repro.report.claim import Cell, Claim
+from repro.report.class_figures import class_of, pictures, ranked, split
+from repro.report.exhibit import Exhibit
+from repro.report.plots import figure_style
+from repro.report.tables import Columns, Shown, about, frame, means
+from repro.report.verdict import by_seed
 from repro.study.lists import Ascending
-from repro.study.record import measured, open_study, record
 from repro.study.results import Measurement, Picture, StudyResult
-from repro.study.spec import StudySpec
 
 NAME = "figure3_king_penguin"
 KING_PENGUIN = "n02056570"
 
 
-class Parameters(common.Parameters):
+class Parameters(SingleGateParameters):
     """The common ones, which class, and how many experts."""
 
     experts: Ascending = Field((10, 20), description="numbers of experts K, e.g. 10,20; the largest is pictured")

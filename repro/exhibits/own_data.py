@@ -18,33 +18,32 @@ from matplotlib.figure import Figure
 from PIL import Image
 from pydantic import Field, field_validator
 
+from repro.analysis.answers import THRESHOLDS, answers
+from repro.analysis.outputs import Outputs, percent
 from repro.data.batches import num_steps
 from repro.data.catalogue import SPLITS
 from repro.data.example import example_folder
 from repro.data.folders import Folder, adopt, decode, index_folder
-from repro.errors import SpecError
-from repro.method.answers import THRESHOLDS, answers
-from repro.method.export import load
-from repro.method.outputs import Outputs, percent
-from repro.method.predict import predict
+from repro.errors import SpecError, validated
+from repro.families.single_gate.config import StudySpec
+from repro.families.single_gate.export import load
+from repro.families.single_gate.predict import predict
+from repro.families.single_gate.scales import GATE, STACKING
+from repro.families.single_gate.study import SingleGateParameters, Study, measured, open_study, record
+from repro.families.single_gate.thresholds import choices, held_parts, ways_of
 from repro.models.cost import ModelCost
 from repro.models.registry import BACKBONES, unknown
 from repro.models.trnet import BLOCKS_PER_STAGE
 from repro.report.claim import Cell
 from repro.report.curves import Curve, draw, each_seed
 from repro.report.exhibit import Exhibit
-from repro.report.export import export_asked
+from repro.report.model_card import export_asked
 from repro.report.numbers import DATASETS, NONE
 from repro.report.plots import COLOURS, figure_style, new_figure
 from repro.report.tables import Columns, Shown, frame, means
 from repro.report.verdict import by_seed, summary_of
-from repro.study import parameters as common
-from repro.study.pipeline import Study
-from repro.study.record import cost_row, measured, open_study, record
+from repro.study.record import cost_row
 from repro.study.results import Measurement, StudyResult, Table
-from repro.study.scales import GATE, STACKING
-from repro.study.spec import StudySpec, validated
-from repro.study.thresholds import choices, held_parts, ways_of
 
 NAME = "own_data"
 FEWEST = 10
@@ -71,7 +70,7 @@ ANY_FOLDER = Folder(name="any", digest="0" * 16, num_classes=10, num_train=10**9
 NEIGHBOURS, PIXELS = 5, 16  # the baseline: nearest neighbours on so many pixels a side
 
 
-class Parameters(common.Parameters):
+class Parameters(SingleGateParameters):
     """The folder, the network, how it is trained; what is not given is the recipe's."""
 
     scale: Literal["own"] = "own"

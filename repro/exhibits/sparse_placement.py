@@ -10,13 +10,11 @@ from pydantic import Field
 from torch import Tensor
 
 from repro.analysis.chosen_experts import experts_per_image, mutual_information, occurrence, tokens_per_image
+from repro.analysis.outputs import accuracy
 from repro.families.sparse.config import SHAPES
 from repro.families.sparse.cost import SparseCost, sparse_cost
-from repro.families.sparse.spec import SparseSpec, sparse_spec
+from repro.families.sparse.scales import SparseSpec, sparse_spec
 from repro.families.sparse.steps import chosen_experts, goal, steps
-from repro.method import compiling
-from repro.method.device import pick_device
-from repro.method.outputs import accuracy
 from repro.progress import say
 from repro.report.claim import Cell, Claim
 from repro.report.exhibit import Exhibit
@@ -35,6 +33,8 @@ from repro.study.results import Cost, Measurement, Provenance, StudyResult
 from repro.study.runner import Runner
 from repro.study.sources import Sources
 from repro.study.store import Store
+from repro.training import compiling
+from repro.training.device import pick_device
 
 NAME = "sparse_placement"
 EXPERTS = 8

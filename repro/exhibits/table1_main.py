@@ -11,9 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pydantic import Field
 
+from repro.analysis.ensemblers import bagging
+from repro.analysis.outputs import accuracy
 from repro.errors import SpecError
-from repro.method.ensemblers import bagging
-from repro.method.outputs import accuracy
+from repro.families.single_gate.config import StudySpec
+from repro.families.single_gate.scales import default_spec
+from repro.families.single_gate.study import SingleGateParameters, measured, open_study, record
 from repro.report.claim import AS_GOOD, MORE, Cell, Claim, equal_training, with_controls
 from repro.report.exact_costs import BACKBONES, PAIRS, paper_cost, table1_tables
 from repro.report.exhibit import Exhibit
@@ -22,12 +25,9 @@ from repro.report.plots import COLOURS, MARKERS, MODELS, PALETTE, common_legend,
 from repro.report.printed import PrintedValue, drawn, printed
 from repro.report.tables import Columns, Row, Shown, about, comparison, cost_columns, frame, text
 from repro.report.verdict import by_seed, difference, summary_of
-from repro.study import parameters as common
 from repro.study.lists import WordsOrNone
-from repro.study.record import cost_row, measured, open_study, record
+from repro.study.record import cost_row
 from repro.study.results import Cost, StudyResult
-from repro.study.scales import default_spec
-from repro.study.spec import StudySpec
 
 NAME = "table1_main"
 
@@ -37,7 +37,7 @@ USUAL["paper"] = USUAL["gpu"]
 """Pairs and backbones that a scale runs unless others are asked for."""
 
 
-class Parameters(common.Parameters):
+class Parameters(SingleGateParameters):
     """The common ones, which rows, and how many experts."""
 
     pairs: WordsOrNone = Field((), description="base-expert, e.g. tr10-tr10,tr18-tr10; or none")

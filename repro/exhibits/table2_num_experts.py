@@ -11,10 +11,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pydantic import Field
 
+from repro.analysis.anytime import bagged
+from repro.analysis.ensemblers import ENSEMBLERS
+from repro.analysis.outputs import Outputs, accuracy
 from repro.errors import SpecError, TimeIsUpError
-from repro.method.anytime import bagged
-from repro.method.ensemblers import ENSEMBLERS, stacking
-from repro.method.outputs import Outputs, accuracy
+from repro.families.single_gate.config import StudySpec
+from repro.families.single_gate.controls import EQUAL_INFERENCE, EQUAL_TRAINING, plain_cost
+from repro.families.single_gate.controls import equal_inference as of_equal_inference
+from repro.families.single_gate.controls import equal_training as of_equal_training
+from repro.families.single_gate.stacking import stacking
+from repro.families.single_gate.study import SingleGateParameters, Study, measured, open_study, record
 from repro.report.claim import CHANGES_LITTLE, Cell, Claim, equal_inference, equal_training, with_controls
 from repro.report.exhibit import Exhibit
 from repro.report.numbers import DATASETS, NONE, where_run
@@ -22,15 +28,9 @@ from repro.report.plots import COLOURS, MARKERS, NAMES, common_legend, figure_st
 from repro.report.printed import PrintedValue, printed
 from repro.report.tables import PAPER_COLUMN, Columns, Row, Shown, about, comparison, cost_columns, frame, means, text
 from repro.report.verdict import by_seed, is_model, summary_of
-from repro.study import parameters as common
-from repro.study.controls import EQUAL_INFERENCE, EQUAL_TRAINING, plain_cost
-from repro.study.controls import equal_inference as of_equal_inference
-from repro.study.controls import equal_training as of_equal_training
 from repro.study.lists import Numbers, WordsOrNone
-from repro.study.pipeline import Study
-from repro.study.record import cost_row, measured, open_study, record
+from repro.study.record import cost_row
 from repro.study.results import Measurement, StudyResult
-from repro.study.spec import StudySpec
 
 NAME = "table2_num_experts"
 
@@ -39,7 +39,7 @@ LARGEST_ONLY = ("smoke", "quick")
 """Scales at which, unless others are asked for, only the largest number of experts has its equal-training control."""
 
 
-class Parameters(common.Parameters):
+class Parameters(SingleGateParameters):
     """The common ones, how many experts, and which of these numbers get a control of equal training."""
 
     experts: Numbers = Field((1, 5, 10, 20), description="numbers of experts K, e.g. 1,5,10,20")

@@ -11,11 +11,14 @@ from dataclasses import replace
 
 from pydantic import Field
 
+from repro.analysis.early_exit import at_confidence, share_that_runs
+from repro.analysis.ensemblers import bagging
+from repro.analysis.outputs import Outputs, accuracy
 from repro.data.augment import Augmentation
 from repro.errors import SpecError
-from repro.method.early_exit import at_confidence, share_that_runs
-from repro.method.ensemblers import bagging
-from repro.method.outputs import Outputs, accuracy
+from repro.families.single_gate.config import StudySpec
+from repro.families.single_gate.scales import default_spec
+from repro.families.single_gate.study import SingleGateParameters, Study, measured, open_study, record
 from repro.models.torchvision_nets import PAPER_NETWORKS
 from repro.report.claim import (
     AS_GOOD,
@@ -33,20 +36,16 @@ from repro.report.numbers import NONE, mean_std
 from repro.report.printed import PrintedValue, printed
 from repro.report.tables import Columns, Row, Shown, about, comparison, frame
 from repro.report.verdict import summary_of
-from repro.study import parameters as common
 from repro.study.lists import Numbers, Shares, WordsOrNone
-from repro.study.pipeline import Study
-from repro.study.record import cost_row, measured, open_study, record
+from repro.study.record import cost_row
 from repro.study.results import Measurement, StudyResult
-from repro.study.scales import default_spec
-from repro.study.spec import StudySpec
 
 NAME = "table3_imagenet"
 NETWORKS = PAPER_NETWORKS
 THRESHOLDS = (0.75, 0.5)
 
 
-class Parameters(common.Parameters):
+class Parameters(SingleGateParameters):
     """The common ones, which networks, how many experts, and where to exit."""
 
     networks: WordsOrNone = Field((), description="empty: Table 3's on imagenet, elsewhere the scale's own")

@@ -13,6 +13,9 @@ from pydantic import Field
 
 from repro.errors import SpecError
 from repro.exhibits.table3_imagenet import ImpliedShare, check_classes, exit_method, measure
+from repro.families.single_gate.config import StudySpec
+from repro.families.single_gate.scales import default_spec
+from repro.families.single_gate.study import SingleGateParameters, measured, open_study, record
 from repro.models.cost import count_macs, count_params
 from repro.models.widenets import widenet
 from repro.report.claim import AS_GOOD, Cell, Claim, equal_inference, equal_training, with_controls
@@ -22,12 +25,9 @@ from repro.report.numbers import NONE, mean_std, signed
 from repro.report.printed import PrintedValue, printed
 from repro.report.tables import PAPER_COLUMN, Columns, Row, Shown, about, comparison, cost_columns, frame, text
 from repro.report.verdict import is_model, summary_of
-from repro.study import parameters as common
 from repro.study.lists import Shares
-from repro.study.record import cost_row, measured, open_study, record
+from repro.study.record import cost_row
 from repro.study.results import Measurement, StudyResult
-from repro.study.scales import default_spec
-from repro.study.spec import StudySpec
 
 NAME = "table4_dynamic_routing"
 OURS = {"imagenet": ("resnet18-resnet18", 4)}
@@ -40,7 +40,7 @@ def ours_on(dataset: str) -> tuple[str, int]:
     return OURS.get(dataset, OURS_ELSEWHERE)
 
 
-class Parameters(common.Parameters):
+class Parameters(SingleGateParameters):
     """The common ones, the model, and where to exit."""
 
     pair: str = Field("", description="base-expert; empty: Table 4's, resnet18-resnet18 on imagenet, else tr18-tr10")

@@ -10,10 +10,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from repro.method.agreement import agreement, agreement_within, chance
-from repro.method.ensemblers import bagging, no_ensembling
-from repro.method.outputs import Outputs, accuracy, percent
-from repro.method.routing_accuracy import base_with_oracle, rightly_routed, routed_by_base, with_oracle_gate
+from repro.analysis.agreement import agreement, agreement_within, chance
+from repro.analysis.ensemblers import bagging, no_ensembling
+from repro.analysis.outputs import Outputs, accuracy, percent
+from repro.analysis.routing_accuracy import base_with_oracle, rightly_routed, routed_by_base, with_oracle_gate
+from repro.families.single_gate.config import StudySpec
+from repro.families.single_gate.study import SingleGateParameters, Study, measured, open_study, record
 from repro.report.claim import Cell, Claim
 from repro.report.exhibit import Exhibit
 from repro.report.numbers import NONE
@@ -32,18 +34,15 @@ from repro.report.routing_figures import (
 )
 from repro.report.tables import PAPER_COLUMN, Row, Shown, about, comparison, frame, means, text
 from repro.report.verdict import is_model, summary_of
-from repro.study import parameters as common
-from repro.study.pipeline import Study
-from repro.study.record import cost_row, measured, open_study, record
+from repro.study.record import cost_row
 from repro.study.results import Measurement, StudyResult
-from repro.study.spec import StudySpec
 
 NAME = "table5_per_class"
 LEVELS = ("per-sample", "per-class", "confusion")
 METHODS = {"expert": no_ensembling, "bagging": bagging}
 
 
-class Parameters(common.Parameters):
+class Parameters(SingleGateParameters):
     """The common ones, and how many experts."""
 
     experts: int = Field(10, ge=2, description="number of experts K; the paper's Table 5 has 10")

@@ -11,9 +11,13 @@ from matplotlib.figure import Figure
 from pydantic import Field
 from torch import Tensor
 
-from repro.method.calibration import fit_of, reliability
-from repro.method.ensemblers import ENSEMBLERS, Stacking, stacking
-from repro.method.outputs import Outputs, accuracy
+from repro.analysis.calibration import fit_of, reliability
+from repro.analysis.ensemblers import ENSEMBLERS
+from repro.analysis.outputs import Outputs, accuracy
+from repro.families.single_gate.config import StudySpec
+from repro.families.single_gate.pairs import MEAN, PairParameters, means_over_pairs
+from repro.families.single_gate.stacking import Stacking, stacking
+from repro.families.single_gate.study import Study, measured, open_study, record
 from repro.report.claim import AS_GOOD, Cell, Claim, equal_training, with_controls
 from repro.report.curves import pooled
 from repro.report.exhibit import Exhibit
@@ -23,11 +27,8 @@ from repro.report.printed import PrintedValue, printed
 from repro.report.tables import Columns, Row, Shown, about, comparison, frame, means
 from repro.report.verdict import by_seed, difference
 from repro.study.lists import Pairs
-from repro.study.pairs import MEAN, PairParameters, means_over_pairs
-from repro.study.pipeline import Study
-from repro.study.record import cost_row, measured, open_study, record
+from repro.study.record import cost_row
 from repro.study.results import Measurement, StudyResult, Table
-from repro.study.spec import StudySpec
 
 NAME = "table6_ensemblers"
 START = "stacking-start"

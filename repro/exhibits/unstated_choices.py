@@ -11,9 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pydantic import Field, field_validator
 
+from repro.analysis.ensemblers import bagging, bagging_logits, no_ensembling
+from repro.analysis.outputs import accuracy
 from repro.errors import SpecError
-from repro.method.ensemblers import bagging, bagging_logits, no_ensembling
-from repro.method.outputs import accuracy
+from repro.families.single_gate.config import StudySpec
+from repro.families.single_gate.study import SingleGateParameters, Study, measured, open_study, record
 from repro.report.claim import CHANGES_LITTLE, LITTLE, Cell, Claim
 from repro.report.exhibit import Exhibit
 from repro.report.numbers import interval, mean_std, signed, where_run
@@ -21,12 +23,9 @@ from repro.report.plots import COLOURS, common_legend, figure_style, new_figure
 from repro.report.statistics import Summary
 from repro.report.tables import Columns, Shown, about, frame
 from repro.report.verdict import difference, summary_of
-from repro.study import parameters as common
 from repro.study.lists import words
-from repro.study.pipeline import Study
-from repro.study.record import cost_row, measured, open_study, record
+from repro.study.record import cost_row
 from repro.study.results import Measurement, StudyResult
-from repro.study.spec import StudySpec
 
 NAME = "unstated_choices"
 DEFAULT = "default"
@@ -77,7 +76,7 @@ SPACE = "logits averaged"
 """Bagging in the other space: it trains nothing, so every run has it."""
 
 
-class Parameters(common.Parameters):
+class Parameters(SingleGateParameters):
     """The common ones, how many experts, and which alternatives."""
 
     experts: int = Field(10, ge=2, description="number of experts K")

@@ -19,8 +19,8 @@ from repro.report import performance, tidy
 from repro.report.drawing import save_drawings
 from repro.report.exhibits import NAMES, OTHERS, exhibit
 from repro.report.links import DATA, FIGURES, building
+from repro.report.notebooks import execute
 from repro.report.plots import save_figure
-from repro.report.run import execute
 from repro.study.parameters import results_folder
 from repro.study.results import load_results
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from repro.method.gradcam import TARGETS
+from repro.families.single_gate.class_pictures import short
+from repro.families.single_gate.gradcam import TARGETS
 from repro.report.claim import Cell
 from repro.report.numbers import where_run
 from repro.report.pictures import SIDE, blend, close_together, draw_box, enlarged, from_hex, show_tile
 from repro.report.plots import COLOURS, PALETTE, common_legend, new_figure
 from repro.report.verdict import by_seed, summary_of
-from repro.study.class_pictures import short
 from repro.study.results import StudyResult
 
 TRUE, OWN = TARGETS

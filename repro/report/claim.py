@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from repro.study.controls import EQUAL_INFERENCE, EQUAL_TRAINING
+from repro.families.single_gate.controls import EQUAL_INFERENCE, EQUAL_TRAINING
 from repro.study.results import StudyResult
 
 LITTLE = 0.5

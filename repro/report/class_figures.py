@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
+from repro.families.single_gate.class_pictures import COMPANIONS, OWN_TILES, TILES_EACH, short
 from repro.report.claim import Cell
 from repro.report.numbers import where_run
 from repro.report.pictures import close_together, show_tile
 from repro.report.plots import COLOURS, PALETTE, new_figure
 from repro.report.verdict import by_seed, summary_of
-from repro.study.class_pictures import COMPANIONS, OWN_TILES, TILES_EACH, short
 from repro.study.results import StudyResult
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
+from repro.families.single_gate.scales import default_spec
 from repro.models.cost import ModelCost, model_cost
 from repro.report.numbers import DATASETS
 from repro.report.printed import PrintedValue, printed
 from repro.report.tables import Columns, Shown, frame
-from repro.study.scales import default_spec
 
 BACKBONES = ("tr10", "tr18", "tr34", "tr50")
 PAIRS = ("tr10-tr10", "tr10-tr18", "tr18-tr10", "tr18-tr18", "tr34-tr10")

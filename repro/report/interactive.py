@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from repro.errors import ReproError
+from repro.families.single_gate.class_pictures import short
 from repro.report.claim import Cell
 from repro.report.curves import each_seed, mean
 from repro.report.links import Book
 from repro.report.numbers import where_run
 from repro.report.verdict import summary_of
-from repro.study.class_pictures import short
 from repro.study.parameters import project_folder
 from repro.study.results import StudyResult
 

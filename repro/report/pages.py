@@ -10,6 +10,7 @@ from html import escape
 from pathlib import Path
 
 from repro.errors import ReproError
+from repro.families.single_gate.choices import CHOICES
 from repro.report import left_out, overview, performance, plan, quotes, reliability, reruns, settings
 from repro.report.chapter import not_run
 from repro.report.exhibits import exhibit, exhibits, front_page
@@ -17,10 +18,9 @@ from repro.report.links import Book, link, source_line
 from repro.report.numbers import NONE, Quote, verdict_quote, where_run
 from repro.report.tables import Shown, scroll_box, verdict_css
 from repro.report.verdict import Verdict
-from repro.study.choices import CHOICES
+from repro.study.benchmarks import BENCHMARKS, load_performance
+from repro.study.campaigns import CAMPAIGNS, load_campaign
 from repro.study.parameters import project_folder, results_folder
-from repro.study.performance import BENCHMARKS, load_performance
-from repro.study.reliability import CAMPAIGNS, load_campaign
 from repro.study.results import StudyResult, load_results
 
 

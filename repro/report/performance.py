@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from repro.report.plots import MODELS, PALETTE, common_legend, figure_style, new_figure
 from repro.report.tables import scroll_box
-from repro.study.performance import BENCHMARKS, Goal, PerformanceRecord, load_performance
+from repro.study.benchmarks import BENCHMARKS, Goal, PerformanceRecord, load_performance
 from repro.study.results import Table
 
 VERDICTS = {True: "met", False: "missed", None: "not run"}

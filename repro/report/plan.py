@@ -1,6 +1,6 @@
 """The plan of runs at the paper's scale: what each costs on one GPU, counted beforehand, and what it took.
 
-Work is counted in exact multiply-adds (:mod:`repro.study.single_gate`): three forward passes for a step of
+Work is counted in exact multiply-adds (:mod:`repro.families.single_gate.steps`): three forward passes for a step of
 training, the frozen trunk once for all experts, evaluation at half its count. What several runs share is trained by
 the first.
 """
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from repro.families.single_gate.scales import CUTOUT, OPENMIXUP
 from repro.models.cost import model_cost
 from repro.report.exhibits import exhibit
 from repro.report.numbers import NONE
@@ -18,7 +19,6 @@ from repro.report.tables import Shown, frame
 from repro.study.graph import BACKWARD, Step, ordered
 from repro.study.parameters import Parameters
 from repro.study.results import load_result
-from repro.study.scales import CUTOUT, OPENMIXUP
 
 CARD, PEAK = "H200", 989.5e12
 """Dense bf16 FLOP/s: NVIDIA's datasheet of the H200 (SXM) prints 1,979 TFLOP/s with sparsity, which is twice that."""

@@ -20,15 +20,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from repro.errors import ReproError
+from repro.families.single_gate.scales import SCALES
 from repro.report import left_out, numbers, reliability, reruns
 from repro.report.exhibits import exhibit
 from repro.report.links import Book
 from repro.report.numbers import Quote
 from repro.report.verdict import ClaimVerdict
+from repro.study.campaigns import load_campaign
 from repro.study.parameters import results_folder
-from repro.study.reliability import load_campaign
 from repro.study.results import StudyResult, load_result
-from repro.study.scales import SCALES
 
 
 class Judged(NamedTuple):

@@ -11,8 +11,8 @@ from repro.report.exhibits import exhibit
 from repro.report.links import DATA, Book, link
 from repro.report.numbers import where_run
 from repro.report.pages import table
+from repro.study.campaigns import CAMPAIGNS, load_campaign
 from repro.study.parameters import results_folder
-from repro.study.reliability import CAMPAIGNS, load_campaign
 from repro.study.results import Provenance, load_results
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from repro.errors import ReproError
 from repro.progress import duration
 from repro.report.numbers import Quote
-from repro.study.reliability import CAMPAIGNS, FOLDER, Campaign
+from repro.study.campaigns import CAMPAIGNS, FOLDER, Campaign
 
 
 def fact(name: str, key: str, campaign: Campaign | None) -> Quote:

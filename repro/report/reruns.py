@@ -6,12 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from repro.families.single_gate.scales import SCALES
 from repro.progress import duration
 from repro.report.numbers import NONE
-from repro.study.performance import BENCHMARKS, PerformanceRecord
-from repro.study.reliability import CAMPAIGNS, Campaign
+from repro.study.benchmarks import BENCHMARKS, PerformanceRecord
+from repro.study.campaigns import CAMPAIGNS, Campaign
 from repro.study.results import Provenance, StudyResult
-from repro.study.scales import SCALES
 
 READING_ORDER = ("quick", "laptop", "gpu", "paper")
 """Scales as a newcomer meets them."""

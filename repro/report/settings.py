@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from repro.families.single_gate.config import StudySpec
+from repro.families.single_gate.scales import SCALES, default_spec
 from repro.report.numbers import DATASETS
 from repro.report.tables import Columns, Shown, frame
-from repro.study.scales import SCALES, default_spec
-from repro.study.spec import StudySpec
 
 
 def scales_table() -> Shown:

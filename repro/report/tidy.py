@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from repro.files import write_text
-from repro.study.performance import PerformanceRecord
+from repro.study.benchmarks import PerformanceRecord
 from repro.study.results import StudyResult, Table
 
 

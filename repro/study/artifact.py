@@ -19,7 +19,7 @@ from torch import Tensor, float16, nn
 
 from repro.data.archives import checksum
 from repro.data.fingerprint import Images
-from repro.method.fit import Epoch
+from repro.training.fit import Epoch
 
 WEIGHTS, ABOUT = "weights.safetensors", "artifact.json"
 

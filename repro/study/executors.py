@@ -26,8 +26,8 @@ from typing import Any, NamedTuple, Protocol
 import torch
 
 from repro.errors import ReproError, SpecError
-from repro.method import compiling
 from repro.progress import say
+from repro.training import compiling
 
 TRIES = 3  # of a job whose worker is lost
 POLL = 0.1  # seconds between two looks at the jobs in flight

@@ -18,11 +18,11 @@ from typing import Any, TypeVar
 import torch
 
 from repro.data.fingerprint import Images
-from repro.method.fit import Report
 from repro.progress import Progress
 from repro.study.artifact import Artifact, digest
 from repro.study.sources import Sources
 from repro.study.store import Store
+from repro.training.fit import Report
 
 T = TypeVar("T")
 BACKWARD = 3  # a training step costs about three forward passes ...

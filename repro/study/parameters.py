@@ -10,14 +10,13 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 import repro
-from repro.errors import SpecError, in_a_sentence
-from repro.method import compiling
+from repro.errors import SpecError, in_a_sentence, validated
 from repro.study.executors import parse
 from repro.study.graph import Goal
 from repro.study.lists import Numbers
-from repro.study.scales import SCALES, default_spec
-from repro.study.single_gate import goals
-from repro.study.spec import StudySpec, validated
+from repro.training import compiling
+
+SCALES = ("smoke", "quick", "laptop", "gpu", "paper")
 
 
 class Parameters(BaseModel):
@@ -72,17 +71,9 @@ class Parameters(BaseModel):
         injected = [name for cell in namespace.get("In", []) for name in _injected_names(cell)]
         return cls.check(**{name: namespace[name] for name in [*cls.model_fields, *injected] if name in namespace})
 
-    def specs(self) -> list[StudySpec]:
-        """Every spec that the exhibit needs, seed by seed; the base's alone, unless a subclass says more."""
-        return [default_spec(self.scale, self.dataset).with_(seed=seed) for seed in self.seeds]
-
-    def bases(self) -> list[StudySpec]:
-        """Specs of which the base model alone is wanted; none, unless a subclass says more."""
-        return []
-
     def goals(self) -> list[Goal]:
-        """Every model that the exhibit needs; of single-gate mixtures, unless a subclass says otherwise."""
-        return goals(self.specs(), self.bases())
+        """Every model that the exhibit needs."""
+        raise NotImplementedError
 
     def command(self, notebook: str) -> str:
         """The command that runs ``notebook`` with these parameters, for the record (not where and by whom)."""

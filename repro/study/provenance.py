@@ -16,8 +16,8 @@ import torch
 
 from repro import __version__
 from repro.errors import SpecError
-from repro.method.compiling import in_use
-from repro.method.device import hardware, precision
+from repro.training.compiling import in_use
+from repro.training.device import hardware, precision
 
 COMMIT = "REPRO_COMMIT"  # environment variable: the commit of code that was copied to another place
 LIBRARIES = ("torch", "torchvision", "numpy", "scikit-learn")

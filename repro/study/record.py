@@ -1,34 +1,31 @@
-"""How every exhibit begins and ends: a study of what its parameters ask for, and a record of what it measured."""
+"""How every exhibit begins and ends: a runner of what its parameters ask for, and a record of what it measured."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from repro.method import compiling
-from repro.method.device import pick_device
 from repro.models.cost import ModelCost
 from repro.progress import say
 from repro.study.artifact import digest
+from repro.study.graph import Context
+from repro.study.image_set import ImageSet
 from repro.study.parameters import Parameters
-from repro.study.pipeline import Study
 from repro.study.provenance import made_here
 from repro.study.results import Cost, Measurement, Picture, Provenance, StudyResult, Table
-from repro.study.spec import StudySpec
+from repro.study.runner import Runner
+from repro.study.sources import Sources
+from repro.study.store import Store
+from repro.training import compiling
+from repro.training.device import pick_device
 
 
-def open_study(parameters: Parameters) -> Study:
-    """The study of every spec that the parameters ask for, on their root, device and executor."""
+def open_runner(parameters: Parameters) -> Runner:
+    """The runner of all that the parameters ask for, on their root, device and executor."""
     compiling.choose(parameters.compile)
     device = pick_device(parameters.device)
-    return Study(parameters.specs(), parameters.root, device, parameters.bases(), parameters.executor)
-
-
-def measured(
-    spec: StudySpec, method: str, value: float, metric: str = "top1", row: str = "", num_experts: int | None = None
-) -> Measurement:
-    """One number of the spec's seed; ``num_experts`` is the spec's unless given (0: the base alone)."""
-    count = spec.num_experts if num_experts is None else num_experts
-    return Measurement(seed=spec.seed, num_experts=count, method=method, metric=metric, value=round(value, 4), row=row)
+    context = Context(Store(parameters.root), Sources(parameters.root, device), device)
+    return Runner(parameters.goals(), context, parameters.executor)
 
 
 def cost_row(cost: ModelCost, row: str = "") -> Cost:
@@ -43,41 +40,35 @@ def cost_row(cost: ModelCost, row: str = "") -> Cost:
 
 
 def record(
-    name: str,
-    parameters: Parameters,
-    study: Study,
-    measurements: Iterable[Measurement],
-    costs: Sequence[Cost] = (),
-    tables: dict[str, Table] | None = None,
-    varies: Sequence[str] = (),
-    pictures: dict[str, Picture] | None = None,
-) -> StudyResult:
+    name: str, parameters: Parameters, runner: Runner, spec: ImageSet, left_out: Mapping[str, Any],
+    base: str, expert: str, measurements: Iterable[Measurement], costs: Iterable[Cost] = (),
+    tables: dict[str, Table] | None = None, pictures: dict[str, Picture] | None = None,
+) -> StudyResult:  # fmt: skip
     """Write ``<root>/results/<name>-<dataset>-<scale>.json`` and return what it holds.
 
     Its seeds are those that were measured. A number that several specs share (the base alone) is kept once.
-    ``varies`` names the spec's fields that differ from row to row, beside seed and number of experts; they are left
-    out of the recorded spec.
+
+    Args:
+        name: The exhibit's.
+        parameters: What it was asked for.
+        runner: Who made it.
+        spec: One of the specs.
+        left_out: Its fields that differ from row to row, as pydantic's ``exclude``: no part of the record.
+        base: What is compared, for the record's head.
+        expert: And what with.
+        measurements: All numbers.
+        costs: Exact costs.
+        tables: Larger tables by name.
+        pictures: Pictures by name.
     """
-    measurements = list(measurements)
-    spec = study.specs[0]
-    about = spec.model_dump(mode="json", exclude={"seed", "num_experts", *varies})
-    width = "" if spec.width == 1 else f" at width {spec.width:g}"
+    found = list(dict.fromkeys(measurements))
+    about = spec.model_dump(mode="json", exclude=dict(left_out))
     result = StudyResult(
-        study=name,
-        dataset=spec.data,
-        scale=parameters.scale,
-        evaluate=spec.evaluate,
-        base="several" if "base" in varies else spec.base + width,
-        expert="several" if "expert" in varies else spec.expert + width,
-        seeds=[seed for seed in parameters.seeds if seed in {m.seed for m in measurements}],
-        spec=about,
-        spec_hash=digest(about),
-        measurements=list(dict.fromkeys(measurements)),
-        costs=list(dict.fromkeys(costs)),
-        tables=tables or {},
+        study=name, dataset=spec.data, scale=parameters.scale, evaluate=spec.evaluate, base=base, expert=expert,
+        seeds=[seed for seed in parameters.seeds if seed in {m.seed for m in found}], spec=about,
+        spec_hash=digest(about), measurements=found, costs=list(dict.fromkeys(costs)), tables=tables or {},
         pictures=pictures or {},
-        provenance=Provenance(command=parameters.command(name), **made_here(study.device, study.seconds)),
-    )
-    path = result.save(parameters.root / "results")
-    say(f"{study.summary()}; result in {path}")
+        provenance=Provenance(command=parameters.command(name), **made_here(runner.context.device, runner.seconds)),
+    )  # fmt: skip
+    say(f"{runner.summary()}; result in {result.save(parameters.root / 'results')}")
     return result

@@ -103,7 +103,7 @@ class Provenance(BaseModel):
     when: str = Field(description="UTC, ISO 8601")
     hardware: str
     precision: str
-    compile: str = Field("off", description="how networks were called while training, see repro.method.compiling")
+    compile: str = Field("off", description="how networks were called while training, see repro.training.compiling")
     libraries: dict[str, str]
     seconds: float = Field(description="compute spent on the artifacts that this result rests on")
 

@@ -16,15 +16,15 @@ from typing import Any
 import torch
 
 from repro.errors import ReproError, TimeIsUpError, TrainingError
-from repro.method import compiling
-from repro.method.device import pick_device
-from repro.method.fit import Epoch, Report
 from repro.progress import Progress, late, say
 from repro.study.artifact import Artifact, checksum_of
 from repro.study.executors import Executor, Job, make_executor
 from repro.study.graph import Context, Goal, Inputs, Step, build, grouped, ordered, passes
 from repro.study.sources import Sources
 from repro.study.store import Store
+from repro.training import compiling
+from repro.training.device import pick_device
+from repro.training.fit import Epoch, Report
 
 RECENT = 4  # artifacts that stay in memory: a base and a gate serve many experts in a row
 

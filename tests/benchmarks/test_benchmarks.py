@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from repro.report import performance
-from repro.study.performance import BENCHMARKS, PerformanceRecord, load_performance
-from repro.study.reliability import CAMPAIGNS
+from repro.study.benchmarks import BENCHMARKS, PerformanceRecord, load_performance
+from repro.study.campaigns import CAMPAIGNS
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 

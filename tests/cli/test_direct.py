@@ -14,11 +14,11 @@ from repro.cli import main
 from repro.cli.direct import told_of
 from repro.errors import TimeIsUpError
 from repro.exhibits.table2_num_experts import Parameters, run
-from repro.method import compiling
-from repro.report.run import run_notebooks
+from repro.families.single_gate.steps import steps
+from repro.report.notebooks import run_notebooks
 from repro.study.results import StudyResult, load_results
-from repro.study.single_gate import steps
 from repro.study.store import Store
+from repro.training import compiling
 
 ROOT = Path(__file__).parents[2]
 FOR_SHOW = ("papermill", "nbformat", "ipykernel", "IPython", "jupyterlab", "seaborn", "pytorch_grad_cam", "pandas")
@@ -133,7 +133,9 @@ def test_a_run_that_has_no_time_left_says_what_remains_and_the_next_goes_on(
     store, specs = Store(tmp_path / "root"), Parameters.check(**values).specs()
 
     moments = iter([False, False, True])  # before an epoch of the three experts, at its first step, at its second
-    monkeypatch.setattr("repro.method.fit.late", lambda seconds=0.0: store.has(steps(specs[1]).gate) and next(moments))
+    monkeypatch.setattr(
+        "repro.training.fit.late", lambda seconds=0.0: store.has(steps(specs[1]).gate) and next(moments)
+    )
     assert main([*asked, "--minutes", "60"]) == 3
     told = capsys.readouterr().out
     assert "the time is up (" in told and "the same command goes on" in told

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from repro.exhibits.appendix_early_exit import EXHIBIT, LABELS, run
-from repro.study.pairs import MEAN, PairParameters
+from repro.families.single_gate.pairs import MEAN, PairParameters
 from repro.study.results import Measurement, StudyResult, Table
 
 MakeUp = Callable[..., StudyResult]

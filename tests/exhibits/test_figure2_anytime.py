@@ -9,11 +9,11 @@ import pytest
 
 from repro.errors import SpecError
 from repro.exhibits.figure2_anytime import EXHIBIT, Parameters, printed_value, run
+from repro.families.single_gate.pairs import MEAN
 from repro.report.anytime_summary import summary_figure
 from repro.report.claim import Cell
 from repro.report.figure2 import anytime_at, marker, paper_macs, series
 from repro.report.verdict import Verdict
-from repro.study.pairs import MEAN
 from repro.study.results import Cost, Measurement, StudyResult, Table
 
 

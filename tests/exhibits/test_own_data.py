@@ -9,17 +9,16 @@ from typing import Any
 import pytest
 import torch
 
+from repro.analysis.outputs import Outputs
 from repro.errors import DataError, ReproError, SpecError
 from repro.exhibits import exhibit, exhibits, own_data
 from repro.exhibits.own_data import RECIPES, Parameters, baselines, choices, held_parts, run
-from repro.method.outputs import Outputs
+from repro.families.single_gate.config import StudySpec
+from repro.families.single_gate.scales import default_spec
+from repro.families.single_gate.steps import steps
+from repro.families.single_gate.study import Study, open_study
 from repro.report.claim import Cell
-from repro.study.pipeline import Study
-from repro.study.record import open_study
 from repro.study.results import Cost, Measurement, StudyResult, Table, load_results
-from repro.study.scales import default_spec
-from repro.study.single_gate import steps
-from repro.study.spec import StudySpec
 from tests.conftest import write_pictures
 
 TINY = {"width": "0.0625", "num_experts": "2", "epochs": "2", "expert_epochs": "1", "batch_size": "16"}

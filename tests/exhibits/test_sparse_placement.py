@@ -12,7 +12,7 @@ from repro.cli.direct import told_of
 from repro.data.augment import Augmentation
 from repro.errors import SpecError
 from repro.exhibits.sparse_placement import EXHIBIT, Parameters, cell
-from repro.families.sparse.spec import sparse_spec
+from repro.families.sparse.scales import sparse_spec
 from repro.families.sparse.steps import chosen_experts, goal, load_network, steps
 from repro.families.sparse.training import predict
 from repro.report.tables import claims_table

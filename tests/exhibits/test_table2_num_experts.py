@@ -9,7 +9,7 @@ import pytest
 
 from repro.errors import TimeIsUpError
 from repro.exhibits.table2_num_experts import EXHIBIT, Parameters, run
-from repro.study.pipeline import Study
+from repro.families.single_gate.study import Study
 from repro.study.results import StudyResult, load_result
 
 MakeUp = Callable[..., StudyResult]

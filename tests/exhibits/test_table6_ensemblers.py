@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from repro.exhibits.table6_ensemblers import EXHIBIT, START, Parameters, run
+from repro.families.single_gate.pairs import MEAN
 from repro.report.curves import pooled
-from repro.study.pairs import MEAN
 from repro.study.results import Measurement, StudyResult, Table
 
 ASKED = {"experts": "3", "seeds": "0,1", "scale": "smoke"}

@@ -6,8 +6,8 @@ import pytest
 
 from repro.errors import SpecError
 from repro.exhibits.unstated_choices import ALTERNATIVES, BY_NAME, EXHIBIT, Parameters
+from repro.families.single_gate.steps import steps
 from repro.study.results import StudyResult
-from repro.study.single_gate import steps
 
 
 def test_every_alternative_changes_the_experts_and_nothing_of_the_base() -> None:

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from repro.errors import SpecError
-from repro.models.moe import SingleGateMoE
+from repro.families.single_gate.model import SingleGateMoE
 from repro.models.registry import build_backbone, build_head, freeze, init_expert, new_expert, with_weights
 from repro.models.torchvision_nets import PAPER_NETWORKS
 from repro.models.trnet import BLOCKS_PER_STAGE

@@ -7,7 +7,7 @@ import pytest
 
 from repro.cli.direct import asked
 from repro.exhibits import exhibits, names
-from repro.report.run import run_notebooks
+from repro.report.notebooks import run_notebooks
 from repro.study.results import load_results
 
 ROOT = Path(__file__).parents[2]

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from repro.errors import ReproError
-from repro.method.export import load
-from repro.report.run import run_notebooks
+from repro.families.single_gate.export import load
+from repro.report.notebooks import run_notebooks
 from repro.study.results import load_results
 from tests.notebooks.test_table2 import outputs_of
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from repro.report.run import run_notebooks
+from repro.report.notebooks import run_notebooks
 from repro.study.results import load_results
 from tests.notebooks.test_table2 import outputs_of
 

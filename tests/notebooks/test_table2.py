@@ -6,7 +6,7 @@ import nbformat
 import pytest
 
 from repro.errors import ReproError
-from repro.report.run import run_notebooks
+from repro.report.notebooks import run_notebooks
 from repro.study.results import load_results
 
 

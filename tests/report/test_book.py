@@ -9,7 +9,7 @@ import nbformat
 import pytest
 
 from repro.report.book import as_chapter, check_html, expected_pages
-from repro.study.reliability import Campaign
+from repro.study.campaigns import Campaign
 from repro.study.results import StudyResult
 
 ROOT = Path(__file__).parents[2]

@@ -77,11 +77,11 @@ def test_no_chapter_types_an_accuracy_by_hand() -> None:
 
 @pytest.mark.usefixtures("recorded")
 def test_code_is_drawn_from_the_module(tmp_path: Path) -> None:
-    page, warnings = built(tmp_path, "```{source-of} repro.method.routing.smooth\n```")
-    assert warnings == "" and "repro/method/routing.py: smooth" in page
+    page, warnings = built(tmp_path, "```{source-of} repro.families.single_gate.routing.smooth\n```")
+    assert warnings == "" and "repro/families/single_gate/routing.py: smooth" in page
     assert 'clamp</span><span class="p">(</span><span class="nb">min</span>' in page
     for text, warning in (
-        ("repro.method.routing.gone", "Object named 'gone' not found in include file"),
+        ("repro.families.single_gate.routing.gone", "Object named 'gone' not found in include file"),
         ("repro.gone.smooth", "not found in include file"),
         ("elsewhere.smooth", "there is no module of this project in 'elsewhere.smooth'"),
     ):
@@ -91,7 +91,7 @@ def test_code_is_drawn_from_the_module(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("recorded")
 def test_all_code_of_the_method_chapter_resolves(tmp_path: Path) -> None:
     wanted = re.findall(r"```\{source-of\} (\S+)", PAGES["method"])
-    assert len(wanted) > 15 and "repro.study.single_gate.steps" in wanted
+    assert len(wanted) > 15 and "repro.families.single_gate.steps.steps" in wanted
     page, warnings = built(tmp_path, "\n\n".join(f"```{{source-of}} {name}\n```" for name in wanted))
     assert warnings == "" and page.count("repro-where") == len(wanted)
 

@@ -7,7 +7,7 @@ import nbformat
 import pytest
 
 from repro.errors import ReproError
-from repro.report.run import execute
+from repro.report.notebooks import execute
 
 CELLS = (
     "from IPython.display import Markdown, display\nimport sys",

@@ -7,7 +7,7 @@ import pytest
 
 from repro.errors import StoreError
 from repro.report import performance
-from repro.study.performance import Goal, PerformanceRecord, load_performance
+from repro.study.benchmarks import Goal, PerformanceRecord, load_performance
 from repro.study.results import Provenance, Table
 from tests.report.test_book import built
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from repro.families.single_gate.scales import default_spec
+from repro.families.single_gate.steps import goals, steps
 from repro.models.cost import model_cost
 from repro.report import plan
 from repro.report.plan import PEAK, RUNS, SHARE, Run, goals_table, measured, minutes, plan_table, rows, share_of_peak
 from repro.study.graph import ordered
 from repro.study.parameters import results_folder
 from repro.study.results import StudyResult, load_results
-from repro.study.scales import default_spec
-from repro.study.single_gate import goals, steps
 from tests.report.test_book import built
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from repro.report.reruns import benchmark_runs, campaign_runs, command_of, exhibit_runs, runs_named
-from repro.study.performance import BENCHMARKS
+from repro.study.benchmarks import BENCHMARKS
 from repro.study.results import StudyResult
 
 PAGE = '{result}`table2_num_experts-cifar100-laptop:C1` and chapter.tables("modes-quick")'

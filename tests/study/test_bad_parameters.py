@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from repro.errors import SpecError
 from repro.exhibits.table2_num_experts import Parameters
-from repro.study.scales import default_spec
-from repro.study.spec import StudySpec
+from repro.families.single_gate.config import StudySpec
+from repro.families.single_gate.scales import default_spec
 
 # No name and no number ends so: without it a draw may be right, since hypothesis also tries words of the code itself.
 TEXT = st.text(max_size=11).map(lambda text: text + "?")

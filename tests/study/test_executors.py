@@ -14,11 +14,11 @@ import torch
 from benchmarks.common import weights
 from benchmarks.executors import ray_cluster, run, study_spec
 from repro.errors import ReproError, SpecError, TrainingError
-from repro.method.one_pass import Pupil, train_experts
+from repro.families.single_gate.config import StudySpec
+from repro.families.single_gate.one_pass import Pupil, train_experts
+from repro.families.single_gate.steps import steps
+from repro.families.single_gate.study import Study
 from repro.study.executors import EXECUTORS, parse
-from repro.study.pipeline import Study
-from repro.study.single_gate import steps
-from repro.study.spec import StudySpec
 from repro.study.store import Store
 
 CPU = torch.device("cpu")
@@ -70,7 +70,7 @@ def test_a_training_that_fails_stops_what_needs_it_alone(
             raise TrainingError("expert 1: the loss of epoch 1 is not finite")
         return train_experts(pupils, *arguments)
 
-    monkeypatch.setattr("repro.study.algorithm1.train_experts", failing)
+    monkeypatch.setattr("repro.families.single_gate.algorithm1.train_experts", failing)
     other = tiny.with_(num_experts=1)
     study = Study([tiny, other], tmp_path, CPU)
     with pytest.raises(TrainingError, match="expert 1: the loss of epoch 1 is not finite"):

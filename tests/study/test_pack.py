@@ -14,17 +14,17 @@ import pytest
 import torch
 
 from benchmarks.common import put
+from repro.analysis.outputs import Outputs, accuracy
 from repro.cli import main
 from repro.errors import SpecError, StoreError
 from repro.exhibits.table2_num_experts import Parameters, run
-from repro.method.outputs import Outputs, accuracy
+from repro.families.single_gate.config import StudySpec
+from repro.families.single_gate.steps import goals, steps
+from repro.families.single_gate.study import Study
 from repro.study.artifact import Artifact
 from repro.study.graph import Step
 from repro.study.pack import SMALLEST, pack, unpack
-from repro.study.pipeline import Study
 from repro.study.results import load_results
-from repro.study.single_gate import goals, steps
-from repro.study.spec import StudySpec
 from repro.study.store import Store
 
 CPU = torch.device("cpu")

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from repro.method.fit import Training
+from repro.families.single_gate.config import StudySpec
+from repro.families.single_gate.steps import goal, goals, steps
+from repro.families.single_gate.study import Study
 from repro.study.graph import ordered
-from repro.study.pipeline import Study
 from repro.study.remaining import Remaining
-from repro.study.single_gate import goal, goals, steps
-from repro.study.spec import StudySpec
 from repro.study.store import Store
+from repro.training.fit import Training
 
 
 class Stop(Exception):

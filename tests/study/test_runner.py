@@ -12,7 +12,6 @@ import torch
 from safetensors import safe_open
 
 from repro.errors import ReproError, TimeIsUpError, TrainingError
-from repro.method import fit as training
 from repro.progress import time_limit
 from repro.study.artifact import WEIGHTS
 from repro.study.executors import TRIES, Executor, Job
@@ -20,6 +19,7 @@ from repro.study.graph import Goal, Step, ordered
 from repro.study.remaining import Remaining
 from repro.study.runner import Runner, work
 from repro.study.store import Store
+from repro.training import fit as training
 from tests.study import toy
 
 CPU = toy.CPU

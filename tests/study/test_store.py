@@ -18,6 +18,8 @@ from safetensors.torch import save_file
 from repro.data import modes
 from repro.data.fingerprint import Images, fingerprint
 from repro.errors import StoreError, TrainingError
+from repro.families.single_gate.scales import default_spec
+from repro.families.single_gate.steps import steps
 from repro.study import artifact as artifact_module
 from repro.study import freshness
 from repro.study import store as store_module
@@ -25,8 +27,6 @@ from repro.study.artifact import ABOUT, WEIGHTS, Artifact
 from repro.study.doctor import artifacts, findings, locks, unfinished
 from repro.study.graph import Context, Inputs, Step
 from repro.study.runner import Runner
-from repro.study.scales import default_spec
-from repro.study.single_gate import steps
 from repro.study.sources import Sources
 from repro.study.store import Store
 

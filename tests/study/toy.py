@@ -13,12 +13,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from repro.errors import TrainingError
-from repro.method import fit as training
-from repro.method.recipe import Recipe
 from repro.study.artifact import Artifact
 from repro.study.graph import Context, Goal, Inputs, Step
 from repro.study.sources import Sources
 from repro.study.store import Store
+from repro.training import fit as training
+from repro.training.recipe import Recipe
 
 CPU = torch.device("cpu")
 CALLS: list[str] = []

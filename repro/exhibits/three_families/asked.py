@@ -20,13 +20,13 @@ from repro.exhibits.three_families.families import (
     Model,
     _at_rate,
 )
+from repro.families.single_gate.study import SingleGateParameters
 from repro.models.cost import model_cost
 from repro.study.graph import Goal
 from repro.study.lists import Words, WordsOrNone
-from repro.study.parameters import Parameters
 
 
-class ThreeFamiliesParameters(Parameters):
+class ThreeFamiliesParameters(SingleGateParameters):
     """The common ones; which families at which budgets; how many experts; how many trials."""
 
     families: WordsOrNone = Field((), description="of " + "; ".join(f.name for f in FAMILIES) + "; empty: the scale's")

@@ -11,26 +11,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from repro.analysis.answers import THRESHOLDS, answers, sweep
 from repro.analysis.chosen_experts import tokens_per_image
+from repro.analysis.outputs import Outputs, accuracy
 from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.deepmoe.cost import deepmoe_cost
 from repro.families.deepmoe.steps import Asked as AskedDeepMoE
 from repro.families.deepmoe.steps import goal as deepmoe_goal
 from repro.families.deepmoe.steps import two_stages
+from repro.families.single_gate.config import StudySpec
+from repro.families.single_gate.controls import training_epochs
+from repro.families.single_gate.steps import goal as single_gate_goal
 from repro.families.sparse.cost import sparse_cost
-from repro.families.sparse.spec import SparseSpec, sparse_spec
+from repro.families.sparse.scales import SparseSpec, sparse_spec
 from repro.families.sparse.steps import chosen_experts
 from repro.families.sparse.steps import goal as sparse_goal
-from repro.method.answers import THRESHOLDS, answers, sweep
-from repro.method.outputs import Outputs, accuracy
-from repro.method.recipe import Recipe
 from repro.models.cost import ModelCost, model_cost
 from repro.randomness import derive
-from repro.study.controls import training_epochs
 from repro.study.graph import Goal
-from repro.study.single_gate import base_goal
-from repro.study.single_gate import goal as single_gate_goal
-from repro.study.spec import StudySpec
+from repro.study.plain import plain_goal
+from repro.training.recipe import Recipe
 
 NAME = "three_families"
 BUDGETS = {"small": 0.5, "middle": 1.0, "large": 2.0}
@@ -152,7 +152,7 @@ def _residual(network: str = "", narrowest: float = 1 / 16, step: float = 1 / 12
     def plain(asked: Asked, width: float, recipe: Recipe) -> Goal:
         name = network or asked.spec.base
         changes = {"base": name, "expert": name, "role": "control", "num_experts": 1}
-        return base_goal(asked.spec.with_(**changes, width=width, base_recipe=recipe))
+        return plain_goal(asked.spec.with_(**changes, width=width, base_recipe=recipe))
 
     return Body(network or "tr-network", narrowest, step, cost, plain)
 

@@ -8,10 +8,10 @@ from math import ceil
 import numpy as np
 from torch import Tensor
 
+from repro.analysis.anytime import bagged
+from repro.analysis.outputs import accuracy
 from repro.exhibits.three_families.asked import ThreeFamiliesParameters
 from repro.exhibits.three_families.families import PARTNER, Asked, Body, Model, Point
-from repro.method.anytime import bagged
-from repro.method.outputs import accuracy
 from repro.report.claim import Cell
 from repro.study.runner import Runner
 

@@ -10,12 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from repro.analysis.agreement import agreement, agreement_within
 from repro.exhibits.three_families.asked import ThreeFamiliesParameters, _bodies, _drawn, _trials
 from repro.exhibits.three_families.families import NAME, RATES, SLACK, Family, Model, Point
 from repro.exhibits.three_families.rivals import Rivals, _ask, cell
-from repro.method import compiling
-from repro.method.agreement import agreement, agreement_within
-from repro.method.device import pick_device
 from repro.progress import say
 from repro.study.artifact import digest
 from repro.study.graph import Context
@@ -24,6 +22,8 @@ from repro.study.results import Measurement, Provenance, StudyResult, Table
 from repro.study.runner import Runner
 from repro.study.sources import Sources
 from repro.study.store import Store
+from repro.training import compiling
+from repro.training.device import pick_device
 
 TRIALS = ["model", "choice", "top1", "macs", "taken"]
 PLAIN = ["body", "seed", "macs", "params", "training", "top1"]

@@ -15,9 +15,9 @@ from repro.data.batches import Batch
 from repro.errors import TrainingError
 from repro.families.deepmoe.config import L1, DeepMoEConfig
 from repro.families.deepmoe.model import DeepMoE, DeepMoEOutput
-from repro.method.classifier import classification
-from repro.method.fit import Step
-from repro.method.recipe import Recipe
+from repro.training.classifier import classification
+from repro.training.fit import Step
+from repro.training.recipe import Recipe
 
 TrainingStep = Callable[[Batch, float], Step]
 

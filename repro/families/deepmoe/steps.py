@@ -5,19 +5,18 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.deepmoe.cost import deepmoe_cost
 from repro.families.deepmoe.model import DeepMoE, build
 from repro.families.deepmoe.training import predict, train_jointly, train_with_gates_frozen
-from repro.method.recipe import Recipe
 from repro.models.registry import build_backbone
 from repro.randomness import derive, seeded_init
 from repro.study.artifact import Artifact, trained
 from repro.study.graph import BACKWARD, FORWARD, Context, Goal, Inputs, Step
-from repro.study.single_gate import steps as plain_steps
-from repro.study.spec import StudySpec
+from repro.study.plain import PlainSpec, plain_steps
+from repro.training.recipe import Recipe
 
 REVISIONS = {"deepmoe": 1, "deepmoe-frozen": 1, "predictions": 1}
 
@@ -27,10 +26,16 @@ class Asked(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    spec: StudySpec
+    spec: PlainSpec
     model: DeepMoEConfig
     recipe: Recipe = Field(description="stage one, jointly")
     recipe_two: Recipe | None = Field(None, description="stage two, gates frozen (Procedure 1); none: there is none")
+
+    @field_validator("spec", mode="after")
+    @classmethod
+    def _plain(cls, value: PlainSpec) -> PlainSpec:
+        """Of the spec of a mixture, what concerns its base."""
+        return value.plain
 
 
 def goal(asked: Asked | str) -> Goal:

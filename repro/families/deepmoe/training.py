@@ -14,12 +14,11 @@ from repro.data.batches import BatchSource
 from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.deepmoe.losses import check_collapse, stage_one, stage_two
 from repro.families.deepmoe.model import DeepMoE
-from repro.method.classifier import train_classifier
-from repro.method.device import autocast
-from repro.method.experts import EVALUATION_BATCH
-from repro.method.fit import Epoch, Report
-from repro.method.recipe import Recipe
 from repro.models.registry import freeze
+from repro.training.classifier import train_classifier
+from repro.training.device import EVALUATION_BATCH, autocast
+from repro.training.fit import Epoch, Report
+from repro.training.recipe import Recipe
 
 
 def train_jointly(

@@ -14,7 +14,7 @@ from torch import Tensor
 from repro.data.augment import Augmentation
 from repro.families.sparse.cost import sparse_cost
 from repro.families.sparse.model import SparseNetwork
-from repro.families.sparse.spec import SparseSpec
+from repro.families.sparse.scales import SparseSpec
 from repro.families.sparse.training import make_network, predict, train_network
 from repro.study.artifact import Artifact, trained
 from repro.study.graph import BACKWARD, FORWARD, Context, Goal, Inputs, Step

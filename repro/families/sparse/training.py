@@ -15,13 +15,12 @@ from repro.analysis.chosen_experts import tokens_per_image
 from repro.data.batches import Batch, BatchSource
 from repro.families.sparse.config import SparseConfig
 from repro.families.sparse.model import SparseNetwork, SparseOutput, build
-from repro.method.classifier import classification, train_classifier
-from repro.method.device import autocast
-from repro.method.experts import EVALUATION_BATCH
-from repro.method.fit import Epoch, Report, Step
-from repro.method.recipe import Recipe
 from repro.progress import say
 from repro.randomness import seeded
+from repro.training.classifier import classification, train_classifier
+from repro.training.device import EVALUATION_BATCH, autocast
+from repro.training.fit import Epoch, Report, Step
+from repro.training.recipe import Recipe
 
 IDLE = 0.1
 """An expert with less than this part of an equal share of an epoch's tokens is named as dead."""
@@ -45,7 +44,7 @@ def train_network(
 ) -> list[Epoch]:
     """Train, in place; experts that get next to no tokens are named after each epoch.
 
-    The arguments and errors are those of :func:`repro.method.classifier.train_classifier`.
+    The arguments and errors are those of :func:`repro.training.classifier.train_classifier`.
     """
 
     def hear(epoch: int, history: Epoch) -> None:

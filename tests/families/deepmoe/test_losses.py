@@ -22,8 +22,8 @@ from repro.families.deepmoe.losses import (
     stage_two,
 )
 from repro.families.deepmoe.model import DeepMoEOutput, Gating, build
-from repro.method.recipe import Recipe
 from repro.randomness import seeded_init
+from repro.training.recipe import Recipe
 
 CONFIG = DeepMoEConfig(backbone="tr10", width=0.0625, num_classes=3, lam=0.1, mu=2.0, lambda_warmup=0.0)
 

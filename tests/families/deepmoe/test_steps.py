@@ -10,9 +10,9 @@ import torch
 from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.deepmoe.cost import deepmoe_cost
 from repro.families.deepmoe.steps import Asked, goal, load, steps
+from repro.families.single_gate.scales import default_spec
 from repro.study.graph import Context, build, ordered
 from repro.study.runner import Runner
-from repro.study.scales import default_spec
 from repro.study.sources import Sources
 from repro.study.store import Store
 

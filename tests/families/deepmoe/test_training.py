@@ -16,9 +16,9 @@ from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.deepmoe.cost import active_shares, deepmoe_cost
 from repro.families.deepmoe.model import DeepMoE, build
 from repro.families.deepmoe.training import predict, shares_by_class, train_jointly, train_with_gates_frozen
-from repro.method.fit import Epoch
-from repro.method.recipe import Recipe
 from repro.randomness import seeded_init
+from repro.training.fit import Epoch
+from repro.training.recipe import Recipe
 
 CPU = torch.device("cpu")
 CONFIG = DeepMoEConfig(backbone="tr10", width=0.0625, num_classes=20, lam=0.1)

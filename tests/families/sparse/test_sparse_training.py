@@ -24,10 +24,10 @@ from repro.families.sparse.training import (
     sparse_step,
     train_network,
 )
-from repro.method.device import autocast
-from repro.method.fit import Epoch
-from repro.method.recipe import Group, Recipe
 from repro.models.token_routing import Choice
+from repro.training.device import autocast
+from repro.training.fit import Epoch
+from repro.training.recipe import Group, Recipe
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(

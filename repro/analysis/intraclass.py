@@ -1,0 +1,104 @@
+"""How classes split over experts, and whether the split is real (Section 4, Figure 3): pure functions of assignments.
+
+Axes: N images, C classes, K experts, P numbers that describe an image.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from repro.analysis.agreement import agreement
+from repro.analysis.outputs import Outputs
+from repro.data.dataset import ImageDataset
+
+
+def class_counts(g0: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    """Images of each class in each expert, ``[C, K]``, from the initial gate ``[N, K]`` (soft: in parts)."""
+    return torch.zeros(num_classes, g0.shape[1], dtype=torch.float64).index_add(0, labels, g0.double())
+
+
+def shares_of_classes(counts: Tensor) -> Tensor:
+    """Share of each class that each expert has, ``[C, K]``; the rows of classes with images sum to 1."""
+    return counts / counts.sum(1, keepdim=True).clamp(min=1e-12)
+
+
+def effective_experts(shares: Tensor) -> Tensor:
+    """exp(entropy) of each class's shares ``[C, K]``: over how many experts it effectively splits, 1 to K, ``[C]``."""
+    return torch.special.entr(shares).sum(1).exp()
+
+
+def companions(counts: Tensor, label: int, expert: int, number: int) -> list[int]:
+    """The classes with most images in an expert (counts ``[C, K]``), without ``label`` and classes it has none of."""
+    there = counts[:, expert].clone()
+    there[label] = 0
+    order = there.argsort(descending=True, stable=True)[:number].tolist()
+    return [c for c in order if there[c] > 0]
+
+
+def explained(features: np.ndarray, group: np.ndarray) -> float:
+    """Percent of the variance of features ``[N, P]`` that lies between groups ``[N]`` (η² of a one-way analysis)."""
+    values = features.astype(np.float64) - features.mean(0, dtype=np.float64)
+    total = float((values**2).sum())
+    between = sum(len(own) * float((own.mean(0) ** 2).sum()) for own in (values[group == g] for g in np.unique(group)))
+    return 100 * between / total if total > 0 else 0.0
+
+
+def explained_by_chance(group: np.ndarray) -> float:
+    """What :func:`explained` gives on average over all ways to deal the images to groups of the same sizes."""
+    count, groups = len(group), len(np.unique(group))
+    return 100 * (groups - 1) / (count - 1) if count > 1 else 0.0
+
+
+def agreement_within_class(one: np.ndarray, other: np.ndarray, labels: np.ndarray, label: int) -> float | None:
+    """Adjusted mutual information, in percent, of two ways to split the images of a class (0: chance, 100: the same).
+
+    ``None`` where neither splits it: then there is nothing to agree on.
+    """
+    a, b = one[labels == label], other[labels == label]
+    if len(np.unique(a)) < 2 and len(np.unique(b)) < 2:
+        return None
+    return 100 * agreement(torch.from_numpy(a), torch.from_numpy(b))
+
+
+def agreement_within_classes(one: np.ndarray, other: np.ndarray, labels: np.ndarray) -> float | None:
+    """The mean of :func:`agreement_within_class` over the classes that are split; ``None`` if none is."""
+    found = [agreement_within_class(one, other, labels, int(label)) for label in np.unique(labels)]
+    split = [value for value in found if value is not None]
+    return math.fsum(split) / len(split) if split else None
+
+
+def confused_classes_share_the_expert(outputs: Outputs, shares: Tensor) -> tuple[float, float] | None:
+    """Of the classes that images are taken for by mistake, the percentage that is in the image's own expert; by chance.
+
+    For each evaluation image that the base gets wrong: the share (of training images, ``shares`` ``[C, K]``) of the
+    wrongly predicted class that the image's selected expert has. By chance: the same with the expert of a random
+    image of the same true class, so that a whole class's neighbourhood counts for nothing. ``None`` without mistakes.
+    """
+    said, expert = outputs.base_logits.argmax(1), outputs.top_experts()[:, 0]
+    wrong = said != outputs.labels
+    if not bool(wrong.any()):
+        return None
+    counts = class_counts(torch.eye(outputs.num_experts)[expert], outputs.labels, len(shares))
+    own = shares[said[wrong], expert[wrong]]
+    chance = (shares[said[wrong]] * shares_of_classes(counts)[outputs.labels[wrong]]).sum(1)
+    return 100 * float(own.mean()), 100 * float(chance.mean())
+
+
+def pixels_explained(images: ImageDataset, group: np.ndarray) -> tuple[dict[int, float | None], dict[int, float]]:
+    """Percent of each class's pixel variance that its split explains (None: not split), and by chance.
+
+    Pixels, since the embeddings are what the split was made in: there it could not fail.
+    """
+    between: dict[int, float | None] = {}
+    chance: dict[int, float] = {}
+    for label in range(images.num_classes):
+        members = np.flatnonzero(images.labels == label)
+        own = group[members]
+        is_split = len(np.unique(own)) > 1
+        between[label] = explained(images.images[members].reshape(len(members), -1), own) if is_split else None
+        chance[label] = explained_by_chance(own) if is_split else 0.0
+    return between, chance

@@ -1,0 +1,72 @@
+"""What a mixture is held against: plain networks that get as much training, or as much inference, as the mixture.
+
+A gain that a control has too is not the mixture's.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+
+from repro.families.single_gate.config import StudySpec
+from repro.models.cost import ModelCost, model_cost
+from repro.models.trnet import BLOCKS_PER_STAGE
+
+EQUAL_TRAINING = "equal-training"
+EQUAL_INFERENCE = "equal-inference"
+STEPS_OF_WIDTH = 64  # widths are tried in steps of 1/64 of the base's
+
+
+def equal_training(spec: StudySpec) -> StudySpec:
+    """The base, trained alone with the training multiply-adds of base, gate and experts together.
+
+    Whole epochs, rounded up: in case of doubt the control gets more.
+    """
+    epochs = math.ceil(round(training_epochs(spec), 6))
+    recipe = spec.base_recipe.model_copy(update={"epochs": epochs})
+    return spec.with_(role="control", base_recipe=recipe, num_experts=1, stacking=False)
+
+
+def equal_inference(spec: StudySpec) -> StudySpec | None:
+    """A plain network with the inference multiply-adds of base, gate and one expert, trained as the base is.
+
+    It is the base made wider, to the width (in steps of 1/64 of the base's) whose multiply-adds are nearest. None
+    where the base has no width to change (torchvision's networks).
+    """
+    if spec.base not in BLOCKS_PER_STAGE:
+        return None
+    target = _cost(spec).macs
+    widths = [spec.width * (1 + step / STEPS_OF_WIDTH) for step in range(3 * STEPS_OF_WIDTH)]
+    widths = [width for width in widths if width <= 4]
+
+    def macs(width: float) -> int:  # rises with the width, by whole channels
+        return plain_cost(spec, width).macs
+
+    place = bisect_left(widths, target, key=macs)
+    found = min(widths[max(place - 1, 0) : place + 1], key=lambda width: abs(macs(width) - target))
+    nearest = widths[bisect_left(widths, macs(found), key=macs)]  # the narrowest of those that are the same network
+    return spec.with_(role="control", expert=spec.base, width=nearest, num_experts=1, stacking=False)
+
+
+def training_epochs(spec: StudySpec) -> float:
+    """Training multiply-adds of base, gate and K experts, in epochs of the base.
+
+    A training step is three forward passes. The gate takes one forward pass of the base (its own training is less
+    than a thousandth). In an epoch of the experts the trunk runs once over every image, forward, and expert k
+    trains on Γ(g0(k|x)) of them, which is counted for equal shares: 1 + γ (K - 1) visits an image in all.
+    """
+    cost, experts = _cost(spec), spec.num_experts
+    visits = experts * spec.mean_share
+    epoch_of_experts = cost.trunk_macs + 3 * visits * cost.expert_macs
+    gate = cost.base_macs if experts > 1 else 0
+    macs = 3 * spec.base_recipe.epochs * cost.base_macs + gate + spec.recipe_of_experts.epochs * epoch_of_experts
+    return macs / (3 * cost.base_macs)
+
+
+def plain_cost(spec: StudySpec, width: float | None = None) -> ModelCost:
+    """What the base of ``spec`` costs alone, at another width if one is given."""
+    return model_cost(spec.base, None, spec.num_classes, spec.image_size, 0, spec.width if width is None else width)
+
+
+def _cost(spec: StudySpec) -> ModelCost:
+    return model_cost(spec.base, spec.expert, spec.num_classes, spec.image_size, spec.num_experts, spec.width)

@@ -1,0 +1,181 @@
+"""What is measured of any-time models: thresholds chosen on one half of the images, the envelope, what skipping saves.
+
+A curve over thresholds chooses nothing. Whatever is chosen (the threshold that meets a budget, the model of the
+envelope) is chosen on one half of the evaluation images and reported on the other (:mod:`repro.analysis.crossfit`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from repro.analysis.answers import THRESHOLDS, Answers, sweep
+from repro.analysis.anytime import bagged
+from repro.analysis.crossfit import (
+    Choice,
+    Points,
+    cheapest_reaching,
+    chosen_on_test,
+    halves,
+    held_out,
+    most_accurate,
+    within,
+)
+from repro.analysis.outputs import accuracy, percent
+from repro.data.augment import Augmentation
+from repro.families.single_gate.config import StudySpec
+from repro.families.single_gate.skipping import count_anytime
+from repro.families.single_gate.study import Study, measured
+from repro.models.cost import ModelCost
+from repro.models.registry import freeze
+from repro.study.results import Measurement, Table
+
+ENVELOPE = "envelope"
+SLACK = 0.1
+"""Points of accuracy that 'no loss' may lose on the images on which the threshold is chosen."""
+SMALL = 0.01
+"""A threshold at which whoever is unsure uses several experts, fixed beforehand."""
+BUDGETS = 60
+COUNTED_IMAGES, COUNTED_AT = 64, (0.001, 0.05, 0.3)
+
+
+class Model(NamedTuple):
+    """What is kept of a trained model once its outputs have been read: small."""
+
+    spec: StudySpec
+    cost: ModelCost
+    answers: Answers
+    points: Points  # one a threshold; the last is the plain model, one expert for every image
+
+
+def model_of(spec: StudySpec, cost: ModelCost, found: Answers) -> Model:
+    """A model's points on both halves of the images: one a threshold, and last one expert for every image."""
+    one = torch.ones(len(found.right), dtype=torch.int64)
+    ways = [found.used(tau) for tau in THRESHOLDS] + [one]
+    parts = halves(len(one), spec.seed)
+    points = Points.of(((found.right_with(used), cost.anytime_macs(used)) for used in ways), parts)
+    return Model(spec, cost, found, points)
+
+
+def plain(model: Model) -> Iterator[Measurement]:
+    """The base alone, the plain model, and the any-time model at a small threshold that nobody chose."""
+    spec, right = model.spec, model.answers.right
+    yield measured(spec, "backbone", percent(right[:, 0]), row=spec.base, num_experts=0)
+    yield measured(spec, "bagging", percent(right[:, 1]), row=spec.pair)
+    if spec.num_experts > 1:
+        small = model.answers.right_with(model.answers.used(SMALL))
+        yield measured(spec, "anytime-small", percent(small), row=spec.pair)
+
+
+def chosen(model: Model) -> Iterator[Measurement]:
+    """Thresholds chosen on one half and reported on the other, by what they are chosen for."""
+    spec, points = model.spec, model.points
+    plain = points.top1.shape[1] - 1
+    full = points.whole(points.top1)[plain]
+    rules: dict[str, Choice] = {
+        "anytime-no-loss": cheapest_reaching(plain, SLACK),
+        "anytime-same-cost": within(model.cost.macs),
+        "anytime-best": most_accurate,
+    }
+    for method, rule in rules.items():
+        held = held_out(points, rule)
+        if held is None:
+            continue
+        yield measured(spec, method, held.top1, row=spec.pair)
+        yield measured(spec, method, held.top1 - float(full), "change", spec.pair)
+        yield measured(spec, method, 100 * (1 - held.macs / model.cost.macs), "saved", spec.pair)
+        run = (held.macs - model.cost.base_macs - model.cost.gate_macs) / model.cost.expert_macs
+        yield measured(spec, method, run, "experts", spec.pair)
+
+
+def two_networks(
+    logits: dict[tuple[str, int], Tensor], labels: Tensor, models: dict[str, Model]
+) -> Iterator[tuple[Measurement, float]]:
+    """The poster's "1 expert", two whole networks, with its MACs: two of a kind are the bases of a seed and of the
+    next one, two of different depths the bases of one seed.
+    """
+    seeds = sorted({seed for _, seed in logits})
+    bases = list(models)
+    for i, first in enumerate(bases):
+        for second in bases[i:]:
+            for seed, other in zip(seeds, seeds[1:] + seeds[:1], strict=True):
+                partner = (second, other if first == second else seed)
+                if partner == (first, seed):
+                    continue
+                value = accuracy(bagged(logits[first, seed], logits[partner]), labels)
+                spec = models[first].spec.with_(seed=seed)
+                macs = models[first].cost.base_macs + models[second].cost.base_macs
+                yield measured(spec, "two networks", value, row=f"{first} + {second}", num_experts=0), float(macs)
+
+
+def bars(models: list[Model]) -> dict[str, float]:
+    """The budgets at which the envelope is held against something: every plain model and every base.
+
+    A base's is its cost and its gate's: the gate is less than a thousandth of a base, and without it the base's
+    own any-time model, all of whose images exit, would be too dear for the place where it stands.
+    """
+    # A gate grows with the number of its experts: the largest comes last, and stays.
+    by_gate = sorted(models, key=lambda model: model.cost.gate_macs)
+    bars = {model.spec.base: float(model.cost.base_macs + model.cost.gate_macs) for model in by_gate}
+    for model in models:
+        name = model.spec.pair if model.spec.num_experts > 1 else f"1 expert of {model.spec.pair}"
+        bars[name] = float(model.cost.macs)
+    return bars
+
+
+def envelope_at(models: list[Model], bars: dict[str, float]) -> Iterator[Measurement]:
+    """The envelope at the budgets of :func:`bars`, chosen on the other half, and chosen on test."""
+    joined = Points.joined([model.points for model in models])
+    spec = models[0].spec.with_(num_experts=max(model.spec.num_experts for model in models))
+    for name, budget in bars.items():
+        for method, how in ((ENVELOPE, held_out), (f"{ENVELOPE}-on-test", chosen_on_test)):
+            if held := how(joined, within(budget)):
+                yield measured(spec, method, held.top1, row=f"at {name}")
+
+
+def envelope(models: list[Model]) -> Iterator[list[str | int | float | None]]:
+    """The envelope over models: at each budget the most accurate, chosen on the other half, and chosen on all."""
+    joined = Points.joined([model.points for model in models])
+    names = [model.spec.pair for model in models for _ in range(model.points.top1.shape[1])]
+    start = float(joined.macs.min())
+    end = max(model.cost.macs + 2 * model.cost.expert_macs for model in models)
+    for step in range(BUDGETS):
+        budget = start + (end - start) * step / (BUDGETS - 1)
+        held, naive = held_out(joined, within(budget)), chosen_on_test(joined, within(budget))
+        if held and naive:
+            chosen = " / ".join(dict.fromkeys(names[i] for i in held.chosen))
+            seed = models[0].spec.seed
+            yield [seed, round(budget), round(held.macs), round(held.top1, 3), round(naive.top1, 3), chosen]
+
+
+def sweeps(models: list[Model]) -> Table:
+    """Every model at every threshold, all images."""
+    columns = ["pair", "K", "seed", "tau", "macs", "top1", "exits", "experts_of_others"]
+    rows: list[list[str | int | float | None]] = []
+    for spec, cost, found, points in models:
+        macs, told = points.whole(points.macs), sweep(found)
+        rows += [
+            [spec.pair, spec.num_experts, spec.seed, tau, round(float(macs[i])), round(told.top1[i], 3),
+             round(told.exits[i], 3), round(told.experts_of_others[i], 4)]
+            for i, tau in enumerate(THRESHOLDS)
+            if cost.num_experts
+        ]  # fmt: skip
+    return Table(columns=columns, rows=rows)
+
+
+def counted(study: Study, spec: StudySpec, model: Model) -> Iterator[list[str | int | float | None]]:
+    """The multiply-adds that a skipping forward really does, beside those expected, on the first images;
+    and on how many of them it runs as many experts as the recorded outputs say (precision decides in near ties).
+    """
+    moe = study.moe(spec).to(study.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    freeze(moe)
+    source = study.sources.batches(spec, "evaluation", Augmentation())
+    batch = next(iter(source.clean(COUNTED_IMAGES)))
+    for tau in COUNTED_AT:
+        done = count_anytime(moe, batch.images, tau)
+        expected = int(model.cost.anytime_macs(done.used).sum())
+        same = int((done.used.cpu() == model.answers.used(tau)[: len(done.used)]).sum())
+        yield [spec.pair, spec.num_experts, spec.seed, tau, len(batch.images), expected, done.macs, same]

@@ -1,0 +1,96 @@
+"""Step 4 of Algorithm 1: what an expert sees and learns from its share of the data.
+
+Axes: N training images, B images of a batch, C classes, D embedding, K experts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from repro.data.batches import Batch, BatchSource
+from repro.errors import TrainingError
+from repro.models.backbone import Backbone, Head
+from repro.models.registry import freeze
+from repro.randomness import generator
+from repro.training.compiling import forward_on
+from repro.training.device import EVALUATION_BATCH, autocast
+from repro.training.fit import Step
+from repro.training.recipe import Recipe
+
+Sharing = Literal["sampling", "reweighting"]
+TrunkBatchNorm = Literal["evaluation", "training"]
+
+
+def chosen_images(share: Tensor, seed: int, expert: int, epoch: int) -> Tensor:
+    """The images that expert k visits in an epoch under ``sampling``: i with probability ``share[i]``; bool ``[N]``."""
+    return torch.rand(len(share), generator=generator(seed, "expert", expert, epoch)) < share
+
+
+class Seen(NamedTuple):
+    """What an expert is trained on: the frozen trunk's features ``[B, T, h, w]``, labels and indices ``[B]``."""
+
+    features: Tensor
+    labels: Tensor
+    indices: Tensor
+
+
+@torch.no_grad()
+def through_trunk(base: Backbone, batches: Iterable[Batch], device: torch.device, batch_size: int) -> Iterator[Seen]:
+    """Each batch (``batch_size``: of a whole one) as the frozen trunk of ``base`` shows it."""
+    forward = forward_on(device, batch_size)
+    for batch in batches:
+        with autocast(device):
+            features = forward(base.trunk, batch.images)
+        yield Seen(features, batch.labels, batch.indices)
+
+
+def expert_loss(
+    expert: Head, share: Tensor, sharing: Sharing, k: int, device: torch.device, recipe: Recipe
+) -> Callable[[Seen, float], Step]:
+    """The loss of expert k on a batch: cross-entropy, under ``reweighting`` times the images' weights.
+
+    Weights are ``share`` ``[N]`` divided by its mean, so that the learning rate means the same for any K.
+    Raises :class:`TrainingError` if the share of the data is empty, or the recipe mixes images.
+    """
+    if float(share.sum()) == 0:
+        raise TrainingError(f"expert {k} has no data: no training image is assigned to it; ask for fewer experts")
+    if recipe.mixup or recipe.cutmix:
+        raise TrainingError(
+            "experts share one pass over the images, each with its own pairs of them: set mixup and cutmix of the "
+            "experts' recipe to 0"
+        )
+    weights = (share / share.mean()).to(device)
+    forward = forward_on(device, recipe.batch_size)
+
+    def loss_of(seen: Seen, done: float) -> Step:
+        logits = forward(expert, seen.features).float()
+        loss = F.cross_entropy(logits, seen.labels, reduction="none", label_smoothing=recipe.label_smoothing)
+        if sharing == "reweighting":
+            loss = loss * weights[seen.indices]
+        return Step(loss.mean(), (logits.argmax(1) == seen.labels).sum(), len(logits))
+
+    return loss_of
+
+
+def use_batch_statistics(trunk: nn.Module) -> None:
+    """BatchNorm normalises by each batch's statistics and leaves the running ones as they are."""
+    for layer in trunk.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.train()
+            layer.track_running_stats = False  # neither read nor moved while training; without effect in evaluation
+
+
+@torch.no_grad()
+def embed(base: Backbone, source: BatchSource, device: torch.device) -> Tensor:
+    """Pre-logits ``[N, D]`` (float32, on the CPU) of all images, not augmented: what K-means and the gate see."""
+    freeze(base.to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
+    rows = []
+    for batch in source.clean(EVALUATION_BATCH):
+        with autocast(device):
+            rows.append(base.embed(batch.images).float())
+    return torch.cat(rows).cpu()

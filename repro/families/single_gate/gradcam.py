@@ -1,0 +1,87 @@
+"""Grad-CAM (Selvaraju et al. 2017) of the base and of every expert, for a whole image set at once.
+
+``L_c = ReLU(Σ_channels α_c A)``: A is what the last block of stage 4 gives, α_c the mean over positions of the
+gradient of class c's logit. Only pool and fc follow that block, so the gradient costs next to nothing and a set is
+mapped in the time of one evaluation. The numbers are those of the package grad-cam, which makes Figure 1's pictures,
+before it stretches each map to [0, 1]; a test holds the two equal.
+
+Axes: B images of a batch, N images, K experts, C classes, h x w positions of the map.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from repro.data.batches import BatchSource
+from repro.families.single_gate.model import SingleGateMoE
+from repro.models.backbone import Head
+from repro.models.registry import freeze
+from repro.models.torchvision_nets import PooledFeatures
+from repro.training.device import EVALUATION_BATCH, autocast
+
+TARGETS = ("true class", "own prediction")
+"""What a map explains: the logit of the image's label, or of the class that this very network predicts."""
+
+
+@dataclass(frozen=True)
+class ClassMaps:
+    """Grad-CAM before any scaling, float32 and never negative.
+
+    maps     ``[N, 1 + K, 2, h, w]``: the base, then experts 1..K; the classes of :data:`TARGETS`
+    correct  bool ``[N, 1 + K]``: whether that network alone predicts the label
+    """
+
+    maps: Tensor
+    correct: Tensor
+
+
+def last_block(head: Head) -> nn.Module:
+    """The last block of stage 4: what a head's global average pool is fed with."""
+    features = head.features
+    stage: nn.Module = features.blocks[-1] if isinstance(features, PooledFeatures) else features[-3]  # type: ignore[index]
+    return stage[-1] if isinstance(stage, nn.Sequential) else stage
+
+
+def class_maps(head: Head, trunk_features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Maps ``[B, 2, h, w]`` of the :data:`TARGETS`, and logits ``[B, C]``; the head may be frozen.
+
+    The block's output is cut off what lies below it and becomes the leaf that gradients are taken of.
+    """
+    kept: list[Tensor] = []
+
+    def cut(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        kept.append(output.detach().requires_grad_())
+        return kept[0]
+
+    handle = last_block(head).register_forward_hook(cut)
+    try:
+        with torch.enable_grad():
+            logits = head(trunk_features)
+    finally:
+        handle.remove()
+    (features,) = kept
+    maps = []
+    for target in (labels, logits.argmax(1)):
+        score = logits.gather(1, target[:, None]).sum()
+        (gradient,) = torch.autograd.grad(score, features, retain_graph=True)
+        weights = gradient.float().mean((2, 3), keepdim=True)
+        maps.append((weights * features.detach().float()).sum(1).relu())
+    return torch.stack(maps, 1), logits.detach()
+
+
+def compute_class_maps(moe: SingleGateMoE, source: BatchSource, device: torch.device) -> ClassMaps:
+    """The maps of every network of a trained model on every image, without augmentation."""
+    freeze(moe.to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
+    heads: list[Head] = [moe.base.head, *moe.experts]
+    maps, correct = [], []
+    for batch in source.clean(EVALUATION_BATCH):
+        with autocast(device):
+            with torch.no_grad():
+                trunk_features = moe.base.trunk(batch.images)
+            found = [class_maps(head, trunk_features, batch.labels) for head in heads]
+        maps.append(torch.stack([m for m, _ in found], 1).cpu())
+        correct.append(torch.stack([logits.argmax(1) == batch.labels for _, logits in found], 1).cpu())
+    return ClassMaps(torch.cat(maps), torch.cat(correct))

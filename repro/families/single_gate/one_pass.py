@@ -1,0 +1,197 @@
+"""Step 4 of Algorithm 1: experts, one or many, trained in one pass over the frozen trunk that feeds them all.
+
+An epoch walks the images that some expert wants, in the epoch's common order; the trunk runs once on
+each batch of them; every expert takes its own from each window of several batches, and keeps them until it
+has its next batch (from one batch at a time, twenty experts would take 8,000 small pieces an epoch). So
+each expert sees the same images, augmented alike, in the same order and the same batches, as if it
+were trained apart, and becomes the same expert: what is trained alone and what is trained beside others
+may be mixed, one expert or one epoch at a time.
+
+What waits is bounded: a window, and less than one batch of features an expert, so ``K B T h w`` numbers more.
+
+Axes: N training images, B images of a batch, M of a window, T x h x w trunk features, K experts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from repro.data.batches import BatchSource, batch_orders, epoch_order
+from repro.errors import TrainingError
+from repro.families.single_gate.experts import (
+    Seen,
+    Sharing,
+    TrunkBatchNorm,
+    chosen_images,
+    expert_loss,
+    through_trunk,
+    use_batch_statistics,
+)
+from repro.models.backbone import Backbone, Head
+from repro.models.registry import freeze
+from repro.training.device import wait_for
+from repro.training.fit import Epoch, Report, Training, pause_if_late
+from repro.training.recipe import Recipe
+
+WINDOW = 256e6  # bytes of features that the trunk makes before the experts take theirs
+
+
+class Pupil(NamedTuple):
+    """One expert to be trained: its number k, its share Γ(g0(k|x)) ``[N]`` and where its state is kept."""
+
+    k: int
+    expert: Head
+    share: Tensor
+    checkpoint: Path | None = None
+
+
+def train_experts(
+    pupils: Sequence[Pupil], base: Backbone, source: BatchSource, sharing: Sharing, recipe: Recipe,
+    seed: int, device: torch.device, report: Report = lambda epoch, entry: None,
+    trunk_batchnorm: TrunkBatchNorm = "evaluation",
+) -> list[list[Epoch]]:  # fmt: skip
+    """Step 4: train experts, in place, on trunk features of the frozen base.
+
+    What expert k sees depends on (seed, k, epoch) alone, never on the other experts. Checkpoints are written after
+    each epoch, where they are not large. After a stop some experts may be an epoch ahead: they wait until the others
+    have caught up. Seconds of a shared epoch are divided by images visited.
+
+    Args:
+        pupils: The experts, each with its share of the data.
+        base: Its trunk is run, frozen.
+        source: The training images.
+        sharing: With ``sampling`` an epoch visits image i with probability ``share[i]``; with ``reweighting`` it
+            visits every image and weighs its loss by ``share[i]`` (divided by the mean share, so that the learning
+            rate means the same for any K).
+        recipe: How each is trained.
+        seed: The seed of what they see, and draw.
+        device: Where they are trained.
+        report: Hears of each epoch of them all: mean loss and accuracy of the experts, seconds of the epoch.
+        trunk_batchnorm: Ours to choose: the frozen trunk normalises by its running statistics or, while one expert
+            trains, by each batch's (its weights and running statistics stay as they are).
+
+    Returns:
+        Their histories.
+
+    Raises:
+        TrainingError: The share of an expert is empty, a loss is not finite, or several experts were to share a
+            trunk whose features depend on whose batch it is.
+    """
+    if trunk_batchnorm == "training" and len(pupils) > 1:
+        raise TrainingError("a trunk that normalises by each batch shows each expert others: train them one by one")
+    base.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    freeze(base)
+    if trunk_batchnorm == "training":
+        use_batch_statistics(base.trunk)
+    lessons = [_Lessons(pupil, sharing, recipe, source, device, seed, len(pupils)) for pupil in pupils]
+    for epoch in range(recipe.epochs):
+        present = [each for each in lessons if each.training.epoch == epoch]
+        if present:
+            pause_if_late([each.training for each in present])
+            _one_epoch(present, base, source, recipe.batch_size, seed, epoch, device)
+            report(epoch, _mean([each.training.history[-1] for each in present]))
+    freeze(base)
+    return [each.training.finish() for each in lessons]
+
+
+def _mean(entries: Sequence[Epoch]) -> Epoch:
+    n = len(entries)
+    loss, accuracy = sum(each.loss for each in entries) / n, sum(each.accuracy for each in entries) / n
+    return Epoch(loss, accuracy, sum(each.seconds for each in entries))
+
+
+def _one_epoch(
+    present: Sequence[_Lessons], base: Backbone, source: BatchSource, batch_size: int,
+    seed: int, epoch: int, device: torch.device,
+) -> None:  # fmt: skip
+    began = time.monotonic()
+    everything = epoch_order(len(source), seed, epoch)
+    orders = [each.order(everything, seed, epoch) for each in present]
+    wanted = torch.zeros(len(source), dtype=torch.bool)
+    for order in orders:
+        wanted[order] = True
+    place = torch.empty(len(source), dtype=torch.int64)  # image -> when the pass comes to it
+    place[everything[wanted[everything]]] = torch.arange(int(wanted.sum()))
+    for each, order in zip(present, orders, strict=True):
+        each.begin_epoch(order, place[order])
+    # Whole batches, or one small one: every trunk batch has the shape, and so the arithmetic, of an expert's own.
+    batches = source.train(seed, epoch, batch_size, wanted, fill=int(wanted.sum()) >= batch_size)
+    for first, window_Mhwt in _windows(through_trunk(base, batches, device, batch_size)):
+        for each in present:
+            each.take(window_Mhwt, first)
+    wait_for(device)
+    seconds, visits = time.monotonic() - began, sum(each.training.samples for each in present)
+    for each in present:
+        each.training.end_epoch(seconds * each.training.samples / visits)
+
+
+def _windows(batches: Iterable[Seen]) -> Iterator[tuple[int, Tensor]]:
+    """The features of several batches together, ``[M, h, w, T]``, and when the pass came to the first of them."""
+    first, waiting = 0, list[Tensor]()
+    for seen in batches:
+        waiting.append(seen.features.permute(0, 2, 3, 1))
+        if (len(waiting) + 1) * seen.features.nbytes > WINDOW:
+            yield first, torch.cat(waiting)
+            first, waiting = first + sum(map(len, waiting)), []
+    if waiting:
+        yield first, torch.cat(waiting)
+
+
+class _Lessons:
+    """What one expert does in the pass: wait for the features that are its own, and learn a batch at a time."""
+
+    def __init__(
+        self, pupil: Pupil, sharing: Sharing, recipe: Recipe, source: BatchSource, device: torch.device,
+        seed: int, beside: int,
+    ) -> None:  # fmt: skip
+        self.pupil = pupil
+        self._share = pupil.share.cpu()
+        self._sharing = sharing
+        self._labels = source.labels
+        self._device = device
+        self._batch_size = recipe.batch_size
+        expert = pupil.expert.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        loss = expert_loss(expert, self._share, sharing, pupil.k, device, recipe)
+        what = f"expert {pupil.k}"
+        self.training = Training(expert, recipe, loss, device, what, seed, pupil.checkpoint, beside=beside)
+
+    def order(self, everything: Tensor, seed: int, epoch: int) -> Tensor:
+        """The images ``[n]`` that this expert visits in the epoch, in the order of ``everything`` ``[N]``."""
+        order = everything
+        if self._sharing == "sampling":
+            order = order[chosen_images(self._share, seed, self.pupil.k, epoch)[order]]
+        if len(order) == 0:
+            raise TrainingError(f"expert {self.pupil.k}: epoch {epoch + 1} has no data")
+        return torch.cat(batch_orders(order, self._batch_size))
+
+    def begin_epoch(self, order: Tensor, places: Tensor) -> None:
+        """The images ``[n]`` of the epoch, and when ``[n]`` (ascending) the pass comes to each."""
+        self._places = places.numpy()  # looked up on the host: nothing waits for the device
+        # Everything that the epoch will index with goes to the device now: nothing waits for it later.
+        self._order, self._places_there = order.to(self._device), places.to(self._device)
+        self._batches = batch_orders(self._order, self._batch_size)
+        self._taken = 0
+        self._waiting: list[Tensor] = []
+        self.training.begin_epoch(len(self._batches))
+
+    def take(self, window_Mhwt: Tensor, first: int) -> None:
+        """Take one's own of a window of the pass, which came to its images at ``first`` and after; learn each batch."""
+        end = int(np.searchsorted(self._places, first + len(window_Mhwt)))
+        while self._taken < end:
+            batch = self._batches[self._taken // self._batch_size]
+            filled = self._taken % self._batch_size
+            here = min(end - self._taken, len(batch) - filled)
+            rows = self._places_there[self._taken : self._taken + here] - first
+            self._waiting.append(window_Mhwt.index_select(0, rows))
+            self._taken += here
+            if filled + here == len(batch):
+                features_Bhwt = self._waiting[0] if here == len(batch) else torch.cat(self._waiting)
+                self._waiting = []
+                self.training.step(Seen(features_Bhwt.permute(0, 3, 1, 2), self._labels[batch], batch))

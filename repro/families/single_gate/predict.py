@@ -1,0 +1,73 @@
+"""Any-time inference that skips what it says it skips (Section 2.3).
+
+Trunk, base head and gate run on the whole batch. Images whose threshold is met leave; the others go,
+grouped by expert, through the experts that the rule selects and no others. The result is that of
+:func:`repro.analysis.anytime.anytime`, which computes it from every expert's word on every image.
+
+Axes: B images of a batch, K experts, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from repro.analysis.anytime import bagged, selected_expert, selected_experts
+from repro.families.single_gate.dispatch import Dispatch
+from repro.families.single_gate.model import SingleGateMoE
+from repro.training.device import autocast
+
+Rule = Literal["anytime", "top-1"]
+Join = Callable[[Tensor, Tensor], Tensor]
+
+
+class Prediction(NamedTuple):
+    """What the model says of a batch, in the order of its images, and what ran.
+
+    scores        float32 ``[B, C]``; the argmax is the predicted class
+    experts_used  int64 ``[B]``: how many experts each image ran; 0 is an early exit
+    expert_batches  K numbers: how many images each expert was called on
+    """
+
+    scores: Tensor
+    experts_used: Tensor
+    expert_batches: tuple[int, ...]
+
+    @property
+    def exits(self) -> Tensor:
+        """Bool ``[B]``: the images for which the base's word was enough."""
+        return self.experts_used == 0
+
+
+@torch.no_grad()
+def predict(
+    moe: SingleGateMoE, images: Tensor, tau: float | None, rule: Rule = "anytime", join: Join = bagged,
+    arithmetic: str | None = None,
+) -> Prediction:  # fmt: skip
+    """Predict normalised ``images`` ``[B, 3, H, W]`` at threshold ``tau``, running only what the rule asks for.
+
+    rule        ``anytime``: Equations 2 and 3; several experts an image, weighed by the gate; ``tau`` in [0, 1]
+                ``top-1``: an early exit if the base's confidence is at least ``tau``, else the most probable
+                expert alone (Tables 3 and 4); with None no image exits
+    join        logits of base and expert ``[P, C]`` -> probabilities e'_k ``[P, C]``
+    arithmetic  ``bf16`` (autocast) or ``fp32``; by default whichever is fast
+
+    The model should be frozen; :func:`repro.models.inference.for_inference` makes it fast as well. The
+    host waits for the device once, for the sizes of the experts' batches. Raises :class:`SpecError` for
+    a threshold that makes no sense.
+    """
+    with autocast(images.device, arithmetic):
+        features = moe.base.trunk(images.contiguous(memory_format=torch.channels_last))
+        said = moe.base_and_gate(features)
+        selected = selected_expert(said, tau) if rule == "top-1" else selected_experts(said, tau)
+        dispatch = Dispatch.of(selected)
+        used, base = selected.sum(1), said.base_logits.softmax(-1)
+        if not dispatch.any:
+            return Prediction(base, used, dispatch.counts)
+        expert_logits = dispatch.run(moe.experts, features)
+    weights = said.gate_probs if rule == "anytime" else torch.ones_like(said.gate_probs)
+    mixture = dispatch.combine(join(said.base_logits[dispatch.images], expert_logits), weights)
+    return Prediction(torch.where((used == 0)[:, None], base, mixture), used, dispatch.counts)

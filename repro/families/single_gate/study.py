@@ -1,0 +1,160 @@
+"""A study: specs that share a store, a device and whatever artifacts they have in common, as exhibits ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from repro.analysis.outputs import Losses, Outputs
+from repro.families.single_gate.algorithm1 import build, load_stacker
+from repro.families.single_gate.config import StudySpec
+from repro.families.single_gate.model import SingleGateMoE
+from repro.families.single_gate.scales import default_spec
+from repro.families.single_gate.stacking import Stacking
+from repro.families.single_gate.steps import Steps, goal, goals, steps
+from repro.models.cost import ModelCost, model_cost
+from repro.study.graph import Context, Goal
+from repro.study.parameters import Parameters
+from repro.study.record import record as write
+from repro.study.results import Cost, Measurement, Picture, StudyResult, Table
+from repro.study.runner import Runner
+from repro.study.sources import Sources
+from repro.study.store import Store
+from repro.training import compiling
+from repro.training.device import pick_device
+
+
+class SingleGateParameters(Parameters):
+    """What every exhibit of single-gate mixtures may be asked for."""
+
+    def specs(self) -> list[StudySpec]:
+        """Every spec that the exhibit needs, seed by seed; the base's alone, unless a subclass says more."""
+        return [default_spec(self.scale, self.dataset).with_(seed=seed) for seed in self.seeds]
+
+    def bases(self) -> list[StudySpec]:
+        """Specs of which the base model alone is wanted; none, unless a subclass says more."""
+        return []
+
+    def goals(self) -> list[Goal]:
+        """Every model that the exhibit needs."""
+        return goals(self.specs(), self.bases())
+
+
+class Study:
+    """Single-gate mixtures on one store; what is asked for is found there or made, with all that it rests on.
+
+    Every method raises :class:`~repro.errors.TrainingError` if a training went wrong that its answer rests on, and
+    :class:`~repro.errors.TimeIsUpError` when the time that the run was given is up.
+    """
+
+    def __init__(
+        self, specs: Sequence[StudySpec], root: Path, device: torch.device, bases: Sequence[StudySpec] = (),
+        executor: str = "serial",
+    ) -> None:  # fmt: skip
+        """``bases`` are specs of which the base model alone will be asked for (:meth:`base_outputs`).
+
+        ``executor`` makes what can be made apart: ``serial`` (this process), ``processes``, ``submitit``, ``ray``.
+        """
+        self.specs = [*specs, *bases]
+        self.root = Path(root)
+        self.device = device
+        self.store = Store(root)
+        self.sources = Sources(self.root, device)
+        self.runner = Runner(goals(specs, bases), Context(self.store, self.sources, device), executor)
+
+    def run(self, spec: StudySpec) -> Outputs:
+        """Algorithm 1 for one spec; returns what the trained model says of the evaluation set.
+
+        If a training goes wrong, all that does not depend on it is still made; then :class:`TrainingError` says so.
+        """
+        self.runner.run(goal(spec).steps)
+        return self.outputs(spec)
+
+    def outputs(self, spec: StudySpec) -> Outputs:
+        """:class:`Outputs` on the evaluation set (test, or the held-out part of the training set)."""
+        return Outputs(**self.runner.load(steps(spec).predictions).tensors)
+
+    def base_outputs(self, spec: StudySpec) -> tuple[Tensor, Tensor]:
+        """Logits ``[N, C]`` of the base alone on the evaluation set, and labels ``[N]``; no expert is needed."""
+        wanted = steps(spec).base_predictions
+        self.runner.run([wanted])
+        tensors = self.runner.load(wanted).tensors
+        return tensors["logits"], tensors["labels"]
+
+    def losses(self, spec: StudySpec) -> Losses:
+        """:class:`Losses` of base and experts on the training images, not augmented."""
+        return Losses(**self.runner.load(steps(spec).losses).tensors)
+
+    def assignment(self, spec: StudySpec) -> Tensor:
+        """g0 (or, after an E-step, the posterior) of every training image, ``[N, K]``."""
+        return self.runner.load(steps(spec).gate).tensors["g0"]
+
+    def class_to_expert(self, spec: StudySpec) -> Tensor:
+        """The expert of each class, ``[C]``, under per-class routing."""
+        return self.runner.load(steps(spec).gate).tensors["class_to_expert"]
+
+    def gate_metrics(self, spec: StudySpec) -> dict[str, float]:
+        """Agreement of the gate with g0 on the training set, smallest and largest share of an expert; percent."""
+        return self.runner.load(steps(spec).gate).metrics
+
+    def moe(self, spec: StudySpec) -> SingleGateMoE:
+        """The whole trained model."""
+        of, load = self.steps(spec), self.runner.load
+        return build(spec, load(of.base), load(of.gate), [load(expert) for expert in of.experts])
+
+    def stackers(self, spec: StudySpec) -> list[Stacking]:
+        """The K trained stacking ensemblers."""
+        return [load_stacker(spec, self.runner.load(each)) for each in steps(spec).ensemblers]
+
+    def steps(self, spec: StudySpec) -> Steps:
+        """What a spec is made of; ``runner`` says of each how it was made."""
+        return steps(spec)
+
+    def summary(self) -> str:
+        """One sentence: how much was found in the store and how much was made."""
+        return self.runner.summary()
+
+    @property
+    def seconds(self) -> float:
+        """Compute spent on everything that was used, now or earlier."""
+        return self.runner.seconds
+
+    def cost(self, spec: StudySpec) -> ModelCost:
+        """Exact cost of the model of a spec."""
+        return model_cost(spec.base, spec.expert, spec.num_classes, spec.image_size, spec.num_experts, spec.width)
+
+
+def open_study(parameters: SingleGateParameters) -> Study:
+    """The study of every spec that the parameters ask for, on their root, device and executor."""
+    compiling.choose(parameters.compile)
+    device = pick_device(parameters.device)
+    return Study(parameters.specs(), parameters.root, device, parameters.bases(), parameters.executor)
+
+
+def measured(
+    spec: StudySpec, method: str, value: float, metric: str = "top1", row: str = "", num_experts: int | None = None
+) -> Measurement:
+    """One number of the spec's seed; ``num_experts`` is the spec's unless given (0: the base alone)."""
+    count = spec.num_experts if num_experts is None else num_experts
+    return Measurement(seed=spec.seed, num_experts=count, method=method, metric=metric, value=round(value, 4), row=row)
+
+
+def record(
+    name: str, parameters: SingleGateParameters, study: Study, measurements: Iterable[Measurement],
+    costs: Sequence[Cost] = (), tables: dict[str, Table] | None = None, varies: Sequence[str] = (),
+    pictures: dict[str, Picture] | None = None,
+) -> StudyResult:  # fmt: skip
+    """:func:`repro.study.record.record` of a study.
+
+    ``varies`` names the spec's fields that differ from row to row, beside seed and number of experts; they are left
+    out of the recorded spec.
+    """
+    spec = study.specs[0]
+    width = "" if spec.width == 1 else f" at width {spec.width:g}"
+    base = "several" if "base" in varies else spec.base + width
+    expert = "several" if "expert" in varies else spec.expert + width
+    left_out = dict.fromkeys(("seed", "num_experts", *varies), True)
+    return write(name, parameters, study.runner, spec, left_out, base, expert, measurements, costs, tables, pictures)

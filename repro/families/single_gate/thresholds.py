@@ -1,0 +1,67 @@
+"""Thresholds of the any-time rule for a folder of images: chosen on its validation part, reported on its test part."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from repro.analysis.answers import THRESHOLDS, answers
+from repro.analysis.crossfit import Choice, Points, cheapest_reaching, most_accurate, within
+from repro.analysis.outputs import Outputs, percent
+from repro.families.single_gate.config import StudySpec
+from repro.models.cost import ModelCost
+
+
+class Chosen(NamedTuple):
+    """A threshold chosen on the validation images, and what it comes to on the test images.
+
+    rule   ``no-loss``, ``same-cost`` or ``best``
+    tau    the threshold of Equation 2; None: none does better than one expert for every image
+    top1   accuracy in percent; ``macs`` of an image on average; ``exits`` in percent; ``experts`` an image runs
+    """
+
+    rule: str
+    tau: float | None
+    top1: float
+    macs: float
+    exits: float
+    experts: float
+
+
+def choices(spec: StudySpec, outputs: Outputs, cost: ModelCost, slack: float) -> list[Chosen]:
+    """What three rules choose on the validation images: the cheapest threshold that loses at most ``slack`` points
+    against one expert for every image, the best that costs no more than that, and the best at any cost.
+    """
+    test = held_parts(spec)[1]
+    ways, points = ways_of(spec, outputs, cost)
+    plain = len(ways) - 1
+    rules: dict[str, Choice] = {
+        "no-loss": cheapest_reaching(plain, slack), "same-cost": within(cost.macs), "best": most_accurate,
+    }  # fmt: skip
+    chosen = []
+    for rule, choose in rules.items():
+        i = choose(points.top1[0], points.macs[0])
+        assert i is not None  # the plain model is always among them
+        used = ways[i][test]
+        tau = None if i == plain else THRESHOLDS[i]
+        exits, experts = percent(used == 0), float(used.double().mean())
+        chosen.append(Chosen(rule, tau, float(points.top1[1, i]), float(points.macs[1, i]), exits, experts))
+    return chosen
+
+
+def held_parts(spec: StudySpec) -> tuple[Tensor, Tensor]:
+    """Rows of the outputs of a folder: its validation images, and its test images."""
+    assert spec.folder is not None
+    rows = torch.arange(spec.folder.num_validation + spec.folder.num_test)
+    return rows[: spec.folder.num_validation], rows[spec.folder.num_validation :]
+
+
+def ways_of(spec: StudySpec, outputs: Outputs, cost: ModelCost) -> tuple[list[Tensor], Points]:
+    """How many experts each image runs ``[N]`` at each threshold, and last with one for every image; and the points
+    that these make on validation and test images.
+    """
+    found = answers(outputs)
+    ways = [*(found.used(tau) for tau in THRESHOLDS), torch.ones_like(outputs.labels)]
+    return ways, Points.of(((found.right_with(used), cost.anytime_macs(used)) for used in ways), held_parts(spec))

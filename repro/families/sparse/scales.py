@@ -1,0 +1,84 @@
+"""What a sparse network is trained on and how; and the scales as data. Nothing in the method asks for a scale."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from repro.data.augment import Augmentation
+from repro.data.catalogue import DATASETS
+from repro.errors import SpecError, validated
+from repro.families.sparse.config import SparseConfig
+from repro.study.image_set import ImageSet
+from repro.training.recipe import Recipe
+
+
+class SparseSpec(ImageSet):
+    """One network, what it is trained and evaluated on, how, and from which seed."""
+
+    model: SparseConfig
+    recipe: Recipe
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _model_fits(self) -> SparseSpec:
+        if (self.model.num_classes, self.model.image_size) != (self.num_classes, self.image_size):
+            raise ValueError(f"model: {self.data} has {self.num_classes} classes at {self.image_size} px")
+        return self
+
+    @property
+    def label(self) -> str:
+        """E.g. ``convnext-micro, last-2 of 8 experts, on modes, seed 0``."""
+        model = self.model
+        mixtures = "dense" if model.placement == "none" else f"{model.placement} of {model.num_experts} experts"
+        return f"{model.network}, {mixtures}, on {self.data}, seed {self.seed}"
+
+
+LAPTOP = Recipe(
+    source="ours: ConvNeXt's recipe in few epochs (AdamW, decay of weights alone, warm-up and cosine, smoothing), "
+    "at a batch of 128; not tuned",
+    epochs=20,
+    batch_size=128,
+    optimizer="adamw",
+    learning_rate=2e-3,
+    weight_decay=0.05,
+    decayed="weights",
+    clip_norm=5.0,
+    schedule="one-cycle",
+    warmup=0.15,
+    warmup_from=0.0,
+    label_smoothing=0.1,
+    augmentation=Augmentation(crop="pad", pad=4, flip=True),
+)
+GPU = LAPTOP.model_copy(update={"epochs": 50, "batch_size": 512, "learning_rate": 4e-3, "mixup": 0.2, "cutmix": 1.0})
+QUICK = LAPTOP.model_copy(
+    update={"epochs": 4, "batch_size": 64, "learning_rate": 4e-3, "augmentation": Augmentation(crop="pad", pad=2)}
+)
+SMOKE = QUICK.model_copy(update={"epochs": 1})
+
+WIDTHS = {"smoke": 0.25, "quick": 0.5, "laptop": 1.0, "gpu": 2.0}
+SCALES: dict[str, dict[str, dict[str, Any]]] = {
+    "smoke": {"modes": {"recipe": SMOKE, "image_size": 32, "num_train": 200, "num_test": 100}},
+    "quick": {"modes": {"recipe": QUICK, "image_size": 32, "num_train": 3000}},
+    "laptop": {"cifar100": {"recipe": LAPTOP, "image_size": 32}},
+    "gpu": {"cifar100": {"recipe": GPU, "image_size": 32}, "tiny-imagenet": {"recipe": GPU, "image_size": 64}},
+}
+
+
+def sparse_spec(scale: str, dataset: str, seed: int, **model: Any) -> SparseSpec:
+    """The spec of a scale and image set; ``model`` are fields of :class:`~repro.families.sparse.config.SparseConfig`.
+
+    Raises:
+        SpecError: There is none, or a field makes no sense; the message names the choices.
+    """
+    if scale not in SCALES:
+        raise SpecError(f"scale: sparse networks have no {scale!r}; choose one of {', '.join(SCALES)}")
+    if dataset not in SCALES[scale]:
+        raise SpecError(f"dataset: scale {scale!r} has no {dataset!r}; choose one of {', '.join(SCALES[scale])}")
+    asked = SCALES[scale][dataset]
+    network = {
+        "network": "convnext-micro", "num_classes": DATASETS[dataset].classes, "image_size": asked["image_size"],
+        "width": WIDTHS[scale], **model,
+    }  # fmt: skip
+    return validated(SparseSpec, {"dataset": dataset, "seed": seed, "model": network, **asked})

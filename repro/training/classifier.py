@@ -1,0 +1,93 @@
+"""What all networks that are trained to tell classes apart have in common: their step and their batches.
+
+Axes: B images of a batch, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from repro.data.batches import Batch, BatchSource
+from repro.data.mixing import mixed
+from repro.models.backbone import Backbone
+from repro.models.registry import freeze
+from repro.training.compiling import forward_on
+from repro.training.device import EVALUATION_BATCH, autocast
+from repro.training.fit import NOTHING, Epoch, Report, Step, fit
+from repro.training.recipe import Recipe
+
+
+def classification(
+    logits: Tensor,
+    labels: Tensor,
+    recipe: Recipe,
+    auxiliary: Mapping[str, Tensor] = NOTHING,
+    statistics: Mapping[str, Tensor] = NOTHING,
+) -> Step:
+    """The step of a classifier: mean cross-entropy in single precision, smoothed as the recipe says.
+
+    Args:
+        logits: ``[B, C]``.
+        labels: Classes ``[B]`` or, of mixed images, distributions ``[B, C]``; the most probable class is the right one.
+        recipe: Has the label smoothing.
+        auxiliary: As in :class:`~repro.training.fit.Step`.
+        statistics: As in :class:`~repro.training.fit.Step`.
+    """
+    logits = logits.float()
+    loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+    right = labels if labels.ndim == 1 else labels.argmax(1)
+    return Step(loss, (logits.argmax(1) == right).sum(), len(logits), auxiliary, statistics)
+
+
+def train_classifier(
+    network: nn.Module,
+    source: BatchSource,
+    recipe: Recipe,
+    step: Callable[[Batch, float], Step],
+    device: torch.device,
+    what: str,
+    seed: int,
+    checkpoint: Path | None = None,
+    report: Report = lambda epoch, history: None,
+) -> list[Epoch]:
+    """Train a network, in place, on all images of ``source``, augmented, and mixed if the recipe mixes.
+
+    ``what`` is the purpose of what is drawn for mixing and inside the network; the rest is :func:`fit`'s.
+    """
+    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def batches(epoch: int) -> Iterator[Batch]:
+        images = source.train(seed, epoch, recipe.batch_size)
+        return mixed(images, recipe.mixup, recipe.cutmix, source.num_classes, seed, what, epoch)
+
+    steps = source.num_steps(recipe.batch_size)
+    return fit(network, recipe, batches, lambda epoch: steps, step, device, what, seed, checkpoint, report)
+
+
+def train_base(
+    base: Backbone, source: BatchSource, recipe: Recipe, seed: int, device: torch.device,
+    checkpoint: Path | None = None, report: Report = lambda epoch, history: None,
+) -> list[Epoch]:  # fmt: skip
+    """Step 1: train the base model φ on the whole training set, in place."""
+    forward = forward_on(device, recipe.batch_size)
+
+    def step(batch: Batch, done: float) -> Step:
+        return classification(forward(base, batch.images), batch.labels, recipe)
+
+    return train_classifier(base, source, recipe, step, device, f"base {base.name}", seed, checkpoint, report)
+
+
+@torch.no_grad()
+def compute_base_outputs(base: Backbone, source: BatchSource, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Run a base model alone on every image, without augmentation: logits ``[N, C]``, float32, and labels ``[N]``."""
+    freeze(base.to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
+    logits = []
+    for batch in source.clean(EVALUATION_BATCH):
+        with autocast(device):
+            logits.append(base(batch.images).float().cpu())
+    return torch.cat(logits), source.labels.cpu()

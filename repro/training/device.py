@@ -1,0 +1,76 @@
+"""Where and in which arithmetic a study runs."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+from contextlib import AbstractContextManager
+
+import torch
+
+from repro.errors import SpecError
+
+EVALUATION_BATCH = 512
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """``auto`` takes a GPU if there is one; ``cpu``, ``cuda``, ``cuda:1``, ``mps`` are taken at their word.
+
+    On a GPU each process tries which of cuDNN's kernels is fastest; they add in different orders, some of them in
+    another one each time. So two runs of a seed there agree to rounding, where on a CPU they agree to the last bit.
+    """
+    torch.backends.cudnn.benchmark = True  # batches have few shapes: the fastest kernel of each is looked for
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise SpecError(f"device {name!r} is not one; choose auto, cpu, cuda or cuda:N") from error
+    if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
+        raise SpecError(f"device {name!r} is not here ({torch.cuda.device_count()} GPUs found); choose auto or cpu")
+    return device
+
+
+def bf16_is_fast(device: torch.device) -> bool:
+    """Whether bf16 has hardware behind it: any recent GPU; on x86 the avx512_bf16 or amx instructions."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu" or platform.machine() not in ("x86_64", "AMD64"):
+        return False
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def precision(device: torch.device) -> str:
+    """``bf16`` (autocast, where it is fast) or ``fp32``."""
+    return "bf16" if bf16_is_fast(device) else "fp32"
+
+
+def wait_for(device: torch.device) -> None:
+    """Wait until a GPU has done all that it was given: before a clock is read, never within an epoch."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def autocast(device: torch.device, arithmetic: str | None = None) -> AbstractContextManager[object]:
+    """The context in which networks run on ``device``: ``bf16`` autocast or ``fp32``; by default whichever is fast."""
+    if (arithmetic or precision(device)) == "bf16":
+        return torch.autocast(device.type, torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+def hardware(device: torch.device) -> str:
+    """A line about the machine for the record, e.g. ``AMD EPYC 9B45, 2 threads``."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{_processor()}, {torch.get_num_threads()} threads"
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            for line in lines:
+                if line.startswith("model name"):
+                    return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,61 @@
+"""Early exit at the base's confidence, on three images by hand."""
+
+import pytest
+import torch
+
+from repro.analysis.early_exit import at_confidence, exits_by_confidence, share_that_runs, with_early_exit
+from repro.analysis.outputs import Outputs
+from repro.errors import SpecError
+from repro.models.cost import ModelCost
+
+COST = ModelCost(
+    num_experts=2, trunk_macs=60, head_macs=40, expert_macs=50, gate_macs=2,
+    base_params=0, expert_params=0, gate_params=0, fc_params=0,
+)  # fmt: skip
+BASE = torch.tensor([[0.9, 0.1], [0.6, 0.4], [0.75, 0.25]])
+EXPERTS = torch.tensor([[[0.1, 0.9], [0.5, 0.5]], [[0.5, 0.5], [0.1, 0.9]], [[0.2, 0.8], [0.5, 0.5]]])
+
+
+@pytest.fixture
+def outputs() -> Outputs:
+    """Base right on image 0 alone; the selected experts right on images 1 and 2, and wrong on image 0."""
+    gate = torch.tensor([[0.7, 0.3], [0.2, 0.8], [0.6, 0.4]])
+    return Outputs(BASE.double().log(), gate.double(), EXPERTS.double().log(), torch.tensor([0, 1, 1]))
+
+
+def test_an_image_exits_when_the_base_reaches_the_threshold(outputs: Outputs) -> None:
+    assert exits_by_confidence(outputs, 0.7).tolist() == [True, False, True]
+    assert exits_by_confidence(outputs, 0.8).tolist() == [True, False, False]
+    undecided = Outputs(torch.zeros(1, 2), torch.ones(1, 1), torch.zeros(1, 1, 2), torch.tensor([0]))
+    assert exits_by_confidence(undecided, 0.5).tolist() == [True]  # reaching it is enough
+
+
+def test_those_that_exit_get_the_bases_word_and_the_others_the_average(outputs: Outputs) -> None:
+    scores = with_early_exit(outputs, torch.tensor([True, False, False]))
+    expected = torch.tensor([[0.9, 0.1], [0.35, 0.65], [0.475, 0.525]], dtype=torch.float64)
+    torch.testing.assert_close(scores, expected)
+
+
+@pytest.mark.parametrize(
+    ("tau", "top1", "runs", "macs"),
+    [
+        (0.0, 100 / 3, 0, 102),  # all exit: base and gate
+        (0.7, 200 / 3, 100 / 3, 102 + 50 / 3),
+        (0.8, 100, 200 / 3, 102 + 100 / 3),
+        (1.0, 200 / 3, 100, 152),  # nobody exits, and image 0 is spoilt by its expert
+    ],
+)
+def test_accuracy_share_and_cost(outputs: Outputs, tau: float, top1: float, runs: float, macs: float) -> None:
+    outputs.expert_logits[0, 0] = torch.tensor([0.05, 0.95]).double().log()
+    found = at_confidence(outputs, COST, tau)
+    assert (found.top1, found.runs_expert, found.macs) == pytest.approx((top1, runs, macs))
+
+
+def test_the_share_behind_a_mean_cost(outputs: Outputs) -> None:
+    found = at_confidence(outputs, COST, 0.7)
+    assert share_that_runs(found.macs, 102, 50) == pytest.approx(found.runs_expert)
+
+
+def test_a_threshold_that_is_no_confidence(outputs: Outputs) -> None:
+    with pytest.raises(SpecError, match="must lie in"):
+        exits_by_confidence(outputs, 75)

@@ -1,0 +1,160 @@
+"""An exported model is the model, to the last bit; what is no exported model is said to be none."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from repro.data.augment import Augmentation
+from repro.data.folders import adopt, index_folder
+from repro.data.stream import StreamBatches
+from repro.errors import StoreError
+from repro.families.single_gate.export import CARD, CONFIG, WEIGHTS, Config, load, save
+from repro.families.single_gate.model import SingleGateMoE
+from repro.families.single_gate.predict import predict
+from repro.models.registry import build_backbone, build_head, freeze
+
+CLASSES = ("apple", "leaf", "sky")
+
+
+def mixture(name: str, width: float) -> tuple[SingleGateMoE, Config]:
+    torch.manual_seed(0)
+    base = build_backbone(name, 3, width)
+    moe = SingleGateMoE(base, nn.Linear(base.head.fc.in_features, 2), [build_head(name, 3, width) for _ in range(2)])
+    for layer in moe.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.running_mean.uniform_(-0.5, 0.5)
+            layer.running_var.uniform_(0.5, 2)
+    freeze(moe)
+    config = Config(
+        base=name, expert=name, width=width, num_experts=2, classes=CLASSES, image_size=32, shorter_side=36,
+        mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225),
+    )  # fmt: skip
+    return moe, config
+
+
+@pytest.fixture
+def exported(tmp_path: Path) -> Path:
+    return save(tmp_path / "moe", *mixture("tr10", 0.0625), "# A card")
+
+
+@pytest.mark.parametrize(
+    ("name", "width"),
+    [("tr10", 0.0625), ("tr18", 0.125), ("resnet18@layer3", 1.0), ("swin_t", 1), ("convnext_tiny", 1)],
+)
+def test_it_says_the_same_to_the_last_bit(name: str, width: float, tmp_path: Path) -> None:
+    moe, config = mixture(name, width)
+    model = load(save(tmp_path / "moe", moe, config, "# A card"))
+    images = torch.randn(6, 3, 32, 32)
+    with torch.no_grad():
+        for ours, theirs in zip(model(images), moe(images), strict=True):
+            assert torch.equal(ours, theirs)
+    for tau in (0.0, 0.2, 1.0):
+        assert torch.equal(predict(model, images, tau).scores, predict(moe, images, tau).scores)
+    assert not model.training and not any(p.requires_grad for p in model.parameters())
+
+
+def test_loading_draws_nothing_and_knows_no_study(exported: Path) -> None:
+    state = torch.get_rng_state()
+    load(exported)
+    assert torch.equal(torch.get_rng_state(), state)
+    code = (
+        "import sys; from repro.families.single_gate.export import load; load(sys.argv[1]); "
+        "print([m for m in sys.modules if m.startswith(('repro.study', 'repro.report', 'repro.cli'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(exported)], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_a_picture_is_prepared_as_the_study_does(picture_folder: Path, tmp_path: Path, exported: Path) -> None:
+    index = index_folder(adopt(picture_folder, tmp_path), "test", tmp_path)
+    (batch,) = StreamBatches(index, Augmentation(), torch.device("cpu"), 32, threads=2, resize=36).clean(30)
+    model = load(exported)
+    assert torch.equal(model.prepare([Image.open(path) for path in index.paths]), batch.images)
+    said = predict(model, model.prepare(Image.open(index.paths[0])), 0.3)
+    assert model.label(Image.open(index.paths[0]), 0.3) == CLASSES[int(said.scores.argmax())]
+    assert model.names(torch.eye(3)) == list(CLASSES)
+
+
+def test_pictures_of_any_mode_and_shape(exported: Path) -> None:
+    model = load(exported)
+    for mode, size in (("L", (50, 40)), ("RGBA", (33, 90)), ("P", (200, 36))):
+        picture = Image.fromarray(np.zeros((size[1], size[0], 3), np.uint8)).convert(mode)
+        assert model.prepare(picture).shape == (1, 3, 32, 32)
+
+
+def test_a_damaged_or_foreign_folder_is_said_to_be_one(exported: Path, tmp_path: Path) -> None:
+    config, weights = (exported / CONFIG).read_text(), (exported / WEIGHTS).read_bytes()
+
+    def refused(sentence: str) -> None:
+        with pytest.raises(StoreError, match=sentence):
+            load(exported)
+        (exported / CONFIG).write_text(config)
+        (exported / WEIGHTS).write_bytes(weights)
+
+    def changed(**changes: object) -> None:
+        (exported / CONFIG).write_text(json.dumps({**json.loads(config), **changes}))
+
+    with pytest.raises(StoreError, match=r"no exported model in .*nowhere: config.json is missing"):
+        load(tmp_path / "nowhere")
+    (exported / WEIGHTS).write_bytes(weights[:-1] + b"?")
+    refused("is damaged, or another model's")
+    (exported / WEIGHTS).write_bytes(weights[: len(weights) // 2])
+    refused("is damaged")
+    (exported / WEIGHTS).unlink()
+    refused("model.safetensors is missing")
+    (exported / CONFIG).write_text(config[:100])
+    refused("does not describe an exported model")
+    (exported / CONFIG).write_bytes(b"\xff\xfe")
+    refused("cannot be read")
+    changed(format="something else")
+    refused("format: ")
+    changed(version=2)
+    refused("version: ")
+    changed(num_experts=3)
+    refused("do not fit .*experts.2")
+    changed(width=0.125)
+    refused("do not fit")
+    changed(base="tr99")
+    refused("do not fit .*unknown backbone 'tr99'")
+    changed(classes=["one"])
+    refused("do not fit")
+    changed(surprise=1)
+    refused("surprise: ")
+    load(exported)
+
+
+def test_weights_of_another_model_with_their_checksum(exported: Path) -> None:
+    """Tensors that are too few, though the file is whole."""
+    tensors = load_file(exported / WEIGHTS)
+    tensors.pop("gate.bias")
+    save_file(tensors, exported / WEIGHTS)
+    from repro.data.archives import checksum
+
+    config = json.loads((exported / CONFIG).read_text())
+    config["weights_sha256"] = checksum(exported / WEIGHTS, "sha256")
+    (exported / CONFIG).write_text(json.dumps(config))
+    with pytest.raises(StoreError, match="do not fit"):
+        load(exported)
+
+
+def test_an_export_is_written_over_and_nothing_else_is(exported: Path, tmp_path: Path) -> None:
+    moe, config = mixture("tr18", 0.0625)
+    assert load(save(exported, moe, config, "# Another")).config.base == "tr18"
+    assert (exported / CARD).read_text() == "# Another"
+    (exported / "notes.txt").write_text("mine")
+    with pytest.raises(StoreError, match="holds something that is no exported model"):
+        save(exported, moe, config, "")
+    assert (exported / "notes.txt").read_text() == "mine"
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="no exported model"):
+        save(tmp_path / "file", moe, config, "")

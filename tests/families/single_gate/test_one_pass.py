@@ -1,0 +1,268 @@
+"""Experts trained in one pass over the trunk are the experts trained apart."""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from repro.data.augment import Augmentation
+from repro.data.batches import DeviceBatches
+from repro.data.modes import make_modes
+from repro.errors import TrainingError
+from repro.families.single_gate import experts, one_pass
+from repro.families.single_gate.experts import Seen, chosen_images, expert_loss, through_trunk, use_batch_statistics
+from repro.families.single_gate.one_pass import Pupil, train_experts
+from repro.models.backbone import Backbone, Head
+from repro.models.registry import build_backbone, build_head, freeze, init_expert
+from repro.training import device, fit
+from repro.training.fit import Epoch
+from repro.training.recipe import Recipe
+
+CPU = torch.device("cpu")
+N = 230
+RECIPE = Recipe(
+    source="test", epochs=2, batch_size=16, learning_rate=0.05, nesterov=True, weight_decay=5e-4, schedule="one-cycle"
+)
+
+
+class Stop(Exception):
+    """Stands for whatever stops a run."""
+
+
+@pytest.fixture(scope="module")
+def source() -> DeviceBatches:
+    return DeviceBatches(make_modes("train", N), Augmentation(crop="pad", pad=2, flip=True, cutout=6), CPU)
+
+
+@pytest.fixture
+def fp32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "bf16_is_fast", lambda where: False)
+
+
+def shares(num_experts: int, gamma: float = 0.05, sizes: Tensor | None = None) -> Tensor:
+    """Γ(g0) ``[N, K]`` of a made-up hard gate; ``sizes`` weighs the experts."""
+    g = torch.Generator().manual_seed(1)
+    own = torch.multinomial(sizes if sizes is not None else torch.ones(num_experts), N, True, generator=g)
+    return nn.functional.one_hot(own, num_experts).float().clamp(min=gamma)
+
+
+def new(num_experts: int) -> tuple[Backbone, list[Head]]:
+    torch.manual_seed(0)
+    base = build_backbone("tr10", 20, 0.0625)
+    return base, [init_expert(base, build_head("tr10", 20, 0.0625)) for _ in range(num_experts)]
+
+
+def alone(
+    head: Head, base: Backbone, source: DeviceBatches, share: Tensor, sharing: str, recipe: Recipe, k: int,
+    trunk_batchnorm: str = "evaluation",
+) -> list[Epoch]:  # fmt: skip
+    """Step 4 for one expert as one would write it down: its own images, through the trunk, a batch at a time."""
+    freeze(base)
+    if trunk_batchnorm == "training":
+        use_batch_statistics(base.trunk)
+
+    def chosen(epoch: int) -> Tensor | None:
+        return chosen_images(share, 3, k, epoch) if sharing == "sampling" else None
+
+    def batches(epoch: int) -> Iterator[Seen]:
+        return through_trunk(base, source.train(3, epoch, recipe.batch_size, chosen(epoch)), CPU, recipe.batch_size)
+
+    def num_steps(epoch: int) -> int:
+        return source.num_steps(recipe.batch_size, chosen(epoch))
+
+    base.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    head.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    step = expert_loss(head, share, sharing, k, CPU, recipe)  # type: ignore[arg-type]
+    return fit.fit(head, recipe, batches, num_steps, step, CPU, f"expert {k}", 3)
+
+
+def apart(source: DeviceBatches, share: Tensor, sharing: str, recipe: Recipe = RECIPE) -> tuple[list[Head], list]:
+    base, heads = new(share.shape[1])
+    return heads, [alone(head, base, source, share[:, k], sharing, recipe, k) for k, head in enumerate(heads)]
+
+
+def together(
+    source: DeviceBatches, share: Tensor, sharing: str, recipe: Recipe = RECIPE, folder: Path | None = None
+) -> tuple[list[Head], list[list[Epoch]]]:
+    base, heads = new(share.shape[1])
+    pupils = [
+        Pupil(k, head, share[:, k], folder / f"{k}.safetensors" if folder else None) for k, head in enumerate(heads)
+    ]
+    return heads, train_experts(pupils, base, source, sharing, recipe, 3, CPU)  # type: ignore[arg-type]
+
+
+def same(a: nn.Module, b: nn.Module) -> bool:
+    return all(torch.equal(v, b.state_dict()[k]) for k, v in a.state_dict().items())
+
+
+def counting(make: Callable[..., Iterator[tuple[int, Tensor]]], into: list[int]) -> Callable[..., object]:
+    """The same windows; the number of images of each goes ``into`` a list."""
+
+    def windows(batches: Iterable[experts.Seen]) -> Iterator[tuple[int, Tensor]]:
+        for first, window in make(batches):
+            into.append(len(window))
+            yield first, window
+
+    return windows
+
+
+def numbers(histories: list[list[Epoch]]) -> list[list[tuple[float, float]]]:
+    return [[(e.loss, e.accuracy) for e in history] for history in histories]
+
+
+@pytest.mark.parametrize("sharing", ["sampling", "reweighting"])
+@pytest.mark.parametrize("num_experts", [1, 2, 5])
+def test_one_pass_makes_the_experts_of_k_passes(source: DeviceBatches, num_experts: int, sharing: str) -> None:
+    """To the last bit, in the precision of this machine."""
+    share = shares(num_experts)
+    (ours, said), (theirs, expected) = together(source, share, sharing), apart(source, share, sharing)
+    assert numbers(said) == numbers(expected)
+    assert all(same(a, b) for a, b in zip(ours, theirs, strict=True))
+    assert not same(ours[0], new(1)[1][0]), "something was learned"
+
+
+@pytest.mark.parametrize("batches", [0, 2.5, 1000])
+def test_however_many_batches_a_window_has(
+    source: DeviceBatches, batches: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    share = shares(5)
+    whole, said = together(source, share, "sampling")
+    width, side, size = 8, 16, 2 if device.bf16_is_fast(CPU) else 4
+    monkeypatch.setattr(one_pass, "WINDOW", batches * RECIPE.batch_size * width * side * side * size)
+    windows = list[int]()
+    monkeypatch.setattr(one_pass, "_windows", counting(one_pass._windows, windows))
+    ours, told = together(source, share, "sampling")
+    assert numbers(told) == numbers(said)
+    assert all(same(a, b) for a, b in zip(ours, whole, strict=True))
+    if batches == 1000:
+        assert len(windows) == RECIPE.epochs
+    else:
+        assert max(windows) == max(int(batches), 1) * RECIPE.batch_size
+
+
+@pytest.mark.usefixtures("fp32")
+@pytest.mark.parametrize("sharing", ["sampling", "reweighting"])
+def test_in_fp32_too_where_batches_are_whole(source: DeviceBatches, sharing: str) -> None:
+    share = shares(3)
+    (ours, said), (theirs, expected) = together(source, share, sharing), apart(source, share, sharing)
+    assert numbers(said) == numbers(expected)
+    assert all(same(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+@pytest.mark.usefixtures("fp32")
+def test_an_expert_with_less_than_a_batch_is_the_same_to_float_tolerance(source: DeviceBatches) -> None:
+    """Apart, its trunk batch is small, and fp32 kernels for small batches may add in another order."""
+    share = shares(3, gamma=0.0, sizes=torch.tensor([0.02, 0.5, 0.48]))
+    assert 0 < share[:, 0].sum() < RECIPE.batch_size
+    (ours, said), (theirs, expected) = together(source, share, "sampling"), apart(source, share, "sampling")
+    torch.testing.assert_close(numbers(said), numbers(expected), rtol=1e-4, atol=1e-4)
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a.state_dict(), b.state_dict(), rtol=1e-3, atol=1e-4)
+
+
+def test_the_trunk_runs_once_on_each_image_that_some_expert_wants(
+    source: DeviceBatches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    share = shares(5)
+    base, heads = new(5)
+    images: list[int] = []
+    base.trunk.register_forward_hook(lambda module, args, out: images.append(len(out)))
+    pupils = [Pupil(k, head, share[:, k]) for k, head in enumerate(heads)]
+    train_experts(pupils, base, source, "sampling", RECIPE, 3, CPU)
+    visits = sum(float(share[:, k].sum()) for k in range(5)) * RECIPE.epochs
+    assert sum(images) <= RECIPE.epochs * (N + RECIPE.batch_size) < visits
+    assert set(images) == {RECIPE.batch_size}
+
+
+@pytest.mark.parametrize("stop_after", [1, 2, 3, 4, 5])
+def test_stopped_anywhere_and_resumed_is_never_stopped(
+    source: DeviceBatches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
+) -> None:
+    share = shares(3)
+    whole, expected = together(source, share, "sampling")
+    save, saved = fit.save_checkpoint, [0]
+
+    def saving(*arguments: object) -> None:
+        save(*arguments)  # type: ignore[arg-type]
+        saved[0] += 1
+        if saved[0] == stop_after:
+            raise Stop
+
+    monkeypatch.setattr(fit, "save_checkpoint", saving)
+    with pytest.raises(Stop):
+        together(source, share, "sampling", folder=tmp_path)
+    resumed, said = together(source, share, "sampling", folder=tmp_path)
+    assert saved[0] == 3 * RECIPE.epochs, "no epoch of any expert was trained twice"
+    assert numbers(said) == numbers(expected)
+    assert all(same(a, b) for a, b in zip(whole, resumed, strict=True))
+
+
+def test_begun_alone_and_gone_on_together(source: DeviceBatches, tmp_path: Path) -> None:
+    share = shares(3)
+    base, heads = new(3)
+
+    def report(epoch: int, entry: Epoch) -> None:
+        raise Stop
+
+    with pytest.raises(Stop):
+        pupil = Pupil(1, heads[1], share[:, 1], tmp_path / "1.safetensors")
+        train_experts([pupil], base, source, "sampling", RECIPE, 3, CPU, report)
+    whole, _ = together(source, share, "sampling")
+    resumed, _ = together(source, share, "sampling", folder=tmp_path)
+    assert all(same(a, b) for a, b in zip(whole, resumed, strict=True))
+
+
+@pytest.mark.usefixtures("fp32")
+@pytest.mark.parametrize("trunk_batchnorm", ["evaluation", "training"])
+@pytest.mark.parametrize("images", [RECIPE.batch_size // 2, 3 * RECIPE.batch_size + 1])
+def test_one_expert_is_the_plain_loop_s_whatever_it_has(
+    source: DeviceBatches, images: int, trunk_batchnorm: str
+) -> None:
+    """Less than a batch of images, or a trunk that normalises by each batch: to the last bit."""
+    share = (torch.arange(N) < images).float()
+    (base, (ours,)), (other, (theirs,)) = new(1), new(1)
+    pupil = Pupil(0, ours, share)
+    (history,) = train_experts([pupil], base, source, "sampling", RECIPE, 3, CPU, trunk_batchnorm=trunk_batchnorm)  # type: ignore[arg-type]
+    expected = alone(theirs, other, source, share, "sampling", RECIPE, 0, trunk_batchnorm)
+    assert numbers([history]) == numbers([expected])
+    assert same(ours, theirs)
+
+
+def test_with_adamw_and_dropout_too_one_pass_makes_the_experts_of_k_passes(source: DeviceBatches) -> None:
+    recipe = RECIPE.model_copy(update={"optimizer": "adamw", "learning_rate": 1e-3, "clip_norm": 1.0})
+    share, trained = shares(2), []
+    for beside in (True, False):
+        base, heads = new(2)
+        for head in heads:
+            head.features = nn.Sequential(head.features, nn.Dropout(0.3))
+        if beside:
+            pupils = [Pupil(k, head, share[:, k]) for k, head in enumerate(heads)]
+            train_experts(pupils, base, source, "sampling", recipe, 3, CPU)
+        else:
+            for k, head in enumerate(heads):
+                alone(head, base, source, share[:, k], "sampling", recipe, k)
+        trained.append(heads)
+    assert all(same(a, b) for a, b in zip(*trained, strict=True))
+
+
+def test_seconds_of_a_shared_epoch_are_divided(source: DeviceBatches) -> None:
+    _, histories = together(source, shares(3), "reweighting")
+    assert all(entry.seconds > 0 for history in histories for entry in history)
+    first = [history[0].seconds for history in histories]
+    assert max(first) == pytest.approx(min(first)), "under reweighting all visit every image"
+
+
+def test_an_expert_without_data_is_named(source: DeviceBatches) -> None:
+    share = shares(2)
+    share[:, 1] = 0
+    with pytest.raises(TrainingError, match="expert 1 has no data"):
+        together(source, share, "sampling")
+
+
+def test_trunk_features_are_no_part_of_the_graph(source: DeviceBatches) -> None:
+    base, _ = new(1)
+    base.requires_grad_(True)
+    (seen, *_) = experts.through_trunk(base, source.train(0, 0, 16), CPU, 16)
+    assert not seen.features.requires_grad

@@ -1,0 +1,147 @@
+"""Inference that skips work says what Equations 2 and 3 say of every expert's word."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from repro.analysis.anytime import anytime, confidence
+from repro.analysis.ensemblers import bagging, no_ensembling
+from repro.analysis.outputs import Outputs
+from repro.errors import SpecError
+from repro.families.single_gate.dispatch import Dispatch
+from repro.families.single_gate.model import SingleGateMoE
+from repro.families.single_gate.predict import predict
+from repro.models.backbone import Backbone, Head
+from repro.models.inference import for_inference
+from repro.models.registry import build_backbone, build_head, freeze
+
+CPU = torch.device("cpu")
+CLASSES = 7
+
+
+def small_moe(num_experts: int, seed: int, spread: float = 3.0) -> SingleGateMoE:
+    """Networks of one convolution; ``spread`` says how sure base and gate are of what."""
+    torch.manual_seed(seed)
+    pooled = (nn.AdaptiveAvgPool2d(2), nn.Flatten())
+    base = Backbone("small", nn.Conv2d(3, 4, 3), Head(nn.Sequential(*pooled), nn.Linear(16, CLASSES), 4), 4)
+    experts = [
+        Head(nn.Sequential(nn.Conv2d(4, 5, 1), nn.ReLU(), *pooled), nn.Linear(20, CLASSES), 4)
+        for _ in range(num_experts)
+    ]
+    moe = SingleGateMoE(base, nn.Linear(16, num_experts), experts)
+    with torch.no_grad():
+        moe.base.head.fc.weight.mul_(spread * 4)
+        moe.gate.weight.mul_(spread * 4)
+    return freeze(moe)  # type: ignore[return-value]
+
+
+def dense(moe: SingleGateMoE, images: Tensor) -> Outputs:
+    with torch.no_grad():
+        return Outputs(*moe(images), torch.zeros(len(images), dtype=torch.int64))
+
+
+def close(actual: Tensor, expected: Tensor) -> None:
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    num_experts=st.integers(1, 9),
+    batch=st.sampled_from([1, 2, 5, 33]),
+    tau=st.one_of(st.sampled_from([0.0, 1.0]), st.floats(0, 1), st.floats(0, 0.05)),
+    seed=st.integers(0, 10**6),
+    spread=st.sampled_from([0.0, 1.0, 3.0, 30.0]),
+)
+def test_it_is_equations_2_and_3(num_experts: int, batch: int, tau: float, seed: int, spread: float) -> None:
+    moe, images = small_moe(num_experts, seed, spread), torch.randn(batch, 3, 6, 6)
+    scores, used = anytime(dense(moe, images), tau)
+    said = predict(moe, images, tau, arithmetic="fp32")
+    close(said.scores, scores)
+    assert torch.equal(said.experts_used, used)
+    assert torch.equal(said.exits, used == 0)
+    assert len(said.expert_batches) == num_experts and sum(said.expert_batches) == int(used.sum())
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    num_experts=st.integers(1, 9),
+    tau=st.one_of(st.none(), st.floats(0, 1)),
+    seed=st.integers(0, 10**6),
+)
+def test_top_1_exits_where_the_base_is_sure_and_bags_elsewhere(num_experts: int, tau: float | None, seed: int) -> None:
+    moe, images = small_moe(num_experts, seed), torch.randn(12, 3, 6, 6)
+    outputs = dense(moe, images)
+    exits = torch.zeros(12, dtype=torch.bool) if tau is None else confidence(outputs) >= tau
+    said = predict(moe, images, tau, rule="top-1", arithmetic="fp32")
+    assert torch.equal(said.exits, exits) and set(said.experts_used.tolist()) <= {0, 1}
+    close(said.scores, torch.where(exits[:, None], outputs.base_logits.softmax(-1), bagging(outputs)))
+
+
+def test_another_way_to_join() -> None:
+    moe, images = small_moe(4, 0), torch.randn(12, 3, 6, 6)
+    said = predict(moe, images, None, "top-1", join=lambda base, expert: expert.softmax(-1), arithmetic="fp32")
+    close(said.scores, no_ensembling(dense(moe, images)))
+
+
+def test_what_is_not_selected_does_not_run() -> None:
+    moe, images = small_moe(5, 2, spread=8.0), torch.randn(40, 3, 6, 6)
+    ran: dict[int, int] = {}
+    for k, expert in enumerate(moe.experts):
+        expert.register_forward_hook(lambda module, args, out, k=k: ran.update({k: ran.get(k, 0) + len(out)}))
+    said = predict(moe, images, 0.2, arithmetic="fp32")
+    assert 0 < sum(said.expert_batches) < 40 and 0 in said.expert_batches
+    assert ran == {k: count for k, count in enumerate(said.expert_batches) if count}
+    ran.clear()
+    predict(moe, images, 1.0, arithmetic="fp32")
+    assert ran == {}
+
+
+def test_images_do_not_depend_on_their_neighbours() -> None:
+    moe, images = small_moe(4, 1), torch.randn(9, 3, 6, 6)
+    whole = predict(moe, images, 0.05, arithmetic="fp32").scores
+    close(torch.cat([predict(moe, image[None], 0.05, arithmetic="fp32").scores for image in images]), whole)
+    turned = torch.randperm(9)
+    close(predict(moe, images[turned], 0.05, arithmetic="fp32").scores, whole[turned])
+
+
+@pytest.mark.parametrize("bf16", [True, False])
+def test_a_real_network_ready_for_inference(bf16: bool) -> None:
+    torch.manual_seed(0)
+    base = build_backbone("tr10", 20, 0.0625)
+    moe = SingleGateMoE(base, nn.Linear(32, 3), [build_head("tr10", 20, 0.0625) for _ in range(3)])
+    with torch.no_grad():
+        moe.gate.weight.mul_(20)
+    ready = for_inference(moe, CPU, bf16)
+    images, arithmetic = torch.randn(16, 3, 32, 32), "bf16" if bf16 else "fp32"
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        out = ready(images.contiguous(memory_format=torch.channels_last))
+    outputs = Outputs(out.base_logits, out.gate_probs, out.expert_logits, torch.zeros(16, dtype=torch.int64))
+    for tau in (0.0, 0.2, 0.4, 1.0):
+        scores, used = anytime(outputs, tau)
+        said = predict(ready, images, tau, arithmetic=arithmetic)
+        assert torch.equal(said.experts_used, used)
+        torch.testing.assert_close(said.scores, scores, rtol=1e-3, atol=1e-3)
+
+
+@given(st.lists(st.lists(st.booleans(), min_size=3, max_size=3), min_size=1, max_size=12))
+def test_every_selected_pair_is_dispatched_once_in_order_of_expert(rows: list[list[bool]]) -> None:
+    selected = torch.tensor(rows)
+    dispatch = Dispatch.of(selected)
+    pairs = [(k, i) for k, part in dispatch.slices() for i in dispatch.images[part].tolist()]
+    assert pairs == [tuple(pair) for pair in selected.t().nonzero().tolist()]
+    assert sum(dispatch.counts) == int(selected.sum()) and dispatch.any == bool(selected.any())
+
+
+def test_combine_by_hand() -> None:
+    dispatch = Dispatch.of(torch.tensor([[True, True], [False, False], [False, True]]))
+    values = torch.tensor([[1.0, 0.0], [0.0, 1.0], [2.0, 2.0]])  # (image 0, expert 0), (0, 1), (2, 1)
+    weights = torch.tensor([[0.5, 0.25], [9.0, 9.0], [9.0, 0.1]])
+    close(dispatch.combine(values, weights), torch.tensor([[0.5, 0.25], [0.0, 0.0], [0.2, 0.2]]))
+
+
+@pytest.mark.parametrize(("tau", "rule"), [(-0.1, "anytime"), (1.1, "anytime"), (1.1, "top-1"), (None, "anytime")])
+def test_a_threshold_that_makes_no_sense(tau: float | None, rule: str) -> None:
+    with pytest.raises(SpecError, match=r"\[0, 1\]"):
+        predict(small_moe(2, 0), torch.randn(2, 3, 6, 6), tau, rule)  # type: ignore[arg-type]

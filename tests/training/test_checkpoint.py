@@ -1,0 +1,121 @@
+"""The whole state of any optimiser comes back, to the last bit and laid out as it was."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from repro.errors import StoreError
+from repro.training.checkpoint import load_checkpoint, save_checkpoint
+from repro.training.fit import Epoch, Step, Training
+from repro.training.recipe import Recipe
+
+MAKERS = {
+    "SGD": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9),
+    "SGD without momentum": lambda p: torch.optim.SGD(p, lr=0.1),
+    "AdamW": lambda p: torch.optim.AdamW(p, lr=0.1, foreach=True),
+    "AMSGrad": lambda p: torch.optim.Adam(p, lr=0.1, amsgrad=True),
+    "NAdam": lambda p: torch.optim.NAdam(p, lr=0.1),
+    "RMSprop": lambda p: torch.optim.RMSprop(p, lr=0.1, momentum=0.5, centered=True),
+}
+
+
+def net() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def learn(module: nn.Module, optimizer: torch.optim.Optimizer, steps: int) -> None:
+    for step in range(steps):
+        x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(step))
+        module(x).square().sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_gone_on_is_never_stopped(tmp_path: Path, name: str) -> None:
+    whole, again = net(), net()
+    one, two = MAKERS[name](whole.parameters()), MAKERS[name](again.parameters())
+    learn(whole, one, 3)
+    save_checkpoint(tmp_path / "c", whole, one, [Epoch(1.0, 0.5, 2.0, {"load": [0.5, 0.5]})])
+    assert load_checkpoint(tmp_path / "c", again, two) == [[1.0, 0.5, 2.0, {"load": [0.5, 0.5]}]]
+    for module, optimizer in ((whole, one), (again, two)):
+        learn(module, optimizer, 2)
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), again.parameters(), strict=True))
+
+
+def test_a_scalar_in_the_state_comes_back(tmp_path: Path) -> None:
+    module = net()
+    one, two = MAKERS["SGD"](module.parameters()), MAKERS["SGD"](module.parameters())
+    one.state[one.param_groups[0]["params"][1]] |= {"seen": 0.1, "momentum_buffer": None}
+    save_checkpoint(tmp_path / "c", module, one, [])
+    load_checkpoint(tmp_path / "c", module, two)
+    assert dict(two.state[two.param_groups[0]["params"][1]]) == {"seen": 0.1, "momentum_buffer": None}
+
+
+def test_entries_of_before_there_were_statistics_are_read(tmp_path: Path) -> None:
+    module = net()
+    save_checkpoint(tmp_path / "c", module, MAKERS["SGD"](module.parameters()), [[1.0, 0.5, 2.0]])
+    recipe = Recipe(source="test", epochs=2, batch_size=2, learning_rate=0.1)
+    device = torch.device("cpu")
+    gone_on: Training[Tensor] = Training(module, recipe, lambda batch, done: None, device, "x", 0, tmp_path / "c")  # type: ignore[arg-type,return-value]
+    assert gone_on.history == [Epoch(1.0, 0.5, 2.0, {})]
+
+
+def test_a_file_that_has_not_the_whole_state_is_not_gone_on_from(tmp_path: Path) -> None:
+    """Such as those of before, which held momentum alone under another name."""
+    module = net()
+    optimizer = MAKERS["SGD"](module.parameters())
+    learn(module, optimizer, 2)
+    save_checkpoint(tmp_path / "c", module, optimizer, [[1.0, 0.5, 2.0]])
+    tensors = {name.replace("optimizer.", "momentum."): tensor for name, tensor in load_file(tmp_path / "c").items()}
+    save_file(tensors, tmp_path / "old", {"history": json.dumps([[1.0, 0.5, 2.0]])})
+    fresh = net()
+    assert load_checkpoint(tmp_path / "old", fresh, MAKERS["SGD"](fresh.parameters())) == []
+    assert all(torch.equal(a, b) for a, b in zip(fresh.parameters(), net().parameters(), strict=True))
+
+
+def test_a_disk_that_is_full_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("repro.training.checkpoint.save_file", full)
+    module = net()
+    with pytest.raises(StoreError, match=r"No space left on device.*goes on from the last epoch"):
+        save_checkpoint(tmp_path / "c", module, MAKERS["SGD"](module.parameters()), [])
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+def test_the_state_comes_back_laid_out_as_its_parameter(tmp_path: Path, any_device: torch.device, kind: str) -> None:
+    """The fused optimiser of a GPU walks both as they lie in memory."""
+
+    def training(module: nn.Module) -> Training[Tensor]:
+        recipe = Recipe(source="test", epochs=2, batch_size=2, learning_rate=0.1, optimizer=kind)  # type: ignore[arg-type]
+        module.to(any_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+        def step(x: Tensor, done: float) -> Step:
+            return Step(module(x).float().square().mean(), torch.zeros((), device=any_device), len(x))
+
+        return Training(module, recipe, step, any_device, "the test", 0, tmp_path / "c")
+
+    def epoch(of: Training[Tensor], x: Tensor) -> None:
+        of.begin_epoch(1)
+        of.step(x.to(any_device))
+        of.end_epoch()
+
+    torch.manual_seed(0)
+    first, x = nn.Conv2d(3, 4, 3), torch.randn(2, 3, 8, 8)
+    one = training(first)
+    epoch(one, x)
+    two = training(nn.Conv2d(3, 4, 3))
+    weight, _ = two._optimizer.param_groups[0]["params"]
+    kept = [value for value in two._optimizer.state[weight].values() if value.shape == weight.shape]
+    assert kept and all(value.stride() == weight.stride() for value in kept)
+    assert weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous()
+    epoch(one, x)
+    epoch(two, x)
+    torch.testing.assert_close(one.module.state_dict(), two.module.state_dict())

@@ -1,0 +1,171 @@
+"""Compiled networks: the same numbers to float noise, one compilation for all that are built alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import nn
+from torch._dynamo.backends.common import aot_autograd
+from torch._dynamo.utils import counters
+from torch._functorch.compilers import nop
+
+from repro.data.augment import Augmentation
+from repro.data.batches import DeviceBatches
+from repro.data.modes import make_modes
+from repro.errors import SpecError
+from repro.families.single_gate.one_pass import Pupil, train_experts
+from repro.models.registry import build_backbone, build_head, init_expert
+from repro.training import compiling, device
+from repro.training.classifier import train_base
+from repro.training.compiling import CHOICES, choose, forward_on, in_use
+from repro.training.fit import Epoch
+from repro.training.recipe import Recipe
+
+CPU = torch.device("cpu")
+N = 80
+RECIPE = Recipe(
+    source="test", epochs=2, batch_size=16, learning_rate=0.05, nesterov=True, weight_decay=5e-4, schedule="one-cycle"
+)
+
+
+@pytest.fixture(autouse=True)
+def afresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Single precision, nothing compiled before, and the choice as it was after."""
+    monkeypatch.setattr(device, "bf16_is_fast", lambda where: False)
+    monkeypatch.setattr(compiling._Setting, "choice", "auto")
+    monkeypatch.setattr(compiling._Setting, "impossible", False)
+    torch._dynamo.reset()
+    counters.clear()
+    yield
+    torch._dynamo.reset()
+
+
+def way_of(where: torch.device) -> str:
+    """The way of a GPU on a GPU; elsewhere the same one without a compiler behind it."""
+    return "on" if where.type == "cuda" else "aot_eager"
+
+
+def compilations() -> int:
+    return counters["stats"]["unique_graphs"]
+
+
+def learn(where: torch.device, seed: int = 0) -> tuple[list[nn.Module], list[list[Epoch]]]:
+    """A base, three experts in one pass (one of them with less than a batch of images), one apart."""
+    source = DeviceBatches(make_modes("train", N), Augmentation(crop="pad", pad=2, cutout=6), where)
+    torch.manual_seed(seed)
+    base = build_backbone("tr10", 20, 0.0625)
+    heads = [init_expert(base, build_head("tr10", 20, 0.0625)) for _ in range(4)]
+    histories = [train_base(base, source, RECIPE, seed, where)]
+    g = torch.Generator().manual_seed(1)
+    own = torch.multinomial(torch.tensor([0.08, 0.5, 0.42]), N, True, generator=g)
+    share = nn.functional.one_hot(own, 3).float()
+    assert 0 < share[:, 0].sum() < RECIPE.batch_size
+    pupils = [Pupil(k, head, share[:, k]) for k, head in enumerate(heads[:3])]
+    histories += train_experts(pupils, base, source, "sampling", RECIPE, seed, where)
+    histories += train_experts([Pupil(3, heads[3], share[:, 1])], base, source, "reweighting", RECIPE, seed, where)
+    return [base, *heads], histories
+
+
+def test_compiled_training_is_plain_training_to_float_noise(any_device: torch.device) -> None:
+    choose("off")
+    plain, said = learn(any_device)
+    assert compilations() == 0
+    choose(way_of(any_device))
+    compiled, told = learn(any_device)
+    assert compilations() > 0
+    for a, b in zip(plain, compiled, strict=True):
+        torch.testing.assert_close(a.state_dict(), b.state_dict(), rtol=1e-3, atol=1e-4)
+    for these, those in zip(said, told, strict=True):
+        assert [e.loss for e in these] == pytest.approx([e.loss for e in those], rel=1e-3)
+
+
+def test_three_networks_are_compiled_once_for_all_epochs_experts_and_seeds(any_device: torch.device) -> None:
+    choose(way_of(any_device))
+    learn(any_device)
+    assert compilations() == 3, "the base in training, its frozen trunk, an expert"
+    learn(any_device, seed=1)
+    assert compilations() == 3
+    assert not counters["graph_break"]
+
+
+def test_another_width_is_another_network() -> None:
+    choose("aot_eager")
+    forward = forward_on(CPU, 4)
+    for width, expected in ((0.0625, 1), (0.125, 2), (0.0625, 2)):
+        forward(build_head("tr10", 20, width), torch.zeros(4, round(128 * width), 4, 4))
+        assert compilations() == expected
+
+
+def test_more_networks_than_torch_would_keep_by_itself() -> None:
+    choose("aot_eager")
+    forward = forward_on(CPU, 2)
+    layers = [nn.Linear(n, 1) for n in range(1, 13)]
+    for _ in range(2):
+        for n, layer in enumerate(layers, 1):
+            forward(layer, torch.zeros(2, n))
+    assert compilations() == 12
+
+
+def test_a_batch_of_another_size_is_not_compiled() -> None:
+    choose("aot_eager")
+    forward, layer = forward_on(CPU, 4), nn.Linear(3, 2)
+    for size in (1, 2, 3):
+        x = torch.randn(size, 3)
+        assert torch.equal(forward(layer, x), layer(x))
+    assert compilations() == 0
+    forward(layer, torch.randn(4, 3))
+    assert compilations() == 1
+
+
+def test_auto_compiles_on_a_gpu_alone() -> None:
+    assert (in_use(CPU), in_use(torch.device("cuda"))) == ("off", "on")
+    choose("off")
+    assert in_use(torch.device("cuda")) == "off"
+    choose("reduce-overhead")
+    assert in_use(CPU) == "reduce-overhead"
+
+
+def test_a_wrong_choice_names_the_right_ones() -> None:
+    with pytest.raises(SpecError, match=r"compile: there is no 'fast'; choose one of auto, off, on, reduce-overhead"):
+        choose("fast")
+    assert "aot_eager" in CHOICES
+
+
+def no_compiler(graph: object, inputs: object) -> None:
+    raise OSError("no compiler found")
+
+
+@pytest.mark.parametrize("fails", ["forward", "backward"])
+def test_where_nothing_can_be_compiled_it_is_said_once_and_training_goes_on(
+    fails: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where only the backward, which torch by itself would compile at its first use, cannot be."""
+    backend = no_compiler if fails == "forward" else aot_autograd(fw_compiler=nop, bw_compiler=no_compiler)
+    monkeypatch.setitem(compiling.WAYS, "on", {"backend": backend})
+    compiling._compiled.cache_clear()
+    choose("on")
+    try:
+        networks, _ = learn(CPU)
+    finally:
+        compiling._compiled.cache_clear()
+    choose("off")
+    plain, _ = learn(CPU)
+    for a, b in zip(networks, plain, strict=True):
+        assert all(torch.equal(v, b.state_dict()[k]) for k, v in a.state_dict().items())
+    said = capsys.readouterr().err
+    assert said.count("networks cannot be compiled here") == 1 and "going on without, more slowly" in said
+    assert "no compiler found" in said and said.count("\n") == 1
+
+
+def test_a_mistake_of_the_network_is_not_taken_for_one_of_the_compiler() -> None:
+    choose("aot_eager")
+
+    class Broken(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x @ x
+
+    with pytest.raises(RuntimeError):
+        forward_on(CPU, 2)(Broken(), torch.zeros(2, 3))
+    assert not torch.cuda.is_available() or in_use(CPU) == "aot_eager"

@@ -1,0 +1,316 @@
+"""The one training loop: schedules, resumption to the last bit, numbers that went wrong."""
+
+import contextlib
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from repro.errors import TimeIsUpError, TrainingError
+from repro.randomness import generator
+from repro.training.device import autocast
+from repro.training.fit import LARGE, Epoch, Step, fit
+from repro.training.recipe import Group, Recipe
+
+CPU = torch.device("cpu")
+RECIPE = Recipe(
+    source="test", epochs=5, batch_size=8, learning_rate=0.1, nesterov=True, weight_decay=1e-3, schedule="one-cycle"
+)
+
+
+class Stop(Exception):
+    """Stands for whatever stops a run."""
+
+
+ADAMW = RECIPE.model_copy(
+    update={"optimizer": "adamw", "learning_rate": 0.01, "decayed": "weights", "clip_norm": 0.5,
+            "groups": (Group(match="3", rate=0.5),)}
+)  # fmt: skip
+
+
+def net(dropout: float = 0.0) -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3), nn.Dropout(dropout))
+
+
+def train(
+    module: nn.Module, checkpoint: Path | None = None, stop_after: int = 99, scale: float = 1.0,
+    recipe: Recipe = RECIPE, seed: int = 0, more: Callable[[Tensor], dict[str, dict[str, Tensor]]] = lambda logits: {},
+    device: torch.device = CPU,
+) -> list[Epoch]:  # fmt: skip
+    def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        g = generator(3, "test", epoch)
+        for _ in range(4):
+            x = torch.randn(8, 6, generator=g)
+            yield (x * scale).to(device), (x.sum(1) > 0).long().to(device)
+
+    def step(batch: tuple[Tensor, Tensor], done: float) -> Step:
+        logits = module(batch[0]).float()
+        return Step(F.cross_entropy(logits, batch[1]), (logits.argmax(1) == batch[1]).sum(), 8, **more(logits))
+
+    def report(epoch: int, entry: Epoch) -> None:
+        if epoch + 1 == stop_after:
+            raise Stop
+
+    module.to(device)
+    return fit(module, recipe, batches, lambda epoch: 4, step, device, "the test", seed, checkpoint, report)
+
+
+def same(a: nn.Module, b: nn.Module) -> bool:
+    return all(torch.equal(v, b.state_dict()[k]) for k, v in a.state_dict().items())
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+@pytest.mark.parametrize("recipe", [RECIPE, ADAMW], ids=lambda recipe: recipe.optimizer)
+@pytest.mark.parametrize("stop_after", [1, 3, 4])
+def test_stopped_and_resumed_is_never_stopped(
+    tmp_path: Path, any_device: torch.device, stop_after: int, recipe: Recipe, dropout: float
+) -> None:
+    def more(logits: Tensor) -> dict[str, dict[str, Tensor]]:
+        return {"auxiliary": {"size": 0.01 * logits.square().mean()}, "statistics": {"logits": logits.mean(0)}}
+
+    whole = net(dropout)
+    history = train(whole, recipe=recipe, more=more, device=any_device)
+    with pytest.raises(Stop):
+        train(net(dropout), tmp_path / "c.safetensors", stop_after, recipe=recipe, more=more, device=any_device)
+    resumed = net(dropout)
+    with torch.no_grad():
+        resumed[0].weight.fill_(7.0)  # what a fresh process starts from must not matter  # type: ignore[index]
+    torch.manual_seed(1)  # nor must the state of its generators
+    again = train(resumed, tmp_path / "c.safetensors", recipe=recipe, more=more, device=any_device)
+    assert same(whole, resumed)
+    assert [e._replace(seconds=0) for e in again] == [e._replace(seconds=0) for e in history]
+
+
+def test_the_test_above_can_fail(tmp_path: Path) -> None:
+    """Without the checkpoint a run of the remaining epochs ends elsewhere."""
+    whole, other = net(), net()
+    train(whole)
+    with pytest.raises(Stop):
+        train(other, tmp_path / "c.safetensors", 3)
+    assert not same(whole, other)
+
+
+def test_a_broken_checkpoint_is_not_gone_on_from(tmp_path: Path) -> None:
+    path = tmp_path / "c.safetensors"
+    path.write_bytes(b"\x10\x00")
+    broken, whole = net(), net()
+    train(broken, path)
+    train(whole)
+    assert same(broken, whole)
+
+
+@pytest.mark.parametrize("clip", [None, 0.3])
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+def test_the_loop_is_torchs_plain_loop(kind: str, clip: float | None) -> None:
+    """Losses and weights to the last bit, against the loop as a tutorial would write it."""
+    module, losses = net(), []
+    recipe = RECIPE.model_copy(update={"optimizer": kind, "clip_norm": clip, "betas": (0.8, 0.99), "eps": 1e-6})
+    optimizer: torch.optim.Optimizer
+    if kind == "sgd":
+        optimizer = torch.optim.SGD(module.parameters(), lr=1.0, momentum=0.9, nesterov=True, weight_decay=1e-3)
+    else:
+        optimizer = torch.optim.AdamW(module.parameters(), lr=1.0, betas=(0.8, 0.99), eps=1e-6, weight_decay=1e-3)
+    for epoch in range(RECIPE.epochs):
+        g, total = generator(3, "test", epoch), torch.zeros(())
+        for index in range(4):
+            optimizer.param_groups[0]["lr"] = RECIPE.learning_rate_at((epoch + index / 4) / RECIPE.epochs)
+            x = torch.randn(8, 6, generator=g)
+            with autocast(CPU):
+                loss = F.cross_entropy(module(x).float(), (x.sum(1) > 0).long())
+            optimizer.zero_grad()
+            loss.backward()
+            if clip:
+                nn.utils.clip_grad_norm_(module.parameters(), clip)
+            optimizer.step()
+            total += loss.detach() * 8
+        losses.append(float(total) / 32)
+    ours = net()
+    assert [entry.loss for entry in train(ours, recipe=recipe)] == losses
+    assert same(ours, module)
+
+
+def test_what_a_module_draws_is_a_function_of_the_seed_the_epoch_and_the_step(any_device: torch.device) -> None:
+    """Whatever the state of torch's own generators, which is left as it was."""
+    one, again, other, plain = net(0.5), net(0.5), net(0.5), net()
+    torch.manual_seed(5)
+    drawn = [torch.rand(3, device=any_device) for _ in range(2)]
+    torch.manual_seed(5)
+    first = torch.rand(3, device=any_device)
+    history = train(one, device=any_device)
+    assert torch.equal(first, drawn[0])
+    assert torch.equal(torch.rand(3, device=any_device), drawn[1]), "as if nothing had been drawn in between"
+    train(again, device=any_device)
+    train(other, seed=1, device=any_device)
+    train(plain, device=any_device)
+    assert same(one, again) and not same(one, other) and not same(one, plain)
+    assert len({entry.loss for entry in history}) == RECIPE.epochs
+
+
+def test_each_step_draws_its_own() -> None:
+    masks: list[Tensor] = []
+    module = net(0.5)
+    module[4].register_forward_hook(lambda layer, args, out: masks.append(out == 0))  # type: ignore[operator,index]
+    train(module)
+    assert len(masks) == 20 and all(not torch.equal(a, b) for a, b in itertools.combinations(masks, 2))
+
+
+def test_auxiliary_losses_are_minimised_but_not_reported() -> None:
+    """λ times a mean square of the logits: it shrinks them; what is reported is the cross-entropy of the step."""
+
+    def more(weight: float) -> Callable[[Tensor], dict[str, dict[str, Tensor]]]:
+        return lambda logits: {"auxiliary": {"size": weight * logits.square().mean()}}
+
+    def report_of(weight: float) -> Epoch:
+        return train(net(), more=more(weight))[-1]
+
+    without, weak, strong = train(net())[-1], report_of(0.0), report_of(1.0)
+    assert (weak.loss, weak.accuracy, weak.means) == (without.loss, without.accuracy, {"size": 0.0})
+    assert without.means == {}
+    size = train(net(), more=lambda logits: {"statistics": {"size": logits.square().mean()}})[-1].means["size"]
+    assert 0 < strong.means["size"] < 0.5 * size
+    assert strong.loss > without.loss, "cross-entropy alone, which now is not all that is minimised"
+
+
+def test_statistics_are_means_over_the_samples() -> None:
+    """Two batches, of 1 and of 3 samples."""
+    module = nn.Linear(1, 1)
+
+    def step(samples: int, done: float) -> Step:
+        load = torch.tensor([1.0, 0.0]) if samples == 1 else torch.tensor([0.0, 1.0])
+        return Step(
+            module(torch.ones(1)).square().sum(), torch.tensor(0), samples, {}, {"n": load[1] * 4, "load": load}
+        )
+
+    (entry,) = fit(
+        module, RECIPE.model_copy(update={"epochs": 1}), lambda epoch: [1, 3], lambda epoch: 2, step, CPU, "two", 0
+    )
+    assert entry.means == {"n": 3.0, "load": [0.25, 0.75]}
+
+
+def test_a_step_knows_how_much_of_training_lies_behind() -> None:
+    seen: list[float] = []
+    module = nn.Linear(1, 1)
+
+    def step(batch: int, done: float) -> Step:
+        seen.append(done)
+        return Step(module(torch.ones(1)).square().sum(), torch.tensor(0), 1)
+
+    fit(module, RECIPE, lambda epoch: range(4), lambda epoch: 4, step, CPU, "steps", 0)
+    assert seen == pytest.approx([i / 20 for i in range(20)])
+
+
+def test_an_auxiliary_loss_that_is_not_finite_is_named() -> None:
+    with pytest.raises(TrainingError, match="the test: the load of epoch 1 is not finite"):
+        train(net(), more=lambda logits: {"statistics": {"load": logits.mean(0) / 0}})
+
+
+def test_training_learns() -> None:
+    history = train(net())
+    assert len(history) == 5 and history[-1].loss < history[0].loss
+
+
+def test_a_loss_that_is_not_finite_names_what_it_is_of() -> None:
+    with pytest.raises(TrainingError, match="the test: the loss of epoch 1 is not finite; lower the learning rate"):
+        train(net(), scale=float("inf"))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ("constant", [1, 1, 1, 1]),
+        ("cosine", [1, 0.8535533906, 0.5, 0.1464466094]),
+        ("multistep", [1, 1, 0.2, 0.04]),
+        ("one-cycle", [0.1, 1, 0.75, 0.25]),
+    ],
+)
+def test_schedules_by_hand(schedule: str, expected: list[float]) -> None:
+    recipe = Recipe(
+        source="test",
+        epochs=1,
+        batch_size=1,
+        learning_rate=1.0,
+        schedule=schedule,
+        milestones=(0.5, 0.75),  # type: ignore[arg-type]
+    )
+    assert [recipe.learning_rate_at(done) for done in (0, 0.25, 0.5, 0.75)] == pytest.approx(expected)
+
+
+class Wide(nn.Module):
+    """A state that is too large to be written after each epoch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.all = nn.Parameter(torch.zeros(round(LARGE / 8) + 1))
+
+    def forward(self) -> Tensor:
+        return ((self.all - 1) ** 2).sum()
+
+
+def wide(checkpoint: Path, epochs: int, epochs_done: list[int], stop_after: int = 99) -> list[Epoch]:
+    module = Wide()
+    recipe = Recipe(source="test", epochs=epochs, batch_size=1, learning_rate=0.1, schedule="constant", momentum=0)
+
+    def report(epoch: int, entry: Epoch) -> None:
+        with contextlib.suppress(FileNotFoundError), safe_open(checkpoint, "pt") as file:
+            epochs_done.append(len(json.loads(file.metadata()["history"])))
+        if epoch + 1 == stop_after:
+            raise Stop
+
+    def step(batch: int, done: float) -> Step:
+        return Step(module() / module.all.numel(), torch.zeros(()), 1)
+
+    return fit(module, recipe, lambda epoch: range(1), lambda epoch: 1, step, CPU, "wide", 0, checkpoint, report)
+
+
+def test_a_large_state_is_written_once_in_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a short training, which the store keeps at its end, not at all."""
+    found: list[int] = []
+    wide(tmp_path / "a", 3, found)
+    assert found == []
+    monkeypatch.setattr("repro.training.fit.WRITTEN", float("inf"))
+    found.clear()
+    wide(tmp_path / "b", 3, found)
+    assert found == [1, 2, 3]
+
+
+def test_out_of_time_the_state_is_kept_and_a_second_call_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected: list[float] = []
+
+    def late(seconds: float = 0.0) -> bool:
+        if seconds:  # before an epoch, of which the last one says how long it will take
+            expected.append(seconds)
+        return len(expected) == 3
+
+    monkeypatch.setattr("repro.training.fit.LARGE", 0)  # so the state would not have been written yet
+    monkeypatch.setattr("repro.training.fit.late", late)
+    with pytest.raises(TimeIsUpError, match="the test: stopped after epoch 3"):
+        train(net(), tmp_path / "c")
+    with safe_open(tmp_path / "c", "pt") as file:
+        seconds = [entry[2] for entry in json.loads(file.metadata()["history"])]
+    assert all(foreseen > took for foreseen, took in zip(expected, seconds, strict=True)), "and the state is written"
+    monkeypatch.setattr("repro.training.fit.late", lambda seconds=0.0: False)
+    resumed, whole = net(), net()
+    train(resumed, tmp_path / "c")
+    train(whole)
+    assert same(whole, resumed)
+
+
+def test_inside_an_epoch_too_a_run_stops_when_no_time_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = itertools.count()
+    monkeypatch.setattr("repro.training.fit.late", lambda seconds=0.0: next(asked) == 7)  # an epoch asks five times
+    with pytest.raises(TimeIsUpError, match="the test: stopped in epoch 2"):
+        train(net(), tmp_path / "c")
+    monkeypatch.undo()
+    resumed, whole = net(), net()
+    train(resumed, tmp_path / "c")
+    train(whole)
+    assert same(whole, resumed)
