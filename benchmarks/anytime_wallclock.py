@@ -97,9 +97,9 @@ def skipping(moe: SingleGateMoE, images: list[Tensor], tau: float) -> None:
 
 def run_all(moe: SingleGateMoE, source: DeviceBatches, tau: float) -> tuple[float, float, float]:
     """Accuracy in percent, share of exits and experts an image at ``tau``, over all images."""
-    said = [predict(moe, batch.images, tau) for batch in source.clean(BATCH)]
-    used = torch.cat([p.experts_used for p in said]).double()
-    scores = torch.cat([p.scores for p in said])
+    predictions = [predict(moe, batch.images, tau) for batch in source.clean(BATCH)]
+    used = torch.cat([p.experts_used for p in predictions]).double()
+    scores = torch.cat([p.scores for p in predictions])
     return accuracy(scores, source.labels), float((used == 0).double().mean()), float(used.mean())
 
 
@@ -119,14 +119,14 @@ def curve(
 
 
 def curve_table(
-    found: dict[int, dict[str, Measured]], said: dict[float, tuple[float, float, float]], cost: ModelCost,
+    found: dict[int, dict[str, Measured]], predictions: dict[float, tuple[float, float, float]], cost: ModelCost,
     images: int, shows_accuracy: bool,
 ) -> Table:  # fmt: skip
     """A row a threshold and number of threads."""
     rows = []
     every = cost.base_macs + cost.gate_macs + cost.num_experts * cost.expert_macs
     for number, times in found.items():
-        for tau, (percent, exits, used) in said.items():
+        for tau, (percent, exits, used) in predictions.items():
             took, macs = times[f"τ {tau}"], cost.base_macs + cost.gate_macs + used * cost.expert_macs
             realised, promised = times["dense"].over(took), every / macs
             over_base = times["base"].over(took) / (cost.base_macs / macs)
@@ -222,8 +222,8 @@ def main() -> None:
     depths = ("tr10",) if quick else ("tr10", "tr18", "tr34", "tr50")
     others = {name: for_inference(build_backbone(name, spec.num_classes, spec.width), CPU, bf16) for name in depths}
     found = curve(moe, others, source, images, repetitions)
-    said = {tau: run_all(moe, source, tau) for tau in TAUS}
-    speeds = curve_table(found, said, cost, images, shows_accuracy=found_model is not None)
+    predictions = {tau: run_all(moe, source, tau) for tau in TAUS}
+    speeds = curve_table(found, predictions, cost, images, shows_accuracy=found_model is not None)
     growth = ["experts an image", "images/s", "realised / promised, against the base"]
     less = 2 if not quick else 1
     sizes, widths, counts = (

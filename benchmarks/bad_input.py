@@ -223,8 +223,8 @@ def tried(attempt: Try, number: int, seed: int) -> Iterator[tuple[str, str]]:
                 right = attempt(folder, draw)
             yield ("harmless", "") if right else ("crashed", f"{attempt.__name__}, {index}: believed")
         except ReproError as error:
-            said = str(error)
-            yield ("refused", said) if said else ("crashed", f"{attempt.__name__}, {index}: said nothing")
+            message = str(error)
+            yield ("refused", message) if message else ("crashed", f"{attempt.__name__}, {index}: said nothing")
         except Exception as error:
             yield "crashed", f"{attempt.__name__}, {index}: {type(error).__name__}: {error}"
         finally:

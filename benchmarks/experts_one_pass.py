@@ -24,7 +24,7 @@ from torch.utils.data import SubsetRandomSampler
 
 from repro.data.batches import DeviceBatches
 from repro.families.single_gate.experts import chosen_images
-from repro.families.single_gate.one_pass import Pupil, train_experts
+from repro.families.single_gate.one_pass import NewExpert, train_experts
 from repro.families.single_gate.scales import LAPTOP_EXPERT
 from repro.models.backbone import Backbone, Head
 from repro.models.registry import build_backbone, build_head, freeze, init_expert
@@ -58,13 +58,13 @@ class Task:
 
     def one_pass(self) -> None:
         base, experts = self.networks(self.shares.shape[1])
-        pupils = [Pupil(k, expert, self.shares[:, k]) for k, expert in enumerate(experts)]
-        train_experts(pupils, base, self.source, "sampling", RECIPE, 0, CPU)
+        new = [NewExpert(k, expert, self.shares[:, k]) for k, expert in enumerate(experts)]
+        train_experts(new, base, self.source, "sampling", RECIPE, 0, CPU)
 
     def apart(self) -> None:
         base, experts = self.networks(self.shares.shape[1])
         for k, expert in enumerate(experts):
-            train_experts([Pupil(k, expert, self.shares[:, k])], base, self.source, "sampling", RECIPE, 0, CPU)
+            train_experts([NewExpert(k, expert, self.shares[:, k])], base, self.source, "sampling", RECIPE, 0, CPU)
 
     def plain(self, workers: int) -> None:
         base, experts = self.networks(self.shares.shape[1])

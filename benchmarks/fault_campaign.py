@@ -93,8 +93,8 @@ def undisturbed(root: Path) -> dict[str, float]:
         raise SystemExit((root / "log").read_text())
     lasts: dict[str, float] = {}
     for about in (root / "store").glob("*/*/artifact.json"):
-        told = json.loads(about.read_text(encoding="utf-8"))
-        lasts[told["kind"]] = max(lasts.get(told["kind"], 0.0), told["made"]["seconds"])
+        about_it = json.loads(about.read_text(encoding="utf-8"))
+        lasts[about_it["kind"]] = max(lasts.get(about_it["kind"], 0.0), about_it["made"]["seconds"])
     return {**lasts, "recording": RECORDING}
 
 

@@ -21,7 +21,7 @@ from timing import Goal, arguments, finish, interleaved, seconds
 
 from repro.data.batches import DeviceBatches
 from repro.families.single_gate.config import StudySpec
-from repro.families.single_gate.one_pass import Pupil, train_experts
+from repro.families.single_gate.one_pass import NewExpert, train_experts
 from repro.families.single_gate.scales import default_spec
 from repro.models.cost import model_cost
 from repro.models.registry import build_backbone, new_expert
@@ -55,7 +55,7 @@ class Setting:
         g = torch.Generator().manual_seed(0)
         own = torch.randint(0, max(num_experts, 1), (self.number,), generator=g)
         share = F.one_hot(own, max(num_experts, 1)).float().clamp(min=GAMMA)
-        self.pupils = [Pupil(k, head, share[:, k]) for k, head in enumerate(heads)]
+        self.new = [NewExpert(k, head, share[:, k]) for k, head in enumerate(heads)]
 
     def base_epoch(self, way: str) -> None:
         """One epoch of the base."""
@@ -65,7 +65,7 @@ class Setting:
     def experts_epoch(self, way: str) -> None:
         """One epoch of all experts in one pass."""
         compiling.choose(way)
-        train_experts(self.pupils, self.base, self.source, "sampling", self.recipe, 0, self.device)
+        train_experts(self.new, self.base, self.source, "sampling", self.recipe, 0, self.device)
 
     def base_work(self) -> float:
         """Multiply-adds of an epoch of the base."""
@@ -73,7 +73,7 @@ class Setting:
 
     def experts_work(self) -> float:
         """Multiply-adds of an epoch of all experts."""
-        visits = self.number * (1 + GAMMA * (len(self.pupils) - 1))
+        visits = self.number * (1 + GAMMA * (len(self.new) - 1))
         return self.number * self.cost.trunk_macs + BACKWARD * visits * self.cost.expert_macs
 
 

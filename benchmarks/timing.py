@@ -107,9 +107,9 @@ def finish(
         show(table)
     print()
     for goal in goals:
-        said = "not measured" if goal.measured is None else f"{goal.measured:.3g}"
+        measured = "not measured" if goal.measured is None else f"{goal.measured:.3g}"
         verdict = {True: "met", False: "missed", None: ""}[goal.met]
-        print(f"{goal.text}: {said} (goal: {'at most' if goal.at_most else 'at least'} {goal.bound:g}) {verdict}")
+        print(f"{goal.text}: {measured} (goal: {'at most' if goal.at_most else 'at least'} {goal.bound:g}) {verdict}")
     for note in notes:
         print(note)
     command = " ".join(["python", f"benchmarks/{name}.py", *(["--quick"] if args.quick else [])])

@@ -12,7 +12,7 @@ from papermill.cli import papermill
 from papermill.engines import papermill_engines
 
 from repro.cli import main
-from repro.cli.direct import told_of
+from repro.cli.direct import remaining_of
 from repro.families.single_gate.export import load
 from repro.families.single_gate.scales import SCALES
 from repro.report.engine import InProcessEngine
@@ -49,7 +49,7 @@ def test_the_first_command_then_the_export(elsewhere: Path, capsys: pytest.Captu
     assert list(load_results(elsewhere.parent / "root" / "results")) == ["table2_num_experts-modes-quick"]
     assert main(command("repro export table2_num_experts")) == 0
     assert load("my-moe").config.num_experts == 20
-    assert "remains" not in told_of(["table2_num_experts"], {}), "what --minutes says when all stands"
+    assert "remains" not in remaining_of(["table2_num_experts"], {}), "what --minutes says when all stands"
     assert main(["run", "table2_num_experts", "--direct"]) == 0
     assert f"record: {elsewhere.parent / 'root' / 'results'}" in capsys.readouterr().out
     assert sorted(path.name for path in elsewhere.iterdir()) == ["my-moe", "notebooks", "table2.ipynb"]

@@ -25,14 +25,14 @@ class BaseAndGate(Protocol):
     def gate_probs(self) -> Tensor: ...
 
 
-def alpha(said: BaseAndGate) -> Tensor:
+def alpha(outputs: BaseAndGate) -> Tensor:
     """α_k(x) = g(k|x) (1 - max_y φ(y|x)), ``[N, K]``: "not exited, and routed to expert k"."""
-    return said.gate_probs * (1 - confidence(said))[:, None]
+    return outputs.gate_probs * (1 - confidence(outputs))[:, None]
 
 
-def confidence(said: BaseAndGate) -> Tensor:
+def confidence(outputs: BaseAndGate) -> Tensor:
     """max_y φ(y|x), ``[N]``: how sure the base is."""
-    return said.base_logits.softmax(-1).amax(-1)
+    return outputs.base_logits.softmax(-1).amax(-1)
 
 
 def bagged(base_logits: Tensor, expert_logits: Tensor) -> Tensor:
@@ -40,18 +40,19 @@ def bagged(base_logits: Tensor, expert_logits: Tensor) -> Tensor:
     return (base_logits.softmax(-1) + expert_logits.softmax(-1)) / 2
 
 
-def selected_experts(said: BaseAndGate, tau: float | None) -> Tensor:
+def selected_experts(outputs: BaseAndGate, tau: float | None) -> Tensor:
     """1(α_k(x) >= τ), bool ``[N, K]``; a row without any is an early exit (Equation 2)."""
-    return alpha(said) >= checked_threshold(tau)
+    return alpha(outputs) >= checked_threshold(tau)
 
 
-def selected_expert(said: BaseAndGate, tau: float | None) -> Tensor:
+def selected_expert(outputs: BaseAndGate, tau: float | None) -> Tensor:
     """The rule of Tables 3 and 4, bool ``[N, K]``: an early exit if max_y φ(y|x) >= τ, else g_test(x) alone.
 
     τ is on the base's confidence here, so a *lower* one exits more; with None no image exits.
     """
-    top = torch.zeros_like(said.gate_probs, dtype=torch.bool).scatter_(1, said.gate_probs.argmax(1, keepdim=True), True)
-    return top if tau is None else top & (confidence(said) < checked_threshold(tau))[:, None]
+    probs = outputs.gate_probs
+    top = torch.zeros_like(probs, dtype=torch.bool).scatter_(1, probs.argmax(1, keepdim=True), True)
+    return top if tau is None else top & (confidence(outputs) < checked_threshold(tau))[:, None]
 
 
 def checked_threshold(tau: float | None) -> float:

@@ -1,4 +1,4 @@
-"""Rules for exiting early, compared: who should be content with the base's word, and who should run the expert?
+"""Rules for exiting early, compared: who should be content with the base's answer, and who should run the expert?
 
 A rule is a score of each image: the higher, the sooner it exits. The model is the same for all of them, base and one
 selected expert, bagged; a curve goes from no exits (the plain model) to all (the base alone).

@@ -78,13 +78,13 @@ def confused_classes_share_the_expert(outputs: Outputs, shares: Tensor) -> tuple
     wrongly predicted class that the image's selected expert has. By chance: the same with the expert of a random
     image of the same true class, so that a whole class's neighbourhood counts for nothing. ``None`` without mistakes.
     """
-    said, expert = outputs.base_logits.argmax(1), outputs.top_experts()[:, 0]
-    wrong = said != outputs.labels
+    predicted, expert = outputs.base_logits.argmax(1), outputs.top_experts()[:, 0]
+    wrong = predicted != outputs.labels
     if not bool(wrong.any()):
         return None
     counts = class_counts(torch.eye(outputs.num_experts)[expert], outputs.labels, len(shares))
-    own = shares[said[wrong], expert[wrong]]
-    chance = (shares[said[wrong]] * shares_of_classes(counts)[outputs.labels[wrong]]).sum(1)
+    own = shares[predicted[wrong], expert[wrong]]
+    chance = (shares[predicted[wrong]] * shares_of_classes(counts)[outputs.labels[wrong]]).sum(1)
     return 100 * float(own.mean()), 100 * float(chance.mean())
 
 

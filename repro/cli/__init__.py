@@ -208,7 +208,7 @@ def show_cost(args: argparse.Namespace) -> int:
 
 def run_notebooks(args: argparse.Namespace) -> int:
     """``repro run``: status 3 if the time was up before all was done."""
-    from repro.cli.direct import run, told_of
+    from repro.cli.direct import remaining_of, run
     from repro.progress import time_limit
 
     parameters = _parameters(args)
@@ -216,7 +216,7 @@ def run_notebooks(args: argparse.Namespace) -> int:
         with time_limit(args.minutes):
             run(args.notebooks, parameters, args.output, args.direct)
     except TimeIsUpError as error:
-        print(f"the time is up ({error})\n{told_of(args.notebooks, parameters)}")
+        print(f"the time is up ({error})\n{remaining_of(args.notebooks, parameters)}")
         return TIME_IS_UP
     return 0
 

@@ -71,14 +71,14 @@ def lines(shown: Exhibit, result: StudyResult) -> Iterable[str]:
     yield f"\n{shown.read(result)}"
 
 
-def told_of(notebooks: Iterable[str], values: Mapping[str, object]) -> str:
+def remaining_of(notebooks: Iterable[str], values: Mapping[str, object]) -> str:
     """What of these exhibits is finished and what remains."""
     parts = []
     for name in (Path(notebook).stem for notebook in asked(notebooks)):
         if name in names():
             parameters = exhibit(name).parameters.check(**values)
             left = Remaining(parameters.goals(), Store(parameters.root))
-            parts.append(f"{name}\n{left.told()}")
+            parts.append(f"{name}\n{left.report()}")
     return "\n".join(parts)
 
 

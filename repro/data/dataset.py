@@ -67,7 +67,7 @@ class ImageDataset:
         """Side of the square images, in pixels."""
         return int(self.images.shape[-1])
 
-    def take(self, indices: np.ndarray, split: str | None = None) -> ImageDataset:
+    def select(self, indices: np.ndarray, split: str | None = None) -> ImageDataset:
         """The images at ``indices``, in that order."""
         return replace(
             self,
@@ -88,4 +88,4 @@ class ImageDataset:
             members = np.flatnonzero(self.labels == label)
             order = torch.randperm(len(members), generator=generator(0, "holdout", label)).numpy()
             held[members[order[: round(fraction * len(members))]]] = True
-        return self.take(np.flatnonzero(~held), "fit"), self.take(np.flatnonzero(held), "validation")
+        return self.select(np.flatnonzero(~held), "fit"), self.select(np.flatnonzero(held), "validation")

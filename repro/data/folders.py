@@ -60,7 +60,7 @@ def adopt(folder: Path, root: Path) -> Folder:
     except OSError as error:
         raise DataError(f"{folder} cannot be looked through: {error}") from error
     known = next((k for k in _known(root) if (k["folder"], k["stamp"]) == (str(folder), stamp)), None)
-    for sentence in found.told:
+    for sentence in found.notes:
         _say_once(f"{folder.name}: {sentence}")
     if known is None:
         say(f"{folder.name}: looking through {sum(map(len, found.parts.values()))} images, once")

@@ -44,7 +44,7 @@ class Layout(NamedTuple):
 
     classes: list[str]
     parts: Listed
-    told: list[str]
+    notes: list[str]
 
 
 def part_of(name: str) -> FolderPart | None:
@@ -62,7 +62,7 @@ def layout(folder: Path) -> Layout:
         _refuse_nested(folder, names)
         divided = [_divided(folder / name, _images_of(folder, name, left_out)) for name in names]
         parts: Listed = {part: _labelled([each[part] for each in divided]) for part in PARTS}
-        return Layout(names, parts, _told("divided by a rule", names, parts, left_out))
+        return Layout(names, parts, _notes("divided by a rule", names, parts, left_out))
     if "train" not in given or len(given) == 1:
         raise DataError(
             f"{folder}: {', '.join(given.values())} is taken as a split by its name, and train is needed beside val or "
@@ -86,7 +86,7 @@ def layout(folder: Path) -> Layout:
         images["validation"], images["test"] = ([half[i] for half in halves] for i in (0, 1))
         how = f"{given['train']} as train, each class of {given[held]} halved into validation and test"
     parts = {part: _labelled(images[part]) for part in PARTS}
-    return Layout(classes, parts, _told(how, classes, parts, left_out))
+    return Layout(classes, parts, _notes(how, classes, parts, left_out))
 
 
 def _given_parts(folder: Path) -> dict[FolderPart, str]:
@@ -231,14 +231,14 @@ def _files(folder: Path, below: str) -> Iterator[str]:
             yield path.relative_to(folder).as_posix()
 
 
-def _told(how: str, classes: Sequence[str], parts: Listed, left_out: Counter[str]) -> list[str]:
+def _notes(how: str, classes: Sequence[str], parts: Listed, left_out: Counter[str]) -> list[str]:
     """What was taken as what, the first classes with their numbers of images, and what was left out."""
     counts = {part: Counter(label for _, label in images) for part, images in parts.items()}
     named = [f"{name} ({' + '.join(str(counts[p][c]) for p in PARTS)})" for c, name in enumerate(classes[:FEW])]
     more = f" and {len(classes) - FEW} more" if len(classes) > FEW else ""
-    told = [f"{how}; {len(classes)} classes, each with images of {', '.join(PARTS)}: {', '.join(named)}{more}"]
+    notes = [f"{how}; {len(classes)} classes, each with images of {', '.join(PARTS)}: {', '.join(named)}{more}"]
     if left_out:
         kinds = [kind if kind.startswith("folder") else f"{count} {kind}" for kind, count in left_out.most_common(FEW)]
         more = f" and {len(left_out) - FEW} other kinds" if len(left_out) > FEW else ""
-        told.append(f"left out: {', '.join(kinds)}{more}")
-    return told
+        notes.append(f"left out: {', '.join(kinds)}{more}")
+    return notes

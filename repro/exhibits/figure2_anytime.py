@@ -194,10 +194,10 @@ def _chosen(result: StudyResult) -> Shown:
     columns: Columns = {}
     labels = []
     cells: list[tuple[str, int, str]] = []
-    told = {"anytime-no-loss": "no loss", "anytime-same-cost": "same cost", "anytime-best": "most accurate"}
+    rules = {"anytime-no-loss": "no loss", "anytime-same-cost": "same cost", "anytime-best": "most accurate"}
     for pair in [*pairs(result), MEAN]:
         for k in result.numbers_of_experts():
-            for method, label in told.items():
+            for method, label in rules.items():
                 if summary_of(result, Cell(k, method, pair, "saved")):
                     cells.append((method, k, pair))
                     labels.append(f"{pair}, {k} experts: {label}")

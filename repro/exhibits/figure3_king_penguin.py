@@ -97,8 +97,8 @@ def run(parameters: Parameters) -> StudyResult:
 def named_class(name: str, images: ImageDataset) -> int:
     """The label of a class by its id, its name or both; :class:`SpecError` if there is none."""
     for label, known in enumerate(images.class_names):
-        identity, _, word = known.partition(" ")
-        if name in (known, identity, word):
+        identity, _, plain_name = known.partition(" ")
+        if name in (known, identity, plain_name):
             return label
     some = ", ".join(images.class_names[:3])
     raise SpecError(f"class_name: {images.name} has no class {name!r}; its names are such as {some}")

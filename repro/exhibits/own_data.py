@@ -196,7 +196,7 @@ def baselines(spec: StudySpec, root: Path) -> dict[str, float]:
 
     assert spec.folder is not None
     train, rest = (decode(index_folder(spec.folder, split, root), PIXELS) for split in SPLITS)
-    test = rest.take(held_parts(spec)[1].numpy())
+    test = rest.select(held_parts(spec)[1].numpy())
     nearest = KNeighborsClassifier(min(NEIGHBOURS, len(train))).fit(train.images.reshape(len(train), -1), train.labels)
     frequent = np.bincount(train.labels, minlength=spec.num_classes).argmax()
     return {
@@ -353,10 +353,10 @@ def show_use(parameters: Parameters, folder: Path | None, tau: float = 0.1) -> H
     model = load(folder)
     columns: Columns = {"class": [], "it says": [], "experts that ran": []}
     for row in rows:
-        said = predict(model, model.prepare(Image.open(index.paths[row])), tau)
+        prediction = predict(model, model.prepare(Image.open(index.paths[row])), tau)
         columns["class"].append(index.class_names[index.labels[row]])
-        columns["it says"] += model.names(said.scores)
-        columns["experts that ran"].append(str(int(said.experts_used)))
+        columns["it says"] += model.names(prediction.scores)
+        columns["experts that ran"].append(str(int(prediction.experts_used)))
     table = frame(columns, [Path(index.paths[row]).name for row in rows])
     return HTML(Shown(table, f"Some test images, at threshold {tau:g}").in_page())
 

@@ -204,8 +204,8 @@ def _routing(result: StudyResult) -> Shown:
         "information": "choice explained by class",
     }  # fmt: skip
     columns = {
-        said: [mean_std(summary_of(result, Cell(experts_of(result), "sparse", row, metric))) for row in mixtures]
-        for metric, said in metrics.items()
+        heading: [mean_std(summary_of(result, Cell(experts_of(result), "sparse", row, metric))) for row in mixtures]
+        for metric, heading in metrics.items()
     }
     caption = (
         f"{about(result, models=False)}; each mixture, first layer first, on the {result.evaluate} set: experts with a "

@@ -122,7 +122,7 @@ def _claims() -> tuple[Claim, ...]:
     for place, net in zip("abc", NETWORKS, strict=True):
         base, one, four, twenty = (Cell(k, row=net) for k in (0, 1, 4, 20))
         early, title = Cell(4, exit_method(THRESHOLDS[0]), net), TITLES[net]
-        said = [
+        controlled = [
             Claim(f"I{place}1", f"{title}: 4 experts beat the backbone", four, base, controls=_controls(4, net)),
             Claim(f"I{place}2", f"{title}: 4 experts beat the one-expert baseline", four, one,
                   controls=_controls(4, net)),
@@ -131,7 +131,7 @@ def _claims() -> tuple[Claim, ...]:
             if net in SATURATED
             else Claim(f"I{place}4", f"{title}: 20 experts beat 4", twenty, four, controls=_controls(20, net)),
         ]  # fmt: skip
-        claims += said
+        claims += controlled
     return with_controls(replace(claim, datasets=("imagenet",), section="4.2") for claim in claims)
 
 

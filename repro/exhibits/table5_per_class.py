@@ -83,11 +83,11 @@ def _accuracies(spec: StudySpec, outputs: Outputs, study: Study) -> Iterator[Mea
         return
     expert_of = study.class_to_expert(spec)
     oracle, right = with_oracle_gate(outputs, expert_of), rightly_routed(outputs, expert_of)
-    told = base_with_oracle(outputs, expert_of)
+    with_oracle = base_with_oracle(outputs, expert_of)
     by_base = routed_by_base(outputs, expert_of) == expert_of[labels]
     yield measured(spec, "gate", percent(right), "routing", row=level)
     yield measured(spec, "backbone", percent(by_base), "routing", row=level)
-    yield measured(spec, "backbone", accuracy(told, labels), row=f"{level}-oracle")
+    yield measured(spec, "backbone", accuracy(with_oracle, labels), row=f"{level}-oracle")
     for name, method in METHODS.items():
         yield measured(spec, name, accuracy(method(oracle), labels), row=f"{level}-oracle")
     for metric, images in (("top1-right", right), ("top1-wrong", ~right)):

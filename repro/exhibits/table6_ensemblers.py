@@ -94,8 +94,8 @@ def _fit(study: Study, spec: StudySpec) -> Iterator[Measurement]:
     """What base and selected expert say of the training images: the over-confidence that Section 2.2 speaks of."""
     losses = study.losses(spec)
     chosen = losses.gate_probs.argmax(1, keepdim=True)
-    said = {"backbone": losses.base, "expert": losses.experts.gather(1, chosen)[:, 0]}
-    for method, each in said.items():
+    by_method = {"backbone": losses.base, "expert": losses.experts.gather(1, chosen)[:, 0]}
+    for method, each in by_method.items():
         row, k = (spec.base, 0) if method == "backbone" else (spec.pair, spec.num_experts)
         loss, sure = fit_of(each)
         yield measured(spec, method, loss, "training-loss", row, k)

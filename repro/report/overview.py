@@ -40,7 +40,7 @@ DECIDED = (Verdict.HOLDS, Verdict.OPPOSITE, Verdict.UNDECIDED)
 
 
 @dataclass(frozen=True)
-class Found:
+class JudgedRecord:
     """A verdict and the record behind it."""
 
     result: StudyResult
@@ -57,7 +57,7 @@ class Headline:
     title: str
     words: str
     claim: Claim
-    found: tuple[Found | str | None, ...]
+    found: tuple[JudgedRecord | str | None, ...]
 
 
 def columns() -> tuple[str, ...]:
@@ -83,13 +83,13 @@ def headlines(results: Sequence[StudyResult], exhibits: Sequence[Exhibit]) -> li
     return rows
 
 
-def _found(claim: Claim, shown: Exhibit, place: StudyResult | tuple[str, str]) -> Found | str | None:
+def _found(claim: Claim, shown: Exhibit, place: StudyResult | tuple[str, str]) -> JudgedRecord | str | None:
     if isinstance(place, tuple):
         dataset, scale = place
         about = scale == "paper" or not claim.datasets or dataset in claim.datasets
         return f"{shown.name}-{dataset}-{scale}" if about else None
     judged = {j.claim.key: j for j in shown.judge(place)}
-    return Found(place, judged[claim.key]) if claim.key in judged else None
+    return JudgedRecord(place, judged[claim.key]) if claim.key in judged else None
 
 
 def tally(results: Sequence[StudyResult], exhibits: Sequence[Exhibit]) -> dict[str, Counter[str]]:

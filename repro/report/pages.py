@@ -43,7 +43,7 @@ def headline_claims(book: Book) -> str:
     return f'<div class="repro-headlines">{table(head, rows, "the main claims of the paper with their verdicts")}</div>'
 
 
-def _headline(book: Book, found: overview.Found | str | None) -> str:
+def _headline(book: Book, found: overview.JudgedRecord | str | None) -> str:
     if found is None:
         return NONE
     if isinstance(found, str):

@@ -70,8 +70,8 @@ class ClaimVerdict:
     def text(self) -> str:
         """The verdict with what has to be known beside it: ``holds (without control; settled afterwards)``."""
         marks = {"without control": not self.controlled, "settled afterwards": self.claim.settled_after}
-        said = "; ".join(mark for mark, applies in marks.items() if applies and self.verdict is not Verdict.NOT_RUN)
-        return f"{self.verdict} ({said})" if said else str(self.verdict)
+        applying = "; ".join(mark for mark, applies in marks.items() if applies and self.verdict is not Verdict.NOT_RUN)
+        return f"{self.verdict} ({applying})" if applying else str(self.verdict)
 
 
 Printed = Callable[[StudyResult, Cell], PrintedValue | None]

@@ -56,12 +56,12 @@ def findings(root: Path) -> Iterator[Finding]:
 def installation() -> Iterator[Finding]:
     """Versions, code, devices, executors."""
     versions = library_versions()
-    said = ", ".join(f"{name} {version}" for name, version in versions.items())
+    text = ", ".join(f"{name} {version}" for name, version in versions.items())
     absent = [name for name, version in versions.items() if version == "unknown"]
     if absent:
         yield Finding("versions", "wrong", f"{', '.join(absent)} cannot be found", "run `uv sync`")
     else:
-        yield Finding("versions", "ok", said)
+        yield Finding("versions", "ok", text)
     yield Finding("code", "ok", code_version())
     device = pick_device()
     yield Finding(
@@ -116,11 +116,11 @@ def folder(root: Path) -> Iterator[Finding]:
         )
         return
     free = shutil.disk_usage(root).free
-    said = f"{root}, {free / 1e9:.1f} GB free"
+    text = f"{root}, {free / 1e9:.1f} GB free"
     if free < LITTLE_SPACE:
-        yield Finding("folder", "wrong", said, f"free some space: a study takes up to {LITTLE_SPACE / 1e9:.0f} GB")
+        yield Finding("folder", "wrong", text, f"free some space: a study takes up to {LITTLE_SPACE / 1e9:.0f} GB")
     else:
-        yield Finding("folder", "ok", said)
+        yield Finding("folder", "ok", text)
 
 
 def artifacts(store: Store) -> Iterator[Finding]:
@@ -156,8 +156,8 @@ def unfinished(store: Store) -> Iterator[Finding]:
         if row["failed"]:
             yield Finding(name, "wrong", f"{row['label']} failed: {row['failed']}", "change that, and run it again")
         else:
-            said = f"{row['label']}: half-done, {row['epochs_done']} epochs"
-            yield Finding(name, "note", said, "the same command goes on from there; or delete its .unfinished folder")
+            text = f"{row['label']}: half-done, {row['epochs_done']} epochs"
+            yield Finding(name, "note", text, "the same command goes on from there; or delete its .unfinished folder")
     for path in sorted(store.folder.glob("*/.*")):
         if not (path / ABOUT).exists() and time.time() - path.stat().st_mtime > LEASE:
             yield Finding(f"{path.parent.name}/{path.name}", "note", "left by a writer that was killed", "delete it")
@@ -170,7 +170,7 @@ def locks(store: Store) -> Iterator[Finding]:
         lives = alive(holder) if holder else None
         silent = time.time() - path.stat().st_mtime
         if lives is False or (lives is None and silent > LEASE):
-            said = f"of {holder or 'nobody that can be read'}; gone for {duration(max(silent, 0))}"
-            yield Finding(f"lock {path.name}", "note", said, "nothing: the next run takes it over")
+            text = f"of {holder or 'nobody that can be read'}; gone for {duration(max(silent, 0))}"
+            yield Finding(f"lock {path.name}", "note", text, "nothing: the next run takes it over")
         else:
             yield Finding(f"lock {path.name}", "ok", f"held by {holder or 'somebody'}")

@@ -39,7 +39,7 @@ class Remaining:
         """How long work takes at the rate at which the rest of this study was made; None if nothing was."""
         return self._seconds * work / self._done if self._done else None
 
-    def told(self) -> str:
+    def report(self) -> str:
         """A line a goal, and how long what remains takes."""
         lines = []
         for part in self.parts:

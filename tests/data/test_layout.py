@@ -73,11 +73,11 @@ def test_a_class_may_be_called_train(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_splits_are_no_classes_by_whatever_usual_name(train: str, held: str, part: str, tmp_path: Path) -> None:
     assert (part_of(train), part_of(held)) == ("train", part)
-    classes, parts, told = layout(write_pictures(tmp_path / "a", {train: 4, held: 2}))
+    classes, parts, notes = layout(write_pictures(tmp_path / "a", {train: 4, held: 2}))
     assert classes == ["apple", "leaf", "sky"]
     assert [len(parts[part]) for part in ("train", "validation", "test")] == [12, 3, 3]
-    assert told[0].startswith(f"{train} as train, each class of {held} halved into validation and test; 3 classes")
-    assert told[0].endswith("apple (4 + 1 + 1), leaf (4 + 1 + 1), sky (4 + 1 + 1)")
+    assert notes[0].startswith(f"{train} as train, each class of {held} halved into validation and test; 3 classes")
+    assert notes[0].endswith("apple (4 + 1 + 1), leaf (4 + 1 + 1), sky (4 + 1 + 1)")
 
 
 @pytest.mark.parametrize("name", ["trains", "bus", "value", "devil", "evaluations", "contest", "testudo", "validated"])
@@ -86,9 +86,9 @@ def test_names_that_only_look_like_a_split(name: str) -> None:
 
 
 def test_all_three_splits_are_taken_where_one_is_called_valid(tmp_path: Path) -> None:
-    _, parts, told = layout(write_pictures(tmp_path / "a", {"train": 4, "valid": 1, "test": 2}))
+    _, parts, notes = layout(write_pictures(tmp_path / "a", {"train": 4, "valid": 1, "test": 2}))
     assert [len(parts[part]) for part in ("train", "validation", "test")] == [12, 3, 6]
-    assert told[0].startswith("train as train, valid as validation, test as test; 3 classes")
+    assert notes[0].startswith("train as train, valid as validation, test as test; 3 classes")
 
 
 @pytest.mark.parametrize(
@@ -124,9 +124,9 @@ def test_what_is_left_out_is_counted_and_named(tmp_path: Path) -> None:
         (folder / clutter).mkdir(parents=True)
     (folder / "train" / "sky" / "._000.png").write_text("")
     (folder / "train" / "__MACOSX").mkdir()
-    classes, parts, told = layout(folder)
+    classes, parts, notes = layout(folder)
     assert classes == ["apple", "leaf", "sky"] and len(parts["train"]) == 9
-    assert told[1] == "left out: 2 .mp4, 1 .txt, 1 .csv, folder more"
+    assert notes[1] == "left out: 2 .mp4, 1 .txt, 1 .csv, folder more"
 
 
 def test_links_to_folders_are_followed_each_folder_once(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from repro.cli.direct import told_of
+from repro.cli.direct import remaining_of
 from repro.data.augment import Augmentation
 from repro.errors import SpecError
 from repro.exhibits.sparse_placement import EXHIBIT, Parameters, cell
@@ -67,7 +67,7 @@ def test_what_is_in_the_store_is_the_network_that_made_the_predictions(root: Pat
 
 
 def test_status_speaks_of_it(root: Path) -> None:
-    told = told_of(["sparse_placement"], {"scale": "smoke", "placements": "none,every-2", "root": str(root)})
+    told = remaining_of(["sparse_placement"], {"scale": "smoke", "placements": "none,every-2", "root": str(root)})
     assert "finished  convnext-micro, dense, on modes, seed 0" in told
     assert "remains   convnext-micro, every-2 of 8 experts, on modes, seed 0: 0 of 2 artifacts are there" in told
 

@@ -7,7 +7,7 @@ import pytest
 from repro.errors import ReproError
 from repro.exhibits import exhibits
 from repro.report import overview
-from repro.report.overview import HEADLINES, Found, columns, headlines, tally, tally_text
+from repro.report.overview import HEADLINES, JudgedRecord, columns, headlines, tally, tally_text
 from repro.report.verdict import Verdict
 from repro.study.results import StudyResult
 
@@ -35,20 +35,20 @@ def test_every_headline_has_a_cell_for_every_column(results: list[StudyResult]) 
 def test_a_cell_holds_a_verdict_or_says_which_run_is_missing(results: list[StudyResult]) -> None:
     by_words = {line.words: line.found for line in headlines(results, exhibits())}
     first = by_words["Base and one expert beat that expert alone"]
-    assert isinstance(first[0], Found) and first[0].judged.verdict is Verdict.HOLDS
+    assert isinstance(first[0], JudgedRecord) and first[0].judged.verdict is Verdict.HOLDS
     assert first[1] == "table2_num_experts-tiny-imagenet-laptop"
-    assert isinstance(first[2], Found) and first[2].result.scale == "gpu"
+    assert isinstance(first[2], JudgedRecord) and first[2].result.scale == "gpu"
     assert first[3] == "table2_num_experts-cifar100-paper"
     controlled = by_words["They beat the base trained as long as all of them"][0]
-    assert isinstance(controlled, Found) and controlled.judged.text == "opposite"
+    assert isinstance(controlled, JudgedRecord) and controlled.judged.text == "opposite"
     uncontrolled = by_words["Twenty experts beat the one"][0]  # one of two controls has been run
-    assert isinstance(uncontrolled, Found) and uncontrolled.judged.text == "opposite (without control)"
+    assert isinstance(uncontrolled, JudgedRecord) and uncontrolled.judged.text == "opposite (without control)"
 
 
 def test_a_run_at_the_papers_scale_takes_the_last_column(made_up: MakeUp) -> None:
     of_the_paper = made_up({("backbone", 0): [77.0, 77.2], ("bagging", 1): [78.0, 78.1]}, "paper", "tiny-imagenet")
     last = headlines([of_the_paper], exhibits())[0].found[-1]
-    assert isinstance(last, Found) and last.result is of_the_paper
+    assert isinstance(last, JudgedRecord) and last.result is of_the_paper
 
 
 def test_a_claim_that_does_not_exist_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from benchmarks.common import weights
 from benchmarks.executors import ray_cluster, run, study_spec
 from repro.errors import ReproError, SpecError, TrainingError
 from repro.families.single_gate.config import StudySpec
-from repro.families.single_gate.one_pass import Pupil, train_experts
+from repro.families.single_gate.one_pass import NewExpert, train_experts
 from repro.families.single_gate.steps import steps
 from repro.families.single_gate.study import Study
 from repro.study.executors import EXECUTORS, parse
@@ -65,10 +65,10 @@ def test_a_package_that_is_absent_is_a_sentence(name: str, monkeypatch: pytest.M
 def test_a_training_that_fails_stops_what_needs_it_alone(
     tiny: StudySpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(pupils: Sequence[Pupil], *arguments: Any) -> Any:
-        if any(pupil.k == 1 for pupil in pupils):
+    def failing(new: Sequence[NewExpert], *arguments: Any) -> Any:
+        if any(each.k == 1 for each in new):
             raise TrainingError("expert 1: the loss of epoch 1 is not finite")
-        return train_experts(pupils, *arguments)
+        return train_experts(new, *arguments)
 
     monkeypatch.setattr("repro.families.single_gate.algorithm1.train_experts", failing)
     other = tiny.with_(num_experts=1)

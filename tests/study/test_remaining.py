@@ -31,7 +31,7 @@ def test_of_an_empty_store_everything_remains_and_no_time_is_known(tiny: StudySp
     everything = sum(step.work for step in ordered(step for spec in both for step in goal(spec).steps))
     assert sum(part.work for part in found.parts) == pytest.approx(everything), "the shared base counts once"
     assert not found.whole and found.seconds(1.0) is None
-    assert found.told().splitlines() == [
+    assert found.report().splitlines() == [
         "remains   tr10-tr10 on modes, 3 experts, seed 0: 0 of 9 artifacts are there",
         "remains   tr10-tr10 on modes, 2 experts, seed 0: 0 of 7 artifacts are there",
         "the same command goes on",
@@ -42,7 +42,7 @@ def test_a_whole_study_and_one_that_is_begun(tiny: StudySpec, tmp_path: Path, mo
     study = Study([tiny], tmp_path, torch.device("cpu"))
     study.run(tiny)
     assert left([tiny], tmp_path).whole
-    assert left([tiny], tmp_path).told() == "finished  tr10-tr10 on modes, 3 experts, seed 0"
+    assert left([tiny], tmp_path).report() == "finished  tr10-tr10 on modes, 3 experts, seed 0"
 
     other = tiny.with_(seed=1)
     end = Training.end_epoch
@@ -59,7 +59,7 @@ def test_a_whole_study_and_one_that_is_begun(tiny: StudySpec, tmp_path: Path, mo
     assert found.parts[1].work == pytest.approx(whole - half), "one of two epochs of the base is done"
     rate = found.seconds(1e9)
     assert rate is not None and rate > 0
-    assert "0 of 9 artifacts are there, about " in found.told() and "; in all about " in found.told()
+    assert "0 of 9 artifacts are there, about " in found.report() and "; in all about " in found.report()
 
 
 def test_a_base_that_is_wanted_alone(tiny: StudySpec, tmp_path: Path) -> None:

@@ -183,8 +183,8 @@ def test_what_remains_of_a_stopped_study(tmp_path: Path, monkeypatch: pytest.Mon
             run(tmp_path, half)
     left = Remaining([done, half], Store(tmp_path))
     assert [(part.finished, part.needed, part.work) for part in left.parts] == [(6, 6, 0), (2, 6, 11)]
-    assert left.told().splitlines()[0] == "finished  toy of 3, seed 1"
-    assert "remains   toy of 3, seed 0: 2 of 6 artifacts are there, about 0 s left" in left.told()
+    assert left.report().splitlines()[0] == "finished  toy of 3, seed 1"
+    assert "remains   toy of 3, seed 0: 2 of 6 artifacts are there, about 0 s left" in left.report()
     damage(Store(tmp_path), step(done, "base 1"))
     run(tmp_path, half)
     assert Remaining([done, half], Store(tmp_path)).whole, "a damaged file is seen when it is read, not before"

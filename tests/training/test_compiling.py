@@ -15,7 +15,7 @@ from repro.data.augment import Augmentation
 from repro.data.batches import DeviceBatches
 from repro.data.modes import make_modes
 from repro.errors import SpecError
-from repro.families.single_gate.one_pass import Pupil, train_experts
+from repro.families.single_gate.one_pass import NewExpert, train_experts
 from repro.models.registry import build_backbone, build_head, init_expert
 from repro.training import compiling, device
 from repro.training.classifier import train_base
@@ -62,9 +62,9 @@ def learn(where: torch.device, seed: int = 0) -> tuple[list[nn.Module], list[lis
     own = torch.multinomial(torch.tensor([0.08, 0.5, 0.42]), N, True, generator=g)
     share = nn.functional.one_hot(own, 3).float()
     assert 0 < share[:, 0].sum() < RECIPE.batch_size
-    pupils = [Pupil(k, head, share[:, k]) for k, head in enumerate(heads[:3])]
-    histories += train_experts(pupils, base, source, "sampling", RECIPE, seed, where)
-    histories += train_experts([Pupil(3, heads[3], share[:, 1])], base, source, "reweighting", RECIPE, seed, where)
+    new = [NewExpert(k, head, share[:, k]) for k, head in enumerate(heads[:3])]
+    histories += train_experts(new, base, source, "sampling", RECIPE, seed, where)
+    histories += train_experts([NewExpert(3, heads[3], share[:, 1])], base, source, "reweighting", RECIPE, seed, where)
     return [base, *heads], histories
 
 

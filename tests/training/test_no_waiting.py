@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from repro.data.augment import Augmentation
 from repro.data.batches import DeviceBatches
 from repro.data.modes import make_modes
-from repro.families.single_gate.one_pass import Pupil, train_experts
+from repro.families.single_gate.one_pass import NewExpert, train_experts
 from repro.models.registry import build_backbone, build_head
 from repro.training.classifier import train_base
 from repro.training.recipe import Recipe
@@ -47,8 +47,8 @@ def asked(kind: str, steps: int, augmentation: Augmentation, where: torch.device
         if kind == "base":
             train_base(base, source, recipe, 0, where)
         else:
-            pupils = [Pupil(k, build_head("tr10", 20, 0.0625), share) for k in range(3 if kind == "one pass" else 1)]
-            train_experts(pupils, base, source, "sampling", RECIPE, 0, where)
+            new = [NewExpert(k, build_head("tr10", 20, 0.0625), share) for k in range(3 if kind == "one pass" else 1)]
+            train_experts(new, base, source, "sampling", RECIPE, 0, where)
     return mode.count
 
 

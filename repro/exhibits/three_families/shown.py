@@ -99,7 +99,7 @@ def tables(result: StudyResult) -> dict[str, Shown]:
         "parameters, M": [mean_std(_number(result, *row, "params_millions"), 2) for row in rows],
         "training MACs, M": [mean_std(_number(result, *row, "training_millions"), 0) for row in rows],
         "top-1": [mean_std(_number(result, *row, "top1")) for row in rows],
-        **{said: [mean_std(_number(result, *row, "top1", m)) for row in rows] for m, said in AGAINST.items()},
+        **{words: [mean_std(_number(result, *row, "top1", m)) for row in rows] for m, words in AGAINST.items()},
         **{
             f"verdict: {against}": [found[key(f.name, b, against)].text for f, b in rows]
             for against in (INFERENCE, TRAINING)
@@ -148,8 +148,8 @@ def _when(result: StudyResult) -> Shown:
         return f"down to {least.mean:.0f} % of its MACs" if least else UNKNOWN
 
     lines: dict[str, list[str]] = {}
-    for method, said in ((INFERENCE, "inference compute is short"), (TRAINING, "training compute is short as well")):
-        lines |= {f"{said}: {budget} budget": [against(f, budget, method) for f in families] for budget in BUDGETS}
+    for method, words in ((INFERENCE, "inference compute is short"), (TRAINING, "training compute is short as well")):
+        lines |= {f"{words}: {budget} budget": [against(f, budget, method) for f in families] for budget in BUDGETS}
     lines |= {
         "two networks can be trained instead": [against(f, "middle", "ensemble") for f in families],
         "memory is short (as many parameters)": [against(f, "middle", "equal-parameters") for f in families],
@@ -202,10 +202,10 @@ def read(result: StudyResult) -> str:
     for family, budget in _rows(result):
         top1, macs = (mean_std(_number(result, family, budget, metric)) for metric in ("top1", "macs_millions"))
         rivals = {
-            said: difference(result, cell(family.name, budget), cell(family.name, budget, method))
-            for method, said in AGAINST.items()
+            words: difference(result, cell(family.name, budget), cell(family.name, budget, method))
+            for method, words in AGAINST.items()
         }
-        against = ", ".join(f"{gain(ours)} against {said}" for said, ours in rivals.items() if ours)
+        against = ", ".join(f"{gain(ours)} against {words}" for words, ours in rivals.items() if ours)
         sentences.append(f"{family.words}, {budget} budget: {top1} % at {macs} million MACs ({against}).")
     return " ".join(sentences)
 
@@ -236,13 +236,13 @@ def _panel(axes: Axes, result: StudyResult, body: Body, axis: str) -> None:
         if axis == "macs":
             _trained_curves(axes, result, family, colour)
         budgets = [budget for f, budget in _rows(result) if f is family]
-        for method, mark, said in (("mixture", "o", ""), (TRAINING, "v", ": plain, trained as long")):
+        for method, mark, words in (("mixture", "o", ""), (TRAINING, "v", ": plain, trained as long")):
             x = [_number(result, family, budget, f"{axis}_millions", method) for budget in budgets]
             y = [_number(result, family, budget, "top1", method) for budget in budgets]
             points = [(a.mean, b) for a, b in zip(x, y, strict=True) if a and b]
             if points:
                 axes.plot(
-                    [a for a, _ in points], [b.mean for _, b in points], mark, color=colour, label=family.words + said
+                    [a for a, _ in points], [b.mean for _, b in points], mark, color=colour, label=family.words + words
                 )
             for a, b in points:
                 if b.interval:

@@ -25,7 +25,7 @@ from repro.families.single_gate.em import posterior
 from repro.families.single_gate.evaluation import compute_losses, compute_outputs
 from repro.families.single_gate.experts import embed
 from repro.families.single_gate.model import SingleGateMoE
-from repro.families.single_gate.one_pass import Pupil, train_experts
+from repro.families.single_gate.one_pass import NewExpert, train_experts
 from repro.families.single_gate.routing import cluster, initial_gate, smooth, train_gate
 from repro.families.single_gate.stacking import Stacking, train_stacking
 from repro.models.backbone import Backbone, Head
@@ -81,15 +81,13 @@ def _initial_gate(
 
 def make_experts(spec: StudySpec, context: Context, several: Sequence[Inputs]) -> list[Artifact]:
     """4. Experts e_k in one pass over the frozen trunk, each on its share of the training images."""
-    pupils = [
-        Pupil(each.step.config["k"], new_head(spec, each), share_of(spec, each), each.checkpoint) for each in several
-    ]
+    experts = [NewExpert(of.step.config["k"], new_head(spec, of), share_of(spec, of), of.checkpoint) for of in several]
     base, source = load_base(spec, several[0]["base"]), _expert_images(spec, context)
     histories = train_experts(
-        pupils, base, source, spec.sharing, spec.recipe_of_experts, spec.seed_for("experts"), context.device,
+        experts, base, source, spec.sharing, spec.recipe_of_experts, spec.seed_for("experts"), context.device,
         several[0].report, spec.trunk_batchnorm,
     )  # fmt: skip
-    return [trained(pupil.expert, history) for pupil, history in zip(pupils, histories, strict=True)]
+    return [trained(new.expert, history) for new, history in zip(experts, histories, strict=True)]
 
 
 def make_expert(spec: StudySpec, context: Context, inputs: Inputs) -> Artifact:

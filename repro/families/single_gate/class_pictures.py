@@ -75,8 +75,8 @@ def images_of(images: ImageDataset, g0: Tensor, label: int, expert: int) -> np.n
 
 def short(name: str) -> str:
     """``n02056570 king penguin`` as ``king penguin``."""
-    identity, _, word = name.partition(" ")
-    return word if word and identity[1:].isdigit() else name
+    identity, _, plain_name = name.partition(" ")
+    return plain_name if plain_name and identity[1:].isdigit() else name
 
 
 def counts_of(images: ImageDataset, g0: torch.Tensor) -> torch.Tensor:

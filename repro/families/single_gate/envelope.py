@@ -156,10 +156,10 @@ def sweeps(models: list[Model]) -> Table:
     columns = ["pair", "K", "seed", "tau", "macs", "top1", "exits", "experts_of_others"]
     rows: list[list[str | int | float | None]] = []
     for spec, cost, found, points in models:
-        macs, told = points.whole(points.macs), sweep(found)
+        macs, swept = points.whole(points.macs), sweep(found)
         rows += [
-            [spec.pair, spec.num_experts, spec.seed, tau, round(float(macs[i])), round(told.top1[i], 3),
-             round(told.exits[i], 3), round(told.experts_of_others[i], 4)]
+            [spec.pair, spec.num_experts, spec.seed, tau, round(float(macs[i])), round(swept.top1[i], 3),
+             round(swept.exits[i], 3), round(swept.experts_of_others[i], 4)]
             for i, tau in enumerate(THRESHOLDS)
             if cost.num_experts
         ]  # fmt: skip

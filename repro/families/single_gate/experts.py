@@ -31,7 +31,7 @@ def chosen_images(share: Tensor, seed: int, expert: int, epoch: int) -> Tensor:
     return torch.rand(len(share), generator=generator(seed, "expert", expert, epoch)) < share
 
 
-class Seen(NamedTuple):
+class TrunkBatch(NamedTuple):
     """What an expert is trained on: the frozen trunk's features ``[B, T, h, w]``, labels and indices ``[B]``."""
 
     features: Tensor
@@ -40,18 +40,20 @@ class Seen(NamedTuple):
 
 
 @torch.no_grad()
-def through_trunk(base: Backbone, batches: Iterable[Batch], device: torch.device, batch_size: int) -> Iterator[Seen]:
+def through_trunk(
+    base: Backbone, batches: Iterable[Batch], device: torch.device, batch_size: int
+) -> Iterator[TrunkBatch]:
     """Each batch (``batch_size``: of a whole one) as the frozen trunk of ``base`` shows it."""
     forward = forward_on(device, batch_size)
     for batch in batches:
         with autocast(device):
             features = forward(base.trunk, batch.images)
-        yield Seen(features, batch.labels, batch.indices)
+        yield TrunkBatch(features, batch.labels, batch.indices)
 
 
 def expert_loss(
     expert: Head, share: Tensor, sharing: Sharing, k: int, device: torch.device, recipe: Recipe
-) -> Callable[[Seen, float], Step]:
+) -> Callable[[TrunkBatch, float], Step]:
     """The loss of expert k on a batch: cross-entropy, under ``reweighting`` times the images' weights.
 
     Weights are ``share`` ``[N]`` divided by its mean, so that the learning rate means the same for any K.
@@ -67,12 +69,12 @@ def expert_loss(
     weights = (share / share.mean()).to(device)
     forward = forward_on(device, recipe.batch_size)
 
-    def loss_of(seen: Seen, done: float) -> Step:
-        logits = forward(expert, seen.features).float()
-        loss = F.cross_entropy(logits, seen.labels, reduction="none", label_smoothing=recipe.label_smoothing)
+    def loss_of(batch: TrunkBatch, done: float) -> Step:
+        logits = forward(expert, batch.features).float()
+        loss = F.cross_entropy(logits, batch.labels, reduction="none", label_smoothing=recipe.label_smoothing)
         if sharing == "reweighting":
-            loss = loss * weights[seen.indices]
-        return Step(loss.mean(), (logits.argmax(1) == seen.labels).sum(), len(logits))
+            loss = loss * weights[batch.indices]
+        return Step(loss.mean(), (logits.argmax(1) == batch.labels).sum(), len(logits))
 
     return loss_of
 

@@ -44,8 +44,8 @@ class SingleGateMoE(nn.Module):
     def forward(self, images: Tensor, experts: Sequence[int] | None = None) -> MoEOutput:
         """Run the base, the gate and the chosen experts (all, if none are named) on every image.
 
-        This is the plain, dense form that analyses use: which expert's word counts is decided
-        afterwards, from the output.
+        This is the plain, dense form that analyses use: which expert counts is decided afterwards,
+        from the output.
         """
         chosen = range(self.num_experts) if experts is None else experts
         trunk_features = self.base.trunk(images)

@@ -26,8 +26,8 @@ from torch import Tensor
 from repro.data.batches import BatchSource, batch_orders, epoch_order
 from repro.errors import TrainingError
 from repro.families.single_gate.experts import (
-    Seen,
     Sharing,
+    TrunkBatch,
     TrunkBatchNorm,
     chosen_images,
     expert_loss,
@@ -43,7 +43,7 @@ from repro.training.recipe import Recipe
 WINDOW = 256e6  # bytes of features that the trunk makes before the experts take theirs
 
 
-class Pupil(NamedTuple):
+class NewExpert(NamedTuple):
     """One expert to be trained: its number k, its share Γ(g0(k|x)) ``[N]`` and where its state is kept."""
 
     k: int
@@ -53,7 +53,7 @@ class Pupil(NamedTuple):
 
 
 def train_experts(
-    pupils: Sequence[Pupil], base: Backbone, source: BatchSource, sharing: Sharing, recipe: Recipe,
+    new: Sequence[NewExpert], base: Backbone, source: BatchSource, sharing: Sharing, recipe: Recipe,
     seed: int, device: torch.device, report: Report = lambda epoch, entry: None,
     trunk_batchnorm: TrunkBatchNorm = "evaluation",
 ) -> list[list[Epoch]]:  # fmt: skip
@@ -64,7 +64,7 @@ def train_experts(
     have caught up. Seconds of a shared epoch are divided by images visited.
 
     Args:
-        pupils: The experts, each with its share of the data.
+        new: The experts, each with its share of the data.
         base: Its trunk is run, frozen.
         source: The training images.
         sharing: With ``sampling`` an epoch visits image i with probability ``share[i]``; with ``reweighting`` it
@@ -84,21 +84,21 @@ def train_experts(
         TrainingError: The share of an expert is empty, a loss is not finite, or several experts were to share a
             trunk whose features depend on whose batch it is.
     """
-    if trunk_batchnorm == "training" and len(pupils) > 1:
+    if trunk_batchnorm == "training" and len(new) > 1:
         raise TrainingError("a trunk that normalises by each batch shows each expert others: train them one by one")
     base.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     freeze(base)
     if trunk_batchnorm == "training":
         use_batch_statistics(base.trunk)
-    lessons = [_Lessons(pupil, sharing, recipe, source, device, seed, len(pupils)) for pupil in pupils]
+    experts = [_ExpertInPass(each, sharing, recipe, source, device, seed, len(new)) for each in new]
     for epoch in range(recipe.epochs):
-        present = [each for each in lessons if each.training.epoch == epoch]
+        present = [each for each in experts if each.training.epoch == epoch]
         if present:
             pause_if_late([each.training for each in present])
             _one_epoch(present, base, source, recipe.batch_size, seed, epoch, device)
             report(epoch, _mean([each.training.history[-1] for each in present]))
     freeze(base)
-    return [each.training.finish() for each in lessons]
+    return [each.training.finish() for each in experts]
 
 
 def _mean(entries: Sequence[Epoch]) -> Epoch:
@@ -108,7 +108,7 @@ def _mean(entries: Sequence[Epoch]) -> Epoch:
 
 
 def _one_epoch(
-    present: Sequence[_Lessons], base: Backbone, source: BatchSource, batch_size: int,
+    present: Sequence[_ExpertInPass], base: Backbone, source: BatchSource, batch_size: int,
     seed: int, epoch: int, device: torch.device,
 ) -> None:  # fmt: skip
     began = time.monotonic()
@@ -125,50 +125,50 @@ def _one_epoch(
     batches = source.train(seed, epoch, batch_size, wanted, fill=int(wanted.sum()) >= batch_size)
     for first, window_Mhwt in _windows(through_trunk(base, batches, device, batch_size)):
         for each in present:
-            each.take(window_Mhwt, first)
+            each.train_on(window_Mhwt, first)
     wait_for(device)
     seconds, visits = time.monotonic() - began, sum(each.training.samples for each in present)
     for each in present:
         each.training.end_epoch(seconds * each.training.samples / visits)
 
 
-def _windows(batches: Iterable[Seen]) -> Iterator[tuple[int, Tensor]]:
+def _windows(batches: Iterable[TrunkBatch]) -> Iterator[tuple[int, Tensor]]:
     """The features of several batches together, ``[M, h, w, T]``, and when the pass came to the first of them."""
     first, waiting = 0, list[Tensor]()
-    for seen in batches:
-        waiting.append(seen.features.permute(0, 2, 3, 1))
-        if (len(waiting) + 1) * seen.features.nbytes > WINDOW:
+    for batch in batches:
+        waiting.append(batch.features.permute(0, 2, 3, 1))
+        if (len(waiting) + 1) * batch.features.nbytes > WINDOW:
             yield first, torch.cat(waiting)
             first, waiting = first + sum(map(len, waiting)), []
     if waiting:
         yield first, torch.cat(waiting)
 
 
-class _Lessons:
+class _ExpertInPass:
     """What one expert does in the pass: wait for the features that are its own, and learn a batch at a time."""
 
     def __init__(
-        self, pupil: Pupil, sharing: Sharing, recipe: Recipe, source: BatchSource, device: torch.device,
+        self, new: NewExpert, sharing: Sharing, recipe: Recipe, source: BatchSource, device: torch.device,
         seed: int, beside: int,
     ) -> None:  # fmt: skip
-        self.pupil = pupil
-        self._share = pupil.share.cpu()
+        self.k = new.k
+        self._share = new.share.cpu()
         self._sharing = sharing
         self._labels = source.labels
         self._device = device
         self._batch_size = recipe.batch_size
-        expert = pupil.expert.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        loss = expert_loss(expert, self._share, sharing, pupil.k, device, recipe)
-        what = f"expert {pupil.k}"
-        self.training = Training(expert, recipe, loss, device, what, seed, pupil.checkpoint, beside=beside)
+        expert = new.expert.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        loss = expert_loss(expert, self._share, sharing, new.k, device, recipe)
+        what = f"expert {new.k}"
+        self.training = Training(expert, recipe, loss, device, what, seed, new.checkpoint, beside=beside)
 
     def order(self, everything: Tensor, seed: int, epoch: int) -> Tensor:
         """The images ``[n]`` that this expert visits in the epoch, in the order of ``everything`` ``[N]``."""
         order = everything
         if self._sharing == "sampling":
-            order = order[chosen_images(self._share, seed, self.pupil.k, epoch)[order]]
+            order = order[chosen_images(self._share, seed, self.k, epoch)[order]]
         if len(order) == 0:
-            raise TrainingError(f"expert {self.pupil.k}: epoch {epoch + 1} has no data")
+            raise TrainingError(f"expert {self.k}: epoch {epoch + 1} has no data")
         return torch.cat(batch_orders(order, self._batch_size))
 
     def begin_epoch(self, order: Tensor, places: Tensor) -> None:
@@ -177,21 +177,21 @@ class _Lessons:
         # Everything that the epoch will index with goes to the device now: nothing waits for it later.
         self._order, self._places_there = order.to(self._device), places.to(self._device)
         self._batches = batch_orders(self._order, self._batch_size)
-        self._taken = 0
+        self._gathered = 0
         self._waiting: list[Tensor] = []
         self.training.begin_epoch(len(self._batches))
 
-    def take(self, window_Mhwt: Tensor, first: int) -> None:
+    def train_on(self, window_Mhwt: Tensor, first: int) -> None:
         """Take one's own of a window of the pass, which came to its images at ``first`` and after; learn each batch."""
         end = int(np.searchsorted(self._places, first + len(window_Mhwt)))
-        while self._taken < end:
-            batch = self._batches[self._taken // self._batch_size]
-            filled = self._taken % self._batch_size
-            here = min(end - self._taken, len(batch) - filled)
-            rows = self._places_there[self._taken : self._taken + here] - first
+        while self._gathered < end:
+            batch = self._batches[self._gathered // self._batch_size]
+            filled = self._gathered % self._batch_size
+            here = min(end - self._gathered, len(batch) - filled)
+            rows = self._places_there[self._gathered : self._gathered + here] - first
             self._waiting.append(window_Mhwt.index_select(0, rows))
-            self._taken += here
+            self._gathered += here
             if filled + here == len(batch):
                 features_Bhwt = self._waiting[0] if here == len(batch) else torch.cat(self._waiting)
                 self._waiting = []
-                self.training.step(Seen(features_Bhwt.permute(0, 3, 1, 2), self._labels[batch], batch))
+                self.training.step(TrunkBatch(features_Bhwt.permute(0, 3, 1, 2), self._labels[batch], batch))

@@ -2,7 +2,7 @@
 
 Trunk, base head and gate run on the whole batch. Images whose threshold is met leave; the others go,
 grouped by expert, through the experts that the rule selects and no others. The result is that of
-:func:`repro.analysis.anytime.anytime`, which computes it from every expert's word on every image.
+:func:`repro.analysis.anytime.anytime`, which computes it from every expert's logits on every image.
 
 Axes: B images of a batch, K experts, C classes.
 """
@@ -38,7 +38,7 @@ class Prediction(NamedTuple):
 
     @property
     def exits(self) -> Tensor:
-        """Bool ``[B]``: the images for which the base's word was enough."""
+        """Bool ``[B]``: the images that the base alone answers."""
         return self.experts_used == 0
 
 
@@ -61,13 +61,13 @@ def predict(
     """
     with autocast(images.device, arithmetic):
         features = moe.base.trunk(images.contiguous(memory_format=torch.channels_last))
-        said = moe.base_and_gate(features)
-        selected = selected_expert(said, tau) if rule == "top-1" else selected_experts(said, tau)
+        out = moe.base_and_gate(features)
+        selected = selected_expert(out, tau) if rule == "top-1" else selected_experts(out, tau)
         dispatch = Dispatch.of(selected)
-        used, base = selected.sum(1), said.base_logits.softmax(-1)
+        used, base = selected.sum(1), out.base_logits.softmax(-1)
         if not dispatch.any:
             return Prediction(base, used, dispatch.counts)
         expert_logits = dispatch.run(moe.experts, features)
-    weights = said.gate_probs if rule == "anytime" else torch.ones_like(said.gate_probs)
-    mixture = dispatch.combine(join(said.base_logits[dispatch.images], expert_logits), weights)
+    weights = out.gate_probs if rule == "anytime" else torch.ones_like(out.gate_probs)
+    mixture = dispatch.combine(join(out.base_logits[dispatch.images], expert_logits), weights)
     return Prediction(torch.where((used == 0)[:, None], base, mixture), used, dispatch.counts)

@@ -30,5 +30,5 @@ def count_anytime(moe: SingleGateMoE, images: Tensor, tau: float) -> Counted:
     The model is frozen and on the images' device. With one expert there is no gate to run.
     """
     with FlopCounterMode(display=False) as counter:
-        said = predict(moe, images, tau)
-    return Counted(said.scores, said.experts_used, counter.get_total_flops() // 2)
+        prediction = predict(moe, images, tau)
+    return Counted(prediction.scores, prediction.experts_used, counter.get_total_flops() // 2)

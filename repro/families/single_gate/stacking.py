@@ -63,10 +63,10 @@ def train_stacking(
     def chosen(epoch: int) -> Tensor | None:
         return chosen_images(share, seed, k, epoch) if sharing == "sampling" else None
 
-    # Under sampling most images are never visited: only those that are need the networks' word.
+    # Under sampling most images are never visited: only those that are need logits.
     visits = [visited for epoch in range(recipe.epochs) if (visited := chosen(epoch)) is not None]
     needed = torch.stack(visits).any(0) if visits else torch.ones(len(share), dtype=torch.bool)
-    base_logits, expert_logits = say_of_training(base, expert, source, needed, device)
+    base_logits, expert_logits = logits_of_training(base, expert, source, needed, device)
     row_of = (needed.cumsum(0) - 1).to(device)  # image -> its row in the logits
     labels = source.labels.to(device)
     weights = (share / share.mean()).to(device)
@@ -93,7 +93,7 @@ def train_stacking(
 
 
 @torch.no_grad()
-def say_of_training(
+def logits_of_training(
     base: Backbone, expert: Head, source: BatchSource, needed: Tensor, device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """Logits ``[n, C]`` of base and expert on the n training images where ``needed`` ``[N]`` is set, not augmented."""

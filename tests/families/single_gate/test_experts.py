@@ -8,7 +8,7 @@ from repro.data.batches import DeviceBatches
 from repro.data.modes import make_modes
 from repro.errors import TrainingError
 from repro.families.single_gate.experts import chosen_images
-from repro.families.single_gate.one_pass import Pupil, train_experts
+from repro.families.single_gate.one_pass import NewExpert, train_experts
 from repro.models.registry import build_backbone, build_head, init_expert
 from repro.training.recipe import Recipe
 
@@ -29,7 +29,7 @@ def trained(
     expert = init_expert(base, build_head("tr10", 20, 0.0625))
     trunk = {name: value.clone() for name, value in base.state_dict().items()}
     train_experts(
-        [Pupil(k, expert, share)], base, source, sharing, RECIPE, 0, CPU,  # type: ignore[arg-type]
+        [NewExpert(k, expert, share)], base, source, sharing, RECIPE, 0, CPU,  # type: ignore[arg-type]
         trunk_batchnorm=trunk_batchnorm,  # type: ignore[arg-type]
     )  # fmt: skip
     assert all(torch.equal(value, trunk[name]) for name, value in base.state_dict().items()), "the base is frozen"
@@ -78,8 +78,8 @@ def test_the_trunk_normalises_by_batches_only_if_asked_and_is_left_as_it_was(sou
 def test_afterwards_the_trunk_is_frozen_again(source: DeviceBatches) -> None:
     base = build_backbone("tr10", 20, 0.0625)
     expert = init_expert(base, build_head("tr10", 20, 0.0625))
-    pupil = Pupil(0, expert, torch.ones(len(source)))
-    train_experts([pupil], base, source, "sampling", RECIPE, 0, CPU, trunk_batchnorm="training")
+    new = NewExpert(0, expert, torch.ones(len(source)))
+    train_experts([new], base, source, "sampling", RECIPE, 0, CPU, trunk_batchnorm="training")
     assert not any(module.training for module in base.modules())
 
 
@@ -90,6 +90,6 @@ def test_an_expert_without_data_is_named(source: DeviceBatches) -> None:
 
 def test_a_trunk_that_normalises_by_batches_has_one_expert_at_a_time(source: DeviceBatches) -> None:
     base, ones = build_backbone("tr10", 20, 0.0625), torch.ones(len(source))
-    pupils = [Pupil(k, init_expert(base, build_head("tr10", 20, 0.0625)), ones) for k in range(2)]
+    new = [NewExpert(k, init_expert(base, build_head("tr10", 20, 0.0625)), ones) for k in range(2)]
     with pytest.raises(TrainingError, match="train them one by one"):
-        train_experts(pupils, base, source, "sampling", RECIPE, 0, CPU, trunk_batchnorm="training")
+        train_experts(new, base, source, "sampling", RECIPE, 0, CPU, trunk_batchnorm="training")

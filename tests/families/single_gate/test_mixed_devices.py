@@ -16,7 +16,7 @@ from repro.families.single_gate.evaluation import compute_losses, compute_output
 from repro.families.single_gate.experts import embed, expert_loss, through_trunk
 from repro.families.single_gate.model import SingleGateMoE
 from repro.families.single_gate.one_pass import _windows
-from repro.families.single_gate.stacking import Stacking, say_of_training
+from repro.families.single_gate.stacking import Stacking, logits_of_training
 from repro.models.registry import build_backbone, build_head
 from repro.training import device
 from repro.training.classifier import compute_base_outputs
@@ -93,7 +93,7 @@ def test_a_step_of_an_expert_on_a_window_of_the_trunks_features(sharing: Any, mo
 @pytest.mark.usefixtures("gpu")
 def test_ensemblers() -> None:
     base, (expert, *_) = networks()
-    said = say_of_training(base, expert, Pretended(), torch.ones(2 * B, dtype=torch.bool), CUDA)  # type: ignore[arg-type]
+    said = logits_of_training(base, expert, Pretended(), torch.ones(2 * B, dtype=torch.bool), CUDA)  # type: ignore[arg-type]
     with CUDA:
         stacker = Stacking(C)
     assert stacker(*said).device.type == "cuda"

@@ -12,8 +12,14 @@ from repro.data.batches import DeviceBatches
 from repro.data.modes import make_modes
 from repro.errors import TrainingError
 from repro.families.single_gate import experts, one_pass
-from repro.families.single_gate.experts import Seen, chosen_images, expert_loss, through_trunk, use_batch_statistics
-from repro.families.single_gate.one_pass import Pupil, train_experts
+from repro.families.single_gate.experts import (
+    TrunkBatch,
+    chosen_images,
+    expert_loss,
+    through_trunk,
+    use_batch_statistics,
+)
+from repro.families.single_gate.one_pass import NewExpert, train_experts
 from repro.models.backbone import Backbone, Head
 from repro.models.registry import build_backbone, build_head, freeze, init_expert
 from repro.training import device, fit
@@ -66,7 +72,7 @@ def alone(
     def chosen(epoch: int) -> Tensor | None:
         return chosen_images(share, 3, k, epoch) if sharing == "sampling" else None
 
-    def batches(epoch: int) -> Iterator[Seen]:
+    def batches(epoch: int) -> Iterator[TrunkBatch]:
         return through_trunk(base, source.train(3, epoch, recipe.batch_size, chosen(epoch)), CPU, recipe.batch_size)
 
     def num_steps(epoch: int) -> int:
@@ -87,10 +93,10 @@ def together(
     source: DeviceBatches, share: Tensor, sharing: str, recipe: Recipe = RECIPE, folder: Path | None = None
 ) -> tuple[list[Head], list[list[Epoch]]]:
     base, heads = new(share.shape[1])
-    pupils = [
-        Pupil(k, head, share[:, k], folder / f"{k}.safetensors" if folder else None) for k, head in enumerate(heads)
+    several = [
+        NewExpert(k, head, share[:, k], folder / f"{k}.safetensors" if folder else None) for k, head in enumerate(heads)
     ]
-    return heads, train_experts(pupils, base, source, sharing, recipe, 3, CPU)  # type: ignore[arg-type]
+    return heads, train_experts(several, base, source, sharing, recipe, 3, CPU)  # type: ignore[arg-type]
 
 
 def same(a: nn.Module, b: nn.Module) -> bool:
@@ -100,7 +106,7 @@ def same(a: nn.Module, b: nn.Module) -> bool:
 def counting(make: Callable[..., Iterator[tuple[int, Tensor]]], into: list[int]) -> Callable[..., object]:
     """The same windows; the number of images of each goes ``into`` a list."""
 
-    def windows(batches: Iterable[experts.Seen]) -> Iterator[tuple[int, Tensor]]:
+    def windows(batches: Iterable[experts.TrunkBatch]) -> Iterator[tuple[int, Tensor]]:
         for first, window in make(batches):
             into.append(len(window))
             yield first, window
@@ -169,8 +175,8 @@ def test_the_trunk_runs_once_on_each_image_that_some_expert_wants(
     base, heads = new(5)
     images: list[int] = []
     base.trunk.register_forward_hook(lambda module, args, out: images.append(len(out)))
-    pupils = [Pupil(k, head, share[:, k]) for k, head in enumerate(heads)]
-    train_experts(pupils, base, source, "sampling", RECIPE, 3, CPU)
+    several = [NewExpert(k, head, share[:, k]) for k, head in enumerate(heads)]
+    train_experts(several, base, source, "sampling", RECIPE, 3, CPU)
     visits = sum(float(share[:, k].sum()) for k in range(5)) * RECIPE.epochs
     assert sum(images) <= RECIPE.epochs * (N + RECIPE.batch_size) < visits
     assert set(images) == {RECIPE.batch_size}
@@ -207,8 +213,8 @@ def test_begun_alone_and_gone_on_together(source: DeviceBatches, tmp_path: Path)
         raise Stop
 
     with pytest.raises(Stop):
-        pupil = Pupil(1, heads[1], share[:, 1], tmp_path / "1.safetensors")
-        train_experts([pupil], base, source, "sampling", RECIPE, 3, CPU, report)
+        one = NewExpert(1, heads[1], share[:, 1], tmp_path / "1.safetensors")
+        train_experts([one], base, source, "sampling", RECIPE, 3, CPU, report)
     whole, _ = together(source, share, "sampling")
     resumed, _ = together(source, share, "sampling", folder=tmp_path)
     assert all(same(a, b) for a, b in zip(whole, resumed, strict=True))
@@ -223,8 +229,8 @@ def test_one_expert_is_the_plain_loop_s_whatever_it_has(
     """Less than a batch of images, or a trunk that normalises by each batch: to the last bit."""
     share = (torch.arange(N) < images).float()
     (base, (ours,)), (other, (theirs,)) = new(1), new(1)
-    pupil = Pupil(0, ours, share)
-    (history,) = train_experts([pupil], base, source, "sampling", RECIPE, 3, CPU, trunk_batchnorm=trunk_batchnorm)  # type: ignore[arg-type]
+    one = NewExpert(0, ours, share)
+    (history,) = train_experts([one], base, source, "sampling", RECIPE, 3, CPU, trunk_batchnorm=trunk_batchnorm)  # type: ignore[arg-type]
     expected = alone(theirs, other, source, share, "sampling", RECIPE, 0, trunk_batchnorm)
     assert numbers([history]) == numbers([expected])
     assert same(ours, theirs)
@@ -238,8 +244,8 @@ def test_with_adamw_and_dropout_too_one_pass_makes_the_experts_of_k_passes(sourc
         for head in heads:
             head.features = nn.Sequential(head.features, nn.Dropout(0.3))
         if beside:
-            pupils = [Pupil(k, head, share[:, k]) for k, head in enumerate(heads)]
-            train_experts(pupils, base, source, "sampling", recipe, 3, CPU)
+            several = [NewExpert(k, head, share[:, k]) for k, head in enumerate(heads)]
+            train_experts(several, base, source, "sampling", recipe, 3, CPU)
         else:
             for k, head in enumerate(heads):
                 alone(head, base, source, share[:, k], "sampling", recipe, k)
