@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from repro.cli import main
-from repro.cli.direct import told_of
+from repro.cli.direct import remaining_of
 from repro.errors import TimeIsUpError
 from repro.exhibits.table2_num_experts import Parameters, run
 from repro.families.single_gate.steps import steps
@@ -144,14 +144,14 @@ def test_a_run_that_has_no_time_left_says_what_remains_and_the_next_goes_on(
     assert "; in all about " in told and {k for k, *_ in numbers(recorded(tmp_path / "root"))} == {0, 1}
     monkeypatch.undo()
     assert main(asked) == 0
-    assert "remains" not in told_of(["table2_num_experts"], values)
+    assert "remains" not in remaining_of(["table2_num_experts"], values)
     assert main([*RUN, "--direct", "-p", "root", str(tmp_path / "whole")]) == 0
     assert numbers(recorded(tmp_path / "root")) == numbers(recorded(tmp_path / "whole"))
 
 
 def test_what_remains_is_told_of_your_own_images_too(tmp_path: Path, picture_folder: Path) -> None:
     values = {"folder": str(picture_folder), "num_experts": "2", "root": str(tmp_path / "root")}
-    told = told_of(["own_data"], values)
+    told = remaining_of(["own_data"], values)
     assert told.startswith("own_data\nremains   ") and "2 experts, seed 0: 0 of 5 artifacts are there" in told
 
 
