@@ -145,6 +145,13 @@ def test_budgets_are_met_and_seeds_share_no_network() -> None:
     assert len(set(keys)) == 6
 
 
+def test_what_was_taken_in_the_trials_is_what_is_planned() -> None:
+    parameters = ThreeFamiliesParameters.check(scale="quick", trials="2", budgets="middle", families="single-gate")
+    assert [goal.label for goal in parameters.goals()].count(parameters.goals()[0].label) == 2, "two rates"
+    usual, other = parameters.goals({}), parameters.goals({"tr-network": 0.5, "single-gate": 0.5})
+    assert len(usual) == len(other) and not {g.steps[0].key for g in usual} & {g.steps[0].key for g in other}
+
+
 @pytest.mark.parametrize(
     ("asked", "message"),
     [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -34,7 +34,7 @@ class ThreeFamiliesParameters(SingleGateParameters):
     elsewhere: int = Field(1, ge=1, description="seeds at budgets other than the middle one, the first of all")
     experts: int = Field(0, ge=0, le=1024, description="of the single-gate mixture; 0: the scale's")
     epochs: int = Field(0, ge=0, description="of each plain network, DeepMoE and ConvNeXt; 0: the scale's")
-    trials: Literal[-1, 0, 1, 2, 3, 4] = Field(-1, description="choices tried on validation images; -1: the scale's")
+    trials: int = Field(-1, ge=-1, le=4, description="choices tried on validation images; -1: the scale's")
 
     def chosen(self) -> list[Family]:
         """The families asked for, in the table's order."""
@@ -79,21 +79,26 @@ class ThreeFamiliesParameters(SingleGateParameters):
         macs = {factor * budget for budget in budgets for factor in (0.5, 1)} | {2.25 * max(budgets)}
         return sorted({body.width_for(asked, each) for each in macs})
 
-    def goals(self) -> list[Goal]:
-        """What is known before anything is trained; controls of what a mixture came to cost are known only then."""
-        if self.tried():
+    def goals(self, taken: Mapping[str, float] | None = None) -> list[Goal]:
+        """The trials, if there are any and nothing was ``taken`` yet; else the plain curves and the mixtures.
+
+        The controls of what a mixture came to cost are known only when it is trained.
+        """
+        if taken is None and self.tried():
             asked = self.asked(self.seeds[0], "validation")
             return [model.goal for _, _, model in _trials(self, asked)]
-        goals = []
+        taken, goals = taken or {}, []
         for seed in self.seeds:
             asked = self.asked(seed)
-            goals += [body.make(asked, w).goal for body in _bodies(self) for w in self.widths(body, asked)]
+            for body in _bodies(self):
+                rate = taken.get(body.name, RATES[0])
+                goals += [body.make(asked, width, rate=rate).goal for width in self.widths(body, asked)]
             goals += [
                 family.make(asked, macs, choice).goal
                 for family in self.chosen()
                 for budget, macs in self.macs(asked).items()
                 if seed in self.at(budget)
-                for choice in _drawn(family, budget, family.choices[0])
+                for choice in _drawn(family, budget, taken.get(family.name, family.choices[0]))
             ]
         return goals
 

@@ -14,16 +14,9 @@ from repro.analysis.agreement import agreement, agreement_within
 from repro.exhibits.three_families.asked import ThreeFamiliesParameters, _bodies, _drawn, _trials
 from repro.exhibits.three_families.families import NAME, RATES, SLACK, Family, Model, Point
 from repro.exhibits.three_families.rivals import Rivals, _ask, cell
-from repro.progress import say
-from repro.study.artifact import digest
-from repro.study.graph import Context
-from repro.study.provenance import made_here
-from repro.study.results import Measurement, Provenance, StudyResult, Table
+from repro.study.record import open_runner, record
+from repro.study.results import Measurement, StudyResult, Table
 from repro.study.runner import Runner
-from repro.study.sources import Sources
-from repro.study.store import Store
-from repro.training import compiling
-from repro.training.device import pick_device
 
 TRIALS = ["model", "choice", "top1", "macs", "taken"]
 PLAIN = ["body", "seed", "macs", "params", "training", "top1"]
@@ -60,11 +53,11 @@ def _tuned(parameters: ThreeFamiliesParameters, runner: Runner) -> tuple[dict[st
 
 def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
     """Train every family at every budget and what it is held against; write the record to ``<root>/results``."""
-    compiling.choose(parameters.compile)
-    device = pick_device(parameters.device)
-    context = Context(Store(parameters.root), Sources(parameters.root, device), device)
-    runner = Runner(parameters.goals(), context, parameters.executor)
+    runner = open_runner(parameters)
     taken, trials = _tuned(parameters, runner)
+    if parameters.tried():  # what is trained with the choices that were taken is known only now
+        after = Runner(parameters.goals(taken), runner.context, parameters.executor)
+        after.seconds, runner = runner.seconds, after
     tables = {"plain": Table(columns=PLAIN, rows=[]), "curve": Table(columns=CURVE, rows=[]), "trials": trials}
     measurements: list[Measurement] = []
     for seed in parameters.seeds:
@@ -91,19 +84,11 @@ def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
                     tables["curve"].rows.extend(
                         [family.name, budget, seed, p.how, round(p.macs), round(p.top1, 3)] for p in points
                     )
-        images = context.sources.images(asked.spec, "evaluation")
+        images = runner.context.sources.images(asked.spec, "evaluation")
         modes = None if images.modes is None else torch.from_numpy(images.modes)
         measurements += _known_by_gates(seed, groups, torch.from_numpy(images.labels), modes)
-    spec = parameters.asked(parameters.seeds[0]).spec
-    about_it = spec.model_dump(mode="json", exclude={"seed", "width"})
-    result = StudyResult(
-        study=NAME, dataset=parameters.dataset, scale=parameters.scale, evaluate=spec.evaluate, base="several",
-        expert="several", seeds=list(parameters.seeds), spec=about_it, spec_hash=digest(about_it),
-        measurements=measurements, costs=[], tables=tables,
-        provenance=Provenance(command=parameters.command(NAME), **made_here(device, runner.seconds)),
-    )  # fmt: skip
-    say(f"{runner.summary()}; result in {result.save(parameters.root / 'results')}")
-    return result
+    spec, differing = parameters.asked(parameters.seeds[0]).spec, {"seed": True, "width": True}
+    return record(NAME, parameters, runner, spec, differing, "several", "several", measurements, tables=tables)
 
 
 def _measure(
