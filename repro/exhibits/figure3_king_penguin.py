@@ -162,22 +162,22 @@ def _cell(metric: str, method: str, num_experts: int = PAPER_EXPERTS) -> Cell:
 
 CLAIMS = (
     Claim(
-        "P1",
+        "K1",
         "Images of a class that share an expert look alike (% of pixel variance that the split explains, above chance)",
         _cell("pixels", "classes"), _cell("pixels", "classes by chance"), section=SECTION,
     ),
     Claim(
-        "P2",
+        "K2",
         "The split is in the images, not an accident of one network: another base splits classes alike (AMI, %)",
         _cell("agreement", "classes"), section=SECTION,
     ),
     Claim(
-        "P3",
+        "K3",
         "The groups found are the true modes (AMI of expert and mode within a class, %)",
         _cell("modes", "classes"), datasets=("modes",), section=SECTION,
     ),
     Claim(
-        "P4",
+        "K4",
         "An image shares its expert with the classes that it is confused with (% of such a class, above chance)",
         _cell("confused", "expert"), _cell("confused", "chance"), section=SECTION,
     ),

@@ -144,7 +144,7 @@ CLAIMS = with_controls(
                   controls=(equal_training(k), equal_inference()))
             for k in PAPER_EXPERTS[1:]
         ),
-        Claim("E1/20", "Without ensembling, the selected of 20 experts beats one expert trained on everything",
+        Claim("C4/20", "Without ensembling, the selected of 20 experts beats one expert trained on everything",
               Cell(20, "expert"), Cell(1, "expert"), section="4.3", settled_after=True),
         Claim("C3", "Going from 10 to 20 experts changes little", Cell(20), Cell(10), CHANGES_LITTLE, section="4.1"),
     )
