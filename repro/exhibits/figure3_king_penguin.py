@@ -201,6 +201,32 @@ MEASURED = (
 """Metric, method and words of the rows of the main table."""
 
 
+HALVES = {
+    "oranges or bell peppers": {"orange", "bell pepper"},
+    "other mammals": {"lion", "bison", "ox", "gazelle", "brown bear", "golden retriever", "African elephant"},
+}
+"""With whom Figure 3's king penguins share an expert: the close-ups, and the whole birds seen from afar."""
+
+
+def advice(result: StudyResult) -> str:
+    """How much of the paper's example comes out, in words; empty for any other class."""
+    table = result.tables.get("experts")
+    if table is None or class_of(result) != "king penguin":
+        return ""
+    table = table.where(experts=max(table.column("experts")))
+    found = {}
+    for words, names in HALVES.items():
+        shared = zip(table.column("seed"), table.column("shared with"), strict=True)
+        found[words] = {seed for seed, text in shared if names & {one.partition(" (")[0] for one in text.split(", ")}}
+    whole = [words for words, seeds in found.items() if len(seeds) == len(result.seeds)]
+    verdict = ("not reproduced", "half reproduced", "reproduced")[len(whole)]
+    counts = ", with ".join(f"{words} in {len(found[words])} of {len(result.seeds)} seeds" for words in HALVES)
+    return (
+        f"King penguins share an expert with {counts}: **{verdict}** (by the classes with most images in each of the "
+        "class's experts; a half counts if every seed has it; a rule settled with the pictures in sight)."
+    )
+
+
 def tables(result: StudyResult) -> dict[str, Shown]:
     """``main``: how split, and how real; ``experts``: the class's experts; ``ranking``: all classes by how split."""
     shown = {"main": _main(result)}
@@ -280,5 +306,6 @@ EXHIBIT = Exhibit(
     tables=tables,
     claims=CLAIMS,
     figures=figures,
+    advice=advice,
     place=9,
 )

@@ -114,11 +114,12 @@ class Chapter:
         return Play(self)
 
     def read(self) -> None:
-        """The numbers in sentences, a paragraph a result."""
+        """What no table says of the results, a paragraph each."""
         from IPython.display import Markdown, display
 
         for r in self.results:
-            display(Markdown(f"**{where_run(r)}.** {self.exhibit.read(r)}"))
+            if advice := self.exhibit.advice(r):
+                display(Markdown(f"**{where_run(r)}.** {advice}"))
 
     def _show_each(self, show: Callable[[StudyResult], str]) -> None:
         """The results of this run, then what was recorded: folded, if it stands beside a run."""

@@ -178,7 +178,9 @@ def _controls(choices: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     except ModuleNotFoundError:
         return {}
     controls = {
-        name: (Dropdown if isinstance(options[0], str) else SelectionSlider)(options=list(options), description=name)
+        name: Dropdown(options=list(dict.fromkeys(options)), value=options[0], description=name)
+        if isinstance(options[0], str)
+        else SelectionSlider(options=sorted(options), value=options[0], description=name)
         for name, options in choices.items()
     }
     displayed(controls)

@@ -91,6 +91,13 @@ def test_the_reading(result: Callable[..., StudyResult]) -> None:
     assert "holds: K1, K4; pairs of seeds: no interval: K2" in text
 
 
+def test_the_papers_example_is_judged_in_words(result: Callable[..., StudyResult]) -> None:
+    text = EXHIBIT.advice(result(seeds=2))
+    assert "oranges or bell peppers in 2 of 2 seeds, with other mammals in 0 of 2 seeds: **half reproduced**" in text
+    assert "**not reproduced**" in EXHIBIT.advice(result(seeds=3))  # of the third seed nothing is known
+    assert EXHIBIT.advice(result().model_copy(update={"tables": {}})) == ""
+
+
 def test_figures(result: Callable[..., StudyResult]) -> None:
     figures = EXHIBIT.figures([result("modes", modes=True)])  # frames are drawn there
     assert list(figures) == ["main", "split"]
