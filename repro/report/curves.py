@@ -35,8 +35,10 @@ def draw(axes: Axes, curves: Sequence[Curve], colour: str, label: str, **style: 
         return
     centre = mean(curves)
     if len(curves) > 1:
-        ends = [(min(ys), max(ys)) for ys in zip(*(curve.ys for curve in curves), strict=True)]
-        axes.fill_between(centre.xs, *zip(*ends, strict=True), color=colour, alpha=0.2, linewidth=0)
+        lows, highs = zip(
+            *((min(ys), max(ys)) for ys in zip(*(curve.ys for curve in curves), strict=True)), strict=True
+        )
+        axes.fill_between(centre.xs, lows, highs, color=colour, alpha=0.2, linewidth=0)
     axes.plot(*centre, color=colour, label=label, **{"linewidth": 2, **style})  # type: ignore[arg-type]
 
 

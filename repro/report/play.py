@@ -19,16 +19,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from repro.method.anytime import anytime, selected_expert, selected_experts
-from repro.method.ensemblers import ENSEMBLERS, bagging
-from repro.method.outputs import Outputs, accuracy, percent
-from repro.models.moe import SingleGateMoE
+from repro.analysis.anytime import anytime, selected_expert, selected_experts
+from repro.analysis.ensemblers import ENSEMBLERS, bagging
+from repro.analysis.outputs import Outputs, accuracy, percent
+from repro.errors import ReproError
+from repro.families.single_gate.class_pictures import short
+from repro.families.single_gate.config import StudySpec
+from repro.families.single_gate.model import SingleGateMoE
+from repro.families.single_gate.study import SingleGateParameters, open_study
 from repro.models.registry import build_backbone, build_head
 from repro.report.pictures import strip
 from repro.report.tables import Shown, frame
-from repro.study.class_pictures import short
-from repro.study.record import open_study
-from repro.study.spec import StudySpec
 
 if TYPE_CHECKING:
     from repro.report.chapter import Chapter
@@ -42,6 +43,8 @@ class Play:
     """The models of a chapter's first seed; ``record`` is the run's result, or the first that is recorded, or None."""
 
     def __init__(self, chapter: Chapter) -> None:
+        if not isinstance(chapter.parameters, SingleGateParameters):
+            raise ReproError(f"{chapter.exhibit.name} has no single-gate mixture to play with")
         self.trained, self.live = bool(chapter.own), chapter.book is None
         self.record = next(iter(chapter.results), None)
         self._parameters = chapter.parameters

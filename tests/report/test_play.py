@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from repro.analysis.outputs import Outputs
 from repro.data.dataset import ImageDataset
 from repro.exhibits import open_exhibit
-from repro.method.outputs import Outputs
 from repro.report.play import AFTER_A_RUN, Play, names
 from repro.study.results import StudyResult
 
