@@ -162,22 +162,22 @@ def _cell(metric: str, method: str, num_experts: int = PAPER_EXPERTS) -> Cell:
 
 CLAIMS = (
     Claim(
-        "P1",
+        "K1",
         "Images of a class that share an expert look alike (% of pixel variance that the split explains, above chance)",
         _cell("pixels", "classes"), _cell("pixels", "classes by chance"), section=SECTION,
     ),
     Claim(
-        "P2",
+        "K2",
         "The split is in the images, not an accident of one network: another base splits classes alike (AMI, %)",
         _cell("agreement", "classes"), section=SECTION,
     ),
     Claim(
-        "P3",
+        "K3",
         "The groups found are the true modes (AMI of expert and mode within a class, %)",
         _cell("modes", "classes"), datasets=("modes",), section=SECTION,
     ),
     Claim(
-        "P4",
+        "K4",
         "An image shares its expert with the classes that it is confused with (% of such a class, above chance)",
         _cell("confused", "expert"), _cell("confused", "chance"), section=SECTION,
     ),
@@ -199,6 +199,32 @@ MEASURED = (
     ("confused", "chance", "the same, for a random image of its class, %"),
 )
 """Metric, method and words of the rows of the main table."""
+
+
+HALVES = {
+    "oranges or bell peppers": {"orange", "bell pepper"},
+    "other mammals": {"lion", "bison", "ox", "gazelle", "brown bear", "golden retriever", "African elephant"},
+}
+"""With whom Figure 3's king penguins share an expert: the close-ups, and the whole birds seen from afar."""
+
+
+def advice(result: StudyResult) -> str:
+    """How much of the paper's example comes out, in words; empty for any other class."""
+    table = result.tables.get("experts")
+    if table is None or class_of(result) != "king penguin":
+        return ""
+    table = table.where(experts=max(table.column("experts")))
+    found = {}
+    for words, names in HALVES.items():
+        shared = zip(table.column("seed"), table.column("shared with"), strict=True)
+        found[words] = {seed for seed, text in shared if names & {one.partition(" (")[0] for one in text.split(", ")}}
+    whole = [words for words, seeds in found.items() if len(seeds) == len(result.seeds)]
+    verdict = ("not reproduced", "half reproduced", "reproduced")[len(whole)]
+    counts = ", with ".join(f"{words} in {len(found[words])} of {len(result.seeds)} seeds" for words in HALVES)
+    return (
+        f"King penguins share an expert with {counts}: **{verdict}** (by the classes with most images in each of the "
+        "class's experts; a half counts if every seed has it; a rule settled with the pictures in sight)."
+    )
 
 
 def tables(result: StudyResult) -> dict[str, Shown]:
@@ -280,5 +306,6 @@ EXHIBIT = Exhibit(
     tables=tables,
     claims=CLAIMS,
     figures=figures,
+    advice=advice,
     place=9,
 )

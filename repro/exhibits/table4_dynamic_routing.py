@@ -175,8 +175,8 @@ OTHERS = {
 def _claims() -> tuple[Claim, ...]:
     claims = []
     for key, pair, count, datasets in (
-        ("E", "tr18-tr10", ours_on("")[1], ("tiny-imagenet", "cifar100", "cifar10", "modes")),
-        ("I", "ResNet-18", ours_on("imagenet")[1], tuple(OURS)),
+        ("R", "tr18-tr10", ours_on("")[1], ("tiny-imagenet", "cifar100", "cifar10", "modes")),
+        ("W", "ResNet-18", ours_on("imagenet")[1], tuple(OURS)),
     ):
         whole, early = Cell(count), Cell(count, EARLY)
         claims += [

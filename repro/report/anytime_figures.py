@@ -32,15 +32,19 @@ LINES = ("-", "--", ":")
 def curves_figure(results: Sequence[StudyResult]) -> Figure:
     """A row a result: our curves left, the paper's digitised figure right, each on its own axes.
 
-    Thin lines are seeds, thick ones their mean at the same threshold (of the envelope: at the same budget). An image
-    set that the paper does not use has its CIFAR-100 beside it.
+    Lines are means over the seeds at the same threshold (of the envelope: at the same budget), bands the seeds. The
+    paper's panel stands once for each image set.
     """
     with figure_style():
-        figure = new_figure(8.0, 3.5 * len(results) + 0.8)
+        figure, seen = new_figure(8.0, 3.5 * len(results) + 0.8), set[str]()
         grid = figure.subplots(len(results), 2, squeeze=False)
         for (ours, paper), result in zip(grid, results, strict=True):
             _ours(ours, result)
-            _paper(paper, result.dataset if result.dataset in IMAGES else "cifar100")
+            if result.dataset in IMAGES and result.dataset not in seen:
+                seen.add(result.dataset)
+                _paper(paper, result.dataset)
+            else:
+                paper.set_axis_off()
         common_legend(figure, grid.flat, columns=2)
     return figure
 

@@ -19,7 +19,7 @@ from repro.study.results import StudyResult
 def summary_figure(results: Sequence[StudyResult]) -> Figure:
     """Points gained over the base alone, over cost in units of the base's: the first pair of each result.
 
-    Thin lines are seeds, thick ones their mean; the circle is the plain model, one expert for every image.
+    Lines are means over the seeds, bands the seeds; the circle is the plain model, one expert for every image.
     """
     with figure_style():
         figure = new_figure(6.4, 4.0)

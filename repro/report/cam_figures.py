@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
@@ -11,7 +12,17 @@ from repro.families.single_gate.class_pictures import short
 from repro.families.single_gate.gradcam import TARGETS
 from repro.report.claim import Cell
 from repro.report.numbers import where_run
-from repro.report.pictures import SIDE, blend, close_together, draw_box, enlarged, from_hex, show_tile
+from repro.report.pictures import (
+    SIDE,
+    blend,
+    close_together,
+    difference,
+    draw_box,
+    enlarged,
+    from_hex,
+    show_tile,
+    strip,
+)
 from repro.report.plots import COLOURS, PALETTE, common_legend, new_figure
 from repro.report.verdict import by_seed, summary_of
 from repro.study.results import StudyResult
@@ -25,7 +36,9 @@ METRICS = {
     "empty": "empty maps, %",
 }
 OTHERS_COLOUR = PALETTE[3]
-SEVERAL_RESULTS_ROWS = 4
+SEVERAL_RESULTS_ROWS, MAPS_SHOWN = 4, 4
+NOTHING_TO_SEE = 4
+"""Positions a side up to which a map tells which quarter of an image counts, and no more."""
 
 
 def largest(result: StudyResult) -> int:
@@ -49,27 +62,47 @@ def pictures(results: Sequence[StudyResult]) -> Figure:
 def _picture_band(band: SubFigure, result: StudyResult, number: int) -> None:
     tiles = result.pictures["examples"].tiles()
     maps, images = result.tables["maps"], result.tables["images"]
-    width = 1 + max(maps.column("tile").count(tile) for tile in range(number))
+    width = 2 + min(MAPS_SHOWN, max(maps.column("tile").count(tile) for tile in range(number)))
     grid = band.subplots(number, width, squeeze=False)
-    names = {"base": "base", "selected": "selected expert", "other": "not selected"}
+    names = {"base": "base", "selected": "selected\nexpert", "other": "not\nselected"}
     for tile, axes in enumerate(grid):
         (_, _, name, *box), *_ = images.where(tile=tile).rows
         sides = [float(side) for side in box if side is not None]
         show_tile(axes[0], enlarged(tiles[tile], SIDE), "image" if tile == 0 else "", short(str(name)))
-        shown = maps.where(tile=tile).rows
+        shown = maps.where(tile=tile).rows[:MAPS_SHOWN]
         for place, (_, role, expert, spread, inside, text) in zip(axes[1:], shown, strict=False):
             who = "" if role == "base" else f"e{expert}: "
             words = who + f"{spread:.0f} %" + (f", box {inside:.0f} %" if inside is not None else "")
             show_tile(place, blend(tiles[tile], from_hex(str(text))), names[str(role)] if tile == 0 else "", words)
-        for place in axes[len(shown) + 1 :]:
+        by_role = {str(row[1]): from_hex(str(row[-1])) for row in shown}
+        change = difference(by_role["selected"], by_role["base"])
+        show_tile(axes[-1], change, "selected\nminus base" if tile == 0 else "")
+        for place in axes[len(shown) + 1 : -1]:
             place.set_axis_off()
-        for place in axes[: len(shown) + 1] if sides else ():
+        for place in (*axes[: len(shown) + 1], axes[-1]) if sides else ():
             draw_box(place, sides, SIDE)
+    size, side = result.pictures["examples"].size, len(by_role["base"])
+    coarse = f"at {size} pixels a map has {side} × {side} positions: there is nothing to see. "
     band.suptitle(
-        f"{where_run(result)}: one of {largest(result)} experts is "
-        "selected; below each map its spread (and share in the box)",
-        fontsize=10, x=0.01, ha="left",
+        f"{where_run(result)}: {coarse if side <= NOTHING_TO_SEE else ''}"
+        f"One of {largest(result)} experts is selected;\nbelow each map its spread (and share in the box); "
+        "last, the difference: red +1, white 0, blue −1",
+        fontsize=9, x=0.01, ha="left",
     )  # fmt: skip
+
+
+def one_image(result: StudyResult | None, image: int) -> str:
+    """HTML: a recorded image, its maps, and how those of the selected expert and of the base differ."""
+    if result is None or "examples" not in result.pictures:
+        return "<p>Nothing is recorded.</p>"
+    tile = result.pictures["examples"].tiles()[image]
+    rows = result.tables["maps"].where(tile=image).rows
+    by_role = {str(row[1]): from_hex(str(row[-1])) for row in rows}
+    pictures = [enlarged(tile, SIDE), *(blend(tile, from_hex(str(row[-1]))) for row in rows)]
+    words = [short(str(result.tables["images"].where(tile=image).column("class")[0]))]
+    words += [f"{row[1]}{'' if row[1] == 'base' else f', expert {row[2]}'}: {row[3]:.0f} %" for row in rows]
+    change = difference(by_role["selected"], by_role["base"])
+    return f"<p>{where_run(result)}</p>" + strip(np.stack([*pictures, change]), [*words, "selected minus base"])
 
 
 def numbers(results: Sequence[StudyResult]) -> Figure:

@@ -24,6 +24,7 @@ from repro.progress import duration
 from repro.report import interactive
 from repro.report.links import FIGURES, Book, book_of_notebooks, figure, source_line
 from repro.report.numbers import where_run
+from repro.report.play import Play
 from repro.report.reruns import command_of
 from repro.report.tables import Shown, claims_caption, claims_table
 from repro.study.parameters import Parameters, results_folder
@@ -108,12 +109,17 @@ class Chapter:
         """An interactive piece (:mod:`repro.report.interactive`), of this run or of what was recorded."""
         _display(interactive.widget(name, self.results, self.book))
 
+    def play(self) -> Play:
+        """Things to turn on what this notebook's run computed (:mod:`repro.report.play`)."""
+        return Play(self)
+
     def read(self) -> None:
-        """The numbers in sentences, a paragraph a result."""
+        """What no table says of the results, a paragraph each."""
         from IPython.display import Markdown, display
 
         for r in self.results:
-            display(Markdown(f"**{where_run(r)}.** {self.exhibit.read(r)}"))
+            if advice := self.exhibit.advice(r):
+                display(Markdown(f"**{where_run(r)}.** {advice}"))
 
     def _show_each(self, show: Callable[[StudyResult], str]) -> None:
         """The results of this run, then what was recorded: folded, if it stands beside a run."""

@@ -104,7 +104,8 @@ def _ranking_panel(axes: Axes, result: StudyResult) -> None:
     table = result.tables.get("ranking")
     for colour, k in zip(PALETTE, sorted(set(table.column("experts"))) if table else [], strict=False):
         names, effective, _ = ranked(result, k)
-        axes.plot(range(1, len(names) + 1), effective, color=colour, label=f"K = {k}")
+        axes.plot(range(1, len(names) + 1), effective, color=colour)
+        axes.annotate(f"K = {k}", (1, effective[0]), (4, 4), textcoords="offset points", color=colour)
         if class_of(result) in names:
             rank = names.index(class_of(result))
             axes.plot([rank + 1], [effective[rank]], "o", color=colour)
@@ -112,8 +113,6 @@ def _ranking_panel(axes: Axes, result: StudyResult) -> None:
     axes.set_ylim(bottom=1, top=1.08 * axes.get_ylim()[1])
     axes.set_xlabel("class, by how split it is")
     axes.set_title(f"{where_run(result)}\nexperts that a class effectively uses")
-    if table:
-        axes.legend(frameon=False)
 
 
 def _real_panel(axes: Axes, result: StudyResult) -> None:

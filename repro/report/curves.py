@@ -30,12 +30,16 @@ def mean(curves: Sequence[Curve]) -> Curve:
 
 
 def draw(axes: Axes, curves: Sequence[Curve], colour: str, label: str, **style: object) -> None:
-    """The mean as a thick line, each seed as a thin one."""
+    """The mean as a line, and a band from the lowest to the highest seed."""
     if not curves:
         return
-    for curve in curves if len(curves) > 1 else []:
-        axes.plot(*curve, color=colour, linewidth=0.7, alpha=0.4, linestyle=str(style.get("linestyle", "-")))
-    axes.plot(*mean(curves), color=colour, label=label, **{"linewidth": 2, **style})  # type: ignore[arg-type]
+    centre = mean(curves)
+    if len(curves) > 1:
+        lows, highs = zip(
+            *((min(ys), max(ys)) for ys in zip(*(curve.ys for curve in curves), strict=True)), strict=True
+        )
+        axes.fill_between(centre.xs, lows, highs, color=colour, alpha=0.2, linewidth=0)
+    axes.plot(*centre, color=colour, label=label, **{"linewidth": 2, **style})  # type: ignore[arg-type]
 
 
 def pooled(table: Table) -> tuple[list[float], list[float]]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Sequence
+from html import escape
 
 import matplotlib as mpl
 import numpy as np
@@ -12,8 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
+from PIL import Image
 
-MAP_COLOURS = "inferno"
+MAP_COLOURS, DIFFERENCE_COLOURS = "inferno", "RdBu_r"
 SIDE = 96
 """Pixels a side at which maps are drawn over images."""
 
@@ -31,6 +35,12 @@ def blend(tile: np.ndarray, class_map: np.ndarray, side: int = SIDE) -> np.ndarr
     colours = mpl.colormaps[MAP_COLOURS](large[0, 0].numpy())[..., :3]
     grey = enlarged(tile, side).mean(2, keepdims=True) / 255
     return (255 * (0.45 * grey + 0.55 * colours)).astype(np.uint8)
+
+
+def difference(more: np.ndarray, less: np.ndarray, side: int = SIDE) -> np.ndarray:
+    """uint8 ``[side, side, 3]``: one map ``[h, w]`` in 0..1 minus another, from -1 (blue) over 0 (white) to 1 (red)."""
+    large = F.interpolate(torch.from_numpy(more - less)[None, None], side, mode="bilinear", align_corners=False)
+    return (255 * mpl.colormaps[DIFFERENCE_COLOURS]((1 + large[0, 0].numpy()) / 2)[..., :3]).astype(np.uint8)
 
 
 def enlarged(tile: np.ndarray, side: int) -> np.ndarray:
@@ -69,3 +79,15 @@ def draw_box(axes: Axes, sides: Sequence[float], pixels: int) -> None:
     left, top, right, bottom = (side * pixels / 100 - 0.5 for side in sides)
     for colour, width in (("black", 2.6), ("white", 1.2)):
         axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=colour, lw=width))
+
+
+def strip(tiles: np.ndarray, words: Sequence[str]) -> str:
+    """HTML: small pictures in a row that wraps, uint8 ``[n, S, S, 3]``, with words below each."""
+    shown = ""
+    for image, below in zip(tiles, words, strict=True):
+        file = io.BytesIO()
+        Image.fromarray(np.ascontiguousarray(image)).save(file, "PNG")
+        source = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+        picture = f'<img src="{source}" width="80" alt="" style="image-rendering: pixelated">'
+        shown += f'<figure style="margin: 0; width: 84px; font-size: 75%">{picture}<br>{escape(below)}</figure>'
+    return f'<div style="display: flex; flex-wrap: wrap; gap: 6px">{shown}</div>'

@@ -18,4 +18,4 @@ def verdicts(result: StudyResult, judged: Sequence[ClaimVerdict]) -> str:
     for claim in judged:
         by_verdict.setdefault(claim.text, []).append(claim.claim.key)
     listed = "; ".join(f"{verdict}: {', '.join(keys)}" for verdict, keys in by_verdict.items())
-    return f"Of the paper's claims, as trends at this scale, {listed}."
+    return f"Of the claims, as trends at this scale, {listed}."

@@ -49,9 +49,12 @@ def _main_figure(results: Sequence[StudyResult]) -> Figure:
     with figure_style():
         figure = new_figure(8.4, 3.6 * len(results) + 0.5)
         grid = figure.subplots(len(results), 2, squeeze=False, width_ratios=(5, 3))
-        for (ours, paper), result in zip(grid, results, strict=True):
+        for index, ((ours, paper), result) in enumerate(zip(grid, results, strict=True)):
             _accuracies(ours, result)
-            _paper_panel(paper)
+            if index:
+                paper.set_axis_off()  # the paper has one image set here
+            else:
+                _paper_panel(paper)
         common_legend(figure, grid[:, 0])
     return figure
 

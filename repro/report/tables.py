@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pandas.io.formats.style_render import CSSDict
 
 PAPER_COLUMN = "paper"
+CLAIM_COLUMN = "claim"
 TEST_SET_COLUMN = "test set's error"
 """Standard error of the accuracy in points, binomial, by the number of test images."""
 
@@ -142,26 +143,29 @@ def cost_columns(costs: Sequence[Cost | None]) -> Columns:
 
 
 def claims_table(judged: Sequence[ClaimVerdict]) -> pd.DataFrame:
-    """The paper's claims, each a difference (of top-1 in points, where nothing else is said), and the verdict.
+    """The claims, each a difference (of top-1 in points, where nothing else is said), and the verdict.
 
-    Ours are differences seed by seed at the result's scale; the paper's are differences of its printed means.
+    Ours are differences seed by seed at the result's scale; the paper's are differences of its printed means, and have
+    a column where it prints any.
     """
     columns: Columns = {
-        "the paper's claim": [j.claim.text for j in judged],
+        CLAIM_COLUMN: [j.claim.text for j in judged],
         PAPER_COLUMN: [NONE if j.paper is None else signed(j.paper) for j in judged],
         "ours": [gain(j.ours) for j in judged],
         "95 % interval": [interval(j.ours, sign=True) for j in judged],
         "seeds": [str(j.ours.n) if j.ours else NONE for j in judged],
         "verdict": [j.text for j in judged],
     }
+    if all(j.paper is None for j in judged):
+        del columns[PAPER_COLUMN]
     return frame(columns, [j.claim.key for j in judged])
 
 
 def claims_caption(result: StudyResult) -> str:
     """What a claims table shows."""
     return (
-        f"{about(result, models=False)}: the paper's claims as differences, seed by seed (of top-1 accuracy in points, "
-        "where nothing else is said). The paper's column is at the paper's own scale."
+        f"{about(result, models=False)}: the claims as differences, seed by seed (of top-1 accuracy in points, "
+        "where nothing else is said). A column 'paper' is of the paper's own scale."
     )
 
 
@@ -176,7 +180,7 @@ def style(frame: pd.DataFrame, caption: str) -> Styler:
     from pandas.io.formats.style import Styler
 
     cell = "text-align: right; vertical-align: baseline; white-space: nowrap"
-    wordy = [column for column in frame.columns if column in ("the paper's claim", "verdict")]
+    wordy = [column for column in frame.columns if column in (CLAIM_COLUMN, "verdict")]
     styler = Styler(frame, uuid=_uuid(frame, caption), caption=caption, cell_ids=False)
     styler.format(escape="html").format_index(escape="html").format_index(escape="html", axis="columns")
     styler.set_table_attributes('class="repro-table"')
@@ -201,7 +205,7 @@ def style(frame: pd.DataFrame, caption: str) -> Styler:
 
 def wraps(column: str) -> str:
     """Style of a column of sentences: it breaks its lines, so that the numbers stay in sight."""
-    return "white-space: normal; min-width: 15em" if column == "the paper's claim" else ""
+    return "white-space: normal; min-width: 15em" if column == CLAIM_COLUMN else ""
 
 
 def _uuid(frame: pd.DataFrame, caption: str) -> str:

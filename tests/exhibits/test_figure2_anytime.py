@@ -12,7 +12,9 @@ from repro.exhibits.figure2_anytime import EXHIBIT, Parameters, printed_value, r
 from repro.families.single_gate.pairs import MEAN
 from repro.report.anytime_summary import summary_figure
 from repro.report.claim import Cell
+from repro.report.curves import Curve, draw
 from repro.report.figure2 import anytime_at, marker, paper_macs, series
+from repro.report.plots import new_figure
 from repro.report.verdict import Verdict
 from repro.study.results import Cost, Measurement, StudyResult, Table
 
@@ -155,10 +157,17 @@ def test_the_summary_is_drawn_in_units_of_the_base(made_up: MakeUp) -> None:
     means = [result.values("top1", "bagging", 20, PAIR), result.values("top1", "backbone", 0, "tr10")]
     gain = sum(a - b for a, b in zip(*means, strict=True)) / 3
     assert plain.get_xdata()[0] == 2.0 and plain.get_ydata()[0] == pytest.approx(gain)
-    assert len([line for line in axes.lines if line.get_alpha() == 0.4]) == 3  # one thin line a seed
+    assert len(axes.collections) == 1  # a band from the lowest to the highest seed
     assert not any(
         len(line.get_xdata()) > 2 for line in summary_figure([made_up({("backbone", 0): [1.0]})]).axes[0].lines
     )
+
+
+def test_a_band_reaches_from_the_lowest_to_the_highest_seed() -> None:
+    axes = new_figure(2, 2).subplots()
+    draw(axes, [Curve([1, 2], [0, 1]), Curve([1, 2], [2, 3])], "black", "a model")
+    assert list(axes.lines[0].get_ydata()) == [1, 2]
+    assert axes.collections[0].get_paths()[0].get_extents().get_points().tolist() == [[1, 0], [2, 3]]
 
 
 def test_a_result_with_parts_missing(made_up: MakeUp) -> None:

@@ -76,19 +76,26 @@ def test_tables(result: Callable[..., StudyResult]) -> None:
 
 def test_claims(result: Callable[..., StudyResult]) -> None:
     claims = claims_table(EXHIBIT.judge(result()))
-    assert list(claims.index) == ["P1", "P2", "P4"]
-    assert (claims.loc["P1", "ours"], claims.loc["P2", "ours"], claims.loc["P4", "ours"]) == (
+    assert list(claims.index) == ["K1", "K2", "K4"]
+    assert (claims.loc["K1", "ours"], claims.loc["K2", "ours"], claims.loc["K4", "ours"]) == (
         "+6.00", "+40.10 (+40.00, +40.10, +40.20)", "+18.00",
     )  # fmt: skip
-    assert dict(claims["verdict"]) == {"P1": "holds", "P2": "pairs of seeds: no interval", "P4": "holds"}
+    assert dict(claims["verdict"]) == {"K1": "holds", "K2": "pairs of seeds: no interval", "K4": "holds"}
     modes = claims_table(EXHIBIT.judge(result("modes", modes=True)))
-    assert modes.loc["P3", "verdict"] == "holds"
-    assert "anecdote" in claims_table(EXHIBIT.judge(result(seeds=1))).loc["P1", "verdict"]
+    assert modes.loc["K3", "verdict"] == "holds"
+    assert "anecdote" in claims_table(EXHIBIT.judge(result(seeds=1))).loc["K1", "verdict"]
 
 
 def test_the_reading(result: Callable[..., StudyResult]) -> None:
     text = EXHIBIT.read(result())
-    assert "holds: P1, P4; pairs of seeds: no interval: P2" in text
+    assert "holds: K1, K4; pairs of seeds: no interval: K2" in text
+
+
+def test_the_papers_example_is_judged_in_words(result: Callable[..., StudyResult]) -> None:
+    text = EXHIBIT.advice(result(seeds=2))
+    assert "oranges or bell peppers in 2 of 2 seeds, with other mammals in 0 of 2 seeds: **half reproduced**" in text
+    assert "**not reproduced**" in EXHIBIT.advice(result(seeds=3))  # of the third seed nothing is known
+    assert EXHIBIT.advice(result().model_copy(update={"tables": {}})) == ""
 
 
 def test_figures(result: Callable[..., StudyResult]) -> None:

@@ -83,8 +83,8 @@ def test_the_training_column_holds_multiply_adds() -> None:
 
 def test_claims_and_reading(result: StudyResult) -> None:
     judged = {j.claim.key: j for j in EXHIBIT.judge(result)}
-    assert judged["E1"].verdict == judged["E2"].verdict == Verdict.HOLDS and "I1" not in judged
-    assert judged["E1"].paper == pytest.approx(4.24) and judged["E2"].paper == pytest.approx(-0.08)
+    assert judged["R1"].verdict == judged["R2"].verdict == Verdict.HOLDS and "W1" not in judged
+    assert judged["R1"].paper == pytest.approx(4.24) and judged["R2"].paper == pytest.approx(-0.08)
 
 
 def test_imagenet_stands_beside_deepmoe(record_of: Callable[..., StudyResult]) -> None:

@@ -56,7 +56,7 @@ def test_a_number_that_is_not_there(result: StudyResult, key: str) -> None:
 
 def test_the_reading_says_what_the_numbers_say(result: StudyResult, made_up: MakeUp) -> None:
     text = TABLE2.read(result)
-    assert "holds (settled afterwards): C1, E1/20; holds (without control): C1/base, C2/20" in text
+    assert "holds (settled afterwards): C1, C4/20; holds (without control): C1/base, C2/20" in text
     one = made_up({("backbone", 0): [57.0], ("bagging", 1): [58.0], ("expert", 1): [58.0]})
     assert "anecdote" in TABLE2.read(one)
 
