@@ -112,7 +112,7 @@ def _inspections(results: Sequence[StudyResult]) -> Figure:
         grid = figure.subplots(3 * max(len(shown), 1), len(names), squeeze=False)
         for axes in grid.flat:
             axes.grid(False)
-        for top, result in zip(range(0, len(grid), 3), shown, strict=True):
+        for top, result in zip(range(0, len(grid), 3), shown, strict=False):
             by_class, alike, patches = (_parts(result.tables[name]) for name in ("occurrence", "similarity", "patches"))
             for place, name in enumerate(alike):
                 first, second, third = grid[top : top + 3, place]
