@@ -21,17 +21,15 @@ from repro.analysis.chosen_experts import (
     similarity,
     tokens_per_image,
 )
+from repro.analysis.outputs import accuracy
 from repro.data.augment import Augmentation
 from repro.data.batches import DeviceBatches
 from repro.data.shifts import KINDS, STRENGTHS, shifted
 from repro.families.sparse.config import SHAPES
 from repro.families.sparse.cost import sparse_cost
-from repro.families.sparse.spec import SparseSpec, sparse_spec
+from repro.families.sparse.scales import SparseSpec, sparse_spec
 from repro.families.sparse.steps import chosen_experts, load_network, steps
 from repro.families.sparse.training import predict
-from repro.method import compiling
-from repro.method.device import pick_device
-from repro.method.outputs import accuracy
 from repro.progress import say
 from repro.report.claim import Cell
 from repro.report.pictures import enlarged
@@ -45,6 +43,8 @@ from repro.study.results import Measurement, Picture, Provenance, StudyResult, T
 from repro.study.runner import Runner
 from repro.study.sources import Sources
 from repro.study.store import Store
+from repro.training import compiling
+from repro.training.device import pick_device
 
 NAME = "sparse_routing"
 PICTURES, SIDE = 6, 64
