@@ -48,7 +48,7 @@ TABLE3 = {"convnext": "convnext-t", "vit": "vit-s"}
 """The network of Tables 3 and 4 that stands beside ours."""
 TABLE10 = {"convnext": "convnext-s", "vit": "vit-s"}
 """That of Table 10, whose "ConvNeXt-S" has ConvNeXt-T's numbers of Table 3."""
-SAID = {"none": "dense", "last-2": "Last 2", "last-3": "Last 3", "stage": "Stage", "every-2": "Every 2"}
+PLACEMENTS = {"none": "dense", "last-2": "Last 2", "last-3": "Last 3", "stage": "Stage", "every-2": "Every 2"}
 EQUAL_PARAMETERS, HALF, TWICE = "none, as many parameters", ", half the width", ", twice the width"
 UNBALANCED = {"importance_weight": 0.0, "load_weight": 0.0}
 OTHERS: dict[str, tuple[str, ...]] = {
@@ -68,7 +68,9 @@ class Parameters(common.Parameters):
     """The common ones, which network, which MLPs of it become mixtures, and what else is trained."""
 
     network: str = Field("convnext-micro", description=f"one of {', '.join(SHAPES)}")
-    placements: Words = Field(("none", "last-2", "every-2"), description=f"of {', '.join(SAID)}; none is the dense one")
+    placements: Words = Field(
+        ("none", "last-2", "every-2"), description=f"of {', '.join(PLACEMENTS)}; none is the dense one"
+    )
     others: WordsOrNone = Field(("equal-parameters",), description=f"of {', '.join(OTHERS)}")
     experts: int = Field(EXPERTS, ge=1, description="E of each mixture")
     top_k: int = Field(1, ge=1, description="k; experts get 4 / k hidden channels a channel: what the dense MLP costs")
@@ -193,7 +195,7 @@ def measure(row: str, spec: SparseSpec, tensors: dict[str, Tensor]) -> Iterator[
     model, labels = spec.model, tensors["labels"]
 
     def one(metric: str, value: float, mixture: int = 0) -> Measurement:
-        return _measured(spec.seed, cell(model.shape.body, row, metric, model.num_experts, mixture), value)
+        return cell(model.shape.body, row, metric, model.num_experts, mixture).measurement(spec.seed, value)
 
     yield one("top1", accuracy(tensors["logits"], labels))
     yield one("routed", 100 * sparse_cost(model).routed_share)
@@ -207,13 +209,6 @@ def measure(row: str, spec: SparseSpec, tensors: dict[str, Tensor]) -> Iterator[
         yield one("information", mutual_information(occurrence(first_ME, labels, model.num_classes)), number)
 
 
-def _measured(seed: int, found: Cell, value: float) -> Measurement:
-    return Measurement(
-        seed=seed, num_experts=found.num_experts, method=found.measured_as, metric=found.metric, row=found.row,
-        value=round(value, 4),
-    )  # fmt: skip
-
-
 def sweet_spots(measurements: Sequence[Measurement], body: str) -> Iterator[Measurement]:
     """Of each seed with both widths: the gain of Last 2 at half the width less that at twice the width."""
     top1 = {(m.row, m.seed): m.value for m in measurements if m.metric == "top1"}
@@ -221,7 +216,7 @@ def sweet_spots(measurements: Sequence[Measurement], body: str) -> Iterator[Meas
         each = [top1.get((f"{body} {row}{width}", seed)) for width in (HALF, TWICE) for row in ("last-2", "none")]
         if None not in each:
             half, half_dense, twice, twice_dense = (value or 0.0 for value in each)
-            yield _measured(seed, sweet_spot(body), half - half_dense - (twice - twice_dense))
+            yield sweet_spot(body).measurement(seed, half - half_dense - (twice - twice_dense))
 
 
 def _cost(row: str, spec: SparseSpec) -> Cost:
@@ -241,14 +236,14 @@ def networks_of(result: StudyResult) -> dict[str, Cell]:
     """The rows of a result with the cells of their top-1: placements as Table 3 has them, then all else."""
     body = body_of(result)
     found = {m.row: Cell(m.num_experts, m.method, m.row) for m in result.measurements if m.metric == "top1"}
-    rows = [*SAID, *(row for more in OTHERS.values() for row in more)]
+    rows = [*PLACEMENTS, *(row for more in OTHERS.values() for row in more)]
     return {row: found[f"{body} {row}"] for row in rows if f"{body} {row}" in found}
 
 
 def label_of(row: str) -> str:
     """How readers call a row: ``Last 2, cos gate``."""
     placement, comma, change = row.partition(", ")
-    return SAID[placement] + comma + change
+    return PLACEMENTS[placement] + comma + change
 
 
 def of_the_paper(body: str, row: str) -> PrintedValue | None:

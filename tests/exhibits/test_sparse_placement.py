@@ -81,8 +81,11 @@ def test_what_is_in_the_store_is_the_network_that_made_the_predictions(root: Pat
 
 def test_status_speaks_of_it(root: Path) -> None:
     told = remaining_of(["sparse_placement"], {"scale": "smoke", "placements": "none,every-2", "root": str(root)})
-    assert "finished  convnext-micro, dense, on modes, seed 0" in told
-    assert "remains   convnext-micro, every-2 of 8 experts, on modes, seed 0: 0 of 2 artifacts are there" in told
+    assert "finished  convnext-micro at width 0.25, dense, on modes, seed 0" in told
+    assert (
+        "remains   convnext-micro at width 0.25, every-2 of 8 experts, on modes, seed 0: 0 of 2 artifacts are there"
+        in told
+    )
 
 
 def test_a_worker_builds_the_same_steps_from_text() -> None:

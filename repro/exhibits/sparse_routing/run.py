@@ -147,28 +147,21 @@ def measure(spec: SparseSpec, tensors: dict[str, Tensor], shifted_KS: Tensor) ->
     """Top-1, clean and under each shift; of each mixture: experts an image, their likeness, what classes explain."""
     model, labels = spec.model, tensors["labels"]
     named = partial(cell, model.shape.body, model.placement, experts=model.num_experts)
-    yield _measured(spec.seed, named(), accuracy(tensors["logits"], labels))
+    yield named().measurement(spec.seed, accuracy(tensors["logits"], labels))
     for kind, row_S in zip(KINDS, shifted_KS.tolist(), strict=True):
         for strength, value in zip(STRENGTHS, row_S, strict=True):
-            yield _measured(spec.seed, named(f"{kind} {strength}"), value)
-    yield _measured(spec.seed, named(SHIFT), float(shifted_KS.mean()))
+            yield named(f"{kind} {strength}").measurement(spec.seed, value)
+    yield named(SHIFT).measurement(spec.seed, float(shifted_KS.mean()))
     chosen = chosen_experts(spec, tensors)
     for name, experts_MTK in zip(mixture_names(len(chosen)), chosen, strict=True):
         involved = experts_per_image(tokens_per_image(experts_MTK, model.num_experts))
         first_ME = tokens_per_image(experts_MTK[..., :1], model.num_experts)
         pairs_EE = similarity(first_ME)[~torch.eye(model.num_experts, dtype=torch.bool)]
-        yield _measured(spec.seed, named(name, "experts"), involved)
-        yield _measured(spec.seed, named(name, "share"), 100 * involved / model.num_experts)
-        yield _measured(spec.seed, named(name, "similarity"), float(pairs_EE.nanmean()))
+        yield named(name, "experts").measurement(spec.seed, involved)
+        yield named(name, "share").measurement(spec.seed, 100 * involved / model.num_experts)
+        yield named(name, "similarity").measurement(spec.seed, float(pairs_EE.nanmean()))
         explained = mutual_information(occurrence(first_ME, labels, model.num_classes))
-        yield _measured(spec.seed, named(name, "information"), explained)
-
-
-def _measured(seed: int, found: Cell, value: float) -> Measurement:
-    return Measurement(
-        seed=seed, num_experts=found.num_experts, method=found.measured_as, metric=found.metric, row=found.row,
-        value=round(value, 4),
-    )  # fmt: skip
+        yield named(name, "information").measurement(spec.seed, explained)
 
 
 def gains_under_shift(found: Sequence[Measurement], sparse: Cell) -> Iterator[Measurement]:
@@ -184,7 +177,7 @@ def gains_under_shift(found: Sequence[Measurement], sparse: Cell) -> Iterator[Me
             under = values[f"{row}, {SHIFT}", experts, seed] - values[f"{body} none, {SHIFT}", 0, seed]
             if clean:
                 where = Cell(experts, "sparse", f"{row}, {SHIFT}", "top1_gain")
-                yield _measured(seed, where, under if clean > 0 else -under)
+                yield where.measurement(seed, under if clean > 0 else -under)
 
 
 def inspected(chosen: Sequence[Tensor], labels: Tensor, num_experts: int, num_classes: int) -> dict[str, Table]:
