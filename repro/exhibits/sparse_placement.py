@@ -7,6 +7,7 @@ beside them a dense network of as many parameters as Last 2 has in all.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -122,11 +123,11 @@ def equal_parameters(sparse: SparseConfig) -> float:
     wanted = sparse_cost(sparse).params
     widths = [min(sparse.width * (1 + step / 16), 4.0) for step in range(49)]
 
-    def off(width: float) -> float:
-        dense = sparse_cost(sparse.model_copy(update={"placement": "none", "width": width}))
-        return abs(math.log(dense.params / wanted))
+    def params(width: float) -> int:
+        return sparse_cost(sparse.model_copy(update={"placement": "none", "width": width})).params
 
-    return min(widths, key=off)
+    above = min(max(bisect_left(widths, wanted, key=params), 1), len(widths) - 1)
+    return min(widths[above - 1 : above + 1], key=lambda width: abs(math.log(params(width) / wanted)))
 
 
 def cell(body: str, row: str, metric: str = "top1", experts: int = EXPERTS, mixture: int = 0) -> Cell:
