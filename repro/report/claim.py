@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from repro.families.single_gate.controls import EQUAL_INFERENCE, EQUAL_TRAINING
-from repro.study.results import StudyResult
+from repro.study.results import Measurement, StudyResult
 
 LITTLE = 0.5
 """Percentage points that count as 'changes little' (the paper: +0.06 and +0.54 from 10 to 20 experts)."""
@@ -37,6 +37,13 @@ class Cell:
     def key(self) -> str:
         """How the book's pages name it: ``metric/method/num_experts``, and ``/row`` where there are rows."""
         return f"{self.metric}/{self.measured_as}/{self.num_experts}" + (f"/{self.row}" if self.row else "")
+
+    def measurement(self, seed: int, value: float) -> Measurement:
+        """The line of a record that holds it."""
+        return Measurement(
+            seed=seed, num_experts=self.num_experts, method=self.measured_as, metric=self.metric, row=self.row,
+            value=round(value, 4),
+        )  # fmt: skip
 
     @property
     def of_pairs(self) -> bool:

@@ -113,7 +113,8 @@ def tally_text(results: Sequence[StudyResult], exhibits: Sequence[Exhibit]) -> s
     """The counts in sentences, in the order of the scales that are recorded."""
     sentences = []
     for scale, counts in tally(results, exhibits).items():
-        total = sum(counts.values())
+        if not (total := sum(counts.values())):
+            continue  # counted, not trained: there is nothing to judge
         parts = [f"{counts[text]} {text}" for verdict in DECIDED for text in sorted(counts) if text.startswith(verdict)]
         if one_seed := counts[Verdict.ANECDOTE]:
             parts.append(f"{one_seed} with one seed alone")

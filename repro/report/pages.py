@@ -9,8 +9,12 @@ from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from repro.errors import ReproError
+from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.single_gate.choices import CHOICES
+from repro.families.sparse.config import SparseConfig
 from repro.report import left_out, overview, performance, plan, quotes, reliability, reruns, settings
 from repro.report.chapter import not_run
 from repro.report.exhibits import exhibit, exhibits, front_page
@@ -22,6 +26,10 @@ from repro.study.benchmarks import BENCHMARKS, load_performance
 from repro.study.campaigns import CAMPAIGNS, load_campaign
 from repro.study.parameters import project_folder, results_folder
 from repro.study.results import StudyResult, load_results
+
+CONFIGS: dict[str, type[BaseModel]] = {"deepmoe": DeepMoEConfig, "sparse": SparseConfig}
+ASKED_FOR = {"family", "backbone", "width", "image_size", "placement", "top_k"}
+"""Fields that say which network is meant: no text leaves them open."""
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], label: str) -> str:
@@ -92,6 +100,18 @@ def spec_choices(book: Book) -> str:
     ]  # fmt: skip
     head = ("field, or function", "what the paper says", "ours", "why")
     return table(head, rows, "choices that the paper leaves open")
+
+
+def family_choices(book: Book, family: str) -> str:
+    """The fields of a family's config that a text leaves open: defaults and reasons, read from the config itself."""
+    if family not in CONFIGS:
+        raise ReproError(f"there is no family '{family}' (there are: {', '.join(CONFIGS)})")
+    rows = [
+        (f"<code>{name}</code>", escape(str(field.default)), escape(field.description or ""))
+        for name, field in CONFIGS[family].model_fields.items()
+        if name not in ASKED_FOR and not field.is_required()
+    ]
+    return table(("field", "ours", "why, and what is said of it"), rows, f"choices that {family}'s text leaves open")
 
 
 def exact_table(book: Book, name: str, wanted: str) -> str:
@@ -209,6 +229,7 @@ PARTS: dict[str, Callable[..., str]] = {
     "verdict-tally": verdict_tally,
     "all-claims": all_claims,
     "spec-choices": spec_choices,
+    "family-choices": family_choices,
     "exact-table": exact_table,
     "left-out-table": left_out_table,
     "recorded-reading": recorded_reading,

@@ -14,11 +14,13 @@ from repro.families.sparse.config import SparseConfig
 class SweetSpotRow:
     """A row of Table 2-6 or 13: parameters and active ones in 1e6, MACs in 1e9 (they say FLOPs), top-1 in percent.
 
-    ``None`` where nothing is printed. ``config`` is the network that the row names, by our reading.
+    ``None`` where nothing is printed. ``config`` is the network that the row names, by our reading; ``model`` is its
+    name as printed, with the recipe where a table has several.
     """
 
     table: str
     train_data: str
+    model: str
     label: str
     params: float
     params_active: float
@@ -27,15 +29,20 @@ class SweetSpotRow:
     config: SparseConfig
 
 
+def printed_rows(name: str) -> tuple[dict[str, str], ...]:
+    """The rows of ``sweetspot2024<name>.csv``: ``""``, ``_table10``, ``_table2_probes`` or ``_experts_per_image``."""
+    text = files("repro.report").joinpath("paper", f"sweetspot2024{name}.csv").read_text(encoding="utf-8")
+    return tuple(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
+
+
 @cache
 def sweetspot_rows() -> tuple[SweetSpotRow, ...]:
     """All rows whose costs are printed, in order of the tables."""
-    text = files("repro.report").joinpath("paper", "sweetspot2024.csv").read_text(encoding="utf-8")
-    return tuple(_row(row) for row in csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
+    return tuple(map(_row, printed_rows("")))
 
 
 def _row(row: dict[str, str]) -> SweetSpotRow:
-    network, _, note = row["model"].partition(" ")
+    network = row["model"].partition(" ")[0]
     placement, _, ratio = row["placement"].partition(" ")
     # "For ImageNet-1k, non-isotropic ConvNext models feature an mlp_ratio of 2" (caption of Table 1)
     halved = "ratio 2" in ratio or (network == "convnext-t" and row["train_data"] == "imagenet-1k")
@@ -46,9 +53,9 @@ def _row(row: dict[str, str]) -> SweetSpotRow:
             "num_experts": int(experts), "top_k": int(row["topk"] or 1), "hidden_ratio": 2.0 if halved else 4.0,
         }
     )  # fmt: skip
-    label = " ".join(filter(None, (network, note, row["placement"], row["num_experts"])))
+    label = f"{row['model']} {row['placement']} {row['num_experts']}"
     macs = float(row["flops"]) if row["flops"] else None
     return SweetSpotRow(
-        row["table"], row["train_data"], label,
+        row["table"], row["train_data"], row["model"], label,
         float(row["params"]), float(row["params_active"]), macs, float(row["top1"]), config,
     )  # fmt: skip

@@ -11,13 +11,24 @@ import torch
 from repro.cli.direct import remaining_of
 from repro.data.augment import Augmentation
 from repro.errors import SpecError
-from repro.exhibits.sparse_placement import EXHIBIT, Parameters, cell
+from repro.exhibits.sparse_placement import (
+    EXHIBIT,
+    HALF,
+    OTHERS,
+    TWICE,
+    Parameters,
+    cell,
+    equal_parameters,
+    sweet_spot,
+    sweet_spots,
+)
+from repro.families.sparse.cost import sparse_cost
 from repro.families.sparse.scales import sparse_spec
 from repro.families.sparse.steps import chosen_experts, goal, load_network, steps
 from repro.families.sparse.training import predict
 from repro.report.tables import claims_table
 from repro.study.graph import Context, build
-from repro.study.results import StudyResult, load_results
+from repro.study.results import Measurement, StudyResult, load_results
 from repro.study.runner import Runner
 from repro.study.sources import Sources
 from repro.study.store import Store
@@ -42,13 +53,15 @@ def result(root: Path) -> StudyResult:
 def test_a_run_measures_every_network_and_mixture(result: StudyResult) -> None:
     assert result.rows() == [
         "convnext none", "convnext last-2", "convnext last-2, mixture 1", "convnext last-2, mixture 2",
+        "convnext none, as many parameters",
     ]  # fmt: skip
     assert len(result.values("top1", "dense", 0, "convnext none")) == 1
     (most,), (least,) = (result.values(m, "sparse", 8, "convnext last-2, mixture 2") for m in ("largest", "smallest"))
     assert 0 <= least <= 1 <= most <= 8
     (experts,) = result.values("experts", "sparse", 8, "convnext last-2, mixture 1")
     assert 1 <= experts <= 8
-    dense, sparse = result.costs
+    dense, sparse, wider = result.costs
+    assert wider.params_trainable == pytest.approx(sparse.params_trainable, rel=0.1) and wider.macs > 2 * dense.macs
     assert 0 < sparse.macs - dense.macs < 0.02 * dense.macs and sparse.params_trainable > 2 * dense.params_trainable
     assert result.provenance.command == "repro run sparse_placement -p scale smoke -p placements none,last-2"
 
@@ -68,8 +81,11 @@ def test_what_is_in_the_store_is_the_network_that_made_the_predictions(root: Pat
 
 def test_status_speaks_of_it(root: Path) -> None:
     told = remaining_of(["sparse_placement"], {"scale": "smoke", "placements": "none,every-2", "root": str(root)})
-    assert "finished  convnext-micro, dense, on modes, seed 0" in told
-    assert "remains   convnext-micro, every-2 of 8 experts, on modes, seed 0: 0 of 2 artifacts are there" in told
+    assert "finished  convnext-micro at width 0.25, dense, on modes, seed 0" in told
+    assert (
+        "remains   convnext-micro at width 0.25, every-2 of 8 experts, on modes, seed 0: 0 of 2 artifacts are there"
+        in told
+    )
 
 
 def test_a_worker_builds_the_same_steps_from_text() -> None:
@@ -93,6 +109,7 @@ def test_keys_depend_on_what_weights_depend_on() -> None:
     [
         ({"scale": "paper"}, "choose one of smoke, quick, laptop, gpu"),
         ({"dataset": "cifar100"}, "scale 'quick' has no 'cifar100'"),
+        ({"others": "wider"}, "should be some of equal-parameters, .*, not wider"),
         ({"network": "convnext-x"}, "there is no 'convnext-x'; choose one of convnext-t"),
         ({"placements": "first-2"}, "placement"),
         ({"network": "vit-micro", "placements": "stage"}, "needs stages"),
@@ -104,48 +121,78 @@ def test_what_cannot_be_asked_for_ends_in_a_sentence(asked: dict[str, object], m
         Parameters.check(**asked)
 
 
-def made(made_of: Callable[..., StudyResult], seeds: int) -> StudyResult:
-    def about(value: float) -> list[float]:
-        return [value + 0.1 * seed for seed in range(seeds)]
-
-    values = {"none": 60.0, "last-2": 61.0, "every-2": 59.0}
-    cells = [(cell("convnext", name), value) for name, value in values.items()]
-    return made_of(
-        "sparse_placement",
-        {("top1", c.measured_as, c.num_experts, c.row): about(value) for c, value in cells},
-        "cifar100",
-    )
+VALUES = {
+    "none": 60.0, "last-2": 61.0, "every-2": 59.0, "none, as many parameters": 61.5, "last-2, 16 experts": 60.5,
+    "last-2, cos gate": 61.1,
+}  # fmt: skip
 
 
-def test_claims_are_differences_of_placements(made_of: Callable[..., StudyResult]) -> None:
-    claims = claims_table(EXHIBIT.judge(made(made_of, 3)))
-    assert list(claims.index) == ["V1/convnext", "V1/vit", "V3/convnext", "V3/vit"]
-    assert (claims.loc["V1/convnext", "ours"], claims.loc["V1/convnext", "verdict"]) == ("+1.00", "holds")
-    assert (claims.loc["V3/convnext", "ours"], claims.loc["V3/convnext", "paper"]) == ("+2.00", "+0.30")
+def made(record_of: Callable[..., StudyResult], seeds: int) -> StudyResult:
+    cells = {cell("convnext", row): [value + 0.1 * s for s in range(seeds)] for row, value in VALUES.items()}
+    gains = {sweet_spot("convnext"): [0.5 + 0.1 * s for s in range(seeds)]}
+    return record_of("sparse_placement", cells | gains)
+
+
+def test_claims_are_differences_of_networks(record_of: Callable[..., StudyResult]) -> None:
+    claims = claims_table(EXHIBIT.judge(made(record_of, 3)))
+    assert list(claims.index)[:4] == ["V1/convnext", "V1/convnext/equal-parameters", "V2/convnext", "V3/convnext"]
+    assert claims.loc["V1/convnext", ["ours", "paper", "verdict"]].tolist() == ["+1.00", "+0.00", "holds"]
+    assert claims.loc["V1/convnext/equal-parameters", ["ours", "verdict"]].tolist() == ["−0.50", "opposite"]
+    assert claims.loc["V2/convnext", ["ours", "paper"]].tolist() == ["+0.60", "–"]
+    assert claims.loc["V3/convnext", ["ours", "paper"]].tolist() == ["+2.00", "+0.30"]
+    assert claims.loc["V4/convnext", ["ours", "paper"]].tolist() == ["+0.50", "+0.40"]
+    assert claims.loc["V5/convnext/cos", ["ours", "paper", "verdict"]].tolist() == ["−0.10", "+0.20", "holds"]
     assert claims.loc["V3/vit", "verdict"] == "not run" and claims.loc["V3/vit", "paper"] == "+0.20"
-    assert claims_table(EXHIBIT.judge(made(made_of, 1))).loc["V1/convnext", "verdict"] == "one seed: an anecdote"
+    assert claims_table(EXHIBIT.judge(made(record_of, 1))).loc["V1/convnext", "verdict"] == "one seed: an anecdote"
+    without = made(record_of, 3)
+    rows = [m for m in without.measurements if "parameters" not in m.row]
+    judged = claims_table(EXHIBIT.judge(without.model_copy(update={"measurements": rows})))
+    assert judged.loc["V1/convnext", "verdict"] == "holds (without control)"
 
 
-def test_the_paper_stands_beside_ours(made_of: Callable[..., StudyResult]) -> None:
-    table = EXHIBIT.tables(made(made_of, 3))["main"].frame
+def test_the_sweet_spot_is_a_difference_of_gains() -> None:
+    """Half the width: 3 points; twice the width: 1 point."""
+    top1 = {f"last-2{HALF}": 53.0, f"none{HALF}": 50.0, f"last-2{TWICE}": 71.0, f"none{TWICE}": 70.0}
+    lines = [
+        Measurement(seed=4, num_experts=8, method="any", metric="top1", value=value, row=f"convnext {row}")
+        for row, value in top1.items()
+    ]
+    (found,) = sweet_spots(lines, "convnext")
+    assert (found.seed, found.value, found.metric) == (4, 2.0, "top1_gain")
+    assert list(sweet_spots(lines[1:], "convnext")) == []
+
+
+def test_what_else_may_be_asked_for() -> None:
+    asked = Parameters.check(scale="smoke", others=",".join(OTHERS), experts=4)
+    specs = dict(asked.networks())
+    usual = specs["last-2"].model
+    assert set(specs) == {"none", "last-2", "every-2", *(row for rows in OTHERS.values() for row in rows)}
+    assert usual.num_experts == 4 and specs["last-2, 16 experts"].model.num_experts == 16
+    assert specs["last-2, l2 gate"].model == usual.model_copy(update={"gate": "l2"})
+    assert specs["last-2, no balance losses"].model.load_weight == 0
+    assert specs[f"none{HALF}"].model.width * 4 == specs[f"last-2{TWICE}"].model.width == 2 * usual.width
+    assert len({steps(spec).network.key for spec in specs.values()}) == len(specs) - 1, "4 experts are the usual here"
+    assert Parameters.check(scale="smoke", others="").rows == ("none", "last-2", "every-2")
+
+
+@pytest.mark.parametrize("network", ["convnext-micro", "vit-micro"])
+def test_a_dense_network_of_as_many_parameters(network: str) -> None:
+    sparse = sparse_spec("laptop", "cifar100", 0, network=network, placement="last-2").model
+    width = equal_parameters(sparse)
+    dense = sparse_cost(sparse.model_copy(update={"placement": "none", "width": width}))
+    assert dense.params == pytest.approx(sparse_cost(sparse).params, rel=0.12)
+
+
+def test_the_paper_stands_beside_ours(record_of: Callable[..., StudyResult]) -> None:
+    table = EXHIBIT.tables(made(record_of, 3))["main"].frame
     assert table.loc["Last 2", "paper"] == "82.10" and table.loc["Last 2", "ours"] == "61.10 ± 0.10"
-    assert table.loc["Every 2", "paper"] == "81.80" and "verdict" not in table
-    text = EXHIBIT.read(made(made_of, 3))
-    assert text.startswith("ViT's gains with Every 2 are not at equal multiply-adds") and "30 % more" in text
+    assert table.loc["Every 2", "paper"] == "81.80" and table.loc["Last 2, 16 experts", "paper"] == "81.70"
+    assert table.loc["Last 2, cos gate", "paper"] == "81.90" and "verdict" not in table
+    assert table.loc["dense, as many parameters", "paper"] == "–"
 
 
-def test_counted_costs_need_no_run() -> None:
-    table = EXHIBIT.exact()["printed"].frame
-    assert table.loc["Table 3: convnext-t last-2 8", "match"] == "match"
-    mismatches = table.index[table["match"] == "mismatch"]
-    assert list(mismatches) == [
-        "Table 3: convnext-t every-2 8", "Table 5: convnext-t every-2 8", "Table 5: convnext-t stage 8",
-        "Table 5: convnext-t last-3 8",
-    ]  # fmt: skip
-
-
-def test_figures_and_tables_with_parts_missing(made_of: Callable[..., StudyResult], result: StudyResult) -> None:
-    empty = made_of("sparse_placement", {})
-    assert EXHIBIT.tables(empty)["main"].frame.empty and "not at equal" in EXHIBIT.read(empty)
-    for results in ([result], [made(made_of, 3), empty]):
+def test_figures_and_tables_with_parts_missing(record_of: Callable[..., StudyResult], result: StudyResult) -> None:
+    empty = record_of("sparse_placement", {})
+    assert EXHIBIT.tables(empty)["main"].frame.empty
+    for results in ([result], [made(record_of, 3), empty]):
         assert EXHIBIT.drawn(results)["main"].startswith("<?xml")

@@ -34,5 +34,6 @@ def test_repro_run_all_at_smoke_scale(tmp_path: Path) -> None:
     results = load_results(tmp_path / "results")
     assert sorted(result.study for result in results.values()) == sorted(shown.name for shown in exhibits())
     for result in results.values():
-        assert (result.dataset, result.scale, result.seeds) == ("modes", "smoke", [0])
+        counted = result.study == "sparse_costs"  # the paper's own networks, whatever the scale
+        assert counted or (result.dataset, result.scale, result.seeds) == ("modes", "smoke", [0])
         assert result.measurements or result.tables

@@ -11,7 +11,7 @@ def test_smoke_run_makes_its_tables_and_record(tmp_path: Path) -> None:
     asked = {"scale": "smoke", "placements": "none,last-2", "root": str(tmp_path)}
     (executed,) = run_notebooks(["sparse_placement"], asked)
     shown = outputs_of(executed)
-    for words in ("Last 2", "mixture 2", "Table 5: convnext-t stage 8", "not at equal multiply-adds", "anecdote"):
+    for words in ("Last 2", "mixture 2", "dense, as many parameters", "V2/convnext", "anecdote"):
         assert words in shown
     (result,) = load_results(tmp_path / "results", "sparse_placement").values()
     assert result.scale == "smoke" and result.numbers_of_experts() == [8]

@@ -69,3 +69,8 @@ def test_verdicts_are_counted_by_scale(results: list[StudyResult], made_up: Make
         "1 opposite (without control), 1 with one seed alone."
     )
     assert tally_text([], exhibits()) == "Nothing has been recorded yet."
+
+
+def test_a_record_without_claims_is_not_counted(results: list[StudyResult]) -> None:
+    counted = results[0].model_copy(update={"study": "sparse_costs", "scale": "paper"})
+    assert tally_text([counted], exhibits()) == "Nothing has been recorded yet."

@@ -29,10 +29,10 @@ class SparseSpec(ImageSet):
 
     @property
     def label(self) -> str:
-        """E.g. ``convnext-micro, last-2 of 8 experts, on modes, seed 0``."""
+        """E.g. ``convnext-micro at width 0.5, last-2 of 8 experts, on modes, seed 0``."""
         model = self.model
         mixtures = "dense" if model.placement == "none" else f"{model.placement} of {model.num_experts} experts"
-        return f"{model.network}, {mixtures}, on {self.data}, seed {self.seed}"
+        return f"{model.network} at width {model.width:g}, {mixtures}, on {self.data}, seed {self.seed}"
 
 
 LAPTOP = Recipe(

@@ -1,0 +1,119 @@
+"""A sparse mixture costs little more than the dense MLP of equal active cost: only the chosen experts run.
+
+Forward and backward of 4,096 tokens through an MLP (192 channels, 768 hidden ones in all that a token meets) and
+through 8 experts of which a token visits k. *Sorted* is the project's dispatch: tokens sorted by expert, split, one
+matrix product an expert (on a GPU grouped products). *Slots* gives each expert equally many places and one batched
+product; *one-hot* moves tokens to those places and back by products with one-hot matrices, in groups of 64 tokens, and
+drops what finds no place; *all* runs every expert on every token and selects. Choices are random. Interleaved, medians;
+ratios are taken within a repetition.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from timing import Goal, arguments, finish, interleaved, seconds
+from torch import Tensor, nn
+
+from repro.models.token_dispatch import run_experts
+from repro.models.token_routing import within_capacity
+from repro.study.results import Table
+from repro.training.device import pick_device
+
+CAPACITY, GROUP = 1.25, 64
+
+
+class Task:
+    """Tokens, what they chose, and the weights of dense MLP and experts; N tokens, D model, F hidden, E experts."""
+
+    def __init__(self, tokens: int, dim: int, top_k: int, dtype: torch.dtype, device: torch.device) -> None:
+        torch.manual_seed(0)
+        made = partial(torch.randn, device=device, dtype=dtype)
+        self.hidden, self.num_experts = 4 * dim // top_k, 8
+        self.x = made(tokens, dim, requires_grad=True)
+        self.experts = torch.rand(tokens, self.num_experts, device=device).topk(top_k).indices
+        self.weights = torch.rand(tokens, top_k, device=device)
+        shapes = ((self.hidden, dim), (self.hidden,)), ((dim, self.hidden), (dim,))
+        self.up, self.down = (
+            tuple(nn.Parameter(made(self.num_experts, *shape) / shape[-1] ** 0.5) for shape in pair) for pair in shapes
+        )
+        self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim)).to(device, dtype)
+        self.upstream = made(tokens, dim)
+
+    def step(self, forward: Callable[[], Tensor]) -> None:
+        forward().backward(self.upstream)
+
+    def dense(self) -> Tensor:
+        return self.mlp(self.x)
+
+    def sorted(self) -> Tensor:
+        return run_experts(self.x, self.experts, self.weights, None, self.up, self.down)
+
+    def _batched(self, slots_ESD: Tensor) -> Tensor:
+        (w1, b1), (w2, b2) = self.up, self.down
+        h = F.gelu(torch.baddbmm(b1[:, None], slots_ESD, w1.transpose(1, 2)))
+        return torch.baddbmm(b2[:, None], h, w2.transpose(1, 2))
+
+    def all(self) -> Tensor:
+        everything_END = self._batched(self.x.expand(self.num_experts, -1, -1))
+        chosen = everything_END.transpose(0, 1).gather(1, self.experts[..., None].expand(-1, -1, self.x.shape[1]))
+        return (chosen * self.weights[..., None].to(chosen.dtype)).sum(1)
+
+    def slots(self) -> Tensor:
+        n, k = self.experts.shape
+        places = int(CAPACITY * n * k / self.num_experts)
+        kept = within_capacity(self.experts, self.num_experts, places).flatten()
+        expert, token = self.experts.flatten()[kept], torch.arange(n, device=kept.device).repeat_interleave(k)[kept]
+        order = F.one_hot(expert, self.num_experts).cumsum(0).gather(1, expert[:, None])[:, 0] - 1
+        where = expert * places + order
+        gathered = self.x.new_zeros(self.num_experts * places, self.x.shape[1]).index_copy(0, where, self.x[token])
+        done = self._batched(gathered.view(self.num_experts, places, -1)).flatten(0, 1)[where]
+        return torch.zeros_like(self.x).index_add(0, token, done * self.weights.flatten()[kept, None].to(done.dtype))
+
+    def one_hot(self) -> Tensor:
+        n, k = self.experts.shape
+        groups, places = n // GROUP, int(CAPACITY * GROUP * k / self.num_experts)
+        chosen_GPE = F.one_hot(self.experts.view(groups, GROUP * k), self.num_experts)
+        order_GPE = chosen_GPE.cumsum(1) * chosen_GPE - 1  # beyond the places: dropped
+        move = (order_GPE[..., None] == torch.arange(places, device=order_GPE.device)).view(groups, GROUP, k, -1)
+        there = move.any(2).to(self.x.dtype)  # [groups, tokens, experts x places]
+        back = (move * self.weights.view(groups, GROUP, k, 1)).sum(2).to(self.x.dtype)
+        slots = (there.transpose(1, 2) @ self.x.view(groups, GROUP, -1)).view(groups, self.num_experts, places, -1)
+        done = self._batched(slots.transpose(0, 1).flatten(1, 2)).view(self.num_experts, groups, places, -1)
+        return (back @ done.transpose(0, 1).flatten(1, 2)).flatten(0, 1)
+
+
+def main() -> None:
+    args, began, device = arguments(__doc__), time.perf_counter(), pick_device("auto")
+    tokens, dim, repetitions = (256, 32, 2) if args.quick else (4096, 192, 30)
+    rows, goals = [], []
+    for dtype in (torch.float32, torch.bfloat16):
+        for top_k in (1, 2):
+            task, name = Task(tokens, dim, top_k, dtype, device), str(dtype).removeprefix("torch.")
+            ways = {"dense": task.dense, "sorted": task.sorted, "slots": task.slots, "one-hot": task.one_hot}
+            ways["all"] = task.all
+            timed = {way: partial(seconds, partial(task.step, forward)) for way, forward in ways.items()}
+            found = interleaved(timed, repetitions)
+            ratios = {way: found[way].over(found["dense"]) for way in ways if way != "dense"}
+            dense = [round(1e3 * found["dense"].median, 3), round(found["dense"].spread, 3)]
+            rows.append([name, top_k, *dense, *(round(ratio, 3) for ratio in ratios.values())])
+            bound = 1.15 if dtype is torch.float32 else 1.25
+            goals.append(Goal(text=f"sorted / dense, {name}, k = {top_k}", measured=ratios["sorted"], bound=bound,
+                              at_most=True))  # fmt: skip
+    columns = [
+        "precision",
+        "k",
+        "dense, ms",
+        "spread",
+        *(f"{way} / dense" for way in ("sorted", "slots", "one-hot", "all")),
+    ]
+    tables = {"Forward and backward, in times of the dense MLP": Table(columns=columns, rows=rows)}
+    finish(args, __doc__, goals, tables, began, device=device)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,234 @@
+"""What the sweet-spot paper prints: its costs beside exact counts, and what its own numbers say of its claims.
+
+Nothing is trained. Every network whose cost Tables 2-6 and 13 print is built by our reading of its row and counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import torch
+from matplotlib.figure import Figure
+
+from repro.exhibits.sparse_costs.readings import EQUAL, READINGS, dense_of, gain, printed, sparse_rows
+from repro.families.sparse.config import Placement, SparseConfig
+from repro.families.sparse.cost import SparseCost, sparse_cost
+from repro.progress import say
+from repro.report.exhibit import Exhibit
+from repro.report.numbers import NONE, signed
+from repro.report.plots import PALETTE, common_legend, figure_style, new_figure
+from repro.report.sweetspot import SweetSpotRow, sweetspot_rows
+from repro.report.tables import Columns, Shown, frame
+from repro.study import parameters as common
+from repro.study.artifact import digest
+from repro.study.graph import Goal
+from repro.study.provenance import made_here
+from repro.study.results import Cost, Provenance, StudyResult, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NAME = "sparse_costs"
+TENTH = 0.1 + 1e-9
+"""Million parameters within which a count is the printed number: the paper rounds some numbers and cuts others."""
+
+
+class Parameters(common.Parameters):
+    """The common ones, of which none changes a count: networks are the paper's, at 224 pixels and 1,000 classes."""
+
+    def goals(self) -> list[Goal]:
+        """Nothing is trained."""
+        return []
+
+
+def matches(row: SweetSpotRow, cost: SparseCost) -> bool:
+    """Whether the number of parameters that a row prints is the counted one."""
+    return abs(round(cost.params / 1e6, 1) - row.params) <= TENTH
+
+
+def name_of(row: SweetSpotRow) -> str:
+    """How records and tables call a row."""
+    return f"Table {row.table}: {row.label}"
+
+
+def run(parameters: Parameters) -> StudyResult:
+    """Count every network, and write the record to ``<root>/results``: a few seconds, and no seed changes anything."""
+    paper = printed()
+    costs = {row: sparse_cost(row.config) for row in paper.rows}
+    counted = Table(
+        columns=["row", "printed", "counted", "match", "active, printed", "active, counted", "GMACs, printed",
+                 "GMACs, counted", "MACs / dense", "routed, %", "what the printed number is"],
+        rows=[_counted(row, cost, paper.rows) for row, cost in costs.items()],
+    )  # fmt: skip
+    found = {key: list(reading.pairs(paper)) for key, reading in READINGS.items()}
+    pairs = [
+        [key, pair.label, pair.gain, pair.macs and round(pair.macs, 3)] for key, each in found.items() for pair in each
+    ]
+    claims = [
+        [key, one.text, one.holds(found[key]), one.holds(pair for pair in found[key] if pair.equal)]
+        for key, one in READINGS.items()
+    ]
+    about_it = {"networks": [row.config.model_dump(mode="json") for row in paper.rows]}
+    result = StudyResult(
+        study=NAME, dataset="imagenet", scale="paper", evaluate="test", base="the paper's", expert="the paper's",
+        seeds=[], spec=about_it, spec_hash=digest(about_it), measurements=[],
+        costs=[_cost(row, cost) for row, cost in costs.items()],
+        tables={
+            "counted": counted,
+            "claims": Table(columns=["key", "claim", "holds", "holds at equal MACs"], rows=claims),
+            "pairs": Table(columns=["claim", "printed difference", "points", "MACs ratio"], rows=pairs),
+        },
+        provenance=Provenance(command=parameters.command(NAME), **made_here(torch.device("cpu"), 0.0)),
+    )  # fmt: skip
+    say(f"nothing to train; result in {result.save(parameters.root / 'results')}")
+    return result
+
+
+def _cost(row: SweetSpotRow, cost: SparseCost) -> Cost:
+    experts = 0 if row.config.placement == "none" else row.config.num_experts
+    return Cost(
+        num_experts=experts, row=name_of(row), macs=cost.macs, params_inference=cost.active_params,
+        params_trainable=cost.params,
+    )  # fmt: skip
+
+
+def _counted(row: SweetSpotRow, cost: SparseCost, rows: Sequence[SweetSpotRow]) -> list[str | float | None]:
+    dense = sparse_cost(dense_of(row, rows).config)
+    return [
+        name_of(row), row.params, round(cost.params / 1e6, 1), "match" if matches(row, cost) else "mismatch",
+        row.params_active, round(cost.active_params / 1e6, 1), row.macs, round(cost.macs / 1e9, 2),
+        round(cost.macs / dense.macs, 2), round(100 * cost.routed_share),
+        "" if matches(row, cost) else explained(row, rows),
+    ]  # fmt: skip
+
+
+def explained(row: SweetSpotRow, rows: Sequence[SweetSpotRow]) -> str:
+    """What a number of parameters that is not its row's may be: another network's count, or another row's number."""
+    own, found = row.config, []
+    for placement in ("stage", "last-3", "last-2"):
+        other = own.model_copy(update={"placement": placement})
+        if other != own and abs(sparse_cost(other).params / 1e6 - row.params) <= TENTH:
+            found.append(f"the count of {placement} with {own.num_experts} experts")
+    before = rows[: rows.index(row)]
+    found += [f"what Table {r.table} prints for {r.label}" for r in before if r.params == row.params][:1]
+    if not found:
+        near = min(product((0, 1), (1,), range(1, 5), (1,)), key=lambda n: abs(with_mixtures(own, n) - row.params))
+        count, usual = with_mixtures(own, near), tuple(depth // 2 for depth in own.shape.depths)
+        found.append(f"nearest: {count} M with {near} mixtures in the stages; Every 2 has {usual}")
+    return "; ".join(found)
+
+
+def with_mixtures(config: SparseConfig, counts: Sequence[int]) -> float:
+    """Millions of parameters of a ConvNeXt with so many mixtures in each of its stages."""
+    e, ratio = config.num_experts, config.hidden_ratio
+    dense = sparse_cost(config.model_copy(update={"placement": "none"})).params
+    more = [e * (2 * ratio * d * d + (ratio + 1) * d) + e * d - (8 * d * d + 5 * d) for d in config.shape.dims]
+    return round((dense + sum(n * m for n, m in zip(counts, more, strict=True))) / 1e6, 1)
+
+
+def tables(result: StudyResult) -> dict[str, Shown]:
+    """``main``: Tables 2 and 3; ``others``: 4, 5, 6 and 13; ``eight``: what does not match; ``claims``, ``probes``."""
+    counted = result.tables["counted"]
+    rows: list[dict[str, Any]] = [dict(zip(counted.columns, row, strict=True)) for row in counted.rows]
+    costs = [name for name in counted.columns if name not in ("row", counted.columns[-1])]
+    first = [row for row in rows if row["row"].startswith(("Table 2", "Table 3"))]
+    eight = [row for row in rows if row["match"] == "mismatch"]
+    caption = (
+        "parameters in millions (all, and active: those that a token meets), 10⁹ multiply-adds of an image, printed "
+        "(as FLOPs) and counted; multiply-adds over those of the dense network, and the share that is routed, counted. "
+        f"A count within 0.1 M is a match: {len(rows) - len(eight)} of {len(rows)} rows."
+    )
+    return {
+        "main": Shown(_texts(first, costs), f"Tables 2 and 3; {caption}"),
+        "eight": Shown(
+            _texts(eight, ["printed", "counted", counted.columns[-1]]),
+            f"The {len(eight)} numbers of parameters (millions) that are not their row's, and what they are.",
+        ),
+        "claims": _claims(result),
+        "probes": _probes(),
+        "others": Shown(_texts([row for row in rows if row not in first], costs), f"Tables 4 to 6 and 13; {caption}"),
+    }
+
+
+def _texts(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
+    cells: Columns = {name: [NONE if row[name] is None else str(row[name]) for row in rows] for name in columns}
+    return frame(cells, [str(row["row"]) for row in rows])
+
+
+def _claims(result: StudyResult) -> Shown:
+    claims, pairs = result.tables["claims"], result.tables["pairs"]
+    columns: Columns = {name: claims.column(name) for name in claims.columns[1:]}
+    columns["printed differences"] = [
+        ", ".join(signed(points, 1) for points in pairs.where(claim=key).column("points"))
+        for key in claims.column("key")
+    ]
+    caption = (
+        "The claims by the paper's own printed numbers: in how many of the differences between them they hold, and in "
+        f"how many of those whose two networks cost the same by our count, within {100 * EQUAL:.0f} % (–: none do). "
+        "Points of top-1 unless the claim says otherwise; no spread is printed, so no interval can be given. "
+        "A network that several tables repeat counts once. V7 and V8 rest on drawings that our text lacks."
+    )
+    return Shown(frame(columns, claims.column("key")), caption)
+
+
+def _probes() -> Shown:
+    rows = printed().probes
+    columns: Columns = {
+        "linear probe, printed": [row["linear_probe"] for row in rows],
+        "0-shot, printed": [row["zero_shot"] for row in rows],
+        "ours": ["not run"] * len(rows),
+    }
+    caption = "Table 2's other columns (top-1 on ImageNet-1k, %); both need weights pre-trained on ImageNet-21k."
+    return Shown(frame(columns, [f"{row['model']} {row['placement']}" for row in rows]), caption)
+
+
+def advice(result: StudyResult) -> str:
+    """What has to be known before any gain is read."""
+    ratio = {
+        row.model: gain(row, dense_of(row, sweetspot_rows())) for row in sparse_rows(sweetspot_rows(), "vit", "every-2")
+    }
+    more = sorted(round(100 * (pair.macs - 1)) for pair in ratio.values() if pair.macs)
+    matched = result.tables["counted"].column("match")
+    return (
+        f"**ViT's gains with Every 2 are not at equal multiply-adds:** by our count those networks cost {more[0]} to "
+        f"{more[-1]} % more than the dense ones. Of {len(matched)} printed numbers of parameters "
+        f"{matched.count('match')} are our counts; the others are explained below."
+    )
+
+
+GROUPS = {
+    ("convnext", "imagenet-21k"): "o", ("convnext", "imagenet-1k"): "s", ("vit", "imagenet-21k"): "^",
+    ("vit", "imagenet-1k"): "v",
+}  # fmt: skip
+PLACEMENTS: tuple[Placement, ...] = ("last-2", "last-3", "stage", "every-2")
+
+
+def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
+    """The printed gain over the dense network, against its counted multiply-adds and its printed accuracy."""
+    with figure_style():
+        figure = new_figure(8.6, 4.0)
+        size, skill = figure.subplots(1, 2, sharey=True)
+        for colour, ((body, data), marker) in zip(PALETTE, GROUPS.items(), strict=False):
+            name = f"{'ViT' if body == 'vit' else 'ConvNeXt'}, {data.replace('imagenet', 'ImageNet')}"
+            size.plot([], [], marker, color=colour, label=name)
+            own = [row for row in sparse_rows(sweetspot_rows(), body, *PLACEMENTS) if row.train_data == data]
+            for row in own:
+                dense = dense_of(row, sweetspot_rows())
+                pair = gain(row, dense)
+                for axes, x in ((size, sparse_cost(dense.config).macs / 1e9), (skill, dense.top1)):
+                    face = colour if pair.equal else "white"
+                    axes.plot(x, pair.gain, marker, color=colour, markerfacecolor=face)
+        for axes, words in ((size, "10⁹ multiply-adds without mixtures"), (skill, "top-1 without mixtures, %")):
+            axes.axhline(0, color="#595959", linewidth=1)
+            axes.set_xlabel(words)
+        size.set_ylabel("printed gain, points of top-1")
+        common_legend(figure, [size], columns=2)
+    return {"main": figure}
+
+
+EXHIBIT = Exhibit(
+    NAME, "Sweet spot, Tables 2 and 3 and Figure 2: costs", Parameters, run, tables, figures=figures, advice=advice,
+    place=15,
+)  # fmt: skip

@@ -1,0 +1,221 @@
+"""What is trained and inspected, and what of it is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Literal
+
+import matplotlib as mpl
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from repro.analysis.chosen_experts import (
+    expert_maps,
+    experts_per_image,
+    mutual_information,
+    occurrence,
+    patch_distribution,
+    similarity,
+    tokens_per_image,
+)
+from repro.analysis.outputs import accuracy
+from repro.data.augment import Augmentation
+from repro.data.batches import DeviceBatches
+from repro.data.shifts import KINDS, STRENGTHS, shifted
+from repro.families.sparse.config import SHAPES
+from repro.families.sparse.cost import sparse_cost
+from repro.families.sparse.scales import SparseSpec, sparse_spec
+from repro.families.sparse.steps import chosen_experts, load_network, steps
+from repro.families.sparse.training import predict
+from repro.progress import say
+from repro.report.claim import Cell
+from repro.report.pictures import enlarged
+from repro.report.plots import PALETTE
+from repro.study import parameters as common
+from repro.study.artifact import Artifact, digest
+from repro.study.graph import FORWARD, Context, Goal, Inputs, Step
+from repro.study.lists import Ascending
+from repro.study.provenance import made_here
+from repro.study.results import Measurement, Picture, Provenance, StudyResult, Table
+from repro.study.runner import Runner
+from repro.study.sources import Sources
+from repro.study.store import Store
+from repro.training import compiling
+from repro.training.device import pick_device
+
+NAME = "sparse_routing"
+PICTURES, SIDE = 6, 64
+SHIFT = "all shifts"
+
+
+class Parameters(common.Parameters):
+    """The common ones, which network, where its mixtures are, and how many experts they have."""
+
+    network: str = Field("convnext-micro", description=f"one of {', '.join(SHAPES)}")
+    placement: Literal["last-2", "last-3", "stage", "every-2"] = Field("last-2", description="where mixtures are")
+    experts: Ascending = Field((8,), description="numbers of experts E, e.g. 8,16,32")
+    top_k: int = Field(1, ge=1, description="k; experts get 4 / k hidden channels a channel")
+
+    def networks(self) -> list[SparseSpec]:
+        """The dense network of each seed and the sparse ones; as ``sparse_placement`` has them."""
+        model = {"network": self.network, "top_k": self.top_k, "hidden_ratio": 4 / self.top_k}
+        asked = [{"placement": "none", "num_experts": 8}]
+        asked += [{"placement": self.placement, "num_experts": experts} for experts in self.experts]
+        return [sparse_spec(self.scale, self.dataset, seed, **model, **more) for seed in self.seeds for more in asked]
+
+    def goals(self) -> list[Goal]:
+        """What is trained, and shown shifted images."""
+        return [goal(spec) for spec in self.networks()]
+
+
+def goal(spec: SparseSpec | str) -> Goal:
+    """The predictions of a spec (or of its JSON), and its accuracy under every shift."""
+    asked = spec if isinstance(spec, SparseSpec) else SparseSpec.model_validate_json(spec)
+    label = f"{asked.label}, shifts"
+    return Goal(label, (steps(asked).predictions, shifts(asked)), f"{__name__}:goal", asked.model_dump_json())
+
+
+def shifts(spec: SparseSpec) -> Step:
+    """Top-1 of a trained network under every shift, in percent: ``top1`` float64 ``[kinds, strengths]``."""
+    macs = sparse_cost(spec.model).macs * spec.num_images[1] * len(KINDS) * len(STRENGTHS)
+    return Step(
+        "shifts", {**spec.evaluated_on(), "kinds": list(KINDS), "strengths": list(STRENGTHS), "revision": 1},
+        partial(_make_shifts, spec), (steps(spec).network,), f"shifts of {spec.label}", FORWARD * macs,
+        images=spec.evaluated_images,
+    )  # fmt: skip
+
+
+def _make_shifts(spec: SparseSpec, context: Context, inputs: Inputs) -> Artifact:
+    network, clean = load_network(spec, inputs["network"]), context.sources.images(spec, "evaluation")
+
+    def top1(kind: str, strength: int) -> float:
+        source = DeviceBatches(shifted(clean, kind, strength), Augmentation(), context.device)
+        found = predict(network, source, context.device)
+        return accuracy(found["logits"], found["labels"])
+
+    each = [[top1(kind, strength) for strength in STRENGTHS] for kind in KINDS]
+    return Artifact({"top1": torch.tensor(each, dtype=torch.float64)})
+
+
+def cell(body: str, placement: str, what: str = "", metric: str = "top1", experts: int = 8) -> Cell:
+    """Where the record holds a number: of a network, of its ``first`` ... ``last`` mixture, or under a shift."""
+    dense = placement == "none"
+    row = f"{body} {placement}" + (f", {what}" if what else "")
+    return Cell(0 if dense else experts, "dense" if dense else "sparse", row, metric)
+
+
+def mixture_names(count: int) -> list[str]:
+    """``first``, ``mixture 2`` ..., ``last``."""
+    return ["first", *(f"mixture {number}" for number in range(2, count)), "last"][:count]
+
+
+def run(parameters: Parameters) -> StudyResult:
+    """Train what is missing, inspect it, show it shifted images, and write the record to ``<root>/results``.
+
+    Tables and pictures of single mixtures are of the first seed and the first number of experts.
+    """
+    compiling.choose(parameters.compile)
+    device = pick_device(parameters.device)
+    context = Context(Store(parameters.root), Sources(parameters.root, device), device)
+    runner = Runner(parameters.goals(), context, parameters.executor)
+    found: list[Measurement] = []
+    for spec in parameters.networks():
+        runner.run(goal(spec).steps)
+        found += measure(spec, runner.load(steps(spec).predictions).tensors, runner.load(shifts(spec)).tensors["top1"])
+    first = next(spec for spec in parameters.networks() if spec.model.placement != "none")
+    tensors = runner.load(steps(first).predictions).tensors
+    chosen = chosen_experts(first, tensors)
+    about_it = first.model_dump(mode="json", exclude={"seed": True, "model": {"num_experts"}})
+    result = StudyResult(
+        study=NAME, dataset=parameters.dataset, scale=parameters.scale, evaluate=first.evaluate,
+        base=f"{parameters.network} at width {first.model.width:g}",
+        expert=f"{parameters.placement}, top {parameters.top_k}",
+        seeds=list(parameters.seeds), spec=about_it, spec_hash=digest(about_it),
+        measurements=[*found, *gains_under_shift(found, cell(first.model.shape.body, parameters.placement))],
+        costs=[], tables=inspected(chosen, tensors["labels"], first.model.num_experts, first.model.num_classes),
+        pictures={"maps": maps(context.sources.images(first, "evaluation").images[:PICTURES], chosen)},
+        provenance=Provenance(command=parameters.command(NAME), **made_here(device, runner.seconds)),
+    )  # fmt: skip
+    say(f"{runner.summary()}; result in {result.save(parameters.root / 'results')}")
+    return result
+
+
+def measure(spec: SparseSpec, tensors: dict[str, Tensor], shifted_KS: Tensor) -> Iterator[Measurement]:
+    """Top-1, clean and under each shift; of each mixture: experts an image, their likeness, what classes explain."""
+    model, labels = spec.model, tensors["labels"]
+    named = partial(cell, model.shape.body, model.placement, experts=model.num_experts)
+    yield named().measurement(spec.seed, accuracy(tensors["logits"], labels))
+    for kind, row_S in zip(KINDS, shifted_KS.tolist(), strict=True):
+        for strength, value in zip(STRENGTHS, row_S, strict=True):
+            yield named(f"{kind} {strength}").measurement(spec.seed, value)
+    yield named(SHIFT).measurement(spec.seed, float(shifted_KS.mean()))
+    chosen = chosen_experts(spec, tensors)
+    for name, experts_MTK in zip(mixture_names(len(chosen)), chosen, strict=True):
+        involved = experts_per_image(tokens_per_image(experts_MTK, model.num_experts))
+        first_ME = tokens_per_image(experts_MTK[..., :1], model.num_experts)
+        pairs_EE = similarity(first_ME)[~torch.eye(model.num_experts, dtype=torch.bool)]
+        yield named(name, "experts").measurement(spec.seed, involved)
+        yield named(name, "share").measurement(spec.seed, 100 * involved / model.num_experts)
+        yield named(name, "similarity").measurement(spec.seed, float(pairs_EE.nanmean()))
+        explained = mutual_information(occurrence(first_ME, labels, model.num_classes))
+        yield named(name, "information").measurement(spec.seed, explained)
+
+
+def gains_under_shift(found: Sequence[Measurement], sparse: Cell) -> Iterator[Measurement]:
+    """Of each seed: the mean gain under shift, in points, counted positive where it has the clean gain's sign.
+
+    A seed without a clean gain has no sign, and gives none.
+    """
+    body = sparse.row.partition(" ")[0]
+    values = {(m.row, m.num_experts, m.seed): m.value for m in found if m.metric == "top1"}
+    for (row, experts, seed), top1 in values.items():
+        if row == sparse.row:
+            clean = top1 - values[f"{body} none", 0, seed]
+            under = values[f"{row}, {SHIFT}", experts, seed] - values[f"{body} none, {SHIFT}", 0, seed]
+            if clean:
+                where = Cell(experts, "sparse", f"{row}, {SHIFT}", "top1_gain")
+                yield where.measurement(seed, under if clean > 0 else -under)
+
+
+def inspected(chosen: Sequence[Tensor], labels: Tensor, num_experts: int, num_classes: int) -> dict[str, Table]:
+    """``occurrence`` of experts by class, ``similarity`` of pairs, ``patches``: CDF of an expert's tokens an image."""
+    names, each = mixture_names(len(chosen)), [f"expert {e}" for e in range(num_experts)]
+    counts = [tokens_per_image(experts_MTK[..., :1], num_experts) for experts_MTK in chosen]
+    by_class = [occurrence(counts_ME, labels, num_classes).tolist() for counts_ME in counts]
+    alike = [similarity(counts_ME).tolist() for counts_ME in counts]
+    upto = [
+        patch_distribution(counts_ME, experts_MTK.shape[1]).T.tolist()
+        for counts_ME, experts_MTK in zip(counts, chosen, strict=True)
+    ]
+
+    def table(column: str, parts: Sequence[Sequence[Sequence[float]]], start: int = 0) -> Table:
+        rows = [
+            [name, index, *(None if value != value else round(value, 4) for value in row)]
+            for name, part in zip(names, parts, strict=True) for index, row in enumerate(part, start)
+        ]  # fmt: skip
+        return Table(columns=["mixture", column, *each], rows=rows)
+
+    return {
+        "occurrence": table("class", by_class),
+        "similarity": table("expert", alike),
+        "patches": table("tokens", upto, start=1),
+    }
+
+
+def maps(images: np.ndarray, chosen: Sequence[Tensor]) -> Picture:
+    """Each image ``[3, S, S]`` and the first choice of its pixels in each mixture, a colour an expert, a row each."""
+    large = [np.stack([enlarged(image.transpose(1, 2, 0), SIDE) for image in images])]
+    palette = np.array([[round(255 * part) for part in mpl.colors.to_rgb(colour)] for colour in COLOURS])
+    grey = large[0].mean(3, keepdims=True)
+    for experts_MTK in chosen:
+        colours = palette[expert_maps(experts_MTK[: len(images)], SIDE).numpy() % len(palette)]
+        large.append(0.45 * grey + 0.55 * colours)
+    tiles = np.concatenate(large).astype(np.uint8).transpose(0, 3, 1, 2)
+    return Picture.of(tiles, columns=len(images))
+
+
+COLOURS = (*PALETTE[:6], "#FFFFFF", "#000000")
+"""Of experts in maps; with more than eight, several share one."""

@@ -1,0 +1,121 @@
+"""The routing exhibit: run at smoke scale; its numbers and claims on made-up records; its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from repro.errors import SpecError
+from repro.exhibits import sparse_placement
+from repro.exhibits.sparse_routing import EXHIBIT
+from repro.exhibits.sparse_routing.run import (
+    COLOURS,
+    SHIFT,
+    SIDE,
+    Parameters,
+    cell,
+    gains_under_shift,
+    goal,
+    inspected,
+    maps,
+    mixture_names,
+)
+from repro.report.tables import claims_table
+from repro.study.graph import build
+from repro.study.results import Measurement, StudyResult, load_results
+
+CHOSEN = torch.tensor([[0, 0, 1, 1], [0, 1, 1, 1]])[..., None]  # two images of four tokens
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the exhibit was run at smoke scale."""
+    folder = tmp_path_factory.mktemp("root")
+    EXHIBIT.run(Parameters.check(scale="smoke", root=folder))
+    return folder
+
+
+def test_a_run_measures_and_shows_everything(root: Path) -> None:
+    (result,) = load_results(root / "results", "sparse_routing").values()
+    (experts,) = result.values("experts", "sparse", 8, "convnext last-2, first")
+    (share,) = result.values("share", "sparse", 8, "convnext last-2, first")
+    assert 1 <= experts <= 8 and share == pytest.approx(12.5 * experts, abs=0.01)
+    under = [m.value for m in result.measurements if m.row.startswith("convnext none, ") and SHIFT not in m.row]
+    assert len(under) == 20
+    assert result.values("top1", "dense", 0, f"convnext none, {SHIFT}") == [pytest.approx(sum(under) / 20, abs=1e-3)]
+    first = result.tables["occurrence"].where(mixture="first")
+    assert len(first.rows) == 20 and sum(sum(row[2:]) for row in first.rows) == 100 * 64  # type: ignore[arg-type, misc]
+    assert result.pictures["maps"].count == 18
+    shown = EXHIBIT.tables(result)
+    assert shown["main"].frame["experts an image, paper"].tolist() == ["6", "6"]
+    assert list(shown["shifts"].frame.index) == ["dense", "last-2, 8 experts"]
+    assert set(EXHIBIT.drawn([result])) == {"main", "maps", "shifts"}
+
+
+def test_what_placement_trains_is_not_trained_again() -> None:
+    ours = {spec.model_dump_json() for spec in Parameters.check(scale="smoke").networks()}
+    theirs = {spec.model_dump_json() for _, spec in sparse_placement.Parameters.check(scale="smoke").networks()}
+    assert ours <= theirs
+    asked = goal(Parameters.check(scale="smoke").networks()[1])
+    assert build(asked.builder, asked.config).steps == asked.steps
+
+
+def test_tables_of_two_images() -> None:
+    """By hand: image 0 (class 0) has two tokens at each expert; image 1 (class 1) one and three."""
+    found = inspected([CHOSEN], torch.tensor([0, 1]), 3, 2)
+    assert found["occurrence"].rows == [["first", 0, 2, 2, 0], ["first", 1, 1, 3, 0]]
+    assert found["similarity"].rows[0] == ["first", 0, 1.0, 0.75, 0.0]  # 2 (2 + 1) / (3 + 5)
+    assert found["similarity"].rows[2] == ["first", 2, 0.0, 0.0, None]  # nobody's
+    assert found["patches"].where(tokens=1).rows == [["first", 1, 0.5, 0.0, None]]
+    assert found["patches"].where(tokens=3).rows == [["first", 3, 1.0, 1.0, None]]
+    assert [mixture_names(n) for n in (1, 2, 3)] == [["first"], ["first", "last"], ["first", "mixture 2", "last"]]
+
+
+def test_maps_have_a_colour_an_expert() -> None:
+    picture = maps(np.full((2, 3, 32, 32), 255, np.uint8), [CHOSEN])
+    assert (picture.count, picture.columns, picture.size) == (4, 2, SIDE)
+    plain, _, mixed, _ = picture.tiles()
+    assert plain.min() > 250
+    top, below = mixed[10, 10].astype(int), mixed[50, 50].astype(int)
+    blue, orange = (np.array([int(c[i : i + 2], 16) for i in (1, 3, 5)]) for c in COLOURS[:2])
+    assert np.abs(top - (0.45 * 255 + 0.55 * blue)).max() < 6 and np.abs(below - (0.45 * 255 + 0.55 * orange)).max() < 6
+
+
+@pytest.mark.parametrize(("clean", "under", "gain"), [(61.0, 41.0, [1.0]), (59.0, 39.0, [1.0]), (59.0, 42.0, [-2.0]),
+                                                      (60.0, 45.0, [])])  # fmt: skip
+def test_a_gain_under_shift_counts_in_the_direction_of_the_clean_one(
+    clean: float, under: float, gain: list[float]
+) -> None:
+    values = {"none": 60.0, f"none, {SHIFT}": 40.0, "last-2": clean, f"last-2, {SHIFT}": under}
+    lines = [
+        Measurement(seed=1, num_experts=0 if "none" in row else 8, method="any", metric="top1", value=value,
+                    row=f"convnext {row}")
+        for row, value in values.items()
+    ]  # fmt: skip
+    assert [m.value for m in gains_under_shift(lines, cell("convnext", "last-2"))] == gain
+
+
+def test_claims_and_the_papers_numbers(record_of: Callable[..., StudyResult]) -> None:
+    last_2 = {
+        cell("convnext", "last-2", "first", "share", 32): [50.0, 50.1, 50.2],
+        cell("convnext", "last-2", "first", "information"): [0.1, 0.1, 0.11],
+        cell("convnext", "last-2", "last", "information"): [0.05, 0.05, 0.05],
+    }
+    claims = claims_table(EXHIBIT.judge(record_of("sparse_routing", last_2)))
+    assert claims.loc["V6/convnext", ["ours", "paper", "verdict"]].tolist() == ["+5.10", "+4.38", "holds"]
+    assert claims.loc["V7/convnext", "verdict"] == "opposite" and claims.loc["V8/convnext", "verdict"] == "not run"
+    assert claims.loc["V6/convnext/16", "paper"] == "+4.50" and claims.loc["V6/vit/16", "paper"] == "–"
+    assert EXHIBIT.drawn([record_of("sparse_routing", last_2)])["shifts"].startswith("<?xml")
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [({"placement": "none"}, "placement"), ({"scale": "paper"}, "choose one of smoke, quick, laptop, gpu")],
+)
+def test_what_cannot_be_asked_for_ends_in_a_sentence(asked: dict[str, str], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        Parameters.check(**asked)
