@@ -79,9 +79,8 @@ IMAGENETS = TORCHVISION.model_copy(update={
     "source": "Wang et al. 2019, Section 5 (rate, its steps, epochs); torchvision's reference for all else",
     "epochs": 100, "milestones": (0.3, 0.6, 0.9),
 })  # fmt: skip
-QUICK: Recipe = SCALES["quick"]["modes"]["base_recipe"].model_copy(update={"epochs": 5})
 USUAL: dict[str, dict[str, Any]] = {
-    "quick": {"base_recipe": QUICK},
+    "quick": {"base_recipe": SCALES["quick"]["modes"]["base_recipe"].model_copy(update={"epochs": 5})},
     "gpu": {"base": "resnet56", "width": 1.0},
     "paper": {"base": "resnet56", "width": 1.0, "base_recipe": PAPERS},
     "paper/imagenet": {"base": "resnet18", "width": 1.0, "base_recipe": IMAGENETS, "pretrained": False},
@@ -163,8 +162,8 @@ def run(parameters: Parameters) -> StudyResult:
     study = open_study(parameters)
     lam, rows = _scanned(parameters, study)
     tables = {"shuffled": Table(columns=SHUFFLED, rows=[])} | ({"scan": Table(columns=SCAN, rows=rows)} if rows else {})
-    shuffled = tables["shuffled"].rows
-    found = [m for spec in parameters.narrow_networks() for m in _measure(spec, lam, parameters, study, shuffled)]
+    by_group = tables["shuffled"].rows
+    found = [m for spec in parameters.narrow_networks() for m in _measure(spec, lam, parameters, study, by_group)]
     return record(NAME, parameters, study, found, tables=tables)
 
 
@@ -281,8 +280,8 @@ def tables(result: StudyResult) -> dict[str, Shown]:
 
 
 def _scan(scan: Table) -> Shown:
-    said = ("top-1, %", "embedding's top-1, %", "active channels, %", "MACs, millions", "narrow's cost, % of it")
-    columns: Columns = {name: [f"{x:.4g}" for x in scan.column(of)] for name, of in zip(said, SCAN[1:6], strict=True)}
+    names = ("top-1, %", "embedding's top-1, %", "active channels, %", "MACs, millions", "narrow's cost, % of it")
+    columns: Columns = {name: [f"{x:.4g}" for x in scan.column(of)] for name, of in zip(names, SCAN[1:6], strict=True)}
     columns["taken"] = ["taken" if taken else "" for taken in scan.column("taken")]
     caption = (
         "The choice of λ, on validation images and the first seed: taken is the most accurate of those that cost at "
@@ -302,48 +301,50 @@ def _shuffled(result: StudyResult) -> Shown:
 
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
-    """Top-1 accuracy over mean multiply-adds, a panel a result; small points are seeds."""
+    """``main``: accuracy over cost; ``scan``: over active channels; ``shuffled``: with gates of other images."""
+    drawn = {}
     with figure_style():
-        figure = new_figure(max(6.4, 4.6 * len(results)), 4.0)
-        grid = figure.subplots(1, len(results), squeeze=False)[0]
-        for axes, result in zip(grid, results, strict=True):
-            for colour, marker, (method, name) in zip(PALETTE, "Do^sP", METHODS.items(), strict=False):
-                top1, macs = by_seed(result, Cell(0, method)), by_seed(result, Cell(0, method, metric="macs_millions"))
-                if top1:
-                    x, y = [macs[seed] for seed in top1], list(top1.values())
-                    axes.plot(x, y, ".", color=colour, markersize=4, alpha=0.6)
-                    axes.plot(sum(x) / len(x), sum(y) / len(y), marker, color=colour, label=name, fillstyle="none")
-            axes.set_xscale("log")
-            axes.set_xlabel("multiply-adds of an image, millions (honest mean)")
-            axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
-            axes.set_title(where_run(result))
-        common_legend(figure, grid, columns=2)
-        drawn = {"main": figure}
-        for name, draw, height in (("scan", _draw_scan, 3.4), ("shuffled", _draw_shuffled, 5.6)):
-            if shown := [result for result in results if name in result.tables]:
-                drawn[name] = new_figure(max(6.4, 4.6 * len(shown)), height)
-                grid = drawn[name].subplots(1, len(shown), squeeze=False)[0]
-                for axes, result in zip(grid, shown, strict=True):
-                    draw(axes, result)
-                    axes.set_title(where_run(result))
-                common_legend(drawn[name], grid, columns=3)
+        for name, draw, height in (("main", _draw, 4.0), ("scan", _draw_scan, 3.4), ("shuffled", _draw_shuffled, 5.6)):
+            drawn[name] = new_figure(max(6.4, 4.6 * len(results)), height)
+            grid = drawn[name].subplots(1, len(results), squeeze=False)[0]
+            for axes, result in zip(grid, results, strict=True):
+                draw(axes, result)
+                axes.set_title(where_run(result))
+            common_legend(drawn[name], grid, columns=2)
     return drawn
 
 
+def _draw(axes: Axes, result: StudyResult) -> None:
+    """Top-1 accuracy over mean multiply-adds; small points are seeds."""
+    for colour, marker, (method, name) in zip(PALETTE, "Do^sP", METHODS.items(), strict=False):
+        top1, macs = by_seed(result, Cell(0, method)), by_seed(result, Cell(0, method, metric="macs_millions"))
+        if top1:
+            x, y = [macs[seed] for seed in top1], list(top1.values())
+            axes.plot(x, y, ".", color=colour, markersize=4, alpha=0.6)
+            axes.plot(sum(x) / len(x), sum(y) / len(y), marker, color=colour, label=name, fillstyle="none")
+    axes.set_xscale("log")
+    axes.set_xlabel("multiply-adds of an image, millions (honest mean)")
+    axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
+
+
 def _draw_scan(axes: Axes, result: StudyResult) -> None:
-    """Figure 3: accuracy over the share of active channels, a point a λ."""
-    lam, top1, embedding, active, *_ = zip(*sorted(result.tables["scan"].rows, key=lambda row: row[3]), strict=True)
-    axes.plot(active, top1, "o-", color=PALETTE[1], label="DeepMoE")
-    axes.plot(active, embedding, "^--", color=PALETTE[2], label="its embedding network alone")
-    for x, y, value in zip(active, top1, lam, strict=True):
-        axes.annotate(f"λ = {value:g}", (x, y), (0, 6), textcoords="offset points", ha="center", fontsize=8)
+    """Figure 3: accuracy over the share of active channels, a point a λ; without a scan that of the one λ."""
+    cells = DEEPMOE, Cell(0, "embedding"), Cell(0, "deepmoe", metric="active")
+    one: list[Any] = [None, *(found.mean for cell in cells if (found := summary_of(result, cell)))]
+    points: list[list[Any]] = result.tables["scan"].rows if "scan" in result.tables else [one][: len(one) // 4]
+    rows = sorted(points, key=lambda row: row[3])
+    for place, marker, name in ((1, "o-", METHODS["deepmoe"]), (2, "^--", METHODS["embedding"])):
+        axes.plot([row[3] for row in rows], [row[place] for row in rows], marker, color=PALETTE[place], label=name)
+    for lam, top1, _, active, *_ in rows:
+        said = f"λ = {lam:g}" if lam is not None else "test set"
+        axes.annotate(said, (active, top1), (0, 6), textcoords="offset points", ha="center", fontsize=8)
     axes.set_xlabel("active channels, %")
-    axes.set_ylabel("top-1 accuracy, % (validation images, one seed)")
+    axes.set_ylabel(f"top-1 accuracy, %{' (validation images)' if 'scan' in result.tables else ''}")
 
 
 def _draw_shuffled(axes: Axes, result: StudyResult) -> None:
     """Figure 4: accuracy by superclass with gates of other images, the mean over the seeds."""
-    table = result.tables["shuffled"]
+    table = result.tables.get("shuffled", Table(columns=SHUFFLED, rows=[]))
     groups = list(dict.fromkeys(table.column("group")))
     for colour, marker, shuffle in zip(PALETTE, "os^", SHUFFLES, strict=False):
         each = [table.where(group=group, shuffle=shuffle).column("top1") for group in groups]
@@ -357,10 +358,8 @@ def _draw_shuffled(axes: Axes, result: StudyResult) -> None:
 
 def advice(result: StudyResult) -> str:
     """DM8 first: what the gates know without the network."""
-    deepmoe, alone = (summary_of(result, Cell(0, method)) for method in ("deepmoe", "embedding"))
-    if not (deepmoe and alone):
-        return ""
-    return f"DeepMoE: {mean_std(deepmoe)} %; its embedding network alone, before any gate opens: {mean_std(alone)} %."
+    deepmoe, alone = (mean_std(summary_of(result, Cell(0, method))) for method in ("deepmoe", "embedding"))
+    return f"DeepMoE: {deepmoe} %; its embedding network alone, whose answer is there before any gate opens: {alone} %."
 
 
 EXHIBIT = Exhibit(

@@ -130,5 +130,5 @@ def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
 
 EXHIBIT = Exhibit(
     NAME, "DeepMoE, Appendix A.1: what gating does to the rank", Parameters, run, tables, CLAIMS, figures=figures,
-    place=16,
+    place=14,
 )  # fmt: skip

@@ -9,8 +9,12 @@ from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from repro.errors import ReproError
+from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.single_gate.choices import CHOICES
+from repro.families.sparse.config import SparseConfig
 from repro.report import left_out, overview, performance, plan, quotes, reliability, reruns, settings
 from repro.report.chapter import not_run
 from repro.report.exhibits import exhibit, exhibits, front_page
@@ -92,6 +96,18 @@ def spec_choices(book: Book) -> str:
     ]  # fmt: skip
     head = ("field, or function", "what the paper says", "ours", "why")
     return table(head, rows, "choices that the paper leaves open")
+
+
+def family_choices(book: Book, family: str) -> str:
+    """What a family's papers leave open: each field of its config that has a default, and why it has that one."""
+    if family not in CONFIGS:
+        raise ReproError(f"there is no family '{family}' (there are: {', '.join(CONFIGS)})")
+    rows = [
+        (f"<code>{escape(name)}</code>", escape(str(field.default)), escape(field.description))
+        for name, field in CONFIGS[family].model_fields.items()
+        if field.description and not field.is_required()
+    ]
+    return table(("field", "ours", "what the text says, and why"), rows, f"choices that {family}'s papers leave open")
 
 
 def exact_table(book: Book, name: str, wanted: str) -> str:
@@ -203,12 +219,14 @@ def _measured() -> Path:
     return results_folder() / "performance"
 
 
+CONFIGS: dict[str, type[BaseModel]] = {"deepmoe": DeepMoEConfig, "sparse": SparseConfig}
 PARTS: dict[str, Callable[..., str]] = {
     "study-verdict": study_verdict,
     "headline-claims": headline_claims,
     "verdict-tally": verdict_tally,
     "all-claims": all_claims,
     "spec-choices": spec_choices,
+    "family-choices": family_choices,
     "exact-table": exact_table,
     "left-out-table": left_out_table,
     "recorded-reading": recorded_reading,

@@ -11,7 +11,8 @@ from repro.errors import StoreError
 from repro.files import write_text
 from repro.study.results import Provenance, Table
 
-BENCHMARKS = ("train_throughput", "experts_one_pass", "anytime_wallclock", "time_to_table", "gpu_training")
+BENCHMARKS = ("train_throughput", "experts_one_pass", "anytime_wallclock", "time_to_table", "gpu_training",
+              "deepmoe_prototypes")  # fmt: skip
 
 
 class Goal(BaseModel):

@@ -60,7 +60,9 @@ def test_lambda_is_taken_on_validation_images_and_the_scan_recorded(tmp_path: Pa
     (taken,) = scan.where(taken=1).rows
     assert taken == (max(cheap, key=lambda row: row[1]) if cheap else max(scan.rows, key=lambda row: row[5]))
     assert EXHIBIT.tables(result)["scan"].frame["taken"].tolist().count("taken") == 1
-    assert set(EXHIBIT.figures([result])) == {"main", "scan", "shuffled"}
+    drawn = EXHIBIT.figures([result])
+    assert [len(drawn["scan"].axes[0].lines[i].get_xdata()) for i in (0, 1)] == [2, 2]
+    assert len(drawn["shuffled"].axes[0].get_yticklabels()) == 20
 
 
 def test_a_deepmoe_is_a_goal_of_the_plan_as_its_controls_are() -> None:

@@ -89,7 +89,8 @@ def _how(kind: str, recipe: Recipe) -> dict[str, Any]:
 
 def _label(asked: Asked) -> str:
     config, spec = asked.model, asked.spec
-    return f"DeepMoE {config.backbone} at width {config.width:g}, λ {config.lam:g}, μ {config.mu:g}, on {spec.data}, seed {spec.seed}"
+    how = f"width {config.width:g}, λ {config.lam:g}, μ {config.mu:g}"
+    return f"DeepMoE {config.backbone} at {how}, on {spec.data}, seed {spec.seed}"
 
 
 STAGE_TWO = 80 / 350

@@ -92,7 +92,7 @@ def correct_when_shuffled(
     model: DeepMoE, source: BatchSource, device: torch.device, gates_NG: Tensor, superclass_C: Tensor, seed: int,
     repeats: int = 2,
 ) -> dict[str, Tensor]:  # fmt: skip
-    """How often each image is answered rightly under each shuffle, in [0, 1] ``[N]``; -1 where there are no such gates."""
+    """How often each image is answered rightly under each shuffle, in [0, 1] ``[N]``; -1: no such gates."""
     freeze(model.to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
     labels, gates = source.labels.cpu(), gates_NG.float().to(device)
     drawn = {(name, r): donors(labels, superclass_C, name, seed, r) for name in SHUFFLES for r in range(repeats)}
