@@ -101,7 +101,7 @@ def test_roles_show_recorded_numbers(tmp_path: Path) -> None:
         tmp_path,
         f"{{result}}`{name}:top1/bagging/20` {{verdict}}`{name}:C2/20` "
         "{paper}`2/cifar100/tr18/tr18/20/bagging/top1` {result}`table2_num_experts-cifar100-paper:top1/bagging/20`\n\n"
-        "```{spec-choices}\n```\n\n"
+        "```{spec-choices}\n```\n\n```{family-choices} deepmoe\n```\n\n```{family-choices} sparse\n```\n\n"
         "```{exact-table} table1_main cifar100\n```",
     )
     assert warnings == ""
@@ -111,6 +111,8 @@ def test_roles_show_recorded_numbers(tmp_path: Path) -> None:
         "79.90 ± 0.22</a>",
         "not run</span>",
         "gamma",
+        "<code>lambda_warmup</code></td><td>0.2</td>",
+        "<code>capacity</code></td><td>1.05</td>",
         "95 % interval",
         "24 of 24 match",
     ):
