@@ -98,7 +98,7 @@ class Parameters(SingleGateParameters):
     lam: Weights = Field((2.0,), description="λ, larger is sparser; of several one is taken on validation images")
     lambda_reaches: Literal["all", "heads"] = Field("heads", description="what λ trains; all: the embedding as well")
     mu: float = Field(1.0, ge=0, description="μ, the weight of the embedding's own loss")
-    stages: Literal[1, 2] = Field(2, description="1: joint training for all epochs, gates are never frozen")
+    stages: int = Field(2, ge=1, le=2, description="1: joint training for all epochs, gates are never frozen")
     ways: bool = Field(False, description="on the first seed also DeepMoE jointly throughout, and with μ = 0")
 
     @field_validator("epochs")
