@@ -32,6 +32,7 @@ from repro.report.tables import Columns, Row, Shown, about, comparison, frame, m
 from repro.report.verdict import by_seed, summary_of
 from repro.study.graph import Goal
 from repro.study.lists import Weights
+from repro.study.plain import PlainSpec
 from repro.study.results import Measurement, StudyResult, Table
 from repro.training.recipe import Recipe
 
@@ -231,7 +232,7 @@ def _measure(
             shuffled.append([spec.seed, names[group], shuffle, round(100 * float(within.mean()), 2)])
 
 
-def _plain_macs(spec: StudySpec, width: float) -> int:
+def _plain_macs(spec: PlainSpec, width: float) -> int:
     return model_cost(spec.base, None, spec.num_classes, spec.image_size, 0, width).base_macs
 
 
