@@ -6,6 +6,7 @@ checksum must be the official one before any is opened.
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -58,6 +59,19 @@ def load_cifar(name: str, split: Split, root: Path, download: bool = False) -> I
     data = kind(str(root), train=split == "train")
     images = np.ascontiguousarray(data.data.transpose(0, 3, 1, 2))
     return ImageDataset(name, split, images, np.array(data.targets, np.int64), tuple(data.classes), MEAN, STD)
+
+
+def superclasses(root: Path) -> tuple[tuple[str, ...], np.ndarray]:
+    """CIFAR-100's 20 superclasses: their names, and the superclass of each class, int64 ``[100]``."""
+    found = []
+    for path, md5 in official_files("cifar100", root).items():
+        if path.name in ("meta", "test"):
+            verify(path, md5)
+            found.append(pickle.loads(path.read_bytes(), encoding="latin1"))
+    test, meta = found
+    of_class = np.zeros(100, np.int64)
+    of_class[test["fine_labels"]] = test["coarse_labels"]
+    return tuple(meta["coarse_label_names"]), of_class
 
 
 def official_files(name: str, root: Path) -> dict[Path, str]:

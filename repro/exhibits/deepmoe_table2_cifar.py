@@ -9,30 +9,34 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pydantic import Field, field_validator
 
 from repro.analysis.outputs import accuracy
 from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.deepmoe.cost import active_shares, deepmoe_cost
-from repro.families.deepmoe.steps import Asked, steps, two_stages
+from repro.families.deepmoe.steps import Asked, goal, shuffles, steps, two_stages
+from repro.families.deepmoe.training import SHUFFLES
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.controls import EQUAL_INFERENCE
-from repro.families.single_gate.scales import CROP_AND_FLIP, SCALES
+from repro.families.single_gate.scales import CROP_AND_FLIP, SCALES, TORCHVISION
 from repro.families.single_gate.study import SingleGateParameters, Study, measured, open_study, record
 from repro.models.cost import model_cost
 from repro.report.claim import AS_GOOD, Cell, Claim, Control
 from repro.report.exhibit import Exhibit
-from repro.report.numbers import where_run
+from repro.report.numbers import mean_std, where_run
 from repro.report.plots import PALETTE, common_legend, figure_style, new_figure
 from repro.report.printed import PrintedValue, printed_deepmoe
 from repro.report.tables import Columns, Row, Shown, about, comparison, frame, means
-from repro.report.verdict import by_seed
-from repro.study.results import Measurement, StudyResult
+from repro.report.verdict import by_seed, summary_of
+from repro.study.graph import Goal
+from repro.study.lists import Weights
+from repro.study.plain import PlainSpec
+from repro.study.results import Measurement, StudyResult, Table
 from repro.training.recipe import Recipe
 
 NAME = "deepmoe_table2_cifar"
-STEPS = 32  # widths that are tried between narrow and wide
 EQUAL_COST = 100 / 1.05
 """The narrow network's cost, in percent of DeepMoE's honest mean, that DM1 takes for granted."""
 
@@ -42,36 +46,45 @@ METHODS = {
     "embedding": "its embedding network alone",
     "equal-cost": "plain network of DeepMoE's cost",
     "wide": "wide network, no gates",
+    "one-stage": "wide DeepMoE, never frozen",
+    "mu-0": "wide DeepMoE, μ = 0",
 }
+WAYS: dict[str, dict[str, Any]] = {"one-stage": {"stages": 1}, "mu-0": {"mu": 0.0}}
+"""DeepMoE trained in another way, as the parameters say it; on the first seed alone."""
+SCAN = ["lam", "top1", "embedding", "active", "macs_millions", "narrows_cost", "taken"]
+SHUFFLED = ["seed", "group", "shuffle", "top1"]
 
 DEEPMOE, PLAIN = Cell(0, "deepmoe"), Cell(0, "equal-cost")
 NARROWS_COST = Cell(0, "deepmoe", metric="narrows_cost")
 CLAIMS = (
-    Claim("DM1", "Wide DeepMoE beats the narrow network of its cost", DEEPMOE, Cell(0, "narrow"), section="5.1.1",
+    Claim("DM8", "Wide DeepMoE beats its own embedding network", DEEPMOE, Cell(0, "embedding")),
+    Claim("DM1", "It beats the narrow network of its cost", DEEPMOE, Cell(0, "narrow"), section="5.1.1",
           premise=(NARROWS_COST, EQUAL_COST), controls=(Control(EQUAL_INFERENCE, "a plain network", PLAIN),)),
     Claim("DM2", "It beats a plain network of its own multiply-adds", DEEPMOE, PLAIN),
     Claim("DM3", "It is as good as the wide network without gates", DEEPMOE, Cell(0, "wide"), AS_GOOD, section="5.3.2"),
-    Claim("DM8", "It beats its own embedding network", DEEPMOE, Cell(0, "embedding")),
+    Claim("DM4", "The stage with frozen gates beats training jointly for as long", DEEPMOE, Cell(0, "one-stage"),
+          section="3.4"),
+    Claim("DM5", "Gates of another class serve better from within the superclass than from without",
+          Cell(0, "shuffled", SHUFFLES[1]), Cell(0, "shuffled", SHUFFLES[2]), datasets=("cifar100",), section="5.3.1"),
+    Claim("DM7", "The embedding's own loss helps (μ = 1 against 0)", DEEPMOE, Cell(0, "mu-0"), section="3.4"),
 )  # fmt: skip
-"""DM1 is the paper's, DM3 its Figure 5's. DM2 and DM8 are ours: what a gain has to beat to be DeepMoE's."""
+"""DM1, 4, 5, 7 are the paper's, DM3 its Figure 5's. DM2 and DM8 are ours: what a gain has to beat to be DeepMoE's."""
 
 
 PAPERS = Recipe(
     source="Wang et al. 2019, Section 5 (rate, its steps, epochs); He et al. 2016 for batch, decay and augmentation",
-    epochs=350,
-    batch_size=128,
-    learning_rate=0.1,
-    weight_decay=1e-4,
-    schedule="multistep",
-    milestones=(150 / 350, 250 / 350),
-    drop=0.1,
-    augmentation=CROP_AND_FLIP,
-)
-QUICK: Recipe = SCALES["quick"]["modes"]["base_recipe"].model_copy(update={"epochs": 5})
+    epochs=350, batch_size=128, learning_rate=0.1, weight_decay=1e-4, schedule="multistep", drop=0.1,
+    milestones=(150 / 350, 250 / 350), augmentation=CROP_AND_FLIP,
+)  # fmt: skip
+IMAGENETS = TORCHVISION.model_copy(update={
+    "source": "Wang et al. 2019, Section 5 (rate, its steps, epochs); torchvision's reference for all else",
+    "epochs": 100, "milestones": (0.3, 0.6, 0.9),
+})  # fmt: skip
 USUAL: dict[str, dict[str, Any]] = {
-    "quick": {"base_recipe": QUICK},
+    "quick": {"base_recipe": SCALES["quick"]["modes"]["base_recipe"].model_copy(update={"epochs": 5})},
     "gpu": {"base": "resnet56", "width": 1.0},
     "paper": {"base": "resnet56", "width": 1.0, "base_recipe": PAPERS},
+    "paper/imagenet": {"base": "resnet18", "width": 1.0, "base_recipe": IMAGENETS, "pretrained": False},
 }
 """What a scale trains here where it is not the scale's own recipe on a tr10 of half its width."""
 
@@ -82,10 +95,12 @@ class Parameters(SingleGateParameters):
     backbone: str = Field("", description="empty: resnet56 at the scales gpu and paper, else tr10")
     narrow: float = Field(0.0, ge=0, le=2, description="width of the narrow network; 0: the usual one")
     epochs: int = Field(0, ge=0, description="of each network, both stages of DeepMoE together; 0: the scale's")
-    wide: float = Field(2.0, gt=1, le=4, description="how many times as wide DeepMoE is")
-    lam: float = Field(2.0, ge=0, description="λ: larger is sparser; to be chosen with evaluate validation")
+    wide: float = Field(2.0, ge=1, le=4, description="how many times as wide DeepMoE is")
+    lam: Weights = Field((2.0,), description="λ, larger is sparser; of several one is taken on validation images")
     lambda_reaches: Literal["all", "heads"] = Field("heads", description="what λ trains; all: the embedding as well")
-    evaluate: Literal["test", "validation"] = Field("test", description="validation: to choose λ by")
+    mu: float = Field(1.0, ge=0, description="μ, the weight of the embedding's own loss")
+    stages: int = Field(2, ge=1, le=2, description="1: joint training for all epochs, gates are never frozen")
+    ways: bool = Field(False, description="on the first seed also DeepMoE jointly throughout, and with μ = 0")
 
     @field_validator("epochs")
     @classmethod
@@ -103,69 +118,127 @@ class Parameters(SingleGateParameters):
         """The narrow and the wide network of each seed; that of equal cost is known once DeepMoE is trained."""
         return [spec.with_(width=w * spec.width) for spec in self.narrow_networks() for w in (1, self.wide)]
 
+    def others(self) -> list[Goal]:
+        """Every DeepMoE; while λ is yet to be taken those of the scan, as what is taken is known only then."""
+        if len(self.lam) > 1:
+            return [goal(asked) for asked in self.scan()]
+        return [goal(asked) for spec in self.narrow_networks() for asked in self.every_way(spec, self.lam[0]).values()]
+
     def narrow_networks(self) -> list[StudySpec]:
         """The plain narrow network of each seed, on whose images all is trained."""
         found = []
         for spec in super().specs():
-            usual = {"base": "tr10", "width": spec.width / 2, **USUAL.get(self.scale, {})}
+            by_scale = USUAL.get(f"{self.scale}/{self.dataset}", USUAL.get(self.scale, {}))
+            usual = {"base": "tr10", "width": spec.width / 2, **by_scale}
             asked = {"base": self.backbone, "width": self.narrow}
             network: dict[str, Any] = usual | {name: value for name, value in asked.items() if value}
             recipe: Recipe = usual.get("base_recipe", spec.base_recipe)
             network["base_recipe"] = recipe.model_copy(update={"epochs": self.epochs or recipe.epochs})
-            network |= {"expert": network["base"], "role": "control", "evaluate": self.evaluate, "stacking": False}
+            network |= {"expert": network["base"], "role": "control", "stacking": False}
             found.append(spec.with_(**network))
         return found
 
-    def deepmoe(self, spec: StudySpec) -> Asked:
+    def deepmoe(self, spec: StudySpec, lam: float) -> Asked:
         """The DeepMoE beside a narrow network: the same recipe in both stages, of as many epochs together."""
         model = DeepMoEConfig(
             backbone=spec.base, width=self.wide * spec.width, num_classes=spec.num_classes, image_size=spec.image_size,
-            lam=self.lam, lambda_reaches=self.lambda_reaches,
+            lam=lam, mu=self.mu, lambda_reaches=self.lambda_reaches,
         )  # fmt: skip
-        one, two = two_stages(spec.base_recipe)
-        return Asked(spec=spec, model=model, recipe=one, recipe_two=two)
+        one, two = two_stages(spec.base_recipe) if self.stages == 2 else (spec.base_recipe, None)
+        return Asked(spec=spec, model=model, recipe=one, recipe_two=two, shuffled=spec.evaluate == "test")
+
+    def every_way(self, spec: StudySpec, lam: float) -> dict[str, Asked]:
+        """DeepMoE, and on the first seed the other ways of training it."""
+        ways = {"deepmoe": {}, **(WAYS if self.ways and spec.seed == self.seeds[0] else {})}
+        return {name: self.model_copy(update=changes).deepmoe(spec, lam) for name, changes in ways.items()}
+
+    def scan(self) -> list[Asked]:
+        """The first seed's DeepMoE with each λ, on validation images."""
+        spec = self.narrow_networks()[0].with_(evaluate="validation")
+        return [self.deepmoe(spec, lam) for lam in self.lam]
 
 
 def run(parameters: Parameters) -> StudyResult:
     """Run DeepMoE's Table 2 and write its record to ``<root>/results``."""
     study = open_study(parameters)
-    found = [m for spec in parameters.narrow_networks() for m in _measure(spec, parameters, study)]
-    return record(NAME, parameters, study, found)
+    lam, rows = _scanned(parameters, study)
+    tables = {"shuffled": Table(columns=SHUFFLED, rows=[])} | ({"scan": Table(columns=SCAN, rows=rows)} if rows else {})
+    by_group = tables["shuffled"].rows
+    found = [m for spec in parameters.narrow_networks() for m in _measure(spec, lam, parameters, study, by_group)]
+    return record(NAME, parameters, study, found, tables=tables)
 
 
-def _measure(spec: StudySpec, parameters: Parameters, study: Study) -> Iterator[Measurement]:
-    asked = parameters.deepmoe(spec)
-    predictions = steps(asked)
+def _scanned(parameters: Parameters, study: Study) -> tuple[float, list[list[Any]]]:
+    """The λ that is taken: most accurate on validation images within 1.05 of narrow's cost; if none is, the cheapest.
+
+    And a row of the scan for each; none where there is one λ.
+    """
+    if len(parameters.lam) == 1:
+        return parameters.lam[0], []
+    rows: list[list[Any]] = []
+    for asked in parameters.scan():
+        at = _numbers(asked, study)
+        narrows = 100 * _plain_macs(asked.spec, asked.spec.width) / at["macs"]
+        rows.append([asked.model.lam, at["top1"], at["embedding"], at["active"], at["macs"] / 1e6, narrows])
+    taken = max(rows, key=lambda row: (row[-1] >= EQUAL_COST, row[1] if row[-1] >= EQUAL_COST else row[-1]))
+    return taken[0], [[*(round(value, 4) for value in row), int(row is taken)] for row in rows]
+
+
+def _numbers(asked: Asked, study: Study) -> dict[str, float]:
+    """Top-1 of a DeepMoE and of its embedding network; mean cost in both conventions; mean active share in percent."""
+    predictions, cost = steps(asked), deepmoe_cost(asked.model)
     study.runner.run([predictions])
-    tensors, cost = study.runner.load(predictions).tensors, deepmoe_cost(asked.model)
-    labels, macs = tensors["labels"], float(tensors["macs"].mean())
-    for method, value, mean_macs in (
-        ("deepmoe", accuracy(tensors["logits"], labels), macs),
-        ("embedding", accuracy(tensors["embedding_logits"], labels), float(cost.gating_macs)),
-    ):
-        yield measured(spec, method, value, num_experts=0)
-        yield measured(spec, method, mean_macs / 1e6, "macs_millions", num_experts=0)
-    narrows = 100 * _plain_macs(spec, spec.width) / macs
-    yield measured(spec, "deepmoe", narrows, NARROWS_COST.metric, num_experts=0)
-    naive = float(cost.macs(tensors["gates"], "naive").mean())
-    yield measured(spec, "deepmoe", naive / 1e6, "naive_macs_millions", num_experts=0)
-    shares = active_shares(tensors["gates"], cost.sizes)
-    yield measured(spec, "deepmoe", 100 * float(shares.mean()), "active", num_experts=0)
+    tensors = study.runner.load(predictions).tensors
+    labels, gates = tensors["labels"], tensors["gates"]
+    return {
+        "top1": accuracy(tensors["logits"], labels), "embedding": accuracy(tensors["embedding_logits"], labels),
+        "macs": float(tensors["macs"].mean()), "naive": float(cost.macs(gates, "naive").mean()),
+        "active": 100 * float(active_shares(gates, cost.sizes).mean()), "gating": float(cost.gating_macs),
+    }  # fmt: skip
+
+
+def _measure(
+    spec: StudySpec, lam: float, parameters: Parameters, study: Study, shuffled: list[list[Any]]
+) -> Iterator[Measurement]:
+    """The rows of a seed; what the shuffles of Figure 4 come to, by superclass, is added to ``shuffled``."""
+
+    def one(method: str, value: float, metric: str = "top1", row: str = "") -> Measurement:
+        return measured(spec, method, value, metric, row, num_experts=0)
+
+    for method, asked in parameters.every_way(spec, lam).items():
+        at = _numbers(asked, study)
+        yield one(method, at["top1"])
+        yield one(method, at["macs"] / 1e6, "macs_millions")
+        yield one(method, at["naive"] / 1e6, "naive_macs_millions")
+        yield one(method, at["active"], "active")
+        if method == "deepmoe":
+            macs = at["macs"]
+            yield one("embedding", at["embedding"])
+            yield one("embedding", at["gating"] / 1e6, "macs_millions")
+            yield one("deepmoe", 100 * _plain_macs(spec, spec.width) / macs, NARROWS_COST.metric)
     wide = parameters.wide * spec.width
     for method, width in (("narrow", spec.width), ("equal-cost", _width_of(spec, wide, macs)), ("wide", wide)):
         logits, labels = study.base_outputs(spec.with_(width=width))
-        yield measured(spec, method, accuracy(logits, labels), num_experts=0)
-        yield measured(spec, method, _plain_macs(spec, width) / 1e6, "macs_millions", num_experts=0)
+        yield one(method, accuracy(logits, labels))
+        yield one(method, _plain_macs(spec, width) / 1e6, "macs_millions")
+    correct = study.runner.load(shuffles(parameters.deepmoe(spec, lam))).tensors
+    names, of_class = study.sources.superclasses(spec)
+    for shuffle in SHUFFLES:
+        there = correct[shuffle] >= 0  # gates of such an image
+        if bool(there.any()):
+            yield one("shuffled", 100 * float(correct[shuffle][there].mean()), row=shuffle)
+        for group in of_class[labels[there]].unique().tolist():
+            within = correct[shuffle][there & (of_class[labels] == group)]
+            shuffled.append([spec.seed, names[group], shuffle, round(100 * float(within.mean()), 2)])
 
 
-def _plain_macs(spec: StudySpec, width: float) -> int:
+def _plain_macs(spec: PlainSpec, width: float) -> int:
     return model_cost(spec.base, None, spec.num_classes, spec.image_size, 0, width).base_macs
 
 
 def _width_of(spec: StudySpec, wide: float, macs: float) -> float:
     """The width between narrow and wide whose plain network costs nearest to ``macs``; these two where they do."""
-    between = [spec.width + step / STEPS * (wide - spec.width) for step in range(1, STEPS)]
-    widths = [spec.width, wide, *between]
+    widths = [spec.width, wide, *(spec.width + step / 32 * (wide - spec.width) for step in range(1, 32))]
     return min(widths, key=lambda width: abs(_plain_macs(spec, width) - macs))
 
 
@@ -200,31 +273,97 @@ def tables(result: StudyResult) -> dict[str, Shown]:
         "included. The residual stream is dense; 'naively' each convolution costs the product of the active shares of "
         "what it reads and writes, as the paper counts. Active channels are the mean over images and layers."
     )
+    scan = {"scan": _scan(result.tables["scan"])} if "scan" in result.tables else {}
     return {
         "main": Shown(comparison(result, rows), caption), "cost": Shown(frame(columns, list(METHODS.values())), cost),
+        "shuffled": _shuffled(result), **scan,
     }  # fmt: skip
 
 
+def _scan(scan: Table) -> Shown:
+    names = ("top-1, %", "embedding's top-1, %", "active channels, %", "MACs, millions", "narrow's cost, % of it")
+    columns: Columns = {name: [f"{x:.4g}" for x in scan.column(of)] for name, of in zip(names, SCAN[1:6], strict=True)}
+    columns["taken"] = ["taken" if taken else "" for taken in scan.column("taken")]
+    caption = (
+        "The choice of λ, on validation images and the first seed: taken is the most accurate of those that cost at "
+        "most 1.05 times what the narrow network does, or else the cheapest."
+    )
+    return Shown(frame(columns, [f"λ = {lam:g}" for lam in scan.column("lam")]), caption)
+
+
+def _shuffled(result: StudyResult) -> Shown:
+    cells = {"their own": DEEPMOE, **{f"of an image of {name}": Cell(0, "shuffled", name) for name in SHUFFLES}}
+    columns: Columns = {"top-1, %": means(result, list(cells.values()))}
+    caption = (
+        f"{about(result, models=False)}; top-1 accuracy of DeepMoE when every image is given the gates of another, "
+        "drawn at random from all of that kind. Where no superclasses are known, each class is its own."
+    )
+    return Shown(frame(columns, list(cells)), caption)
+
+
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
-    """Top-1 accuracy over mean multiply-adds, a panel a result; small points are seeds."""
+    """``main``: accuracy over cost; ``scan``: over active channels; ``shuffled``: with gates of other images."""
+    drawn = {}
     with figure_style():
-        figure = new_figure(max(6.4, 4.6 * len(results)), 4.0)
-        grid = figure.subplots(1, len(results), squeeze=False)[0]
-        for axes, result in zip(grid, results, strict=True):
-            for colour, marker, (method, name) in zip(PALETTE, "Do^sP", METHODS.items(), strict=False):
-                top1, macs = by_seed(result, Cell(0, method)), by_seed(result, Cell(0, method, metric="macs_millions"))
-                if top1:
-                    x, y = [macs[seed] for seed in top1], list(top1.values())
-                    axes.plot(x, y, ".", color=colour, markersize=4, alpha=0.6)
-                    axes.plot(sum(x) / len(x), sum(y) / len(y), marker, color=colour, label=name, fillstyle="none")
-            axes.set_xscale("log")
-            axes.set_xlabel("multiply-adds of an image, millions (honest mean)")
-            axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
-            axes.set_title(where_run(result))
-        common_legend(figure, grid, columns=2)
-    return {"main": figure}
+        for name, draw, height in (("main", _draw, 4.0), ("scan", _draw_scan, 3.4), ("shuffled", _draw_shuffled, 5.6)):
+            drawn[name] = new_figure(max(6.4, 4.6 * len(results)), height)
+            grid = drawn[name].subplots(1, len(results), squeeze=False)[0]
+            for axes, result in zip(grid, results, strict=True):
+                draw(axes, result)
+                axes.set_title(where_run(result))
+            common_legend(drawn[name], grid, columns=2)
+    return drawn
+
+
+def _draw(axes: Axes, result: StudyResult) -> None:
+    """Top-1 accuracy over mean multiply-adds; small points are seeds."""
+    for colour, marker, (method, name) in zip(PALETTE, "Do^sP", METHODS.items(), strict=False):
+        top1, macs = by_seed(result, Cell(0, method)), by_seed(result, Cell(0, method, metric="macs_millions"))
+        if top1:
+            x, y = [macs[seed] for seed in top1], list(top1.values())
+            axes.plot(x, y, ".", color=colour, markersize=4, alpha=0.6)
+            axes.plot(sum(x) / len(x), sum(y) / len(y), marker, color=colour, label=name, fillstyle="none")
+    axes.set_xscale("log")
+    axes.set_xlabel("multiply-adds of an image, millions (honest mean)")
+    axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
+
+
+def _draw_scan(axes: Axes, result: StudyResult) -> None:
+    """Figure 3: accuracy over the share of active channels, a point a λ; without a scan that of the one λ."""
+    cells = DEEPMOE, Cell(0, "embedding"), Cell(0, "deepmoe", metric="active")
+    one: list[Any] = [None, *(found.mean for cell in cells if (found := summary_of(result, cell)))]
+    points: list[list[Any]] = result.tables["scan"].rows if "scan" in result.tables else [one][: len(one) // 4]
+    rows = sorted(points, key=lambda row: row[3])
+    for place, marker, name in ((1, "o-", METHODS["deepmoe"]), (2, "^--", METHODS["embedding"])):
+        axes.plot([row[3] for row in rows], [row[place] for row in rows], marker, color=PALETTE[place], label=name)
+    for lam, top1, _, active, *_ in rows:
+        said = f"λ = {lam:g}" if lam is not None else "test set"
+        axes.annotate(said, (active, top1), (0, 6), textcoords="offset points", ha="center", fontsize=8)
+    axes.set_xlabel("active channels, %")
+    axes.set_ylabel(f"top-1 accuracy, %{' (validation images)' if 'scan' in result.tables else ''}")
+
+
+def _draw_shuffled(axes: Axes, result: StudyResult) -> None:
+    """Figure 4: accuracy by superclass with gates of other images, the mean over the seeds."""
+    table = result.tables.get("shuffled", Table(columns=SHUFFLED, rows=[]))
+    groups = list(dict.fromkeys(table.column("group")))
+    for colour, marker, shuffle in zip(PALETTE, "os^", SHUFFLES, strict=False):
+        each = [table.where(group=group, shuffle=shuffle).column("top1") for group in groups]
+        points = [(sum(values) / len(values), place) for place, values in enumerate(each) if values]
+        if points:
+            axes.plot(*zip(*points, strict=True), marker, color=colour, label=f"gates of {shuffle}", fillstyle="none")
+    axes.set_yticks(range(len(groups)), groups)
+    axes.invert_yaxis()
+    axes.set_xlabel("top-1 accuracy, %")
+
+
+def advice(result: StudyResult) -> str:
+    """DM8 first: what the gates know without the network."""
+    deepmoe, alone = (mean_std(summary_of(result, Cell(0, method))) for method in ("deepmoe", "embedding"))
+    return f"DeepMoE: {deepmoe} %; its embedding network alone, whose answer is there before any gate opens: {alone} %."
 
 
 EXHIBIT = Exhibit(
-    NAME, "DeepMoE, Table 2: wide networks on CIFAR", Parameters, run, tables, CLAIMS, printed_value, figures, place=14
-)
+    NAME, "DeepMoE, Table 2: wide networks on CIFAR", Parameters, run, tables, CLAIMS, printed_value, figures,
+    advice=advice, place=14,
+)  # fmt: skip

@@ -28,7 +28,7 @@ from repro.report.play import Play
 from repro.report.reruns import command_of
 from repro.report.tables import Shown, claims_caption, claims_table
 from repro.study.parameters import Parameters, results_folder
-from repro.study.results import StudyResult, load_results
+from repro.study.results import EXACT, StudyResult, load_results
 
 if TYPE_CHECKING:
     from repro.report.exhibit import Exhibit
@@ -149,9 +149,10 @@ class Chapter:
 def provenance(r: StudyResult) -> str:
     """A line of HTML: what was run, how long it took in all, where and when."""
     p = r.provenance
+    what = f"base {escape(r.base)}, experts {escape(r.expert)}, seeds {', '.join(map(str, r.seeds))}"
+    how = f"{'without' if r.scale == EXACT else 'of'} training on {escape(p.hardware)}"
     return (
-        f"<strong>{escape(r.name)}</strong>: base {escape(r.base)}, experts {escape(r.expert)}, "
-        f"seeds {', '.join(map(str, r.seeds))}; {duration(p.seconds)} of training on {escape(p.hardware)} "
+        f"<strong>{escape(r.name)}</strong>: {'counted' if r.scale == EXACT else what}; {duration(p.seconds)} {how} "
         f"({p.precision}), torch {p.libraries.get('torch', '?')}, code {escape(p.code)}, {p.when[:10]}. "
         f"<code>{escape(p.command)}</code>"
     )

@@ -24,6 +24,7 @@ DATASETS = {
     "cifar100": "CIFAR-100",
     "tiny-imagenet": "tiny-ImageNet",
     "imagenet": "ImageNet",
+    "none": "no images",
 }
 """How image sets are written for readers."""
 

@@ -77,15 +77,16 @@ def printed(
 
 
 @cache
-def _deepmoe_rows() -> dict[tuple[str, ...], PrintedValue]:
+def deepmoe_rows() -> dict[tuple[str, ...], PrintedValue]:
+    """All that Wang et al. (2019) print, by table, image set, model, variant and metric."""
     table = files("repro.report").joinpath("paper", "deepmoe2019.csv").read_text(encoding="utf-8")
     rows = csv.DictReader(line for line in table.splitlines() if line and not line.startswith("#"))
     return {tuple(row.values())[:-1]: PrintedValue(float(row["value"]), None, 1, row["value"]) for row in rows}
 
 
-def printed_deepmoe(table: int, dataset: str, model: str, variant: str, metric: str) -> PrintedValue | None:
+def printed_deepmoe(table: int | str, dataset: str, model: str, variant: str, metric: str) -> PrintedValue | None:
     """The number that Wang et al. (2019) print, or ``None``; ``err`` is top-1 error in percent. Seeds: not said."""
-    return _deepmoe_rows().get((str(table), dataset, model, variant, metric))
+    return deepmoe_rows().get((str(table), dataset, model, variant, metric))
 
 
 @cache

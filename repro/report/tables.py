@@ -17,7 +17,7 @@ from repro.report.numbers import DATASETS, NONE, gain, interval, mean_std, milli
 from repro.report.printed import PrintedValue
 from repro.report.statistics import Summary, binomial_error
 from repro.report.verdict import ClaimVerdict, Verdict, by_seed, summary_of, value_verdict
-from repro.study.results import Cost, StudyResult
+from repro.study.results import EXACT, Cost, StudyResult
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -163,6 +163,8 @@ def claims_table(judged: Sequence[ClaimVerdict]) -> pd.DataFrame:
 
 def claims_caption(result: StudyResult) -> str:
     """What a claims table shows."""
+    if result.scale == EXACT:
+        return "The claims as differences, counted or computed exactly; what of, each says."
     return (
         f"{about(result, models=False)}: the claims as differences, seed by seed (of top-1 accuracy in points, "
         "where nothing else is said). A column 'paper' is of the paper's own scale."

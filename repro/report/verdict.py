@@ -13,6 +13,8 @@ lies wholly there: *holds*; wholly outside: *opposite*; else *undecided*.
 **Controls**: a gain is judged as it was claimed, and once more against each of its controls (:func:`with_controls`);
 without them it says so. A rule that was *settled afterwards*, with its numbers in sight, says so and is not counted.
 
+**Counted** (scale ``exact``): what has no spread, since nothing is drawn or all draws agree, is judged as it is.
+
 **All**: one seed is *one seed: an anecdote*; no seed is *not run*. Only seeds that have both rows are compared. Values
 of pairs of seeds in a ring are not independent: their mean is shown, and neither interval nor verdict. The intervals
 are not corrected for the number of claims, and are over seeds alone: all of them share one test set.
@@ -28,7 +30,7 @@ from repro.errors import ReproError
 from repro.report.claim import MORE, Cell, Claim, Computed
 from repro.report.printed import PrintedValue
 from repro.report.statistics import Summary, paired_difference, shifted, summarise, welch, without_interval
-from repro.study.results import StudyResult
+from repro.study.results import EXACT, StudyResult
 
 EQUIVALENT = 1.0
 """Percentage points within which a value counts as the printed one."""
@@ -178,6 +180,8 @@ def judge(claims: Sequence[Claim], result: StudyResult, printed: Printed) -> lis
             less = printed(result, claim.less)
             paper = more.value - less.value if more and less else None
         verdict = trend_verdict(ours, claim.within)
+        if ours and result.scale == EXACT and not ours.std:
+            verdict = Verdict.HOLDS if claim.within[0] < ours.mean < claim.within[1] else Verdict.OPPOSITE
         if claim.premise and ours:
             given = summary_of(result, claim.premise[0])
             if given is None or given.mean < claim.premise[1]:

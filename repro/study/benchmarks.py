@@ -18,6 +18,7 @@ BENCHMARKS = (
     "time_to_table",
     "gpu_training",
     "token_dispatch",
+    "deepmoe_prototypes",
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
@@ -36,6 +37,17 @@ def shares(value: Any) -> tuple[float, ...]:
     return found
 
 
+def weights(value: Any) -> tuple[float, ...]:
+    """One or more numbers that are not negative."""
+    try:
+        found = tuple(float(part) for part in _parts(value))
+    except (TypeError, ValueError) as error:
+        raise ValueError("should be numbers, such as 0.5,1,2") from error
+    if len(set(found)) < len(found) or not all(0 <= weight < inf for weight in found):
+        raise ValueError("should be one or more different numbers that are not negative")
+    return found
+
+
 def words(value: Any) -> tuple[str, ...]:
     """One or more names (``-p networks resnet18,resnet34``)."""
     parts = _parts(value)
@@ -62,6 +74,7 @@ def _sorted(value: tuple[int, ...]) -> tuple[int, ...]:
 Numbers = Annotated[tuple[int, ...], BeforeValidator(numbers)]
 Ascending = Annotated[Numbers, AfterValidator(_sorted)]
 Shares = Annotated[tuple[float, ...], BeforeValidator(shares)]
+Weights = Annotated[tuple[float, ...], BeforeValidator(weights)]
 Words = Annotated[tuple[str, ...], BeforeValidator(words)]
 WordsOrNone = Annotated[tuple[str, ...], BeforeValidator(lambda value: words(value) if value else ())]
 Pairs = Annotated[tuple[str, ...], BeforeValidator(pairs)]

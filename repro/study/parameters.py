@@ -83,6 +83,14 @@ class Parameters(BaseModel):
         return " ".join(["repro run", notebook, *asked])
 
 
+class Counted(Parameters):
+    """Of an exhibit that counts or computes exactly: the common ones, of which none makes it train anything."""
+
+    def goals(self) -> list[Goal]:
+        """None."""
+        return []
+
+
 def _shown(value: Any) -> str:
     """A value as one would type it; of a path the name alone, since records are read on other machines."""
     if isinstance(value, tuple):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+import torch
 
 from repro.models.cost import ModelCost
 from repro.progress import say
@@ -12,7 +14,7 @@ from repro.study.graph import Context
 from repro.study.image_set import ImageSet
 from repro.study.parameters import Parameters
 from repro.study.provenance import made_here
-from repro.study.results import Cost, Measurement, Picture, Provenance, StudyResult, Table
+from repro.study.results import EXACT, Cost, Measurement, Picture, Provenance, StudyResult, Table
 from repro.study.runner import Runner
 from repro.study.sources import Sources
 from repro.study.store import Store
@@ -71,4 +73,15 @@ def record(
         provenance=Provenance(command=parameters.command(name), **made_here(runner.context.device, runner.seconds)),
     )  # fmt: skip
     say(f"{runner.summary()}; result in {result.save(parameters.root / 'results')}")
+    return result
+
+
+def record_exact(name: str, parameters: Parameters, measurements: Sequence[Measurement], seconds: float) -> StudyResult:
+    """Write ``<root>/results/<name>-none-exact.json``, of numbers that need neither images nor training."""
+    result = StudyResult(
+        study=name, dataset="none", scale=EXACT, evaluate="none", base="none", expert="none",
+        seeds=sorted({m.seed for m in measurements}), spec={}, spec_hash=digest({}), measurements=list(measurements),
+        costs=[], provenance=Provenance(command=f"repro run {name}", **made_here(torch.device("cpu"), seconds)),
+    )  # fmt: skip
+    say(f"result in {result.save(parameters.root / 'results')}")
     return result

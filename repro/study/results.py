@@ -15,6 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from repro.errors import StoreError
 from repro.files import write_text
 
+EXACT = "exact"
+"""The scale of what is counted or computed exactly, without images and without training."""
+
 
 class Measurement(BaseModel):
     """One number of one seed: ``metric`` of ``method`` with ``num_experts`` experts (0: the base alone)."""

@@ -10,6 +10,7 @@ import torch
 from repro.data.augment import Augmentation
 from repro.data.batches import BatchSource, DeviceBatches
 from repro.data.catalogue import load as load_images
+from repro.data.cifar import superclasses
 from repro.data.dataset import ImageDataset, Split
 from repro.data.folders import decode, index_folder
 from repro.data.imagenet import ImageFolderIndex, index_imagenet
@@ -55,6 +56,14 @@ class Sources:
             else:
                 self._batches[name] = DeviceBatches(self.images(spec, part), augmentation, self.device)
         return self._batches[name]
+
+    def superclasses(self, spec: ImageSet) -> tuple[tuple[str, ...], torch.Tensor]:
+        """Their names, and the superclass ``[C]`` of each class; where a set has none, each class is one of its own."""
+        if spec.dataset == "cifar100":
+            names, of_class = superclasses(self.root)
+            return names, torch.from_numpy(of_class)
+        names = self.about(spec).class_names
+        return names, torch.arange(len(names))
 
     def about(self, spec: ImageSet) -> ImageDataset | ImageFolderIndex:
         """The evaluation set, for its class names and normalisation; of one that is streamed, its index."""

@@ -12,7 +12,7 @@ import pytest
 from torchvision.datasets import CIFAR10, CIFAR100
 
 from repro.data.archives import checksum
-from repro.data.cifar import SETS, check_cifar, fetch_cifar, load_cifar, official_files
+from repro.data.cifar import SETS, check_cifar, fetch_cifar, load_cifar, official_files, superclasses
 from repro.errors import DataError
 
 
@@ -26,8 +26,10 @@ def fake(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     lists = {"train_list": kind.train_list, "test_list": kind.test_list}
     for seed, name in enumerate(name for listed in lists.values() for name, _ in listed):
         rows = np.random.default_rng(seed).integers(0, 256, (20, 3072), dtype=np.uint8)
-        (folder / name).write_bytes(pickle.dumps({"data": rows, labels: list(range(10)) * 2}))
-    names = {kind.meta["key"]: [f"thing {c}" for c in range(10)]}
+        (folder / name).write_bytes(
+            pickle.dumps({"data": rows, labels: list(range(10)) * 2, "coarse_labels": [c % 4 for c in range(10)] * 2})
+        )
+    names = {kind.meta["key"]: [f"thing {c}" for c in range(10)], "coarse_label_names": ["a", "b", "c", "d"]}
     (folder / kind.meta["filename"]).write_bytes(pickle.dumps(names))
     for attribute, listed in lists.items():
         monkeypatch.setattr(kind, attribute, [[name, checksum(folder / name)] for name, _ in listed])
@@ -45,6 +47,13 @@ def test_pixels_labels_and_names(fake: tuple[str, Path]) -> None:
     assert test.class_names[3] == "thing 3"
     assert np.allclose(np.array(train.mean) * 255, [125.3, 123.0, 113.9])
     assert np.allclose(np.array(train.std) * 255, [63.0, 62.1, 66.7])
+
+
+def test_superclasses_of_the_classes(fake: tuple[str, Path]) -> None:
+    name, root = fake
+    if name == "cifar100":
+        names, of_class = superclasses(root)
+        assert names == ("a", "b", "c", "d") and of_class[:10].tolist() == [0, 1, 2, 3, 0, 1, 2, 3, 0, 1]
 
 
 def test_every_missing_file_is_named(fake: tuple[str, Path]) -> None:

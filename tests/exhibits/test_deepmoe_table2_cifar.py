@@ -12,6 +12,7 @@ from repro.exhibits.deepmoe_table2_cifar import EXHIBIT, METHODS, NARROWS_COST, 
 from repro.models.cost import model_cost
 from repro.report.claim import Cell
 from repro.report.verdict import Verdict
+from repro.study.graph import ordered
 from repro.study.results import StudyResult
 
 VALUES = {"narrow": 50.0, "deepmoe": 53.0, "embedding": 30.0, "equal-cost": 53.5, "wide": 56.0}
@@ -27,9 +28,15 @@ def made(record_of: Callable[..., StudyResult], narrows: float = 97.6, **more: s
 
 
 def test_a_run_records_all_rows_and_a_second_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    asked = {"scale": "smoke", "root": str(tmp_path)}
+    asked = {"scale": "smoke", "root": str(tmp_path), "ways": "true"}
     result = run(Parameters.check(**asked))
-    assert {m.method for m in result.measurements} >= set(METHODS)
+    assert {m.method for m in result.measurements} == {*METHODS, "shuffled"}
+    shuffled = result.tables["shuffled"]
+    assert len(shuffled.rows) == 40 and set(shuffled.column("shuffle")) == {"own class", "another superclass"}
+    for name in ("own class", "another superclass"):
+        assert result.values("top1", "shuffled", 0, name) == [
+            pytest.approx(sum(shuffled.where(shuffle=name).column("top1")) / 20, abs=0.01)
+        ]
     (active,), (macs,) = result.values("active", "deepmoe", 0), result.values("macs_millions", "deepmoe", 0)
     (wide,), (narrow,) = result.values("macs_millions", "wide", 0), result.values("macs_millions", "narrow", 0)
     assert 0 < active <= 100 and narrow < wide
@@ -40,11 +47,37 @@ def test_a_run_records_all_rows_and_a_second_trains_nothing(tmp_path: Path, caps
     assert again.measurements == result.measurements and "nothing was trained" in capsys.readouterr().err
 
 
+def test_lambda_is_taken_on_validation_images_and_the_scan_recorded(tmp_path: Path) -> None:
+    parameters = Parameters.check(scale="smoke", root=str(tmp_path), lam="0.5,8")
+    assert [goal.label for goal in parameters.goals()][2:] == [
+        f"DeepMoE tr10 at width 0.125, λ {lam}, μ 1, on modes, seed 0" for lam in ("0.5", "8")
+    ]
+    assert {asked.spec.evaluate for asked in parameters.scan()} == {"validation"}
+    result = run(parameters)
+    scan = result.tables["scan"]
+    assert scan.column("lam") == [0.5, 8.0] and sum(scan.column("taken")) == 1
+    cheap = [row for row in scan.rows if row[5] >= 100 / 1.05]
+    (taken,) = scan.where(taken=1).rows
+    assert taken == (max(cheap, key=lambda row: row[1]) if cheap else max(scan.rows, key=lambda row: row[5]))
+    assert EXHIBIT.tables(result)["scan"].frame["taken"].tolist().count("taken") == 1
+    drawn = EXHIBIT.figures([result])
+    assert [len(drawn["scan"].axes[0].lines[i].get_xdata()) for i in (0, 1)] == [2, 2]
+    assert len(drawn["shuffled"].axes[0].get_yticklabels()) == 20
+
+
+def test_a_deepmoe_is_a_goal_of_the_plan_as_its_controls_are() -> None:
+    parameters = Parameters.check(scale="smoke", seeds="0,1", ways=True)
+    kinds = [[step.kind for step in ordered(goal.steps)] for goal in parameters.goals()]
+    whole = ["deepmoe", "deepmoe-frozen", "predictions", "shuffles"]
+    joint = ["deepmoe", "predictions", "shuffles"]
+    assert kinds[4:] == [whole, joint, whole, whole], "the other ways are the first seed's"
+
+
 def test_the_papers_numbers_stand_beside_ours_as_accuracies(record_of: Callable[..., StudyResult]) -> None:
     main = EXHIBIT.tables(made(record_of))["main"].frame
-    assert main["paper"].tolist() == ["68.54", "70.23", "–", "–", "–"]
+    assert main["paper"].tolist() == ["68.54", "70.23", *["–"] * 5]
     assert "verdict" not in main  # which only the paper's own scale has
-    assert EXHIBIT.tables(made(record_of, base="tr10 at width 0.125"))["main"].frame["paper"].tolist() == ["–"] * 5
+    assert EXHIBIT.tables(made(record_of, base="tr10 at width 0.125"))["main"].frame["paper"].tolist() == ["–"] * 7
     ten = EXHIBIT.tables(made(record_of, dataset="cifar10"))["main"].frame
     assert ten["paper"].tolist()[:2] == ["93.45", "93.97"]
     assert EXHIBIT.tables(made(record_of))["cost"].frame["MACs, millions"].tolist()[1] == "4.100 ± 0.000"
@@ -64,14 +97,14 @@ def test_claims_can_fail_and_dm1_is_void_where_deepmoe_costs_more(record_of: Cal
 def test_one_picture_of_all_records(record_of: Callable[..., StudyResult]) -> None:
     (panel, other) = EXHIBIT.figures([made(record_of), made(record_of, dataset="cifar10")])["main"].axes
     assert "CIFAR-100" in panel.get_title(loc="left") and "CIFAR-10" in other.get_title(loc="left")
-    assert len(panel.get_legend_handles_labels()[1]) == len(METHODS)
+    assert len(panel.get_legend_handles_labels()[1]) == len(VALUES), "what was not run has no mark"
 
 
 def test_at_the_papers_scale_both_stages_are_the_papers() -> None:
     """270 epochs whose rate drops at 150 and 250, then 80 at the rate of then; the plain networks: 350."""
     parameters = Parameters.check(scale="paper", dataset="cifar100")
     (spec,) = parameters.narrow_networks()
-    asked = parameters.deepmoe(spec)
+    asked = parameters.deepmoe(spec, 2.0)
     assert (spec.base, spec.width, asked.model.backbone, asked.model.width) == ("resnet56", 1.0, "resnet56", 2.0)
     one, two, plain = asked.recipe, asked.recipe_two, spec.base_recipe
     assert two and (one.epochs, two.epochs, plain.epochs) == (270, 80, 350)
@@ -83,7 +116,7 @@ def test_at_the_papers_scale_both_stages_are_the_papers() -> None:
 def test_both_stages_together_are_as_long_as_the_plain_networks() -> None:
     parameters = Parameters.check(scale="laptop", dataset="cifar100", epochs=7)
     (spec,) = parameters.narrow_networks()
-    asked = parameters.deepmoe(spec)
+    asked = parameters.deepmoe(spec, 2.0)
     assert asked.recipe_two and asked.recipe.epochs + asked.recipe_two.epochs == spec.base_recipe.epochs == 7
     assert (spec.base, spec.width, asked.model.width) == ("tr10", 0.125, 0.25)
     assert [bare.width for bare in parameters.bases()] == [0.125, 0.25] and parameters.specs() == []

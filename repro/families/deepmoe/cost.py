@@ -9,7 +9,7 @@ network and the heads are paid for in both.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -60,7 +60,7 @@ class DeepMoECost(NamedTuple):
         return total
 
 
-def active_shares(gates_NG: Tensor, sizes: tuple[int, ...]) -> Tensor:
+def active_shares(gates_NG: Tensor, sizes: Sequence[int]) -> Tensor:
     """Share of each layer's channels that are active, ``[N, L]`` in float64."""
     return torch.stack([(part > 0).double().mean(1) for part in gates_NG.split(list(sizes), 1)], 1)
 

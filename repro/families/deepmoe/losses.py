@@ -14,6 +14,7 @@ from torch import Tensor
 from repro.data.batches import Batch
 from repro.errors import TrainingError
 from repro.families.deepmoe.config import L1, DeepMoEConfig
+from repro.families.deepmoe.cost import active_shares
 from repro.families.deepmoe.model import DeepMoE, DeepMoEOutput
 from repro.training.classifier import classification
 from repro.training.fit import Step
@@ -43,12 +44,7 @@ def objective(
         "gates": lam_at(config, done) * sparsity(penalised, sizes, config.l1),
         "embedding": config.mu * F.cross_entropy(out.embedding_logits, labels),
     }
-    return classification(out.logits, labels, recipe, auxiliary, {"active": activity(out.gates, sizes)})
-
-
-def activity(gates_BG: Tensor, sizes: Sequence[int]) -> Tensor:
-    """Mean share of active channels of each layer, ``[L]``."""
-    return torch.stack([(part > 0).float().mean() for part in gates_BG.detach().split(list(sizes), 1)])
+    return classification(out.logits, labels, recipe, auxiliary, {"active": active_shares(out.gates, sizes).mean(0)})
 
 
 def stage_one(model: DeepMoE, config: DeepMoEConfig, recipe: Recipe) -> TrainingStep:
@@ -74,7 +70,7 @@ def stage_two(model: DeepMoE, recipe: Recipe) -> TrainingStep:
     def step(batch: Batch, done: float) -> Step:
         with torch.no_grad():
             gates, _, _ = gating(batch.images)
-        statistics = {"active": activity(gates, network.sizes)}
+        statistics = {"active": active_shares(gates, network.sizes).mean(0)}
         return classification(network(batch.images, gates), batch.labels, recipe, statistics=statistics)
 
     return step

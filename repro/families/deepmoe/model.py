@@ -7,16 +7,14 @@ Axes: B images, E embedding, G gated channels of all layers, C classes.
 
 from __future__ import annotations
 
-from functools import cache
 from typing import NamedTuple
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from repro.families.deepmoe.config import DeepMoEConfig, EmbeddingOutput, GateInit
 from repro.models.backbone import Backbone, in_float32
-from repro.models.cost import count_macs
+from repro.models.cost import model_cost
 from repro.models.gated import GatedBackbone
 from repro.models.trnet import ConvBN
 from repro.models.widenets import widenet
@@ -98,7 +96,8 @@ def build(config: DeepMoEConfig, backbone: Backbone | None = None) -> DeepMoE:
 def embedding_channels(config: DeepMoEConfig) -> tuple[int, ...]:
     """(c, 2c, 4c, 4c, ...) with the largest c whose convolutions stay within their share of the backbone's MACs."""
     layers = config.embedding_layers or (5 if config.image_size > 64 else 4)
-    budget = config.embedding_share * _plain_macs(config.backbone, config.num_classes, config.width, config.image_size)
+    plain = model_cost(config.backbone, None, config.num_classes, config.image_size, 0, config.width)
+    budget = config.embedding_share * plain.base_macs
     side, linear, quadratic = config.image_size, 0, 0
     for before, after in zip((0, *GROWTH), GROWTH[:layers], strict=False):
         side = (side + 1) // 2
@@ -108,10 +107,3 @@ def embedding_channels(config: DeepMoEConfig) -> tuple[int, ...]:
     while linear * (c + 1) + quadratic * (c + 1) ** 2 <= budget:
         c += 1
     return tuple(growth * c for growth in GROWTH[:layers])
-
-
-@cache
-def _plain_macs(backbone: str, num_classes: int, width: float, image_size: int) -> int:
-    with torch.device("meta"):
-        macs, _ = count_macs(widenet(backbone, num_classes, width), torch.empty(1, 3, image_size, image_size))
-    return macs

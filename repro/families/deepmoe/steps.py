@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.deepmoe.cost import deepmoe_cost
 from repro.families.deepmoe.model import DeepMoE, build
-from repro.families.deepmoe.training import predict, train_jointly, train_with_gates_frozen
+from repro.families.deepmoe.training import correct_when_shuffled, predict, train_jointly, train_with_gates_frozen
 from repro.models.registry import build_backbone
 from repro.randomness import derive, seeded_init
 from repro.study.artifact import Artifact, trained
@@ -18,7 +18,7 @@ from repro.study.graph import BACKWARD, FORWARD, Context, Goal, Inputs, Step
 from repro.study.plain import PlainSpec, plain_steps
 from repro.training.recipe import Recipe
 
-REVISIONS = {"deepmoe": 1, "deepmoe-frozen": 1, "predictions": 1}
+REVISIONS = {"deepmoe": 1, "deepmoe-frozen": 1, "predictions": 1, "shuffles": 1}
 
 
 class Asked(BaseModel):
@@ -30,6 +30,7 @@ class Asked(BaseModel):
     model: DeepMoEConfig
     recipe: Recipe = Field(description="stage one, jointly")
     recipe_two: Recipe | None = Field(None, description="stage two, gates frozen (Procedure 1); none: there is none")
+    shuffled: bool = Field(False, description="also answer with the gates of other images")
 
     @field_validator("spec", mode="after")
     @classmethod
@@ -39,9 +40,20 @@ class Asked(BaseModel):
 
 
 def goal(asked: Asked | str) -> Goal:
-    """The predictions of a DeepMoE, or of its JSON."""
+    """The predictions of a DeepMoE, or of its JSON, and its shuffles where these are asked for."""
     asked = asked if isinstance(asked, Asked) else Asked.model_validate_json(asked)
-    return Goal(f"{_label(asked)}", (steps(asked),), f"{__name__}:goal", asked.model_dump_json())
+    wanted = (steps(asked), *([shuffles(asked)] if asked.shuffled else []))
+    return Goal(_label(asked), wanted, f"{__name__}:goal", asked.model_dump_json())
+
+
+def shuffles(asked: Asked) -> Step:
+    """Figure 4: whether each image is answered rightly with the gates of others (:data:`SHUFFLES`)."""
+    predictions, cost = steps(asked), deepmoe_cost(asked.model)
+    return Step(
+        "shuffles", {"seed": asked.spec.seed, "revision": REVISIONS["shuffles"]}, partial(_make_shuffles, asked),
+        (*predictions.needs, predictions), f"gates of other images for {_label(asked)}",
+        6 * FORWARD * asked.spec.num_images[1] * cost.dense_macs, images=asked.spec.evaluated_images,
+    )  # fmt: skip
 
 
 def steps(asked: Asked) -> Step:
@@ -77,7 +89,8 @@ def _how(kind: str, recipe: Recipe) -> dict[str, Any]:
 
 def _label(asked: Asked) -> str:
     config, spec = asked.model, asked.spec
-    return f"DeepMoE {config.backbone} at width {config.width:g}, λ {config.lam:g}, on {spec.data}, seed {spec.seed}"
+    how = f"width {config.width:g}, λ {config.lam:g}, μ {config.mu:g}"
+    return f"DeepMoE {config.backbone} at {how}, on {spec.data}, seed {spec.seed}"
 
 
 STAGE_TWO = 80 / 350
@@ -134,8 +147,20 @@ def _make_frozen(asked: Asked, context: Context, inputs: Inputs) -> Artifact:
     return trained(model, history)
 
 
+def _trained(asked: Asked, inputs: Inputs) -> DeepMoE:
+    return load(asked, inputs["deepmoe-frozen" if asked.recipe_two else "deepmoe"])
+
+
+def _make_shuffles(asked: Asked, context: Context, inputs: Inputs) -> Artifact:
+    model = _trained(asked, inputs)
+    source = context.sources.batches(asked.spec, "evaluation", asked.recipe.augmentation)
+    _, of_class = context.sources.superclasses(asked.spec)
+    gates = inputs["predictions"].tensors["gates"]
+    return Artifact(correct_when_shuffled(model, source, context.device, gates, of_class, asked.spec.seed))
+
+
 def _make_predictions(asked: Asked, context: Context, inputs: Inputs) -> Artifact:
-    model = load(asked, inputs["deepmoe-frozen" if asked.recipe_two else "deepmoe"])
+    model = _trained(asked, inputs)
     augmentation = asked.recipe.augmentation
     tensors = predict(model, context.sources.batches(asked.spec, "evaluation", augmentation), context.device)
     return Artifact({**tensors, "macs": deepmoe_cost(asked.model).macs(tensors["gates"])})

@@ -15,6 +15,7 @@ from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.deepmoe.losses import check_collapse, stage_one, stage_two
 from repro.families.deepmoe.model import DeepMoE
 from repro.models.registry import freeze
+from repro.randomness import generator
 from repro.training.classifier import train_classifier
 from repro.training.device import EVALUATION_BATCH, autocast
 from repro.training.fit import Epoch, Report
@@ -70,6 +71,37 @@ def predict(model: DeepMoE, source: BatchSource, device: torch.device) -> dict[s
     }  # fmt: skip
 
 
-def shares_by_class(shares_NL: Tensor, labels: Tensor, num_classes: int) -> Tensor:
-    """Mean active share of each layer over the images of each class, ``[C, L]``; NaN for a class without images."""
-    return torch.stack([shares_NL[labels == c].mean(0) for c in range(num_classes)])
+SHUFFLES = ("own class", "own superclass", "another superclass")
+"""Whose gates an image is given: those of an image of its class; of its superclass, not its class; of another one."""
+
+
+def donors(labels_N: Tensor, superclass_C: Tensor, shuffle: str, seed: int, repeat: int) -> Tensor:
+    """The image ``[N]`` whose gates each image is given, drawn anew for each repeat; -1 where there is none."""
+    draw, found_N = generator(seed, "donors", shuffle, repeat), torch.full_like(labels_N, -1)
+    for c in labels_N.unique().tolist():
+        own, group = labels_N == c, superclass_C[labels_N] == superclass_C[c]
+        pools = dict(zip(SHUFFLES, (own, group & ~own, ~group), strict=True))
+        pool = pools[shuffle].nonzero()[:, 0]
+        if len(pool):
+            found_N[own] = pool[torch.randint(len(pool), (int(own.sum()),), generator=draw)]
+    return found_N
+
+
+@torch.no_grad()
+def correct_when_shuffled(
+    model: DeepMoE, source: BatchSource, device: torch.device, gates_NG: Tensor, superclass_C: Tensor, seed: int,
+    repeats: int = 2,
+) -> dict[str, Tensor]:  # fmt: skip
+    """How often each image is answered rightly under each shuffle, in [0, 1] ``[N]``; -1: no such gates."""
+    freeze(model.to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
+    labels, gates = source.labels.cpu(), gates_NG.float().to(device)
+    drawn = {(name, r): donors(labels, superclass_C, name, seed, r) for name in SHUFFLES for r in range(repeats)}
+    correct = {name: torch.zeros(len(labels)) for name in SHUFFLES}
+    for batch in source.clean(EVALUATION_BATCH):
+        at = batch.indices.cpu()
+        for (name, _), donor_N in drawn.items():
+            with autocast(device):
+                logits = model.network(batch.images, gates[donor_N[at].clamp(min=0)])
+            right = (logits.argmax(1).cpu() == labels[at]).float()
+            correct[name][at] += torch.where(donor_N[at] < 0, -1.0, right) / repeats
+    return correct

@@ -40,7 +40,11 @@ class SingleGateParameters(Parameters):
 
     def goals(self) -> list[Goal]:
         """Every model that the exhibit needs."""
-        return goals(self.specs(), self.bases())
+        return [*goals(self.specs(), self.bases()), *self.others()]
+
+    def others(self) -> list[Goal]:
+        """Models of other families, which are made with these; none, unless a subclass says more."""
+        return []
 
 
 class Study:
@@ -52,9 +56,11 @@ class Study:
 
     def __init__(
         self, specs: Sequence[StudySpec], root: Path, device: torch.device, bases: Sequence[StudySpec] = (),
-        executor: str = "serial",
+        executor: str = "serial", others: Sequence[Goal] = (),
     ) -> None:  # fmt: skip
         """``bases`` are specs of which the base model alone will be asked for (:meth:`base_outputs`).
+
+        ``others`` are goals of other families, of whose steps the ``runner`` will be asked.
 
         ``executor`` makes what can be made apart: ``serial`` (this process), ``processes``, ``submitit``, ``ray``.
         """
@@ -63,7 +69,7 @@ class Study:
         self.device = device
         self.store = Store(root)
         self.sources = Sources(self.root, device)
-        self.runner = Runner(goals(specs, bases), Context(self.store, self.sources, device), executor)
+        self.runner = Runner([*goals(specs, bases), *others], Context(self.store, self.sources, device), executor)
 
     def run(self, spec: StudySpec) -> Outputs:
         """Algorithm 1 for one spec; returns what the trained model says of the evaluation set.
@@ -131,7 +137,8 @@ def open_study(parameters: SingleGateParameters) -> Study:
     """The study of every spec that the parameters ask for, on their root, device and executor."""
     compiling.choose(parameters.compile)
     device = pick_device(parameters.device)
-    return Study(parameters.specs(), parameters.root, device, parameters.bases(), parameters.executor)
+    others = parameters.others()
+    return Study(parameters.specs(), parameters.root, device, parameters.bases(), parameters.executor, others)
 
 
 def measured(
