@@ -19,13 +19,13 @@ import torch
 import torch.nn.functional as F
 from timing import Goal, arguments, finish, interleaved, seconds
 
+from repro.book.plan import AIRBENCH, FLOPS
 from repro.data.batches import DeviceBatches
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.one_pass import NewExpert, train_experts
 from repro.families.single_gate.scales import default_spec
 from repro.models.cost import model_cost
 from repro.models.registry import build_backbone, new_expert
-from repro.report.plan import AIRBENCH, FLOPS
 from repro.study.graph import BACKWARD
 from repro.study.results import Table
 from repro.training import compiling

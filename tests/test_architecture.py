@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").rglob("*.ipynb"))
 RECORDS = sorted((ROOT / "results").rglob("*.json"))
-ROOMS = ("cli", "exhibits", "report", "families", "analysis", "study", "training", "data", "models")
+ROOMS = ("cli", "book", "exhibits", "report", "families", "analysis", "study", "training", "data", "models")
 ROOMS += ("errors", "files", "randomness", "progress")
 MACHINE_PATH = re.compile(r"(?<![\w.])(?:/(?:home|Users|root|tmp|work|mnt|private)/|[A-Z]:\\+Users)")
 
@@ -37,6 +37,8 @@ def test_a_room_imports_only_from_rooms_below_it() -> None:
 @pytest.mark.parametrize(
     ("room", "imported", "allowed"),
     [
+        ("book", "exhibits", True),
+        ("exhibits", "book", False),
         ("report", "study", True),
         ("report", "families", True),
         ("families", "study", True),

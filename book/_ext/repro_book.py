@@ -1,10 +1,10 @@
 """What no library does: numbers that lead to their record, parts made of all records, code drawn from the module.
 
-    {result}`NAME:KEY` and its fellows    numbers in prose (:mod:`repro.report.quotes`)
-    ```{reruns}``` and its fellows        tables of all that was recorded (:mod:`repro.report.pages`)
-    ```{recorded-figure} EXHIBIT [FIGURE]```   a figure of an exhibit, with alt text and its caption as content
+    {result}`NAME:KEY` and its fellows    numbers in prose (:mod:`repro.book.quotes`)
+    ```{all-claims}``` and its fellows    made of all that was recorded (:mod:`repro.book.pages`)
+    ```{recorded-figure} NAME```          a figure of a benchmark, with alt text and its caption as content
     ```{source-of} repro.PACKAGE.MODULE.NAME```   a function or class as it stands in the module, with where it is
-    ```{drawing} method```                the method, or one step of it, drawn for light and for dark
+    ```{drawing} method```                the method, or one step of it
 
 A name or key that does not exist is a warning, and so a failed build.
 """
@@ -25,12 +25,11 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 import repro
+from repro.book import drawing, pages, performance, records
+from repro.book.quotes import ROLES, marked
 from repro.errors import ReproError
-from repro.exhibits import exhibit
-from repro.report import drawing, pages, performance, records
 from repro.report.chapter import book_figure, not_run
 from repro.report.links import FIGURES, Book
-from repro.report.quotes import ROLES, marked
 
 PARTS = pages.PARTS | records.PARTS
 
@@ -72,32 +71,22 @@ class Made(SphinxDirective):
 
 
 class RecordedFigure(SphinxDirective):
-    """A figure that the build drew of the recorded results; "not run" where there are none."""
+    """A figure that the build drew of a benchmark's record; "not run" where there is none."""
 
     required_arguments = 1
-    optional_arguments = 1
     has_content = True
     option_spec = {"alt": directives.unchanged_required}  # noqa: RUF012 (docutils wants it so)
 
     def run(self) -> list[nodes.Node]:
         book, name = book_of(self.env), self.arguments[0]
-        warning = self.state.document.reporter.warning
-        if not self.options.get("alt"):
-            return [warning(f"the figure {name} has no alt text", line=self.lineno)]
-        if name in performance.FIGURES:
-            stem, command = name, f"uv run python benchmarks/{performance.FIGURES[name]}.py"
-            data = f"performance-{performance.FIGURES[name]}"
-        else:
-            try:
-                stem = exhibit(name).figure_name(*(self.arguments[1:] or ["main"]))
-            except ReproError as error:
-                return [warning(str(error), line=self.lineno)]
-            data, command = name, f"repro run {name}"
-        if not (book.extra / FIGURES / f"{stem}.svg").exists():
-            if book.csv(data):
-                return [warning(f"no figure {stem} was made of the recorded results", line=self.lineno)]
-            return [raw(not_run(command))]
-        before, after = book_figure(book, stem, data, self.options["alt"], "CAPTION").split("CAPTION")
+        if not self.options.get("alt") or name not in performance.FIGURES:
+            message = f"there is no figure {name}, or it has no alt text (there are: {', '.join(performance.FIGURES)})"
+            return [self.state.document.reporter.warning(message, line=self.lineno)]
+        source = performance.FIGURES[name]
+        if not (book.extra / FIGURES / f"{name}.svg").exists():
+            return [raw(not_run(f"uv run python benchmarks/{source}.py"))]
+        page = book_figure(book, name, f"performance-{source}", self.options["alt"], "CAPTION")
+        before, after = page.split("CAPTION")
         return [raw(before), *self.parse_content_to_nodes(), raw(after)]
 
 
@@ -135,7 +124,7 @@ def place_of(name: str) -> tuple[Path, str]:
 
 
 class Drawing(SphinxDirective):
-    """The book's own drawing, one for each theme; its words for those who do not see it stand with the code."""
+    """The book's own drawing; its words for those who do not see it stand with the code."""
 
     required_arguments = 1
 
@@ -144,11 +133,8 @@ class Drawing(SphinxDirective):
         if name not in drawing.STEPS:
             warning = f"there is no drawing '{name}' (there are: {', '.join(drawing.STEPS)})"
             return [self.state.document.reporter.warning(warning, line=self.lineno)]
-        box = nodes.container(classes=["repro-drawing"])
-        for theme in drawing.THEMES:
-            uri, alt = f"/generated/drawing_{name}_{theme}.svg", drawing.STEPS[name].words
-            box += nodes.image(uri=uri, alt=alt, width=drawing.WIDTH, align="center", classes=[f"only-{theme}"])
-        return [box]
+        svg = (Path(self.env.srcdir) / "_static" / "method.svg").read_text(encoding="utf-8")
+        return [raw(drawing.drawing(name, svg))]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

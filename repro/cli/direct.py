@@ -57,7 +57,7 @@ def run_directly(name: str, values: Mapping[str, object]) -> None:
 
 
 def lines(shown: Exhibit, result: StudyResult) -> Iterable[str]:
-    """What the cells of the notebook show, as text: tables, claims, and the numbers in sentences."""
+    """What the cells of the notebook show, as text: tables, claims, and what no table says."""
     from repro.report.tables import Shown, claims_caption, claims_table
 
     if find_spec("pandas") is None:
@@ -68,7 +68,8 @@ def lines(shown: Exhibit, result: StudyResult) -> Iterable[str]:
             tables.append(Shown(claims_table(judged), claims_caption(result)))
         for table in tables:
             yield f"\n{table.caption}\n\n{table.frame.to_string()}"
-    yield f"\n{shown.read(result)}"
+    if advice := shown.advice(result):
+        yield f"\n{advice}"
 
 
 def remaining_of(notebooks: Iterable[str], values: Mapping[str, object]) -> str:

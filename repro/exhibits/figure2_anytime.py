@@ -18,9 +18,8 @@ from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.envelope import ENVELOPE, SLACK
 from repro.families.single_gate.pairs import MEAN, PairParameters, means_over_pairs
 from repro.families.single_gate.study import open_study, record
-from repro.report.anytime_figures import curves_figure, thresholds_figure
+from repro.report.anytime_figures import curves_figure
 from repro.report.anytime_rivals import NO_LOSS, K, over_chance, over_plain_networks, pairs
-from repro.report.anytime_summary import summary_figure
 from repro.report.claim import AS_GOOD, Cell, Claim, equal_training, with_controls
 from repro.report.curves import each_seed, mean
 from repro.report.exhibit import Exhibit
@@ -282,14 +281,8 @@ def advice(result: StudyResult) -> str:
 
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
-    """``main``: ours and the paper's curves; ``thresholds``: who exits, and how many experts the others use;
-    ``summary``: all image sets in one panel.
-    """
-    return {
-        "main": curves_figure(results),
-        "thresholds": thresholds_figure(results),
-        "summary": summary_figure(results),
-    }
+    """``main``: ours and the paper's curves."""
+    return {"main": curves_figure(results)}
 
 
 EXHIBIT = Exhibit(

@@ -27,8 +27,8 @@ from repro.report.claim import CHANGES_LITTLE, Cell, Claim, Control, with_contro
 from repro.report.exhibit import Exhibit
 from repro.report.numbers import NONE, mean_std, millions, where_run
 from repro.report.plots import PALETTE, figure_style, new_figure
-from repro.report.printed import PrintedValue
-from repro.report.sweetspot import printed_rows, sweetspot_rows
+from repro.report.printed import PrintedValue, rows_of
+from repro.report.sweetspot import sweetspot_rows
 from repro.report.tables import Row, Shown, about, comparison, frame
 from repro.report.verdict import by_seed, summary_of
 from repro.study import parameters as common
@@ -252,7 +252,7 @@ def of_the_paper(body: str, row: str) -> PrintedValue | None:
     placement, _, change = row.partition(", ")
     known: list[float] = []
     if change.endswith(" gate"):
-        rows, gate = printed_rows("_table10"), change.removesuffix(" gate")
+        rows, gate = rows_of("sweetspot2024_table10"), change.removesuffix(" gate")
         known = [float(r["in1k"]) for r in rows if (r["model"], r["gate"]) == (TABLE10[body], gate)]
     elif not change or change.endswith(" experts"):
         asked = ("4" if change else "3", TABLE3[body], placement, experts_of(row))

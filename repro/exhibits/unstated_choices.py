@@ -16,6 +16,7 @@ from repro.analysis.outputs import accuracy
 from repro.errors import SpecError
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.study import SingleGateParameters, Study, measured, open_study, record
+from repro.report import left_out
 from repro.report.claim import CHANGES_LITTLE, LITTLE, Cell, Claim
 from repro.report.exhibit import Exhibit
 from repro.report.numbers import interval, mean_std, signed, where_run
@@ -258,5 +259,6 @@ EXHIBIT = Exhibit(
     tables,
     CLAIMS,
     figures=figures,
+    exact=left_out.tables,
     place=13,
 )

@@ -1,4 +1,4 @@
-"""The pictures of Figure 2: accuracy against MACs beside the paper's, and what a threshold does."""
+"""The picture of Figure 2: accuracy against MACs beside the paper's."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 
 from repro.report.claim import Cell
 from repro.report.curves import Curve, draw, each_seed, mean
-from repro.report.figure2 import IMAGES, NEAR, paper_macs, series
+from repro.report.figure2 import IMAGES, NEAR, paper_macs
 from repro.report.numbers import DATASETS, where_run
 from repro.report.plots import MODELS, PALETTE, common_legend, figure_style, new_figure
+from repro.report.printed import drawn
 from repro.report.verdict import by_seed
 from repro.study.results import StudyResult
 
@@ -30,11 +31,12 @@ LINES = ("-", "--", ":")
 
 
 def curves_figure(results: Sequence[StudyResult]) -> Figure:
-    """A row a result: our curves left, the paper's digitised figure right, each on its own axes.
+    """A row a result: our curves left, the paper's digitised figure right, once, each on its own axes.
 
     Lines are means over the seeds at the same threshold (of the envelope: at the same budget), bands the seeds. The
-    paper's panel stands once for each image set.
+    paper's panel stands once for each image set; the embedded set is drawn where there is nothing else.
     """
+    results = [result for result in results if result.dataset != "modes"] or results
     with figure_style():
         figure, seen = new_figure(8.0, 3.5 * len(results) + 0.8), set[str]()
         grid = figure.subplots(len(results), 2, squeeze=False)
@@ -113,10 +115,10 @@ def _zoom(axes: Axes, low: float, high: float) -> None:
 
 
 def _paper(axes: Axes, dataset: str) -> None:
-    axes.plot(*_both(series(dataset, "anytime")), color=ENVELOPE_COLOUR, linewidth=2.4, label="envelope")
+    axes.plot(*_both(drawn(dataset, "anytime")), color=ENVELOPE_COLOUR, linewidth=2.4, label="envelope")
     known = {paper_macs(dataset, *pair.split("-")): pair for pair in MODELS}
     for name, kind in (("one_expert", "two"), ("backbone", "backbone"), ("moe", "moe")):
-        for macs, top1 in series(dataset, name):
+        for macs, top1 in drawn(dataset, name):
             near = min(known, key=lambda cost: abs(cost - macs))
             shade = TWO if kind == "two" else colour(known[near]) if abs(near - macs) <= NEAR * macs else "#000000"
             axes.plot(macs / 1e6, top1, MARKS[kind][0], color=shade, markeredgecolor="white", markersize=7, zorder=4)
@@ -142,39 +144,3 @@ def colour(pair: str) -> str:
 def _line_styles(keys: Sequence[tuple[str, int]]) -> list[str]:
     numbers = sorted({k for _, k in keys}, reverse=True)
     return [LINES[numbers.index(k) % len(LINES)] for _, k in keys]
-
-
-def thresholds_figure(results: Sequence[StudyResult]) -> Figure:
-    """A row a result, over the threshold: the share of images that exit, and how many experts the others use."""
-    with figure_style():
-        figure = new_figure(8.0, 2.8 * len(results) + 0.6)
-        grid = figure.subplots(len(results), 2, squeeze=False)
-        for panels, result in zip(grid, results, strict=True):
-            title = where_run(result)
-            for axes, column in zip(panels, ("exits", "experts_of_others"), strict=True):
-                _over_threshold(axes, result, column)
-                axes.set_xscale("log")
-                axes.set_xlabel("threshold τ")
-                axes.set_title(title)
-            panels[0].set_ylabel("images that exit early, %")
-            panels[1].set_ylabel("experts that the others use")
-            panels[1].set_ylim(bottom=0)
-        common_legend(figure, grid[:, 0])
-    return figure
-
-
-def _over_threshold(axes: Axes, result: StudyResult, column: str) -> None:
-    sweep = result.tables.get("sweep")
-    if not sweep:
-        return
-    # Who exits and which experts are asked is the base's and its gate's affair: pairs of one base share the curve.
-    keys: dict[tuple[str, int], str] = {}
-    for pair, k in zip(sweep.column("pair"), sweep.column("K"), strict=True):
-        keys.setdefault((pair.partition("-")[0], k), pair)
-    for ((base, k), pair), style in zip(keys.items(), _line_styles(list(keys)), strict=True):
-        part = sweep.where(pair=pair, K=k)
-        # The logarithmic axis has no place for τ = 0, nor has the average over the others where there are none.
-        known = [sum(share < 100 for share in curve.ys) for curve in each_seed(part, "tau", "exits")]
-        end = None if column == "exits" else min(known)
-        curves = [Curve(curve.xs[1:end], curve.ys[1:end]) for curve in each_seed(part, "tau", column)]
-        draw(axes, curves, colour(base), f"base {base}, K = {k}", linestyle=style)

@@ -23,9 +23,8 @@ from repro.errors import ReproError, SpecError
 from repro.progress import duration
 from repro.report import interactive
 from repro.report.links import FIGURES, Book, book_of_notebooks, figure, source_line
-from repro.report.numbers import where_run
+from repro.report.numbers import provenance_text, where_run
 from repro.report.play import Play
-from repro.report.reruns import command_of
 from repro.report.tables import Shown, claims_caption, claims_table
 from repro.study.parameters import Parameters, results_folder
 from repro.study.results import EXACT, StudyResult, load_results
@@ -63,13 +62,13 @@ class Chapter:
         text = f"<ul>{told}</ul>" if told else NOTHING
         _display(text if self.own else folded("The recorded runs of this chapter", text))
 
-    def tables(self, *planned: str) -> None:
-        """Every table of every result: the first open, the others folded.
+    def tables(self, *planned: str, folded: bool = False) -> None:
+        """Every table of every result: the first open (unless all are to be ``folded``), the others folded.
 
         ``planned`` names runs of this chapter, e.g. ``cifar100-paper``: one that nobody has recorded says so, with
         its command.
         """
-        self._show_each(self._tables)
+        self._show_each(lambda result: self._tables(result, folded))
         there = {f"{r.dataset}-{r.scale}" for r in self.recorded}
         for place in planned:
             if place not in there and not self.own:
@@ -84,9 +83,9 @@ class Chapter:
         shown = [known[name] for name in names or known]
         _display("".join(table.in_page(folded=index > 0) for index, table in enumerate(shown)))
 
-    def claims(self) -> None:
+    def claims(self, folded: bool = False) -> None:
         """The paper's claims with the verdict on each."""
-        self._show_each(self._claims)
+        self._show_each(lambda result: self._claims(result, folded))
 
     def figure(self, name: str = "main", *, alt: str, caption: str) -> None:
         """A figure: ``alt`` says what it shows to those who do not see it, ``caption`` is text with `code` marks."""
@@ -114,7 +113,7 @@ class Chapter:
         return Play(self)
 
     def read(self) -> None:
-        """What no table says of the results, a paragraph each."""
+        """What no table says of a result, a paragraph each."""
         from IPython.display import Markdown, display
 
         for r in self.results:
@@ -131,15 +130,15 @@ class Chapter:
         if recorded:
             _display(recorded)
 
-    def _tables(self, result: StudyResult) -> str:
+    def _tables(self, result: StudyResult, folded: bool) -> str:
         first, *others = self.exhibit.tables(result).values()
-        return first.in_page() + self._source(result) + "".join(table.in_page(folded=True) for table in others)
+        return first.in_page(folded) + self._source(result) + "".join(table.in_page(folded=True) for table in others)
 
-    def _claims(self, result: StudyResult) -> str:
+    def _claims(self, result: StudyResult, folded: bool) -> str:
         judged = self.exhibit.judge(result)
         if not judged:
             return ""
-        return Shown(claims_table(judged), claims_caption(result)).in_page() + self._source(result)
+        return Shown(claims_table(judged), claims_caption(result)).in_page(folded) + self._source(result)
 
     def _source(self, result: StudyResult) -> str:
         is_recorded = any(result is r for r in self.recorded)
@@ -147,15 +146,9 @@ class Chapter:
 
 
 def provenance(r: StudyResult) -> str:
-    """A line of HTML: what was run, how long it took in all, where and when."""
-    p = r.provenance
-    what = f"base {escape(r.base)}, experts {escape(r.expert)}, seeds {', '.join(map(str, r.seeds))}"
-    how = f"{'without' if r.scale == EXACT else 'of'} training on {escape(p.hardware)}"
-    return (
-        f"<strong>{escape(r.name)}</strong>: {'counted' if r.scale == EXACT else what}; {duration(p.seconds)} {how} "
-        f"({p.precision}), torch {p.libraries.get('torch', '?')}, code {escape(p.code)}, {p.when[:10]}. "
-        f"<code>{escape(p.command)}</code>"
-    )
+    """A line of HTML: what was run or counted, where and when, and how long it took in all."""
+    about, how = provenance_text(r).replace("\n", "; "), "counted" if r.scale == EXACT else "training"
+    return f"<strong>{escape(r.name)}</strong>: {escape(about)}; {how}: {duration(r.provenance.seconds)}."
 
 
 def book_figure(book: Book, stem: str, data: str, alt: str, caption: str) -> str:
@@ -174,6 +167,11 @@ def folded(summary: str, html: str) -> str:
 def with_code(text: str) -> str:
     """Plain text as HTML, what stands between backticks as code."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text, quote=False))
+
+
+def command_of(study: str, dataset: str, scale: str) -> str:
+    """The command that would record a run, with three seeds."""
+    return f"uv run repro run {study} -p scale {scale} -p dataset {dataset} -p seeds 0,1,2"
 
 
 def not_run(command: str) -> str:

@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from repro.errors import in_a_sentence
 from repro.report.claim import Claim
 from repro.report.plots import as_svg
-from repro.report.reading import verdicts
 from repro.report.tables import Shown
 from repro.report.verdict import ClaimVerdict, Printed, judge, not_printed
 from repro.study.parameters import Parameters, results_folder
@@ -71,10 +70,6 @@ class Exhibit:
     def judge(self, result: StudyResult) -> list[ClaimVerdict]:
         """The verdict on every claim that is about the result's image set."""
         return judge(self.claims, result, self.printed)
-
-    def read(self, result: StudyResult) -> str:
-        """What no table says of a result, and its verdicts in a sentence (Markdown)."""
-        return " ".join(filter(None, (self.advice(result), verdicts(result, self.judge(result)))))
 
     def drawn(self, results: Sequence[StudyResult]) -> dict[str, str]:
         """The figures as SVG by name, drawn once for the same records however often they are shown."""

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 from functools import cache
-from importlib.resources import files
 
 import numpy as np
 
 from repro.models.cost import model_cost
-from repro.report.printed import PrintedValue
+from repro.report.printed import PrintedValue, drawn
 
 IMAGES = {"cifar100": (100, 32), "tiny-imagenet": (200, 64)}
 """Classes and image side of the paper's two image sets."""
 
 NEAR = 1e-3
 """Relative tolerance at which a digitised cost is a computed one (they were read to about 1e-4 G)."""
-
-
-@cache
-def series(dataset: str, name: str) -> tuple[tuple[int, float], ...]:
-    """(MACs, top-1 in percent) of ``backbone``, ``moe``, ``one_expert`` or ``anytime``; empty for other image sets."""
-    table = files("repro.report").joinpath("paper", "royer2022_figure2.csv").read_text(encoding="utf-8")
-    return tuple(
-        (int(row["macs"]), float(row["top1"]))
-        for row in csv.DictReader(table.splitlines())
-        if (row["dataset"], row["series"]) == (dataset, name)
-    )
 
 
 @cache
@@ -38,13 +25,13 @@ def paper_macs(dataset: str, base: str, expert: str | None = None) -> int:
 
 def marker(dataset: str, name: str, macs: int) -> PrintedValue | None:
     """The mean of a series' markers at a cost, if it has any there."""
-    found = [top1 for cost, top1 in series(dataset, name) if abs(cost - macs) <= NEAR * macs]
+    found = [top1 for cost, top1 in drawn(dataset, name) if abs(cost - macs) <= NEAR * macs]
     return PrintedValue(sum(found) / len(found), None) if found else None
 
 
 def anytime_at(dataset: str, macs: int) -> PrintedValue | None:
     """The paper's any-time curve at a cost, on the line between its markers; its last value beyond its end."""
-    points = sorted(series(dataset, "anytime"))
+    points = sorted(drawn(dataset, "anytime"))
     if not points or macs < points[0][0] * (1 - NEAR):
         return None
     value = float(np.interp(macs, [cost for cost, _ in points], [top1 for _, top1 in points]))

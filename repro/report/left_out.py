@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations_with_replacement
 
 import torch
+from pydantic import BaseModel
 from torch import nn
 
 from repro.errors import ReproError
+from repro.families.deepmoe.config import DeepMoEConfig
+from repro.families.single_gate.choices import CHOICES
+from repro.families.sparse.config import SparseConfig
 from repro.models.cost import ModelCost, count_macs, count_params, model_cost
 from repro.models.trnet import tr_backbone
-from repro.report.claim import Cell
 from repro.report.exact_costs import BACKBONES, PAIRS, Figure, in_unit_of, paper_cost, table1_figures
-from repro.report.figure2 import IMAGES, NEAR, paper_macs, series
-from repro.report.numbers import DATASETS, NONE, Quote, mean_std, millions, where_run
-from repro.report.printed import PrintedValue, printed
+from repro.report.figure2 import IMAGES, NEAR, paper_macs
+from repro.report.numbers import DATASETS, Quote, millions
+from repro.report.printed import PrintedValue, drawn, printed
 from repro.report.tables import Shown, frame
-from repro.report.verdict import summary_of
-from repro.study.results import StudyResult
+
+CONFIGS: dict[str, type[BaseModel]] = {"deepmoe": DeepMoEConfig, "sparse": SparseConfig}
+ASKED_FOR = {"family", "backbone", "width", "image_size", "placement", "top_k"}
+"""Fields that say which network is meant: no text leaves them open."""
 
 K = 20
 """Experts of every pair of Table 1."""
@@ -69,9 +74,26 @@ SUMS: dict[str, Callable[[ModelCost], int]] = {
 """What 'parameters for inference' may add up."""
 
 
-def tables(results: Sequence[StudyResult]) -> dict[str, Shown]:
-    """``cut``, ``sum``, ``poster``: readings against print; ``baselines``: both one-expert baselines, as recorded."""
-    return {"cut": _cut(), "sum": _sum(), "poster": _poster(), "baselines": _baselines(results)}
+def tables() -> dict[str, Shown]:
+    """``cut``, ``sum``, ``poster``: readings against print; ``choices``, ``deepmoe``, ``sparse``: what is ours."""
+    return {"cut": _cut(), "sum": _sum(), "poster": _poster(), "choices": _choices(),
+            **{name: _family_choices(name, config) for name, config in CONFIGS.items()}}  # fmt: skip
+
+
+def _family_choices(name: str, config: type[BaseModel]) -> Shown:
+    """The fields of a family's config that a text leaves open: defaults and reasons, read from the config itself."""
+    open_ones = {
+        field: about
+        for field, about in config.model_fields.items()
+        if field not in ASKED_FOR and not about.is_required()
+    }
+    columns = {
+        "ours": [str(about.default) for about in open_ones.values()],
+        "why, and what is said of it": [about.description or "" for about in open_ones.values()],
+    }
+    return Shown(
+        frame(columns, list(open_ones)), f"Choices that {name}'s text leaves open: fields of {config.__name__}."
+    )
 
 
 def facts() -> dict[str, Quote]:
@@ -185,10 +207,10 @@ def _poster() -> Shown:
     columns: dict[str, list[str]] = {"drawn at": [], "markers": [], "two whole networks": [], "shared trunk": []}
     labels = []
     for dataset, (classes, side) in IMAGES.items():
-        drawn = [macs for macs, _ in series(dataset, "one_expert")]
+        at = [macs for macs, _ in drawn(dataset, "one_expert")]
         for a, b in combinations_with_replacement(BACKBONES[:-1], 2):
             both = paper_macs(dataset, a) + paper_macs(dataset, b)
-            near = [macs for macs in drawn if abs(macs - both) <= NEAR * both]
+            near = [macs for macs in at if abs(macs - both) <= NEAR * both]
             if near:
                 labels.append(f"{DATASETS[dataset]}, {a} and {b}")
                 shared = {model_cost(x, y, classes, side, 1).macs for x, y in ((a, b), (b, a))}
@@ -196,7 +218,7 @@ def _poster() -> Shown:
                 columns["markers"].append(str(len(near)))
                 columns["two whole networks"].append(millions(both, 1))
                 columns["shared trunk"].append(" or ".join(millions(macs, 1) for macs in sorted(shared)))
-    total = sum(len(series(dataset, "one_expert")) for dataset in IMAGES)
+    total = sum(len(drawn(dataset, "one_expert")) for dataset in IMAGES)
     placed = sum(int(count) for count in columns["markers"])
     caption = (
         "The multiply-adds at which the poster draws its '1 expert' markers, those of two whole networks, and those of "
@@ -206,15 +228,12 @@ def _poster() -> Shown:
     return Shown(frame(columns, labels), caption)
 
 
-def _baselines(results: Sequence[StudyResult]) -> Shown:
-    """Both baselines of the recorded runs of Table 2."""
-    known = [r for r in results if r.study == "table2_num_experts" and summary_of(r, Cell(1, "two networks"))]
-    cells = {"one expert, shared trunk": Cell(1), "two whole networks": Cell(1, "two networks")}
-    columns = {name: [mean_std(summary_of(r, cell)) if r else NONE for r in known] for name, cell in cells.items()}
-    labels = [where_run(r) for r in known]
-    caption = (
-        "Both one-expert baselines in the recorded runs of Table 2: top-1 in percent, mean ± standard deviation over "
-        "the seeds. Two whole networks are the bases of two seeds, averaged; each seed is in two pairs, so their "
-        "values stand here and no ±." + ("" if known else " None has been recorded.")
-    )
-    return Shown(frame(columns, labels), caption)
+def _choices() -> Shown:
+    """Defaults as the spec has them."""
+    columns = {
+        "what the paper says": [c.paper for c in CHOICES],
+        "ours": [c.default for c in CHOICES],
+        "why": [c.reason for c in CHOICES],
+    }
+    caption = "Every choice that the text leaves open: the field or function that makes it, its default, its reason."
+    return Shown(frame(columns, [f"{c.place}: {c.field}" if c.place else c.field for c in CHOICES]), caption)

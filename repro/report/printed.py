@@ -42,21 +42,20 @@ class PrintedValue:
 
 
 @cache
-def _rows() -> dict[Key, PrintedValue]:
-    table = files("repro.report").joinpath("paper", "royer2022.csv").read_text(encoding="utf-8")
-    lines = [line for line in table.splitlines() if line and not line.startswith("#")]
-    return {
-        (
-            row["table"],
-            row["dataset"],
-            row["base"],
-            row["expert"],
-            int(row["num_experts"]) if row["num_experts"] else None,
-            row["method"],
-            row["metric"],
-        ): PrintedValue(float(row["value"]), float(row["std"]) if row["std"] else None, digits=row["value"])
-        for row in csv.DictReader(lines)
-    }
+def rows_of(name: str) -> tuple[dict[str, str], ...]:
+    """The lines of a table of printed numbers, ``paper/<name>.csv``, by column."""
+    text = files("repro.report").joinpath("paper", f"{name}.csv").read_text(encoding="utf-8")
+    return tuple(csv.DictReader(line for line in text.splitlines() if line and not line.startswith("#")))
+
+
+@cache
+def _by_key() -> dict[Key, PrintedValue]:
+    found = {}
+    for row in rows_of("royer2022"):
+        table, dataset, base, expert, count, method, metric = list(row.values())[:7]
+        key = table, dataset, base, expert, int(count) if count else None, method, metric
+        found[key] = PrintedValue(float(row["value"]), float(row["std"]) if row["std"] else None, digits=row["value"])
+    return found
 
 
 def printed(
@@ -73,14 +72,13 @@ def printed(
     ``table`` is 1 ... 6, ``'3a'`` ... ``'3c'``, or ``'text'``; ``expert`` is ``None`` for a plain backbone of
     Table 1, and ``num_experts`` is 0 for a base model, ``None`` where a row holds for every number of experts.
     """
-    return _rows().get((str(table), dataset, base, expert or "", num_experts, method, metric))
+    return _by_key().get((str(table), dataset, base, expert or "", num_experts, method, metric))
 
 
 @cache
 def deepmoe_rows() -> dict[tuple[str, ...], PrintedValue]:
     """All that Wang et al. (2019) print, by table, image set, model, variant and metric."""
-    table = files("repro.report").joinpath("paper", "deepmoe2019.csv").read_text(encoding="utf-8")
-    rows = csv.DictReader(line for line in table.splitlines() if line and not line.startswith("#"))
+    rows = rows_of("deepmoe2019")
     return {tuple(row.values())[:-1]: PrintedValue(float(row["value"]), None, 1, row["value"]) for row in rows}
 
 
@@ -95,7 +93,5 @@ def drawn(dataset: str, series: str) -> tuple[tuple[int, float], ...]:
 
     ``series`` is ``backbone``, ``moe``, ``one_expert`` or ``anytime``; empty for an image set that it does not show.
     """
-    table = files("repro.report").joinpath("paper", "royer2022_figure2.csv").read_text(encoding="utf-8")
-    rows = csv.DictReader(line for line in table.splitlines() if line and not line.startswith("#"))
-    wanted = [row for row in rows if (row["dataset"], row["series"]) == (dataset, series)]
+    wanted = [row for row in rows_of("royer2022_figure2") if (row["dataset"], row["series"]) == (dataset, series)]
     return tuple((int(row["macs"]), float(row["top1"])) for row in wanted)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 
 from repro.families.sparse.config import SparseConfig
+from repro.report.printed import rows_of
 
 
 @dataclass(frozen=True)
@@ -29,16 +28,10 @@ class SweetSpotRow:
     config: SparseConfig
 
 
-def printed_rows(name: str) -> tuple[dict[str, str], ...]:
-    """The rows of ``sweetspot2024<name>.csv``: ``""``, ``_table10``, ``_table2_probes`` or ``_experts_per_image``."""
-    text = files("repro.report").joinpath("paper", f"sweetspot2024{name}.csv").read_text(encoding="utf-8")
-    return tuple(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
-
-
 @cache
 def sweetspot_rows() -> tuple[SweetSpotRow, ...]:
     """All rows whose costs are printed, in order of the tables."""
-    return tuple(map(_row, printed_rows("")))
+    return tuple(map(_row, rows_of("sweetspot2024")))
 
 
 def _row(row: dict[str, str]) -> SweetSpotRow:

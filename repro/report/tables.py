@@ -6,7 +6,7 @@ The frames hold finished text, one cell a quantity; whoever wants the numbers ta
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
@@ -42,6 +42,9 @@ GREY = "128, 128, 128"
 
 Columns = dict[str, list[str]]
 
+WORDS = 24
+"""A column with a longer cell holds words: it breaks its lines, so that the numbers beside it stay in sight."""
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -59,6 +62,13 @@ class Shown:
         if folded:
             return f'<details class="repro-folded"><summary>{escape(self.caption)}</summary>{table}</details>'
         return f'<p class="repro-caption">{escape(self.caption)}</p>{table}'
+
+
+def html_table(head: Sequence[str], rows: Iterable[Sequence[str]], label: str) -> str:
+    """A table of finished HTML cells in a box of its own; ``label`` says what it is to a screen reader."""
+    top = "".join(f'<th scope="col">{cell}</th>' for cell in head)
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    return scroll_box(f'<table class="repro-table"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>', label)
 
 
 def scroll_box(table: str, label: str) -> str:
@@ -181,33 +191,30 @@ def style(frame: pd.DataFrame, caption: str) -> Styler:
     """``frame`` with a caption, digits that align, and the verdict worded and coloured; readable in dark mode."""
     from pandas.io.formats.style import Styler
 
-    cell = "text-align: right; vertical-align: baseline; white-space: nowrap"
-    wordy = [column for column in frame.columns if column in (CLAIM_COLUMN, "verdict")]
     styler = Styler(frame, uuid=_uuid(frame, caption), caption=caption, cell_ids=False)
     styler.format(escape="html").format_index(escape="html").format_index(escape="html", axis="columns")
     styler.set_table_attributes('class="repro-table"')
+    wordy = [
+        place for place, name in enumerate(frame.columns) if name == "verdict" or frame[name].str.len().max() > WORDS
+    ]
     left: list[CSSDict] = [
-        {"selector": f"{tag}.col{frame.columns.get_loc(column)}", "props": f"text-align: left; {wraps(column)}"}
-        for column in wordy
+        {"selector": f"{tag}.col{place}", "props": "text-align: left; white-space: normal; min-width: 7em"}
+        for place in wordy
         for tag in ("th", "td")
     ]
     styler.set_table_styles(
         [
             {"selector": "caption", "props": "caption-side: top; text-align: left; padding: 0.3em 0"},
-            {"selector": "th", "props": cell},
-            {"selector": "td", "props": f"{cell}; font-variant-numeric: tabular-nums"},
-            {"selector": "th.row_heading", "props": "text-align: left"},
+            {"selector": "th", "props": "text-align: right; vertical-align: bottom; white-space: normal"},
+            {"selector": "td", "props": "text-align: right; vertical-align: baseline; white-space: nowrap; "
+                                        "font-variant-numeric: tabular-nums"},
+            {"selector": "th.row_heading", "props": "text-align: left; vertical-align: baseline; min-width: 7em"},
             *left,
         ]
-    )
+    )  # fmt: skip
     if "verdict" in frame.columns:
         styler.map(verdict_css, subset=["verdict"])
     return styler
-
-
-def wraps(column: str) -> str:
-    """Style of a column of sentences: it breaks its lines, so that the numbers stay in sight."""
-    return "white-space: normal; min-width: 15em" if column == CLAIM_COLUMN else ""
 
 
 def _uuid(frame: pd.DataFrame, caption: str) -> str:

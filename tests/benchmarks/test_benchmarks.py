@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from repro.report import performance
+from repro.book import performance
 from repro.study.benchmarks import BENCHMARKS, PerformanceRecord, load_performance
 from repro.study.campaigns import CAMPAIGNS
 

@@ -52,11 +52,13 @@ def book() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def browser(book: str) -> Iterator[Browser]:
-    """Chromium, headless."""
+    """Chromium, headless, with the scroll bars that people see."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is in the group browser: run `uv sync`")
     if CHROMIUM is None:
         pytest.skip("there is no Chromium here (apt-get install chromium)")
     with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        chromium = driver.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"], ignore_default_args=["--hide-scrollbars"]
+        )
         yield chromium
         chromium.close()

@@ -71,7 +71,6 @@ def test_one_seed_and_missing_parts(made_of: MakeOf, seeds: int, rows: tuple[str
     assert "paper, tiny-ImageNet" in EXHIBIT.tables(elsewhere)["main"].frame
     for shown in EXHIBIT.tables(partial).values():
         assert "nan" not in shown.in_page()
-    EXHIBIT.read(partial)
     for figure in EXHIBIT.figures([partial, elsewhere]).values():
         figure.canvas.draw()
 

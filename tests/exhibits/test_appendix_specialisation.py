@@ -83,7 +83,6 @@ def test_one_seed_and_missing_parts(made_of: MakeOf, seeds: int, experts: tuple[
     whole = made_of("appendix_specialisation", cells(seeds), "modes", "quick", counts())
     for shown in EXHIBIT.tables(partial).values():
         assert "nan" not in shown.in_page()
-    EXHIBIT.read(partial)
     for figure in EXHIBIT.figures([partial, whole]).values():
         figure.canvas.draw()
 

@@ -86,11 +86,6 @@ def test_claims(result: Callable[..., StudyResult]) -> None:
     assert "anecdote" in claims_table(EXHIBIT.judge(result(seeds=1))).loc["K1", "verdict"]
 
 
-def test_the_reading(result: Callable[..., StudyResult]) -> None:
-    text = EXHIBIT.read(result())
-    assert "holds: K1, K4; pairs of seeds: no interval: K2" in text
-
-
 def test_the_papers_example_is_judged_in_words(result: Callable[..., StudyResult]) -> None:
     text = EXHIBIT.advice(result(seeds=2))
     assert "oranges or bell peppers in 2 of 2 seeds, with other mammals in 0 of 2 seeds: **half reproduced**" in text
@@ -111,7 +106,7 @@ def test_figures(result: Callable[..., StudyResult]) -> None:
 def test_nothing_recorded(result: Callable[..., StudyResult]) -> None:
     empty = result().model_copy(update={"measurements": [], "tables": {}, "pictures": {}})
     assert set(claims_table(EXHIBIT.judge(empty))["verdict"]) == {"not run"}
-    assert EXHIBIT.tables(empty)["main"] is not None and EXHIBIT.read(empty)
+    assert EXHIBIT.tables(empty)["main"] is not None
     assert EXHIBIT.figures([empty])["split"] is not None
 
 
@@ -174,5 +169,5 @@ def test_a_class_by_id_name_or_both(smoke_root: Path) -> None:
 
 def test_the_record_is_small_and_shown(split: StudyResult, smoke_root: Path) -> None:
     assert split.save(smoke_root / "again").stat().st_size < 300_000
-    assert "main" in EXHIBIT.tables(split) and EXHIBIT.read(split)
+    assert "main" in EXHIBIT.tables(split)
     assert EXHIBIT.figures([split])["main"].subfigs

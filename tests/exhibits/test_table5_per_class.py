@@ -139,7 +139,6 @@ def test_one_seed_and_missing_parts(made_of: MakeOf, seeds: int, missing: str) -
     partial = made_of("table5_per_class", kept)
     for shown in EXHIBIT.tables(partial).values():
         assert "nan" not in shown.in_page()
-    EXHIBIT.read(partial)
     modes = made_of("table5_per_class", cells(seeds, modes=True), "modes", "quick")
     for figure in EXHIBIT.figures([partial, modes]).values():
         figure.canvas.draw()

@@ -13,7 +13,7 @@ from repro.exhibits.three_families.asked import ThreeFamiliesParameters
 from repro.exhibits.three_families.families import CONVNEXT, FAMILIES, RATES, TR
 from repro.exhibits.three_families.rivals import cell
 from repro.exhibits.three_families.run import CURVE, PLAIN, TRIALS, three_families
-from repro.exhibits.three_families.shown import AGAINST, CLAIMS, UNKNOWN, front_page, headline
+from repro.exhibits.three_families.shown import AGAINST, CLAIMS, UNKNOWN, headline
 from repro.report.claim import Cell
 from repro.report.verdict import Verdict
 from repro.study.results import StudyResult, Table
@@ -50,7 +50,7 @@ def test_a_run_holds_every_family_against_every_rival(run: StudyResult) -> None:
     assert lambdas == {"λ = 2", "λ = 1", "λ = 4", "λ = 0.5"}
     known = [m for m in run.measurements if m.method == "gates"]
     assert len(known) == 3 * 3 + 3 and all(-1 <= m.value <= 1 for m in known)
-    assert run.tables["trials"].rows == [] and "no trials" in SHOWN.read(run)
+    assert run.tables["trials"].rows == [] and "no trials" in SHOWN.advice(run)
 
 
 def test_a_run_with_one_seed_decides_nothing(run: StudyResult) -> None:
@@ -58,7 +58,6 @@ def test_a_run_with_one_seed_decides_nothing(run: StudyResult) -> None:
     assert {j.verdict for j in SHOWN.judge(run)} == {Verdict.ANECDOTE, Verdict.NOT_RUN}
     assert list(SHOWN.figures([run])) == ["main", "training"]
     assert len(SHOWN.figures([run])["main"].axes) == 2  # tr-network and ConvNeXt
-    assert front_page([run]).endswith("nothing has been recorded on real images yet.")
 
 
 def made(record_of: Callable[..., StudyResult], over: float, seeds: int = 3, **more: object) -> StudyResult:
@@ -84,8 +83,8 @@ def test_every_claim_can_hold_and_can_come_out_opposite(record_of: Callable[...,
         assert {j.verdict for j in SHOWN.judge(made(record_of, over))} == {verdict}
 
 
-def test_the_front_page_says_what_the_record_says(record_of: Callable[..., StudyResult]) -> None:
-    better, worse, level = (front_page([made(record_of, over)]) for over in (1.0, -1.0, -0.1))
+def test_the_headline_says_what_the_record_says(record_of: Callable[..., StudyResult]) -> None:
+    better, worse, level = (headline(made(record_of, over)) for over in (1.0, -1.0, -0.1))
     assert "single-gate mixture and DeepMoE and sparse Last 2 and DeepMoE on resnet20 beat a plain network" in better
     assert "none of the mixtures beats a plain network of the same inference cost, trained as long" in worse
     assert "no mixture is found to beat a plain network" in level and "undecided" in level
@@ -117,7 +116,7 @@ def test_trials_are_recorded_and_as_many_for_everybody(record_of: Callable[..., 
     rows = [[who, rate, 50.0, 6e6, int(rate == 1)] for who in ("tr-network", "single-gate") for rate in RATES]
     tables = {"trials": Table(columns=TRIALS, rows=rows), "curve": Table(columns=CURVE, rows=[])}
     result = made(record_of, 1.0, tables=tables)
-    assert "in 4 trials for every mixture and every plain network" in SHOWN.read(result)
+    assert "in 4 trials for every mixture and every plain network" in SHOWN.advice(result)
     assert len(SHOWN.tables(result)["trials"].frame) == 8
     asked = ThreeFamiliesParameters.check(scale="laptop", dataset="cifar100")
     labels = [goal.label for goal in asked.goals()]

@@ -1,13 +1,10 @@
 """What the printed costs settle: readings of the text, counted."""
 
-from collections.abc import Callable
-
 import pytest
 
 from repro.errors import ReproError
 from repro.models.cost import model_cost
 from repro.report.left_out import CUTS, SUMS, fact, parts, tables
-from repro.study.results import StudyResult
 
 
 def test_the_parts_of_a_network_are_all_of_it() -> None:
@@ -19,7 +16,7 @@ def test_the_parts_of_a_network_are_all_of_it() -> None:
 
 
 def test_one_reading_of_where_an_expert_begins_gives_the_printed_costs() -> None:
-    cut = tables([])["cut"].frame
+    cut = tables()["cut"].frame
     assert list(cut.index) == list(CUTS)
     assert list(cut["MACs that match"]) == list(cut["trainable that match"]) == ["0 of 10", "10 of 10", "0 of 10"]
     assert cut.loc["stage 3, 4 and linear", "tr18-tr18 MACs, 1e9"] == "0.82 (0.82)"
@@ -27,14 +24,14 @@ def test_one_reading_of_where_an_expert_begins_gives_the_printed_costs() -> None
 
 
 def test_only_the_fitted_sum_gives_every_parameter_count() -> None:
-    found = tables([])["sum"].frame["match"]
+    found = tables()["sum"].frame["match"]
     assert list(found.index) == list(SUMS)
     assert found["base + expert + gate, less one fc"] == "10 of 10"
     assert found["base + expert + gate (the plain sum)"] == "2 of 10"
 
 
 def test_the_posters_baseline_is_two_whole_networks() -> None:
-    shown = tables([])["poster"]
+    shown = tables()["poster"]
     assert "30 of 30 markers" in shown.caption
     row = shown.frame.loc["CIFAR-100, tr10 and tr18"]
     assert (row["drawn at"], row["two whole networks"]) == ("808.9 M", "808.9 M")
@@ -50,9 +47,6 @@ def test_counts_for_the_prose() -> None:
         fact("table9")
 
 
-def test_both_baselines_as_recorded(made_up: Callable[..., StudyResult]) -> None:
-    assert "None has been recorded" in tables([])["baselines"].caption
-    result = made_up({("bagging", 1): [58.0, 58.2], ("two networks", 1): [59.0, 59.2]})
-    table = tables([result, made_up({("bagging", 1): [1.0]}, dataset="modes", scale="quick")])["baselines"].frame
-    assert list(table.index) == ["CIFAR-100, laptop scale"]
-    assert list(table.loc["CIFAR-100, laptop scale"]) == ["58.10 ± 0.14", "59.10 (59.00, 59.20)"]
+def test_every_choice_has_its_default_and_its_reason() -> None:
+    shown = tables()["choices"].frame
+    assert "gamma" in shown.index and all(shown["ours"]) and all(shown["why"])

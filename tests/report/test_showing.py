@@ -54,13 +54,6 @@ def test_a_number_that_is_not_there(result: StudyResult, key: str) -> None:
         look_up(result, key)
 
 
-def test_the_reading_says_what_the_numbers_say(result: StudyResult, made_up: MakeUp) -> None:
-    text = TABLE2.read(result)
-    assert "holds (settled afterwards): C1, C4/20; holds (without control): C1/base, C2/20" in text
-    one = made_up({("backbone", 0): [57.0], ("bagging", 1): [58.0], ("expert", 1): [58.0]})
-    assert "anecdote" in TABLE2.read(one)
-
-
 def test_figures_are_the_same_bytes_each_time(result: StudyResult, tmp_path: Path) -> None:
     first, again = (save_figure(TABLE2.figures([result])["main"], tmp_path / name)[0].read_bytes() for name in "ab")
     assert first == again and b"<svg" in first

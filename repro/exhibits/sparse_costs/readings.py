@@ -10,7 +10,8 @@ from repro.families.sparse.config import Placement
 from repro.families.sparse.cost import sparse_cost
 from repro.report.claim import CHANGES_LITTLE, MORE
 from repro.report.numbers import NONE
-from repro.report.sweetspot import SweetSpotRow, printed_rows, sweetspot_rows
+from repro.report.printed import rows_of
+from repro.report.sweetspot import SweetSpotRow, sweetspot_rows
 
 EQUAL = 0.02
 """Share by which multiply-adds of two networks may differ and still be called equal."""
@@ -67,7 +68,7 @@ class Printed(NamedTuple):
 
 def printed() -> Printed:
     """As printed."""
-    others = (printed_rows(name) for name in ("_table10", "_table2_probes", "_experts_per_image"))
+    others = (rows_of(f"sweetspot2024{name}") for name in ("_table10", "_table2_probes", "_experts_per_image"))
     return Printed(sweetspot_rows(), *others)
 
 

@@ -13,8 +13,7 @@ from repro.report.claim import Cell
 from repro.report.numbers import NONE, where_run
 from repro.report.pictures import close_together, show_tile
 from repro.report.plots import PALETTE, common_legend, figure_style, new_figure
-from repro.report.printed import PrintedValue
-from repro.report.sweetspot import printed_rows
+from repro.report.printed import PrintedValue, rows_of
 from repro.report.tables import Columns, Shown, about, frame, means
 from repro.report.verdict import summary_of
 from repro.study.results import Measurement, StudyResult, Table
@@ -24,7 +23,7 @@ def printed_value(result: StudyResult, asked: Cell) -> PrintedValue | None:
     """Experts that process an image, in number or percent, as the text has them ("in the last MoE layers")."""
     body, metric = asked.row.partition(" ")[0], asked.metric
     if metric in ("experts", "share"):
-        for row in printed_rows("_experts_per_image"):
+        for row in rows_of("sweetspot2024_experts_per_image"):
             if (row["model"], int(row["num_experts"])) == (body, asked.num_experts):
                 count = float(row["experts"])
                 value = count if metric == "experts" else 100 * count / asked.num_experts

@@ -11,10 +11,10 @@ from __future__ import annotations
 from repro.exhibits.three_families.asked import ThreeFamiliesParameters
 from repro.exhibits.three_families.families import NAME
 from repro.exhibits.three_families.run import three_families
-from repro.exhibits.three_families.shown import CLAIMS, figures, front_page, read, tables
+from repro.exhibits.three_families.shown import CLAIMS, figures, read, tables
 from repro.report.exhibit import Exhibit
 
-__all__ = ["EXHIBIT", "front_page"]
+__all__ = ["EXHIBIT"]
 
 EXHIBIT = Exhibit(
     NAME, "Three families: which mixture, at equal compute?", ThreeFamiliesParameters, three_families, tables,

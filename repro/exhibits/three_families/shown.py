@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from repro.exhibits.three_families.families import BUDGETS, FAMILIES, NAME, TR, Body, Family
+from repro.exhibits.three_families.families import BUDGETS, FAMILIES, TR, Body, Family
 from repro.exhibits.three_families.rivals import cell
 from repro.exhibits.three_families.run import CURVE, PLAIN, TRIALS
 from repro.report.claim import Cell, Claim
@@ -68,12 +68,6 @@ def headline(result: StudyResult) -> str:
     worse = all(judged.verdict is Verdict.OPPOSITE for judged in run.values())
     none = "none of the mixtures beats" if worse else "no mixture is found to beat"
     return f"{where_run(result)}: {none} {rival} {numbers}."
-
-
-def front_page(results: Sequence[StudyResult]) -> str:
-    """The front page's first sentence: of the first record, in reading order, that is no mere demonstration."""
-    own = [result for result in results if result.study == NAME and result.dataset != "modes"]
-    return headline(own[0]) if own else "Which mixture, at equal compute: nothing has been recorded on real images yet."
 
 
 def _with_interval(summary: Summary | None) -> str:

@@ -20,13 +20,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from repro.errors import ReproError
+from repro.exhibits import exhibit
 from repro.families.single_gate.scales import SCALES
-from repro.report import left_out, numbers, reliability, reruns
-from repro.report.exhibits import exhibit
+from repro.progress import duration
+from repro.report import left_out, numbers
+from repro.report.chapter import command_of
 from repro.report.links import Book
 from repro.report.numbers import Quote
 from repro.report.verdict import ClaimVerdict
-from repro.study.campaigns import load_campaign
+from repro.study.campaigns import CAMPAIGNS, FOLDER, Campaign, load_campaign
 from repro.study.parameters import results_folder
 from repro.study.results import StudyResult, load_result
 
@@ -57,31 +59,42 @@ def _load(path: Path, changed: int) -> Judged:
     return Judged(result, exhibit(result.study).judge(result))
 
 
-def command_of(name: str) -> str:
-    """The command that would record a run."""
+def _not_run(name: str) -> Quote:
     study, _, rest = name.partition("-")
     dataset, _, scale = rest.rpartition("-")
-    return reruns.command_of(study, dataset, scale)
+    return Quote("not run", command_of(study, dataset, scale))
 
 
 def result(text: str) -> Quote:
     """A number of a recorded result."""
     found, name, key = _recorded(text)
-    return numbers.look_up(found.result, key, found.claims) if found else Quote("not run", command_of(name))
+    return numbers.look_up(found.result, key, found.claims) if found else _not_run(name)
 
 
 def verdict(text: str) -> Quote:
     """The verdict on a claim."""
     found, name, key = _recorded(text)
     if found is None:
-        return Quote("not run", command_of(name))
+        return _not_run(name)
     return numbers.verdict_quote(found.result, numbers.claim_of(found.claims, key))
 
 
 def campaign(text: str) -> Quote:
-    """A figure of a campaign of ``benchmarks/``."""
+    """A figure of a campaign of ``benchmarks/``, e.g. ``faults:kills``, or its ``minutes``."""
     name, _, key = text.partition(":")
-    return reliability.fact(name, key, load_campaign(name, results_folder()))
+    found = load_campaign(name, results_folder())
+    if found is None:
+        return Quote("not run", CAMPAIGNS[name])
+    if key != "minutes" and key not in found.facts:
+        raise ReproError(f"the campaign {name} has no {key!r} (it has: {', '.join(found.facts)}, minutes)")
+    number = duration(found.provenance.seconds) if key == "minutes" else f"{found.facts[key]:,}"
+    return Quote(number, campaign_tooltip(found), f"{FOLDER}-{name}")
+
+
+def campaign_tooltip(campaign: Campaign) -> str:
+    """Where a campaign's figures come from, line by line."""
+    p = campaign.provenance
+    return f"{p.command}\n{p.hardware}\ncommit {p.code}, {p.when[:10]}"
 
 
 def _recorded(text: str) -> tuple[Judged | None, str, str]:

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from repro.report.plots import MODELS, PALETTE, common_legend, figure_style, new_figure
-from repro.report.tables import scroll_box
+from repro.report.tables import html_table
 from repro.study.benchmarks import BENCHMARKS, Goal, PerformanceRecord, load_performance
 from repro.study.results import Table
 
@@ -31,22 +31,15 @@ def load_all(folder: Path) -> dict[str, PerformanceRecord]:
 
 def goals_html(record: PerformanceRecord) -> str:
     """What was aimed at, what was measured, and whether it was met."""
-    head = ("goal", "bound", "measured", "")
-    rows = [(goal.text, _bound(goal), _measured(goal), VERDICTS[goal.met]) for goal in record.goals]
-    return _table(head, rows)
+    rows = [(html.escape(goal.text), _bound(goal), _measured(goal), VERDICTS[goal.met]) for goal in record.goals]
+    return html_table(("goal", "bound", "measured", ""), rows, "the goals of a benchmark")
 
 
 def table_html(title: str, table: Table) -> str:
-    """One table of measurements under its title."""
-    return _table(table.columns, [[_cell(v) for v in row] for row in table.rows], title)
-
-
-def provenance_html(record: PerformanceRecord) -> str:
-    """How, where and when the record was made."""
-    p = record.provenance
-    libraries = ", ".join(f"{name} {version}" for name, version in p.libraries.items())
-    text = f"{p.hardware}, {p.precision}; {p.when[:10]}; code {p.code}; {libraries}; {p.seconds:.0f} s in all"
-    return f"<p><code>{html.escape(p.command)}</code>: {html.escape(text)}.</p>"
+    """One table of measurements below its title."""
+    head = [html.escape(column) for column in table.columns]
+    shown = html_table(head, [[html.escape(_cell(v)) for v in row] for row in table.rows], title)
+    return f'<p class="repro-caption">{html.escape(title)}</p>{shown}'
 
 
 def figures(records: Mapping[str, PerformanceRecord]) -> dict[str, Figure]:
@@ -146,11 +139,3 @@ def _cell(value: object) -> str:
     if isinstance(value, (int, float)) and abs(value) >= 1e4:
         return f"{value:,.0f}"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _table(head: Any, rows: Any, title: str = "") -> str:
-    top = "".join(f"<th>{html.escape(name)}</th>" for name in head)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    caption = f"<caption>{html.escape(title)}</caption>" if title else ""
-    table = f'<table class="repro-table">{caption}<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
-    return scroll_box(table, title or "the goals of a benchmark")

@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from repro.report.book import as_chapter, check_html, expected_pages
+from repro.book.build import as_chapter, check_html, expected_pages
 from repro.study.campaigns import Campaign
 from repro.study.results import StudyResult
 
@@ -52,22 +52,22 @@ def test_what_is_planted_is_found(html: Path, planted: str, finding: str) -> Non
 
 
 def test_missing_and_empty_pages_and_figures_are_found(html: Path) -> None:
-    (html / "choices.html").unlink()
+    (html / "claims.html").unlink()
     (html / "results.html").write_text("nothing")
     (html / "index.html").write_text(WORDS)
     assert check_html(html, PAGES) == [
-        "page choices is missing", "figure table2_num_experts.svg is in no page", "results.html is empty",
+        "page claims is missing", "figure table2_num_experts.svg is in no page", "results.html is empty",
     ]  # fmt: skip
 
 
 def test_a_chapter_is_its_notebook_without_what_papermill_put_in(tmp_path: Path) -> None:
     make = nbformat.v4
-    prose = make.new_markdown_cell("[every choice](../book/choices.md), [Table 1](table1_main.ipynb)")
+    prose = make.new_markdown_cell("[every choice](../book/claims.md), [Table 1](table1_main.ipynb)")
     injected = make.new_code_cell("recorded = True", metadata={"tags": ["injected-parameters"]})
     nbformat.write(make.new_notebook(cells=[prose, injected]), tmp_path / "a.ipynb")
     as_chapter(tmp_path / "a.ipynb")
     (cell,) = nbformat.read(tmp_path / "a.ipynb", as_version=4).cells
-    assert cell.source == "[every choice](../choices.md), [Table 1](table1_main.ipynb)"
+    assert cell.source == "[every choice](../claims.md), [Table 1](table1_main.ipynb)"
 
 
 def built(tmp_path: Path, text: str) -> tuple[str, str]:
@@ -101,9 +101,7 @@ def test_roles_show_recorded_numbers(tmp_path: Path) -> None:
         tmp_path,
         f"{{result}}`{name}:top1/bagging/20` {{verdict}}`{name}:C2/20` "
         "{paper}`2/cifar100/tr18/tr18/20/bagging/top1` {result}`table2_num_experts-cifar100-paper:top1/bagging/20`\n\n"
-        "```{spec-choices}\n```\n\n"
-        "```{family-choices} deepmoe\n```\n\n```{family-choices} sparse\n```\n\n"
-        "```{exact-table} table1_main cifar100\n```",
+        "```{all-claims}\n```",
     )
     assert warnings == ""
     for shown in (
@@ -111,11 +109,7 @@ def test_roles_show_recorded_numbers(tmp_path: Path) -> None:
         "holds (without control)</a>",
         "79.90 ± 0.22</a>",
         "not run</span>",
-        "gamma",
-        "lambda_reaches",
-        "load_weight</code></td><td>0.005",
-        "95 % interval",
-        "24 of 24 match",
+        "+1.53 [",
     ):
         assert shown in page
 
@@ -123,8 +117,7 @@ def test_roles_show_recorded_numbers(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("recorded")
 def test_numbers_lead_to_their_record_and_say_where_they_come_from(tmp_path: Path) -> None:
     name = "table2_num_experts-cifar100-laptop"
-    page, _ = built(tmp_path, f"{{result}}`{name}:top1/bagging/20`\n\n```{{recorded-overview}}\n```\n\n"
-                              "```{recorded-runs}\n```")  # fmt: skip
+    page, _ = built(tmp_path, f"{{result}}`{name}:top1/bagging/20`\n\n```{{recorded-runs}}\n```")
     link = page.partition('class="repro-number"')[2].partition("</a>")[0]
     assert f'href="results.html#{name}"' in link
     for part in ("seeds 0, 1, 2", "laptop scale", "spec 000000000000", "repro run it", "a machine", "2026-01-02"):
@@ -134,19 +127,18 @@ def test_numbers_lead_to_their_record_and_say_where_they_come_from(tmp_path: Pat
 
 @pytest.mark.usefixtures("recorded")
 def test_a_figure_has_its_caption_and_its_sources(tmp_path: Path) -> None:
-    drawn = tmp_path / "source" / "_extra" / "figures" / "table2_num_experts.svg"
-    data = tmp_path / "source" / "_extra" / "recorded" / "table2_num_experts.csv"
+    drawn = tmp_path / "source" / "_extra" / "figures" / "performance_anytime.svg"
+    data = tmp_path / "source" / "_extra" / "recorded" / "performance-anytime_wallclock.csv"
     for path in (drawn, data):
         path.parent.mkdir(parents=True)
         path.write_text("a,b\n")
-    figure = "```{recorded-figure} table2_num_experts\n:alt: accuracy over experts\n\nA *caption*.\n```"
+    figure = "```{recorded-figure} performance_anytime\n:alt: accuracy over time\n\nA *caption*.\n```"
     page, _ = built(tmp_path, figure)
-    assert 'src="figures/table2_num_experts.svg" alt="accuracy over experts"' in page
+    assert 'src="figures/performance_anytime.svg" alt="accuracy over time"' in page
     assert "A <em>caption</em>" in page.partition("<figcaption>")[2].partition("</figcaption>")[0]
-    assert 'href="recorded/table2_num_experts.csv">measurements</a>' in page
-    assert "has no alt text" in built(tmp_path, figure.replace(":alt: accuracy over experts\n", ""))[1]
+    assert 'href="recorded/performance-anytime_wallclock.csv">measurements</a>' in page
     drawn.unlink()
-    assert "no figure table2_num_experts was made of the recorded results" in built(tmp_path, figure)[1]
+    assert "benchmarks/anytime_wallclock.py" in built(tmp_path, figure)[0]
 
 
 @pytest.mark.usefixtures("recorded")
@@ -157,10 +149,7 @@ def test_a_figure_has_its_caption_and_its_sources(tmp_path: Path) -> None:
         ("{result}`table2_num_experts-mnist-laptop:seeds`", "there is no run 'table2_num_experts-mnist-laptop'"),
         ("{paper}`2/cifar100/tr18/tr18/7/bagging/top1`", "The paper prints no"),
         ("{verdict}`table2_num_experts-cifar100-laptop:C9`", "There is no claim 'C9'"),
-        (
-            "```{exact-table} table1_main modes\n```",
-            "no exact table of table1_main 'modes' (there are: cifar100, tiny-imagenet)",
-        ),
+        ("```{recorded-figure} gone\n```", "there is no figure gone, or it has no alt text (there are: performance_"),
     ],
 )
 def test_a_wrong_key_is_a_warning(tmp_path: Path, text: str, warning: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from repro.report import tidy
+from repro.book import tidy
 from repro.report.claim import Cell
 from repro.study.results import StudyResult, Table
 

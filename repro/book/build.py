@@ -13,26 +13,20 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from repro.book import front, performance, tidy
+from repro.book.forest import forest
+from repro.book.pages import FOREST
 from repro.errors import ReproError
+from repro.exhibits import exhibit, names
 from repro.files import write_text
-from repro.report import performance, tidy
-from repro.report.drawing import save_drawings
-from repro.report.exhibits import NAMES, OTHERS, exhibit
 from repro.report.links import DATA, FIGURES, building
 from repro.report.notebooks import execute
 from repro.report.plots import save_figure
 from repro.study.parameters import results_folder
 from repro.study.results import load_results
 
-CHAPTERS = (*NAMES, *OTHERS)
-"""Exhibits, each a notebook that is a chapter."""
-
 API = ("--no-toc", "--module-first", "--force", "-q", "--maxdepth", "1")
 """How Sphinx's apidoc writes the reference: a page a package, with its modules on it."""
-
-
-EXCLUDED = "repro/report/exhibits"
-"""It only hands on what stands in the reference already, of :mod:`repro.exhibits`."""
 
 
 def build_book(project: Path, out: Path | None = None, strict: bool = True) -> Path:
@@ -58,7 +52,7 @@ def build_book(project: Path, out: Path | None = None, strict: bool = True) -> P
 def expected_pages(project: Path) -> list[str]:
     """Every page of the book's folder, and every notebook, which the table of contents takes by name."""
     pages = sorted(path.stem for path in (project / "book").glob("*.md"))
-    return [*pages, *(f"notebooks/{name}" for name in CHAPTERS), "api/repro"]
+    return [*pages, *(f"notebooks/{name}" for name in names()), "api/repro"]
 
 
 def assemble(project: Path, source: Path) -> None:
@@ -68,8 +62,7 @@ def assemble(project: Path, source: Path) -> None:
 
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(project / "book", source, ignore=shutil.ignore_patterns("_build", "__pycache__"))
-    apidoc.main([*API, "-o", str(source / "api"), str(project / "repro"), str(project / EXCLUDED)])
-    save_drawings(source / "generated")
+    apidoc.main([*API, "-o", str(source / "api"), str(project / "repro")])
     collect(project, source / "_extra")
     with building(source / "_extra"):
         for notebook in sorted((project / "notebooks").glob("*.ipynb")):
@@ -101,11 +94,14 @@ def collect(project: Path, extra: Path) -> None:
         if (results_folder() / folder).is_dir():
             shutil.copytree(results_folder() / folder, data / folder)
     shutil.copytree(project / "repro" / "report" / "paper", data / "paper")
-    for shown in map(exhibit, CHAPTERS):
+    for shown in map(exhibit, names()):
         if found := [r for r in results.values() if r.study == shown.name]:
             tidy.write(shown.name, tidy.frames(found), data)
             for name, svg in shown.drawn(found).items():
                 write_text(figures / f"{shown.figure_name(name)}.svg", svg)
+    lines = front.headlines(list(results.values()))
+    save_figure(forest(lines), figures / FOREST, ["svg"])
+    save_figure(forest(lines, narrow=True), figures / f"{FOREST}-narrow", ["svg"])
     measured = performance.load_all(results_folder() / "performance")
     for name, record in measured.items():
         tidy.write(f"performance-{name}", tidy.of_benchmark(record), data)
@@ -163,8 +159,8 @@ class _Page(HTMLParser):
         self.ids |= {values[name] or "" for name in ("id", "name") if name in values}
         if tag == "a" and values.get("href"):
             self.links.append(values["href"] or "")
-        if tag in ("img", "script", "iframe", "source") and values.get("src"):
-            self.loads.append(values["src"] or "")
+        if tag in ("img", "script", "iframe", "source") and (address := values.get("src") or values.get("srcset")):
+            self.loads.append(address)
         if tag == "img" and not values.get("alt"):
             self.unnamed.append(values.get("src") or "")
         if tag == "link" and values.get("rel") in ("stylesheet", "icon", "preload") and values.get("href"):

@@ -1,36 +1,18 @@
-"""The page of all recorded results: a table of them, and for each where it came from and its files."""
+"""The page of all recorded results: for each where it came from, and its files."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
 
+from repro.book import performance
+from repro.exhibits import exhibit
 from repro.progress import duration
-from repro.report import performance
-from repro.report.exhibits import exhibit
 from repro.report.links import DATA, Book, link
 from repro.report.numbers import where_run
-from repro.report.pages import table
 from repro.study.campaigns import CAMPAIGNS, load_campaign
 from repro.study.parameters import results_folder
 from repro.study.results import Provenance, load_results
-
-
-def overview(book: Book) -> str:
-    """A row a record of an exhibit."""
-    rows = [
-        (
-            link(book.chapter(r.study), exhibit(r.study).title.partition(":")[0]),
-            escape(where_run(r)),
-            link(f"#{name}", f"seeds {', '.join(map(str, r.seeds))}"),
-            escape(duration(r.provenance.seconds)),
-            escape(r.provenance.hardware),
-            r.provenance.when[:10],
-        )
-        for name, r in load_results(results_folder()).items()
-    ]
-    head = ("exhibit", "image set, scale", "record", "training", "hardware", "date")
-    return table(head, rows, "every recorded run")
 
 
 def runs(book: Book) -> str:
@@ -90,4 +72,4 @@ def _section(place: str, title: str, facts: Mapping[str, str]) -> str:
     )
 
 
-PARTS = {"recorded-overview": overview, "recorded-runs": runs, "recorded-measurements": measurements}
+PARTS = {"recorded-runs": runs, "recorded-measurements": measurements}

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from repro.book import performance
 from repro.errors import StoreError
-from repro.report import performance
 from repro.study.benchmarks import Goal, PerformanceRecord, load_performance
 from repro.study.results import Provenance, Table
-from tests.report.test_book import built
+from tests.book.test_build import built
 
 MADE_UP = Provenance(
     command="python benchmarks/time_to_table.py", code="abc", when="2026-01-02T03:04:05+00:00", hardware="a machine",
@@ -76,7 +76,7 @@ def test_the_chapter_shows_goals_and_tables_and_what_was_not_run(results: Path, 
     ("text", "warning"),
     [
         ("```{performance} speed\n```", "there is no benchmark 'speed'"),
-        ("```{recorded-figure} pie\n:alt: It\n```", "there is no exhibit 'pie'"),
+        ("```{recorded-figure} pie\n:alt: It\n```", "there is no figure pie"),
     ],
 )
 def test_a_wrong_name_is_a_warning(text: str, warning: str, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The book's pages and chapters: what they draw from the module exists, and what they show follows from records."""
 
 import re
+import shutil
 from collections.abc import Callable
 from fnmatch import fnmatch
 from pathlib import Path
@@ -9,11 +10,11 @@ import nbformat
 import pytest
 import yaml
 
+from repro.book.build import expected_pages
+from repro.book.drawing import STEPS
 from repro.exhibits import exhibits
-from repro.report.book import expected_pages
-from repro.report.drawing import STEPS, save_drawings
 from repro.study.results import StudyResult
-from tests.report.test_book import built
+from tests.book.test_build import built
 
 ROOT = Path(__file__).parents[2]
 BOOK = ROOT / "book"
@@ -100,25 +101,23 @@ def test_all_code_of_the_method_chapter_resolves(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("recorded")
 def test_what_the_pages_show_of_all_records(tmp_path: Path) -> None:
-    save_drawings(tmp_path / "source" / "generated")
-    directives = ("headline-claims", "verdict-tally", "left-out-table} cut", "drawing} method", "scales-table",
-                  "study-verdict", "reruns", "benchmark-reruns", "campaign-reruns")  # fmt: skip
+    (tmp_path / "source" / "_static").mkdir(parents=True)
+    shutil.copy(BOOK / "_static" / "method.svg", tmp_path / "source" / "_static")
+    directives = ("study-answer", "headline-figure", "what-we-learned", "cite-this", "drawing} method", "scales-table",
+                  "plan-of-runs")  # fmt: skip
     text = "\n\n".join(f"```{{{name}{'' if '}' in name else '}'}\n```" for name in directives) + "\n\n{counted}`table1`"
     page, warnings = built(tmp_path, text)
     assert warnings == ""
     for shown in (
-        "Base and one expert beat that expert alone",
-        "Which mixture, at equal compute: nothing has been recorded on real images yet.",
-        "repro run table2_num_experts -p scale laptop -p dataset tiny-imagenet",
-        "Laptop scale: 1 comparison of a claim with a run, of which 1 holds (without control).",
-        "stage 3, 4 and linear",
+        "<strong>What holds, with its controls:</strong> nothing yet",
+        "figures/headlines-narrow.svg",
+        "base and 20 experts beat the base trained as long</a></td><td>not run",
+        "as parameters 0 of 3 readings",
+        "@software{moe_study,",
         "48 of 48</span>",
+        "tr18-tr18 with 1, 5, 10, 20 experts, seed 0",
         "quick: modes",
-        "only-light",
-        "drawing_method_dark.svg",
-        "uv run repro run it",
-        "benchmarks/anytime_wallclock.py",
-        "benchmarks.fault_campaign",
+        'role="img" aria-label="An image passes',
     ):
         assert shown in page
 
@@ -127,7 +126,6 @@ def test_what_the_pages_show_of_all_records(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "warning"),
     [
-        ("```{left-out-table} gone\n```", "there is no table 'gone' (there are: cut, sum, poster, baselines)"),
         ("```{drawing} gone\n```", f"there is no drawing 'gone' (there are: {', '.join(STEPS)})"),
         ("{counted}`gone`", "there is no count 'gone'"),
     ],

@@ -1,0 +1,186 @@
+"""What the pages of the book show of all that was recorded, each a function that makes HTML.
+
+:data:`PARTS` names them as the pages do: ``{all-claims}``, ``{performance} train_throughput``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+
+from repro.book import front, performance, plan, quotes, scales
+from repro.book.learned import learned
+from repro.errors import ReproError
+from repro.exhibits import exhibits
+from repro.report.chapter import folded, not_run
+from repro.report.links import FIGURES, Book, link, source_line
+from repro.report.numbers import NONE, gain, interval, signed, verdict_quote, where_run
+from repro.report.tables import html_table, verdict_css
+from repro.report.verdict import ClaimVerdict
+from repro.study.benchmarks import BENCHMARKS, load_performance
+from repro.study.campaigns import CAMPAIGNS, load_campaign
+from repro.study.parameters import project_folder, results_folder
+from repro.study.results import StudyResult, load_results
+
+FOREST = "headlines"
+"""The front page's figure, and beside it ``headlines-narrow`` for a phone."""
+
+
+def study_answer(book: Book) -> str:
+    """The boxed answer: three sentences, and what a mixture costs."""
+    results = _results()
+    sentences = "".join(
+        f"<p><strong>{escape(opening)}</strong> {escape(text)}.</p>" for opening, text in front.answer(results).items()
+    )
+    small = f"Effects are points of top-1 accuracy with 95 % intervals over seeds. {front.cost(results)}"
+    return (
+        f'<div class="repro-answer" role="note" aria-label="The answer">{sentences}'
+        f'<p class="repro-source">{escape(small)}</p></div>'
+    )
+
+
+def headline_figure(book: Book) -> str:
+    """The headline claims as one figure, and folded below it the numbers that it draws."""
+    lines = front.headlines(_results())
+    address = f"{book.root}{FIGURES}/{FOREST}"
+    measured = sum(len(line.effects) for line in lines)
+    alt = (
+        f"Forest plot of {len(lines)} claims in {len(front.GROUPS)} groups, with {measured} effects: mean and 95 % "
+        "interval of each in points of top-1 accuracy, around a line at zero. The table below it has the numbers."
+    )
+    caption = (
+        "Every headline claim as a difference of top-1 accuracy: filled marks are means over seeds, lines 95 % "
+        "intervals, pale marks one seed alone; a hollow diamond is what the paper prints, at its own scale. * without "
+        "its control; † by a rule that was settled after a first look. The embedded set is a demonstration and has no "
+        "mark here."
+    )
+    rows = [row for line in lines for row in _rows(book, line)]
+    head = ("claim", "image set, scale", "difference", "95 % interval", "seeds", "printed", "verdict")
+    return (
+        f'<figure class="repro-figure repro-forest"><a href="{address}.svg"><picture>'
+        f'<source media="(max-width: 600px)" srcset="{address}-narrow.svg">'
+        f'<img src="{address}.svg" alt="{escape(alt)}"></picture></a>'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+        + folded("The numbers of this figure", html_table(head, rows, "the headline claims with effects and verdicts"))
+    )
+
+
+def _rows(book: Book, line: front.Headline) -> list[tuple[str, ...]]:
+    claim = link(book.chapter(line.exhibit.name), line.words)
+    if not line.effects:
+        return [(claim, "not run", *[NONE] * 5)]
+    return [
+        (claim, escape(where_run(result)), gain(judged.ours), interval(judged.ours, sign=True),
+         str(judged.ours.n if judged.ours else 0), NONE if judged.paper is None else signed(judged.paper),
+         _mark(book, result, judged))
+        for result, judged, _ in line.effects
+    ]  # fmt: skip
+
+
+def _mark(book: Book, result: StudyResult, judged: ClaimVerdict) -> str:
+    quote = verdict_quote(result, judged)
+    return quotes.marked(book, quote, "repro-mark", verdict_css(quote.text))
+
+
+def what_we_learned(book: Book) -> str:
+    """What the papers do not say, each with a link to its chapter."""
+    items = (f"<li>{escape(said)} {link(book.chapter(name), 'More.')}</li>" for name, said in learned(_results()))
+    return f"<ul>{''.join(items)}</ul>"
+
+
+def cite_this(book: Book) -> str:
+    """The study as BibTeX, of ``CITATION.cff``."""
+    text = ((project_folder() or Path()) / "CITATION.cff").read_text(encoding="utf-8")
+    facts = dict(re.findall(r'^(title|version): "?(.*?)"?$', text, re.MULTILINE))
+    authors = " and ".join(re.findall(r"^  - name: (.*)$", text, re.MULTILINE))
+    entry = f"@software{{moe_study,\n  title = {{{facts['title']}}},\n  author = {{{{{authors}}}}},\n"
+    return f"<pre>{escape(entry)}  version = {{{facts['version']}}}\n}}</pre>"
+
+
+def all_claims(book: Book) -> str:
+    """Every claim of the paper in a sentence, with effect, interval and verdict of every run, and a link."""
+    rows = []
+    for shown in exhibits():
+        judged = [(r, {j.claim.key: j for j in shown.judge(r)}) for r in _results() if r.study == shown.name]
+        for claim in shown.claims:
+            marks = []
+            for r, by_key in judged:
+                if one := by_key.get(claim.key):
+                    known = interval(one.ours, sign=True)
+                    effect = f"{gain(one.ours)} [{known}]" if known != NONE else gain(one.ours)
+                    marks.append(f"{_mark(book, r, one)} {escape(f'{effect}: {where_run(r)}')}")
+            evidence = link(book.chapter(shown.name), shown.title.partition(":")[0])
+            where = f"Section {claim.section}" if claim.section else ""
+            rows.append((escape(claim.text), "<br>".join(marks) or "not run", evidence, where))
+    head = ("the paper's claim", "here", "evidence", "where in the paper")
+    return html_table(head, rows, "every claim of the paper with its verdicts")
+
+
+def _markdown(text: str) -> str:
+    from markdown_it import MarkdownIt  # comes with the book's tools
+
+    return str(MarkdownIt().render(text))
+
+
+def reliability_table(book: Book, name: str) -> str:
+    """The table of a campaign, and the command that makes it."""
+    campaign = load_campaign(name, results_folder())
+    if campaign is None:
+        return not_run(CAMPAIGNS[name])
+    head = list(campaign.rows[0]) if campaign.rows else []
+    rows = [[f"{row[key]:,}" if isinstance(row[key], int) else escape(str(row[key])) for key in head]
+            for row in campaign.rows]  # fmt: skip
+    about = escape(quotes.campaign_tooltip(campaign).replace("\n", "; "))
+    shown = html_table([escape(key) for key in head], rows, f"the campaign {name}")
+    return shown + source_line([about, link(book.record(f"reliability-{name}"), "record")])
+
+
+def benchmark(book: Book, name: str, title: str = "") -> str:
+    """The tables of a benchmark (all, or one), how it measures, and where they come from."""
+    if name not in BENCHMARKS:
+        raise ReproError(f"there is no benchmark '{name}' (there are: {', '.join(BENCHMARKS)})")
+    record = load_performance(_measured(), name)
+    if record is None:
+        return not_run(f"uv run python benchmarks/{name}.py")
+    if title and title not in record.tables:
+        raise ReproError(f"{name} has no table '{title}' (there are: {'; '.join(record.tables)})")
+    tables = [performance.table_html(each, record.tables[each]) for each in ([title] if title else record.tables)]
+    about = _markdown("\n\n".join([record.method, *record.notes]))
+    source = source_line([link(book.record(f"performance-{name}"), "record and data (CSV)")])
+    return "".join([about, *tables, source])
+
+
+def benchmark_goals(book: Book) -> str:
+    """Every benchmark's goals: bound, measured, met or missed."""
+    found = []
+    for name in BENCHMARKS:
+        record = load_performance(_measured(), name)
+        if record is None:
+            found += [f"<p><code>{name}</code></p>", not_run(f"uv run python benchmarks/{name}.py")]
+        else:
+            found += [f"<p><code>{name}</code>: {escape(record.claim)}</p>", performance.goals_html(record)]
+    return "".join(found)
+
+
+def _results() -> list[StudyResult]:
+    return list(load_results(results_folder()).values())
+
+
+def _measured() -> Path:
+    return results_folder() / "performance"
+
+
+PARTS: dict[str, Callable[..., str]] = {
+    "study-answer": study_answer,
+    "headline-figure": headline_figure,
+    "what-we-learned": what_we_learned,
+    "cite-this": cite_this,
+    "all-claims": all_claims,
+    "scales-table": lambda book: scales.scales_table().in_page(),
+    "plan-of-runs": lambda book: plan.plan_table().in_page(),
+    "reliability-table": reliability_table,
+    "performance": benchmark,
+    "performance-goals": benchmark_goals,
+}

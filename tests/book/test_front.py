@@ -1,0 +1,105 @@
+"""The front page's answer, figure and findings follow from the records, whatever these say."""
+
+from collections.abc import Callable
+
+import pytest
+
+from repro.book import front
+from repro.book.forest import forest
+from repro.book.front import CONTROLS, GROUPS, answer, cost, headlines
+from repro.book.learned import deepmoe_accounting, learned, table4_column, two_networks, vit_every_2
+from repro.errors import ReproError
+from repro.report.verdict import Verdict
+from repro.study.parameters import results_folder
+from repro.study.results import StudyResult, load_results
+
+MakeUp = Callable[..., StudyResult]
+HOLDS, NOT, ABSENT = "What holds, with its controls:", "What does not:", "What was not run:"
+BETTER = {
+    ("backbone", 0): [57.0, 57.2, 57.4],
+    ("bagging", 1): [58.2, 58.3, 58.4],
+    ("bagging", 20): [59.5, 59.6, 59.7],
+    ("equal-training", 20): [58.0, 58.1, 58.3],
+    ("equal-inference", 1): [58.0, 58.2, 58.3],
+}
+
+
+def test_a_gain_that_its_controls_lack_is_an_answer(made_up: MakeUp) -> None:
+    said = answer([made_up(BETTER)])
+    assert "nothing yet" not in said[HOLDS]
+    assert "base and 20 experts beat the base trained as long by +1.47 [+1.32, +1.61] (CIFAR-100" in said[HOLDS]
+    assert "20 experts beat one by +1.30" in said[HOLDS]
+    assert "holds in 2 of the 2 comparisons with enough seeds" in said[NOT]
+
+
+def test_a_gain_that_a_control_has_too_is_not_the_mixtures(made_up: MakeUp) -> None:
+    said = answer([made_up(BETTER | {("equal-training", 20): [60.0, 60.1, 60.3]})])
+    assert "base and 20 experts beat the base trained as long: −0.53 [−0.68, −0.39] (CIFAR-100" in said[NOT]
+    assert "20 experts beat one" not in said[HOLDS], "it does not beat its control"
+
+
+def test_a_gain_without_control_is_not_said_to_hold(made_up: MakeUp) -> None:
+    said = answer([made_up({key: BETTER[key] for key in (("bagging", 1), ("bagging", 20))})])
+    assert "nothing yet against a plain network given as much compute" in said[HOLDS] and "20" not in said[HOLDS]
+    assert "the controls of “20 experts beat one”, +1.30 (CIFAR-100) at laptop scale" in said[ABSENT]
+    assert "tested nowhere with enough seeds" in said[NOT]
+
+
+def test_one_seed_and_the_embedded_set_decide_nothing(made_up: MakeUp) -> None:
+    one_seed = made_up({key: values[:1] for key, values in BETTER.items()})
+    said = answer([one_seed, made_up(BETTER, scale="quick", dataset="modes")])
+    assert "nothing yet" in said[HOLDS] and "+1.50 (CIFAR-100, laptop scale, one seed)" in said[NOT]
+    assert "the paper's own scale" in said[ABSENT] and "DeepMoE beats a plain network trained as long" in said[ABSENT]
+
+
+def test_each_headline_has_its_effects_in_the_order_of_the_scales(made_up: MakeUp) -> None:
+    results = [made_up(BETTER, scale="gpu"), made_up(BETTER), made_up(BETTER, dataset="modes", scale="quick")]
+    lines = headlines(results)
+    assert [line.words for line in lines] == [words for group in GROUPS.values() for _, _, words in group]
+    assert {line.group for line in lines} == set(GROUPS)
+    trained = next(line for line in lines if line.claim.key == "C2/20/equal-training")
+    assert [effect.result.scale for effect in trained.effects] == ["laptop", "gpu"]
+    assert [effect.judged.verdict for effect in trained.effects] == [Verdict.HOLDS] * 2
+
+
+def test_a_claim_that_does_not_exist_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(front, "GROUPS", {CONTROLS: (("table2_num_experts", "C9", "nothing"),)})
+    with pytest.raises(ReproError, match="table2_num_experts has no claim 'C9'"):
+        headlines([])
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+def test_the_figure_draws_every_effect_and_says_what_was_not_run(made_up: MakeUp, narrow: bool) -> None:
+    lines = headlines([made_up(BETTER)])
+    (axes,) = forest(lines, narrow).axes
+    texts = [text.get_text() for text in axes.texts]
+    assert texts.count("not run") == sum(not line.effects for line in lines)
+    means = {line.get_xdata()[0] for line in axes.lines if len(line.get_xdata()) == 1}  # type: ignore[arg-type, index]
+    assert {round(e.judged.ours.mean, 6) for line in lines for e in line.effects if e.judged.ours} <= {
+        round(float(x), 6) for x in means
+    }
+    assert sum(text.endswith("†") for text in texts) == sum(line.claim.settled_after for line in lines) > 0
+
+
+def test_cost_is_in_units_of_the_base(made_up: MakeUp) -> None:
+    result = made_up(BETTER)
+    with_base = result.model_copy(
+        update={"costs": [*result.costs, result.costs[0].model_copy(update={"num_experts": 0, "macs": 1_000_000})]}
+    )
+    assert "1.50 (CIFAR-100, laptop scale)" in cost([with_base]) and cost([result]) == ""
+
+
+def test_what_no_record_bears_out_is_not_said(made_up: MakeUp) -> None:
+    both = {("two networks", 1): [60.0, 60.2], ("bagging", 10): [60.1, 60.3]}
+    assert "60.1 against 60.2 % (CIFAR-100, laptop scale)" in two_networks([made_up(both)])
+    assert two_networks([made_up(both | {("two networks", 1): [57.0, 57.2]})]) == ""
+
+
+def test_what_code_alone_finds() -> None:
+    assert "2 of its 2 numbers come out, and as parameters 0 of 3" in table4_column()
+    assert "1.81 G MACs (narrow: 1.81 G)" in deepmoe_accounting() and "2.62 G" in deepmoe_accounting()
+    assert "6.0 G MACs of 4.6 G, 30 % more" in vit_every_2()
+
+
+def test_the_recorded_findings_are_all_borne_out() -> None:
+    assert len(learned(list(load_results(results_folder()).values()))) == 5

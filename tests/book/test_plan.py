@@ -1,0 +1,62 @@
+"""The plan of runs: work by hand, and each artifact once."""
+
+from __future__ import annotations
+
+import pytest
+
+from repro.book.plan import RUNS, SHARE, minutes, new_work, plan_table
+from repro.families.single_gate.scales import default_spec
+from repro.families.single_gate.steps import goals, steps
+from repro.models.cost import model_cost
+from repro.study.graph import ordered
+
+
+def test_the_base_of_cifar_by_hand() -> None:
+    """200 epochs of 50,000 images, three passes of 555 million multiply-adds: 1.67e16."""
+    macs = model_cost("tr18", None, 100, 32, 0).base_macs
+    base = steps(default_spec("paper", "cifar100")).base
+    assert base.work == 200 * 50_000 * 3 * macs == pytest.approx(1.67e16, rel=0.01)
+    assert minutes(base.work) * SHARE == pytest.approx(2 * 1.67e16 / 989.5e12 / 60, rel=0.01)
+
+
+def test_experts_share_one_pass_of_the_trunk() -> None:
+    spec = default_spec("paper", "cifar100").with_(num_experts=20)
+    cost = model_cost("tr18", "tr18", 100, 32, 20)
+    work = sum(expert.work for expert in steps(spec).experts)
+    visits = 20 * 50_000 * (1 / 20 + 0.05 * 19 / 20)
+    assert work == pytest.approx(200 * (50_000 * cost.trunk_macs + visits * 3 * cost.expert_macs))
+    apart = spec.with_(trunk_batchnorm="training")  # every expert then has a trunk of its own
+    work = sum(expert.work for expert in steps(apart).experts)
+    assert work == pytest.approx(200 * visits * (cost.trunk_macs + 3 * cost.expert_macs))
+
+
+def test_the_assumed_share_is_that_of_the_cited_training() -> None:
+    assert pytest.approx(0.246, abs=0.001) == SHARE
+    assert 420 * 312e12 * SHARE == pytest.approx(32.3e15)
+
+
+def test_every_run_is_one_that_can_be_asked_for() -> None:
+    for run in RUNS:
+        assert run.command.startswith(f"uv run repro run {run.exhibit} -p scale paper -p dataset {run.dataset}")
+        assert run.steps()
+    assert [run.dataset for run in RUNS] == sorted(run.dataset for run in RUNS), "CIFAR-100 first"
+
+
+def test_what_several_runs_share_is_counted_once() -> None:
+    work = list(new_work())
+    everything = {step: step.work for run in RUNS for step in run.steps()}
+    assert sum(work) == pytest.approx(sum(everything.values()))
+    assert work[2] == pytest.approx(2 * (work[0] + work[1]))
+    assert all(new == 0 for run, new in zip(RUNS, work, strict=True) if run.what.endswith("all is trained"))
+
+
+def test_all_that_table_2_needs_and_nothing_else() -> None:
+    specs = [default_spec("paper", "cifar100").with_(num_experts=k) for k in (1, 5, 10, 20)]
+    assert set(RUNS[0].steps()) == set(ordered(step for goal in goals(specs) for step in goal.steps))
+
+
+def test_the_page_has_every_run_and_its_command() -> None:
+    shown = plan_table()
+    assert list(shown.frame["command"]) == [run.command for run in RUNS]
+    assert "32.3 PFLOP in 7.0 min on an A100" in shown.caption
+    assert [row.partition(". ")[2] for row in shown.frame.index] == [run.what for run in RUNS]
