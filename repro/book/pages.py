@@ -148,7 +148,8 @@ def benchmark(book: Book, name: str, title: str = "") -> str:
         raise ReproError(f"{name} has no table '{title}' (there are: {'; '.join(record.tables)})")
     tables = [performance.table_html(each, record.tables[each]) for each in ([title] if title else record.tables)]
     about = _markdown("\n\n".join([record.method, *record.notes]))
-    source = source_line([link(book.record(f"performance-{name}"), "record and data (CSV)")])
+    machine = f"{record.provenance.hardware}, {record.provenance.precision}"
+    source = source_line([escape(machine), link(book.record(f"performance-{name}"), "record and data (CSV)")])
     return "".join([about, *tables, source])
 
 
