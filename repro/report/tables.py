@@ -195,7 +195,9 @@ def style(frame: pd.DataFrame, caption: str) -> Styler:
     styler.format(escape="html").format_index(escape="html").format_index(escape="html", axis="columns")
     styler.set_table_attributes('class="repro-table"')
     wordy = [
-        place for place, name in enumerate(frame.columns) if name == "verdict" or frame[name].str.len().max() > WORDS
+        place
+        for place, name in enumerate(frame.columns)
+        if name == "verdict" or max(map(len, map(str, frame[name])), default=0) > WORDS
     ]
     left: list[CSSDict] = [
         {"selector": f"{tag}.col{place}", "props": "text-align: left; white-space: normal; min-width: 7em"}

@@ -21,7 +21,7 @@ CUT = """() => {
     for (const e of document.querySelectorAll('main :is(table, figure img, pre, mjx-container, svg.repro-curve)')) {
         const box = e.getBoundingClientRect();
         if (!box.width || e.closest('.tooltip')) continue;
-        const wide = [e];  // whatever is wider inside than outside, from the piece itself up to the page
+        let scrolls = false;  // whatever is wider inside than outside, from the piece itself up to the page
         for (let p = e; p !== document.body; p = p.parentElement) {
             const s = getComputedStyle(p), more = p.scrollWidth - p.clientWidth;
             if (s.display === 'inline' || more <= 1) continue;
@@ -30,11 +30,11 @@ CUT = """() => {
                 break;
             }
             if (s.overflowX === 'auto' || s.overflowX === 'scroll') {
+                scrolls = true;
                 if (!bar(p)) found.push(`scrolls without a sign: ${name(p)}`);
                 break;
             }
         }
-        const scrolls = e.closest('.repro-scroll, pre, mjx-container, div.math, .repro-figure > a, .cell_output');
         if (!scrolls && box.right > room + 1) found.push(`beyond the page: ${name(e)}`);
     }
     return [...new Set(found)];
