@@ -116,7 +116,7 @@ def test_one_seed_of_another_image_set(record_of: Callable[..., StudyResult], tm
     modes = record_of("table1_main", values, dataset="modes", scale="quick", costs=COSTS)
     table = EXHIBIT.tables(modes)["main"].frame
     assert table.loc["tr10-tr10, 3 experts", "ours"] == "58.00" and "paper, tiny-ImageNet" in table
-    assert "one seed: an anecdote" in {str(j.verdict) for j in EXHIBIT.judge(modes)}
+    assert {str(j.verdict) for j in EXHIBIT.judge(modes)} == {"not run"}  # none of the claimed pairs is there
     assert b"<svg" in save_figure(EXHIBIT.figures([modes])["main"], tmp_path / "figure")[0].read_bytes()
 
 
