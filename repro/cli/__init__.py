@@ -64,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     top = argparse.ArgumentParser(
         prog="repro",
-        description="A reproduction study of single-gated mixtures of experts (Royer et al., BMVC 2022).",
+        description="A reproduction study of mixtures of experts for small vision models.",
     )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
