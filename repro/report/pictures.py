@@ -88,6 +88,7 @@ def strip(tiles: np.ndarray, words: Sequence[str]) -> str:
         file = io.BytesIO()
         Image.fromarray(np.ascontiguousarray(image)).save(file, "PNG")
         source = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
-        picture = f'<img src="{source}" width="80" alt="" style="image-rendering: pixelated">'
+        about = f'width="80" alt="{escape(below) or "picture"}" style="image-rendering: pixelated"'
+        picture = f'<img src="{source}" {about}>'
         shown += f'<figure style="margin: 0; width: 84px; font-size: 75%">{picture}<br>{escape(below)}</figure>'
     return f'<div style="display: flex; flex-wrap: wrap; gap: 6px">{shown}</div>'
