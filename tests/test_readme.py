@@ -15,8 +15,9 @@ from repro.cli import main
 from repro.cli.direct import remaining_of
 from repro.families.single_gate.export import load
 from repro.families.single_gate.scales import SCALES
+from repro.families.single_gate.study import SingleGateParameters
 from repro.report.engine import InProcessEngine
-from repro.study.parameters import Parameters, default_root
+from repro.study.parameters import default_root
 from repro.study.results import load_results
 
 ROOT = Path(__file__).parents[1]
@@ -57,7 +58,9 @@ def test_the_first_command_then_the_export(elsewhere: Path, capsys: pytest.Captu
 
 def test_the_usual_root_is_data_and_the_current_folder_is_had_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("REPRO_ROOT", raising=False)
-    assert Parameters.check().root == Parameters.check(root="").root == default_root() == ROOT / "data"
-    assert Parameters.check(root=".").root == Path(".")
+    assert (
+        SingleGateParameters.check().root == SingleGateParameters.check(root="").root == default_root() == ROOT / "data"
+    )
+    assert SingleGateParameters.check(root=".").root == Path(".")
     monkeypatch.setenv("REPRO_ROOT", "somewhere")
-    assert Parameters.check().root == Parameters.check(root="").root == Path("somewhere")
+    assert SingleGateParameters.check().root == SingleGateParameters.check(root="").root == Path("somewhere")

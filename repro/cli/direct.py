@@ -61,7 +61,9 @@ def lines(shown: Exhibit, result: StudyResult) -> Iterable[str]:
     from repro.report.tables import Shown, claims_caption, claims_table
 
     if find_spec("pandas") is None:
-        yield "pandas is missing, and so are the tables (pip install pandas)"
+        yield "pandas is missing, and so are the tables (pip install pandas); measured were"
+        for m in result.measurements:
+            yield f"{m.row or f'{m.num_experts} experts'}, {m.method}, {m.metric}, seed {m.seed}: {m.value:g}"
     else:
         tables = [*shown.tables(result).values()]
         if judged := shown.judge(result):

@@ -91,8 +91,6 @@ def test_claims_can_fail_and_dm1_is_void_where_deepmoe_costs_more(record_of: Cal
     assert judged["DM1"].paper == pytest.approx(1.69) and judged["DM1"].controlled
     void = made(record_of, narrows=90.0)
     assert next(j for j in EXHIBIT.judge(void) if j.claim.key == "DM1").verdict == Verdict.NO_PREMISE
-    assert EXHIBIT.judge(void)[0].verdict is Verdict.NO_PREMISE
-    assert EXHIBIT.judge(made(record_of))[0].verdict is not Verdict.NO_PREMISE
 
 
 def test_one_picture_of_all_records(record_of: Callable[..., StudyResult]) -> None:
