@@ -134,7 +134,8 @@ def test_every_exhibit_with_records_shows_figures_with_their_sources(page: Page,
         if not list((BOOK / "figures").glob(f"{name}*.svg")):
             continue  # no record, or no figure is made of it
         page.goto(f"{book}notebooks/{name}.html")
-        figures = page.locator("figure:has(img)").all()
+        page.evaluate("document.querySelectorAll('details').forEach(fold => fold.open = true)")
+        figures = page.locator("figure.repro-figure").all()
         assert figures, f"{name} shows no figure"
         for figure in figures:
             assert figure.locator("figcaption").is_visible(), name
