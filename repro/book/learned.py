@@ -33,7 +33,7 @@ def learned(results: Sequence[StudyResult]) -> list[tuple[str, str]]:
 
 
 def two_networks(results: Sequence[StudyResult]) -> str:
-    """Two whole networks against ten experts: their means differ by less than what counts as the same value."""
+    """Two whole networks against ten experts, where their means differ by less than a point; no test of equivalence."""
     found = []
     for r in results:
         two, ten = summary_of(r, Cell(1, "two networks")), summary_of(r, Cell(10))
@@ -41,7 +41,8 @@ def two_networks(results: Sequence[StudyResult]) -> str:
             found.append(f"{two.mean:.1f} against {ten.mean:.1f} % ({where_run(r)})")
     cost = fact("poster/price").text
     return (
-        f"Two plain networks, averaged, answer about as well as base and ten experts: {', '.join(found)}. The poster's "
+        f"The mean accuracy of two plain networks, averaged, is within {EQUIVALENT:g} point of that of base and ten "
+        f"experts: {', '.join(found)}. The poster's "
         f"“1 expert” is such a pair of networks, which costs {cost} as much as one expert on a shared trunk."
     ) if found else ""  # fmt: skip
 

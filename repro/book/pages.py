@@ -10,7 +10,7 @@ from collections.abc import Callable
 from html import escape
 from pathlib import Path
 
-from repro.book import front, performance, plan, quotes, scales
+from repro.book import front, performance, plan, quotes, settings
 from repro.book.learned import learned
 from repro.errors import ReproError
 from repro.exhibits import exhibits
@@ -179,7 +179,7 @@ PARTS: dict[str, Callable[..., str]] = {
     "what-we-learned": what_we_learned,
     "cite-this": cite_this,
     "all-claims": all_claims,
-    "scales-table": lambda book: scales.scales_table().in_page(),
+    "scales-table": lambda book: settings.scales_table().in_page(),
     "plan-of-runs": lambda book: plan.plan_table().in_page(),
     "reliability-table": reliability_table,
     "performance": benchmark,

@@ -22,7 +22,6 @@ from repro.families.sparse.config import SHAPES, SparseConfig
 from repro.families.sparse.cost import sparse_cost
 from repro.families.sparse.scales import SparseSpec, sparse_spec
 from repro.families.sparse.steps import chosen_experts, goal, steps
-from repro.progress import say
 from repro.report.claim import CHANGES_LITTLE, Cell, Claim, Control, with_controls
 from repro.report.exhibit import Exhibit
 from repro.report.numbers import NONE, mean_std, millions, where_run
@@ -32,16 +31,10 @@ from repro.report.sweetspot import sweetspot_rows
 from repro.report.tables import Row, Shown, about, comparison, frame
 from repro.report.verdict import by_seed, summary_of
 from repro.study import parameters as common
-from repro.study.artifact import digest
-from repro.study.graph import Context, Goal
+from repro.study.graph import Goal
 from repro.study.lists import Words, WordsOrNone
-from repro.study.provenance import made_here
-from repro.study.results import Cost, Measurement, Provenance, StudyResult
-from repro.study.runner import Runner
-from repro.study.sources import Sources
-from repro.study.store import Store
-from repro.training import compiling
-from repro.training.device import pick_device
+from repro.study.record import open_runner, record
+from repro.study.results import Cost, Measurement, StudyResult
 
 NAME = "sparse_placement"
 EXPERTS = 8
@@ -166,10 +159,7 @@ CLAIMS = with_controls(
 
 def run(parameters: Parameters) -> StudyResult:
     """Train each network, measure it, and write the record to ``<root>/results``."""
-    compiling.choose(parameters.compile)
-    device = pick_device(parameters.device)
-    context = Context(Store(parameters.root), Sources(parameters.root, device), device)
-    runner = Runner(parameters.goals(), context, parameters.executor)
+    runner = open_runner(parameters)
     measurements: list[Measurement] = []
     for row, spec in parameters.networks():
         runner.run(goal(spec).steps)
@@ -177,16 +167,12 @@ def run(parameters: Parameters) -> StudyResult:
     first = dict(parameters.networks()[: len(parameters.rows)])
     specs = list(first.values())
     measurements += sweet_spots(measurements, specs[0].model.shape.body)
-    about_it = specs[0].model_dump(mode="json", exclude={"seed": True, "model": {"placement"}})
-    result = StudyResult(
-        study=NAME, dataset=parameters.dataset, scale=parameters.scale, evaluate=specs[0].evaluate,
-        base=f"{parameters.network} at width {specs[0].model.width:g}",
-        expert=f"{parameters.experts} a mixture, top {parameters.top_k}", seeds=list(parameters.seeds), spec=about_it,
-        spec_hash=digest(about_it), measurements=measurements, costs=[_cost(row, spec) for row, spec in first.items()],
-        provenance=Provenance(command=parameters.command(NAME), **made_here(device, runner.seconds)),
+    return record(
+        NAME, parameters, runner, specs[0], {"seed": True, "model": {"placement"}},
+        f"{parameters.network} at width {specs[0].model.width:g}",
+        f"{parameters.experts} a mixture, top {parameters.top_k}", measurements,
+        [_cost(row, spec) for row, spec in first.items()],
     )  # fmt: skip
-    say(f"{runner.summary()}; result in {result.save(parameters.root / 'results')}")
-    return result
 
 
 def measure(row: str, spec: SparseSpec, tensors: dict[str, Tensor]) -> Iterator[Measurement]:

@@ -30,21 +30,15 @@ from repro.families.sparse.cost import sparse_cost
 from repro.families.sparse.scales import SparseSpec, sparse_spec
 from repro.families.sparse.steps import chosen_experts, load_network, steps
 from repro.families.sparse.training import predict
-from repro.progress import say
 from repro.report.claim import Cell
 from repro.report.pictures import enlarged
 from repro.report.plots import PALETTE
 from repro.study import parameters as common
-from repro.study.artifact import Artifact, digest
+from repro.study.artifact import Artifact
 from repro.study.graph import FORWARD, Context, Goal, Inputs, Step
 from repro.study.lists import Ascending
-from repro.study.provenance import made_here
-from repro.study.results import Measurement, Picture, Provenance, StudyResult, Table
-from repro.study.runner import Runner
-from repro.study.sources import Sources
-from repro.study.store import Store
-from repro.training import compiling
-from repro.training.device import pick_device
+from repro.study.record import open_runner, record
+from repro.study.results import Measurement, Picture, StudyResult, Table
 
 NAME = "sparse_routing"
 PICTURES, SIDE = 6, 64
@@ -117,10 +111,7 @@ def run(parameters: Parameters) -> StudyResult:
 
     Tables and pictures of single mixtures are of the first seed and the first number of experts.
     """
-    compiling.choose(parameters.compile)
-    device = pick_device(parameters.device)
-    context = Context(Store(parameters.root), Sources(parameters.root, device), device)
-    runner = Runner(parameters.goals(), context, parameters.executor)
+    runner = open_runner(parameters)
     found: list[Measurement] = []
     for spec in parameters.networks():
         runner.run(goal(spec).steps)
@@ -128,19 +119,14 @@ def run(parameters: Parameters) -> StudyResult:
     first = next(spec for spec in parameters.networks() if spec.model.placement != "none")
     tensors = runner.load(steps(first).predictions).tensors
     chosen = chosen_experts(first, tensors)
-    about_it = first.model_dump(mode="json", exclude={"seed": True, "model": {"num_experts"}})
-    result = StudyResult(
-        study=NAME, dataset=parameters.dataset, scale=parameters.scale, evaluate=first.evaluate,
-        base=f"{parameters.network} at width {first.model.width:g}",
-        expert=f"{parameters.placement}, top {parameters.top_k}",
-        seeds=list(parameters.seeds), spec=about_it, spec_hash=digest(about_it),
-        measurements=[*found, *gains_under_shift(found, cell(first.model.shape.body, parameters.placement))],
-        costs=[], tables=inspected(chosen, tensors["labels"], first.model.num_experts, first.model.num_classes),
-        pictures={"maps": maps(context.sources.images(first, "evaluation").images[:PICTURES], chosen)},
-        provenance=Provenance(command=parameters.command(NAME), **made_here(device, runner.seconds)),
+    images = runner.context.sources.images(first, "evaluation").images
+    return record(
+        NAME, parameters, runner, first, {"seed": True, "model": {"num_experts"}},
+        f"{parameters.network} at width {first.model.width:g}", f"{parameters.placement}, top {parameters.top_k}",
+        [*found, *gains_under_shift(found, cell(first.model.shape.body, parameters.placement))],
+        tables=inspected(chosen, tensors["labels"], first.model.num_experts, first.model.num_classes),
+        pictures={"maps": maps(images[:PICTURES], chosen)},
     )  # fmt: skip
-    say(f"{runner.summary()}; result in {result.save(parameters.root / 'results')}")
-    return result
 
 
 def measure(spec: SparseSpec, tensors: dict[str, Tensor], shifted_KS: Tensor) -> Iterator[Measurement]:
