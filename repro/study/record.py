@@ -76,12 +76,16 @@ def record(
     return result
 
 
-def record_exact(name: str, parameters: Parameters, measurements: Sequence[Measurement], seconds: float) -> StudyResult:
+def record_exact(
+    name: str, parameters: Parameters, measurements: Sequence[Measurement], seconds: float,
+    costs: Iterable[Cost] = (), tables: dict[str, Table] | None = None,
+) -> StudyResult:  # fmt: skip
     """Write ``<root>/results/<name>-none-exact.json``, of numbers that need neither images nor training."""
     result = StudyResult(
         study=name, dataset="none", scale=EXACT, evaluate="none", base="none", expert="none",
         seeds=sorted({m.seed for m in measurements}), spec={}, spec_hash=digest({}), measurements=list(measurements),
-        costs=[], provenance=Provenance(command=f"repro run {name}", **made_here(torch.device("cpu"), seconds)),
+        costs=list(costs), tables=tables or {},
+        provenance=Provenance(command=f"repro run {name}", **made_here(torch.device("cpu"), seconds)),
     )  # fmt: skip
     say(f"result in {result.save(parameters.root / 'results')}")
     return result

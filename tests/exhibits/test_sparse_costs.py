@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from repro.exhibits.sparse_costs import EXHIBIT, Parameters, explained, matches, with_mixtures
+from repro.exhibits.sparse_costs import EXHIBIT, explained, matches, with_mixtures
 from repro.exhibits.sparse_costs.readings import READINGS, Pair, Printed, dense_of, gain, printed
 from repro.families.sparse.config import SparseConfig
 from repro.families.sparse.cost import SparseCost, sparse_cost
@@ -20,7 +20,7 @@ RESULTS = Path(__file__).parents[2] / "results"
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
-    (found,) = EXHIBIT.run(Parameters.check(root=tmp_path_factory.mktemp("root")))
+    (found,) = EXHIBIT.run(EXHIBIT.parameters.check(root=tmp_path_factory.mktemp("root")))
     return found
 
 

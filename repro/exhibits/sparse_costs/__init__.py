@@ -5,27 +5,24 @@ Nothing is trained. Every network whose cost Tables 2-6 and 13 print is built by
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-import torch
 from matplotlib.figure import Figure
 
 from repro.exhibits.sparse_costs.readings import EQUAL, READINGS, dense_of, gain, printed, sparse_rows
 from repro.families.sparse.config import Placement, SparseConfig
 from repro.families.sparse.cost import SparseCost, sparse_cost
-from repro.progress import say
 from repro.report.exhibit import Exhibit
 from repro.report.numbers import NONE, signed
 from repro.report.plots import PALETTE, common_legend, figure_style, new_figure
 from repro.report.sweetspot import SweetSpotRow, sweetspot_rows
 from repro.report.tables import Columns, Shown, frame
-from repro.study import parameters as common
-from repro.study.artifact import digest
-from repro.study.graph import Goal
-from repro.study.provenance import made_here
-from repro.study.results import Cost, Provenance, StudyResult, Table
+from repro.study.parameters import Counted
+from repro.study.record import record_exact
+from repro.study.results import Cost, StudyResult, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,14 +30,6 @@ if TYPE_CHECKING:
 NAME = "sparse_costs"
 TENTH = 0.1 + 1e-9
 """Million parameters within which a count is the printed number: the paper rounds some numbers and cuts others."""
-
-
-class Parameters(common.Parameters):
-    """The common ones, of which none changes a count: networks are the paper's, at 224 pixels and 1,000 classes."""
-
-    def goals(self) -> list[Goal]:
-        """Nothing is trained."""
-        return []
 
 
 def matches(row: SweetSpotRow, cost: SparseCost) -> bool:
@@ -53,9 +42,9 @@ def name_of(row: SweetSpotRow) -> str:
     return f"Table {row.table}: {row.label}"
 
 
-def run(parameters: Parameters) -> StudyResult:
+def run(parameters: Counted) -> StudyResult:
     """Count every network, and write the record to ``<root>/results``: a few seconds, and no seed changes anything."""
-    paper = printed()
+    began, paper = time.monotonic(), printed()
     costs = {row: sparse_cost(row.config) for row in paper.rows}
     counted = Table(
         columns=["row", "printed", "counted", "match", "active, printed", "active, counted", "GMACs, printed",
@@ -70,20 +59,14 @@ def run(parameters: Parameters) -> StudyResult:
         [key, one.text, one.holds(found[key]), one.holds(pair for pair in found[key] if pair.equal)]
         for key, one in READINGS.items()
     ]
-    about_it = {"networks": [row.config.model_dump(mode="json") for row in paper.rows]}
-    result = StudyResult(
-        study=NAME, dataset="imagenet", scale="paper", evaluate="test", base="the paper's", expert="the paper's",
-        seeds=[], spec=about_it, spec_hash=digest(about_it), measurements=[],
-        costs=[_cost(row, cost) for row, cost in costs.items()],
-        tables={
+    return record_exact(
+        NAME, parameters, [], time.monotonic() - began, [_cost(row, cost) for row, cost in costs.items()],
+        {
             "counted": counted,
             "claims": Table(columns=["key", "claim", "holds", "holds at equal MACs"], rows=claims),
             "pairs": Table(columns=["claim", "printed difference", "points", "MACs ratio"], rows=pairs),
         },
-        provenance=Provenance(command=parameters.command(NAME), **made_here(torch.device("cpu"), 0.0)),
     )  # fmt: skip
-    say(f"nothing to train; result in {result.save(parameters.root / 'results')}")
-    return result
 
 
 def _cost(row: SweetSpotRow, cost: SparseCost) -> Cost:
@@ -229,6 +212,6 @@ def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
 
 
 EXHIBIT = Exhibit(
-    NAME, "Sweet spot, Tables 2 and 3 and Figure 2: costs", Parameters, run, tables, figures=figures, advice=advice,
+    NAME, "Sweet spot, Tables 2 and 3 and Figure 2: costs", Counted, run, tables, figures=figures, advice=advice,
     place=15,
 )  # fmt: skip
