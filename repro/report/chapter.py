@@ -118,7 +118,7 @@ class Chapter:
 
         for r in self.results:
             if advice := self.exhibit.advice(r):
-                display(Markdown(f"**{where_run(r)}.** {advice}"))
+                display(Markdown(advice if r.scale == EXACT else f"**{where_run(r)}.** {advice}"))
 
     def _show_each(self, show: Callable[[StudyResult], str]) -> None:
         """The results of this run, then what was recorded: folded, if it stands beside a run."""
