@@ -2,7 +2,8 @@
 
 One dropless function; what a capacity drops comes as a mask. Routing, which decides, is in
 :mod:`repro.models.token_routing`.
-Axes: N tokens, D model, F hidden, E experts, K choices of a token, P = N K pairs (token, choice) in order of expert.
+Axes: N tokens, D model, F hidden, E experts, K choices of a token, P = N K pairs (token, choice), R rows in order of
+expert: the pairs and, on a CPU, a few more.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ def _grouped_mm_flops(a: Any, b: Any, *args: Any, **kwargs: Any) -> int:
 
 
 class _ToPairs(torch.autograd.Function):
-    """``[N, D]`` -> ``[P, D]`` in order of expert. Its gradient is a gather too: fast, and with one order of sums."""
+    """``[N, D]`` -> ``[R, D]``. Its gradient is a gather too: fast, and with one order of sums."""
 
     @staticmethod
-    def forward(ctx: Any, x_ND: Tensor, order_P: Tensor, place_P: Tensor, choices: int) -> Tensor:
+    def forward(ctx: Any, x_ND: Tensor, token_R: Tensor, place_P: Tensor, choices: int) -> Tensor:
         ctx.save_for_backward(place_P)
         ctx.choices = choices
-        return x_ND.index_select(0, order_P // choices if choices > 1 else order_P)
+        return x_ND.index_select(0, token_R)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
@@ -40,17 +41,18 @@ class _ToPairs(torch.autograd.Function):
 
 
 class _FromPairs(torch.autograd.Function):
-    """``[P, D]`` in order of expert -> ``[P, D]`` in order of token and choice."""
+    """``[R, D]`` -> ``[P, D]`` in order of token and choice; rows that are no pair's get no gradient."""
 
     @staticmethod
-    def forward(ctx: Any, y_PD: Tensor, order_P: Tensor, place_P: Tensor) -> Tensor:
-        ctx.save_for_backward(order_P)
-        return y_PD.index_select(0, place_P)
+    def forward(ctx: Any, y_RD: Tensor, place_P: Tensor) -> Tensor:
+        ctx.save_for_backward(place_P)
+        ctx.rows = len(y_RD)
+        return y_RD.index_select(0, place_P)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        (order_P,) = ctx.saved_tensors
-        return gradients[0].index_select(0, order_P), None, None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (place_P,) = ctx.saved_tensors
+        return gradients[0].new_zeros(ctx.rows, gradients[0].shape[1]).index_copy_(0, place_P, gradients[0]), None
 
 
 def run_experts(
@@ -86,31 +88,46 @@ def run_experts(
         grouped = device != "cpu"
     if grouped:  # a dropped pair is computed and weighs nothing: its place is not known beforehand
         expert_P, order_P = experts_NK.flatten().sort(stable=True)
+        row_P = torch.arange(len(order_P), device=order_P.device)
+        token_R = order_P // choices
     else:  # a dropped pair comes last, after all experts
         slots = experts_NK if kept_NK is None else experts_NK.where(kept_NK, num_experts)
         expert_P, order_P = slots.flatten().sort(stable=True)
-    place_P = torch.empty_like(order_P).scatter_(0, order_P, torch.arange(len(order_P), device=order_P.device))
-    x_PD = _ToPairs.apply(x_ND, order_P, place_P, choices)
+        counts = torch.bincount(expert_P, minlength=num_experts + 1)
+        rows = [_filled_up(count) for count in counts.tolist()]
+        more = torch.tensor(rows) - counts
+        row_P = torch.arange(len(order_P)) + (more.cumsum(0) - more)[expert_P]
+        token_R = torch.zeros(sum(rows), dtype=torch.int64).index_copy_(0, row_P, order_P // choices)
+    place_P = torch.empty_like(order_P).scatter_(0, order_P, row_P)
+    x_RD = _ToPairs.apply(x_ND, token_R, place_P, choices)
     if grouped:
         ends_E = (expert_P[:, None] <= torch.arange(num_experts, device=expert_P.device)).sum(0, dtype=torch.int32)
-        h_PF = F.gelu(_grouped_linear(x_PD, up_EFD, up_EF, expert_P, ends_E))
-        y_PD = _grouped_linear(h_PF, down_EDF, down_ED, expert_P, ends_E)
+        h_RF = F.gelu(_grouped_linear(x_RD, up_EFD, up_EF, expert_P, ends_E))
+        y_RD = _grouped_linear(h_RF, down_EDF, down_ED, expert_P, ends_E)
     else:
-        counts = torch.bincount(expert_P, minlength=num_experts + 1).tolist()
         # Not by index: the gradient of each x[e] would be a tensor of all experts' size.
         layers = zip(*(tensor.unbind() for tensor in (*up, *down)), strict=True)
+        *parts, dropped_RD = x_RD.split(rows)
         done = [
             F.linear(F.gelu(F.linear(part, w1, b1)), w2, b2)
-            for part, (w1, b1, w2, b2) in zip(x_PD.split(counts), layers, strict=False)
+            for part, (w1, b1, w2, b2) in zip(parts, layers, strict=True)
             if len(part)
         ]
-        y_PD = torch.cat(done)
-        if counts[num_experts]:
-            y_PD = F.pad(y_PD, (0, 0, 0, counts[num_experts]))
-    y_NKD = _FromPairs.apply(y_PD, order_P, place_P).view(-1, choices, y_PD.shape[1])
+        y_RD = torch.cat([*done, torch.zeros_like(dropped_RD)])
+    y_NKD = _FromPairs.apply(y_RD, place_P).view(-1, choices, y_RD.shape[1])
     out_ND: Tensor = (y_NKD * weights_NK[..., None].to(y_NKD.dtype)).sum(1)
     return out_ND
 
 
-def _grouped_linear(x_PD: Tensor, weight_EFD: Tensor, bias_EF: Tensor, expert_P: Tensor, ends_E: Tensor) -> Tensor:
-    return F.grouped_mm(x_PD, weight_EFD.transpose(1, 2), offs=ends_E) + F.embedding(expert_P, bias_EF)
+def _filled_up(count: int) -> int:
+    """From 64 on the next of eight sizes an octave: on a CPU an expert's rows are filled up to it.
+
+    What the rows beyond its tokens come to is not read. For each number of rows that it has not met oneDNN compiles a
+    product anew, which takes several times as long as the product (``benchmarks/token_dispatch.py``).
+    """
+    unit = 1 if count < 64 else 1 << (count.bit_length() - 4)
+    return -(count // -unit) * unit
+
+
+def _grouped_linear(x_RD: Tensor, weight_EFD: Tensor, bias_EF: Tensor, expert_P: Tensor, ends_E: Tensor) -> Tensor:
+    return F.grouped_mm(x_RD, weight_EFD.transpose(1, 2), offs=ends_E) + F.embedding(expert_P, bias_EF)
