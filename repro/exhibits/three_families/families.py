@@ -5,31 +5,39 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from repro.analysis.answers import THRESHOLDS, answers, sweep
 from repro.analysis.chosen_experts import tokens_per_image
 from repro.analysis.outputs import Outputs, accuracy
 from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.deepmoe.cost import deepmoe_cost
+from repro.families.deepmoe.speed import Folded, Prototypes
 from repro.families.deepmoe.steps import Asked as AskedDeepMoE
 from repro.families.deepmoe.steps import goal as deepmoe_goal
+from repro.families.deepmoe.steps import load as load_deepmoe
 from repro.families.deepmoe.steps import two_stages
+from repro.families.single_gate.algorithm1 import build as build_single_gate
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.controls import training_epochs
+from repro.families.single_gate.predict import predict
 from repro.families.single_gate.steps import goal as single_gate_goal
+from repro.families.single_gate.steps import steps as single_gate_steps
 from repro.families.sparse.cost import sparse_cost
 from repro.families.sparse.scales import SparseSpec, sparse_spec
-from repro.families.sparse.steps import chosen_experts
+from repro.families.sparse.steps import chosen_experts, load_network
 from repro.families.sparse.steps import goal as sparse_goal
 from repro.models.cost import ModelCost, model_cost
+from repro.models.inference import for_inference
 from repro.randomness import derive
 from repro.study.graph import Goal
-from repro.study.plain import plain_goal
+from repro.study.plain import load_base, plain_goal
+from repro.study.runner import Runner
+from repro.training.device import bf16_is_fast
 from repro.training.recipe import Recipe
 
 NAME = "three_families"
@@ -68,12 +76,19 @@ class Point(NamedTuple):
     macs: float
 
 
+Answer = Callable[[Tensor], object]
+"""Answers normalised images ``[B, 3, H, W]``."""
+Ready = Callable[[Runner], Answer]
+Network = TypeVar("Network", bound=nn.Module)
+
+
 class Model(NamedTuple):
     """How a model is made, what it costs, and what follows from its predictions.
 
     goal      its steps, the predictions first
     training  MACs of its training, an image over all epochs
     params    parameters in all
+    ready     the trained model in the form in which it is fastest to use
     points    predictions -> the ways to run it; the first is the one that is judged
     groups    predictions -> the group of each image ``[N]`` by what its gates do
     """
@@ -81,12 +96,13 @@ class Model(NamedTuple):
     goal: Goal
     training: float
     params: int
+    ready: Ready
     points: Callable[[Mapping[str, Tensor]], list[Point]]
     groups: Callable[[Mapping[str, Tensor]], Tensor] = lambda tensors: torch.zeros(len(tensors["labels"]))
 
 
 class Body(NamedTuple):
-    """A plain network at any width: ``cost(asked, width)`` are its MACs and parameters, ``goal`` its steps.
+    """A plain network at any width: ``cost(asked, width)`` are its MACs and parameters, ``goal`` its steps and use.
 
     Its widths are ``narrowest`` to 4 in steps of ``step``, of which no two are the same network.
     """
@@ -95,7 +111,7 @@ class Body(NamedTuple):
     narrowest: float
     step: float
     cost: Callable[[Asked, float], tuple[int, int]]
-    goal: Callable[[Asked, float, Recipe], Goal]
+    goal: Callable[[Asked, float, Recipe], tuple[Goal, Ready]]
 
     def width_for(self, asked: Asked, target: float, cost: Callable[[float], float] | None = None) -> float:
         """The width whose network's MACs (or what ``cost`` gives, which rises with it) are nearest to ``target``."""
@@ -109,8 +125,8 @@ class Body(NamedTuple):
         """The plain network of a width."""
         macs, params = self.cost(asked, width)
         recipe = asked.trained(epochs, rate)
-        points = partial(_as_it_is, macs)
-        return Model(self.goal(asked, width, recipe), 3.0 * recipe.epochs * macs, params, points)
+        goal, ready = self.goal(asked, width, recipe)
+        return Model(goal, 3.0 * recipe.epochs * macs, params, ready, partial(_as_it_is, macs))
 
 
 class Family(NamedTuple):
@@ -149,10 +165,17 @@ def _residual(network: str = "", narrowest: float = 1 / 16, step: float = 1 / 12
         found = model_cost(network or spec.base, None, spec.num_classes, spec.image_size, 0, width)
         return found.base_macs, found.base_params
 
-    def plain(asked: Asked, width: float, recipe: Recipe) -> Goal:
+    def plain(asked: Asked, width: float, recipe: Recipe) -> tuple[Goal, Ready]:
         name = network or asked.spec.base
         changes = {"base": name, "expert": name, "role": "control", "num_experts": 1}
-        return plain_goal(asked.spec.with_(**changes, width=width, base_recipe=recipe))
+        spec = asked.spec.with_(**changes, width=width, base_recipe=recipe)
+        goal = plain_goal(spec)
+
+        def ready(runner: Runner) -> Answer:
+            (trained,) = goal.steps[0].needs
+            return _fast(load_base(spec, runner.load(trained)), runner)
+
+        return goal, ready
 
     return Body(network or "tr-network", narrowest, step, cost, plain)
 
@@ -171,8 +194,22 @@ def _convnext_cost(asked: Asked, width: float, placement: str = "none") -> tuple
     return found.macs, found.params
 
 
-def _convnext(asked: Asked, width: float, recipe: Recipe) -> Goal:
-    return sparse_goal(_sparse_spec(asked, recipe, placement="none", width=width))
+def _convnext(asked: Asked, width: float, recipe: Recipe) -> tuple[Goal, Ready]:
+    return _sparse_goal(_sparse_spec(asked, recipe, placement="none", width=width))
+
+
+def _sparse_goal(spec: SparseSpec) -> tuple[Goal, Ready]:
+    goal = sparse_goal(spec)
+
+    def ready(runner: Runner) -> Answer:
+        (trained,) = goal.steps[0].needs
+        return _fast(load_network(spec, runner.load(trained)), runner)
+
+    return goal, ready
+
+
+def _fast(network: Network, runner: Runner) -> Network:
+    return for_inference(network, runner.context.device, bf16_is_fast(runner.context.device))
 
 
 TR = _residual()
@@ -192,7 +229,14 @@ def single_gate(asked: Asked, budget: float, rate: float) -> Model:
     made, found = spec.with_(width=width, **recipes), cost(width)
     params = found.base_params + found.gate_params + found.params_trainable
     training = 3 * training_epochs(made) * found.base_macs
-    return Model(single_gate_goal(made), training, params, partial(_anytime, found), _by_expert)
+
+    def ready(runner: Runner) -> Answer:
+        of, load = single_gate_steps(made), runner.load
+        experts = [load(expert) for expert in of.experts]
+        moe = _fast(build_single_gate(made, load(of.base), load(of.gate), experts), runner)
+        return partial(predict, moe, tau=None, rule="top-1")
+
+    return Model(single_gate_goal(made), training, params, ready, partial(_anytime, found), _by_expert)
 
 
 def _anytime(cost: ModelCost, tensors: Mapping[str, Tensor]) -> list[Point]:
@@ -219,7 +263,23 @@ def deepmoe(body: Body, asked: Asked, budget: float, lam: float) -> Model:
     made, cost = AskedDeepMoE(spec=images, model=model, recipe=one, recipe_two=two), deepmoe_cost(model)
     training = 3 * (one.epochs + two.epochs) * cost.dense_macs + (3 * one.epochs + two.epochs) * cost.gating_macs
     groups = partial(_by_gates, spec.num_experts, spec.seed)
-    return Model(deepmoe_goal(made), training, cost.params, partial(_gated, lam), groups)
+    goal = deepmoe_goal(made)
+
+    def ready(runner: Runner) -> Answer:
+        """Only the active channels: of one image those of its gates, of many those of K prototypes of the gates."""
+        (trained,) = goal.steps[0].needs
+        model = load_deepmoe(made, runner.load(trained)).eval().to(memory_format=torch.channels_last)
+        gates_NG = runner.load(goal.steps[0]).tensors["gates"].float()
+        folded = Folded(model.network)
+        many = Prototypes(folded, gates_NG, min(spec.num_experts, len(gates_NG.unique(dim=0))), spec.seed)
+
+        def answer(images: Tensor) -> Tensor:
+            gates_BG = model.gating(images)[0]
+            return folded.gather(gates_BG[0])(images) if len(images) == 1 else many(images, gates_BG)
+
+        return answer
+
+    return Model(goal, training, cost.params, ready, partial(_gated, lam), groups)
 
 
 def _gated(lam: float, tensors: Mapping[str, Tensor]) -> list[Point]:
@@ -241,9 +301,9 @@ def sparse(asked: Asked, budget: float, weight: float) -> Model:
     width = CONVNEXT.width_for(asked, budget, lambda width: _convnext_cost(asked, width, "last-2")[0])
     balance = {"importance_weight": weight, "load_weight": weight}
     made = _sparse_spec(asked, asked.trained(), placement="last-2", width=width, **balance)
-    cost, goal = sparse_cost(made.model), sparse_goal(made)
+    cost, (goal, ready) = sparse_cost(made.model), _sparse_goal(made)
     points = partial(_as_it_is, cost.macs)
-    return Model(goal, 3.0 * made.recipe.epochs * cost.macs, cost.params, points, partial(_by_token, made))
+    return Model(goal, 3.0 * made.recipe.epochs * cost.macs, cost.params, ready, points, partial(_by_token, made))
 
 
 def _by_token(spec: SparseSpec, tensors: Mapping[str, Tensor]) -> Tensor:

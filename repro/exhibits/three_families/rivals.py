@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import ceil
 
 import numpy as np
@@ -39,11 +39,14 @@ class Rivals:
         model = self.body.make(self.asked, width, epochs, self.rate)
         return model, model.points(_ask(self._runner, model))[0]
 
-    def at(self, macs: float) -> float | None:
-        """Top-1 of the curve at some MACs, straight between its networks over log MACs; None beyond its ends."""
-        x = np.log([point.macs for _, point in self.curve])
-        inside = x[0] <= np.log(macs) <= x[-1]
-        return float(np.interp(np.log(macs), x, [point.top1 for _, point in self.curve])) if inside else None
+    def at(self, price: float, prices: Sequence[float] = ()) -> float | None:
+        """Top-1 of the curve at some MACs, straight between its networks over log MACs; None beyond its ends.
+
+        ``prices`` are what else its networks cost, the narrowest first; a wider one counts as no cheaper.
+        """
+        x = np.maximum.accumulate(np.log(prices or [point.macs for _, point in self.curve]))
+        inside = x[0] <= np.log(price) <= x[-1]
+        return float(np.interp(np.log(price), x, [point.top1 for _, point in self.curve])) if inside else None
 
     def as_long(self, macs: float, training: float) -> tuple[Model, Point]:
         """A plain network of equal inference and of equal training: whole epochs, rounded up."""

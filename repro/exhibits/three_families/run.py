@@ -11,16 +11,21 @@ import torch
 from torch import Tensor
 
 from repro.analysis.agreement import agreement, agreement_within
+from repro.data.augment import Augmentation
 from repro.exhibits.three_families.asked import ThreeFamiliesParameters, _bodies, _drawn, _trials
 from repro.exhibits.three_families.families import NAME, RATES, SLACK, Family, Model, Point
 from repro.exhibits.three_families.rivals import Rivals, _ask, cell
+from repro.exhibits.three_families.speed import BATCHES, milliseconds
 from repro.study.record import open_runner, record
 from repro.study.results import Measurement, StudyResult, Table
 from repro.study.runner import Runner
 
+Times = dict[tuple[str, str, int], float]
+"""Milliseconds an image by (body, model, batch); the networks of the plain curve are ``plain 0``, ``plain 1`` ..."""
 TRIALS = ["model", "choice", "top1", "macs", "taken"]
-PLAIN = ["body", "seed", "macs", "params", "training", "top1"]
+PLAIN = ["body", "seed", "macs", "params", "training", "ms", "top1"]
 CURVE = ["family", "budget", "seed", "how", "macs", "top1"]
+SPEED = ["body", "model", "batch", "ms"]
 
 
 def _tuned(parameters: ThreeFamiliesParameters, runner: Runner) -> tuple[dict[str, float], Table]:
@@ -60,14 +65,13 @@ def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
         after.seconds, runner = runner.seconds, after
     tables = {"plain": Table(columns=PLAIN, rows=[]), "curve": Table(columns=CURVE, rows=[]), "trials": trials}
     measurements: list[Measurement] = []
+    times: Times = {}
     for seed in parameters.seeds:
-        asked = parameters.asked(seed)
+        asked, sources = parameters.asked(seed), runner.context.sources
         groups: dict[str, Tensor] = {}
         for body in _bodies(parameters):
             rivals = Rivals(parameters, runner, body, asked, taken[body.name])
-            tables["plain"].rows.extend(
-                [body.name, seed, p.macs, m.params, m.training, round(p.top1, 3)] for m, p in rivals.curve
-            )
+            middle: dict[str, Model] = {}
             for family in (family for family in parameters.chosen() if family.body is body):
                 for budget, macs in parameters.macs(asked).items():
                     if seed not in parameters.at(budget):
@@ -77,16 +81,29 @@ def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
                     points = model.points(tensors)
                     measurements += _measure(family, budget, model, points, rivals)
                     if budget == "middle":
-                        groups[family.name] = model.groups(tensors)
+                        groups[family.name], middle[family.name] = model.groups(tensors), model
                     for choice in _drawn(family, budget, taken[family.name])[1:]:
                         other = family.make(asked, macs, choice)
                         points += other.points(_ask(runner, other))
                     tables["curve"].rows.extend(
                         [family.name, budget, seed, p.how, round(p.macs), round(p.top1, 3)] for p in points
                     )
-        images = runner.context.sources.images(asked.spec, "evaluation")
-        modes = None if images.modes is None else torch.from_numpy(images.modes)
-        measurements += _known_by_gates(seed, groups, torch.from_numpy(images.labels), modes)
+            if seed == parameters.seeds[0]:  # other seeds have networks of the same sizes
+                times |= _times(runner, rivals, middle)
+            measurements += _as_fast(rivals, middle, times)
+            tables["plain"].rows.extend(
+                [body.name, seed, p.macs, m.params, m.training, times[body.name, f"plain {i}", 256], round(p.top1, 3)]
+                for i, (m, p) in enumerate(rivals.curve)
+            )
+        images = sources.images(asked.spec, "evaluation")
+        labels, (_, superclass_C) = torch.from_numpy(images.labels), sources.superclasses(asked.spec)
+        truths = {"class": labels}
+        if len(superclass_C.unique()) < len(superclass_C):
+            truths["superclass"] = superclass_C[labels]
+        if images.modes is not None:
+            truths["mode"] = torch.from_numpy(images.modes)
+        measurements += _known_by_gates(seed, groups, truths)
+    tables["speed"] = Table(columns=SPEED, rows=[[*name, ms] for name, ms in times.items()])
     spec, differing = parameters.asked(parameters.seeds[0]).spec, {"seed": True, "width": True}
     return record(NAME, parameters, runner, spec, differing, "several", "several", measurements, tables=tables)
 
@@ -123,18 +140,46 @@ def _measure(
     yield one("ensemble", "macs_millions", cost / 1e6, 6)
 
 
-def _known_by_gates(
-    seed: int, groups: Mapping[str, Tensor], labels: Tensor, modes: Tensor | None
-) -> Iterator[Measurement]:
-    """Adjusted mutual information of the gates' groups with class and true mode, and of each two families' groups."""
+def _known_by_gates(seed: int, groups: Mapping[str, Tensor], truths: Mapping[str, Tensor]) -> Iterator[Measurement]:
+    """Adjusted mutual information of the gates' groups with class, superclass and true mode, and of each two families'
+    groups.
+    """
 
     def one(row: str, metric: str, value: float) -> Measurement:
         return Measurement(seed=seed, num_experts=0, method="gates", metric=metric, value=round(value, 4), row=row)
 
     for name, found in groups.items():
-        yield one(name, "class", agreement(found, labels))
-        if modes is not None:
-            yield one(name, "mode", agreement(found, modes))
-            yield one(name, "mode within class", agreement_within(found, modes, labels))
+        for truth, of_image in truths.items():
+            yield one(name, truth, agreement(found, of_image))
+        if "mode" in truths:
+            yield one(name, "mode within class", agreement_within(found, truths["mode"], truths["class"]))
     for (first, of_first), (second, of_second) in combinations(groups.items(), 2):
         yield one(f"{first} and {second}", "each other", agreement(of_first, of_second))
+
+
+def _times(runner: Runner, rivals: Rivals, middle: Mapping[str, Model]) -> Times:
+    """How long the plain curve of a body and the mixtures on it take."""
+    models = {f"plain {i}": model for i, (model, _) in enumerate(rivals.curve)} | dict(middle)
+    ready = {name: model.ready(runner) for name, model in models.items()}
+    batches = runner.context.sources.batches(rivals.asked.spec, "evaluation", Augmentation())
+    images = next(iter(batches.clean(max(BATCHES.values())))).images
+    return {
+        (rivals.body.name, name, batch): round(ms, 5)
+        for batch in BATCHES.values()
+        for name, ms in milliseconds(ready, images[:batch]).items()
+    }
+
+
+def _as_fast(rivals: Rivals, middle: Mapping[str, Model], times: Times) -> Iterator[Measurement]:
+    """Milliseconds of each mixture, and the top-1 of a plain network that takes as long, between those of the curve."""
+    for family in middle:
+        for method, batch in BATCHES.items():
+            ms = times[rivals.body.name, family, batch]
+            plain = rivals.at(ms, [times[rivals.body.name, f"plain {i}", batch] for i in range(len(rivals.curve))])
+            for name, metric, value in (("mixture", f"ms_{batch}", ms), (method, "top1", plain)):
+                if value is not None:
+                    where = cell(family, "middle", name, metric)
+                    yield Measurement(
+                        seed=rivals.asked.spec.seed, num_experts=0, method=name, metric=metric, value=round(value, 5),
+                        row=where.row,
+                    )  # fmt: skip

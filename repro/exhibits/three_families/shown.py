@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 from repro.exhibits.three_families.families import BUDGETS, FAMILIES, TR, Body, Family
 from repro.exhibits.three_families.rivals import cell
 from repro.exhibits.three_families.run import CURVE, PLAIN, TRIALS
+from repro.exhibits.three_families.speed import BATCHES
 from repro.report.claim import Cell, Claim
 from repro.report.numbers import NONE, gain, interval, mean_std, where_run
 from repro.report.plots import PALETTE, common_legend, figure_style, new_figure
@@ -25,8 +27,24 @@ AGAINST = {
     TRAINING: "a plain network of equal inference MACs, trained as long",
     "ensemble": "two plain networks of half its MACs each",
     "equal-parameters": "a plain network of as many parameters",
+    "equal-latency": "a plain network as fast, one image at a time",
+    "equal-throughput": "a plain network as fast, 256 images at a time",
 }
 UNKNOWN = "we do not know"
+
+
+class Axis(NamedTuple):
+    """What accuracy is drawn over: a metric of the mixtures, and a column of the plain networks over a unit."""
+
+    metric: str
+    column: str
+    unit: float
+    label: str
+
+
+MACS = Axis("macs_millions", "macs", 1e6, "inference MACs of an image, millions")
+TRAINED = Axis("training_millions", "training", 1e6, "training MACs of an image, all epochs, millions")
+TIME = Axis("ms_256", "ms", 1.0, "milliseconds of an image, 256 at a time")
 
 
 def key(family: str, budget: str, against: str) -> str:
@@ -41,9 +59,11 @@ CLAIMS = tuple(
     )
     for family in FAMILIES
     for budget in BUDGETS
-    for against in (INFERENCE, TRAINING)
+    for against in (INFERENCE, TRAINING, *(BATCHES if budget == "middle" else ()))
 )  # fmt: skip
-"""Two verdicts for each family and budget. No paper makes these claims: they are what a user would want to be told."""
+"""Two verdicts for each family and budget, and at the middle one a third by the clock, for one image and for many.
+
+No paper makes these claims: they are what a user would want to be told."""
 
 
 def headline(result: StudyResult) -> str:
@@ -150,7 +170,8 @@ def _when(result: StudyResult) -> Shown:
         "parameters": [times(f, "params_millions") for f in families],
         "training": [times(f, "training_millions") for f in families],
         "one trained model has to serve several budgets": [knob(f) for f in families],
-        "images a second count": [UNKNOWN for _ in families],
+        "milliseconds count, one image at a time": [against(f, "middle", "equal-latency") for f in families],
+        "images a second count, 256 at a time": [against(f, "middle", "equal-throughput") for f in families],
     }
     columns = {family.words: [line[i] for line in lines.values()] for i, family in enumerate(families)}
     caption = (
@@ -175,15 +196,16 @@ def _plain_at(result: StudyResult, family: Family, metric: str) -> float | None:
 
 def _gates(result: StudyResult) -> Shown:
     rows = list(dict.fromkeys(m.row for m in result.measurements if m.method == "gates"))
-    metrics = ("class", "mode", "mode within class", "each other")
+    metrics = ("class", "superclass", "mode", "mode within class", "each other")
     columns = {
         metric: [mean_std(summary_of(result, Cell(0, "gates", row, metric))) for row in rows] for metric in metrics
     }
     caption = (
         f"{about(result)}, middle budget: what the gates know of the {result.evaluate} images. Adjusted mutual "
-        "information (0: chance, 1: the same grouping) of the groups that a gate makes with the classes, with the "
-        "true modes (where they are known), with these within each class; and of two families' groups with each "
-        "other. Groups: the expert with the largest gate; K-means of the active channels; the expert of most tokens."
+        "information (0: chance, 1: the same grouping) of the groups that a gate makes with the classes, with "
+        "superclasses and true modes (where they are known), with modes within each class; and of two families' groups "
+        "with each other. Groups: the expert with the largest gate; K-means of the active channels; the expert of most "
+        "tokens."
     )
     return Shown(frame(columns, rows), caption)
 
@@ -205,11 +227,11 @@ def read(result: StudyResult) -> str:
 
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
-    """Accuracy over inference MACs (``main``) and over training MACs: a row a record, a panel a body."""
+    """Accuracy over inference MACs (``main``), training MACs and milliseconds: a row a record, a panel a body."""
     shown = {family.body.name: family.body for result in results for family, _ in _rows(result)}
     bodies = list(shown.values()) or [TR]
     drawn = {}
-    for name, axis in (("main", "macs"), ("training", "training")):
+    for name, axis in (("main", MACS), ("training", TRAINED), ("time", TIME)):
         with figure_style():
             figure = new_figure(3.6 * len(bodies), 0.6 + 3.0 * len(results))
             grid = figure.subplots(len(results), len(bodies), squeeze=False, sharey="row")
@@ -222,16 +244,16 @@ def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     return drawn
 
 
-def _panel(axes: Axes, result: StudyResult, body: Body, axis: str) -> None:
+def _panel(axes: Axes, result: StudyResult, body: Body, axis: Axis) -> None:
     _plain_curve(axes, result, body, axis)
     for colour, family in zip(PALETTE, FAMILIES, strict=False):
         if family.body is not body:
             continue
-        if axis == "macs":
+        if axis is MACS:
             _trained_curves(axes, result, family, colour)
         budgets = [budget for f, budget in _rows(result) if f is family]
         for method, mark, words in (("mixture", "o", ""), (TRAINING, "v", ": plain, trained as long")):
-            x = [_number(result, family, budget, f"{axis}_millions", method) for budget in budgets]
+            x = [_number(result, family, budget, axis.metric, method) for budget in budgets]
             y = [_number(result, family, budget, "top1", method) for budget in budgets]
             points = [(a.mean, b) for a, b in zip(x, y, strict=True) if a and b]
             if points:
@@ -244,16 +266,15 @@ def _panel(axes: Axes, result: StudyResult, body: Body, axis: str) -> None:
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set_title(f"{where_run(result)}\non {body.name}")
-    what = "inference MACs of an image" if axis == "macs" else "training MACs of an image, all epochs"
-    axes.set_xlabel(f"{what}, millions")
+    axes.set_xlabel(axis.label)
 
 
-def _plain_curve(axes: Axes, result: StudyResult, body: Body, axis: str) -> None:
+def _plain_curve(axes: Axes, result: StudyResult, body: Body, axis: Axis) -> None:
     """The plain networks' mean over the seeds, with its 95 % interval."""
     table = result.tables.get("plain", Table(columns=PLAIN, rows=[])).where(body=body.name)
     by_cost: dict[float, list[float]] = {}
-    for x, top1 in zip(table.column(axis), table.column("top1"), strict=True):
-        by_cost.setdefault(x / 1e6, []).append(top1)
+    for x, top1 in zip(table.column(axis.column), table.column("top1"), strict=True):
+        by_cost.setdefault(x / axis.unit, []).append(top1)
     points = [(x, summarise(values)) for x, values in sorted(by_cost.items())]
     if points:
         axes.plot(

@@ -50,9 +50,9 @@ class ConvNeXtBlock(nn.Module):
         return self.drop_path(self.layer_scale * y.permute(0, 3, 1, 2)) + x, choice
 
 
-def _depthwise(conv: nn.Module, x: Tensor) -> Tensor:
-    """In float32 on a CPU, where oneDNN takes three times as long for the gradient of the weights in bf16."""
-    wanted = x.device.type == "cpu" and torch.is_autocast_enabled("cpu")
+def _depthwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """Float32 weights in float32 on a CPU: oneDNN takes three times as long for a gradient of them in bf16."""
+    wanted = x.device.type == "cpu" and conv.weight.dtype is torch.float32 and torch.is_autocast_enabled("cpu")
     with torch.autocast("cpu", enabled=False) if wanted else contextlib.nullcontext():
         out: Tensor = conv(x.float() if wanted else x)
     return out
