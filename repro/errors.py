@@ -85,5 +85,8 @@ def validated(model: type[Model], values: dict[str, Any]) -> Model:
             elif finding["type"] == "missing":
                 lines.append(f"{field} is missing")
             else:
-                lines.append(f"{field}: {finding['msg'].lower()}, not {finding['input']!r}".lstrip(": "))
+                ours = finding["type"] == "value_error"
+                message = str(finding["ctx"]["error"]) if ours else finding["msg"].lower()
+                given = "" if ours and not message.startswith("should") else f", not {finding['input']!r}"
+                lines.append(f"{field}: {message}{given}".lstrip(": "))
         raise SpecError("; ".join(lines)) from error

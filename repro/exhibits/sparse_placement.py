@@ -6,8 +6,6 @@ beside them a dense network of as many parameters as Last 2 has in all.
 
 from __future__ import annotations
 
-import math
-from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -22,6 +20,7 @@ from repro.families.sparse.config import SHAPES, SparseConfig
 from repro.families.sparse.cost import sparse_cost
 from repro.families.sparse.scales import SparseSpec, sparse_spec
 from repro.families.sparse.steps import chosen_experts, goal, steps
+from repro.models.cost import width_for
 from repro.report.claim import CHANGES_LITTLE, Cell, Claim, Control, with_controls
 from repro.report.exhibit import Exhibit
 from repro.report.numbers import NONE, mean_std, millions, where_run
@@ -73,7 +72,7 @@ class Parameters(common.Parameters):
     @classmethod
     def _others(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if unknown := [name for name in value if name not in OTHERS]:
-            raise ValueError(f"should be some of {', '.join(OTHERS)}, not {', '.join(unknown)}")
+            raise ValueError(f"there is no {unknown[0]!r}; choose of {', '.join(OTHERS)}, or none with ''")
         return value
 
     @property
@@ -113,14 +112,12 @@ def experts_of(row: str, usual: int = EXPERTS) -> int:
 
 def equal_parameters(sparse: SparseConfig) -> float:
     """The width at which the dense network has about as many parameters as a sparse one has in all (4 at most)."""
-    wanted = sparse_cost(sparse).params
     widths = [min(sparse.width * (1 + step / 16), 4.0) for step in range(49)]
 
     def params(width: float) -> int:
         return sparse_cost(sparse.model_copy(update={"placement": "none", "width": width})).params
 
-    above = min(max(bisect_left(widths, wanted, key=params), 1), len(widths) - 1)
-    return min(widths[above - 1 : above + 1], key=lambda width: abs(math.log(params(width) / wanted)))
+    return width_for(widths, sparse_cost(sparse).params, params)
 
 
 def cell(body: str, row: str, metric: str = "top1", experts: int = EXPERTS, mixture: int = 0) -> Cell:

@@ -92,7 +92,7 @@ class Parameters(SingleGateParameters):
             return tuple(BY_NAME)
         names = words(value)
         if unknown := [name for name in names if name not in BY_NAME]:
-            raise ValueError(f"should be some of {', '.join(BY_NAME)}, not {', '.join(unknown)}")
+            raise ValueError(f"there is no {unknown[0]!r}; choose of {', '.join(BY_NAME)}")
         return names
 
     def defaults(self) -> list[StudySpec]:

@@ -7,6 +7,8 @@ Nothing is computed: modules live on the ``meta`` device.
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -114,3 +116,13 @@ def model_cost(
         num_experts, trunk_macs, head_macs, expert_macs, gate_macs,
         count_params(net), expert_params, gate_params, count_params(net.head.fc),
     )  # fmt: skip
+
+
+def width_for(widths: Sequence[float], target: float, cost: Callable[[float], float]) -> float:
+    """Of ``widths``, which rise, the one whose ``cost`` (which rises with it, by whole channels) is nearest ``target``.
+
+    Of several that are the same network it is the narrowest.
+    """
+    place = bisect_left(widths, target, key=cost)
+    found = min(widths[max(place - 1, 0) : place + 1], key=lambda width: abs(cost(width) - target))
+    return widths[bisect_left(widths, cost(found), key=cost)]

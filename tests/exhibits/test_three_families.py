@@ -10,7 +10,8 @@ import pytest
 from repro.errors import SpecError
 from repro.exhibits import exhibit
 from repro.exhibits.three_families.asked import ThreeFamiliesParameters
-from repro.exhibits.three_families.families import CONVNEXT, FAMILIES, RATES, TR
+from repro.exhibits.three_families.bodies import CONVNEXT, TR
+from repro.exhibits.three_families.families import FAMILIES, RATES
 from repro.exhibits.three_families.rivals import cell
 from repro.exhibits.three_families.run import CURVE, PLAIN, TRIALS, three_families
 from repro.exhibits.three_families.shown import AGAINST, CLAIMS, UNKNOWN, headline

@@ -8,18 +8,8 @@ from typing import Literal
 from pydantic import Field
 
 from repro.errors import SpecError
-from repro.exhibits.three_families.families import (
-    BUDGETS,
-    FAMILIES,
-    RATES,
-    RESNET,
-    USUAL,
-    Asked,
-    Body,
-    Family,
-    Model,
-    _at_rate,
-)
+from repro.exhibits.three_families.bodies import RESNET, Asked, Body, Model, at_rate
+from repro.exhibits.three_families.families import BUDGETS, FAMILIES, RATES, USUAL, Family
 from repro.families.single_gate.study import SingleGateParameters
 from repro.models.cost import model_cost
 from repro.study.graph import Goal
@@ -56,8 +46,8 @@ class ThreeFamiliesParameters(SingleGateParameters):
         return Asked(self.scale, spec.with_(
             num_experts=self.experts or usual.get("experts", 20), stacking=False, evaluate=evaluate,
             num_train=usual.get("num_train", spec.num_train), num_test=usual.get("num_test", spec.num_test),
-            base_recipe=_at_rate(spec.base_recipe, 1, epochs),
-            expert_recipe=_at_rate(spec.expert_recipe, 1, max(1, round(longer * spec.expert_recipe.epochs))),
+            base_recipe=at_rate(spec.base_recipe, 1, epochs),
+            expert_recipe=at_rate(spec.expert_recipe, 1, max(1, round(longer * spec.expert_recipe.epochs))),
         ))  # fmt: skip
 
     def macs(self, asked: Asked) -> dict[str, float]:

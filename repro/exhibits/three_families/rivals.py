@@ -11,7 +11,8 @@ from torch import Tensor
 from repro.analysis.anytime import bagged
 from repro.analysis.outputs import accuracy
 from repro.exhibits.three_families.asked import ThreeFamiliesParameters
-from repro.exhibits.three_families.families import PARTNER, Asked, Body, Model, Point
+from repro.exhibits.three_families.bodies import Asked, Body, Model, Point
+from repro.exhibits.three_families.families import PARTNER
 from repro.report.claim import Cell
 from repro.study.runner import Runner
 

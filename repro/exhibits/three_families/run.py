@@ -13,7 +13,8 @@ from torch import Tensor
 from repro.analysis.agreement import agreement, agreement_within
 from repro.data.augment import Augmentation
 from repro.exhibits.three_families.asked import ThreeFamiliesParameters, _bodies, _drawn, _trials
-from repro.exhibits.three_families.families import NAME, RATES, SLACK, Family, Model, Point
+from repro.exhibits.three_families.bodies import Model, Point
+from repro.exhibits.three_families.families import NAME, RATES, SLACK, Family
 from repro.exhibits.three_families.rivals import Rivals, _ask, cell
 from repro.exhibits.three_families.speed import BATCHES, milliseconds
 from repro.study.record import open_runner, record

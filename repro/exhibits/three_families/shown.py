@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from repro.exhibits.three_families.families import BUDGETS, FAMILIES, TR, Body, Family
+from repro.exhibits.three_families.bodies import TR, Body
+from repro.exhibits.three_families.families import BUDGETS, FAMILIES, Family
 from repro.exhibits.three_families.rivals import cell
 from repro.exhibits.three_families.run import CURVE, PLAIN, TRIALS
 from repro.exhibits.three_families.speed import BATCHES

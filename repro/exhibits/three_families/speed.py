@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.benchmark import Timer
 
-from repro.exhibits.three_families.families import Answer
+from repro.exhibits.three_families.bodies import Answer
 from repro.training.device import autocast
 
 BATCHES = {"equal-latency": 1, "equal-throughput": 256}

@@ -6,10 +6,9 @@ A gain that a control has too is not the mixture's.
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 
 from repro.families.single_gate.config import StudySpec
-from repro.models.cost import ModelCost, model_cost
+from repro.models.cost import ModelCost, model_cost, width_for
 from repro.models.trnet import BLOCKS_PER_STAGE
 
 EQUAL_TRAINING = "equal-training"
@@ -35,17 +34,11 @@ def equal_inference(spec: StudySpec) -> StudySpec | None:
     """
     if spec.base not in BLOCKS_PER_STAGE:
         return None
-    target = _cost(spec).macs
     widths = [spec.width * (1 + step / STEPS_OF_WIDTH) for step in range(3 * STEPS_OF_WIDTH)]
     widths = [width for width in widths if width <= 4]
 
-    def macs(width: float) -> int:  # rises with the width, by whole channels
-        return plain_cost(spec, width).macs
-
-    place = bisect_left(widths, target, key=macs)
-    found = min(widths[max(place - 1, 0) : place + 1], key=lambda width: abs(macs(width) - target))
-    nearest = widths[bisect_left(widths, macs(found), key=macs)]  # the narrowest of those that are the same network
-    return spec.with_(role="control", expert=spec.base, width=nearest, num_experts=1, stacking=False)
+    width = width_for(widths, _cost(spec).macs, lambda width: plain_cost(spec, width).macs)
+    return spec.with_(role="control", expert=spec.base, width=width, num_experts=1, stacking=False)
 
 
 def training_epochs(spec: StudySpec) -> float:

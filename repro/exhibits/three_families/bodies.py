@@ -1,0 +1,169 @@
+"""What every model of a seed shares, and the plain networks of each body, at any width."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from repro.analysis.outputs import accuracy
+from repro.families.single_gate.config import StudySpec
+from repro.families.sparse.cost import sparse_cost
+from repro.families.sparse.scales import SparseSpec, sparse_spec
+from repro.families.sparse.steps import goal as sparse_goal
+from repro.families.sparse.steps import load_network
+from repro.models.cost import model_cost, width_for
+from repro.models.inference import for_inference
+from repro.study.graph import Goal
+from repro.study.plain import load_base, plain_goal
+from repro.study.runner import Runner
+from repro.training.device import bf16_is_fast
+from repro.training.recipe import Recipe
+
+
+class Asked(NamedTuple):
+    """What every model of a seed shares: scale; images, seed, recipes, tr-network and number of experts."""
+
+    scale: str
+    spec: StudySpec
+
+    def trained(self, epochs: int | None = None, rate: float = 1.0) -> Recipe:
+        """The plain networks' recipe, for so many epochs, at so many times its rate."""
+        return at_rate(self.spec.base_recipe, rate, epochs)
+
+
+class Point(NamedTuple):
+    """One way to run a trained model: how, top-1 accuracy in percent, mean inference MACs of an image."""
+
+    how: str
+    top1: float
+    macs: float
+
+
+Answer = Callable[[Tensor], object]
+"""Answers normalised images ``[B, 3, H, W]``."""
+Ready = Callable[[Runner], Answer]
+Network = TypeVar("Network", bound=nn.Module)
+
+
+class Model(NamedTuple):
+    """How a model is made, what it costs, and what follows from its predictions.
+
+    goal      its steps, the predictions first
+    training  MACs of its training, an image over all epochs
+    params    parameters in all
+    ready     the trained model in the form in which it is fastest to use
+    points    predictions -> the ways to run it; the first is the one that is judged
+    groups    predictions -> the group of each image ``[N]`` by what its gates do
+    """
+
+    goal: Goal
+    training: float
+    params: int
+    ready: Ready
+    points: Callable[[Mapping[str, Tensor]], list[Point]]
+    groups: Callable[[Mapping[str, Tensor]], Tensor] = lambda tensors: torch.zeros(len(tensors["labels"]))
+
+
+class Body(NamedTuple):
+    """A plain network at any width: ``cost(asked, width)`` are its MACs and parameters, ``goal`` its steps and use.
+
+    Its widths are ``narrowest`` to 4 in steps of ``step``, of which no two are the same network.
+    """
+
+    name: str
+    narrowest: float
+    step: float
+    cost: Callable[[Asked, float], tuple[int, int]]
+    goal: Callable[[Asked, float, Recipe], tuple[Goal, Ready]]
+
+    def width_for(self, asked: Asked, target: float, cost: Callable[[float], float] | None = None) -> float:
+        """The width whose network's MACs (or what ``cost`` gives, which rises with it) are nearest to ``target``."""
+        of = cost or (lambda width: self.cost(asked, width)[0])
+        count = round((4 - self.narrowest) / self.step) + 1
+        widths = [self.narrowest + i * self.step for i in range(count)]
+        return width_for(widths, target, of)
+
+    def make(self, asked: Asked, width: float, epochs: int | None = None, rate: float = 1.0) -> Model:
+        """The plain network of a width."""
+        macs, params = self.cost(asked, width)
+        recipe = asked.trained(epochs, rate)
+        goal, ready = self.goal(asked, width, recipe)
+        return Model(goal, 3.0 * recipe.epochs * macs, params, ready, partial(as_it_is, macs))
+
+
+def at_rate(recipe: Recipe, rate: float, epochs: int | None = None) -> Recipe:
+    """The recipe at so many times its rate, and for so many epochs, if given."""
+    changes = {"learning_rate": rate * recipe.learning_rate, "epochs": recipe.epochs if epochs is None else epochs}
+    return recipe.model_copy(update=changes)
+
+
+def as_it_is(macs: float, tensors: Mapping[str, Tensor]) -> list[Point]:
+    """Of predictions: the only way to run a plain or sparse network, all of whose images cost the same."""
+    return [Point("", accuracy(tensors["logits"], tensors["labels"]), macs)]
+
+
+def _residual(network: str = "", narrowest: float = 1 / 16, step: float = 1 / 128) -> Body:
+    """A residual network by its name; without one the scale's tr-network."""
+
+    def cost(asked: Asked, width: float) -> tuple[int, int]:
+        spec = asked.spec
+        found = model_cost(network or spec.base, None, spec.num_classes, spec.image_size, 0, width)
+        return found.base_macs, found.base_params
+
+    def plain(asked: Asked, width: float, recipe: Recipe) -> tuple[Goal, Ready]:
+        name = network or asked.spec.base
+        changes = {"base": name, "expert": name, "role": "control", "num_experts": 1}
+        spec = asked.spec.with_(**changes, width=width, base_recipe=recipe)
+        goal = plain_goal(spec)
+
+        def ready(runner: Runner) -> Answer:
+            (trained,) = goal.steps[0].needs
+            return fastest(load_base(spec, runner.load(trained)), runner)
+
+        return goal, ready
+
+    return Body(network or "tr-network", narrowest, step, cost, plain)
+
+
+def convnext_spec(asked: Asked, recipe: Recipe, **model: Any) -> SparseSpec:
+    """A ConvNeXt on the images of ``asked``: its own optimiser and rate; epochs and augmentation are everybody's."""
+    spec = asked.spec
+    found = sparse_spec(asked.scale, spec.dataset, spec.seed, **model)
+    own = at_rate(found.recipe, recipe.learning_rate / spec.base_recipe.learning_rate, recipe.epochs)
+    images = {"num_train": spec.num_train, "num_test": spec.num_test, "evaluate": spec.evaluate}
+    return found.model_copy(update={"recipe": own.model_copy(update={"augmentation": recipe.augmentation}), **images})
+
+
+def convnext_cost(asked: Asked, width: float, placement: str = "none") -> tuple[int, int]:
+    """MACs and parameters of a ConvNeXt of some width, dense or with mixtures."""
+    found = sparse_cost(convnext_spec(asked, asked.trained(), placement=placement, width=width).model)
+    return found.macs, found.params
+
+
+def _convnext(asked: Asked, width: float, recipe: Recipe) -> tuple[Goal, Ready]:
+    return sparse_trained(convnext_spec(asked, recipe, placement="none", width=width))
+
+
+def sparse_trained(spec: SparseSpec) -> tuple[Goal, Ready]:
+    """The steps of a dense or sparse ConvNeXt, and how it is used when they are done."""
+    goal = sparse_goal(spec)
+
+    def ready(runner: Runner) -> Answer:
+        (trained,) = goal.steps[0].needs
+        return fastest(load_network(spec, runner.load(trained)), runner)
+
+    return goal, ready
+
+
+def fastest(network: Network, runner: Runner) -> Network:
+    """A network in the form in which it answers fastest on the run's device."""
+    return for_inference(network, runner.context.device, bf16_is_fast(runner.context.device))
+
+
+TR = _residual()
+RESNET = _residual("resnet20", 1 / 4, 1 / 16)
+CONVNEXT = Body("ConvNeXt", 1 / 8, 1 / 16, convnext_cost, _convnext)
