@@ -15,14 +15,15 @@ import torch
 
 from repro.data.archives import checksum
 from repro.exhibits.table2_num_experts import Parameters, run
-from repro.study.artifact import Artifact, DamagedError, read_about, read_tensors
+from repro.study.artifact import Artifact, read_tensors
 from repro.study.campaigns import Campaign
+from repro.study.contents import HASH, DamagedError, read_about
 from repro.study.graph import Step
 from repro.study.locks import Holder, read_holder
-from repro.study.parameters import results_folder
+from repro.study.places import results_folder
 from repro.study.provenance import code_version
 from repro.study.results import load_results
-from repro.study.store import HASH, Store
+from repro.study.store import Store
 
 EXPERTS = "1,3"
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from timing import Goal, Measured, arguments, finish, interleaved, seconds
 
-from repro.study.parameters import project_folder
+from repro.study.places import project_folder
 from repro.study.results import Table
 
 NOTEBOOK = "import repro.report.plots, repro.report.chapter, repro.study.parameters, repro.families.single_gate.study"

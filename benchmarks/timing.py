@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from repro.study.benchmarks import Goal, PerformanceRecord
-from repro.study.parameters import default_root, results_folder
+from repro.study.places import default_root, results_folder
 from repro.study.provenance import made_here
 from repro.study.results import Provenance, Table
 

@@ -17,7 +17,7 @@ from repro.families.single_gate.export import load
 from repro.families.single_gate.scales import SCALES
 from repro.families.single_gate.study import SingleGateParameters
 from repro.report.engine import InProcessEngine
-from repro.study.parameters import default_root
+from repro.study.places import default_root
 from repro.study.results import load_results
 
 ROOT = Path(__file__).parents[1]

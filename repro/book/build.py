@@ -22,7 +22,7 @@ from repro.files import write_text
 from repro.report.links import DATA, FIGURES, building
 from repro.report.notebooks import execute
 from repro.report.plots import save_figure
-from repro.study.parameters import results_folder
+from repro.study.places import results_folder
 from repro.study.results import load_results
 
 API = ("--no-toc", "--module-first", "--force", "-q", "--maxdepth", "1")

@@ -21,7 +21,7 @@ from repro.report.tables import html_table, verdict_css
 from repro.report.verdict import ClaimVerdict
 from repro.study.benchmarks import BENCHMARKS, load_performance
 from repro.study.campaigns import CAMPAIGNS, load_campaign
-from repro.study.parameters import project_folder, results_folder
+from repro.study.places import project_folder, results_folder
 from repro.study.results import StudyResult, load_results
 
 FOREST = "headlines"

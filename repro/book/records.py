@@ -11,7 +11,7 @@ from repro.progress import duration
 from repro.report.links import DATA, Book, link
 from repro.report.numbers import where_run
 from repro.study.campaigns import CAMPAIGNS, load_campaign
-from repro.study.parameters import results_folder
+from repro.study.places import results_folder
 from repro.study.results import Provenance, load_results
 
 

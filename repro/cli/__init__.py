@@ -234,7 +234,7 @@ def export_model(args: argparse.Namespace) -> int:
 def build_book(args: argparse.Namespace) -> int:
     """``repro book``."""
     from repro.book.build import build_book
-    from repro.study.parameters import project_folder
+    from repro.study.places import project_folder
 
     folder = project_folder()
     if folder is None:

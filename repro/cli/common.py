@@ -28,7 +28,7 @@ def add(
 
 def root_of(args: argparse.Namespace) -> Path:
     """The folder that was asked for, or the usual one."""
-    from repro.study.parameters import default_root
+    from repro.study.places import default_root
 
     return args.root or default_root()
 

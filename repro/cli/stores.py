@@ -42,9 +42,9 @@ def declare(commands: Any) -> None:
 
 def show_status(args: argparse.Namespace) -> int:
     """``repro status``."""
-    from repro.study.store import Store
+    from repro.study.contents import Contents
 
-    store = Store(root_of(args))
+    store = Contents(root_of(args))
     finished = [
         {
             "kind": about["kind"],

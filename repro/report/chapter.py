@@ -26,7 +26,8 @@ from repro.report.links import FIGURES, Book, book_of_notebooks, figure, source_
 from repro.report.numbers import provenance_text, where_run
 from repro.report.play import Play
 from repro.report.tables import Shown, claims_caption, claims_table
-from repro.study.parameters import Parameters, results_folder
+from repro.study.parameters import Parameters
+from repro.study.places import results_folder
 from repro.study.results import EXACT, StudyResult, load_results
 
 if TYPE_CHECKING:

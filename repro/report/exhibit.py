@@ -13,7 +13,8 @@ from repro.report.claim import Claim
 from repro.report.plots import as_svg
 from repro.report.tables import Shown
 from repro.report.verdict import ClaimVerdict, Printed, judge, not_printed
-from repro.study.parameters import Parameters, results_folder
+from repro.study.parameters import Parameters
+from repro.study.places import results_folder
 from repro.study.results import StudyResult, load_results
 
 _DRAWN: dict[tuple[object, ...], dict[str, str]] = {}

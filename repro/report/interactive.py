@@ -18,7 +18,7 @@ from repro.report.curves import each_seed, mean
 from repro.report.links import Book
 from repro.report.numbers import where_run
 from repro.report.verdict import summary_of
-from repro.study.parameters import project_folder
+from repro.study.places import project_folder
 from repro.study.results import StudyResult
 
 COUNTS = "counts"

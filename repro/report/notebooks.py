@@ -9,7 +9,7 @@ from pathlib import Path
 from repro.errors import ReproError, StoppedError, TimeIsUpError
 from repro.files import write_aside
 from repro.progress import say
-from repro.study.parameters import default_root, project_folder
+from repro.study.places import default_root, project_folder
 
 
 def find_notebook(name: str) -> Path:

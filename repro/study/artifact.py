@@ -6,7 +6,6 @@ artifact.json         what it depends on, metrics, history, where it came from, 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,14 +18,8 @@ from torch import Tensor, float16, nn
 
 from repro.data.archives import checksum
 from repro.data.fingerprint import Images
+from repro.study.contents import ABOUT, WEIGHTS, DamagedError, check_tensors, digest
 from repro.training.fit import Epoch
-
-WEIGHTS, ABOUT = "weights.safetensors", "artifact.json"
-
-
-def digest(value: Any) -> str:
-    """16 hex digits of the SHA-256 of a value in canonical JSON."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
 
 
 class Keyed(Protocol):
@@ -71,10 +64,6 @@ def trained(module: nn.Module, history: list[Epoch]) -> Artifact:
     )
 
 
-class DamagedError(Exception):
-    """What is wrong with the files of an artifact; the store decides what becomes of it."""
-
-
 def write_artifact(folder: Path, step: Keyed, artifact: Artifact, conditions: Mapping[str, Any]) -> None:
     """Write both files into ``folder``; ``conditions`` says of which code, images and parents they are."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in artifact.tensors.items()}
@@ -86,44 +75,6 @@ def write_artifact(folder: Path, step: Keyed, artifact: Artifact, conditions: Ma
     }  # fmt: skip
     about["about_digest"] = digest(about)
     (folder / ABOUT).write_text(json.dumps(about, indent=1, ensure_ascii=False), encoding="utf-8")
-
-
-def read_about(folder: Path) -> dict[str, Any]:
-    """The description of an artifact; :class:`DamagedError` when it is not one, or has changed since it was written.
-
-    Artifacts of before there were checksums have none, and are believed.
-    """
-    try:
-        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DamagedError(f"{ABOUT} is missing") from error
-    except (ValueError, RecursionError) as error:
-        raise DamagedError(f"{ABOUT} is not JSON ({error})") from error
-    kinds = {"kind": str, "hash": str, "label": str, "metrics": dict, "history": list, "made": dict}
-    wrong = [name for name, kind in kinds.items() if not isinstance(about, dict) or type(about.get(name)) is not kind]
-    if wrong:
-        raise DamagedError(f"{ABOUT} has no {wrong[0]}")
-    if not isinstance(about["made"].get("seconds"), int | float):
-        raise DamagedError(f"{ABOUT} does not say how long it took")
-    if (
-        "about_digest" in about
-        and digest({k: v for k, v in about.items() if k != "about_digest"}) != (about["about_digest"])
-    ):
-        raise DamagedError(f"{ABOUT} has changed since it was written")
-    return about
-
-
-def checksum_of(about: Mapping[str, Any]) -> str:
-    """The SHA-256 of an artifact's tensors as they were made: where they were rounded to travel, of before that."""
-    return str((about.get("rounded") or {}).get("from_sha256") or about.get("weights_sha256", ""))
-
-
-def check_tensors(folder: Path, about: Mapping[str, Any]) -> None:
-    """:class:`DamagedError` when the file of tensors is missing, or is not the one that was written."""
-    if not (folder / WEIGHTS).exists():
-        raise DamagedError(f"{WEIGHTS} is missing")
-    if "weights_sha256" in about and checksum(folder / WEIGHTS, "sha256") != about["weights_sha256"]:
-        raise DamagedError(f"the checksum of {WEIGHTS} is not the one it was written with")
 
 
 def read_tensors(folder: Path, about: Mapping[str, Any]) -> dict[str, Tensor]:

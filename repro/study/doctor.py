@@ -18,12 +18,13 @@ from repro.data.catalogue import DATASETS, SPLITS, status
 from repro.errors import DataError
 from repro.files import write_text
 from repro.progress import duration
-from repro.study.artifact import ABOUT, DamagedError, checksum_of, read_about, read_tensors
+from repro.study.artifact import read_tensors
+from repro.study.contents import ABOUT, HASH, DamagedError, checksum_of, read_about
 from repro.study.executors import PACKAGES
 from repro.study.freshness import why_stale
 from repro.study.locks import LEASE, alive, read_holder
 from repro.study.provenance import code_version, library_versions
-from repro.study.store import HASH, Store
+from repro.study.store import Store
 from repro.training.device import hardware, pick_device, precision
 
 LITTLE_SPACE = 2e9  # bytes: what a laptop study and its notebooks take

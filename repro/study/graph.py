@@ -19,7 +19,8 @@ import torch
 
 from repro.data.fingerprint import Images
 from repro.progress import Progress
-from repro.study.artifact import Artifact, digest
+from repro.study.artifact import Artifact
+from repro.study.contents import digest
 from repro.study.sources import Sources
 from repro.study.store import Store
 from repro.training.fit import Report

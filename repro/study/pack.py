@@ -20,9 +20,9 @@ from safetensors.torch import save
 from repro.data.archives import checksum
 from repro.errors import SpecError, StoreError
 from repro.files import write_aside, write_text
-from repro.study.artifact import ABOUT, WEIGHTS, DamagedError, checksum_of, digest, read_about, read_tensors
+from repro.study.artifact import read_tensors
+from repro.study.contents import ABOUT, HASH, WEIGHTS, DamagedError, checksum_of, digest, read_about
 from repro.study.results import load_result
-from repro.study.store import HASH
 
 SMALLEST, MOST = 100_000, 99  # bytes of a part, and how many parts
 ROUNDED = "predictions"  # the end of their kinds

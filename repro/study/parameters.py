@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import ast
-import os
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-import repro
-from repro.errors import SpecError, in_a_sentence, validated
+from repro.errors import in_a_sentence, validated
 from repro.study.executors import parse
 from repro.study.graph import Goal
 from repro.study.lists import Numbers
+from repro.study.places import default_root
 from repro.training import compiling
 
 SCALES = ("smoke", "quick", "laptop", "gpu", "paper")
@@ -103,26 +102,3 @@ def _injected_names(cell: str) -> list[str]:
         return []
     targets = [t for node in ast.parse(cell).body if isinstance(node, ast.Assign) for t in node.targets]
     return [target.id for target in targets if isinstance(target, ast.Name)]
-
-
-def project_folder() -> Path | None:
-    """The checkout that this package runs from, if it does."""
-    folder = Path(repro.__file__).resolve().parents[1]
-    return folder if (folder / "notebooks").is_dir() else None
-
-
-def default_root() -> Path:
-    """``$REPRO_ROOT``, else ``data/`` of the checkout, else ``data/`` here."""
-    if os.environ.get("REPRO_ROOT"):
-        return Path(os.environ["REPRO_ROOT"])
-    return (project_folder() or Path()) / "data"
-
-
-def results_folder() -> Path:
-    """The recorded results that the book is made of: ``$REPRO_RESULTS``, else ``results/`` of the checkout."""
-    if os.environ.get("REPRO_RESULTS"):
-        return Path(os.environ["REPRO_RESULTS"])
-    folder = project_folder()
-    if folder is None:
-        raise SpecError("there is no results/ here: run from a checkout of the project, or set REPRO_RESULTS")
-    return folder / "results"

@@ -9,7 +9,7 @@ import torch
 
 from repro.models.cost import ModelCost
 from repro.progress import say
-from repro.study.artifact import digest
+from repro.study.contents import digest
 from repro.study.graph import Context
 from repro.study.image_set import ImageSet
 from repro.study.parameters import Parameters

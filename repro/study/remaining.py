@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from repro.progress import duration
-from repro.study.artifact import DamagedError, checksum_of, read_about
+from repro.study.contents import DamagedError, checksum_of, read_about
 from repro.study.freshness import why_stale
 from repro.study.graph import Goal, Step, ordered
 from repro.study.store import Store

@@ -17,7 +17,8 @@ import torch
 
 from repro.errors import ReproError, TimeIsUpError, TrainingError
 from repro.progress import Progress, late, say
-from repro.study.artifact import Artifact, checksum_of
+from repro.study.artifact import Artifact
+from repro.study.contents import checksum_of
 from repro.study.executors import Executor, Job, make_executor
 from repro.study.graph import Context, Goal, Inputs, Step, build, grouped, ordered, passes
 from repro.study.sources import Sources

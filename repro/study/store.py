@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -18,39 +17,37 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from repro.data.fingerprint import fingerprint
 from repro.errors import StoreError, TrainingError
 from repro.files import write_aside, write_text
 from repro.progress import say
-from repro.study.artifact import (
+from repro.study.artifact import Artifact, Keyed, read_tensors, write_artifact
+from repro.study.contents import (
     ABOUT,
-    Artifact,
+    CHECKPOINT,
+    FAILED,
+    Contents,
     DamagedError,
-    Keyed,
     check_tensors,
+    history,
     read_about,
-    read_tensors,
-    write_artifact,
+    text,
 )
 from repro.study.freshness import why_stale
 from repro.study.locks import Lock
 from repro.study.provenance import code_version, made_here
 
-CHECKPOINT = "checkpoint.safetensors"
-FAILED = "failed.json"
 PARENTS = "parents.json"  # of an unfinished one: what it was begun on
-HASH = re.compile(r"[0-9a-f]{16}")
 K = TypeVar("K", bound=Keyed)
 
 
-class Store:
+class Store(Contents):
     """Artifacts below ``<root>/store``; ``root`` also holds the images that they rest on."""
 
     def __init__(self, root: Path) -> None:
-        self.root = Path(root)
-        self.folder = self.root / "store"
+        super().__init__(root)
         self._images: dict[Any, str | None] = {}
         code_version()
 
@@ -211,61 +208,11 @@ class Store:
         """A checkpoint that was begun on other parents than these is set aside: it would go on to a mixture of both."""
         begun, now = self.unfinished(step) / PARENTS, json.dumps(dict(parents))
         checkpoint = begun.with_name(CHECKPOINT)
-        if checkpoint.exists() and _text(begun) != now:
+        if checkpoint.exists() and text(begun) != now:
             checkpoint.replace(begun.with_name(f"stale-{CHECKPOINT}"))
             say(f"{step.label}: what it was begun on was made anew; it begins again")
         write_text(begun, now)
 
-    def finished(self) -> Iterator[dict[str, Any]]:
-        """The description of every finished artifact, with its ``bytes`` on disk; damaged ones are left out."""
-        for about in sorted(self.folder.glob(f"*/*/{ABOUT}")):
-            if HASH.fullmatch(about.parent.name):
-                try:
-                    size = sum(f.stat().st_size for f in about.parent.iterdir())
-                    yield {**read_about(about.parent), "bytes": size}
-                except (DamagedError, OSError):
-                    continue
-
-    def half_done(self) -> Iterator[dict[str, Any]]:
-        """Every unfinished artifact: kind, hash, label, epochs done, and ``failed``: why, or None."""
-        for folder in sorted(self.folder.glob("*/*.unfinished")):
-            yield {
-                "kind": folder.parent.name,
-                "hash": folder.name.removesuffix(".unfinished"),
-                "label": _text(folder / "label.txt"),
-                "epochs_done": len(_history(folder)),
-                "failed": _why_failed(folder / FAILED),
-            }
-
     def begun(self, step: Keyed) -> list[list[float]]:
         """The epochs, as in :class:`Artifact`, of one that is not finished; empty if none is over."""
-        return _history(self.unfinished(step))
-
-    def set_aside(self) -> list[Path]:
-        """Folders of artifacts that were set aside."""
-        return sorted(p for p in self.folder.glob("*/*") if re.fullmatch(r"[0-9a-f]{16}\.(damaged|stale)-\d+", p.name))
-
-
-def _history(folder: Path) -> list[list[float]]:
-    try:
-        with safe_open(folder / CHECKPOINT, "pt") as file:
-            found: list[list[float]] = json.loads(file.metadata()["history"])
-            return found
-    except (OSError, SafetensorError):  # stopped before its first epoch was over
-        return []
-
-
-def _why_failed(path: Path) -> str | None:
-    try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["why"])
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError):
-        return f"{path.name} cannot be read"
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError:
-        return ""
+        return history(self.unfinished(step))

@@ -10,7 +10,7 @@ from repro.book.front import CONTROLS, GROUPS, answer, cost, headlines
 from repro.book.learned import deepmoe_accounting, learned, table4_column, two_networks, vit_every_2
 from repro.errors import ReproError
 from repro.report.verdict import Verdict
-from repro.study.parameters import results_folder
+from repro.study.places import results_folder
 from repro.study.results import StudyResult, load_results
 
 MakeUp = Callable[..., StudyResult]

@@ -12,7 +12,7 @@ import pytest
 
 from repro.exhibits import exhibits
 from repro.report import interactive
-from repro.study.parameters import results_folder
+from repro.study.places import results_folder
 from repro.study.results import load_results
 from tests.book.conftest import BOOK, PAGES
 

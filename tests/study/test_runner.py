@@ -13,7 +13,7 @@ from safetensors import safe_open
 
 from repro.errors import ReproError, TimeIsUpError, TrainingError
 from repro.progress import time_limit
-from repro.study.artifact import WEIGHTS
+from repro.study.contents import WEIGHTS
 from repro.study.executors import TRIES, Executor, Job
 from repro.study.graph import Goal, Step, ordered
 from repro.study.remaining import Remaining

@@ -23,7 +23,8 @@ from repro.families.single_gate.steps import steps
 from repro.study import artifact as artifact_module
 from repro.study import freshness
 from repro.study import store as store_module
-from repro.study.artifact import ABOUT, WEIGHTS, Artifact
+from repro.study.artifact import Artifact
+from repro.study.contents import ABOUT, WEIGHTS
 from repro.study.doctor import artifacts, findings, locks, unfinished
 from repro.study.graph import Context, Inputs, Step
 from repro.study.runner import Runner

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from repro.families.single_gate import algorithm1 as made_by
 from repro.families.single_gate.config import StudySpec
 from repro.models.cost import model_cost
-from repro.study.artifact import digest
+from repro.study.contents import digest
 from repro.study.graph import BACKWARD, FORWARD, Goal, Step
 from repro.study.plain import plain_goal, plain_steps
 from repro.training.recipe import Recipe

@@ -18,7 +18,7 @@ from repro.families.single_gate.evaluation import compute_outputs
 from repro.families.single_gate.steps import steps
 from repro.families.single_gate.study import Study
 from repro.models.backbone import Head
-from repro.study.artifact import WEIGHTS
+from repro.study.contents import WEIGHTS
 from repro.study.graph import Inputs
 from repro.study.store import Store
 from repro.training import fit as fit_module
