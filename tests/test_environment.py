@@ -74,12 +74,12 @@ def test_one_version() -> None:
     assert citation["license"] == PYPROJECT["license"]
 
 
-def test_citation_names_the_paper() -> None:
+def test_citation_names_the_papers() -> None:
     citation = read_yaml("CITATION.cff")
     assert citation["cff-version"] == "1.2.0"
     assert {"message", "title", "authors"} <= set(citation)
-    (paper,) = citation["references"]
-    assert (paper["type"], paper["year"], len(paper["authors"])) == ("conference-paper", 2022, 5)
+    papers = [(paper["type"], paper["year"], len(paper["authors"])) for paper in citation["references"]]
+    assert papers == [("conference-paper", 2022, 5), ("conference-paper", 2019, 8), ("article", 2024, 4)]
 
 
 @pytest.mark.parametrize(
