@@ -30,9 +30,10 @@ from repro.report.tables import PAPER_COLUMN, Columns, Row, Shown, about, compar
 from repro.report.verdict import by_seed, is_model, summary_of
 from repro.study.lists import Numbers, WordsOrNone
 from repro.study.record import cost_row
-from repro.study.results import Measurement, StudyResult
+from repro.study.results import Measurement, StudyResult, Table
 
 NAME = "table2_num_experts"
+LONGER = ["epochs", "top1"]
 
 
 LARGEST_ONLY = ("smoke", "quick")
@@ -46,6 +47,7 @@ class Parameters(SingleGateParameters):
     controls: WordsOrNone = Field(
         (), description="numbers of experts that are held against the base trained as long; or none (and no control)"
     )
+    longer: bool = Field(False, description="also train the base on validation images, once and for twice as long")
 
     def specs(self) -> list[StudySpec]:
         """The spec of every seed and number of experts, seed by seed."""
@@ -53,8 +55,16 @@ class Parameters(SingleGateParameters):
         return [spec.with_(num_experts=k) for spec in super().specs() for k in self.experts]
 
     def bases(self) -> list[StudySpec]:
-        """The controls of every seed, in the order of their worth."""
-        return [control for spec in super().specs() for _, _, control in self.controls_of(spec)]
+        """The controls of every seed, in the order of their worth; then what says if the base is trained enough."""
+        controls = [control for spec in super().specs() for _, _, control in self.controls_of(spec)]
+        return controls + self.longer_bases()
+
+    def longer_bases(self) -> list[StudySpec]:
+        """The base of the first seed, trained by its recipe and for twice as long, on validation images."""
+        spec, recipe = super().specs()[0], super().specs()[0].base_recipe
+        recipes = [recipe.model_copy(update={"epochs": times * recipe.epochs}) for times in (1, 2)]
+        held_out = spec.with_(role="control", evaluate="validation", expert=spec.base, num_experts=1, stacking=False)
+        return [held_out.with_(base_recipe=each) for each in recipes] if self.longer else []
 
     def controls_of(self, spec: StudySpec) -> list[tuple[str, int, StudySpec]]:
         """Method, number of experts and spec of each control of one seed: equal inference, then equal training."""
@@ -77,6 +87,7 @@ def run(parameters: Parameters) -> StudyResult:
     study = open_study(parameters)
     measurements: list[Measurement] = []
     outputs: dict[int, Outputs] = {}
+    longer: dict[str, Table] = {}
     try:
         for seed in parameters.seeds:
             for spec in (spec for spec in parameters.specs() if spec.seed == seed):
@@ -85,22 +96,32 @@ def run(parameters: Parameters) -> StudyResult:
             for method, k, control in parameters.controls_of(spec.with_(num_experts=1)):
                 logits, labels = study.base_outputs(control)
                 measurements.append(measured(control, method, accuracy(logits, labels), num_experts=k))
+        longer = _longer(parameters, study)
     except TimeIsUpError:
         if measurements:
-            _record(parameters, study, measurements, outputs)
+            _record(parameters, study, measurements, outputs, longer)
         raise
-    return _record(parameters, study, measurements, outputs)
+    return _record(parameters, study, measurements, outputs, longer)
 
 
 def _record(
-    parameters: Parameters, study: Study, measurements: list[Measurement], outputs: dict[int, Outputs]
-) -> StudyResult:
+    parameters: Parameters, study: Study, measurements: list[Measurement], outputs: dict[int, Outputs],
+    longer: dict[str, Table],
+) -> StudyResult:  # fmt: skip
     spec = parameters.specs()[0]
     costs = [cost_row(study.cost(spec.with_(num_experts=k))) for k in parameters.experts]
     for method, k, control in parameters.controls_of(spec.with_(num_experts=1)):
         costs.append(cost_row(plain_cost(control), f"{method} of {k}"))
     alone = cost_row(study.cost(spec.with_(num_experts=1)).without_experts())
-    return record(NAME, parameters, study, [*measurements, *_two_networks(spec, outputs)], [alone, *costs])
+    found = [*measurements, *_two_networks(spec, outputs)]
+    return record(NAME, parameters, study, found, [alone, *costs], longer)
+
+
+def _longer(parameters: Parameters, study: Study) -> dict[str, Table]:
+    rows = [
+        [spec.base_recipe.epochs, round(accuracy(*study.base_outputs(spec)), 4)] for spec in parameters.longer_bases()
+    ]
+    return {"longer": Table(columns=LONGER, rows=rows)} if rows else {}
 
 
 def _measure(spec: StudySpec, outputs: Outputs, study: Study) -> Iterator[Measurement]:
@@ -179,10 +200,20 @@ def tables(result: StudyResult) -> dict[str, Shown]:
         f"{about(result)}; top-1 accuracy on the {result.evaluate} set in percent, mean ± standard deviation. "
         f"'paper' is {'-'.join(PAIR)} at its own scale; 'ours' bags the probabilities of base and expert. "
         "Controls are plain networks that get the inference or the training multiply-adds (MACs) of a mixture. "
-        "Two whole networks are the bases of two seeds; each base is in two of the pairs."
+        f"Two whole networks are the bases of two seeds; each base is in two of the pairs.{_enough(result)}"
     )
     main = comparison(result, rows, _both_image_sets(rows) if of_the_paper(result.dataset, 0) is None else None)
     return {"main": Shown(main, caption), "details": _details(result)}
+
+
+def _enough(result: StudyResult) -> str:
+    """What training the base for twice as long would gain, where that was asked."""
+    table = result.tables.get("longer")
+    if table is None:
+        return ""
+    once, twice = map(float, table.column("top1"))
+    epochs = table.column("epochs")[0]
+    return f" Twice the base's {epochs} epochs gain {twice - once:+.1f} points on validation images (one seed)."
 
 
 def _controls(result: StudyResult) -> list[Row]:

@@ -75,3 +75,14 @@ def test_a_control_of_one_seed_alone_is_drawn(made_up: MakeUp) -> None:
     seeds = [57.0, 57.2, 57.4]
     few = made_up({("backbone", 0): seeds, ("bagging", 20): seeds, ("equal-training", 20): [58.0]})
     assert EXHIBIT.figures([few])["main"].axes
+
+
+def test_what_twice_the_epochs_would_gain_is_measured_on_validation_images(tmp_path: Path) -> None:
+    parameters = Parameters(scale="smoke", dataset="modes", experts="1", controls="none", root=tmp_path, longer=True)
+    once, twice = parameters.longer_bases()
+    assert once.evaluate == twice.evaluate == "validation" and twice.base_recipe.epochs == 2 * once.base_recipe.epochs
+    result = run(parameters)
+    (_, before), (_, after) = result.tables["longer"].rows
+    shown = EXHIBIT.tables(result)["main"].caption
+    assert f"Twice the base's {once.base_recipe.epochs} epochs gain {after - before:+.1f} points" in shown
+    assert "Twice" not in EXHIBIT.tables(result.model_copy(update={"tables": {}}))["main"].caption

@@ -128,16 +128,17 @@ def test_trials_are_recorded_and_as_many_for_everybody(record_of: Callable[..., 
     assert len(SHOWN.tables(result)["trials"].frame) == 8
     asked = ThreeFamiliesParameters.check(scale="laptop", dataset="cifar100")
     labels = [goal.label for goal in asked.goals()]
-    assert asked.tried() == 4 and len(labels) == 4 * (len(FAMILIES) + 3)
+    assert asked.tried() == 4 and len(labels) == 4 * (3 + 2)  # three families, two bodies
+    assert asked.asked(0, "validation").spec.base_recipe.epochs == 8 < asked.asked(0).spec.base_recipe.epochs
     assert all('"evaluate":"validation"' in goal.config for goal in asked.goals())
 
 
 def test_the_middle_mixture_is_the_scales_own(tmp_path: Path) -> None:
     """Its artifacts are those of the other exhibits, so that nothing is trained twice."""
-    ours = ThreeFamiliesParameters.check(scale="laptop", dataset="cifar100")
+    ours = ThreeFamiliesParameters.check(scale="gpu", dataset="cifar100")
     asked = ours.asked(0)
     model = FAMILIES[0].make(asked, ours.macs(asked)["middle"], 1.0)
-    theirs = exhibit("table2_num_experts").parameters.check(scale="laptop", dataset="cifar100").goals()
+    theirs = exhibit("table2_num_experts").parameters.check(scale="gpu", dataset="cifar100").goals()
     assert model.goal.steps[0] in [step for goal in theirs for step in goal.steps]
 
 
@@ -148,6 +149,10 @@ def test_budgets_are_met_and_seeds_share_no_network() -> None:
         for body, slack in ((TR, 0.1), (CONVNEXT, 0.3)):
             assert body.cost(asked, body.width_for(asked, budget))[0] == pytest.approx(budget, rel=slack)
     assert parameters.at("middle") == (0, 1, 2) and parameters.at("small") == (0,)
+    (gated,) = (family for family in FAMILIES if family.name == "DeepMoE")
+    asked_for = (("middle", 0), ("middle", 1), ("large", 0))
+    drawn = [parameters.drawn(gated, budget, seed, 1.0) for budget, seed in asked_for]
+    assert drawn == [[1.0, 2.0, 4.0, 0.5], [1.0], [1.0]]
     keys = [TR.make(parameters.asked(seed), 0.125).goal.steps[0].key for seed in (0, 1, 2, 1000, 1001, 1002)]
     assert len(set(keys)) == 6
 

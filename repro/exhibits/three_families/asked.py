@@ -21,7 +21,7 @@ class ThreeFamiliesParameters(SingleGateParameters):
 
     families: WordsOrNone = Field((), description="of " + "; ".join(f.name for f in FAMILIES) + "; empty: the scale's")
     budgets: Words = Field(tuple(BUDGETS), description="in units of the middle one: small 1/2, middle 1, large 2")
-    elsewhere: int = Field(1, ge=1, description="seeds at budgets other than the middle one, the first of all")
+    elsewhere: int = Field(1, ge=1, description="seeds, the first of all, with the other budgets and curves of λ")
     experts: int = Field(0, ge=0, le=1024, description="of the single-gate mixture; 0: the scale's")
     epochs: int = Field(0, ge=0, description="of each plain network, DeepMoE and ConvNeXt; 0: the scale's")
     trials: int = Field(-1, ge=-1, le=4, description="choices tried on validation images; -1: the scale's")
@@ -42,9 +42,12 @@ class ThreeFamiliesParameters(SingleGateParameters):
         usual = USUAL.get(self.scale, {})
         (spec,) = self.model_copy(update={"seeds": (seed,)}).specs()
         epochs = self.epochs or usual.get("epochs", spec.base_recipe.epochs)
+        if evaluate == "validation":
+            epochs = min(epochs, usual.get("trial_epochs", epochs))
         longer = epochs / spec.base_recipe.epochs
         return Asked(self.scale, spec.with_(
             num_experts=self.experts or usual.get("experts", 20), stacking=False, evaluate=evaluate,
+            width=usual.get("width", spec.width),
             num_train=usual.get("num_train", spec.num_train), num_test=usual.get("num_test", spec.num_test),
             base_recipe=at_rate(spec.base_recipe, 1, epochs),
             expert_recipe=at_rate(spec.expert_recipe, 1, max(1, round(longer * spec.expert_recipe.epochs))),
@@ -62,6 +65,11 @@ class ThreeFamiliesParameters(SingleGateParameters):
     def at(self, budget: str) -> tuple[int, ...]:
         """The seeds of a budget."""
         return self.seeds if budget == "middle" else self.seeds[: self.elsewhere]
+
+    def drawn(self, family: Family, budget: str, seed: int, taken: float) -> list[float]:
+        """What is trained: the choice that was taken, then, of the first seeds at the middle budget, the curve's."""
+        curve = family.drawn and budget == "middle" and seed in self.seeds[: self.elsewhere]
+        return list(dict.fromkeys([taken, *(family.choices if curve else ())]))
 
     def widths(self, body: Body, asked: Asked) -> list[float]:
         """The plain curve of a body: half of each budget, the budgets, and more than any DeepMoE of them."""
@@ -88,7 +96,7 @@ class ThreeFamiliesParameters(SingleGateParameters):
                 for family in self.chosen()
                 for budget, macs in self.macs(asked).items()
                 if seed in self.at(budget)
-                for choice in _drawn(family, budget, taken.get(family.name, family.choices[0]))
+                for choice in self.drawn(family, budget, seed, taken.get(family.name, family.choices[0]))
             ]
         return goals
 
@@ -101,11 +109,6 @@ def _known(field: str, asked: Sequence[str], known: Sequence[str]) -> Sequence[s
 
 def _bodies(parameters: ThreeFamiliesParameters) -> list[Body]:
     return list({family.body.name: family.body for family in parameters.chosen()}.values())
-
-
-def _drawn(family: Family, budget: str, taken: float) -> list[float]:
-    """What is trained at a budget: the choice that was taken, then those of the curve."""
-    return list(dict.fromkeys([taken, *(family.choices if family.drawn and budget == "middle" else ())]))
 
 
 def _trials(parameters: ThreeFamiliesParameters, asked: Asked) -> Iterator[tuple[str, float, Model]]:

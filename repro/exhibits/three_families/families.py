@@ -50,7 +50,7 @@ from repro.study.runner import Runner
 
 NAME = "three_families"
 BUDGETS = {"small": 0.5, "middle": 1.0, "large": 2.0}
-"""In units of the middle one, which is the inference cost of the scale's own single-gate mixture."""
+"""In units of the middle one, the inference cost of the single-gate mixture at the width of :data:`USUAL`."""
 PARTNER = 1000
 """Seed s of an ensemble has the networks of seeds s and s + 1000, so that no two seeds share a network."""
 WIDE = 1.75
@@ -60,9 +60,10 @@ SLACK = 1.05
 USUAL: dict[str, dict[str, Any]] = {
     "smoke": {"epochs": 2, "num_train": 200, "num_test": 100, "experts": 2, "trials": 0, "three": True},
     "quick": {"epochs": 4, "num_train": 1200, "num_test": 1000, "experts": 4, "trials": 0, "three": True},
+    "laptop": {"width": 0.125, "trial_epochs": 8, "three": True},
 }
 """What a scale does here where that is not what it does elsewhere; else its own recipe on all of its images, 20
-experts, four trials, and the families' native bodies beside the three."""
+experts, four trials of as many epochs, and the families' native bodies beside the three."""
 
 
 class Family(NamedTuple):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from repro.analysis.agreement import agreement, agreement_within
 from repro.data.augment import Augmentation
-from repro.exhibits.three_families.asked import ThreeFamiliesParameters, _bodies, _drawn, _trials
+from repro.exhibits.three_families.asked import ThreeFamiliesParameters, _bodies, _trials
 from repro.exhibits.three_families.bodies import Model, Point
 from repro.exhibits.three_families.families import NAME, RATES, SLACK, Family
 from repro.exhibits.three_families.rivals import Rivals, _ask, cell
@@ -83,7 +83,7 @@ def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
                     measurements += _measure(family, budget, model, points, rivals)
                     if budget == "middle":
                         groups[family.name], middle[family.name] = model.groups(tensors), model
-                    for choice in _drawn(family, budget, taken[family.name])[1:]:
+                    for choice in parameters.drawn(family, budget, seed, taken[family.name])[1:]:
                         other = family.make(asked, macs, choice)
                         points += other.points(_ask(runner, other))
                     tables["curve"].rows.extend(
