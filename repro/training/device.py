@@ -21,15 +21,15 @@ def pick_device(name: str = "auto") -> torch.device:
     another one each time. So two runs of a seed there agree to rounding, where on a CPU they agree to the last bit.
     """
     torch.backends.cudnn.benchmark = True  # batches have few shapes: the fastest kernel of each is looked for
-    keep_freed_memory()
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        device = torch.device(name)
+        automatic = "cuda" if torch.cuda.is_available() else "cpu"
+        device = torch.device(automatic if name == "auto" else name)
     except RuntimeError as error:
         raise SpecError(f"device {name!r} is not one; choose auto, cpu, cuda or cuda:N") from error
     if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
         raise SpecError(f"device {name!r} is not here ({torch.cuda.device_count()} GPUs found); choose auto or cpu")
+    if device.type == "cpu":
+        keep_freed_memory()
     return device
 
 
