@@ -93,7 +93,7 @@ class Counted(Parameters):
 def _shown(value: Any) -> str:
     """A value as one would type it; of a path the name alone, since records are read on other machines."""
     if isinstance(value, tuple):
-        return ",".join(map(str, value))
+        return ",".join(map(str, value)) or "''"
     return value.name if isinstance(value, Path) else str(value)
 
 

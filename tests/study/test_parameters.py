@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from repro.errors import SpecError
+from repro.exhibits import exhibit
 from repro.exhibits.table2_num_experts import Parameters
 
 
@@ -31,6 +32,8 @@ def test_the_command_says_what_was_asked() -> None:
     parameters = Parameters.check(scale="laptop", dataset="cifar100", seeds="0,1", root="somewhere")
     assert parameters.command("t") == "repro run t -p scale laptop -p dataset cifar100 -p seeds 0,1"
     assert parameters.root == Path("somewhere")
+    none = exhibit("sparse_placement").parameters.check(others="")
+    assert none.command("s") == "repro run s -p others ''"
 
 
 @pytest.mark.parametrize(
