@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from repro.exhibits import exhibit
-from repro.report.tables import Shown, frame
+from repro.report.tables import Captioned, frame
 from repro.study.graph import Step, ordered
 from repro.study.parameters import Parameters
 
@@ -86,7 +86,7 @@ def minutes(macs: float) -> float:
     return macs * FLOPS / (PEAK * SHARE) / 60
 
 
-def plan_table() -> Shown:
+def plan_table() -> Captioned:
     """What each run costs, and its command."""
     work = list(new_work())
     columns = {
@@ -101,7 +101,7 @@ def plan_table() -> Shown:
         f"{flop / 1e15:g} PFLOP in {_time(seconds / 60)} on an A100 "
         f"({peak / 1e12:.0f} TFLOP/s). What a run took stands with its record."
     )
-    return Shown(frame(columns, [f"{i}. {run.what}" for i, run in enumerate(RUNS, 1)]), caption)
+    return Captioned(frame(columns, [f"{i}. {run.what}" for i, run in enumerate(RUNS, 1)]), caption)
 
 
 def _time(value: float) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.scales import SCALES, default_spec
 from repro.report.numbers import DATASETS
-from repro.report.tables import Columns, Shown, frame
+from repro.report.tables import Captioned, Columns, frame
 
 
-def scales_table() -> Shown:
+def scales_table() -> Captioned:
     """Networks, images and lengths of training of every scale and image set."""
     columns: Columns = {}
     labels = []
@@ -21,7 +21,7 @@ def scales_table() -> Shown:
         "What each scale trains, unless a chapter says otherwise. Epochs are those of the base model, of each expert, "
         "and of the gate; a base taken off the shelf trains for none."
     )
-    return Shown(frame(columns, labels), caption)
+    return Captioned(frame(columns, labels), caption)
 
 
 def _cells(spec: StudySpec) -> dict[str, str]:

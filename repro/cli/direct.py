@@ -58,7 +58,7 @@ def run_directly(name: str, values: Mapping[str, object]) -> None:
 
 def lines(shown: Exhibit, result: StudyResult) -> Iterable[str]:
     """What the cells of the notebook show, as text: tables, claims, and what no table says."""
-    from repro.report.tables import Shown, claims_caption, claims_table
+    from repro.report.tables import Captioned, claims_caption, claims_table
 
     if find_spec("pandas") is None:
         yield "pandas is missing, and so are the tables (pip install pandas); measured were"
@@ -67,7 +67,7 @@ def lines(shown: Exhibit, result: StudyResult) -> Iterable[str]:
     else:
         tables = [*shown.tables(result).values()]
         if judged := shown.judge(result):
-            tables.append(Shown(claims_table(judged), claims_caption(result)))
+            tables.append(Captioned(claims_table(judged), claims_caption(result)))
         for table in tables:
             yield f"\n{table.caption}\n\n{table.frame.to_string()}"
     if advice := shown.advice(result):

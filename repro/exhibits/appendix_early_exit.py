@@ -19,7 +19,7 @@ from repro.report.curves import Curve, draw, each_seed, mean
 from repro.report.exhibit import Exhibit
 from repro.report.numbers import interval, signed, where_run
 from repro.report.plots import COLOURS, PALETTE, common_legend, figure_style, new_figure
-from repro.report.tables import Columns, Shown, about, frame, means
+from repro.report.tables import Captioned, Columns, about, frame, means
 from repro.report.verdict import difference, summary_of
 from repro.study.record import cost_row
 from repro.study.results import Measurement, StudyResult, Table
@@ -127,7 +127,7 @@ def models(result: StudyResult) -> list[tuple[str, int]]:
     return list(dict.fromkeys((m.row, m.num_experts) for m in result.measurements if m.num_experts and m.row != MEAN))
 
 
-def tables(result: StudyResult) -> dict[str, Shown]:
+def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: each rule's two numbers, and its difference to the paper's rule."""
     labels: list[str] = []
     cells: list[tuple[str, str, int]] = []
@@ -148,7 +148,7 @@ def tables(result: StudyResult) -> dict[str, Shown]:
         "goes from none to all. Differences are taken seed by seed. Learned rules are fitted on one half of the images "
         "and used on the other. The paper prints no number of its other rules."
     )
-    return {"main": Shown(frame(columns, labels), caption)}
+    return {"main": Captioned(frame(columns, labels), caption)}
 
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:

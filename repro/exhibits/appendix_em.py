@@ -21,7 +21,7 @@ from repro.report.exhibit import Exhibit
 from repro.report.numbers import NONE, where_run
 from repro.report.plots import COLOURS, MARKERS, NAMES, common_legend, figure_style, new_figure
 from repro.report.printed import PrintedValue, printed
-from repro.report.tables import PAPER_COLUMN, Row, Shown, about, comparison, frame, means, text
+from repro.report.tables import PAPER_COLUMN, Captioned, Row, about, comparison, frame, means, text
 from repro.report.verdict import by_seed, is_model, summary_of
 from repro.study.graph import ordered
 from repro.study.lists import Ascending
@@ -171,7 +171,7 @@ def label_of(row: str) -> str:
     return "Algorithm 1 (no E-step)" if steps == "0" else f"{steps} E-step{'s' if steps != '1' else ''}"
 
 
-def tables(result: StudyResult) -> dict[str, Shown]:
+def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: accuracy and gain of every row; ``cost``: what its training takes, and what the E-steps change."""
     k, same = experts_of(result), is_model(result, *PAIR)
     names = [*rows_of(result, "em"), *rows_of(result, "long")]
@@ -190,10 +190,10 @@ def tables(result: StudyResult) -> dict[str, Shown]:
     )
     elsewhere = {f"{PAPER_COLUMN}, tiny-ImageNet": [text(_of_the_paper("tiny-imagenet", row.cell)) for row in rows]}
     table = comparison(result, rows, None if result.dataset == "tiny-imagenet" else elsewhere)
-    return {"main": Shown(table, caption), "cost": _cost(result, k, names)}
+    return {"main": Captioned(table, caption), "cost": _cost(result, k, names)}
 
 
-def _cost(result: StudyResult, k: int, names: Sequence[str]) -> Shown:
+def _cost(result: StudyResult, k: int, names: Sequence[str]) -> Captioned:
     def column(method: str, metric: str, decimals: int) -> list[str]:
         return means(result, [Cell(k, method, row, metric) for row in names], decimals)
 
@@ -216,7 +216,7 @@ def _cost(result: StudyResult, k: int, names: Sequence[str]) -> Shown:
         "been shared. Images that moved: their most probable expert is another than before the E-step; entropy of the "
         "posterior, per image; agreement of the gate with it."
     )
-    return Shown(frame(columns, [label_of(row) for row in names]), caption)
+    return Captioned(frame(columns, [label_of(row) for row in names]), caption)
 
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:

@@ -37,7 +37,7 @@ from repro.report.claim import Cell, Claim
 from repro.report.exhibit import Exhibit
 from repro.report.numbers import where_run
 from repro.report.plots import figure_style, new_figure
-from repro.report.tables import Shown, about, frame, means
+from repro.report.tables import Captioned, about, frame, means
 from repro.report.verdict import by_seed
 from repro.study.lists import Ascending
 from repro.study.record import cost_row
@@ -181,7 +181,7 @@ CLAIMS = (
 )  # fmt: skip
 
 
-def tables(result: StudyResult) -> dict[str, Shown]:
+def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: shares and split classes; ``gate``: agreement with the gate; ``stability``: across K and seeds."""
     numbers = result.numbers_of_experts()
     labels = [f"{k} experts" for k in numbers]
@@ -195,10 +195,10 @@ def tables(result: StudyResult) -> dict[str, Shown]:
         "the main one of some class, and of how many classes one at most; the effective number of experts of a class, "
         f"mean over classes; a class is split if two experts or more have {SPLIT:.0%} of its images each."
     )
-    return {"main": Shown(frame(columns, labels), caption), "gate": _gate(result), "stability": _stability(result)}
+    return {"main": Captioned(frame(columns, labels), caption), "gate": _gate(result), "stability": _stability(result)}
 
 
-def _gate(result: StudyResult) -> Shown:
+def _gate(result: StudyResult) -> Captioned:
     numbers = result.numbers_of_experts()
     columns = {
         f"{part} images{', by chance' if who == 'chance' else ''}": means(
@@ -212,10 +212,10 @@ def _gate(result: StudyResult) -> Shown:
         "with the least loss. On training images experts were fitted to their own; the other images are new to all. By "
         "chance: if the two choices were unrelated but as frequent."
     )
-    return Shown(frame(columns, [f"{k} experts" for k in numbers]), caption)
+    return Captioned(frame(columns, [f"{k} experts" for k in numbers]), caption)
 
 
-def _stability(result: StudyResult) -> Shown:
+def _stability(result: StudyResult) -> Captioned:
     found, labels = zip(*compared, strict=True) if (compared := _compared(result)) else ((), ())
     columns = {
         "correlation": means(result, found),
@@ -228,7 +228,7 @@ def _stability(result: StudyResult) -> Shown:
         "0: unrelated). Between numbers of experts on the same base model, and between seeds, each with a base model "
         "of its own (each seed is in two of the pairs). Chance is the largest of 39 random permutations of the classes."
     )
-    return Shown(frame(columns, labels), caption)
+    return Captioned(frame(columns, labels), caption)
 
 
 def _compared(result: StudyResult) -> list[tuple[Cell, str]]:

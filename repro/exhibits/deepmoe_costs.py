@@ -21,7 +21,7 @@ from repro.report.exact_costs import Figure
 from repro.report.exhibit import Exhibit
 from repro.report.numbers import NONE
 from repro.report.printed import PrintedValue, deepmoe_rows, printed, printed_deepmoe
-from repro.report.tables import Columns, Shown, frame
+from repro.report.tables import Captioned, Columns, frame
 from repro.study.parameters import Counted
 from repro.study.record import record_exact
 from repro.study.results import Measurement, StudyResult
@@ -159,7 +159,7 @@ def segmentation() -> list[Figure]:
     return figures
 
 
-def _dense_table() -> Shown:
+def _dense_table() -> Captioned:
     fewer = 100 * (1 - dense("resnet50-B", 1000, 224, 224, 2.0).params / _resnet101()[1])
     section = Figure(
         "Section 5.1.2: wide B, fewer parameters, %", _text("resnet50-B", "params_reduction_percent"),
@@ -178,14 +178,14 @@ def _dense_table() -> Shown:
         f"{sum(figure.matches for figure in figures)} of {len(figures)} readings come out after rounding. "
         "Table 3 is counted twice, and comes out only where ResNet-50's shortcuts are left out."
     )
-    return Shown(frame(columns, [figure.what for figure in figures]), caption)
+    return Captioned(frame(columns, [figure.what for figure in figures]), caption)
 
 
 def _giga(macs: float) -> str:
     return f"{macs / 1e9:.3f} G"
 
 
-def _conventions() -> Shown:
+def _conventions() -> Captioned:
     columns: Columns = {}
     for name in ROWS:
         wide = gated(name)
@@ -206,7 +206,7 @@ def _conventions() -> Shown:
         "layer's channels; embedding network and heads included. 'Equal at' is the share of channels at which it "
         "honestly costs what the narrow one does. DRN: half an image of Cityscapes."
     )
-    return Shown(frame(columns, list(ROWS.values())), caption)
+    return Captioned(frame(columns, list(ROWS.values())), caption)
 
 
 class Implied(NamedTuple):
@@ -247,7 +247,7 @@ def active_share(one: Implied, which: Gated = "all") -> float | None:
     return None if share is None else 100 * share
 
 
-def _implied_table() -> Shown:
+def _implied_table() -> Captioned:
     rows = implied()
     columns: Columns = {
         "printed": [_giga(one.macs) for one in rows],
@@ -263,10 +263,10 @@ def _implied_table() -> Shown:
         "at which they cost so much (honestly; linear layer of VGG16 and DRN's shortcuts not counted, as it is printed;"
         " embedding not counted). Section 5.1.2 is given as a share of ResNet-101's cost. DRN: half an image."
     )
-    return Shown(frame(columns, [one.what for one in rows]), caption)
+    return Captioned(frame(columns, [one.what for one in rows]), caption)
 
 
-def _accuracies() -> Shown:
+def _accuracies() -> Captioned:
     columns: Columns = {"printed": [], "ours": [], "the command": []}
     labels = []
     for (table, dataset, model, variant, metric), value in deepmoe_rows().items():
@@ -279,7 +279,7 @@ def _accuracies() -> Shown:
         "The accuracies beside these costs, each with the command that trains it and its controls. "
         "Cityscapes is not among the image sets here."
     )
-    return Shown(frame(columns, labels), caption)
+    return Captioned(frame(columns, labels), caption)
 
 
 ACCURACIES = {"err": " % error", "top1": " %", "miou": " % mIoU"}
@@ -296,7 +296,7 @@ def _command(table: str, dataset: str, model: str, variant: str) -> str:
     return f"uv run repro run deepmoe_table2_cifar -p scale paper -p dataset {dataset} -p backbone {backbone}{more}"
 
 
-def counts() -> dict[str, Shown]:
+def counts() -> dict[str, Captioned]:
     """``dense``; ``conventions``: half of the channels; ``implied``: active channels; ``accuracies``: not run."""
     return {
         "dense": _dense_table(), "conventions": _conventions(), "implied": _implied_table(),

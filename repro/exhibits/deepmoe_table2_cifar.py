@@ -22,13 +22,13 @@ from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.controls import EQUAL_INFERENCE
 from repro.families.single_gate.scales import CROP_AND_FLIP, SCALES, TORCHVISION
 from repro.families.single_gate.study import SingleGateParameters, Study, measured, open_study, record
-from repro.models.cost import model_cost
+from repro.models.cost import model_cost, width_for
 from repro.report.claim import AS_GOOD, Cell, Claim, Control
 from repro.report.exhibit import Exhibit
 from repro.report.numbers import mean_std, where_run
 from repro.report.plots import PALETTE, common_legend, figure_style, new_figure
 from repro.report.printed import PrintedValue, printed_deepmoe
-from repro.report.tables import Columns, Row, Shown, about, comparison, frame, means
+from repro.report.tables import Captioned, Columns, Row, about, comparison, frame, means
 from repro.report.verdict import by_seed, summary_of
 from repro.study.graph import Goal
 from repro.study.lists import Weights
@@ -238,8 +238,8 @@ def _plain_macs(spec: PlainSpec, width: float) -> int:
 
 def _width_of(spec: StudySpec, wide: float, macs: float) -> float:
     """The width between narrow and wide whose plain network costs nearest to ``macs``; these two where they do."""
-    widths = [spec.width, wide, *(spec.width + step / 32 * (wide - spec.width) for step in range(1, 32))]
-    return min(widths, key=lambda width: abs(_plain_macs(spec, width) - macs))
+    widths = [spec.width + step / 32 * (wide - spec.width) for step in range(33)]
+    return width_for(widths, macs, lambda width: _plain_macs(spec, width))
 
 
 def printed_value(result: StudyResult, cell: Cell) -> PrintedValue | None:
@@ -253,7 +253,7 @@ def printed_value(result: StudyResult, cell: Cell) -> PrintedValue | None:
     return PrintedValue(round(100 - error.value, 2), None, error.seeds, f"{100 - error.value:.2f}")
 
 
-def tables(result: StudyResult) -> dict[str, Shown]:
+def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: accuracies; ``cost``: what they cost."""
     same = result.base.endswith(("resnet56", "resnet110"))
     rows = [Row(name, Cell(0, m), printed_value(result, Cell(0, m)), same) for m, name in METHODS.items()]
@@ -273,14 +273,12 @@ def tables(result: StudyResult) -> dict[str, Shown]:
         "included. The residual stream is dense; 'naively' each convolution costs the product of the active shares of "
         "what it reads and writes, as the paper counts. Active channels are the mean over images and layers."
     )
-    scan = {"scan": _scan(result.tables["scan"])} if "scan" in result.tables else {}
-    return {
-        "main": Shown(comparison(result, rows), caption), "cost": Shown(frame(columns, list(METHODS.values())), cost),
-        "shuffled": _shuffled(result), **scan,
-    }  # fmt: skip
+    found = {"main": Captioned(comparison(result, rows), caption)}
+    found |= {"cost": Captioned(frame(columns, list(METHODS.values())), cost), "shuffled": _shuffled(result)}
+    return found | ({"scan": _scan(result.tables["scan"])} if "scan" in result.tables else {})
 
 
-def _scan(scan: Table) -> Shown:
+def _scan(scan: Table) -> Captioned:
     names = ("top-1, %", "embedding's top-1, %", "active channels, %", "MACs, millions", "narrow's cost, % of it")
     columns: Columns = {name: [f"{x:.4g}" for x in scan.column(of)] for name, of in zip(names, SCAN[1:6], strict=True)}
     columns["taken"] = ["taken" if taken else "" for taken in scan.column("taken")]
@@ -288,17 +286,17 @@ def _scan(scan: Table) -> Shown:
         "The choice of λ, on validation images and the first seed: taken is the most accurate of those that cost at "
         "most 1.05 times what the narrow network does, or else the cheapest."
     )
-    return Shown(frame(columns, [f"λ = {lam:g}" for lam in scan.column("lam")]), caption)
+    return Captioned(frame(columns, [f"λ = {lam:g}" for lam in scan.column("lam")]), caption)
 
 
-def _shuffled(result: StudyResult) -> Shown:
+def _shuffled(result: StudyResult) -> Captioned:
     cells = {"their own": DEEPMOE, **{f"of an image of {name}": Cell(0, "shuffled", name) for name in SHUFFLES}}
     columns: Columns = {"top-1, %": means(result, list(cells.values()))}
     caption = (
         f"{about(result, models=False)}; top-1 accuracy of DeepMoE when every image is given the gates of another, "
         "drawn at random from all of that kind. Where no superclasses are known, each class is its own."
     )
-    return Shown(frame(columns, list(cells)), caption)
+    return Captioned(frame(columns, list(cells)), caption)
 
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
@@ -337,8 +335,8 @@ def _draw_scan(axes: Axes, result: StudyResult) -> None:
     for place, marker, name in ((1, "o-", METHODS["deepmoe"]), (2, "^--", METHODS["embedding"])):
         axes.plot([row[3] for row in rows], [row[place] for row in rows], marker, color=PALETTE[place], label=name)
     for lam, top1, _, active, *_ in rows:
-        said = f"λ = {lam:g}" if lam is not None else "test set"
-        axes.annotate(said, (active, top1), (0, 6), textcoords="offset points", ha="center", fontsize=8)
+        label = f"λ = {lam:g}" if lam is not None else "test set"
+        axes.annotate(label, (active, top1), (0, 6), textcoords="offset points", ha="center", fontsize=8)
     axes.set_xlabel("active channels, %")
     axes.set_ylabel(f"top-1 accuracy, %{' (validation images)' if 'scan' in result.tables else ''}")
 

@@ -12,7 +12,7 @@ from repro.families.deepmoe.theory import Routing, circuit_rank, equal_masks
 from repro.report.claim import Cell, Claim
 from repro.report.exhibit import Exhibit
 from repro.report.plots import PALETTE, common_legend, figure_style, new_figure
-from repro.report.tables import Columns, Shown, frame
+from repro.report.tables import Captioned, Columns, frame
 from repro.report.verdict import by_seed
 from repro.study.lists import Numbers
 from repro.study.parameters import Counted
@@ -76,7 +76,7 @@ def run(parameters: Parameters) -> StudyResult:
     return record_exact(NAME, parameters, found, time.monotonic() - began)
 
 
-def tables(result: StudyResult) -> dict[str, Shown]:
+def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: ranks beside the formulas; ``masks``: how likely two inputs have the same channels."""
     columns: Columns = {
         "full": [str(features ** (patches // 2)) for patches, features, _, _ in CIRCUITS],
@@ -89,7 +89,7 @@ def tables(result: StudyResult) -> dict[str, Shown]:
         "Rank of the matricised tensor of random convolutional arithmetic circuits of N patches, M features a patch, m "
         f"channels of which n are active; computed exactly; {len(result.seeds)} draws, all of them where they differ."
     )
-    return {"main": Shown(frame(columns, [_name(circuit) for circuit in CIRCUITS]), caption), "masks": _masks()}
+    return {"main": Captioned(frame(columns, [_name(circuit) for circuit in CIRCUITS]), caption), "masks": _masks()}
 
 
 def _ranks(result: StudyResult, of: Cell) -> str:
@@ -97,7 +97,7 @@ def _ranks(result: StudyResult, of: Cell) -> str:
     return " · ".join(each if len(set(each)) > 1 else each[:1]) or "not run"
 
 
-def _masks() -> Shown:
+def _masks() -> Captioned:
     shapes = [(m, n, patches.bit_length() - 1) for patches, _, m, n in CIRCUITS]
     columns: Columns = {
         "C(m, n)^-L": [f"{equal_masks(m, n, layers):.4f}" for m, n, layers in shapes],
@@ -107,7 +107,7 @@ def _masks() -> Shown:
         "Probability that two inputs draw the same n of m channels in all L layers: Section 4 prints the first (with n "
         "for m), Appendix A.1 the second, and they differ wherever 1 < n < m."
     )
-    return Shown(frame(columns, [f"m = {m}, n = {n}, L = {layers}" for m, n, layers in shapes]), caption)
+    return Captioned(frame(columns, [f"m = {m}, n = {n}, L = {layers}" for m, n, layers in shapes]), caption)
 
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:

@@ -26,7 +26,7 @@ from repro.report.claim import Cell, Claim
 from repro.report.exhibit import Exhibit
 from repro.report.numbers import NONE
 from repro.report.plots import figure_style
-from repro.report.tables import Columns, Shown, about, frame, means
+from repro.report.tables import Captioned, Columns, about, frame, means
 from repro.study.lists import Ascending
 from repro.study.results import Measurement, Picture, StudyResult, Table
 
@@ -219,13 +219,13 @@ def _networks(result: StudyResult) -> dict[str, tuple[int, str]]:
     return rows
 
 
-def tables(result: StudyResult) -> dict[str, Shown]:
+def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: maps of the label's class; ``own``: of each network's own prediction."""
     what = {"main": (TRUE, "the image's label"), "own": (OWN, "the class that the network itself predicts")}
     return {name: _table(result, row, words) for name, (row, words) in what.items()}
 
 
-def _table(result: StudyResult, row: str, words: str) -> Shown:
+def _table(result: StudyResult, row: str, words: str) -> Captioned:
     networks = _networks(result)
     columns: Columns = {}
     for metric, title in METRICS.items():
@@ -245,7 +245,7 @@ def _table(result: StudyResult, row: str, words: str) -> Shown:
         "the seeds. Spread: the share of the image that a map effectively covers (100: uniform), before and after it "
         "is stretched to 0–1 as in pictures. 'not selected' is the mean over all experts but the one the gate picks."
     )
-    return Shown(frame(columns, labels), caption)
+    return Captioned(frame(columns, labels), caption)
 
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:

@@ -26,7 +26,7 @@ from repro.report.exhibit import Exhibit
 from repro.report.figure2 import IMAGES, anytime_at, marker, paper_macs
 from repro.report.numbers import NONE
 from repro.report.printed import PrintedValue, printed
-from repro.report.tables import Columns, Row, Shown, about, comparison, frame, means
+from repro.report.tables import Captioned, Columns, Row, about, comparison, frame, means
 from repro.report.verdict import summary_of
 from repro.study.lists import Pairs
 from repro.study.record import cost_row
@@ -151,7 +151,7 @@ def _paper_macs(data: str, name: str) -> int | None:
     return paper_macs(data, *parts)
 
 
-def tables(result: StudyResult) -> dict[str, Shown]:
+def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: plain models, curves and envelope, paper beside ours; ``chosen``, ``thresholds``, ``counted``."""
     caption = (
         f"{about(result)}; top-1 accuracy on the {result.evaluate} set in percent. Thresholds (and the envelope's "
@@ -159,7 +159,7 @@ def tables(result: StudyResult) -> dict[str, Shown]:
         "numbers: Table 1 for plain models, else the digitised figure; its envelope is over five pairs, at full width. "
         "At a backbone's cost the envelope may spend what a gate costs besides."
     )
-    main = Shown(comparison(result, [_paper_row(result, *row) for row in _rows(result)]), caption)
+    main = Captioned(comparison(result, [_paper_row(result, *row) for row in _rows(result)]), caption)
     return {"main": main, "chosen": _chosen(result), "thresholds": _thresholds(result), "counted": _counted(result)}
 
 
@@ -188,7 +188,7 @@ def _rows(result: StudyResult) -> list[tuple[str, Cell]]:
     return [(label[cell], cell) for cell in shown]
 
 
-def _chosen(result: StudyResult) -> Shown:
+def _chosen(result: StudyResult) -> Captioned:
     """What each choice of a threshold saves and costs, pair by pair."""
     columns: Columns = {}
     labels = []
@@ -212,13 +212,13 @@ def _chosen(result: StudyResult) -> Shown:
         f"the cheapest within {SLACK:g} points of the plain model (one expert for every image) on the half where it is "
         "chosen; same cost: the most accurate that costs no more than the plain model; most accurate: at any cost."
     )
-    return Shown(frame(columns, labels), caption)
+    return Captioned(frame(columns, labels), caption)
 
 
 SHOWN_AT = (0.0, 0.0001, 0.001, 0.01, 0.04, 0.1, 0.3, 1.0)
 
 
-def _thresholds(result: StudyResult) -> Shown:
+def _thresholds(result: StudyResult) -> Captioned:
     """Exits, experts, cost and accuracy of each model at a few thresholds."""
     rows: list[list[str]] = []
     labels = []
@@ -240,7 +240,7 @@ def _thresholds(result: StudyResult) -> Shown:
         f"{about(result, models=False)}: what a threshold does, mean over the seeds, all images (nothing is chosen). "
         "τ = 0 runs every expert on every image, τ = 1 none."
     )
-    return Shown(frame({name: [row[i] for row in rows] for i, name in enumerate(names)}, labels), caption)
+    return Captioned(frame({name: [row[i] for row in rows] for i, name in enumerate(names)}, labels), caption)
 
 
 def _models(result: StudyResult) -> list[tuple[str, int]]:
@@ -248,7 +248,7 @@ def _models(result: StudyResult) -> list[tuple[str, int]]:
     return list(dict.fromkeys(zip(table.column("pair"), table.column("K"), strict=True))) if table else []
 
 
-def _counted(result: StudyResult) -> Shown:
+def _counted(result: StudyResult) -> Captioned:
     """Expected multiply-adds beside those of a forward that skips."""
     table = result.tables.get("counted")
     rows = table.where(seed=result.seeds[0]).rows if table else []
@@ -265,7 +265,7 @@ def _counted(result: StudyResult) -> Shown:
         "really skips. The last column compares with the dense outputs that the curves are made of (in near ties, "
         "precision decides)."
     )
-    return Shown(frame(columns, labels), caption)
+    return Captioned(frame(columns, labels), caption)
 
 
 def advice(result: StudyResult) -> str:

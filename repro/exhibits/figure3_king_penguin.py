@@ -35,7 +35,7 @@ from repro.report.claim import Cell, Claim
 from repro.report.class_figures import class_of, pictures, ranked, split
 from repro.report.exhibit import Exhibit
 from repro.report.plots import figure_style
-from repro.report.tables import Columns, Shown, about, frame, means
+from repro.report.tables import Captioned, Columns, about, frame, means
 from repro.report.verdict import by_seed
 from repro.study.lists import Ascending
 from repro.study.results import Measurement, Picture, StudyResult
@@ -227,7 +227,7 @@ def advice(result: StudyResult) -> str:
     )
 
 
-def tables(result: StudyResult) -> dict[str, Shown]:
+def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: how split, and how real; ``experts``: the class's experts; ``ranking``: all classes by how split."""
     shown = {"main": _main(result)}
     if "experts" in result.tables:
@@ -237,7 +237,7 @@ def tables(result: StudyResult) -> dict[str, Shown]:
     return shown
 
 
-def _main(result: StudyResult) -> Shown:
+def _main(result: StudyResult) -> Captioned:
     numbers = result.numbers_of_experts()
     rows = [row for row in MEASURED if any(by_seed(result, _cell(row[0], row[1], k)) for k in numbers)]
     columns: Columns = {
@@ -248,10 +248,10 @@ def _main(result: StudyResult) -> Shown:
         "shows pictures and prints no number. 'effectively': the exponential of the entropy of a class's shares. AMI: "
         "adjusted mutual information, 0 by chance, 100 for the same split."
     )
-    return Shown(frame(columns, [words.format(name=class_of(result)) for *_, words in rows]), caption)
+    return Captioned(frame(columns, [words.format(name=class_of(result)) for *_, words in rows]), caption)
 
 
-def _experts(result: StudyResult) -> Shown:
+def _experts(result: StudyResult) -> Captioned:
     k = max(result.tables["experts"].column("experts"))
     table = result.tables["experts"].where(experts=k)
     columns: Columns = {
@@ -269,10 +269,10 @@ def _experts(result: StudyResult) -> Shown:
         f"{about(result, models=False)}; the experts of {k} that have at least 5 % of {class_of(result)}, and the "
         "classes with most training images in each. Experts of different seeds have nothing in common but their number."
     )
-    return Shown(frame(columns, labels), caption)
+    return Captioned(frame(columns, labels), caption)
 
 
-def _ranking(result: StudyResult) -> Shown:
+def _ranking(result: StudyResult) -> Captioned:
     k = max(result.tables["ranking"].column("experts"))
     names, effective, largest = ranked(result, k)
     own = next((rank for rank, name in enumerate(names) if name == class_of(result)), None)
@@ -289,7 +289,7 @@ def _ranking(result: StudyResult) -> Shown:
         f"{about(result, models=False)}: all {len(names)} classes by how split they are over {k} experts (means over "
         f"the seeds): the first {RANKS_SHOWN}, {class_of(result)}, and the last."
     )
-    return Shown(frame(columns, [str(rank + 1) for rank in ranks]), caption)
+    return Captioned(frame(columns, [str(rank + 1) for rank in ranks]), caption)
 
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:

@@ -40,7 +40,7 @@ from repro.report.exhibit import Exhibit
 from repro.report.model_card import export_asked
 from repro.report.numbers import DATASETS, NONE
 from repro.report.plots import COLOURS, figure_style, new_figure
-from repro.report.tables import Columns, Shown, frame, means
+from repro.report.tables import Captioned, Columns, frame, means
 from repro.report.verdict import by_seed, summary_of
 from repro.study.record import cost_row
 from repro.study.results import Measurement, StudyResult, Table
@@ -258,7 +258,7 @@ def about(result: StudyResult) -> str:
     return f"{data}: {pair}, {k} experts, {seeds} seed{plural}, {folder['num_test']} test images"
 
 
-def tables(result: StudyResult) -> dict[str, Shown]:
+def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: what needs no network, base, one expert for every image, and the chosen thresholds, on test images."""
     (k,) = result.numbers_of_experts()
     macs = {cost.num_experts: f"{cost.macs / 1e6:.1f}" for cost in result.costs}
@@ -282,7 +282,7 @@ def tables(result: StudyResult) -> dict[str, Shown]:
         "threshold: one expert for every image was chosen."
     )
     labels = [*SIMPLE.values(), "base alone", "base and one expert for every image", *RULES.values()]
-    return {"main": Shown(frame(columns, labels), caption)}
+    return {"main": Captioned(frame(columns, labels), caption)}
 
 
 def _taus(result: StudyResult, k: int, rule: str) -> str:
@@ -358,7 +358,7 @@ def show_use(parameters: Parameters, folder: Path | None, tau: float = 0.1) -> H
         columns["it says"] += model.names(prediction.scores)
         columns["experts that ran"].append(str(int(prediction.experts_used)))
     table = frame(columns, [Path(index.paths[row]).name for row in rows])
-    return HTML(Shown(table, f"Some test images, at threshold {tau:g}").in_page())
+    return HTML(Captioned(table, f"Some test images, at threshold {tau:g}").in_page())
 
 
 EXHIBIT = Exhibit(NAME, "Your own images", Parameters, run, tables, figures=figures, advice=advice)

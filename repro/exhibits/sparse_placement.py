@@ -27,7 +27,7 @@ from repro.report.numbers import NONE, mean_std, millions, where_run
 from repro.report.plots import PALETTE, figure_style, new_figure
 from repro.report.printed import PrintedValue, rows_of
 from repro.report.sweetspot import sweetspot_rows
-from repro.report.tables import Row, Shown, about, comparison, frame
+from repro.report.tables import Captioned, Row, about, comparison, frame
 from repro.report.verdict import by_seed, summary_of
 from repro.study import parameters as common
 from repro.study.graph import Goal
@@ -253,7 +253,7 @@ def printed_value(result: StudyResult, asked: Cell) -> PrintedValue | None:
     return of_the_paper(body, row) if body in TABLE3 and asked == cell(body, row) else None
 
 
-def tables(result: StudyResult) -> dict[str, Shown]:
+def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: top-1 of each network beside the paper's; ``costs``; ``routing``: what the mixtures do."""
     body, known = body_of(result), networks_of(result)
     rows = [Row(label_of(row), found, of_the_paper(body, row)) for row, found in known.items()]
@@ -264,13 +264,13 @@ def tables(result: StudyResult) -> dict[str, Shown]:
         "multiply-adds but for the gates."
     )
     return {
-        "main": Shown(comparison(result, rows), caption),
+        "main": Captioned(comparison(result, rows), caption),
         "costs": _costs(result, known),
         "routing": _routing(result),
     }
 
 
-def _costs(result: StudyResult, known: Mapping[str, Cell]) -> Shown:
+def _costs(result: StudyResult, known: Mapping[str, Cell]) -> Captioned:
     costs = {cost.row: cost for cost in result.costs}
     found = [costs.get(one.row) for one in known.values()]
     routed = [summary_of(result, replace(one, metric="routed")) for one in known.values()]
@@ -281,10 +281,10 @@ def _costs(result: StudyResult, known: Mapping[str, Cell]) -> Shown:
         "parameters": [millions(cost.params_trainable, 3) if cost else NONE for cost in found],
     }
     caption = f"{about(result, models=False)}; the cost of an image, counted: the same wherever its tokens go."
-    return Shown(frame(columns, list(map(label_of, known))), caption)
+    return Captioned(frame(columns, list(map(label_of, known))), caption)
 
 
-def _routing(result: StudyResult) -> Shown:
+def _routing(result: StudyResult) -> Captioned:
     mixtures = {m.row: m for m in result.measurements if ", mixture " in m.row}.values()
     metrics = {
         "experts": "experts an image", "largest": "largest expert", "smallest": "smallest expert",
@@ -299,7 +299,7 @@ def _routing(result: StudyResult) -> Shown:
         "token of an image; tokens of the largest and smallest expert in equal shares (1 is even); mutual information "
         "of class and expert over the entropy of the experts (0 to 1)."
     )
-    return Shown(frame(columns, [label_of(m.row.partition(" ")[2]) for m in mixtures]), caption)
+    return Captioned(frame(columns, [label_of(m.row.partition(" ")[2]) for m in mixtures]), caption)
 
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:

@@ -23,7 +23,7 @@ from repro.report.exhibit import Exhibit
 from repro.report.numbers import DATASETS, NONE, interval, millions, signed
 from repro.report.plots import COLOURS, MARKERS, MODELS, PALETTE, common_legend, figure_style, new_figure
 from repro.report.printed import PrintedValue, drawn, printed
-from repro.report.tables import Columns, Row, Shown, about, comparison, cost_columns, frame, text
+from repro.report.tables import Captioned, Columns, Row, about, comparison, cost_columns, frame, text
 from repro.report.verdict import by_seed, difference, summary_of
 from repro.study.lists import WordsOrNone
 from repro.study.record import cost_row
@@ -183,7 +183,7 @@ def label(cell: Cell) -> str:
     return f"{cell.row}, {cell.num_experts} experts" if cell.num_experts else f"{cell.row} alone"
 
 
-def tables(result: StudyResult) -> dict[str, Shown]:
+def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: Table 1 with the costs beside the accuracy; ``cost``: what the models of this run cost."""
     cells = rows_of(result)
     full_width = result.spec.get("width", 1.0) == 1.0
@@ -202,7 +202,7 @@ def tables(result: StudyResult) -> dict[str, Shown]:
         "exact, for one image: base, gate and one expert"
         + ("; 'at the paper's width' at its image size too." if known else ".")
     )
-    return {"main": Shown(main, caption), "cost": _costs(result, cells, costs)}
+    return {"main": Captioned(main, caption), "cost": _costs(result, cells, costs)}
 
 
 def _fewest(result: StudyResult, cells: Sequence[Cell]) -> str:
@@ -220,7 +220,7 @@ def _full_cost(dataset: str, cell: Cell) -> int:
     return paper_cost(dataset, base, expert or None, cell.num_experts).macs
 
 
-def _costs(result: StudyResult, cells: Sequence[Cell], costs: Sequence[Cost | None]) -> Shown:
+def _costs(result: StudyResult, cells: Sequence[Cell], costs: Sequence[Cost | None]) -> Captioned:
     columns: Columns = {
         "gain over its own base": [_gain(result, cell, alone(cell.row.partition("-")[0])) for cell in cells],
         **cost_columns(costs),
@@ -230,7 +230,7 @@ def _costs(result: StudyResult, cells: Sequence[Cell], costs: Sequence[Cost | No
         "95 % interval, and what one image costs at the width of this run. 'trained' counts the parameters of all "
         "experts, or of the whole backbone."
     )
-    return Shown(frame(columns, [label(cell) for cell in cells]), caption)
+    return Captioned(frame(columns, [label(cell) for cell in cells]), caption)
 
 
 def _gain(result: StudyResult, cell: Cell, base: Cell) -> str:

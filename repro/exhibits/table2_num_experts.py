@@ -26,7 +26,18 @@ from repro.report.exhibit import Exhibit
 from repro.report.numbers import DATASETS, NONE, where_run
 from repro.report.plots import COLOURS, MARKERS, NAMES, common_legend, figure_style, new_figure
 from repro.report.printed import PrintedValue, printed
-from repro.report.tables import PAPER_COLUMN, Columns, Row, Shown, about, comparison, cost_columns, frame, means, text
+from repro.report.tables import (
+    PAPER_COLUMN,
+    Captioned,
+    Columns,
+    Row,
+    about,
+    comparison,
+    cost_columns,
+    frame,
+    means,
+    text,
+)
 from repro.report.verdict import by_seed, is_model, summary_of
 from repro.study.lists import Numbers, WordsOrNone
 from repro.study.record import cost_row
@@ -187,7 +198,7 @@ def printed_value(result: StudyResult, cell: Cell) -> PrintedValue | None:
     return of_the_paper(result.dataset, cell.num_experts) if cell == Cell(cell.num_experts) else None
 
 
-def tables(result: StudyResult) -> dict[str, Shown]:
+def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: Table 2, the paper beside ours; ``details``: the other ways to use the expert, and the cost."""
     rows = [
         Row(_label(k), Cell(k), of_the_paper(result.dataset, k), is_model(result, *PAIR))
@@ -203,7 +214,7 @@ def tables(result: StudyResult) -> dict[str, Shown]:
         f"Two whole networks are the bases of two seeds; each base is in two of the pairs.{_enough(result)}"
     )
     main = comparison(result, rows, _both_image_sets(rows) if of_the_paper(result.dataset, 0) is None else None)
-    return {"main": Shown(main, caption), "details": _details(result)}
+    return {"main": Captioned(main, caption), "details": _details(result)}
 
 
 def _enough(result: StudyResult) -> str:
@@ -249,7 +260,7 @@ def _both_image_sets(rows: Sequence[Row]) -> Columns:
     }
 
 
-def _details(result: StudyResult) -> Shown:
+def _details(result: StudyResult) -> Captioned:
     numbers = sorted({0, *PAPER_EXPERTS, *result.numbers_of_experts()})
     columns: Columns = {}
     for method, column in OTHER_METHODS.items():
@@ -262,7 +273,7 @@ def _details(result: StudyResult) -> Shown:
         f"{about(result, models=False)}; the other ways to use the selected expert (top-1 in percent), and the cost of "
         "one image: base, gate and one expert. 'trained' counts the parameters of all experts."
     )
-    return Shown(frame(columns, [_label(k) for k in numbers]), caption)
+    return Captioned(frame(columns, [_label(k) for k in numbers]), caption)
 
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:

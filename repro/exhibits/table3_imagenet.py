@@ -34,7 +34,7 @@ from repro.report.exact_costs import Figure, paper_cost
 from repro.report.exhibit import Exhibit
 from repro.report.numbers import NONE, mean_std
 from repro.report.printed import PrintedValue, printed
-from repro.report.tables import Columns, Row, Shown, about, comparison, frame
+from repro.report.tables import Captioned, Columns, Row, about, comparison, frame
 from repro.report.verdict import summary_of
 from repro.study.lists import Numbers, Shares, WordsOrNone
 from repro.study.record import cost_row
@@ -182,7 +182,7 @@ def label(cell: Cell) -> str:
     return f"{title}, {count}" + (f", exit at {tau}" if tau else "")
 
 
-def tables(result: StudyResult) -> dict[str, Shown]:
+def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: Table 3; ``exits``: who runs the expert, and the mean cost."""
     cells = _cells(result)
     pretrained = bool(result.spec.get("pretrained"))
@@ -194,10 +194,10 @@ def tables(result: StudyResult) -> dict[str, Shown]:
         "answers where its largest probability is at least τ."
     )
     main = comparison(result, rows, None if result.dataset == "imagenet" else {})
-    return {"main": Shown(main, caption), "exits": _exits(result)}
+    return {"main": Captioned(main, caption), "exits": _exits(result)}
 
 
-def _exits(result: StudyResult) -> Shown:
+def _exits(result: StudyResult) -> Captioned:
     columns: Columns = {"runs the expert, %": [], "mean MACs, millions": []}
     implied, labels = [], []
     for cell in _cells(result):
@@ -212,7 +212,7 @@ def _exits(result: StudyResult) -> Shown:
     if result.dataset == "imagenet":
         columns["implied by the paper, %"] = implied
     caption = f"{about(result, models=False)}; the share of images that run their expert, and what an image then costs."
-    return Shown(frame(columns, labels), caption)
+    return Captioned(frame(columns, labels), caption)
 
 
 class ImpliedShare:
@@ -247,7 +247,7 @@ def cost_figures(network: str) -> list[Figure]:
     ]
 
 
-def exact() -> dict[str, Shown]:
+def exact() -> dict[str, Captioned]:
     """``costs``: Table 3's MACs against exact counts; ``shares``: what its MACs with early exit say of who exits."""
     figures = [figure for network in NETWORKS for figure in cost_figures(network)]
     columns: Columns = {
@@ -261,10 +261,10 @@ def exact() -> dict[str, Shown]:
         "match after rounding. An expert is stage 3, stage 4 and the last layer of a ResNet; of MobileNetV3-small the "
         "second half of the features and the whole classifier."
     )
-    return {"costs": Shown(frame(columns, [figure.what for figure in figures]), caption), "shares": _shares()}
+    return {"costs": Captioned(frame(columns, [figure.what for figure in figures]), caption), "shares": _shares()}
 
 
-def _shares() -> Shown:
+def _shares() -> Captioned:
     columns: Columns = {"share, %": [], "rounding allows, %": []}
     labels = []
     for network in NETWORKS:
@@ -277,7 +277,7 @@ def _shares() -> Shown:
         "The share of ImageNet's validation images that still run their expert, which the paper does not print: its "
         "MACs with early exit, less those of its base, over the exact cost of an expert. A run must come out here."
     )
-    return Shown(frame(columns, labels), caption)
+    return Captioned(frame(columns, labels), caption)
 
 
 EXHIBIT = Exhibit(NAME, "Table 3: ImageNet", Parameters, run, tables, CLAIMS, printed_value, exact=exact, place=4)

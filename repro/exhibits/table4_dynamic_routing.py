@@ -23,7 +23,7 @@ from repro.report.exact_costs import Figure, paper_cost
 from repro.report.exhibit import Exhibit
 from repro.report.numbers import NONE, mean_std, signed
 from repro.report.printed import PrintedValue, printed
-from repro.report.tables import PAPER_COLUMN, Columns, Row, Shown, about, comparison, cost_columns, frame, text
+from repro.report.tables import PAPER_COLUMN, Captioned, Columns, Row, about, comparison, cost_columns, frame, text
 from repro.report.verdict import is_model, summary_of
 from repro.study.lists import Shares
 from repro.study.record import cost_row
@@ -84,7 +84,7 @@ COPIES_IN_RMN = 8
 Lookup = Callable[[int, str, str], PrintedValue | None]
 
 
-def counts() -> dict[str, Shown]:
+def counts() -> dict[str, Captioned]:
     """``counts``: every printed cost of Table 4 against what it is by our count; ``share``: who runs the expert."""
     figures = [*_imagenet(), *_tiny_imagenet()]
     columns: Columns = {
@@ -98,7 +98,7 @@ def counts() -> dict[str, Shown]:
         "those of running the base and all four experts, and of a dense network of twice the width; as parameters "
         "they do not come out. Of the right half the parameters of ours are not reproduced."
     )
-    return {"counts": Shown(frame(columns, [figure.what for figure in figures]), caption), "share": _share()}
+    return {"counts": Captioned(frame(columns, [figure.what for figure in figures]), caption), "share": _share()}
 
 
 def _of(dataset: str, base: str, expert: str) -> Lookup:
@@ -151,7 +151,7 @@ def _dense_wide() -> tuple[int, int]:
     return macs, count_params(net)
 
 
-def _share() -> Shown:
+def _share() -> Captioned:
     """Who runs the expert of tr18-tr10 at 0.75, by the printed MACs (ResNet-18's shares stand in Table 3)."""
     cost = paper_cost("tiny-imagenet", "tr18", "tr10", 10)
     macs = printed(4, "tiny-imagenet", "tr18", "tr10", 10, "bagging tau=0.75", "macs")
@@ -161,7 +161,7 @@ def _share() -> Shown:
         share = ImpliedShare(macs, base, cost.expert_macs)
         columns = {"share, %": [f"{share.percent:.1f}"], "rounding allows, %": [f"{share.low:.1f} to {share.high:.1f}"]}
     caption = "tiny-ImageNet: the share of images that run their expert, by the printed multiply-adds as for Table 3."
-    return Shown(frame(columns, ["tr18-tr10, 10 experts, exit at 0.75"] if macs and base else []), caption)
+    return Captioned(frame(columns, ["tr18-tr10, 10 experts, exit at 0.75"] if macs and base else []), caption)
 
 
 EARLY = exit_method(THRESHOLDS[0])
@@ -225,7 +225,7 @@ def _cells(result: StudyResult) -> list[tuple[str, Cell]]:
     return [("our base alone", Cell(0)), (f"ours, {k} experts", Cell(k)), *exits]
 
 
-def tables(result: StudyResult) -> dict[str, Shown]:
+def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: accuracies, ours and as printed; ``trade_off``: gain over the own base against multiply-adds."""
     cells = _cells(result)
     pair, _ = ours_on(result.dataset)
@@ -241,10 +241,10 @@ def tables(result: StudyResult) -> dict[str, Shown]:
         "bags the probabilities of base and selected expert; with an exit at τ the base alone answers where its "
         "largest probability is at least τ. The other methods are not run here: their numbers are the paper's."
     )
-    return {"main": Shown(main, caption), "trade_off": _trade_off(result)}
+    return {"main": Captioned(main, caption), "trade_off": _trade_off(result)}
 
 
-def _trade_off(result: StudyResult) -> Shown:
+def _trade_off(result: StudyResult) -> Captioned:
     columns: Columns = {PAPER_COLUMN: [], "gain": [], "runs the expert, %": [], "mean MACs, millions": []}
     labels = []
     for name, cell in _cells(result)[1:]:
@@ -266,7 +266,7 @@ def _trade_off(result: StudyResult) -> Shown:
         f"{about(result, models=False)}; points of top-1 gained over the own base, whose cost is {alone} multiply-adds "
         f"an image, and what that costs.{_others_gain(result)}"
     )
-    return Shown(frame(columns, labels), caption)
+    return Captioned(frame(columns, labels), caption)
 
 
 def _others_gain(result: StudyResult) -> str:

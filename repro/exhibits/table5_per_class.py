@@ -32,7 +32,7 @@ from repro.report.routing_figures import (
     figures,
     recovers,
 )
-from repro.report.tables import PAPER_COLUMN, Row, Shown, about, comparison, frame, means, text
+from repro.report.tables import PAPER_COLUMN, Captioned, Row, about, comparison, frame, means, text
 from repro.report.verdict import is_model, summary_of
 from repro.study.record import cost_row
 from repro.study.results import Measurement, StudyResult
@@ -184,7 +184,7 @@ def printed_value(result: StudyResult, cell: Cell) -> PrintedValue | None:
     return _of_the_paper(result.dataset, cell) if table else None
 
 
-def tables(result: StudyResult) -> dict[str, Shown]:
+def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: Table 5; ``routing``: rightly and wrongly routed images; ``modes``: what each routing recovers."""
     k = experts_of(result)
     same = is_model(result, *PAIR)
@@ -201,13 +201,13 @@ def tables(result: StudyResult) -> dict[str, Shown]:
     )
     elsewhere = {f"{PAPER_COLUMN}, tiny-ImageNet": [text(_of_the_paper("tiny-imagenet", row.cell)) for row in rows]}
     table = comparison(result, rows, None if result.dataset == "tiny-imagenet" else elsewhere)
-    shown = {"main": Shown(table, caption), "routing": _routing(result, k)}
+    shown = {"main": Captioned(table, caption), "routing": _routing(result, k)}
     if recovers(result):
         shown["modes"] = _modes(result, k)
     return shown
 
 
-def _routing(result: StudyResult, k: int) -> Shown:
+def _routing(result: StudyResult, k: int) -> Captioned:
     columns, labels = [], []
     for level in GROUPINGS:
         for metric, images in (("top1-right", "rightly routed"), ("top1-wrong", "wrongly routed"), ("top1", "all")):
@@ -231,10 +231,10 @@ def _routing(result: StudyResult, k: int) -> Shown:
         "image's class. Top-1 accuracy in percent of the base, of the selected expert, and of the right one (oracle), "
         "on the same images."
     )
-    return Shown(frame(by_name, labels), caption)
+    return Captioned(frame(by_name, labels), caption)
 
 
-def _modes(result: StudyResult, k: int) -> Shown:
+def _modes(result: StudyResult, k: int) -> Captioned:
     columns = {
         name: means(result, [Cell(k, method, row, metric) for row in LABELS])
         for name, method, metric in (
@@ -250,7 +250,7 @@ def _modes(result: StudyResult, k: int) -> Shown:
         "within each class. Chance is the largest of 39 random permutations. Routing by class cannot tell modes of a "
         "class apart: with the oracle it scores 0 by construction, and what its gate finds are its routing errors."
     )
-    return Shown(frame(columns, list(LABELS.values())), caption)
+    return Captioned(frame(columns, list(LABELS.values())), caption)
 
 
 EXHIBIT = Exhibit(

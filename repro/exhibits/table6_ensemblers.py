@@ -24,7 +24,7 @@ from repro.report.exhibit import Exhibit
 from repro.report.numbers import where_run
 from repro.report.plots import COLOURS, MARKERS, MODELS, NAMES, common_legend, figure_style, new_figure
 from repro.report.printed import PrintedValue, printed
-from repro.report.tables import Columns, Row, Shown, about, comparison, frame, means
+from repro.report.tables import Captioned, Columns, Row, about, comparison, frame, means
 from repro.report.verdict import by_seed, difference
 from repro.study.lists import Pairs
 from repro.study.record import cost_row
@@ -183,7 +183,7 @@ def printed_value(result: StudyResult, cell: Cell) -> PrintedValue | None:
     return PrintedValue(sum(found) / len(found), None) if found and len(found) == len(values) else None
 
 
-def tables(result: StudyResult) -> dict[str, Shown]:
+def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: Table 6; ``calibration``: ECE and over-confidence of each method; ``training``: the fit of base and
     experts on training images.
     """
@@ -201,7 +201,7 @@ def tables(result: StudyResult) -> dict[str, Shown]:
         "tiny-ImageNet with 20 experts and prints no ±. Every method but stacking is without parameters."
     )
     return {
-        "main": Shown(comparison(result, rows), caption),
+        "main": Captioned(comparison(result, rows), caption),
         "calibration": _calibration(result, labels),
         "training": _training(result),
     }
@@ -211,7 +211,7 @@ def _experts(k: int) -> str:
     return "" if k == K else f", {k} expert{'s' * (k != 1)}"
 
 
-def _calibration(result: StudyResult, labels: Sequence[tuple[str, str, int]]) -> Shown:
+def _calibration(result: StudyResult, labels: Sequence[tuple[str, str, int]]) -> Captioned:
     shown = []
     for pair, method, k in labels:
         shown.append((pair, method, k))
@@ -232,10 +232,10 @@ def _calibration(result: StudyResult, labels: Sequence[tuple[str, str, int]]) ->
         "probability; the mean over images of |accuracy − mean confidence| of their bin. Confidence − accuracy: "
         "above 0 a method is over-confident, below 0 it knows more than it says."
     )
-    return Shown(frame(columns, names), caption)
+    return Captioned(frame(columns, names), caption)
 
 
-def _training(result: StudyResult) -> Shown:
+def _training(result: StudyResult) -> Captioned:
     cells = [
         (f"{row}: {METHODS[method][0]}" + _experts(k) * (k > 0), Cell(k, method, row))
         for k, method, row in dict.fromkeys(
@@ -254,7 +254,7 @@ def _training(result: StudyResult) -> Shown:
         f"{about(result, models=False)}, training images without augmentation: is the base 'already close to perfectly "
         "fitting the training set', as Section 2.2 says?"
     )
-    return Shown(frame(columns, [label for label, _ in cells]), caption)
+    return Captioned(frame(columns, [label for label, _ in cells]), caption)
 
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:

@@ -22,7 +22,7 @@ from repro.report.exhibit import Exhibit
 from repro.report.numbers import interval, mean_std, signed, where_run
 from repro.report.plots import COLOURS, common_legend, figure_style, new_figure
 from repro.report.statistics import Summary
-from repro.report.tables import Columns, Shown, about, frame
+from repro.report.tables import Captioned, Columns, about, frame
 from repro.report.verdict import difference, summary_of
 from repro.study.lists import words
 from repro.study.record import cost_row
@@ -173,7 +173,7 @@ def swing(result: StudyResult, row: str, method: str = "bagging") -> Summary | N
     return difference(result, Cell(k, method, row), Cell(k, method, DEFAULT))
 
 
-def tables(result: StudyResult) -> dict[str, Shown]:
+def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: every alternative with its accuracy and its difference to the default."""
     k, rows = _experts(result), _rows(result)
     columns: Columns = {
@@ -187,7 +187,7 @@ def tables(result: StudyResult) -> dict[str, Shown]:
         f"{about(result)}; {k} experts, top-1 accuracy on the {result.evaluate} set in percent (bagging), and the "
         "difference that one choice makes, all others at their default, in points, seed by seed."
     )
-    return {"main": Shown(frame(columns, ["all choices at their default", *rows]), caption)}
+    return {"main": Captioned(frame(columns, ["all choices at their default", *rows]), caption)}
 
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:

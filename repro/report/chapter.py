@@ -25,7 +25,7 @@ from repro.report import interactive
 from repro.report.links import FIGURES, Book, book_of_notebooks, figure, source_line
 from repro.report.numbers import provenance_text, where_run
 from repro.report.play import Play
-from repro.report.tables import Shown, claims_caption, claims_table
+from repro.report.tables import Captioned, claims_caption, claims_table
 from repro.study.parameters import Parameters
 from repro.study.places import results_folder
 from repro.study.results import EXACT, StudyResult, load_results
@@ -139,7 +139,7 @@ class Chapter:
         judged = self.exhibit.judge(result)
         if not judged:
             return ""
-        return Shown(claims_table(judged), claims_caption(result)).in_page(folded) + self._source(result)
+        return Captioned(claims_table(judged), claims_caption(result)).in_page(folded) + self._source(result)
 
     def _source(self, result: StudyResult) -> str:
         is_recorded = any(result is r for r in self.recorded)

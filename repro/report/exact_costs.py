@@ -9,7 +9,7 @@ from repro.families.single_gate.scales import default_spec
 from repro.models.cost import ModelCost, model_cost
 from repro.report.numbers import DATASETS
 from repro.report.printed import PrintedValue, printed
-from repro.report.tables import Columns, Shown, frame
+from repro.report.tables import Captioned, Columns, frame
 
 BACKBONES = ("tr10", "tr18", "tr34", "tr50")
 PAIRS = ("tr10-tr10", "tr10-tr18", "tr18-tr10", "tr18-tr18", "tr34-tr10")
@@ -71,12 +71,12 @@ def table1_figures(dataset: str, base: str, expert: str | None, num_experts: int
     return figures
 
 
-def table1_tables() -> dict[str, Shown]:
+def table1_tables() -> dict[str, Captioned]:
     """All 48 printed costs of Table 1, one table an image set, against exact counts at the paper's own widths."""
     return {dataset: _exact(dataset) for dataset in TABLE1_DATASETS}
 
 
-def _exact(dataset: str) -> Shown:
+def _exact(dataset: str) -> Captioned:
     columns: Columns = {}
     labels, agree, total = [], 0, 0
     for name in (*BACKBONES[1:], *PAIRS):
@@ -105,7 +105,7 @@ def _exact(dataset: str) -> Shown:
         "the gate and one expert; 'trainable' counts all experts. The parameters for inference match only less one fc, "
         "a rule that we fitted to the printed numbers; the plain sum is what a model holds."
     )
-    return Shown(frame(columns, labels), caption)
+    return Captioned(frame(columns, labels), caption)
 
 
 def _agreement(matches: bool) -> str:

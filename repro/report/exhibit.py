@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from repro.errors import in_a_sentence
 from repro.report.claim import Claim
 from repro.report.plots import as_svg
-from repro.report.tables import Shown
+from repro.report.tables import Captioned
 from repro.report.verdict import ClaimVerdict, Printed, judge, not_printed
 from repro.study.parameters import Parameters
 from repro.study.places import results_folder
@@ -24,7 +24,7 @@ def _no_figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     return {}
 
 
-def _nothing_exact() -> dict[str, Shown]:
+def _nothing_exact() -> dict[str, Captioned]:
     return {}
 
 
@@ -53,11 +53,11 @@ class Exhibit:
     title: str
     parameters: type[Parameters]
     study: Callable[[Any], StudyResult]
-    tables: Callable[[StudyResult], dict[str, Shown]]
+    tables: Callable[[StudyResult], dict[str, Captioned]]
     claims: tuple[Claim, ...] = ()
     printed: Printed = not_printed
     figures: Callable[[Sequence[StudyResult]], dict[str, Figure]] = _no_figures
-    exact: Callable[[], dict[str, Shown]] = _nothing_exact
+    exact: Callable[[], dict[str, Captioned]] = _nothing_exact
     advice: Callable[[StudyResult], str] = _no_advice
     place: int | None = None
 

@@ -21,7 +21,7 @@ from repro.report.exact_costs import BACKBONES, PAIRS, Figure, in_unit_of, paper
 from repro.report.figure2 import IMAGES, NEAR, paper_macs
 from repro.report.numbers import DATASETS, Quote, millions
 from repro.report.printed import PrintedValue, drawn, printed
-from repro.report.tables import Shown, frame
+from repro.report.tables import Captioned, frame
 
 CONFIGS: dict[str, type[BaseModel]] = {"deepmoe": DeepMoEConfig, "sparse": SparseConfig}
 ASKED_FOR = {"family", "backbone", "width", "image_size", "placement", "top_k"}
@@ -74,13 +74,13 @@ SUMS: dict[str, Callable[[ModelCost], int]] = {
 """What 'parameters for inference' may add up."""
 
 
-def tables() -> dict[str, Shown]:
+def tables() -> dict[str, Captioned]:
     """``cut``, ``sum``, ``poster``: readings against print; ``choices``, ``deepmoe``, ``sparse``: what is ours."""
     return {"cut": _cut(), "sum": _sum(), "poster": _poster(), "choices": _choices(),
             **{name: _family_choices(name, config) for name, config in CONFIGS.items()}}  # fmt: skip
 
 
-def _family_choices(name: str, config: type[BaseModel]) -> Shown:
+def _family_choices(name: str, config: type[BaseModel]) -> Captioned:
     """The fields of a family's config that a text leaves open: defaults and reasons, read from the config itself."""
     open_ones = {
         field: about
@@ -91,7 +91,7 @@ def _family_choices(name: str, config: type[BaseModel]) -> Shown:
         "ours": [str(about.default) for about in open_ones.values()],
         "why, and what is said of it": [about.description or "" for about in open_ones.values()],
     }
-    return Shown(
+    return Captioned(
         frame(columns, list(open_ones)), f"Choices that {name}'s text leaves open: fields of {config.__name__}."
     )
 
@@ -152,7 +152,7 @@ def _matches(metric: str, count: Callable[[ModelCost], int]) -> tuple[int, int]:
     return sum(value.matches(count(paper_cost(d, *pair.split("-"), K))) for d, pair, value in told), len(told)
 
 
-def _cut() -> Shown:
+def _cut() -> Captioned:
     example = ("cifar100", "tr18-tr18")
     paper_macs_, paper_trained = (_print(*example, metric) for metric in ("macs", "params_trainable"))
     columns: dict[str, list[str]] = {}
@@ -174,7 +174,7 @@ def _cut() -> Shown:
         "figure in brackets. Multiply-adds are those of the base and one expert, trainable parameters those of all "
         f"{K} experts."
     )
-    return Shown(frame(columns, list(CUTS)), caption)
+    return Captioned(frame(columns, list(CUTS)), caption)
 
 
 def _agree(first: int, metric: str) -> str:
@@ -193,16 +193,16 @@ def _counted(dataset: str, pair: str, first: int) -> dict[str, int]:
     }
 
 
-def _sum() -> Shown:
+def _sum() -> Captioned:
     rows = [_of(*_matches("params_inference", count)) for count in SUMS.values()]
     caption = (
         "Sums that 'parameters for inference' may be, and how many of the printed figures of Table 1's pairs each "
         "gives after rounding."
     )
-    return Shown(frame({"match": rows}, list(SUMS)), caption)
+    return Captioned(frame({"match": rows}, list(SUMS)), caption)
 
 
-def _poster() -> Shown:
+def _poster() -> Captioned:
     """Where the poster's triangles stand: at two whole networks, or at one expert on a shared trunk?"""
     columns: dict[str, list[str]] = {"drawn at": [], "markers": [], "two whole networks": [], "shared trunk": []}
     labels = []
@@ -225,10 +225,10 @@ def _poster() -> Shown:
         f"one expert on the base's trunk (either of the two as the base). {_of(placed, total)} markers stand at the "
         "sum of two whole networks."
     )
-    return Shown(frame(columns, labels), caption)
+    return Captioned(frame(columns, labels), caption)
 
 
-def _choices() -> Shown:
+def _choices() -> Captioned:
     """Defaults as the spec has them."""
     columns = {
         "what the paper says": [c.paper for c in CHOICES],
@@ -236,4 +236,4 @@ def _choices() -> Shown:
         "why": [c.reason for c in CHOICES],
     }
     caption = "Every choice that the text leaves open: the field or function that makes it, its default, its reason."
-    return Shown(frame(columns, [f"{c.place}: {c.field}" if c.place else c.field for c in CHOICES]), caption)
+    return Captioned(frame(columns, [f"{c.place}: {c.field}" if c.place else c.field for c in CHOICES]), caption)

@@ -29,7 +29,7 @@ from repro.families.single_gate.model import SingleGateMoE
 from repro.families.single_gate.study import SingleGateParameters, open_study
 from repro.models.registry import build_backbone, build_head
 from repro.report.pictures import strip
-from repro.report.tables import Shown, frame
+from repro.report.tables import Captioned, frame
 
 if TYPE_CHECKING:
     from repro.report.chapter import Chapter
@@ -128,7 +128,7 @@ class Play:
                 columns[method].append(f"{accuracy(METHODS[method](outputs)[mine], outputs.labels[mine]):.1f}")
             dealt = outputs.top_experts()[mine, 0].bincount(minlength=outputs.num_experts)
             columns["images by expert"].append(" · ".join(map(str, dealt.tolist())))
-        table = Shown(frame(columns, list(self.models)), f"{name}: {int(mine.sum())} images").in_page()
+        table = Captioned(frame(columns, list(self.models)), f"{name}: {int(mine.sum())} images").in_page()
         outputs = self.outputs()
         expert = outputs.top_experts()[:, 0]
         for k in expert[mine].bincount().argsort(descending=True)[:3].tolist():

@@ -47,8 +47,8 @@ WORDS = 24
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A table ready to be shown: finished text, and the caption that says what it is."""
+class Captioned:
+    """A finished table, all of it text, with the caption that says what it is."""
 
     frame: pd.DataFrame
     caption: str

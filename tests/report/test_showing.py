@@ -11,7 +11,7 @@ from repro.errors import ReproError, StoppedError
 from repro.exhibits import exhibit
 from repro.report.numbers import look_up, paper_quote
 from repro.report.plots import save_figure
-from repro.report.tables import Shown, claims_table, frame, style
+from repro.report.tables import Captioned, claims_table, frame, style
 from repro.study.results import StudyResult
 
 MakeUp = Callable[..., StudyResult]
@@ -72,7 +72,7 @@ def test_results_are_saved_whole(result: StudyResult, tmp_path: Path) -> None:
 
 
 def test_names_of_classes_cannot_break_a_table() -> None:
-    page = Shown(frame({"it says": ["<b>|"], "a|<i>": ["1"]}, ["<u>"]), "all of it; <s>").in_page()
+    page = Captioned(frame({"it says": ["<b>|"], "a|<i>": ["1"]}, ["<u>"]), "all of it; <s>").in_page()
     assert not any(tag in page for tag in ("<b>", "<i>", "<u>", "<s>"))
     assert "&lt;b&gt;|" in page and "a|&lt;i&gt;" in page
 

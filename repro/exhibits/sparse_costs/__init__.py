@@ -19,7 +19,7 @@ from repro.report.exhibit import Exhibit
 from repro.report.numbers import NONE, signed
 from repro.report.plots import PALETTE, common_legend, figure_style, new_figure
 from repro.report.sweetspot import SweetSpotRow, sweetspot_rows
-from repro.report.tables import Columns, Shown, frame
+from repro.report.tables import Captioned, Columns, frame
 from repro.study.parameters import Counted
 from repro.study.record import record_exact
 from repro.study.results import Cost, StudyResult, Table
@@ -111,7 +111,7 @@ def with_mixtures(config: SparseConfig, counts: Sequence[int]) -> float:
     return round((dense + sum(n * m for n, m in zip(counts, more, strict=True))) / 1e6, 1)
 
 
-def tables(result: StudyResult) -> dict[str, Shown]:
+def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: Tables 2 and 3; ``others``: 4, 5, 6 and 13; ``eight``: what does not match; ``claims``, ``probes``."""
     counted = result.tables["counted"]
     rows: list[dict[str, Any]] = [dict(zip(counted.columns, row, strict=True)) for row in counted.rows]
@@ -124,14 +124,16 @@ def tables(result: StudyResult) -> dict[str, Shown]:
         f"A count within 0.1 M is a match: {len(rows) - len(eight)} of {len(rows)} rows."
     )
     return {
-        "main": Shown(_texts(first, costs), f"Tables 2 and 3; {caption}"),
-        "eight": Shown(
+        "main": Captioned(_texts(first, costs), f"Tables 2 and 3; {caption}"),
+        "eight": Captioned(
             _texts(eight, ["printed", "counted", counted.columns[-1]]),
             f"The {len(eight)} numbers of parameters (millions) that are not their row's, and what they are.",
         ),
         "claims": _claims(result),
         "probes": _probes(),
-        "others": Shown(_texts([row for row in rows if row not in first], costs), f"Tables 4 to 6 and 13; {caption}"),
+        "others": Captioned(
+            _texts([row for row in rows if row not in first], costs), f"Tables 4 to 6 and 13; {caption}"
+        ),
     }
 
 
@@ -140,7 +142,7 @@ def _texts(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> pd.DataFra
     return frame(cells, [str(row["row"]) for row in rows])
 
 
-def _claims(result: StudyResult) -> Shown:
+def _claims(result: StudyResult) -> Captioned:
     claims, pairs = result.tables["claims"], result.tables["pairs"]
     columns: Columns = {name: claims.column(name) for name in claims.columns[1:]}
     columns["printed differences"] = [
@@ -153,10 +155,10 @@ def _claims(result: StudyResult) -> Shown:
         "Points of top-1 unless the claim says otherwise; no spread is printed, so no interval can be given. "
         "A network that several tables repeat counts once. V7 and V8 rest on drawings that our text lacks."
     )
-    return Shown(frame(columns, claims.column("key")), caption)
+    return Captioned(frame(columns, claims.column("key")), caption)
 
 
-def _probes() -> Shown:
+def _probes() -> Captioned:
     rows = printed().probes
     columns: Columns = {
         "linear probe, printed": [row["linear_probe"] for row in rows],
@@ -164,7 +166,7 @@ def _probes() -> Shown:
         "ours": ["not run"] * len(rows),
     }
     caption = "Table 2's other columns (top-1 on ImageNet-1k, %); both need weights pre-trained on ImageNet-21k."
-    return Shown(frame(columns, [f"{row['model']} {row['placement']}" for row in rows]), caption)
+    return Captioned(frame(columns, [f"{row['model']} {row['placement']}" for row in rows]), caption)
 
 
 def advice(result: StudyResult) -> str:

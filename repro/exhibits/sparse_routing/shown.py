@@ -14,7 +14,7 @@ from repro.report.numbers import NONE, where_run
 from repro.report.pictures import close_together, show_tile
 from repro.report.plots import PALETTE, common_legend, figure_style, new_figure
 from repro.report.printed import PrintedValue, rows_of
-from repro.report.tables import Columns, Shown, about, frame, means
+from repro.report.tables import Captioned, Columns, about, frame, means
 from repro.report.verdict import summary_of
 from repro.study.results import Measurement, StudyResult, Table
 
@@ -48,7 +48,7 @@ def _networks(result: StudyResult) -> dict[str, Cell]:
     }
 
 
-def tables(result: StudyResult) -> dict[str, Shown]:
+def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: what mixtures do with the evaluation images; ``shifts``: accuracy on corrupted ones."""
     each = _of_mixtures(result)
     metrics = {
@@ -68,10 +68,10 @@ def tables(result: StudyResult) -> dict[str, Shown]:
         "its last mixtures, on ImageNet."
     )
     labels = [f"{m.row.partition(' ')[2]}, {m.num_experts} experts" for m in each]
-    return {"main": Shown(frame(columns, labels), caption), "shifts": _shifts(result)}
+    return {"main": Captioned(frame(columns, labels), caption), "shifts": _shifts(result)}
 
 
-def _shifts(result: StudyResult) -> Shown:
+def _shifts(result: StudyResult) -> Captioned:
     rows = _networks(result)
     columns: Columns = {"clean": means(result, list(rows.values()))}
     for kind in KINDS:
@@ -83,7 +83,7 @@ def _shifts(result: StudyResult) -> Shown:
         f"kinds of corruption at {len(STRENGTHS)} strengths, the weakest and strongest of each. They stand in for "
         "ImageNet-V2, -A, -R and Sketch, which were not run."
     )
-    return Shown(frame(columns, list(rows)), caption)
+    return Captioned(frame(columns, list(rows)), caption)
 
 
 def _under(clean: Cell, shift: str) -> Cell:

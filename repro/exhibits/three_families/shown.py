@@ -18,7 +18,7 @@ from repro.report.claim import Cell, Claim
 from repro.report.numbers import NONE, gain, interval, mean_std, where_run
 from repro.report.plots import PALETTE, common_legend, figure_style, new_figure
 from repro.report.statistics import Summary, summarise
-from repro.report.tables import Columns, Shown, about, frame
+from repro.report.tables import Captioned, Columns, about, frame
 from repro.report.verdict import Verdict, difference, judge, not_printed, summary_of
 from repro.study.results import StudyResult, Table
 
@@ -105,7 +105,7 @@ def _number(result: StudyResult, family: Family, budget: str, metric: str, metho
     return summary_of(result, cell(family.name, budget, method, metric))
 
 
-def tables(result: StudyResult) -> dict[str, Shown]:
+def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: every mixture and its rivals; ``when``: when to use which; ``gates``: what they know; ``trials``."""
     rows = _rows(result)
     found = {j.claim.key: j for j in judge(CLAIMS, result, not_printed)}
@@ -125,13 +125,13 @@ def tables(result: StudyResult) -> dict[str, Shown]:
         "image over all epochs. The plain network of equal inference is interpolated between networks of the same "
         f"body in log MACs; a dash: not run, or beyond that curve. {_tuning(result)}"
     )
-    shown = {"main": Shown(frame(columns, [f"{f.words}, {b}" for f, b in rows]), caption), "when": _when(result)}
+    shown = {"main": Captioned(frame(columns, [f"{f.words}, {b}" for f, b in rows]), caption), "when": _when(result)}
     shown["gates"] = _gates(result)
     trials = result.tables.get("trials")
     if trials and trials.rows:
         texts = {name: [f"{value:g}" for value in trials.column(name)] for name in TRIALS[1:]}
         caption = f"{about(result)}; trials on validation images: the most accurate one within the budget is taken."
-        shown["trials"] = Shown(frame(texts, trials.column(TRIALS[0])), caption)
+        shown["trials"] = Captioned(frame(texts, trials.column(TRIALS[0])), caption)
     return shown
 
 
@@ -143,7 +143,7 @@ def _tuning(result: StudyResult) -> str:
     return f"Choices were made on validation images, in {each} trials for every mixture and every plain network."
 
 
-def _when(result: StudyResult) -> Shown:
+def _when(result: StudyResult) -> Captioned:
     """A number or 'we do not know' for each family and each thing that a user may be short of."""
     families = [family for family in FAMILIES if any(family is f for f, _ in _rows(result))]
     found = {j.claim.key: j for j in judge(CLAIMS, result, not_printed)}
@@ -179,7 +179,7 @@ def _when(result: StudyResult) -> Shown:
         f"{about(result)}: when to use which. Points of top-1 accuracy over the plain network that one would pick "
         "instead, [95 % interval], and the verdict where there is one; at the middle budget where none is named."
     )
-    return Shown(frame(columns, list(lines)), caption)
+    return Captioned(frame(columns, list(lines)), caption)
 
 
 def _plain_at(result: StudyResult, family: Family, metric: str) -> float | None:
@@ -195,7 +195,7 @@ def _plain_at(result: StudyResult, family: Family, metric: str) -> float | None:
     return float(np.exp(np.interp(here, x, y))) / 1e6 if x[0] <= here <= x[-1] else None
 
 
-def _gates(result: StudyResult) -> Shown:
+def _gates(result: StudyResult) -> Captioned:
     rows = list(dict.fromkeys(m.row for m in result.measurements if m.method == "gates"))
     metrics = ("class", "superclass", "mode", "mode within class", "each other")
     columns = {
@@ -208,7 +208,7 @@ def _gates(result: StudyResult) -> Shown:
         "with each other. Groups: the expert with the largest gate; K-means of the active channels; the expert of most "
         "tokens."
     )
-    return Shown(frame(columns, rows), caption)
+    return Captioned(frame(columns, rows), caption)
 
 
 def read(result: StudyResult) -> str:
