@@ -4,8 +4,9 @@ Forward and backward of 4,096 tokens through an MLP (192 channels, 768 hidden on
 through 8 experts of which a token visits k. *Sorted* is the project's dispatch: tokens sorted by expert, split, one
 matrix product an expert (on a GPU grouped products). *Slots* gives each expert equally many places and one batched
 product; *one-hot* moves tokens to those places and back by products with one-hot matrices, in groups of 64 tokens, and
-drops what finds no place; *all* runs every expert on every token and selects. Choices are random. Interleaved, medians;
-ratios are taken within a repetition.
+drops what finds no place; *all* runs every expert on every token and selects. Choices are random, and others in each
+repetition, as tokens choose anew in each step: a product that is compiled for its number of rows is compiled again.
+Interleaved, medians; ratios are taken within a repetition.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import cycle
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +27,7 @@ from repro.study.results import Table
 from repro.training.device import pick_device
 
 CAPACITY, GROUP = 1.25, 64
+DRAWS = 101
 
 
 class Task:
@@ -35,7 +38,9 @@ class Task:
         made = partial(torch.randn, device=device, dtype=dtype)
         self.hidden, self.num_experts = 4 * dim // top_k, 8
         self.x = made(tokens, dim, requires_grad=True)
-        self.experts = torch.rand(tokens, self.num_experts, device=device).topk(top_k).indices
+        draws = [torch.rand(tokens, self.num_experts, device=device).topk(top_k).indices for _ in range(DRAWS)]
+        self._draws = cycle(draws)
+        self.experts = draws[0]
         self.weights = torch.rand(tokens, top_k, device=device)
         shapes = ((self.hidden, dim), (self.hidden,)), ((dim, self.hidden), (dim,))
         self.up, self.down = (
@@ -46,6 +51,9 @@ class Task:
 
     def step(self, forward: Callable[[], Tensor]) -> None:
         forward().backward(self.upstream)
+
+    def choose_anew(self) -> None:
+        self.experts = next(self._draws)
 
     def dense(self) -> Tensor:
         return self.mlp(self.x)
@@ -87,6 +95,11 @@ class Task:
         return (back @ done.transpose(0, 1).flatten(1, 2)).flatten(0, 1)
 
 
+def timed_step(task: Task, forward: Callable[[], Tensor]) -> float:
+    task.choose_anew()
+    return seconds(partial(task.step, forward))
+
+
 def main() -> None:
     args, began, device = arguments(__doc__), time.perf_counter(), pick_device("auto")
     tokens, dim, repetitions = (256, 32, 2) if args.quick else (4096, 192, 30)
@@ -96,7 +109,7 @@ def main() -> None:
             task, name = Task(tokens, dim, top_k, dtype, device), str(dtype).removeprefix("torch.")
             ways = {"dense": task.dense, "sorted": task.sorted, "slots": task.slots, "one-hot": task.one_hot}
             ways["all"] = task.all
-            timed = {way: partial(seconds, partial(task.step, forward)) for way, forward in ways.items()}
+            timed = {way: partial(timed_step, task, forward) for way, forward in ways.items()}
             found = interleaved(timed, repetitions)
             ratios = {way: found[way].over(found["dense"]) for way in ways if way != "dense"}
             dense = [round(1e3 * found["dense"].median, 3), round(found["dense"].spread, 3)]
