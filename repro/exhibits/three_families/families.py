@@ -132,9 +132,10 @@ def deepmoe(body: Body, asked: Asked, budget: float, lam: float) -> Model:
 
     def ready(runner: Runner) -> Answer:
         """Only the active channels: of one image those of its gates, of many those of K prototypes of the gates."""
+        device = runner.context.device
         (trained,) = goal.steps[0].needs
-        model = load_deepmoe(made, runner.load(trained)).eval().to(memory_format=torch.channels_last)
-        gates_NG = runner.load(goal.steps[0]).tensors["gates"].float()
+        model = load_deepmoe(made, runner.load(trained)).eval().to(device).to(memory_format=torch.channels_last)
+        gates_NG = runner.load(goal.steps[0]).tensors["gates"].float().to(device)
         folded = Folded(model.network)
         many = Prototypes(folded, gates_NG, min(spec.num_experts, len(gates_NG.unique(dim=0))), spec.seed)
 
