@@ -50,7 +50,7 @@ class Shortcut(ConvBN):
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(F.avg_pool2d(x, 1, self.stride))
+        return super().forward(x if self.stride == 1 else F.avg_pool2d(x, 1, self.stride))
 
 
 class Residual(nn.Module):
