@@ -1,7 +1,9 @@
 """Who makes the steps of a study: this process, more processes of this host, or a cluster.
 
-Chosen by the parameter ``executor``, a name and, if wished, a number of workers: ``serial``, ``processes``,
-``processes:4``, ``submitit:8``, ``ray``. A worker is handed plain text (see :class:`Job`), builds the same graph
+Chosen by the parameter ``executor``, a name and, if wished, a number of workers: ``auto``, ``serial``,
+``processes``, ``processes:4``, ``submitit:8``, ``ray``. ``auto`` gives each core of a CPU a worker of one thread
+where a study is long enough to pay for their start: networks as small as these gain little from a second thread,
+and much from another network beside them. A worker is handed plain text (see :class:`Job`), builds the same graph
 from it and puts what it makes in the store, from which the study then reads; so results cannot depend on who
 made them. Making a step is idempotent: what stands is not made again, what another worker is making is waited
 for, and what a lost worker began goes on from its last epoch. submitit and Ray need the store on a file system that
@@ -32,7 +34,9 @@ from repro.training import compiling
 TRIES = 3  # of a job whose worker is lost
 POLL = 0.1  # seconds between two looks at the jobs in flight
 MANY = 1000  # workers, where an engine's own queue decides
-EXECUTORS = ("serial", "processes", "submitit", "ray")
+EXECUTORS = ("auto", "serial", "processes", "submitit", "ray")
+LONG = 1e12  # multiply-adds of a study from which on ``auto`` has workers: about twenty seconds of one core
+MOST = 8  # workers of ``auto``: each needs about 2 GB, and passes the images through a shared trunk by itself
 PACKAGES = {"submitit": "cluster", "ray": "ray"}  # package, which is also the executor's name -> extra that installs it
 SLURM = "REPRO_SLURM"  # environment variable: submitit's parameters as JSON, e.g. {"slurm_partition": "gpu"}
 
@@ -40,14 +44,14 @@ SLURM = "REPRO_SLURM"  # environment variable: submitit's parameters as JSON, e.
 def parse(executor: str) -> tuple[str, int | None]:
     """Name and number of workers of ``NAME`` or ``NAME:WORKERS``; :class:`SpecError` names the choices."""
     name, colon, number = executor.partition(":")
-    if name not in EXECUTORS or (name == "serial" and colon):
+    if name not in EXECUTORS or (name in ("auto", "serial") and colon):
         raise SpecError(f"executor: there is no {executor!r}; choose one of {', '.join(EXECUTORS)}, or processes:4")
     if colon and not (number.isascii() and number.isdigit() and 0 < int(number) <= 10_000):
         raise SpecError(f"executor: the number of workers should be a whole number from 1 on, not {number!r}")
     if name in PACKAGES and find_spec(name) is None:
         raise SpecError(
             f"executor: {name} is not installed; `uv sync --extra {PACKAGES[name]}` installs it, "
-            "or choose serial or processes"
+            "or choose auto, serial or processes"
         )
     return name, int(number) if colon else None
 
@@ -76,17 +80,19 @@ class Executor(ABC):
 
     Attributes:
         work: What a worker does: ``work(builder, config, keys, root, device, threads, compile)``. The number of
-            threads is the asker's, as the order of a sum may depend on it; so is how networks are called.
+            threads is the asker's (but for ``auto``), as the order of a sum may depend on it; so is how networks are
+            called.
         workers: How many jobs are in flight at most.
     """
 
     lost: tuple[type[BaseException], ...] = ()
 
     def __init__(
-        self, work: Callable[..., dict[str, Any]], root: Path, device: torch.device, workers: int | None = None
-    ) -> None:
+        self, work: Callable[..., dict[str, Any]], root: Path, device: torch.device, workers: int | None = None,
+        threads: int | None = None,
+    ) -> None:  # fmt: skip
         self.work, self.device, self.root = work, device, Path(root).resolve()
-        self.threads = torch.get_num_threads()
+        self.threads = threads or torch.get_num_threads()
         self.workers = workers or self.default_workers()
         self._flying: list[tuple[Handle, Job, int]] = []
 
@@ -249,9 +255,18 @@ class Ray(Executor):
 
 
 def make_executor(
-    executor: str, work: Callable[..., dict[str, Any]], root: Path, device: torch.device
+    executor: str, work: Callable[..., dict[str, Any]], root: Path, device: torch.device, macs: float
 ) -> Executor | None:
-    """The executor of a parameter; None for ``serial``, which needs none."""
+    """The executor of a parameter, for a study of so many multiply-adds in all; None where this process makes it.
+
+    What ``auto`` means rests on the whole study, whatever of it stands: one that was stopped goes on as it began.
+    """
     name, workers = parse(executor)
+    threads = torch.get_num_threads()
+    if name == "auto":
+        if device.type != "cpu" or threads == 1 or macs < LONG:
+            return None
+        workers = min(threads, MOST)
+        return Processes(work, root, device, workers, threads // workers)
     kinds: dict[str, type[Executor]] = {"processes": Processes, "submitit": Submitit, "ray": Ray}
     return kinds[name](work, root, device, workers) if name in kinds else None

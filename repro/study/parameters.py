@@ -30,7 +30,7 @@ class Parameters(BaseModel):
         default_factory=lambda: default_root(), description="folder of image sets, store, results; empty: data/"
     )
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
-    executor: str = Field("serial", description="who trains: serial, processes, submitit or ray; or processes:4")
+    executor: str = Field("auto", description="who trains: auto, serial, processes, submitit or ray; or processes:4")
     compile: str = Field("auto", description="auto (on a GPU: on, elsewhere off), off, on, reduce-overhead, aot_eager")
     recorded: bool = Field(False, description="train nothing; show the recorded results")
 

@@ -45,8 +45,9 @@ class Runner:
         for goal in self._goals:
             for step in ordered(goal.steps):
                 self._of.setdefault(step, goal)
-        context.progress = Progress(sum(step.work for step in self._of))
-        self._executor = make_executor(executor, work, context.store.root, context.device)
+        macs = sum(step.work for step in self._of)
+        context.progress = Progress(macs)
+        self._executor = make_executor(executor, work, context.store.root, context.device, macs)
         self._tried_all = False
         self._about: dict[Step, dict[str, Any]] = {}  # what stands, checked
         self._failed: dict[Step, str] = {}

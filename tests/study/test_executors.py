@@ -18,7 +18,7 @@ from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.one_pass import NewExpert, train_experts
 from repro.families.single_gate.steps import steps
 from repro.families.single_gate.study import Study
-from repro.study.executors import EXECUTORS, parse
+from repro.study.executors import EXECUTORS, make_executor, parse
 from repro.study.store import Store
 
 CPU = torch.device("cpu")
@@ -43,15 +43,20 @@ def serial(one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 
 @pytest.mark.parametrize(
     ("executor", "meant"),
-    [("serial", ("serial", None)), ("processes", ("processes", None)), ("processes:3", ("processes", 3))],
+    [
+        ("auto", ("auto", None)),
+        ("serial", ("serial", None)),
+        ("processes", ("processes", None)),
+        ("processes:3", ("processes", 3)),
+    ],
 )
 def test_executors_by_name(executor: str, meant: tuple[str, int | None]) -> None:
     assert parse(executor) == meant
 
 
-@pytest.mark.parametrize("wrong", ["", "slurm", "serial:2", "processes:0", "processes:x", "processes:²"])
+@pytest.mark.parametrize("wrong", ["", "slurm", "serial:2", "auto:2", "processes:0", "processes:x", "processes:²"])
 def test_wrong_executors_name_the_choices(wrong: str) -> None:
-    with pytest.raises(SpecError, match=r"executor: .*(serial, processes, submitit, ray|whole number)"):
+    with pytest.raises(SpecError, match=r"executor: .*(auto, serial, processes, submitit, ray|whole number)"):
         parse(wrong)
 
 
@@ -60,6 +65,18 @@ def test_a_package_that_is_absent_is_a_sentence(name: str, monkeypatch: pytest.M
     monkeypatch.setattr("repro.study.executors.find_spec", lambda package: None)
     with pytest.raises(SpecError, match=f"executor: {name} is not installed; `uv sync --extra "):
         parse(name)
+
+
+@pytest.mark.parametrize(
+    ("threads", "macs", "meant"),
+    [(1, 1e15, None), (2, 1e11, None), (2, 1e13, (2, 1)), (8, 1e13, (8, 1)), (32, 1e13, (8, 4))],
+)
+def test_auto_gives_each_core_of_a_long_study_a_worker(
+    threads: int, macs: float, meant: tuple[int, int] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    executor = make_executor("auto", run, tmp_path, CPU, macs)
+    assert (executor and (executor.workers, executor.threads)) == meant
 
 
 def test_a_training_that_fails_stops_what_needs_it_alone(
@@ -112,4 +129,4 @@ def test_a_ray_node_killed_and_the_same_weights(serial: dict[str, str], tmp_path
 
 
 def test_the_parameter_s_executors_are_all_tried_here() -> None:
-    assert EXECUTORS == ("serial", "processes", "submitit", "ray") and study_spec().num_experts == 3 and ray_cluster
+    assert EXECUTORS[1:] == ("serial", "processes", "submitit", "ray") and study_spec().num_experts == 3 and ray_cluster

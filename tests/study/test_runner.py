@@ -267,7 +267,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Here]]:
     """The executors that runners made."""
     made: list[Here] = []
 
-    def making(name: str, work: Any, root: Path, device: torch.device) -> Here:
+    def making(name: str, work: Any, root: Path, device: torch.device, macs: float) -> Here:
         made.append(Here(work, root, device, 2))
         return made[-1]
 

@@ -62,7 +62,7 @@ class Study:
 
         ``others`` are goals of other families, of whose steps the ``runner`` will be asked.
 
-        ``executor`` makes what can be made apart: ``serial`` (this process), ``processes``, ``submitit``, ``ray``.
+        ``executor`` makes what can be made apart, see :mod:`repro.study.executors`.
         """
         self.specs = [*specs, *bases]
         self.root = Path(root)
