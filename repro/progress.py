@@ -11,7 +11,9 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from multiprocessing import get_context
+from typing import Any
 
 SECONDS_BETWEEN_LINES = 5.0
 DEADLINE = "REPRO_DEADLINE"  # environment variable, seconds since 1970: kernels and workers of this host inherit it
@@ -60,35 +62,60 @@ class Progress:
     """The progress of a plan of work: what has been done, what is being done, and the time left.
 
     Work is counted in any unit that is roughly proportional to time (the pipeline uses multiply-adds);
-    the time left follows from the rate so far in this run. A total of 0 means that it is not known.
+    the time left follows from the rate so far in this run, by all processes that share the progress.
+
+    Attributes:
+        total: The whole work; 0 means that it is not known.
     """
 
     def __init__(self, total_work: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._total = total_work
-        self._done = 0.0
-        self._skipped = 0.0
+        self.total = total_work
+        self._counts: Any = [0.0, total_work]  # done in this run, left
         self._clock = clock
         self._began = self._last = clock()
 
+    def share(self) -> None:
+        """From now on, processes of this host that are handed this progress as they start count together."""
+        self._counts = get_context("spawn").Array("d", list(self._counts))
+
+    def _count(self, done: float, found: float = 0.0) -> None:
+        with getattr(self._counts, "get_lock", nullcontext)():
+            self._counts[0] += done
+            self._counts[1] -= done + found
+
     def skip(self, work: float) -> None:
         """Count work that needs no doing (it was found in the store)."""
-        self._skipped += work
+        self._count(0.0, found=work)
 
     def advance(self, work: float, text: Callable[[], str], force: bool = False) -> None:
         """Count work as done; says ``text()`` and the time left, at most every few seconds."""
-        self._done += work
+        self._count(work)
         now = self._clock()
         if force or now - self._last >= SECONDS_BETWEEN_LINES:
             self._last = now
-            say(f"{text()} · {self.time_left()}" if self._total else text())
+            say(f"{text()} · {self.time_left()}" if self.total else text())
 
     def seconds(self, work: float) -> float:
         """How long work would take at the rate so far; 0 where no rate is known yet."""
-        return (self._clock() - self._began) * work / self._done if self._done > 0 else 0.0
+        done = self._counts[0]
+        return (self._clock() - self._began) * work / done if done > 0 else 0.0
 
     def time_left(self) -> str:
         """E.g. ``3 min 20 s left``; empty knowledge is said as such."""
-        todo = self._total - self._skipped - self._done
-        if self._done <= 0:
+        done, left = self._counts
+        if done <= 0:
             return "time left not known yet"
-        return f"{duration(self.seconds(max(todo, 0)))} left"
+        return f"{duration(self.seconds(max(left, 0)))} left"
+
+
+_joined: list[Progress] = []
+
+
+def join(progress: Progress) -> None:
+    """In a worker process: what is done here counts as a part of the study's progress."""
+    _joined[:] = [progress]
+
+
+def joined() -> Progress | None:
+    """The study's progress, in a worker process that has joined it."""
+    return _joined[0] if _joined else None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import pytest
 
 from repro import progress
-from repro.progress import DEADLINE, Progress, late, time_limit
+from repro.progress import DEADLINE, Progress, join, joined, late, time_limit
 
 
 def test_without_a_limit_nothing_is_late() -> None:
@@ -39,3 +41,20 @@ def test_seconds_follow_from_the_rate_so_far() -> None:
     told.advance(20, lambda: "a fifth")
     assert told.seconds(10) == pytest.approx(2.5)
     assert told.time_left() == "20 s left"
+
+
+def _a_worker_s_share(work: float) -> None:
+    study = joined()
+    assert study
+    study.advance(work, lambda: "a share")
+
+
+def test_processes_that_share_a_progress_count_together() -> None:
+    study = Progress(100.0)
+    study.skip(20.0)
+    study.share()
+    with ProcessPoolExecutor(1, get_context("spawn"), join, (study,)) as pool:
+        pool.submit(_a_worker_s_share, 30.0).result()
+    study.advance(50.0, lambda: "the rest")
+    assert study.time_left() == "0 s left" and study.seconds(80.0) > 0
+    assert joined() is None, "only a worker joins"

@@ -28,7 +28,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 
 from repro.errors import ReproError, SpecError
-from repro.progress import say
+from repro.progress import Progress, join, say
 from repro.training import compiling
 
 TRIES = 3  # of a job whose worker is lost
@@ -86,11 +86,13 @@ class Executor(ABC):
     """
 
     lost: tuple[type[BaseException], ...] = ()
+    reports = False  # whether workers count what they do in the progress of the study themselves
 
     def __init__(
-        self, work: Callable[..., dict[str, Any]], root: Path, device: torch.device, workers: int | None = None,
-        threads: int | None = None,
+        self, work: Callable[..., dict[str, Any]], root: Path, device: torch.device, progress: Progress,
+        workers: int | None = None, threads: int | None = None,
     ) -> None:  # fmt: skip
+        self.progress = progress
         self.work, self.device, self.root = work, device, Path(root).resolve()
         self.threads = threads or torch.get_num_threads()
         self.workers = workers or self.default_workers()
@@ -152,17 +154,18 @@ class Processes(Executor):
     """Worker processes of this host: one a GPU, or on a CPU as many as its cores hold of this process's threads."""
 
     lost = (BrokenProcessPool,)
+    reports = True
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
+        self.progress.share()
         # A pool of one for each worker, so that a lost worker takes no other with it.
         self._pools = [self._pool() for _ in range(self.workers)]
         self._last: list[Future[dict[str, Any]] | None] = [None] * self.workers
 
-    @staticmethod
-    def _pool() -> ProcessPoolExecutor:
+    def _pool(self) -> ProcessPoolExecutor:
         # spawn: a process that has started threads or a GPU cannot be forked
-        return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+        return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), join, (self.progress,))
 
     def default_workers(self) -> int:
         """One a GPU, or as many as the cores hold."""
@@ -255,18 +258,18 @@ class Ray(Executor):
 
 
 def make_executor(
-    executor: str, work: Callable[..., dict[str, Any]], root: Path, device: torch.device, macs: float
+    executor: str, work: Callable[..., dict[str, Any]], root: Path, device: torch.device, progress: Progress
 ) -> Executor | None:
-    """The executor of a parameter, for a study of so many multiply-adds in all; None where this process makes it.
+    """The executor of a parameter, for a study whose work is that of ``progress``; None where this process makes it.
 
     What ``auto`` means rests on the whole study, whatever of it stands: one that was stopped goes on as it began.
     """
     name, workers = parse(executor)
     threads = torch.get_num_threads()
     if name == "auto":
-        if device.type != "cpu" or threads == 1 or macs < LONG:
+        if device.type != "cpu" or threads == 1 or progress.total < LONG:
             return None
         workers = min(threads, MOST)
-        return Processes(work, root, device, workers, threads // workers)
+        return Processes(work, root, device, progress, workers, threads // workers)
     kinds: dict[str, type[Executor]] = {"processes": Processes, "submitit": Submitit, "ray": Ray}
-    return kinds[name](work, root, device, workers) if name in kinds else None
+    return kinds[name](work, root, device, progress, workers) if name in kinds else None

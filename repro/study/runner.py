@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from repro.errors import ReproError, TimeIsUpError, TrainingError
-from repro.progress import Progress, late, say
+from repro.progress import Progress, joined, late, say
 from repro.study.artifact import Artifact
 from repro.study.contents import checksum_of
 from repro.study.executors import Executor, Job, make_executor
@@ -45,9 +45,8 @@ class Runner:
         for goal in self._goals:
             for step in ordered(goal.steps):
                 self._of.setdefault(step, goal)
-        macs = sum(step.work for step in self._of)
-        context.progress = Progress(macs)
-        self._executor = make_executor(executor, work, context.store.root, context.device, macs)
+        context.progress = joined() or Progress(sum(step.work for step in self._of))
+        self._executor = make_executor(executor, work, context.store.root, context.device, context.progress)
         self._tried_all = False
         self._about: dict[Step, dict[str, Any]] = {}  # what stands, checked
         self._failed: dict[Step, str] = {}
@@ -145,7 +144,7 @@ class Runner:
                 continue
             about, _ = self.context.store.find(step, self._parents(step))
             if about:
-                self._enter(step, about)
+                self._enter(step, about, reported=self._executor is not None and self._executor.reports)
             else:
                 found.append(step)
         return found
@@ -184,7 +183,7 @@ class Runner:
         return {f"{need.kind}/{need.key}": checksum_of(self._about[need]) for need in step.needs}
 
     def _enter(self, step: Step, about: dict[str, Any], reported: bool = False) -> None:
-        """Note what stands; ``reported``: its work was counted, epoch by epoch."""
+        """Note what stands; ``reported``: if it was made, its work was counted meanwhile."""
         self._about[step] = about
         self._unsaid.append(step)
         self.seconds += about["made"]["seconds"]
@@ -197,8 +196,13 @@ class Runner:
         epochs, first = steps[0].epochs, steps[0].label
         label = first if len(steps) == 1 else f"{len(steps)} {steps[0].kind}s in one pass, such as {first}"
         work = sum(step.work for step in steps) / max(epochs, 1)
+        begun = False
 
         def report(epoch: int, entry: Epoch) -> None:
+            nonlocal begun
+            if not begun:  # a training that goes on: its first epochs need no doing
+                self.context.progress.skip(work * epoch)
+                begun = True
             done = f"{label} · epoch {epoch + 1}/{epochs} · training accuracy {100 * entry.accuracy:.1f} %"
             self.context.progress.advance(work, lambda: done)
 

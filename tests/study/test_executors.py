@@ -18,6 +18,7 @@ from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.one_pass import NewExpert, train_experts
 from repro.families.single_gate.steps import steps
 from repro.families.single_gate.study import Study
+from repro.progress import Progress
 from repro.study.executors import EXECUTORS, make_executor, parse
 from repro.study.store import Store
 
@@ -75,7 +76,7 @@ def test_auto_gives_each_core_of_a_long_study_a_worker(
     threads: int, macs: float, meant: tuple[int, int] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-    executor = make_executor("auto", run, tmp_path, CPU, macs)
+    executor = make_executor("auto", run, tmp_path, CPU, Progress(macs))
     assert (executor and (executor.workers, executor.threads)) == meant
 
 

@@ -12,7 +12,7 @@ import torch
 from safetensors import safe_open
 
 from repro.errors import ReproError, TimeIsUpError, TrainingError
-from repro.progress import time_limit
+from repro.progress import Progress, time_limit
 from repro.study.contents import WEIGHTS
 from repro.study.executors import TRIES, Executor, Job
 from repro.study.graph import Goal, Step, ordered
@@ -267,8 +267,8 @@ def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Here]]:
     """The executors that runners made."""
     made: list[Here] = []
 
-    def making(name: str, work: Any, root: Path, device: torch.device, macs: float) -> Here:
-        made.append(Here(work, root, device, 2))
+    def making(name: str, work: Any, root: Path, device: torch.device, progress: Progress) -> Here:
+        made.append(Here(work, root, device, progress, 2))
         return made[-1]
 
     monkeypatch.setattr("repro.study.runner.make_executor", making)
