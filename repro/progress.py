@@ -95,6 +95,11 @@ class Progress:
             self._last = now
             say(f"{text()} · {self.time_left()}" if self.total else text())
 
+    @property
+    def left(self) -> float:
+        """The work that is neither done nor found."""
+        return float(self._counts[1])
+
     def seconds(self, work: float) -> float:
         """How long work would take at the rate so far; 0 where no rate is known yet."""
         done = self._counts[0]
@@ -102,10 +107,9 @@ class Progress:
 
     def time_left(self) -> str:
         """E.g. ``3 min 20 s left``; empty knowledge is said as such."""
-        done, left = self._counts
-        if done <= 0:
+        if self._counts[0] <= 0:
             return "time left not known yet"
-        return f"{duration(self.seconds(max(left, 0)))} left"
+        return f"{duration(self.seconds(max(self.left, 0)))} left"
 
 
 _joined: list[Progress] = []

@@ -188,7 +188,8 @@ class Runner:
         self._unsaid.append(step)
         self.seconds += about["made"]["seconds"]
         if step not in self._made:
-            self.context.progress.skip(step.work)
+            if step in self._of:  # a worker also looks at what its steps rest on
+                self.context.progress.skip(step.work)
         elif not reported:
             self.context.progress.advance(step.work, lambda: f"made {step.label}")
 

@@ -333,6 +333,14 @@ def test_a_worker_s_time_is_up(tmp_path: Path) -> None:
     assert outcome == {"late": "base 0: not begun"}
 
 
+def test_processes_count_what_they_make_and_nothing_twice(tmp_path: Path) -> None:
+    goals = [asked(experts=2), asked(experts=1)]
+    begun = run(tmp_path, goals[1])
+    assert begun.context.progress.left == pytest.approx(0)
+    runner = run(tmp_path, *goals, executor="processes:2")
+    assert runner.context.progress.left == pytest.approx(0) and runner.context.progress.seconds(1.0) > 0
+
+
 def test_a_killed_process_and_the_same_weights(tmp_path: Path) -> None:
     goal = asked(kill=["expert 2 of 3, 0"])
     runner = run(tmp_path, goal, executor="processes:2")
