@@ -187,9 +187,8 @@ class Runner:
         self._about[step] = about
         self._unsaid.append(step)
         self.seconds += about["made"]["seconds"]
-        if step not in self._made:
-            if step in self._of:  # a worker also looks at what its steps rest on
-                self.context.progress.skip(step.work)
+        if step not in self._made:  # a worker also looks at what its steps rest on
+            self.context.progress.skip(step.work if step in self._of else 0.0)
         elif not reported:
             self.context.progress.advance(step.work, lambda: f"made {step.label}")
 
@@ -197,13 +196,12 @@ class Runner:
         epochs, first = steps[0].epochs, steps[0].label
         label = first if len(steps) == 1 else f"{len(steps)} {steps[0].kind}s in one pass, such as {first}"
         work = sum(step.work for step in steps) / max(epochs, 1)
-        begun = False
+        begun: list[int] = []
 
         def report(epoch: int, entry: Epoch) -> None:
-            nonlocal begun
-            if not begun:  # a training that goes on: its first epochs need no doing
+            if not begun:  # of a training that goes on, the first epochs need no doing
                 self.context.progress.skip(work * epoch)
-                begun = True
+            begun.append(epoch)
             done = f"{label} · epoch {epoch + 1}/{epochs} · training accuracy {100 * entry.accuracy:.1f} %"
             self.context.progress.advance(work, lambda: done)
 
