@@ -48,11 +48,15 @@ SCALES = ("laptop", "gpu", "paper")
 
 
 class Effect(NamedTuple):
-    """What a run says of a claim; ``passed``: it holds, and so against each of its controls, by a rule set before."""
+    """What a run says of a claim; ``passed``: it holds, and so against each of its controls, by a rule set before.
+
+    ``controlled``: each of its controls was run.
+    """
 
     result: StudyResult
     judged: ClaimVerdict
     passed: bool
+    controlled: bool
 
     @property
     def place(self) -> tuple[int, str]:
@@ -111,7 +115,8 @@ def _effect(shown: Exhibit, claim: Claim, result: StudyResult) -> Effect | None:
         return None
     needed = (claim.key, *(f"{claim.key}/{control.key}" for control in claim.controls))
     passed = all(key in judged and judged[key].verdict is Verdict.HOLDS for key in needed)
-    return Effect(result, judged[claim.key], passed and not claim.settled_after)
+    controlled = all(key in judged and judged[key].ours is not None for key in needed)
+    return Effect(result, judged[claim.key], passed and not claim.settled_after, controlled)
 
 
 def answer(results: Sequence[StudyResult]) -> dict[str, str]:
@@ -136,6 +141,8 @@ def answer(results: Sequence[StudyResult]) -> dict[str, str]:
         "What does not:": "; ".join([
             _tested(main, holds),
             *(f"{line.words}: {_effects(line.effects)}" for line in main if line.effects and line not in holds),
+            *(f"“{line.name}” against each control, {_brief(same)}" for line in gained
+              if (same := [e for e in line.has(Verdict.HOLDS) if e.controlled])),
             *(f"the opposite of “{line.name}”, {_brief(line.has(Verdict.OPPOSITE))}" for line in against),
             *([f"undecided: {', '.join(line.name for line in undecided)}"] if undecided else []),
         ]),
@@ -143,7 +150,8 @@ def answer(results: Sequence[StudyResult]) -> dict[str, str]:
             ("most at " if any(e.result.scale == "paper" for line in lines for e in line.effects) else "")
             + "the paper's own scale",
             *([f"whether {', '.join(absent)}"] if absent else []),
-            *(f"the controls of “{line.name}”, {_brief(line.has(Verdict.HOLDS))}" for line in gained),
+            *(f"the controls of “{line.name}”, {_brief(same)}" for line in gained
+              if (same := [e for e in line.has(Verdict.HOLDS) if not e.controlled])),
         ]),
     }  # fmt: skip
 
