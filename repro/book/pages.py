@@ -75,7 +75,7 @@ def _rows(book: Book, line: front.Headline) -> list[tuple[str, ...]]:
         (claim, escape(where_run(result)), gain(judged.ours), interval(judged.ours, sign=True),
          str(judged.ours.n if judged.ours else 0), NONE if judged.paper is None else signed(judged.paper),
          _mark(book, result, judged))
-        for result, judged, _ in line.effects
+        for result, judged, *_ in line.effects
     ]  # fmt: skip
 
 
