@@ -141,7 +141,7 @@ def answer(results: Sequence[StudyResult]) -> dict[str, str]:
         "What does not:": "; ".join([
             _tested(main, holds),
             *(f"{line.words}: {_effects(line.effects)}" for line in main if line.effects and line not in holds),
-            *(f"“{line.name}” against each control, {_brief(same)}" for line in gained
+            *(f"“{line.name}”, {_brief(same)}, holds, but not against each control" for line in gained
               if (same := [e for e in line.has(Verdict.HOLDS) if e.controlled])),
             *(f"the opposite of “{line.name}”, {_brief(line.has(Verdict.OPPOSITE))}" for line in against),
             *([f"undecided: {', '.join(line.name for line in undecided)}"] if undecided else []),

@@ -1,13 +1,13 @@
 """Who makes the steps of a study: this process, more processes of this host, or a cluster.
 
-Chosen by the parameter ``executor``, a name and, if wished, a number of workers: ``auto``, ``serial``,
-``processes``, ``processes:4``, ``submitit:8``, ``ray``. ``auto`` gives each core of a CPU a worker of one thread
-where a study is long enough to pay for their start: networks as small as these gain little from a second thread,
-and much from another network beside them. A worker is handed plain text (see :class:`Job`), builds the same graph
-from it and puts what it makes in the store, from which the study then reads; so results cannot depend on who
-made them. Making a step is idempotent: what stands is not made again, what another worker is making is waited
-for, and what a lost worker began goes on from its last epoch. submitit and Ray need the store on a file system that
-every worker sees under the same path.
+Chosen by the parameter ``executor``, a name and, if wished, a number of workers: ``auto``, ``serial``, ``processes``,
+``processes:4``, ``submitit:8``, ``ray``. ``auto`` shares out the threads of a CPU among workers where a study is long
+enough to pay for their start, one each where memory allows: networks as small as these gain little from a second
+thread, and much from another network beside them. A worker is handed plain text (see :class:`Job`), builds the same
+graph from it and puts what it makes in the store, from which the study then reads; so results cannot depend on who
+made them, only on how many threads computed (the last digits). Making a step is idempotent: what stands is not made
+again, what another worker is making is waited for, and what a lost worker began goes on from its last epoch. submitit
+and Ray need the store on a file system that every worker sees under the same path.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ POLL = 0.1  # seconds between two looks at the jobs in flight
 MANY = 1000  # workers, where an engine's own queue decides
 EXECUTORS = ("auto", "serial", "processes", "submitit", "ray")
 LONG = 1e12  # multiply-adds of a study from which on ``auto`` has workers: about twenty seconds of one core
-MOST = 8  # workers of ``auto``: each needs about 2 GB, and passes the images through a shared trunk by itself
+MOST = 8  # workers of ``auto``: each passes the images through a shared trunk by itself ...
+EACH = 4e9  # ... and needs memory, in bytes: 2 GB of small networks, more of large photographs
 PACKAGES = {"submitit": "cluster", "ray": "ray"}  # package, which is also the executor's name -> extra that installs it
 SLURM = "REPRO_SLURM"  # environment variable: submitit's parameters as JSON, e.g. {"slurm_partition": "gpu"}
 
@@ -267,9 +268,14 @@ def make_executor(
     name, workers = parse(executor)
     threads = torch.get_num_threads()
     if name == "auto":
-        if device.type != "cpu" or threads == 1 or progress.total < LONG:
+        workers = min(threads, MOST, int(_memory() / EACH))
+        if device.type != "cpu" or workers < 2 or progress.total < LONG:
             return None
-        workers = min(threads, MOST)
         return Processes(work, root, device, progress, workers, threads // workers)
     kinds: dict[str, type[Executor]] = {"processes": Processes, "submitit": Submitit, "ray": Ray}
     return kinds[name](work, root, device, progress, workers) if name in kinds else None
+
+
+def _memory() -> float:
+    """The memory of this host, in bytes."""
+    return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))

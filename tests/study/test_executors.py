@@ -69,13 +69,23 @@ def test_a_package_that_is_absent_is_a_sentence(name: str, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("threads", "macs", "meant"),
-    [(1, 1e15, None), (2, 1e11, None), (2, 1e13, (2, 1)), (8, 1e13, (8, 1)), (32, 1e13, (8, 4))],
+    ("threads", "memory", "macs", "meant"),
+    [
+        (1, 64e9, 1e15, None),
+        (2, 64e9, 1e11, None),
+        (2, 64e9, 1e13, (2, 1)),
+        (8, 64e9, 1e13, (8, 1)),
+        (32, 64e9, 1e13, (8, 4)),
+        (8, 16e9, 1e13, (4, 2)),
+        (8, 7e9, 1e13, None),
+    ],
 )
-def test_auto_gives_each_core_of_a_long_study_a_worker(
-    threads: int, macs: float, meant: tuple[int, int] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_auto_shares_out_the_threads_where_study_and_memory_are_large_enough(
+    threads: int, memory: float, macs: float, meant: tuple[int, int] | None,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    monkeypatch.setattr("repro.study.executors._memory", lambda: memory)
     executor = make_executor("auto", run, tmp_path, CPU, Progress(macs))
     assert (executor and (executor.workers, executor.threads)) == meant
 
