@@ -53,7 +53,9 @@ def time_limit(minutes: float | None) -> Iterator[None]:
 
 
 def late(seconds: float = 0.0) -> bool:
-    """Whether work of so many seconds, begun now, would end after the time that this run was given."""
+    """Whether work of so many seconds, begun now, would end after the time of this run, or the study was stopped."""
+    if (study := joined()) and study.stopped:
+        return True
     deadline = os.environ.get(DEADLINE)
     return deadline is not None and time.time() + seconds > float(deadline)
 
@@ -70,7 +72,7 @@ class Progress:
 
     def __init__(self, total_work: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.total = total_work
-        self._counts: Any = [0.0, total_work]  # done in this run, left
+        self._counts: Any = [0.0, total_work, 0.0]  # done in this run, left, whether it was stopped
         self._clock = clock
         self._began = self._last = clock()
 
@@ -94,6 +96,15 @@ class Progress:
         if force or now - self._last >= SECONDS_BETWEEN_LINES:
             self._last = now
             say(f"{text()} · {self.time_left()}" if self.total else text())
+
+    def stop(self) -> None:
+        """To those who joined: stop at the next step, nobody waits for what you make."""
+        self._counts[2] = 1.0
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nobody waits any more."""
+        return bool(self._counts[2])
 
     @property
     def left(self) -> float:

@@ -185,7 +185,8 @@ class Processes(Executor):
         return future
 
     def close(self) -> None:
-        """End the processes."""
+        """End the processes; what one of them is training stops, and is gone on with from its last epoch."""
+        self.progress.stop()
         for pool in self._pools:
             pool.shutdown(wait=True, cancel_futures=True)
 

@@ -190,4 +190,5 @@ def grouped(steps: Sequence[Step]) -> str:
     kinds: dict[str, list[Step]] = {}
     for step in steps:
         kinds.setdefault(step.kind, []).append(step)
-    return "; ".join(same[0].label if len(same) == 1 else f"{len(same)} {kind}s" for kind, same in kinds.items())
+    many = {kind: kind if kind.endswith("s") else f"{kind}s" for kind in kinds}
+    return "; ".join(same[0].label if len(same) == 1 else f"{len(same)} {many[kind]}" for kind, same in kinds.items())
