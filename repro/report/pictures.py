@@ -16,10 +16,16 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 from PIL import Image
+from torch import Tensor
+
+from repro.analysis.chosen_experts import expert_maps
+from repro.report.plots import PALETTE
 
 MAP_COLOURS, DIFFERENCE_COLOURS = "inferno", "RdBu_r"
 SIDE = 96
 """Pixels a side at which maps are drawn over images."""
+EXPERT_COLOURS = (*PALETTE[:6], "#FFFFFF", "#000000")
+"""Of experts in maps; with more than eight, several share one."""
 
 
 def from_hex(text: str) -> np.ndarray:
@@ -47,6 +53,21 @@ def enlarged(tile: np.ndarray, side: int) -> np.ndarray:
     """A tile ``[S, S, 3]`` with each pixel repeated, ``[side, side, 3]``."""
     index = np.arange(side) * len(tile) // side
     return tile[index][:, index]
+
+
+def expert_tiles(images: np.ndarray, chosen: Sequence[Tensor], side: int) -> list[np.ndarray]:
+    """Images ``[n, 3, S, S]``, then the first choice of their pixels in each mixture, a colour an expert.
+
+    ``chosen`` is int64 ``[M, T, K]`` of each mixture, of which the first n count; each picture uint8 ``[n, side, side,
+    3]``.
+    """
+    large = [np.stack([enlarged(image.transpose(1, 2, 0), side) for image in images])]
+    colours_E3 = np.array([[round(255 * part) for part in mpl.colors.to_rgb(colour)] for colour in EXPERT_COLOURS])
+    grey = large[0].mean(3, keepdims=True)
+    for experts_MTK in chosen:
+        colours = colours_E3[expert_maps(experts_MTK[: len(images)], side).numpy() % len(colours_E3)]
+        large.append((0.45 * grey + 0.55 * colours).astype(np.uint8))
+    return large
 
 
 def show_tile(axes: Axes, tile: np.ndarray, title: str = "", below: str = "", frame: str | None = None) -> None:

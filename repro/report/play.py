@@ -22,7 +22,6 @@ from torch import Tensor, nn
 from repro.analysis.anytime import anytime, selected_expert, selected_experts
 from repro.analysis.ensemblers import ENSEMBLERS, bagging
 from repro.analysis.outputs import Outputs, accuracy, percent
-from repro.errors import ReproError
 from repro.families.single_gate.class_pictures import short
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.model import SingleGateMoE
@@ -42,11 +41,60 @@ AFTER_A_RUN = "<p><em>The images behind this need a trained model: run this note
 class Play:
     """The models of a chapter's first seed; ``record`` is the run's result, or the first that is recorded, or None."""
 
+    images: Any
+    """The evaluation images."""
+
     def __init__(self, chapter: Chapter) -> None:
-        if not isinstance(chapter.parameters, SingleGateParameters):
-            raise ReproError(f"{chapter.exhibit.name} has no single-gate mixture to play with")
         self.trained, self.live = bool(chapter.own), chapter.book is None
         self.record = next(iter(chapter.results), None)
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes; where no run is there to ask, one that stands for all."""
+        return tuple(map(short, self.images.class_names)) if self.trained else ("any class",)
+
+    def turn(self, show: Callable[..., str], **choices: Sequence[Any]) -> None:
+        """Display ``show(**values)``, HTML, at the first of all choices; in JupyterLab with a control for each."""
+        from IPython.display import HTML, display
+
+        controls = _controls(choices) if self.live else {}
+        shown = display(HTML(show(**{name: options[0] for name, options in choices.items()})), display_id=True)
+
+        def again(_: object) -> None:
+            shown.update(HTML(show(**{name: control.value for name, control in controls.items()})))
+
+        for control in controls.values():
+            control.observe(again, names="value")
+
+    def of_class(self, name: str) -> Tensor:
+        """Which images are of a class, ``[N]``."""
+        return torch.from_numpy(self.images.labels == self.classes.index(name))
+
+    def difference(self, right: str, one: Tensor, wrong: str, other: Tensor) -> str:
+        """The images behind a difference of two accuracies, of two ways to answer and their scores ``[N, C]``."""
+        (first, second), labels = (scores.argmax(1) for scores in (one, other)), torch.from_numpy(self.images.labels)
+        won, lost = ((a == labels) & (b != labels) for a, b in ((first, second), (second, first)))
+        gain = 100 * (int(won.sum()) - int(lost.sum())) / len(won)
+        page = f"{int(won.sum())} images are right by {escape(right)} and wrong by {escape(wrong)}, {int(lost.sum())} "
+        page += f"the other way round: {gain:+.2f} points. What {escape(wrong)} took the former for:</p>"
+        return page + self.strip(won, second)
+
+    def strip(self, which: Tensor, answers: Tensor, most: int = 10) -> str:
+        """The first images of a mask ``[N]`` or of indices, each with its class and, if it is another, the answer."""
+        shown = (which.nonzero()[:, 0] if which.dtype == torch.bool else which)[:most].tolist()
+        words = [
+            self.classes[label] + ("" if label == answer else f" ✗ {self.classes[answer]}")
+            for label, answer in zip(self.images.labels[shown].tolist(), answers[shown].tolist(), strict=True)
+        ]
+        return strip(self.images.images[shown].transpose(0, 2, 3, 1), words)
+
+
+class MixturePlay(Play):
+    """Single-gate mixtures."""
+
+    def __init__(self, chapter: Chapter) -> None:
+        super().__init__(chapter)
+        assert isinstance(chapter.parameters, SingleGateParameters)
         self._parameters = chapter.parameters
         specs = [spec for spec in self._parameters.specs() if spec.seed == self._parameters.seeds[0]]
         self.models = dict(zip(names(specs), specs, strict=True))
@@ -62,28 +110,10 @@ class Play:
         """The evaluation images."""
         return self.study.sources.images(self.models[self.largest], "evaluation")
 
-    @cached_property
-    def classes(self) -> tuple[str, ...]:
-        """The names of the classes; where no run is there to ask, one that stands for all."""
-        return tuple(map(short, self.images.class_names)) if self.trained else ("any class",)
-
     def outputs(self, model: str = "") -> Outputs:
         """What a model (the largest, unless named) answers on the evaluation images."""
         found: Outputs = self.study.outputs(self.models[model or self.largest])
         return found
-
-    def turn(self, show: Callable[..., str], **choices: Sequence[Any]) -> None:
-        """Display ``show(**values)``, HTML, at the first of all choices; in JupyterLab with a control for each."""
-        from IPython.display import HTML, display
-
-        controls = _controls(choices) if self.live else {}
-        shown = display(HTML(show(**{name: options[0] for name, options in choices.items()})), display_id=True)
-
-        def again(_: object) -> None:
-            shown.update(HTML(show(**{name: control.value for name, control in controls.items()})))
-
-        for control in controls.values():
-            control.observe(again, names="value")
 
     def exits(self, tau: float, rule: str = "any-time", model: str = "") -> str:
         """Who exits at a threshold: by Equation 2 (``any-time``) or by the base's ``confidence`` (Table 3)."""
@@ -108,19 +138,14 @@ class Play:
         """The images behind a difference of two accuracies: those that one way to answer wins over another."""
         if not self.trained:
             return AFTER_A_RUN
-        outputs = self.outputs(model)
-        one, other = (METHODS[name](outputs).argmax(1) for name in (right, wrong))
-        won, lost = ((a == outputs.labels) & (b != outputs.labels) for a, b in ((one, other), (other, one)))
-        gain = 100 * (int(won.sum()) - int(lost.sum())) / len(won)
-        page = f"<p>{escape(model or self.largest)}: {int(won.sum())} images are right by {right} and wrong by {wrong},"
-        page += f" {int(lost.sum())} the other way round: {gain:+.2f} points. What {wrong} took the former for:</p>"
-        return page + self.strip(won, other)
+        one, other = (METHODS[name](self.outputs(model)) for name in (right, wrong))
+        return f"<p>{escape(model or self.largest)}: " + self.difference(right, one, wrong, other)
 
     def by_class(self, name: str) -> str:
         """One class in every model: accuracies in percent, and the experts that its images are sent to."""
         if not self.trained:
             return AFTER_A_RUN
-        mine = torch.from_numpy(self.images.labels == self.classes.index(name))
+        mine = self.of_class(name)
         columns: dict[str, list[str]] = {"base alone": [], "expert": [], "bagging": [], "images by expert": []}
         for model in self.models:
             outputs = self.outputs(model)
@@ -135,15 +160,6 @@ class Play:
             if (here := mine & (expert == k)).any():
                 table += f"<p>{self.largest}: in expert {k}</p>" + self.strip(here, bagging(outputs).argmax(1))
         return table
-
-    def strip(self, mask: Tensor, answers: Tensor, most: int = 10) -> str:
-        """The first images of a mask ``[N]``, each with its class and, where it is another, the class answered."""
-        words = [
-            self.classes[label] + ("" if label == answer else f" ✗ {self.classes[answer]}")
-            for label, answer in zip(self.images.labels.tolist(), answers.tolist(), strict=True)
-        ]
-        shown = mask.nonzero()[:most, 0].tolist()
-        return strip(self.images.images[shown].transpose(0, 2, 3, 1), [words[index] for index in shown])
 
     def batch(self, size: int = 8) -> tuple[SingleGateMoE, Tensor, Tensor]:
         """The largest model, normalised images ``[B, 3, S, S]`` and labels ``[B]``; without a run all on ``meta``."""

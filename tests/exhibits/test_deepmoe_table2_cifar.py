@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from repro.errors import SpecError
+from repro.exhibits import open_exhibit
 from repro.exhibits.deepmoe_table2_cifar import EXHIBIT, METHODS, NARROWS_COST, Parameters, run
 from repro.models.cost import model_cost
 from repro.report.claim import Cell
@@ -45,6 +47,12 @@ def test_a_run_records_all_rows_and_a_second_trains_nothing(tmp_path: Path, caps
     capsys.readouterr()
     again = run(Parameters.check(**asked))
     assert again.measurements == result.measurements and "nothing was trained" in capsys.readouterr().err
+    chapter = open_exhibit("deepmoe_table2_cifar", asked)
+    chapter.run()
+    play = chapter.play()
+    assert len(play.mixtures) == 3 and "multiply-adds an image" in play.by_cost(play.mixture)
+    network, images, _ = play.batch(4)
+    assert torch.allclose(network(images).logits, play.scores(play.mixture)[:4], atol=0.05)
 
 
 def test_lambda_is_taken_on_validation_images_and_the_scan_recorded(tmp_path: Path) -> None:

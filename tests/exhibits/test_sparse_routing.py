@@ -5,23 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from repro.errors import SpecError
-from repro.exhibits import sparse_placement
+from repro.exhibits import open_exhibit, sparse_placement
 from repro.exhibits.sparse_routing import EXHIBIT
 from repro.exhibits.sparse_routing.run import (
-    COLOURS,
     SHIFT,
-    SIDE,
     Parameters,
     cell,
     gains_under_shift,
     goal,
     inspected,
-    maps,
     mixture_names,
 )
 from repro.report.tables import claims_table
@@ -75,16 +71,6 @@ def test_tables_of_two_images() -> None:
     assert [mixture_names(n) for n in (1, 2, 3)] == [["first"], ["first", "last"], ["first", "mixture 2", "last"]]
 
 
-def test_maps_have_a_colour_an_expert() -> None:
-    picture = maps(np.full((2, 3, 32, 32), 255, np.uint8), [CHOSEN])
-    assert (picture.count, picture.columns, picture.size) == (4, 2, SIDE)
-    plain, _, mixed, _ = picture.tiles()
-    assert plain.min() > 250
-    top, below = mixed[10, 10].astype(int), mixed[50, 50].astype(int)
-    blue, orange = (np.array([int(c[i : i + 2], 16) for i in (1, 3, 5)]) for c in COLOURS[:2])
-    assert np.abs(top - (0.45 * 255 + 0.55 * blue)).max() < 6 and np.abs(below - (0.45 * 255 + 0.55 * orange)).max() < 6
-
-
 @pytest.mark.parametrize(("clean", "under", "gain"), [(61.0, 41.0, [1.0]), (59.0, 39.0, [1.0]), (59.0, 42.0, [-2.0]),
                                                       (60.0, 45.0, [])])  # fmt: skip
 def test_a_gain_under_shift_counts_in_the_direction_of_the_clean_one(
@@ -119,3 +105,14 @@ def test_claims_and_the_papers_numbers(record_of: Callable[..., StudyResult]) ->
 def test_what_cannot_be_asked_for_ends_in_a_sentence(asked: dict[str, str], message: str) -> None:
     with pytest.raises(SpecError, match=message):
         Parameters.check(**asked)
+
+
+def test_what_tokens_chose_is_played_with_after_a_run(root: Path) -> None:
+    chapter = open_exhibit("sparse_routing", {"scale": "smoke", "root": str(root)})
+    chapter.run()
+    play = chapter.play()
+    page = play.experts(play.classes[0])
+    assert page.count("<img") == 3 * 5 and "mixture 2" in page  # five images of the class, two mixtures
+    network, images, labels = play.batch(4)
+    answers = play.scores(play.mixture)[:4]
+    assert torch.allclose(network(images).logits, answers, atol=0.05) and labels.tolist() == [0, 1, 2, 3]

@@ -11,7 +11,7 @@ import torch
 from repro.analysis.outputs import Outputs
 from repro.data.dataset import ImageDataset
 from repro.exhibits import open_exhibit
-from repro.report.play import AFTER_A_RUN, Play, names
+from repro.report.play import AFTER_A_RUN, MixturePlay, names
 from repro.study.results import StudyResult
 
 SURE = 4.0
@@ -19,9 +19,9 @@ SURE = 4.0
 
 
 @pytest.fixture
-def play() -> Play:
+def play() -> MixturePlay:
     """Of a notebook that has run: four images of two classes, two experts, the gate sure of the second for all."""
-    found = Play(open_exhibit("table2_num_experts", {"scale": "smoke", "experts": "1,2"}))
+    found = MixturePlay(open_exhibit("table2_num_experts", {"scale": "smoke", "experts": "1,2"}))
     base = torch.tensor([[SURE, 0], [SURE, 0], [0, 0.1], [0, 0.1]])  # sure of the first two, not of the others
     expert = torch.tensor([[SURE, 0], [SURE, 0], [SURE, 0], [0, SURE]])
     outputs = Outputs(base, torch.tensor([[0.1, 0.9]] * 4), torch.stack([base, expert], 1), torch.tensor([0, 1, 0, 1]))
@@ -47,26 +47,26 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return pages
 
 
-def test_the_images_behind_a_difference(play: Play) -> None:
+def test_the_images_behind_a_difference(play: MixturePlay) -> None:
     page = play.compare("bagging", "base alone")
     assert "1 images are right by bagging and wrong by base alone, 0 the other way round: +25.00 points" in page
     assert page.count("<img") == 1 and "ape ✗ bat" in page
 
 
-def test_sure_images_exit_and_the_others_cost_their_expert(play: Play) -> None:
+def test_sure_images_exit_and_the_others_cost_their_expert(play: MixturePlay) -> None:
     page = play.exits(0.1)
     assert "50.0 % of 4 images exit; 0.50 experts and 12.00 M multiply-adds an image; top-1 accuracy 75.00 %" in page
     assert "<p>1 exit and are wrong:</p>" in page and "<p>0 run experts and are wrong:</p>" in page
     assert "100.0 % of 4 images exit" in play.exits(0.5, "confidence")  # there a lower τ exits more
 
 
-def test_a_class_is_shown_with_its_experts(play: Play) -> None:
+def test_a_class_is_shown_with_its_experts(play: MixturePlay) -> None:
     page = play.by_class("bat")
     assert "bat: 2 images" in page and "0 · 2" in page and page.count(": in expert") == 1
     assert "in expert 1" in page and page.count("<img") == 2
 
 
-def test_a_control_shows_the_result_again(play: Play, shown: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_control_shows_the_result_again(play: MixturePlay, shown: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     controls: dict[str, Any] = {}
     monkeypatch.setattr("repro.report.play.displayed", lambda made: controls.update(made))
     play.turn(lambda tau, rule: f"{rule} at {tau}", tau=[0.1, 0.5], rule=["any-time", "confidence"])
@@ -80,7 +80,7 @@ def test_a_control_shows_the_result_again(play: Play, shown: list[str], monkeypa
 
 
 def test_without_a_run_there_are_shapes_and_no_images() -> None:
-    play = Play(open_exhibit("table2_num_experts", {"recorded": True}))
+    play = MixturePlay(open_exhibit("table2_num_experts", {"recorded": True}))
     assert {play.exits(0.1), play.compare("bagging", "expert"), play.by_class(play.classes[0])} == {AFTER_A_RUN}
     moe, images, labels = play.batch(3)
     out = moe(images)
@@ -88,7 +88,7 @@ def test_without_a_run_there_are_shapes_and_no_images() -> None:
 
 
 def test_models_are_named_by_what_tells_them_apart(made_up: Callable[..., StudyResult]) -> None:
-    assert list(Play(open_exhibit("table5_per_class", {"scale": "smoke"})).models) == [
+    assert list(MixturePlay(open_exhibit("table5_per_class", {"scale": "smoke"})).models) == [
         "routing.level per-sample", "routing.level per-class", "routing.level confusion",
     ]  # fmt: skip
     (spec,) = open_exhibit("table5_per_class", {"scale": "smoke"}).parameters.specs()[:1]

@@ -6,14 +6,12 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Literal
 
-import matplotlib as mpl
 import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from repro.analysis.chosen_experts import (
-    expert_maps,
     experts_per_image,
     mutual_information,
     occurrence,
@@ -31,8 +29,7 @@ from repro.families.sparse.scales import SparseSpec, sparse_spec
 from repro.families.sparse.steps import chosen_experts, load_network, steps
 from repro.families.sparse.training import predict
 from repro.report.claim import Cell
-from repro.report.pictures import enlarged
-from repro.report.plots import PALETTE
+from repro.report.pictures import expert_tiles
 from repro.study import parameters as common
 from repro.study.artifact import Artifact
 from repro.study.graph import FORWARD, Context, Goal, Inputs, Step
@@ -119,13 +116,14 @@ def run(parameters: Parameters) -> StudyResult:
     first = next(spec for spec in parameters.networks() if spec.model.placement != "none")
     tensors = runner.load(steps(first).predictions).tensors
     chosen = chosen_experts(first, tensors)
-    images = runner.context.sources.images(first, "evaluation").images
+    images = runner.context.sources.images(first, "evaluation").images[:PICTURES]
+    maps = np.concatenate(expert_tiles(images, chosen, SIDE)).transpose(0, 3, 1, 2)
     return record(
         NAME, parameters, runner, first, {"seed": True, "model": {"num_experts"}},
         f"{parameters.network} at width {first.model.width:g}", f"{parameters.placement}, top {parameters.top_k}",
         [*found, *gains_under_shift(found, cell(first.model.shape.body, parameters.placement))],
         tables=inspected(chosen, tensors["labels"], first.model.num_experts, first.model.num_classes),
-        pictures={"maps": maps(images[:PICTURES], chosen)},
+        pictures={"maps": Picture.of(maps, columns=len(images))},
     )  # fmt: skip
 
 
@@ -189,19 +187,3 @@ def inspected(chosen: Sequence[Tensor], labels: Tensor, num_experts: int, num_cl
         "similarity": table("expert", alike),
         "patches": table("tokens", upto, start=1),
     }
-
-
-def maps(images: np.ndarray, chosen: Sequence[Tensor]) -> Picture:
-    """Each image ``[3, S, S]`` and the first choice of its pixels in each mixture, a colour an expert, a row each."""
-    large = [np.stack([enlarged(image.transpose(1, 2, 0), SIDE) for image in images])]
-    palette = np.array([[round(255 * part) for part in mpl.colors.to_rgb(colour)] for colour in COLOURS])
-    grey = large[0].mean(3, keepdims=True)
-    for experts_MTK in chosen:
-        colours = palette[expert_maps(experts_MTK[: len(images)], SIDE).numpy() % len(palette)]
-        large.append(0.45 * grey + 0.55 * colours)
-    tiles = np.concatenate(large).astype(np.uint8).transpose(0, 3, 1, 2)
-    return Picture.of(tiles, columns=len(images))
-
-
-COLOURS = (*PALETTE[:6], "#FFFFFF", "#000000")
-"""Of experts in maps; with more than eight, several share one."""

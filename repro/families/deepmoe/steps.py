@@ -89,7 +89,7 @@ def _how(kind: str, recipe: Recipe) -> dict[str, Any]:
 
 def _label(asked: Asked) -> str:
     config, spec = asked.model, asked.spec
-    how = f"width {config.width:g}, λ {config.lam:g}, μ {config.mu:g}"
+    how = f"width {config.width:g}, λ {config.lam:g}, μ {config.mu:g}" + ("" if asked.recipe_two else ", never frozen")
     return f"DeepMoE {config.backbone} at {how}, on {spec.data}, seed {spec.seed}"
 
 
