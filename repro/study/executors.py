@@ -16,6 +16,7 @@ import json
 import logging
 import multiprocessing
 import os
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -166,7 +167,7 @@ class Processes(Executor):
 
     def _pool(self) -> ProcessPoolExecutor:
         # spawn: a process that has started threads or a GPU cannot be forked
-        return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), join, (self.progress,))
+        return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin, (self.progress,))
 
     def default_workers(self) -> int:
         """One a GPU, or as many as the cores hold."""
@@ -275,6 +276,19 @@ def make_executor(
         return Processes(work, root, device, progress, workers, threads // workers)
     kinds: dict[str, type[Executor]] = {"processes": Processes, "submitit": Submitit, "ray": Ray}
     return kinds[name](work, root, device, progress, workers) if name in kinds else None
+
+
+def _begin(progress: Progress) -> None:
+    """In a worker process: count in the study's progress, and end when its process does, however that ended."""
+    join(progress)
+    study = multiprocessing.parent_process()
+    assert study
+
+    def end_with_it() -> None:
+        study.join()
+        os._exit(1)  # at any moment: what stands in the store is whole
+
+    threading.Thread(target=end_with_it, daemon=True).start()
 
 
 def _memory() -> float:

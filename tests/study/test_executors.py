@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -112,6 +116,51 @@ def test_a_training_that_fails_stops_what_needs_it_alone(
     monkeypatch.undo()
     Study([tiny], tmp_path, CPU).run(tiny)  # a new run tries again
     assert not list(store.half_done())
+
+
+STUDY = """
+import sys, time, torch
+from pathlib import Path
+from repro.progress import Progress
+from repro.study.executors import Job, Processes
+from tests.study.toy import endless
+if __name__ == "__main__":
+    executor = Processes(endless, Path(sys.argv[1]), torch.device("cpu"), Progress(1), 1, 1)
+    executor.start(Job("", sys.argv[1] + "/worker", (), "endless"))
+    while executor.busy:
+        time.sleep(1)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks Linux what runs")
+@pytest.mark.parametrize("how", ["SIGKILL", "SIGTERM"])
+def test_a_killed_study_takes_its_workers_with_it(how: str, tmp_path: Path) -> None:
+    (tmp_path / "study.py").write_text(STUDY)
+    path = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    study = subprocess.Popen([sys.executable, tmp_path / "study.py", tmp_path], env=path)
+    worker = tmp_path / "worker"
+    wait_until(lambda: worker.exists() and worker.read_text() != "")
+    pid = int(worker.read_text())
+    assert alive(pid)
+    study.send_signal(getattr(signal, how))
+    study.wait()
+    wait_until(lambda: not alive(pid))
+
+
+def wait_until(ready: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < end, "it did not come to this"
+        time.sleep(0.05)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and that nobody has asked about does not."""
+    status = Path(f"/proc/{pid}/status")
+    try:
+        return "State:\tZ" not in status.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,13 @@ def goal(config: str) -> Goal:
     )
     last = Step("predictions", {}, make_predictions, (base, gate, *experts), f"predictions of {number}, {seed}", work=1)
     return Goal(f"toy of {number}, seed {seed}", (last,), "tests.study.toy:goal", config)
+
+
+def endless(_builder: str, config: str, *_: object) -> None:
+    """A job that writes which process it is in to the file ``config`` and never ends."""
+    Path(config).write_text(str(os.getpid()))
+    while True:
+        time.sleep(1)
 
 
 def train(inputs: Inputs) -> Artifact:
