@@ -33,6 +33,7 @@ from repro.report.verdict import by_seed, summary_of
 from repro.study.graph import Goal
 from repro.study.lists import Weights
 from repro.study.plain import PlainSpec
+from repro.study.record import seed_by_seed
 from repro.study.results import Measurement, StudyResult, Table
 from repro.training.recipe import Recipe
 
@@ -159,13 +160,16 @@ class Parameters(SingleGateParameters):
 
 
 def run(parameters: Parameters) -> StudyResult:
-    """Run DeepMoE's Table 2 and write its record to ``<root>/results``."""
+    """Run DeepMoE's Table 2 and write its record to ``<root>/results``, of as many seeds as time allows."""
     study = open_study(parameters)
     lam, rows = _scanned(parameters, study)
     tables = {"shuffled": Table(columns=SHUFFLED, rows=[])} | ({"scan": Table(columns=SCAN, rows=rows)} if rows else {})
-    by_group = tables["shuffled"].rows
-    found = [m for spec in parameters.narrow_networks() for m in _measure(spec, lam, parameters, study, by_group)]
-    return record(NAME, parameters, study, found, tables=tables)
+    of_seed = {spec.seed: spec for spec in parameters.narrow_networks()}
+
+    def measure(seed: int) -> Iterator[Measurement]:
+        return _measure(of_seed[seed], lam, parameters, study, tables["shuffled"].rows)
+
+    return seed_by_seed(of_seed, measure, lambda found: record(NAME, parameters, study, found, tables=tables))
 
 
 def _scanned(parameters: Parameters, study: Study) -> tuple[float, list[list[Any]]]:

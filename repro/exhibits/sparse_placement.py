@@ -32,7 +32,7 @@ from repro.report.verdict import by_seed, summary_of
 from repro.study import parameters as common
 from repro.study.graph import Goal
 from repro.study.lists import Words, WordsOrNone
-from repro.study.record import open_runner, record
+from repro.study.record import open_runner, record, seed_by_seed
 from repro.study.results import Cost, Measurement, StudyResult
 
 NAME = "sparse_placement"
@@ -155,21 +155,26 @@ CLAIMS = with_controls(
 
 
 def run(parameters: Parameters) -> StudyResult:
-    """Train each network, measure it, and write the record to ``<root>/results``."""
+    """Train each network, measure it, and write the record to ``<root>/results``, of as many seeds as time allows."""
     runner = open_runner(parameters)
-    measurements: list[Measurement] = []
-    for row, spec in parameters.networks():
-        runner.run(goal(spec).steps)
-        measurements += measure(row, spec, runner.load(steps(spec).predictions).tensors)
-    first = dict(parameters.networks()[: len(parameters.rows)])
-    specs = list(first.values())
-    measurements += sweet_spots(measurements, specs[0].model.shape.body)
-    return record(
-        NAME, parameters, runner, specs[0], {"seed": True, "model": {"placement"}},
-        f"{parameters.network} at width {specs[0].model.width:g}",
-        f"{parameters.experts} a mixture, top {parameters.top_k}", measurements,
-        [_cost(row, spec) for row, spec in first.items()],
-    )  # fmt: skip
+
+    def of_seed(seed: int) -> Iterator[Measurement]:
+        for row in parameters.rows:
+            spec = parameters.spec(row, seed)
+            runner.run(goal(spec).steps)
+            yield from measure(row, spec, runner.load(steps(spec).predictions).tensors)
+
+    def write(found: list[Measurement]) -> StudyResult:
+        specs = {row: parameters.spec(row, parameters.seeds[0]) for row in parameters.rows}
+        first = next(iter(specs.values()))
+        return record(
+            NAME, parameters, runner, first, {"seed": True, "model": {"placement"}},
+            f"{parameters.network} at width {first.model.width:g}",
+            f"{parameters.experts} a mixture, top {parameters.top_k}",
+            [*found, *sweet_spots(found, first.model.shape.body)], [_cost(row, spec) for row, spec in specs.items()],
+        )  # fmt: skip
+
+    return seed_by_seed(parameters.seeds, of_seed, write)
 
 
 def measure(row: str, spec: SparseSpec, tensors: dict[str, Tensor]) -> Iterator[Measurement]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 
+from repro.errors import TimeIsUpError
 from repro.models.cost import ModelCost
 from repro.progress import say
 from repro.study.contents import digest
@@ -39,6 +40,25 @@ def cost_row(cost: ModelCost, row: str = "") -> Cost:
         params_inference=cost.params_inference,
         params_trainable=cost.params_trainable,
     )
+
+
+def seed_by_seed(
+    seeds: Iterable[int], measure: Callable[[int], Iterable[Measurement]],
+    write: Callable[[list[Measurement]], StudyResult],
+) -> StudyResult:  # fmt: skip
+    """What ``write`` makes of all that ``measure`` finds.
+
+    If the time is up before all is done, the seeds that are whole are written, before :class:`TimeIsUpError` says so.
+    """
+    found: list[Measurement] = []
+    try:
+        for seed in seeds:
+            found += list(measure(seed))
+    except TimeIsUpError:
+        if found:
+            write(found)
+        raise
+    return write(found)
 
 
 def record(

@@ -10,7 +10,7 @@ import torch
 
 from repro.cli.direct import remaining_of
 from repro.data.augment import Augmentation
-from repro.errors import SpecError
+from repro.errors import SpecError, TimeIsUpError
 from repro.exhibits.sparse_placement import (
     EXHIBIT,
     HALF,
@@ -26,6 +26,7 @@ from repro.families.sparse.cost import sparse_cost
 from repro.families.sparse.scales import sparse_spec
 from repro.families.sparse.steps import chosen_experts, goal, load_network, steps
 from repro.families.sparse.training import predict
+from repro.progress import time_limit
 from repro.report.tables import claims_table
 from repro.study.graph import Context, build
 from repro.study.results import Measurement, StudyResult, load_results
@@ -196,3 +197,11 @@ def test_figures_and_tables_with_parts_missing(record_of: Callable[..., StudyRes
     assert EXHIBIT.tables(empty)["main"].frame.empty
     for results in ([result], [made(record_of, 3), empty]):
         assert EXHIBIT.drawn(results)["main"].startswith("<?xml")
+
+
+def test_when_the_time_is_up_the_seeds_that_are_whole_are_recorded(root: Path) -> None:
+    asked = Parameters.check(scale="smoke", placements="none,last-2", root=root, seeds="0,1")
+    with time_limit(0), pytest.raises(TimeIsUpError, match="not begun"):
+        EXHIBIT.run(asked)
+    (result,) = load_results(root / "results", "sparse_placement").values()
+    assert result.seeds == [0] and "convnext last-2" in result.rows()

@@ -34,8 +34,9 @@ from repro.study import parameters as common
 from repro.study.artifact import Artifact
 from repro.study.graph import FORWARD, Context, Goal, Inputs, Step
 from repro.study.lists import Ascending
-from repro.study.record import open_runner, record
+from repro.study.record import open_runner, record, seed_by_seed
 from repro.study.results import Measurement, Picture, StudyResult, Table
+from repro.study.runner import Runner
 
 NAME = "sparse_routing"
 PICTURES, SIDE = 6, 64
@@ -106,13 +107,21 @@ def mixture_names(count: int) -> list[str]:
 def run(parameters: Parameters) -> StudyResult:
     """Train what is missing, inspect it, show it shifted images, and write the record to ``<root>/results``.
 
-    Tables and pictures of single mixtures are of the first seed and the first number of experts.
+    The record is of as many seeds as time allows; its tables and pictures of single mixtures are of the first
+    seed and the first number of experts.
     """
     runner = open_runner(parameters)
-    found: list[Measurement] = []
-    for spec in parameters.networks():
-        runner.run(goal(spec).steps)
-        found += measure(spec, runner.load(steps(spec).predictions).tensors, runner.load(shifts(spec)).tensors["top1"])
+
+    def of_seed(seed: int) -> Iterator[Measurement]:
+        for spec in (spec for spec in parameters.networks() if spec.seed == seed):
+            runner.run(goal(spec).steps)
+            shifted_KS = runner.load(shifts(spec)).tensors["top1"]
+            yield from measure(spec, runner.load(steps(spec).predictions).tensors, shifted_KS)
+
+    return seed_by_seed(parameters.seeds, of_seed, lambda found: _write(parameters, runner, found))
+
+
+def _write(parameters: Parameters, runner: Runner, found: list[Measurement]) -> StudyResult:
     first = next(spec for spec in parameters.networks() if spec.model.placement != "none")
     tensors = runner.load(steps(first).predictions).tensors
     chosen = chosen_experts(first, tensors)

@@ -17,7 +17,7 @@ from repro.exhibits.three_families.bodies import Model, Point
 from repro.exhibits.three_families.families import NAME, RATES, SLACK, Family
 from repro.exhibits.three_families.rivals import Rivals, _ask, cell
 from repro.exhibits.three_families.speed import BATCHES, milliseconds
-from repro.study.record import open_runner, record
+from repro.study.record import open_runner, record, seed_by_seed
 from repro.study.results import Measurement, StudyResult, Table
 from repro.study.runner import Runner
 
@@ -58,17 +58,22 @@ def _tuned(parameters: ThreeFamiliesParameters, runner: Runner) -> tuple[dict[st
 
 
 def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
-    """Train every family at every budget and what it is held against; write the record to ``<root>/results``."""
+    """Train every family at every budget and what it is held against; write the record to ``<root>/results``.
+
+    If the time is up before all is done, the record is of the seeds that are whole.
+    """
     runner = open_runner(parameters)
     taken, trials = _tuned(parameters, runner)
     if parameters.tried():  # what is trained with the choices that were taken is known only now
         after = Runner(parameters.goals(taken), runner.context, parameters.executor)
         after.seconds, runner = runner.seconds, after
     tables = {"plain": Table(columns=PLAIN, rows=[]), "curve": Table(columns=CURVE, rows=[]), "trials": trials}
-    measurements: list[Measurement] = []
     times: Times = {}
-    for seed in parameters.seeds:
+
+    def of_seed(seed: int) -> list[Measurement]:
         asked, sources = parameters.asked(seed), runner.context.sources
+        measurements: list[Measurement] = []
+        rows: dict[str, list[list[Any]]] = {"plain": [], "curve": []}
         groups: dict[str, Tensor] = {}
         for body in _bodies(parameters):
             rivals = Rivals(parameters, runner, body, asked, taken[body.name])
@@ -86,13 +91,13 @@ def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
                     for choice in parameters.drawn(family, budget, seed, taken[family.name])[1:]:
                         other = family.make(asked, macs, choice)
                         points += other.points(_ask(runner, other))
-                    tables["curve"].rows.extend(
+                    rows["curve"].extend(
                         [family.name, budget, seed, p.how, round(p.macs), round(p.top1, 3)] for p in points
                     )
             if seed == parameters.seeds[0]:  # other seeds have networks of the same sizes
-                times |= _times(runner, rivals, middle)
+                times.update(_times(runner, rivals, middle))
             measurements += _as_fast(rivals, middle, times)
-            tables["plain"].rows.extend(
+            rows["plain"].extend(
                 [body.name, seed, p.macs, m.params, m.training, times[body.name, f"plain {i}", 256], round(p.top1, 3)]
                 for i, (m, p) in enumerate(rivals.curve)
             )
@@ -103,10 +108,16 @@ def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
             truths["superclass"] = superclass_C[labels]
         if images.modes is not None:
             truths["mode"] = torch.from_numpy(images.modes)
-        measurements += _known_by_gates(seed, groups, truths)
-    tables["speed"] = Table(columns=SPEED, rows=[[*name, ms] for name, ms in times.items()])
-    spec, differing = parameters.asked(parameters.seeds[0]).spec, {"seed": True, "width": True}
-    return record(NAME, parameters, runner, spec, differing, "several", "several", measurements, tables=tables)
+        for name, found in rows.items():
+            tables[name].rows.extend(found)
+        return [*measurements, *_known_by_gates(seed, groups, truths)]
+
+    def write(found: list[Measurement]) -> StudyResult:
+        tables["speed"] = Table(columns=SPEED, rows=[[*name, ms] for name, ms in times.items()])
+        spec, differing = parameters.asked(parameters.seeds[0]).spec, {"seed": True, "width": True}
+        return record(NAME, parameters, runner, spec, differing, "several", "several", found, tables=tables)
+
+    return seed_by_seed(parameters.seeds, of_seed, write)
 
 
 def _measure(
