@@ -74,12 +74,18 @@ def assemble(project: Path, source: Path) -> None:
 def as_chapter(notebook: Path) -> None:
     """Make an executed notebook a page of the book: without the parameters that papermill put into it.
 
+    What shows nothing here, as a figure of which nothing is recorded, is left out with its code.
+
     In a checkout the book's pages lie beside the notebooks' folder, in the book above it.
     """
     import nbformat
 
     chapter = nbformat.read(notebook, as_version=4)
-    chapter.cells = [cell for cell in chapter.cells if "injected-parameters" not in cell.metadata.get("tags", ())]
+    chapter.cells = [
+        cell
+        for cell in chapter.cells
+        if cell.cell_type != "code" or cell.outputs or "parameters" in cell.metadata.get("tags", ())
+    ]
     write_text(notebook, nbformat.writes(chapter).replace("](../book/", "](../"))
 
 

@@ -63,7 +63,7 @@ class Chapter:
             self.recorded = []  # not a checkout: there are no records beside this run
         told = "".join(f"<li>{provenance(r)}</li>" for r in self.results)
         text = f"<ul>{told}</ul>" if told else NOTHING
-        _display(text if self.own else folded("The recorded runs of this chapter", text))
+        _display(folded("The recorded runs of this chapter", text) if told and not self.own else text)
 
     def tables(self, *planned: str, folded: bool = False) -> None:
         """Every table of every result: the first open (unless all are to be ``folded``), the others folded.

@@ -64,9 +64,13 @@ def test_a_chapter_is_its_notebook_without_what_papermill_put_in(tmp_path: Path)
     make = nbformat.v4
     prose = make.new_markdown_cell("[every choice](../book/claims.md), [Table 1](table1_main.ipynb)")
     injected = make.new_code_cell("recorded = True", metadata={"tags": ["injected-parameters"]})
-    nbformat.write(make.new_notebook(cells=[prose, injected]), tmp_path / "a.ipynb")
+    nothing, shown = make.new_code_cell("chapter.figure()"), make.new_code_cell("chapter.run()")
+    shown.outputs = [make.new_output("stream", text="run")]
+    asked = make.new_code_cell("seeds = '0'", metadata={"tags": ["parameters"]})
+    nbformat.write(make.new_notebook(cells=[prose, asked, injected, shown, nothing]), tmp_path / "a.ipynb")
     as_chapter(tmp_path / "a.ipynb")
-    (cell,) = nbformat.read(tmp_path / "a.ipynb", as_version=4).cells
+    cell, *code = nbformat.read(tmp_path / "a.ipynb", as_version=4).cells
+    assert [each.source for each in code] == ["seeds = '0'", "chapter.run()"]
     assert cell.source == "[every choice](../claims.md), [Table 1](table1_main.ipynb)"
 
 
