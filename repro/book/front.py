@@ -174,6 +174,13 @@ def cost(results: Sequence[StudyResult]) -> str:
     return f"An image costs base and one expert, in units of the base alone: {', '.join(found)}." if found else ""
 
 
+def longer(results: Sequence[StudyResult]) -> str:
+    """What a base would gain by twice its training, where that was measured."""
+    gains = [(r, [float(v) for v in r.tables["longer"].column("top1")]) for r in results if "longer" in r.tables]
+    found = [f"{twice - once:+.1f} ({where_run(r)}, one seed)" for r, (once, twice) in gains if r.scale in SCALES]
+    return f"A base alone would gain by twice its epochs: {', '.join(found)}." if found else ""
+
+
 def _effects(effects: Iterable[Effect]) -> str:
     return " and ".join(effect.text for effect in effects)
 

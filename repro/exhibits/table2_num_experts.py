@@ -45,6 +45,8 @@ from repro.study.results import Measurement, StudyResult, Table
 
 NAME = "table2_num_experts"
 LONGER = ["epochs", "top1"]
+ENOUGH = 2.0
+"""Points on validation images: a base is trained for long enough where twice its epochs gain less."""
 
 
 LARGEST_ONLY = ("smoke", "quick")
@@ -211,20 +213,30 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
         f"{about(result)}; top-1 accuracy on the {result.evaluate} set in percent, mean ± standard deviation. "
         f"'paper' is {'-'.join(PAIR)} at its own scale; 'ours' bags the probabilities of base and expert. "
         "Controls are plain networks that get the inference or the training multiply-adds (MACs) of a mixture. "
-        f"Two whole networks are the bases of two seeds; each base is in two of the pairs.{_enough(result)}"
+        "Two whole networks are the bases of two seeds; each base is in two of the pairs."
     )
     main = comparison(result, rows, _both_image_sets(rows) if of_the_paper(result.dataset, 0) is None else None)
     return {"main": Captioned(main, caption), "details": _details(result)}
 
 
-def _enough(result: StudyResult) -> str:
-    """What training the base for twice as long would gain, where that was asked."""
+def advice(result: StudyResult) -> str:
+    """Whether the base is trained until twice as long gains less than :data:`ENOUGH`, where that was asked."""
     table = result.tables.get("longer")
     if table is None:
         return ""
     once, twice = map(float, table.column("top1"))
-    epochs = table.column("epochs")[0]
-    return f" Twice the base's {epochs} epochs gain {twice - once:+.1f} points on validation images (one seed)."
+    epochs, gain = table.column("epochs")[0], twice - once
+    found = f"Twice the base's {epochs} epochs gain {gain:+.1f} points on validation images (one seed)."
+    if gain < ENOUGH:
+        return f"{found} It is trained for long enough: until twice as long gains less than {ENOUGH:g} points."
+    largest = max(result.numbers_of_experts())
+    one, most = (summary_of(result, Cell(k, "bagging")) for k in (1, largest))
+    if one and most and largest > 1:
+        found += f" {experts_named(largest)} gain {most.mean - one.mean:+.1f} over one."
+    return (
+        f"{found} **The base could learn more by itself**: it should be trained until twice as long gains less than "
+        f"{ENOUGH:g} points. What mixtures gain here is gained over such a base, and may be less over a better one."
+    )
 
 
 def _controls(result: StudyResult) -> list[Row]:
@@ -354,4 +366,6 @@ def _finish(axes: Axes, ticks: list[str]) -> None:
     axes.yaxis.set_major_locator(ticker.MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
 
 
-EXHIBIT = Exhibit(NAME, "Table 2: how many experts?", Parameters, run, tables, CLAIMS, printed_value, figures, place=2)
+EXHIBIT = Exhibit(
+    NAME, "Table 2: how many experts?", Parameters, run, tables, CLAIMS, printed_value, figures, advice, place=2
+)

@@ -6,12 +6,12 @@ import pytest
 
 from repro.book import front
 from repro.book.forest import forest
-from repro.book.front import CONTROLS, GROUPS, answer, cost, headlines
+from repro.book.front import CONTROLS, GROUPS, answer, cost, headlines, longer
 from repro.book.learned import deepmoe_accounting, learned, table4_column, two_networks, vit_every_2
 from repro.errors import ReproError
 from repro.report.verdict import Verdict
 from repro.study.places import results_folder
-from repro.study.results import StudyResult, load_results
+from repro.study.results import StudyResult, Table, load_results
 
 MakeUp = Callable[..., StudyResult]
 HOLDS, NOT, ABSENT = "What holds, with its controls:", "What does not:", "What was not run:"
@@ -89,6 +89,15 @@ def test_cost_is_in_units_of_the_base(made_up: MakeUp) -> None:
         update={"costs": [*result.costs, result.costs[0].model_copy(update={"num_experts": 0, "macs": 1_000_000})]}
     )
     assert "1.50 (CIFAR-100, laptop scale)" in cost([with_base]) and cost([result]) == ""
+
+
+def test_what_twice_the_training_would_gain_a_base_is_said_beside_the_effects(made_up: MakeUp) -> None:
+    result = made_up({("backbone", 0): [62.5]})
+    table = Table(columns=["epochs", "top1"], rows=[[24, 62.5], [48, 65.2]])
+    assert "+2.7 (CIFAR-100, laptop scale, one seed)" in longer(
+        [result.model_copy(update={"tables": {"longer": table}})]
+    )
+    assert longer([result]) == ""
 
 
 def test_what_no_record_bears_out_is_not_said(made_up: MakeUp) -> None:

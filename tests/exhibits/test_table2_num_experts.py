@@ -10,7 +10,7 @@ import pytest
 from repro.errors import TimeIsUpError
 from repro.exhibits.table2_num_experts import EXHIBIT, Parameters, run
 from repro.families.single_gate.study import Study
-from repro.study.results import StudyResult, load_result
+from repro.study.results import StudyResult, Table, load_result
 
 MakeUp = Callable[..., StudyResult]
 
@@ -83,6 +83,18 @@ def test_what_twice_the_epochs_would_gain_is_measured_on_validation_images(tmp_p
     assert once.evaluate == twice.evaluate == "validation" and twice.base_recipe.epochs == 2 * once.base_recipe.epochs
     result = run(parameters)
     (_, before), (_, after) = result.tables["longer"].rows
-    shown = EXHIBIT.tables(result)["main"].caption
-    assert f"Twice the base's {once.base_recipe.epochs} epochs gain {after - before:+.1f} points" in shown
-    assert "Twice" not in EXHIBIT.tables(result.model_copy(update={"tables": {}}))["main"].caption
+    assert f"Twice the base's {once.base_recipe.epochs} epochs gain {after - before:+.1f} points" in EXHIBIT.advice(
+        result
+    )
+    assert EXHIBIT.advice(result.model_copy(update={"tables": {}})) == ""
+
+
+@pytest.mark.parametrize(("twice", "enough"), [(64.4, True), (65.1, False)])
+def test_a_base_that_would_gain_two_points_is_not_trained_for_long_enough(
+    twice: float, enough: bool, made_up: MakeUp
+) -> None:
+    result = made_up({("backbone", 0): [62.5], ("bagging", 1): [63.0], ("bagging", 20): [64.2]})
+    table = Table(columns=["epochs", "top1"], rows=[[24, 62.5], [48, twice]])
+    found = EXHIBIT.advice(result.model_copy(update={"tables": {"longer": table}}))
+    assert ("for long enough" in found) is enough
+    assert ("20 experts gain +1.2 over one. **The base could learn more" in found) is not enough
