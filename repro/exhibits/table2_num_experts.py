@@ -367,5 +367,5 @@ def _finish(axes: Axes, ticks: list[str]) -> None:
 
 
 EXHIBIT = Exhibit(
-    NAME, "Table 2: how many experts?", Parameters, run, tables, CLAIMS, printed_value, figures, advice, place=2
+    NAME, "Table 2: how many experts?", Parameters, run, tables, CLAIMS, printed_value, figures, advice=advice, place=2
 )
