@@ -28,7 +28,7 @@ GROUPS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("table2_num_experts", "C2/20", "20 experts beat one"),
         ("table2_num_experts", "C3", "20 experts are hardly better than 10"),
         ("table1_main", "P1", "a pair beats a plain network of its cost (tr10-tr18, tr18)"),
-        ("table1_main", "P2", "a pair beats a dearer plain network (tr18-tr10, tr34)"),
+        ("table1_main", "P2", "a pair beats a costlier plain network (tr18-tr10, tr34)"),
         ("table1_main", "D1", "a deeper base beats deeper experts (tr18-tr10, tr10-tr18)"),
         ("table1_main", "D2", "a deeper base beats deeper experts one step on (tr34-tr10, tr18-tr18)"),
         ("table5_per_class", "C5/per-class/with", "routing each image beats routing each class"),

@@ -237,7 +237,7 @@ def _sweep(spec: StudySpec, outputs: Outputs, cost: ModelCost) -> Iterator[list[
 
 RULES = {
     "anytime-no-loss": "any-time, the cheapest with little loss",
-    "anytime-same-cost": "any-time, no dearer than one expert for every image",
+    "anytime-same-cost": "any-time, no costlier than one expert for every image",
     "anytime-best": "any-time, the best at any cost",
 }
 SIMPLE = {

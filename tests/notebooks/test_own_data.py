@@ -17,7 +17,7 @@ def test_from_a_folder_to_a_model_that_is_loaded(picture_folder: Path, tmp_path:
     root = tmp_path / "root"
     (executed,) = run_notebooks(["own_data"], {"folder": str(picture_folder), "root": str(root), **TINY})
     shown = outputs_of(executed)
-    for words in ("base alone", "no dearer than one expert", "validation images", "experts that ran", ">leaf<"):
+    for words in ("base alone", "no costlier than one expert", "validation images", "experts that ran", ">leaf<"):
         assert words in shown
     (result,) = load_results(root / "results", "own_data").values()
     assert result.dataset == "my-pictures" and result.numbers_of_experts() == [2]
