@@ -119,9 +119,9 @@ def run_jupyter_book(source: Path, out: Path, strict: bool) -> None:
     """Build offline with Jupyter Book's Sphinx, in this process; the HTML is moved to ``<out>/html``."""
     from jupyter_book.sphinx import build_sphinx
 
-    told = io.StringIO()
+    output = io.StringIO()
     built = out / "_build" / "html"
-    with redirect_stdout(told), redirect_stderr(told), warnings.catch_warnings(action="ignore"):
+    with redirect_stdout(output), redirect_stderr(output), warnings.catch_warnings(action="ignore"):
         status = build_sphinx(
             source,
             built,
@@ -136,7 +136,7 @@ def run_jupyter_book(source: Path, out: Path, strict: bool) -> None:
             keep_going=strict,
         )
     if status != 0 or not (built / "index.html").exists():
-        lines = told.getvalue().splitlines()
+        lines = output.getvalue().splitlines()
         findings = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-20:]
         raise ReproError("the book does not build:\n" + "\n".join(map(plain, findings)))
     os.replace(built, out / "html")

@@ -22,14 +22,14 @@ from repro.study.results import StudyResult
 def learned(results: Sequence[StudyResult]) -> list[tuple[str, str]]:
     """(exhibit that shows more, sentence); what the records do not bear out is left out."""
     real = [r for r in results if r.dataset != "modes"]
-    told = (
+    lines = (
         ("table2_num_experts", two_networks(real)),
         ("table5_per_class", oracle(real)),
         ("table4_dynamic_routing", table4_column()),
         ("deepmoe_table2_cifar", deepmoe_accounting()),
         ("sparse_placement", vit_every_2()),
     )
-    return [(name, sentence) for name, sentence in told if sentence]
+    return [(name, sentence) for name, sentence in lines if sentence]
 
 
 def two_networks(results: Sequence[StudyResult]) -> str:

@@ -87,7 +87,9 @@ def _mark(book: Book, result: StudyResult, judged: ClaimVerdict) -> str:
 
 def what_we_learned(book: Book) -> str:
     """What the papers do not say, each with a link to its chapter."""
-    items = (f"<li>{escape(said)} {link(book.chapter(name), 'More.')}</li>" for name, said in learned(_results()))
+    items = (
+        f"<li>{escape(sentence)} {link(book.chapter(name), 'More.')}</li>" for name, sentence in learned(_results())
+    )
     return f"<ul>{''.join(items)}</ul>"
 
 

@@ -255,9 +255,9 @@ def _implied_table() -> Captioned:
         "the plain network": [_giga(narrow(one.plain)) for one in rows],
     }
     which: tuple[tuple[str, Gated], ...] = (("all", "all"), ("the widened", "widened"))
-    for said, gates in which:
+    for layers, gates in which:
         shares = [active_share(one, gates) for one in rows]
-        columns[f"active if {said} are gated, %"] = [NONE if share is None else f"{share:.0f}" for share in shares]
+        columns[f"active if {layers} are gated, %"] = [NONE if share is None else f"{share:.0f}" for share in shares]
     caption = (
         "What the printed costs of gated networks say of their active channels: the share, the same in every layer, "
         "at which they cost so much (honestly; linear layer of VGG16 and DRN's shortcuts not counted, as it is printed;"

@@ -61,9 +61,9 @@ class Chapter:
             self.recorded = list(load_results(results_folder(), self.exhibit.name).values())
         except SpecError:
             self.recorded = []  # not a checkout: there are no records beside this run
-        told = "".join(f"<li>{provenance(r)}</li>" for r in self.results)
-        text = f"<ul>{told}</ul>" if told else NOTHING
-        _display(folded("The recorded runs of this chapter", text) if told and not self.own else text)
+        lines = "".join(f"<li>{provenance(r)}</li>" for r in self.results)
+        text = f"<ul>{lines}</ul>" if lines else NOTHING
+        _display(folded("The recorded runs of this chapter", text) if lines and not self.own else text)
 
     def tables(self, *planned: str, folded: bool = False) -> None:
         """Every table of every result: the first open (unless all are to be ``folded``), the others folded.

@@ -148,8 +148,8 @@ def _print(dataset: str, pair: str, metric: str) -> PrintedValue | None:
 
 def _matches(metric: str, count: Callable[[ModelCost], int]) -> tuple[int, int]:
     """How many of the pairs' printed figures a rule gives, and of how many."""
-    told = [(d, pair, value) for d in IMAGES for pair in PAIRS if (value := _print(d, pair, metric))]
-    return sum(value.matches(count(paper_cost(d, *pair.split("-"), K))) for d, pair, value in told), len(told)
+    figures = [(d, pair, value) for d in IMAGES for pair in PAIRS if (value := _print(d, pair, metric))]
+    return sum(value.matches(count(paper_cost(d, *pair.split("-"), K))) for d, pair, value in figures), len(figures)
 
 
 def _cut() -> Captioned:
@@ -178,8 +178,8 @@ def _cut() -> Captioned:
 
 
 def _agree(first: int, metric: str) -> str:
-    told = [(d, pair, value) for d in IMAGES for pair in PAIRS if (value := _print(d, pair, metric))]
-    return _of(sum(value.matches(_counted(d, pair, first)[metric]) for d, pair, value in told), len(told))
+    figures = [(d, pair, value) for d in IMAGES for pair in PAIRS if (value := _print(d, pair, metric))]
+    return _of(sum(value.matches(_counted(d, pair, first)[metric]) for d, pair, value in figures), len(figures))
 
 
 def _counted(dataset: str, pair: str, first: int) -> dict[str, int]:

@@ -65,8 +65,8 @@ def _accuracies(axes: Axes, result: StudyResult) -> None:
         axes.axhline(base.mean, color=COLOURS["backbone"], linestyle="--", linewidth=1, label=NAMES["backbone"])
     for method, shift in ((WITHOUT, -0.12), (WITH, 0.12)):
         _dots(axes, result, [Cell(k, method, row) for row in LABELS], method, shift)
-    told = [Cell(k, "backbone", row) for row in LABELS]
-    _dots(axes, result, told, "backbone", 0.34, "base told the group of classes")
+    cells = [Cell(k, "backbone", row) for row in LABELS]
+    _dots(axes, result, cells, "backbone", 0.34, "base told the group of classes")
     _names(axes, list(LABELS.values()))
     axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
     axes.set_title(f"{where_run(result)}\n{result.base}, {k} experts")
