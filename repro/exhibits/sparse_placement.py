@@ -135,17 +135,29 @@ def _claims(body: str, name: str) -> Iterator[Claim]:
     last_2, every_2 = cell(body, "last-2"), cell(body, "every-2")
     control = Control("equal-parameters", "a dense network of as many parameters", cell(body, EQUAL_PARAMETERS))
     yield Claim(
-        f"V1/{body}", f"{name} with Last 2 beats the dense one", last_2, cell(body, "none"), controls=(control,)
+        f"V1/{body}",
+        f"{name} with Last 2 beats the dense one",
+        last_2,
+        cell(body, "none"),
+        controls=(control,),
+        paired=False,
     )
     yield Claim(f"V2/{body}", f"{name}: Last 2 gains more at half the width than at twice the width", sweet_spot(body))
     if body == "convnext":
-        yield Claim(f"V3/{body}", f"{name}: Last 2 beats Every 2", last_2, every_2)
+        yield Claim(f"V3/{body}", f"{name}: Last 2 beats Every 2", last_2, every_2, paired=False)
     else:
-        yield Claim(f"V3/{body}", f"{name}: Every 2 beats Last 2", every_2, last_2)
-    yield Claim(f"V4/{body}", f"{name}: 8 experts beat 16", last_2, cell(body, "last-2, 16 experts"))
+        yield Claim(f"V3/{body}", f"{name}: Every 2 beats Last 2", every_2, last_2, paired=False)
+    yield Claim(f"V4/{body}", f"{name}: 8 experts beat 16", last_2, cell(body, "last-2, 16 experts"), paired=False)
     for gate in ("cos", "l2"):
         other = cell(body, f"last-2, {gate} gate")
-        yield Claim(f"V5/{body}/{gate}", f"{name}: the gate changes little ({gate})", last_2, other, CHANGES_LITTLE)
+        yield Claim(
+            f"V5/{body}/{gate}",
+            f"{name}: the gate changes little ({gate})",
+            last_2,
+            other,
+            CHANGES_LITTLE,
+            paired=False,
+        )
 
 
 CLAIMS = with_controls(

@@ -89,6 +89,7 @@ class Claim:
     controls       what the gain has to beat as well
     premise        what it takes for granted: a number, and the least mean with which there is something to judge
     settled_after  its rule was settled with its numbers in sight
+    paired         whether both numbers of a seed rest on something in common, as the base; runs apart do not
     """
 
     key: str
@@ -102,6 +103,7 @@ class Claim:
     controls: tuple[Control, ...] = ()
     premise: tuple[Cell, float] | None = None
     settled_after: bool = False
+    paired: bool = True
 
 
 def with_controls(claims: Iterable[Claim]) -> tuple[Claim, ...]:
@@ -113,7 +115,7 @@ def with_controls(claims: Iterable[Claim]) -> tuple[Claim, ...]:
             claim,
             *(
                 replace(claim, key=f"{claim.key}/{control.key}", text=f"{claim.text}: against {control.words}",
-                        less=control.cell, within=MORE, controls=())
+                        less=control.cell, within=MORE, controls=(), paired=False)
                 for control in claim.controls
             ),
         )

@@ -74,6 +74,19 @@ def paired_difference(a: Sequence[float], b: Sequence[float]) -> Summary:
     return summarise([x - y for x, y in zip(a, b, strict=True)])
 
 
+def unpaired_difference(a: Sequence[float], b: Sequence[float]) -> Summary:
+    """``a - b`` of runs that share the number of a seed and nothing that follows from it.
+
+    Their interval is Welch's, or the paired one where that is wider: a narrow one of runs that only happen to rise and
+    fall together says nothing.
+    """
+    paired, other = paired_difference(a, b), summarise(b)
+    apart = welch(a, other.mean, other.std, other.n)
+    if paired.low is None or paired.high is None or apart.low is None or apart.high is None:
+        return paired
+    return replace(paired, low=min(paired.low, apart.low), high=max(paired.high, apart.high))
+
+
 def welch(
     ours: Sequence[float], paper_mean: float, paper_std: float | None, paper_n: int, level: float = LEVEL
 ) -> Summary:

@@ -8,7 +8,8 @@ as exact. Every other scale says *another scale*: a scale never borrows the verd
 **A trend** is judged at any scale, within that scale. It is the difference between two rows, seed by seed, with
 Student's 95 % interval, and a claim says where that has to lie: above 0 (:data:`MORE`), within :data:`LITTLE` points
 (:data:`CHANGES_LITTLE`), or not further than that below 0 (:data:`AS_GOOD`: being better is no objection). The interval
-lies wholly there: *holds*; wholly outside: *opposite*; else *undecided*.
+lies wholly there: *holds*; wholly outside: *opposite*; else *undecided*. Two rows whose runs share no base, as those of
+a mixture and its control, are *not paired*: their interval is Welch's, or the paired one where that is wider.
 
 **Controls**: a gain is judged as it was claimed, and once more against each of its controls (:func:`with_controls`);
 without them it says so. A rule that was *settled afterwards*, with its numbers in sight, says so and is not counted.
@@ -29,7 +30,15 @@ from enum import StrEnum
 from repro.errors import ReproError
 from repro.report.claim import MORE, Cell, Claim, Computed
 from repro.report.printed import PrintedValue
-from repro.report.statistics import Summary, paired_difference, shifted, summarise, welch, without_interval
+from repro.report.statistics import (
+    Summary,
+    paired_difference,
+    shifted,
+    summarise,
+    unpaired_difference,
+    welch,
+    without_interval,
+)
 from repro.study.results import EXACT, StudyResult
 
 EQUIVALENT = 1.0
@@ -109,13 +118,13 @@ def _of_pairs(cell: Cell | Computed) -> bool:
     return isinstance(cell, Cell) and cell.of_pairs
 
 
-def difference(result: StudyResult, more: Cell | Computed, less: Cell) -> Summary | None:
+def difference(result: StudyResult, more: Cell | Computed, less: Cell, paired: bool = True) -> Summary | None:
     """``more`` minus ``less``, over the seeds that have both; ``None`` if none has."""
     a, b = by_seed(result, more), by_seed(result, less)
     seeds = [seed for seed in a if seed in b]
     if not seeds:
         return None
-    found = paired_difference([a[s] for s in seeds], [b[s] for s in seeds])
+    found = (paired_difference if paired else unpaired_difference)([a[s] for s in seeds], [b[s] for s in seeds])
     return without_interval(found) if _of_pairs(more) or less.of_pairs else found
 
 
@@ -176,7 +185,7 @@ def judge(claims: Sequence[Claim], result: StudyResult, printed: Printed) -> lis
             ours = shifted(value, -claim.bar) if value else None
             paper = more.value - claim.bar if more else None
         else:
-            ours = difference(result, claim.more, claim.less)
+            ours = difference(result, claim.more, claim.less, claim.paired)
             less = printed(result, claim.less)
             paper = more.value - less.value if more and less else None
         verdict = trend_verdict(ours, claim.within)
