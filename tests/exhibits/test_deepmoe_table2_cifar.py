@@ -8,23 +8,27 @@ from pathlib import Path
 import pytest
 import torch
 
-from repro.errors import SpecError
-from repro.exhibits import open_exhibit
-from repro.exhibits.deepmoe_table2_cifar import EXHIBIT, METHODS, NARROWS_COST, Parameters, run
+from repro.errors import SpecError, TrainingError
+from repro.exhibits import deepmoe_table2_cifar, open_exhibit
+from repro.exhibits.deepmoe_table2_cifar import EXHIBIT, METHODS, NARROWS_COST, PLAINS_COST, Parameters, run
+from repro.families.deepmoe.steps import Asked
+from repro.families.single_gate.study import Study
 from repro.models.cost import model_cost
 from repro.report.claim import Cell
 from repro.report.verdict import Verdict
 from repro.study.graph import ordered
 from repro.study.results import StudyResult
 
-VALUES = {"narrow": 50.0, "deepmoe": 53.0, "embedding": 30.0, "equal-cost": 53.5, "wide": 56.0}
+VALUES = {"narrow": 50.0, "deepmoe": 53.0, "embedding": 30.0, "equal-cost": 55.5, "wide": 56.0}
 MACS = {"narrow": 4.0, "deepmoe": 4.1, "embedding": 0.3, "equal-cost": 4.2, "wide": 16.0}
 
 
-def made(record_of: Callable[..., StudyResult], narrows: float = 97.6, **more: str) -> StudyResult:
+def made(
+    record_of: Callable[..., StudyResult], narrows: float = 97.6, plains: float = 99.0, **more: str
+) -> StudyResult:
     cells = {Cell(0, m): [v, v + 0.5, v + 1.1] for m, v in VALUES.items()}
     cells |= {Cell(0, m, metric="macs_millions"): [v] * 3 for m, v in MACS.items()}
-    cells |= {NARROWS_COST: [narrows] * 3}
+    cells |= {NARROWS_COST: [narrows] * 3, PLAINS_COST: [plains] * 3}
     known = {"base": "resnet56", "dataset": "cifar100", "scale": "gpu"}
     return record_of("deepmoe_table2_cifar", cells, **{**known, **more})
 
@@ -73,6 +77,34 @@ def test_lambda_is_taken_on_validation_images_and_the_scan_recorded(tmp_path: Pa
     assert len(drawn["shuffled"].axes[0].get_yticklabels()) == 20
 
 
+def test_a_lambda_whose_gates_collapse_is_recorded_and_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def numbers(asked: Asked, study: Study) -> dict[str, float]:
+        if asked.model.lam == 8:
+            raise TrainingError("stem: no channel is active")
+        return known(asked, study)
+
+    known = deepmoe_table2_cifar._numbers
+    monkeypatch.setattr(deepmoe_table2_cifar, "_numbers", numbers)
+    result = run(Parameters.check(scale="smoke", root=str(tmp_path), lam="8,0.5"))
+    scan = result.tables["scan"]
+    assert scan.column("lam") == [0.5, 8.0] and scan.column("taken") == [1, 0] and scan.column("top1")[1] is None
+    assert EXHIBIT.tables(result)["scan"].frame["taken"].tolist() == ["taken", "collapsed"]
+    assert len(EXHIBIT.figures([result])["scan"].axes[0].lines[0].get_xdata()) == 1
+    monkeypatch.setattr(deepmoe_table2_cifar, "_numbers", lambda *_: numbers(*_))
+    with pytest.raises(TrainingError, match="no channel is active"):
+        run(Parameters.check(scale="smoke", root=str(tmp_path), lam="8"))
+
+
+def test_the_plain_network_of_deepmoes_cost_may_be_smaller_than_the_narrow_one() -> None:
+    (spec,) = Parameters.check(scale="laptop", dataset="cifar100").narrow_networks()
+    cost = {w: model_cost("tr10", None, 100, 32, 0, w).base_macs for w in (0.09375, 0.125, 0.25)}
+    for width, macs in cost.items():
+        found = deepmoe_table2_cifar._width_of(spec, 0.25, macs)
+        assert model_cost("tr10", None, 100, 32, 0, found).base_macs == macs and (found == width or width == 0.09375)
+
+
 def test_a_deepmoe_is_a_goal_of_the_plan_as_its_controls_are() -> None:
     parameters = Parameters.check(scale="smoke", seeds="0,1", ways=True)
     kinds = [[step.kind for step in ordered(goal.steps)] for goal in parameters.goals()]
@@ -97,8 +129,8 @@ def test_claims_can_fail_and_dm1_is_void_where_deepmoe_costs_more(record_of: Cal
         Verdict.HOLDS, Verdict.OPPOSITE, Verdict.OPPOSITE, Verdict.HOLDS,
     ]  # fmt: skip
     assert judged["DM1"].paper == pytest.approx(1.69) and judged["DM1"].controlled
-    void = made(record_of, narrows=90.0)
-    assert next(j for j in EXHIBIT.judge(void) if j.claim.key == "DM1").verdict == Verdict.NO_PREMISE
+    void = {j.claim.key: j for j in EXHIBIT.judge(made(record_of, narrows=90.0, plains=90.0))}
+    assert void["DM1"].verdict == void["DM2"].verdict == Verdict.NO_PREMISE
 
 
 def test_one_picture_of_all_records(record_of: Callable[..., StudyResult]) -> None:

@@ -2,14 +2,15 @@
 
 ``naive``: each convolution costs the product of the active shares of what it reads and what it writes, as if the
 residual stream were as sparse as what was last written to it. Then wide with half of its channels costs what narrow
-costs, which is how the paper counts. ``honest``: the stream is a sum over blocks and is dense, so a block's first
-convolution reads, and its last one's result is added to, all of its channels; shortcuts are dense. The embedding
-network and the heads are paid for in both.
+costs, which is what the paper says of it; it prints no formula. ``honest``: the stream is a sum over blocks, and what
+reads it, a block's first convolution and a shortcut's, reads each channel that anything has written to. Up to the first
+shortcut with a convolution these are the active channels of the stem and of every block since; after it, all. The
+embedding network and the heads are paid for in both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -25,11 +26,14 @@ Convention = Literal["naive", "honest"]
 
 
 class LayerCost(NamedTuple):
-    """Dense multiply-adds of one convolution, and the gated layers (None: dense) that it reads and writes."""
+    """Dense multiply-adds of one convolution, and the gated layers (None: dense) that it reads and writes.
+
+    Of several layers it reads each channel that is active in any of them.
+    """
 
     macs: int
-    reads: int | None
-    writes: int | None
+    reads: tuple[int, ...] | None
+    writes: tuple[int, ...] | None
 
 
 class DeepMoECost(NamedTuple):
@@ -47,15 +51,26 @@ class DeepMoECost(NamedTuple):
 
     def macs(self, gates_NG: Tensor, convention: Convention = "honest") -> Tensor:
         """Multiply-adds ``[N]`` (float64) of images with these gates, embedding network and heads included."""
-        return self.at_shares(active_shares(gates_NG, self.sizes), convention)
+        active = [part > 0 for part in gates_NG.split(list(self.sizes), 1)]
+
+        def share(layers: tuple[int, ...]) -> Tensor:
+            return torch.stack([active[layer] for layer in layers]).any(0).double().mean(1)
+
+        return self._sum(len(gates_NG), share, convention)
 
     def at_shares(self, shares_NL: Tensor, convention: Convention = "honest") -> Tensor:
-        """The same of active shares ``[N, L]``, each in [0, 1]."""
-        one = shares_NL.new_ones(len(shares_NL))
+        """The same of active shares ``[N, L]``, each in [0, 1]; at most: added layers may share channels."""
+
+        def share(layers: tuple[int, ...]) -> Tensor:
+            return shares_NL[:, list(layers)].sum(1).clamp(max=1)
+
+        return self._sum(len(shares_NL), share, convention)
+
+    def _sum(self, images: int, share: Callable[[tuple[int, ...]], Tensor], convention: Convention) -> Tensor:
+        one = torch.ones(images, dtype=torch.float64)
         total = one * self.gating_macs
         for layer in self.layers[convention]:
-            read = one if layer.reads is None else shares_NL[:, layer.reads]
-            written = one if layer.writes is None else shares_NL[:, layer.writes]
+            read, written = (one if each is None else share(each) for each in (layer.reads, layer.writes))
             total = total + layer.macs * read * written
         return total
 
@@ -74,8 +89,8 @@ def deepmoe_cost(config: DeepMoEConfig) -> DeepMoECost:
         dense = _layer_macs(model, image)
     network = model.network
     layers: dict[Convention, tuple[LayerCost, ...]] = {
-        "naive": tuple(_layers(network, dense, honest=False)),
-        "honest": tuple(_layers(network, dense, honest=True)),
+        "naive": tuple(_naive_layers(network, dense)),
+        "honest": tuple(_honest_layers(network, dense)),
     }
     return DeepMoECost(sum(dense.values()), gating_macs, count_params(model), tuple(network.sizes), layers)
 
@@ -97,18 +112,37 @@ def _layer_macs(model: DeepMoE, image: Tensor) -> dict[nn.Module, int]:
     return macs
 
 
-def _layers(network: GatedBackbone, dense: dict[nn.Module, int], honest: bool) -> Iterator[LayerCost]:
-    """Every convolution, the shortcuts' and the last linear layer; naively the blocks are one chain of convolutions."""
-    parts = blocks(network.backbone)
-    number: dict[Gate | None, int | None] = {None: None, **{gate: index for index, gate in enumerate(network.gates)}}
-    chains = [block.ops for block in parts] if honest else [[op for block in parts for op in block.ops]]
-    wires = {layer: (reads, writes) for ops in chains for layer, reads, writes in wiring(ops)}
+def _naive_layers(network: GatedBackbone, dense: dict[nn.Module, int]) -> Iterator[LayerCost]:
+    """Every convolution, the shortcuts' and the last linear layer: the blocks are one chain of convolutions."""
+    parts, number = blocks(network.backbone), _numbers(network)
+    wires = {layer: (reads, writes) for layer, reads, writes in wiring([op for block in parts for op in block.ops])}
     for layer, (reads, writes) in wires.items():
         yield LayerCost(dense[layer.convolution], number[reads], number[writes])
     for block in parts:
         if block.residual and isinstance(block.residual.shortcut, ConvBN):
             reads, writes = wires[block.convolutions[0]][0], wires[block.convolutions[-1]][1]
-            ends = (None, None) if honest else (number[reads], number[writes])
-            yield LayerCost(dense[block.residual.shortcut.convolution], *ends)
-    summed = honest and any(block.residual for block in parts)
-    yield LayerCost(dense[network.backbone.head.fc], None if summed else number[writes], None)
+            yield LayerCost(dense[block.residual.shortcut.convolution], number[reads], number[writes])
+    yield LayerCost(dense[network.backbone.head.fc], number[writes], None)
+
+
+def _honest_layers(network: GatedBackbone, dense: dict[nn.Module, int]) -> Iterator[LayerCost]:
+    """The same; a block reads the stream, which has the channels of all that was added up to it."""
+    number = _numbers(network)
+    stream: tuple[int, ...] | None = None
+    for block in (block for block in blocks(network.backbone) if block.convolutions):  # others pool
+        for layer, reads, writes in wiring(block.ops):
+            first = layer is block.convolutions[0] and reads is None
+            yield LayerCost(dense[layer.convolution], stream if first else number[reads], number[writes])
+        written = number[writes]
+        if block.residual is None:
+            stream = written
+        elif isinstance(block.residual.shortcut, ConvBN):
+            yield LayerCost(dense[block.residual.shortcut.convolution], stream, None)
+            stream = None
+        else:
+            stream = None if stream is None or written is None else stream + written
+    yield LayerCost(dense[network.backbone.head.fc], stream, None)
+
+
+def _numbers(network: GatedBackbone) -> dict[Gate | None, tuple[int, ...] | None]:
+    return {None: None, **{gate: (index,) for index, gate in enumerate(network.gates)}}

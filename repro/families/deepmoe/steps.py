@@ -18,7 +18,7 @@ from repro.study.graph import BACKWARD, FORWARD, Context, Goal, Inputs, Step
 from repro.study.plain import PlainSpec, plain_steps
 from repro.training.recipe import Recipe
 
-REVISIONS = {"deepmoe": 1, "deepmoe-frozen": 1, "predictions": 1, "shuffles": 1}
+REVISIONS = {"deepmoe": 1, "deepmoe-frozen": 1, "predictions": 2, "shuffles": 1}
 
 
 class Asked(BaseModel):
