@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from repro.errors import ReproError
 from repro.exhibits import exhibit
+from repro.families.single_gate.scales import SCALES as RECIPES
 from repro.report.claim import Claim
 from repro.report.exhibit import Exhibit
 from repro.report.numbers import DATASETS, NONE, gain, interval, where_run
@@ -16,8 +17,8 @@ from repro.study.results import StudyResult
 CONTROLS = "A mixture against plain networks given as much compute"
 GROUPS: dict[str, tuple[tuple[str, str, str], ...]] = {
     CONTROLS: (
-        ("table2_num_experts", "C2/20/equal-training", "base and 20 experts beat the base trained as long"),
         ("table2_num_experts", "C2/20/equal-inference", "base and 20 experts beat a plain network of their cost"),
+        ("table2_num_experts", "C2/20/equal-training", "base and 20 experts beat the base trained as long"),
         ("three_families", "single-gate/middle/equal-training", "single gate beats a plain network trained as long"),
         ("three_families", "DeepMoE/middle/equal-training", "DeepMoE beats a plain network trained as long"),
         ("three_families", "sparse/middle/equal-training", "sparse layers beat a plain network trained as long"),
@@ -133,15 +134,16 @@ def answer(results: Sequence[StudyResult]) -> dict[str, str]:
     undecided = [line for line in parts if line.has(Verdict.UNDECIDED) and line not in (*holds, *against, *gained)]
     absent = [line.words for line in lines if not line.effects]
     return {
-        "What holds, with its controls:": "; ".join([
+        "What holds:": "; ".join([
             *(["nothing yet against a plain network given as much compute"] * all(line not in holds for line in main)),
             *(f"{line.words} by {_effects([e for e in line.effects if e.passed])}" for line in holds if line in main),
-            *(f"{line.name} by {_brief([e for e in line.effects if e.passed])}" for line in holds if line in parts),
+            *(f"{line.name} by {_brief([e for e in line.effects if e.passed])}{_not_there(line)}"
+              for line in holds if line in parts),
         ]),
         "What does not:": "; ".join([
             _tested(main, holds),
             *(f"{line.words}: {_effects(line.effects)}" for line in main if line.effects and line not in holds),
-            *(f"“{line.name}”, {_brief(same)}, holds, but not against each control" for line in gained
+            *(f"“{line.name}”, {_brief(same)}, holds, but not against each control{_not_there(line)}" for line in gained
               if (same := [e for e in line.has(Verdict.HOLDS) if e.controlled])),
             *(f"the opposite of “{line.name}”, {_brief(line.has(Verdict.OPPOSITE))}" for line in against),
             *([f"undecided: {', '.join(line.name for line in undecided)}"] if undecided else []),
@@ -179,6 +181,30 @@ def longer(results: Sequence[StudyResult]) -> str:
     gains = [(r, [float(v) for v in r.tables["longer"].column("top1")]) for r in results if "longer" in r.tables]
     found = [f"{twice - once:+.1f} ({where_run(r)}, one seed)" for r, (once, twice) in gains if r.scale in SCALES]
     return f"A base alone would gain by twice its epochs: {', '.join(found)}." if found else ""
+
+
+def older(results: Sequence[StudyResult]) -> str:
+    """Where bases were trained for fewer epochs than the scale's recipe has by now, and which exhibit's were not."""
+    epochs: dict[tuple[str, int], dict[str, int]] = {}
+    for r in results:
+        recipe = RECIPES.get(r.scale, {}).get(r.dataset, {}).get("base_recipe")
+        if "expert_recipe" in r.spec and recipe and r.scale in SCALES:
+            of = epochs.setdefault((where_run(r), recipe.epochs), {})
+            of[exhibit(r.study).title.partition(":")[0]] = r.spec["base_recipe"]["epochs"]
+    found = []
+    for (where, now), of in epochs.items():
+        past = sorted({str(n) for n in of.values() if n < now})
+        others = [title for title, n in of.items() if n >= now]
+        if past:
+            but = f", but for {', '.join(others)}" if others else ""
+            found.append(f"Bases on {where}, are of {' or '.join(past)} epochs where the recipe now has {now}{but}.")
+    return " ".join(found)
+
+
+def _not_there(line: Headline) -> str:
+    """Where a claim that holds somewhere is undecided."""
+    undecided = line.has(Verdict.UNDECIDED)
+    return f" (undecided: {_brief(undecided)})" if undecided else ""
 
 
 def _effects(effects: Iterable[Effect]) -> str:

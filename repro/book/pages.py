@@ -35,7 +35,7 @@ def study_answer(book: Book) -> str:
         f"<p><strong>{escape(opening)}</strong> {escape(text)}.</p>" for opening, text in front.answer(results).items()
     )
     about = ("Effects are points of top-1 accuracy with 95 % intervals over seeds.", front.cost(results))
-    small = " ".join(filter(None, (*about, front.longer(results))))
+    small = " ".join(filter(None, (*about, front.longer(results), front.older(results))))
     return (
         f'<div class="repro-answer" role="note" aria-label="The answer">{sentences}'
         f'<p class="repro-source">{escape(small)}</p></div>'

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from repro.report.statistics import binomial_error, paired_difference, summarise, welch
+from repro.report.statistics import binomial_error, paired_difference, summarise, unpaired_difference, welch
 
 
 def test_t_interval_of_three_values() -> None:
@@ -53,3 +53,14 @@ def test_two_one_sided_tests_use_the_narrower_interval() -> None:
 def test_what_cannot_be_summarised(values: list[float]) -> None:
     with pytest.raises(ValueError, match=r"no values|not all"):
         summarise(values)
+
+
+def test_runs_apart_have_the_wider_of_both_intervals() -> None:
+    """Three like differences of unlike runs: paired +0.72 +- 0.14, by Welch +- 1.09; and the other way round."""
+    a, b = [64.1, 64.5, 64.9], [63.38, 63.78, 64.18]
+    narrow, wide = paired_difference(a, b), unpaired_difference(a, b)
+    assert narrow.std == pytest.approx(0, abs=1e-9) and wide.mean == pytest.approx(0.72)
+    assert wide.interval == pytest.approx((0.72 - 0.9068, 0.72 + 0.9068), abs=1e-3)  # 2.7764 sqrt(2 * 0.4^2 / 3)
+    crossed = unpaired_difference(a, b[::-1])
+    assert crossed.interval == paired_difference(a, b[::-1]).interval
+    assert unpaired_difference([1.0], [2.0]).interval is None
