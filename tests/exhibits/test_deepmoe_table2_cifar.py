@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import pytest
 import torch
 
 from repro.errors import SpecError, TrainingError
-from repro.exhibits import deepmoe_table2_cifar, open_exhibit
+from repro.exhibits import open_exhibit
 from repro.exhibits.deepmoe_table2_cifar import EXHIBIT, METHODS, NARROWS_COST, PLAINS_COST, Parameters, run
+from repro.exhibits.deepmoe_table2_cifar.run import _numbers, _width_of
 from repro.families.deepmoe.steps import Asked
 from repro.families.single_gate.study import Study
 from repro.models.cost import model_cost
@@ -83,16 +85,14 @@ def test_a_lambda_whose_gates_collapse_is_recorded_and_not_taken(
     def numbers(asked: Asked, study: Study) -> dict[str, float]:
         if asked.model.lam == 8:
             raise TrainingError("stem: no channel is active")
-        return known(asked, study)
+        return _numbers(asked, study)
 
-    known = deepmoe_table2_cifar._numbers
-    monkeypatch.setattr(deepmoe_table2_cifar, "_numbers", numbers)
+    monkeypatch.setattr(sys.modules[_numbers.__module__], "_numbers", numbers)
     result = run(Parameters.check(scale="smoke", root=str(tmp_path), lam="8,0.5"))
     scan = result.tables["scan"]
     assert scan.column("lam") == [0.5, 8.0] and scan.column("taken") == [1, 0] and scan.column("top1")[1] is None
     assert EXHIBIT.tables(result)["scan"].frame["taken"].tolist() == ["taken", "collapsed"]
     assert len(EXHIBIT.figures([result])["scan"].axes[0].lines[0].get_xdata()) == 1
-    monkeypatch.setattr(deepmoe_table2_cifar, "_numbers", lambda *_: numbers(*_))
     with pytest.raises(TrainingError, match="no channel is active"):
         run(Parameters.check(scale="smoke", root=str(tmp_path), lam="8"))
 
@@ -101,7 +101,7 @@ def test_the_plain_network_of_deepmoes_cost_may_be_smaller_than_the_narrow_one()
     (spec,) = Parameters.check(scale="laptop", dataset="cifar100").narrow_networks()
     cost = {w: model_cost("tr10", None, 100, 32, 0, w).base_macs for w in (0.09375, 0.125, 0.25)}
     for width, macs in cost.items():
-        found = deepmoe_table2_cifar._width_of(spec, 0.25, macs)
+        found = _width_of(spec, 0.25, macs)
         assert model_cost("tr10", None, 100, 32, 0, found).base_macs == macs and (found == width or width == 0.09375)
 
 

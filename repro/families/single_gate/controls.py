@@ -56,6 +56,13 @@ def training_epochs(spec: StudySpec) -> float:
     return macs / (3 * cost.base_macs)
 
 
+def shares_of(control: StudySpec, spec: StudySpec) -> tuple[float, float]:
+    """Inference and training multiply-adds of a control, in percent of those of a mixture."""
+    macs = plain_cost(control).macs
+    training = control.base_recipe.epochs * macs / (training_epochs(spec) * plain_cost(spec).macs)
+    return 100 * macs / _cost(spec).macs, 100 * training
+
+
 def plain_cost(spec: StudySpec, width: float | None = None) -> ModelCost:
     """What the base of ``spec`` costs alone, at another width if one is given."""
     return model_cost(spec.base, None, spec.num_classes, spec.image_size, 0, spec.width if width is None else width)

@@ -1,17 +1,11 @@
-"""DeepMoE's Table 2, on CIFAR: a wide gated network against the narrow one, with the controls that the paper lacks.
-
-All networks of a seed are trained for the same number of epochs. Beside the paper's two rows stand a plain network
-of DeepMoE's own multiply-adds, the wide network without gates, and DeepMoE's embedding network alone.
-"""
+"""Narrow, wide and gated networks, and the controls that a gain has to beat: what is trained and measured."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, Literal
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from pydantic import Field, field_validator
 
 from repro.analysis.outputs import accuracy
@@ -21,18 +15,11 @@ from repro.families.deepmoe.cost import active_shares, deepmoe_cost
 from repro.families.deepmoe.steps import Asked, goal, shuffles, steps, two_stages
 from repro.families.deepmoe.training import SHUFFLES
 from repro.families.single_gate.config import StudySpec
-from repro.families.single_gate.controls import EQUAL_INFERENCE
 from repro.families.single_gate.scales import CROP_AND_FLIP, SCALES, TORCHVISION
 from repro.families.single_gate.study import SingleGateParameters, Study, measured, open_study, record
 from repro.models.cost import model_cost, width_for
 from repro.progress import say
-from repro.report.claim import AS_GOOD, Cell, Claim, Control
-from repro.report.exhibit import Exhibit
-from repro.report.numbers import NONE, mean_std, where_run
-from repro.report.plots import PALETTE, common_legend, figure_style, new_figure
-from repro.report.printed import PrintedValue, printed_deepmoe
-from repro.report.tables import Captioned, Columns, Row, about, comparison, frame, means
-from repro.report.verdict import by_seed, summary_of
+from repro.report.claim import Cell
 from repro.study.graph import Goal
 from repro.study.lists import Weights
 from repro.study.plain import PlainSpec
@@ -60,24 +47,6 @@ SHUFFLED = ["seed", "group", "shuffle", "top1"]
 
 DEEPMOE, PLAIN = Cell(0, "deepmoe"), Cell(0, "equal-cost")
 NARROWS_COST, PLAINS_COST = Cell(0, "deepmoe", metric="narrows_cost"), Cell(0, "equal-cost", metric="like_deepmoe")
-CLAIMS = (
-    Claim("DM8", "Wide DeepMoE beats its own embedding network", DEEPMOE, Cell(0, "embedding")),
-    Claim("DM1", "It beats the narrow network of its cost", DEEPMOE, Cell(0, "narrow"), section="5.1.1", paired=False,
-          premise=(NARROWS_COST, EQUAL_COST), controls=(Control(EQUAL_INFERENCE, "a plain network", PLAIN),)),
-    Claim("DM2", "It beats a plain network of its own multiply-adds", DEEPMOE, PLAIN, paired=False,
-          premise=(PLAINS_COST, EQUAL_COST)),
-    Claim("DM3", "It is as good as the wide network without gates", DEEPMOE, Cell(0, "wide"), AS_GOOD, section="5.3.2",
-          paired=False),
-    Claim("DM4", "The stage with frozen gates beats training jointly for as long", DEEPMOE, Cell(0, "one-stage"),
-          section="3.4", paired=False),
-    Claim("DM5", "Gates of another class serve better from within the superclass than from without",
-          Cell(0, "shuffled", SHUFFLES[1]), Cell(0, "shuffled", SHUFFLES[2]), datasets=("cifar100",), section="5.3.1"),
-    Claim("DM7", "The embedding's own loss helps (μ = 1 against 0)", DEEPMOE, Cell(0, "mu-0"), section="3.4",
-          paired=False),
-)  # fmt: skip
-"""DM1, 4, 5, 7 are the paper's; its Figure 5 has more than DM3 asks, higher accuracy. DM2 and DM8 are ours: what a gain
-has to beat to be DeepMoE's. Where networks are trained apart, their difference is not paired."""
-
 
 PAPERS = Recipe(
     source="Wang et al. 2019, Section 5 (rate, its steps, epochs); He et al. 2016 for batch, decay and augmentation",
@@ -266,134 +235,3 @@ def _width_of(spec: StudySpec, wide: float, macs: float) -> float:
     found = width_for(between, macs, partial(_plain_macs, spec))
     trained = (width for width in (spec.width, wide) if _plain_macs(spec, width) == _plain_macs(spec, found))
     return next(trained, found)
-
-
-def printed_value(result: StudyResult, cell: Cell) -> PrintedValue | None:
-    """Top-1 accuracy in percent of the paper's rows (it prints errors), on its own image sets and networks."""
-    network, variants = result.base.partition(" at ")[0], {"narrow": "baseline", "deepmoe": "wide-deepmoe"}
-    if cell.metric != "top1" or cell.method not in variants:
-        return None
-    error = printed_deepmoe(2, result.dataset, network, variants[cell.method], "err")
-    if error is None:
-        return None
-    return PrintedValue(round(100 - error.value, 2), None, error.seeds, f"{100 - error.value:.2f}")
-
-
-def tables(result: StudyResult) -> dict[str, Captioned]:
-    """``main``: accuracies; ``cost``: what they cost."""
-    same = result.base.endswith(("resnet56", "resnet110"))
-    rows = [Row(name, Cell(0, m), printed_value(result, Cell(0, m)), same) for m, name in METHODS.items()]
-    caption = (
-        f"{about(result, models=False)}, narrow network {result.base}; top-1 accuracy on the {result.evaluate} set in "
-        "percent, mean ± standard deviation. All networks of a seed are trained for equally many epochs (the embedding "
-        "network, in stage one alone, for fewer), which costs wide ones more. The paper prints errors; these are 100 "
-        "less them."
-    )
-    cells = {name: [Cell(0, m, metric=name) for m in METHODS] for name in ("macs_millions", "naive_macs_millions")}
-    columns: Columns = {
-        "MACs, millions": means(result, cells["macs_millions"], 3),
-        "naively counted": means(result, cells["naive_macs_millions"], 3),
-        "active channels, %": means(result, [Cell(0, m, metric="active") for m in METHODS], 1),
-    }
-    cost = (
-        f"{about(result, models=False)}; multiply-adds of one image, the mean over images, embedding network and heads "
-        "included. What reads the residual stream reads all that was added up to it; 'naively' each convolution costs "
-        "the product of the active shares of what it reads and writes. Active channels are the mean over images and "
-        "layers."
-    )
-    found = {"main": Captioned(comparison(result, rows), caption)}
-    found |= {"cost": Captioned(frame(columns, list(METHODS.values())), cost), "shuffled": _shuffled(result)}
-    return found | ({"scan": _scan(result.tables["scan"])} if "scan" in result.tables else {})
-
-
-def _scan(scan: Table) -> Captioned:
-    names = ("top-1, %", "embedding's top-1, %", "active channels, %", "MACs, millions", "narrow's cost, % of it")
-    columns: Columns = {
-        name: [NONE if x is None else f"{x:.4g}" for x in scan.column(of)]
-        for name, of in zip(names, SCAN[1:6], strict=True)
-    }
-    each = zip(scan.column("taken"), scan.column("top1"), strict=True)
-    columns["taken"] = ["taken" if taken else "collapsed" if top1 is None else "" for taken, top1 in each]
-    caption = (
-        "The choice of λ, on validation images and the first seed: taken is the most accurate of those that cost at "
-        "most 1.05 times what the narrow network does, or else the cheapest."
-    )
-    return Captioned(frame(columns, [f"λ = {lam:g}" for lam in scan.column("lam")]), caption)
-
-
-def _shuffled(result: StudyResult) -> Captioned:
-    cells = {"their own": DEEPMOE, **{f"of an image of {name}": Cell(0, "shuffled", name) for name in SHUFFLES}}
-    columns: Columns = {"top-1, %": means(result, list(cells.values()))}
-    caption = (
-        f"{about(result, models=False)}; top-1 accuracy of DeepMoE when every image is given the gates of another, "
-        "drawn at random from all of that kind. Where no superclasses are known, each class is its own."
-    )
-    return Captioned(frame(columns, list(cells)), caption)
-
-
-def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
-    """``main``: accuracy over cost; ``scan``: over active channels; ``shuffled``: with gates of other images."""
-    drawn = {}
-    with figure_style():
-        for name, draw, height in (("main", _draw, 4.0), ("scan", _draw_scan, 3.4), ("shuffled", _draw_shuffled, 5.6)):
-            drawn[name] = new_figure(max(6.4, 4.6 * len(results)), height)
-            grid = drawn[name].subplots(1, len(results), squeeze=False)[0]
-            for axes, result in zip(grid, results, strict=True):
-                draw(axes, result)
-                axes.set_title(where_run(result))
-            common_legend(drawn[name], grid, columns=2)
-    return drawn
-
-
-def _draw(axes: Axes, result: StudyResult) -> None:
-    """Top-1 accuracy over mean multiply-adds; small points are seeds."""
-    for colour, marker, (method, name) in zip(PALETTE, "Do^sP", METHODS.items(), strict=False):
-        top1, macs = by_seed(result, Cell(0, method)), by_seed(result, Cell(0, method, metric="macs_millions"))
-        if top1:
-            x, y = [macs[seed] for seed in top1], list(top1.values())
-            axes.plot(x, y, ".", color=colour, markersize=4, alpha=0.6)
-            axes.plot(sum(x) / len(x), sum(y) / len(y), marker, color=colour, label=name, fillstyle="none")
-    axes.set_xscale("log")
-    axes.set_xlabel("multiply-adds of an image, millions (honest mean)")
-    axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
-
-
-def _draw_scan(axes: Axes, result: StudyResult) -> None:
-    """Figure 3: accuracy over the share of active channels, a point a λ; without a scan that of the one λ."""
-    cells = DEEPMOE, Cell(0, "embedding"), Cell(0, "deepmoe", metric="active")
-    one: list[Any] = [None, *(found.mean for cell in cells if (found := summary_of(result, cell)))]
-    points: list[list[Any]] = result.tables["scan"].rows if "scan" in result.tables else [one][: len(one) // 4]
-    rows = sorted((row for row in points if row[1] is not None), key=lambda row: row[3])
-    for place, marker, name in ((1, "o-", METHODS["deepmoe"]), (2, "^--", METHODS["embedding"])):
-        axes.plot([row[3] for row in rows], [row[place] for row in rows], marker, color=PALETTE[place], label=name)
-    for lam, top1, _, active, *_ in rows:
-        label = f"λ = {lam:g}" if lam is not None else "test set"
-        axes.annotate(label, (active, top1), (0, 6), textcoords="offset points", ha="center", fontsize=8)
-    axes.set_xlabel("active channels, %")
-    axes.set_ylabel(f"top-1 accuracy, %{' (validation images)' if 'scan' in result.tables else ''}")
-
-
-def _draw_shuffled(axes: Axes, result: StudyResult) -> None:
-    """Figure 4: accuracy by superclass with gates of other images, the mean over the seeds."""
-    table = result.tables.get("shuffled", Table(columns=SHUFFLED, rows=[]))
-    groups = list(dict.fromkeys(table.column("group")))
-    for colour, marker, shuffle in zip(PALETTE, "os^", SHUFFLES, strict=False):
-        each = [table.where(group=group, shuffle=shuffle).column("top1") for group in groups]
-        points = [(sum(values) / len(values), place) for place, values in enumerate(each) if values]
-        if points:
-            axes.plot(*zip(*points, strict=True), marker, color=colour, label=f"gates of {shuffle}", fillstyle="none")
-    axes.set_yticks(range(len(groups)), groups)
-    axes.invert_yaxis()
-    axes.set_xlabel("top-1 accuracy, %")
-
-
-def advice(result: StudyResult) -> str:
-    """DM8 first: what the gates know without the network."""
-    deepmoe, alone = (mean_std(summary_of(result, Cell(0, method))) for method in ("deepmoe", "embedding"))
-    return f"DeepMoE: {deepmoe} %; its embedding network alone, whose answer is there before any gate opens: {alone} %."
-
-
-EXHIBIT = Exhibit(
-    NAME, "DeepMoE, Table 2: wide networks on CIFAR", Parameters, run, tables, CLAIMS, printed_value, figures,
-    advice=advice, place=14,
-)  # fmt: skip

@@ -4,23 +4,14 @@ the controls that a gain has to beat.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import matplotlib.ticker as ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from pydantic import Field
 
-from repro.analysis.anytime import bagged
-from repro.analysis.ensemblers import ENSEMBLERS
-from repro.analysis.outputs import Outputs, accuracy
-from repro.errors import SpecError, TimeIsUpError
-from repro.families.single_gate.config import StudySpec
-from repro.families.single_gate.controls import EQUAL_INFERENCE, EQUAL_TRAINING, plain_cost
-from repro.families.single_gate.controls import equal_inference as of_equal_inference
-from repro.families.single_gate.controls import equal_training as of_equal_training
-from repro.families.single_gate.stacking import stacking
-from repro.families.single_gate.study import SingleGateParameters, Study, measured, open_study, record
+from repro.exhibits.table2_num_experts.run import CONTROLS, NAME, Parameters, run
+from repro.families.single_gate.controls import EQUAL_INFERENCE, EQUAL_TRAINING
 from repro.report.claim import CHANGES_LITTLE, Cell, Claim, equal_inference, equal_training, with_controls
 from repro.report.exhibit import Exhibit
 from repro.report.numbers import DATASETS, NONE, where_run
@@ -39,128 +30,10 @@ from repro.report.tables import (
     text,
 )
 from repro.report.verdict import by_seed, is_model, summary_of
-from repro.study.lists import Numbers, WordsOrNone
-from repro.study.record import cost_row
-from repro.study.results import Measurement, StudyResult, Table
+from repro.study.results import StudyResult, Table
 
-NAME = "table2_num_experts"
-LONGER = ["epochs", "top1"]
 ENOUGH = 2.0
 """Points on validation images: a base is trained for long enough where twice its epochs gain less."""
-
-
-LARGEST_ONLY = ("smoke", "quick")
-"""Scales at which, unless others are asked for, only the largest number of experts has its equal-training control."""
-
-
-class Parameters(SingleGateParameters):
-    """The common ones, how many experts, and which of these numbers get a control of equal training."""
-
-    experts: Numbers = Field((1, 5, 10, 20), description="numbers of experts K, e.g. 1,5,10,20")
-    controls: WordsOrNone = Field(
-        (), description="numbers of experts that are held against the base trained as long; or none (and no control)"
-    )
-    longer: bool = Field(False, description="also train the base on validation images, once and for twice as long")
-
-    def specs(self) -> list[StudySpec]:
-        """The spec of every seed and number of experts, seed by seed."""
-        self.bases()
-        return [spec.with_(num_experts=k) for spec in super().specs() for k in self.experts]
-
-    def bases(self) -> list[StudySpec]:
-        """The controls of every seed, in the order of their worth; then what says if the base is trained enough."""
-        controls = [control for spec in super().specs() for _, _, control in self.controls_of(spec)]
-        return controls + self.longer_bases()
-
-    def longer_bases(self) -> list[StudySpec]:
-        """The base of the first seed, trained by its recipe and for twice as long, on validation images."""
-        spec, recipe = super().specs()[0], super().specs()[0].base_recipe
-        recipes = [recipe.model_copy(update={"epochs": times * recipe.epochs}) for times in (1, 2)]
-        held_out = spec.with_(role="control", evaluate="validation", expert=spec.base, num_experts=1, stacking=False)
-        return [held_out.with_(base_recipe=each) for each in recipes] if self.longer else []
-
-    def controls_of(self, spec: StudySpec) -> list[tuple[str, int, StudySpec]]:
-        """Method, number of experts and spec of each control of one seed: equal inference, then equal training."""
-        if self.controls == ("none",):
-            return []
-        if strange := set(self.controls) - set(map(str, self.experts)):
-            raise SpecError(f"controls: {', '.join(sorted(strange))} is no number of experts of this run")
-        usual = [max(self.experts)] if self.scale in LARGEST_ONLY else self.experts
-        numbers = [int(k) for k in self.controls] or usual
-        found = [(EQUAL_TRAINING, k, of_equal_training(spec.with_(num_experts=k))) for k in numbers]
-        plain = of_equal_inference(spec.with_(num_experts=max(self.experts)))
-        return [*([(EQUAL_INFERENCE, 1, plain)] if plain else []), *found]
-
-
-def run(parameters: Parameters) -> StudyResult:
-    """Run Table 2, seed by seed, and write its record to ``<root>/results``.
-
-    If the time is up before all is done, what is whole by then is recorded, before :class:`TimeIsUpError` says so.
-    """
-    study = open_study(parameters)
-    measurements: list[Measurement] = []
-    outputs: dict[int, Outputs] = {}
-    longer: dict[str, Table] = {}
-    try:
-        for seed in parameters.seeds:
-            for spec in (spec for spec in parameters.specs() if spec.seed == seed):
-                outputs[seed] = study.run(spec)
-                measurements += _measure(spec, outputs[seed], study)
-            for method, k, control in parameters.controls_of(spec.with_(num_experts=1)):
-                logits, labels = study.base_outputs(control)
-                measurements.append(measured(control, method, accuracy(logits, labels), num_experts=k))
-        longer = _longer(parameters, study)
-    except TimeIsUpError:
-        if measurements:
-            _record(parameters, study, measurements, outputs, longer)
-        raise
-    return _record(parameters, study, measurements, outputs, longer)
-
-
-def _record(
-    parameters: Parameters, study: Study, measurements: list[Measurement], outputs: dict[int, Outputs],
-    longer: dict[str, Table],
-) -> StudyResult:  # fmt: skip
-    spec = parameters.specs()[0]
-    costs = [cost_row(study.cost(spec.with_(num_experts=k))) for k in parameters.experts]
-    for method, k, control in parameters.controls_of(spec.with_(num_experts=1)):
-        costs.append(cost_row(plain_cost(control), f"{method} of {k}"))
-    alone = cost_row(study.cost(spec.with_(num_experts=1)).without_experts())
-    found = [*measurements, *_two_networks(spec, outputs)]
-    return record(NAME, parameters, study, found, [alone, *costs], longer)
-
-
-def _longer(parameters: Parameters, study: Study) -> dict[str, Table]:
-    rows = [
-        [spec.base_recipe.epochs, round(accuracy(*study.base_outputs(spec)), 4)] for spec in parameters.longer_bases()
-    ]
-    return {"longer": Table(columns=LONGER, rows=rows)} if rows else {}
-
-
-def _measure(spec: StudySpec, outputs: Outputs, study: Study) -> Iterator[Measurement]:
-    # The base's own line is the same for every number of experts; the record keeps it once.
-    yield measured(spec, "backbone", accuracy(outputs.base_logits, outputs.labels), num_experts=0)
-    for name, ensemble in ENSEMBLERS.items():
-        if name != "top-2" or spec.num_experts > 1:
-            yield measured(spec, name, accuracy(ensemble(outputs), outputs.labels))
-    if spec.stacking:
-        yield measured(spec, "stacking", accuracy(stacking(outputs, study.stackers(spec)), outputs.labels))
-    for metric, value in study.gate_metrics(spec).items():
-        yield measured(spec, "gate", value, metric)
-
-
-def _two_networks(spec: StudySpec, outputs: dict[int, Outputs]) -> Iterator[Measurement]:
-    """The poster's reading of "one expert": two whole networks, here the bases of a seed and of the next one.
-
-    With three seeds each base takes part in two of the three pairs. Two seeds are one pair, one seed is none.
-    """
-    seeds = sorted(outputs)
-    following = seeds[1:] + seeds[: len(seeds) > 2]
-    for seed, other in zip(seeds, following, strict=False):
-        both = bagged(outputs[seed].base_logits, outputs[other].base_logits)
-        value = accuracy(both, outputs[seed].labels)
-        yield measured(spec.with_(seed=seed, num_experts=1), "two networks", value)
-
 
 PAIR = ("tr18", "tr18")
 PAPER_DATASETS = ("cifar100", "tiny-imagenet")
@@ -216,7 +89,22 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
         "Two whole networks are the bases of two seeds; each base is in two of the pairs."
     )
     main = comparison(result, rows, _both_image_sets(rows) if of_the_paper(result.dataset, 0) is None else None)
-    return {"main": Captioned(main, caption), "details": _details(result)}
+    found = {"main": Captioned(main, caption), "details": _details(result)}
+    return found | ({"controls": _given(result.tables["controls"])} if "controls" in result.tables else {})
+
+
+def _given(controls: Table) -> Captioned:
+    """What the controls get."""
+    names = {EQUAL_INFERENCE: "plain network, for base + ", EQUAL_TRAINING: "base trained longer, for base + "}
+    rows = [names[str(row[0])] + experts_named(int(str(row[1]))) for row in controls.rows]
+    headings = ("width", "epochs", "inference MACs, % of the mixture's", "training MACs, % of the mixture's")
+    columns: Columns = {
+        heading: [f"{value:g}" for value in controls.column(name)]
+        for heading, name in zip(headings, CONTROLS[2:], strict=True)
+    }
+    return Captioned(
+        frame(columns, rows), "What each control is and what it gets, beside the mixture that it is held against."
+    )
 
 
 def advice(result: StudyResult) -> str:
