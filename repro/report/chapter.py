@@ -26,7 +26,6 @@ from repro.report import interactive
 from repro.report.links import FIGURES, Book, book_of_notebooks, figure, source_line
 from repro.report.numbers import provenance_text, where_run
 from repro.report.play import MixturePlay, Play
-from repro.report.play_networks import NetworksPlay
 from repro.report.tables import Captioned, claims_caption, claims_table
 from repro.study.parameters import Parameters
 from repro.study.places import results_folder
@@ -113,6 +112,8 @@ class Chapter:
 
     def play(self) -> Play:
         """Things to turn on what this notebook's run computed (:mod:`repro.report.play`)."""
+        from repro.report.play_networks import NetworksPlay  # and with it torchvision, which takes a second
+
         single_gate = isinstance(self.parameters, SingleGateParameters) and self.parameters.specs()
         return MixturePlay(self) if single_gate else NetworksPlay(self)
 
