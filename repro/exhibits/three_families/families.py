@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.fx.experimental.optimization import fuse
 
 from repro.analysis.answers import THRESHOLDS, answers, sweep
@@ -142,7 +142,7 @@ def deepmoe(body: Body, asked: Asked, budget: float, lam: float) -> Model:
         device = runner.context.device
         (trained,) = goal.steps[0].needs
         model = load_deepmoe(made, runner.load(trained)).eval().to(device).to(memory_format=torch.channels_last)
-        model.gating.features = fuse(model.gating.features)
+        model.gating.features = nn.Sequential(fuse(model.gating.features))
         gates_NG = runner.load(goal.steps[0]).tensors["gates"].float().to(device)
         folded = Folded(model.network)
         many = Prototypes(folded, gates_NG, min(spec.num_experts, len(gates_NG.unique(dim=0))), spec.seed)
