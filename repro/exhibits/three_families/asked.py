@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal
+from functools import partial
+from itertools import chain
+from typing import Literal, NamedTuple
 
 from pydantic import Field
 
 from repro.errors import SpecError
 from repro.exhibits.three_families.bodies import RESNET, Asked, Body, Model, at_rate
-from repro.exhibits.three_families.families import BUDGETS, FAMILIES, RATES, USUAL, Family
+from repro.exhibits.three_families.families import BUDGETS, FAMILIES, USUAL, Family
+from repro.exhibits.three_families.rivals import rivals
+from repro.exhibits.three_families.trials import in_store, tuned
 from repro.families.single_gate.study import SingleGateParameters
 from repro.models.cost import model_cost
 from repro.study.graph import Goal
 from repro.study.lists import Words, WordsOrNone
+from repro.study.store import Store
+
+
+class Mixture(NamedTuple):
+    """A family at a budget: the model that is judged, and the other points of its curve."""
+
+    family: Family
+    budget: str
+    model: Model
+    others: list[Model]
 
 
 class ThreeFamiliesParameters(SingleGateParameters):
     """The common ones; which families at which budgets; how many experts; how many trials."""
 
-    families: WordsOrNone = Field((), description="of " + "; ".join(f.name for f in FAMILIES) + "; empty: the scale's")
+    families: WordsOrNone = Field((), description="of " + "; ".join(f.name for f in FAMILIES) + "; empty: the three")
     budgets: Words = Field(tuple(BUDGETS), description="in units of the middle one: small 1/2, middle 1, large 2")
-    elsewhere: int = Field(1, ge=1, description="seeds, the first of all, with the other budgets and curves of λ")
+    elsewhere: int = Field(1, ge=1, description="first seeds, which have all budgets, curves of λ, as many parameters")
     experts: int = Field(0, ge=0, le=1024, description="of the single-gate mixture; 0: the scale's")
     epochs: int = Field(0, ge=0, description="of each plain network, DeepMoE and ConvNeXt; 0: the scale's")
     trials: int = Field(-1, ge=-1, le=4, description="choices tried on validation images; -1: the scale's")
@@ -29,15 +43,18 @@ class ThreeFamiliesParameters(SingleGateParameters):
     def chosen(self) -> list[Family]:
         """The families asked for, in the table's order."""
         three = [f.name for f in FAMILIES if f.body is not RESNET]
-        usual = three if USUAL.get(self.scale, {}).get("three") else [f.name for f in FAMILIES]
-        found = _known("families", self.families or usual, [f.name for f in FAMILIES])
+        found = _known("families", self.families or three, [f.name for f in FAMILIES])
         return [family for family in FAMILIES if family.name in found]
+
+    def bodies(self) -> list[Body]:
+        """Their bodies, each once."""
+        return list({family.body.name: family.body for family in self.chosen()}.values())
 
     def tried(self) -> int:
         """Trials of each family and body."""
         return self.trials if self.trials >= 0 else int(USUAL.get(self.scale, {}).get("trials", 4))
 
-    def asked(self, seed: int, evaluate: Literal["test", "validation"] = "test") -> Asked:
+    def asked(self, seed: int, evaluate: Literal["test", "validation"] = "test", rate: float = 1.0) -> Asked:
         """What all models of a seed share."""
         usual = USUAL.get(self.scale, {})
         (spec,) = self.model_copy(update={"seeds": (seed,)}).specs()
@@ -51,7 +68,7 @@ class ThreeFamiliesParameters(SingleGateParameters):
             num_train=usual.get("num_train", spec.num_train), num_test=usual.get("num_test", spec.num_test),
             base_recipe=at_rate(spec.base_recipe, 1, epochs),
             expert_recipe=at_rate(spec.expert_recipe, 1, max(1, round(longer * spec.expert_recipe.epochs))),
-        ))  # fmt: skip
+        ), usual.get("convnext", {}).get(spec.dataset, "convnext-micro"), rate)  # fmt: skip
 
     def macs(self, asked: Asked) -> dict[str, float]:
         """MACs of each budget that is asked for."""
@@ -77,46 +94,43 @@ class ThreeFamiliesParameters(SingleGateParameters):
         macs = {factor * budget for budget in budgets for factor in (0.5, 1)} | {2.25 * max(budgets)}
         return sorted({body.width_for(asked, each) for each in macs})
 
-    def goals(self, taken: Mapping[str, float] | None = None) -> list[Goal]:
-        """The trials, if there are any and nothing was ``taken`` yet; else the plain curves and the mixtures.
+    def curve(self, body: Body, asked: Asked) -> list[Model]:
+        """The networks of the plain curve of a body, rising in cost."""
+        return [body.make(asked, width) for width in self.widths(body, asked)]
 
-        The controls of what a mixture came to cost are known only when it is trained.
-        """
-        if taken is None and self.tried():
-            asked = self.asked(self.seeds[0], "validation")
-            return [model.goal for _, _, model in _trials(self, asked)]
-        taken, goals = taken or {}, []
+    def mixtures(self, body: Body, asked: Asked, taken: Mapping[str, float]) -> Iterator[Mixture]:
+        """The mixtures on a body at every budget."""
+        for family in (family for family in self.chosen() if family.body is body):
+            for budget, macs in self.macs(asked).items():
+                if asked.spec.seed in self.at(budget):
+                    choices = self.drawn(family, budget, asked.spec.seed, taken[family.name])
+                    first, *others = [family.make(asked, macs, choice) for choice in choices]
+                    yield Mixture(family, budget, first, others)
+
+    def rivals(self, body: Body, asked: Asked, mixture: Mixture, macs: float | None) -> dict[str, list[Model]]:
+        """What a mixture of such MACs is held against; with as many parameters at the middle budget, first seeds."""
+        first = mixture.budget == "middle" and asked.spec.seed in self.seeds[: self.elsewhere]
+        return rivals(body, asked, mixture.model, macs, first)
+
+    def planned(self, taken: Mapping[str, float]) -> list[Goal]:
+        """All that is trained with what was taken, but for the rivals whose cost the gates of a mixture decide."""
+        models: list[Model] = []
         for seed in self.seeds:
-            asked = self.asked(seed)
-            for body in _bodies(self):
-                rate = taken.get(body.name, RATES[0])
-                goals += [body.make(asked, width, rate=rate).goal for width in self.widths(body, asked)]
-            goals += [
-                family.make(asked, macs, choice).goal
-                for family in self.chosen()
-                for budget, macs in self.macs(asked).items()
-                if seed in self.at(budget)
-                for choice in self.drawn(family, budget, seed, taken.get(family.name, family.choices[0]))
-            ]
-        return goals
+            for body in self.bodies():
+                asked = self.asked(seed, rate=taken[body.name])
+                models += self.curve(body, asked)
+                for mixture in self.mixtures(body, asked, taken):
+                    held = self.rivals(body, asked, mixture, mixture.model.macs)
+                    models += [mixture.model, *mixture.others, *chain.from_iterable(held.values())]
+        return list({model.goal.steps[0]: model.goal for model in models}.values())
+
+    def goals(self) -> list[Goal]:
+        """The trials, and all that is planned with what the store says that they gave; else with the first choices."""
+        found = tuned(self, partial(in_store, Store(self.root)))
+        return [*found.goals, *self.planned(found.taken)]
 
 
 def _known(field: str, asked: Sequence[str], known: Sequence[str]) -> Sequence[str]:
     if wrong := [name for name in asked if name not in known]:
         raise SpecError(f"{field}: there is no {wrong[0]!r}; choose of {', '.join(known)}")
     return asked
-
-
-def _bodies(parameters: ThreeFamiliesParameters) -> list[Body]:
-    return list({family.body.name: family.body for family in parameters.chosen()}.values())
-
-
-def _trials(parameters: ThreeFamiliesParameters, asked: Asked) -> Iterator[tuple[str, float, Model]]:
-    """(who, choice, model) at the middle budget, or the first there is: as many for each family and each body."""
-    budgets, count = parameters.macs(asked), parameters.tried()
-    budget = budgets.get("middle", next(iter(budgets.values())))
-    for body in _bodies(parameters):
-        width = body.width_for(asked, budget)
-        yield from ((body.name, rate, body.make(asked, width, rate=rate)) for rate in RATES[:count])
-    for family in parameters.chosen():
-        yield from ((family.name, c, family.make(asked, budget, c)) for c in family.choices[:count])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from repro.analysis.outputs import accuracy
+from repro.errors import SpecError
 from repro.families.single_gate.config import StudySpec
 from repro.families.sparse.cost import sparse_cost
 from repro.families.sparse.scales import SparseSpec, sparse_spec
@@ -25,14 +27,19 @@ from repro.training.recipe import Recipe
 
 
 class Asked(NamedTuple):
-    """What every model of a seed shares: scale; images, seed, recipes, tr-network and number of experts."""
+    """What every model of a seed shares: scale; images, seed, recipes, tr-network and number of experts.
+
+    ``rate`` is that of everything that is trained, in the recipes' own; ``convnext`` is a shape of sparse networks.
+    """
 
     scale: str
     spec: StudySpec
+    convnext: str = "convnext-micro"
+    rate: float = 1.0
 
-    def trained(self, epochs: int | None = None, rate: float = 1.0) -> Recipe:
-        """The plain networks' recipe, for so many epochs, at so many times its rate."""
-        return at_rate(self.spec.base_recipe, rate, epochs)
+    def trained(self, epochs: int | None = None) -> Recipe:
+        """The plain networks' recipe, for so many epochs."""
+        return at_rate(self.spec.base_recipe, self.rate, epochs)
 
 
 class Point(NamedTuple):
@@ -53,46 +60,79 @@ class Model(NamedTuple):
     """How a model is made, what it costs, and what follows from its predictions.
 
     goal      its steps, the predictions first
+    macs      inference MACs of an image; None where they depend on what its gates come to do
     training  MACs of its training, an image over all epochs
     params    parameters in all
     ready     the trained model in the form in which it is fastest to use
     points    predictions -> the ways to run it; the first is the one that is judged
     groups    predictions -> the group of each image ``[N]`` by what its gates do
+    many      top-1 accuracy in percent of what ``ready`` answers to many images at once, where it is not the points'
     """
 
     goal: Goal
+    macs: float | None
     training: float
     params: int
     ready: Ready
     points: Callable[[Mapping[str, Tensor]], list[Point]]
     groups: Callable[[Mapping[str, Tensor]], Tensor] = lambda tensors: torch.zeros(len(tensors["labels"]))
+    many: Callable[[Runner], float] | None = None
+
+
+WIDEST, STEP = 4, 1 / 128
+"""Widths go up to the one in steps of the other; several may be the same network, as channels are whole."""
+CLOSE = 0.02
+"""A plain network this near to a mixture's MACs stands for them alone."""
+MISSED = 0.1
+"""A mixture further than this from its budget is none of that budget."""
 
 
 class Body(NamedTuple):
-    """A plain network at any width: ``cost(asked, width)`` are its MACs and parameters, ``goal`` its steps and use.
-
-    Its widths are ``narrowest`` to 4 in steps of ``step``, of which no two are the same network.
-    """
+    """A plain network at any width: ``cost(asked, width)`` are its MACs and parameters, ``goal`` its steps and use."""
 
     name: str
     narrowest: float
-    step: float
     cost: Callable[[Asked, float], tuple[int, int]]
     goal: Callable[[Asked, float, Recipe], tuple[Goal, Ready]]
 
+    def widths(self) -> list[float]:
+        """All that there are, rising."""
+        return [self.narrowest + i * STEP for i in range(round((WIDEST - self.narrowest) / STEP) + 1)]
+
     def width_for(self, asked: Asked, target: float, cost: Callable[[float], float] | None = None) -> float:
         """The width whose network's MACs (or what ``cost`` gives, which rises with it) are nearest to ``target``."""
-        of = cost or (lambda width: self.cost(asked, width)[0])
-        count = round((4 - self.narrowest) / self.step) + 1
-        widths = [self.narrowest + i * self.step for i in range(count)]
-        return width_for(widths, target, of)
+        return width_for(self.widths(), target, cost or (lambda width: self.cost(asked, width)[0]))
 
-    def make(self, asked: Asked, width: float, epochs: int | None = None, rate: float = 1.0) -> Model:
+    def budgeted(self, asked: Asked, budget: float, cost: Callable[[float], float] | None = None) -> float:
+        """The same; :class:`SpecError` where even that width misses the budget."""
+        width = self.width_for(asked, budget, cost)
+        macs = cost(width) if cost else self.cost(asked, width)[0]
+        if abs(macs / budget - 1) > MISSED:
+            raise SpecError(
+                f"budgets: a mixture on {self.name} was to have {budget / 1e6:.3g} million multiply-adds, and at "
+                f"widths from {self.narrowest:g} to {WIDEST} the nearest has {macs / 1e6:.3g}; "
+                "leave out this budget (budgets) or this family (families), or choose another scale"
+            )
+        return width
+
+    def around(self, asked: Asked, macs: float) -> list[float]:
+        """The width of a network :data:`CLOSE` to some MACs; where there is none, the next narrower and wider."""
+
+        def of(width: float) -> float:
+            return self.cost(asked, width)[0]
+
+        near = self.width_for(asked, macs)
+        if abs(of(near) / macs - 1) <= CLOSE:
+            return [near]
+        wider = bisect_left(self.widths(), macs, key=of)
+        return [self.width_for(asked, of(width)) for width in self.widths()[max(wider - 1, 0) : wider + 1]]
+
+    def make(self, asked: Asked, width: float, epochs: int | None = None) -> Model:
         """The plain network of a width."""
         macs, params = self.cost(asked, width)
-        recipe = asked.trained(epochs, rate)
+        recipe = asked.trained(epochs)
         goal, ready = self.goal(asked, width, recipe)
-        return Model(goal, 3.0 * recipe.epochs * macs, params, ready, partial(as_it_is, macs))
+        return Model(goal, macs, 3.0 * recipe.epochs * macs, params, ready, partial(as_it_is, macs))
 
 
 def at_rate(recipe: Recipe, rate: float, epochs: int | None = None) -> Recipe:
@@ -106,7 +146,7 @@ def as_it_is(macs: float, tensors: Mapping[str, Tensor]) -> list[Point]:
     return [Point("", accuracy(tensors["logits"], tensors["labels"]), macs)]
 
 
-def _residual(network: str = "", narrowest: float = 1 / 16, step: float = 1 / 128) -> Body:
+def _residual(network: str = "", narrowest: float = 1 / 16) -> Body:
     """A residual network by its name; without one the scale's tr-network."""
 
     def cost(asked: Asked, width: float) -> tuple[int, int]:
@@ -126,14 +166,14 @@ def _residual(network: str = "", narrowest: float = 1 / 16, step: float = 1 / 12
 
         return goal, ready
 
-    return Body(network or "tr-network", narrowest, step, cost, plain)
+    return Body(network or "tr-network", narrowest, cost, plain)
 
 
 def convnext_spec(asked: Asked, recipe: Recipe, **model: Any) -> SparseSpec:
     """A ConvNeXt on the images of ``asked``: its own optimiser and rate; epochs and augmentation are everybody's."""
     spec = asked.spec
-    found = sparse_spec(asked.scale, spec.dataset, spec.seed, **model)
-    own = at_rate(found.recipe, recipe.learning_rate / spec.base_recipe.learning_rate, recipe.epochs)
+    found = sparse_spec(asked.scale, spec.dataset, spec.seed, network=asked.convnext, **model)
+    own = at_rate(found.recipe, asked.rate, recipe.epochs)
     images = {"num_train": spec.num_train, "num_test": spec.num_test, "evaluate": spec.evaluate}
     return found.model_copy(update={"recipe": own.model_copy(update={"augmentation": recipe.augmentation}), **images})
 
@@ -165,5 +205,5 @@ def fastest(network: Network, runner: Runner) -> Network:
 
 
 TR = _residual()
-RESNET = _residual("resnet20", 1 / 4, 1 / 16)
-CONVNEXT = Body("ConvNeXt", 1 / 8, 1 / 16, convnext_cost, _convnext)
+RESNET = _residual("resnet20", 1 / 4)
+CONVNEXT = Body("ConvNeXt", 1 / 8, convnext_cost, _convnext)

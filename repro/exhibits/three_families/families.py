@@ -8,11 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.fx.experimental.optimization import fuse
 
 from repro.analysis.answers import THRESHOLDS, answers, sweep
 from repro.analysis.chosen_experts import tokens_per_image
 from repro.analysis.outputs import Outputs, accuracy
+from repro.data.augment import Augmentation
 from repro.exhibits.three_families.bodies import (
     CONVNEXT,
     RESNET,
@@ -47,6 +49,7 @@ from repro.families.sparse.steps import chosen_experts
 from repro.models.cost import ModelCost, model_cost
 from repro.randomness import derive
 from repro.study.runner import Runner
+from repro.training.device import autocast
 
 NAME = "three_families"
 BUDGETS = {"small": 0.5, "middle": 1.0, "large": 2.0}
@@ -56,21 +59,25 @@ PARTNER = 1000
 WIDE = 1.75
 """MACs of a DeepMoE's backbone with all channels active, in budgets; its embedding network is 2 % more."""
 SLACK = 1.05
-"""A trial may cost so many budgets and still be taken for its accuracy."""
+"""A trial may cost so many budgets, or what the cheapest does, and still be taken for its accuracy."""
+MANY = 256
+"""Images that come together where throughput counts."""
 USUAL: dict[str, dict[str, Any]] = {
-    "smoke": {"epochs": 2, "num_train": 200, "num_test": 100, "experts": 2, "trials": 0, "three": True},
-    "quick": {"epochs": 4, "num_train": 1200, "num_test": 1000, "experts": 4, "trials": 0, "three": True},
-    "laptop": {"width": 0.125, "trial_epochs": 8, "three": True},
+    "smoke": {"epochs": 2, "num_train": 200, "num_test": 100, "experts": 2, "trials": 0},
+    "quick": {"epochs": 4, "num_train": 1200, "num_test": 1000, "experts": 4, "trials": 0},
+    "laptop": {"width": 0.125, "trial_epochs": 8},
+    "gpu": {"convnext": {"cifar100": "convnext-t", "tiny-imagenet": "convnext-b"}},
 }
 """What a scale does here where that is not what it does elsewhere; else its own recipe on all of its images, 20
-experts, four trials of as many epochs, and the families' native bodies beside the three."""
+experts, four trials of as many epochs, and a ConvNeXt-micro for a body. On a GPU that is too small for the budgets."""
 
 
 class Family(NamedTuple):
     """A family of mixtures: ``make(asked, budget, choice)`` makes its model; all else is the same for all families.
 
     ``body`` is what it is held against; ``choices`` of what ``choice`` is in words, the first unless trials say
-    otherwise; where each is a point of its curve, ``drawn``, all are trained at the middle budget.
+    otherwise; where each is a point of its curve, ``drawn``, all are trained at the middle budget. It is trained at the
+    rate that was taken for its body, unless the rate is its own choice.
     """
 
     name: str
@@ -89,8 +96,8 @@ def single_gate(asked: Asked, budget: float, rate: float) -> Model:
     def cost(width: float) -> ModelCost:
         return model_cost(spec.base, spec.expert, spec.num_classes, spec.image_size, spec.num_experts, width)
 
-    width = TR.width_for(asked, budget, lambda width: cost(width).macs)
-    recipes = {"base_recipe": asked.trained(rate=rate), "expert_recipe": at_rate(spec.expert_recipe, rate)}
+    width = TR.budgeted(asked, budget, lambda width: cost(width).macs)
+    recipes = {"base_recipe": at_rate(spec.base_recipe, rate), "expert_recipe": at_rate(spec.expert_recipe, rate)}
     made, found = spec.with_(width=width, **recipes), cost(width)
     params = found.base_params + found.gate_params + found.params_trainable
     training = 3 * training_epochs(made) * found.base_macs
@@ -101,7 +108,7 @@ def single_gate(asked: Asked, budget: float, rate: float) -> Model:
         moe = fastest(build_single_gate(made, load(of.base), load(of.gate), experts), runner)
         return partial(predict, moe, tau=None, rule="top-1")
 
-    return Model(single_gate_goal(made), training, params, ready, partial(_anytime, found), _by_expert)
+    return Model(single_gate_goal(made), found.macs, training, params, ready, partial(_anytime, found), _by_expert)
 
 
 def _anytime(cost: ModelCost, tensors: Mapping[str, Tensor]) -> list[Point]:
@@ -122,7 +129,7 @@ def deepmoe(body: Body, asked: Asked, budget: float, lam: float) -> Model:
     """A DeepMoE that with all channels active costs less than two budgets; λ closes some."""
     spec, network = asked.spec, asked.spec.base if body is TR else body.name
     whole = {"backbone": network, "num_classes": spec.num_classes, "image_size": spec.image_size, "lam": lam}
-    model = DeepMoEConfig(**whole, width=body.width_for(asked, WIDE * budget), lambda_reaches="heads")
+    model = DeepMoEConfig(**whole, width=body.budgeted(asked, WIDE * budget), lambda_reaches="heads")
     one, two = two_stages(asked.trained())
     images = spec.with_(base=network, expert=network, role="control", num_experts=1)
     made, cost = AskedDeepMoE(spec=images, model=model, recipe=one, recipe_two=two), deepmoe_cost(model)
@@ -135,6 +142,7 @@ def deepmoe(body: Body, asked: Asked, budget: float, lam: float) -> Model:
         device = runner.context.device
         (trained,) = goal.steps[0].needs
         model = load_deepmoe(made, runner.load(trained)).eval().to(device).to(memory_format=torch.channels_last)
+        model.gating.features = nn.Sequential(fuse(model.gating.features))
         gates_NG = runner.load(goal.steps[0]).tensors["gates"].float().to(device)
         folded = Folded(model.network)
         many = Prototypes(folded, gates_NG, min(spec.num_experts, len(gates_NG.unique(dim=0))), spec.seed)
@@ -145,7 +153,15 @@ def deepmoe(body: Body, asked: Asked, budget: float, lam: float) -> Model:
 
         return answer
 
-    return Model(goal, training, cost.params, ready, partial(_gated, lam), groups)
+    def by_prototypes(runner: Runner) -> float:
+        answer, source = ready(runner), runner.context.sources.batches(spec, "evaluation", Augmentation())
+        found = []
+        with torch.inference_mode(), autocast(runner.context.device):
+            for batch in source.clean(MANY):
+                found.append(torch.as_tensor(answer(batch.images)).float().cpu())
+        return accuracy(torch.cat(found), source.labels.cpu())
+
+    return Model(goal, None, training, cost.params, ready, partial(_gated, lam), groups, by_prototypes)
 
 
 def _gated(lam: float, tensors: Mapping[str, Tensor]) -> list[Point]:
@@ -164,12 +180,12 @@ def _by_gates(number: int, seed: int, tensors: Mapping[str, Tensor]) -> Tensor:
 
 def sparse(asked: Asked, budget: float, weight: float) -> Model:
     """A ConvNeXt with Last 2; both balance losses have this weight."""
-    width = CONVNEXT.width_for(asked, budget, lambda width: convnext_cost(asked, width, "last-2")[0])
+    width = CONVNEXT.budgeted(asked, budget, lambda width: convnext_cost(asked, width, "last-2")[0])
     balance = {"importance_weight": weight, "load_weight": weight}
     made = convnext_spec(asked, asked.trained(), placement="last-2", width=width, **balance)
     cost, (goal, ready) = sparse_cost(made.model), sparse_trained(made)
-    points = partial(as_it_is, cost.macs)
-    return Model(goal, 3.0 * made.recipe.epochs * cost.macs, cost.params, ready, points, partial(_by_token, made))
+    points, training = partial(as_it_is, cost.macs), 3.0 * made.recipe.epochs * cost.macs
+    return Model(goal, cost.macs, training, cost.params, ready, points, partial(_by_token, made))
 
 
 def _by_token(spec: SparseSpec, tensors: Mapping[str, Tensor]) -> Tensor:

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import ceil
 
 import numpy as np
-from torch import Tensor
 
-from repro.analysis.anytime import bagged
-from repro.analysis.outputs import accuracy
-from repro.exhibits.three_families.asked import ThreeFamiliesParameters
 from repro.exhibits.three_families.bodies import Asked, Body, Model, Point
 from repro.exhibits.three_families.families import PARTNER
 from repro.report.claim import Cell
-from repro.study.runner import Runner
 
-
-def _ask(runner: Runner, model: Model) -> Mapping[str, Tensor]:
-    """The predictions of a model; trained first where they do not stand."""
-    runner.run(model.goal.steps)
-    return runner.load(model.goal.steps[0]).tensors
+Trained = tuple[Model, Point]
 
 
 def cell(family: str, budget: str, method: str = "mixture", metric: str = "top1") -> Cell:
@@ -28,42 +19,66 @@ def cell(family: str, budget: str, method: str = "mixture", metric: str = "top1"
     return Cell(0, method, f"{family}, {budget}", metric)
 
 
-class Rivals:
-    """The plain networks of a body and a seed: the curve, and whatever else a mixture is held against."""
+def rivals(body: Body, asked: Asked, mixture: Model, macs: float | None, as_large: bool) -> dict[str, list[Model]]:
+    """The networks that are trained for a mixture alone, by what they are held against it for.
 
-    def __init__(self, parameters: ThreeFamiliesParameters, runner: Runner, body: Body, asked: Asked, rate: float):
-        self.body, self.asked, self.rate, self._runner = body, asked, rate, runner
-        widths = parameters.widths(body, asked)
-        self.curve = [self._plain(width) for width in widths]
+    equal-training    of its inference MACs, the next narrower and the next wider one where none is near, each trained
+                      for its training MACs: whole epochs, rounded up
+    ensemble          two of half its inference MACs
+    equal-parameters  of as many parameters as it has in all, if ``as_large``
 
-    def _plain(self, width: float, epochs: int | None = None) -> tuple[Model, Point]:
-        model = self.body.make(self.asked, width, epochs, self.rate)
-        return model, model.points(_ask(self._runner, model))[0]
+    Where its ``macs`` are not known yet there is only the last.
+    """
+    found: dict[str, list[Model]] = {}
+    if macs is not None:
+        epochs = {
+            width: max(1, ceil(round(mixture.training / (3 * body.cost(asked, width)[0]), 6)))
+            for width in body.around(asked, macs)
+        }
+        partner = asked._replace(spec=asked.spec.with_(seed=asked.spec.seed + PARTNER))
+        half = body.width_for(asked, macs / 2)
+        found["equal-training"] = [body.make(asked, width, each) for width, each in epochs.items()]
+        found["ensemble"] = [body.make(one, half) for one in (asked, partner)]
+    if as_large:
+        width = body.width_for(asked, mixture.params, lambda width: body.cost(asked, width)[1])
+        found["equal-parameters"] = [body.make(asked, width)]
+    return found
 
-    def at(self, price: float, prices: Sequence[float] = ()) -> float | None:
-        """Top-1 of the curve at some MACs, straight between its networks over log MACs; None beyond its ends.
 
-        ``prices`` are what else its networks cost, the narrowest first; a wider one counts as no cheaper.
-        """
-        x = np.maximum.accumulate(np.log(prices or [point.macs for _, point in self.curve]))
-        inside = x[0] <= np.log(price) <= x[-1]
-        return float(np.interp(np.log(price), x, [point.top1 for _, point in self.curve])) if inside else None
+def at_macs(networks: Sequence[Trained], macs: float) -> tuple[float, float, float, int]:
+    """Top-1, MACs, training MACs and parameters at some MACs, straight between networks over log MACs; of one its own.
 
-    def as_long(self, macs: float, training: float) -> tuple[Model, Point]:
-        """A plain network of equal inference and of equal training: whole epochs, rounded up."""
-        width = self.body.width_for(self.asked, macs)
-        one_epoch = 3 * self.body.cost(self.asked, width)[0]
-        return self._plain(width, max(1, ceil(round(training / one_epoch, 6))))
+    The networks rise in MACs, and the MACs lie between theirs.
+    """
+    x = [point.macs for _, point in networks]
+    at = macs if len(x) > 1 else x[0]
 
-    def as_large(self, params: int) -> tuple[Model, Point]:
-        """A plain network of as many parameters as the mixture has in all."""
-        width = self.body.width_for(self.asked, params, lambda width: self.body.cost(self.asked, width)[1])
-        return self._plain(width)
+    def between(y: Sequence[float]) -> float:
+        return float(np.interp(np.log(at), np.log(x), y))
 
-    def two(self, macs: float) -> tuple[float, float]:
-        """Top-1 and MACs of two plain networks of half the MACs each, their probabilities averaged."""
-        width, spec = self.body.width_for(self.asked, macs / 2), self.asked.spec
-        partner = self.asked._replace(spec=spec.with_(seed=spec.seed + PARTNER))
-        both = [_ask(self._runner, self.body.make(one, width, rate=self.rate)) for one in (self.asked, partner)]
-        found = accuracy(bagged(both[0]["logits"], both[1]["logits"]), both[0]["labels"])
-        return found, 2.0 * self.body.cost(self.asked, width)[0]
+    models = [model for model, _ in networks]
+    return (
+        between([point.top1 for _, point in networks]), at, between([model.training for model in models]),
+        round(between([model.params for model in models])),
+    )  # fmt: skip
+
+
+def on_curve(networks: Sequence[Trained], macs: float) -> float | None:
+    """Top-1 of the plain curve at some MACs; None beyond its ends."""
+    inside = networks[0][1].macs <= macs <= networks[-1][1].macs
+    return at_macs(networks, macs)[0] if inside else None
+
+
+def as_fast(networks: Sequence[Trained], times: Sequence[float], time: float) -> float | None:
+    """Top-1 of a plain network that takes some time, straight between those of the curve over log time.
+
+    ``times`` are theirs, the narrowest first; a narrow one counts as no slower than a wider one. Where all are faster
+    it is the most accurate one's; None where none is as fast.
+    """
+    top1 = [point.top1 for _, point in networks]
+    x = np.minimum.accumulate(times[::-1])[::-1]
+    if time < x[0]:
+        return None
+    if time > x[-1]:
+        return max(accuracy for accuracy, each in zip(top1, times, strict=True) if each <= time)
+    return float(np.interp(np.log(time), np.log(x), top1))

@@ -3,58 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from itertools import combinations
-from math import inf
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from repro.analysis.agreement import agreement, agreement_within
+from repro.analysis.anytime import bagged
+from repro.analysis.outputs import accuracy
 from repro.data.augment import Augmentation
-from repro.exhibits.three_families.asked import ThreeFamiliesParameters, _bodies, _trials
-from repro.exhibits.three_families.bodies import Model, Point
-from repro.exhibits.three_families.families import NAME, RATES, SLACK, Family
-from repro.exhibits.three_families.rivals import Rivals, _ask, cell
+from repro.errors import TrainingError
+from repro.exhibits.three_families.asked import Mixture, ThreeFamiliesParameters
+from repro.exhibits.three_families.bodies import Asked, Body, Model, Point
+from repro.exhibits.three_families.families import MANY, NAME
+from repro.exhibits.three_families.rivals import Trained, as_fast, at_macs, cell, on_curve
 from repro.exhibits.three_families.speed import BATCHES, milliseconds
+from repro.exhibits.three_families.trials import tuned
+from repro.report.claim import Cell
+from repro.study.graph import Step
 from repro.study.record import open_runner, record, seed_by_seed
 from repro.study.results import Measurement, StudyResult, Table
 from repro.study.runner import Runner
 
 Times = dict[tuple[str, str, int], float]
 """Milliseconds an image by (body, model, batch); the networks of the plain curve are ``plain 0``, ``plain 1`` ..."""
-TRIALS = ["model", "choice", "top1", "macs", "taken"]
 PLAIN = ["body", "seed", "macs", "params", "training", "ms", "top1"]
 CURVE = ["family", "budget", "seed", "how", "macs", "top1"]
 SPEED = ["body", "model", "batch", "ms"]
 
 
-def _tuned(parameters: ThreeFamiliesParameters, runner: Runner) -> tuple[dict[str, float], Table]:
-    """The choice of each family and body on validation images: the most accurate within the budget, else the cheapest.
+def _ask(runner: Runner, model: Model) -> Mapping[str, Tensor]:
+    """The predictions of a model; trained first where they do not stand."""
+    runner.run(model.goal.steps)
+    return runner.load(model.goal.steps[0]).tensors
 
-    Without trials it is the first of the choices, the recipe's own.
-    """
-    asked = parameters.asked(parameters.seeds[0], "validation")
-    found: dict[str, list[tuple[float, Point]]] = {}
-    if parameters.tried():
-        for who, choice, model in _trials(parameters, asked):
-            found.setdefault(who, []).append((choice, model.points(_ask(runner, model))[0]))
-    budgets = parameters.macs(asked)
-    allowed = SLACK * budgets.get("middle", next(iter(budgets.values())))
 
-    def best(trial: tuple[float, Point]) -> tuple[float, float]:
-        _, point = trial
-        return (point.top1, -point.macs) if point.macs <= allowed else (-inf, -point.macs)
+def _point(runner: Runner, model: Model) -> Point:
+    """How a model is judged; trained first where it does not stand."""
+    return model.points(_ask(runner, model))[0]
 
-    taken = {who: max(trials, key=best)[0] for who, trials in found.items()}
-    rows: list[list[Any]] = [
-        [who, choice, round(point.top1, 3), round(point.macs), int(choice == taken[who])]
-        for who, trials in found.items()
-        for choice, point in trials
-    ]
-    usual = {body.name: RATES[0] for body in _bodies(parameters)}
-    usual |= {family.name: family.choices[0] for family in parameters.chosen()}
-    return usual | taken, Table(columns=TRIALS, rows=rows)
+
+def _side_by_side(runner: Runner, executor: str, models: Sequence[Model]) -> Mapping[Step, str]:
+    """Train, by workers too, what the runner was not asked for when it began; what could not be made, and why."""
+    also = Runner([model.goal for model in models], replace(runner.context), executor)
+    with suppress(TrainingError):  # whoever asks for what went wrong is told
+        also.run([step for model in models for step in model.goal.steps])
+    return also.failed
+
+
+def _tried(runner: Runner, executor: str, models: Sequence[Model]) -> list[Point | None]:
+    """The point of each trial; None where its training collapsed."""
+    failed = _side_by_side(runner, executor, models)
+    return [None if model.goal.steps[0] in failed else _point(runner, model) for model in models]
 
 
 def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
@@ -63,44 +67,52 @@ def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
     If the time is up before all is done, the record is of the seeds that are whole.
     """
     runner = open_runner(parameters)
-    taken, trials = _tuned(parameters, runner)
-    if parameters.tried():  # what is trained with the choices that were taken is known only now
-        after = Runner(parameters.goals(taken), runner.context, parameters.executor)
+    taken, trials, tries = tuned(parameters, partial(_tried, runner, parameters.executor))
+    if tries:  # what is trained with the choices that were taken is known only now
+        after = Runner(parameters.planned(taken), runner.context, parameters.executor)
         after.seconds, runner = runner.seconds, after
     tables = {"plain": Table(columns=PLAIN, rows=[]), "curve": Table(columns=CURVE, rows=[]), "trials": trials}
     times: Times = {}
 
     def of_seed(seed: int) -> list[Measurement]:
-        asked, sources = parameters.asked(seed), runner.context.sources
+        sources = runner.context.sources
         measurements: list[Measurement] = []
         rows: dict[str, list[list[Any]]] = {"plain": [], "curve": []}
         groups: dict[str, Tensor] = {}
-        for body in _bodies(parameters):
-            rivals = Rivals(parameters, runner, body, asked, taken[body.name])
+        for body in parameters.bodies():
+            asked = parameters.asked(seed, rate=taken[body.name])
+            curve = [(model, _point(runner, model)) for model in parameters.curve(body, asked)]
+            mixtures = [(mixture, _ask(runner, mixture.model)) for mixture in parameters.mixtures(body, asked, taken)]
+            judged = [mixture.model.points(tensors) for mixture, tensors in mixtures]
+            held = [
+                parameters.rivals(body, asked, mixture, points[0].macs)
+                for (mixture, _), points in zip(mixtures, judged, strict=True)
+            ]
+            more = [model for of_one in held for models in of_one.values() for model in models]
+            _side_by_side(runner, parameters.executor, more)
             middle: dict[str, Model] = {}
-            for family in (family for family in parameters.chosen() if family.body is body):
-                for budget, macs in parameters.macs(asked).items():
-                    if seed not in parameters.at(budget):
-                        continue
-                    model = family.make(asked, macs, taken[family.name])
-                    tensors = _ask(runner, model)
-                    points = model.points(tensors)
-                    measurements += _measure(family, budget, model, points, rivals)
-                    if budget == "middle":
-                        groups[family.name], middle[family.name] = model.groups(tensors), model
-                    for choice in parameters.drawn(family, budget, seed, taken[family.name])[1:]:
-                        other = family.make(asked, macs, choice)
+            for (mixture, tensors), points, against in zip(mixtures, judged, held, strict=True):
+                family, budget, model, others = mixture
+                answers = {method: [(m, _ask(runner, m)) for m in models] for method, models in against.items()}
+                measurements += _measure(seed, mixture, points, curve, answers)
+                if budget == "middle":
+                    groups[family.name], middle[family.name] = model.groups(tensors), model
+                    many = points[0].top1 if model.many is None else model.many(runner)
+                    measurements.append(cell(family.name, budget, metric="top1_many").measurement(seed, many))
+                for other in others:
+                    with suppress(TrainingError):  # its gates collapsed: no point of the curve
                         points += other.points(_ask(runner, other))
-                    rows["curve"].extend(
-                        [family.name, budget, seed, p.how, round(p.macs), round(p.top1, 3)] for p in points
-                    )
+                rows["curve"].extend(
+                    [family.name, budget, seed, p.how, round(p.macs), round(p.top1, 3)] for p in points
+                )
             if seed == parameters.seeds[0]:  # other seeds have networks of the same sizes
-                times.update(_times(runner, rivals, middle))
-            measurements += _as_fast(rivals, middle, times)
+                times.update(_times(runner, body, asked, curve, middle))
+            measurements += _as_fast(seed, body, curve, middle, times)
             rows["plain"].extend(
-                [body.name, seed, p.macs, m.params, m.training, times[body.name, f"plain {i}", 256], round(p.top1, 3)]
-                for i, (m, p) in enumerate(rivals.curve)
+                [body.name, seed, p.macs, m.params, m.training, times[body.name, f"plain {i}", MANY], round(p.top1, 3)]
+                for i, (m, p) in enumerate(curve)
             )
+        asked = parameters.asked(seed)
         images = sources.images(asked.spec, "evaluation")
         labels, (_, superclass_C) = torch.from_numpy(images.labels), sources.superclasses(asked.spec)
         truths = {"class": labels}
@@ -121,35 +133,32 @@ def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
 
 
 def _measure(
-    family: Family, budget: str, model: Model, points: Sequence[Point], rivals: Rivals
-) -> Iterator[Measurement]:
+    seed: int, mixture: Mixture, points: Sequence[Point], curve: Sequence[Trained],
+    answers: Mapping[str, Sequence[tuple[Model, Mapping[str, Tensor]]]],
+) -> Iterator[Measurement]:  # fmt: skip
+    """A mixture, and what it is held against by MACs and parameters."""
     _, top1, macs = points[0]
 
-    def one(method: str, metric: str, value: float, decimals: int = 4) -> Measurement:
-        where = cell(family.name, budget, method, metric)
-        return Measurement(
-            seed=rivals.asked.spec.seed, num_experts=0, method=method, metric=metric, value=round(value, decimals),
-            row=where.row,
-        )  # fmt: skip
+    def one(method: str, metric: str, value: float) -> Measurement:
+        return cell(mixture.family.name, mixture.budget, method, metric).measurement(seed, value)
 
     def whole(method: str, top1: float, macs: float, training: float, params: int) -> Iterator[Measurement]:
         yield one(method, "top1", top1)
-        yield one(method, "macs_millions", macs / 1e6, 6)
-        yield one(method, "training_millions", training / 1e6, 6)
-        yield one(method, "params_millions", params / 1e6, 6)
+        for metric, value in (("macs", macs), ("training", training), ("params", params)):
+            yield one(method, f"{metric}_millions", value / 1e6)
 
-    yield from whole("mixture", top1, macs, model.training, model.params)
-    yield one("mixture", "cheapest", 100 * min(point.macs for point in points) / macs)
-    if (plain := rivals.at(macs)) is not None:
+    yield from whole("mixture", top1, macs, mixture.model.training, mixture.model.params)
+    if len(points) > 1:
+        yield one("mixture", "cheapest", 100 * min(point.macs for point in points) / macs)
+    if (plain := on_curve(curve, macs)) is not None:
         yield one("equal-inference", "top1", plain)
-    rivals_of_it = {"equal-training": rivals.as_long(macs, model.training)}
-    if budget == "middle":
-        rivals_of_it["equal-parameters"] = rivals.as_large(model.params)
-    for method, (network, point) in rivals_of_it.items():
-        yield from whole(method, point.top1, point.macs, network.training, network.params)
-    both, cost = rivals.two(macs)
-    yield one("ensemble", "top1", both)
-    yield one("ensemble", "macs_millions", cost / 1e6, 6)
+    for method, networks in answers.items():
+        if method == "ensemble":
+            (first, a), (_, b) = networks
+            yield one(method, "top1", accuracy(bagged(a["logits"], b["logits"]), a["labels"]))
+            yield one(method, "share", 200 * (first.macs or 0) / macs)
+        else:
+            yield from whole(method, *at_macs([(model, model.points(found)[0]) for model, found in networks], macs))
 
 
 def _known_by_gates(seed: int, groups: Mapping[str, Tensor], truths: Mapping[str, Tensor]) -> Iterator[Measurement]:
@@ -158,7 +167,7 @@ def _known_by_gates(seed: int, groups: Mapping[str, Tensor], truths: Mapping[str
     """
 
     def one(row: str, metric: str, value: float) -> Measurement:
-        return Measurement(seed=seed, num_experts=0, method="gates", metric=metric, value=round(value, 4), row=row)
+        return Cell(0, "gates", row, metric).measurement(seed, value)
 
     for name, found in groups.items():
         for truth, of_image in truths.items():
@@ -169,29 +178,28 @@ def _known_by_gates(seed: int, groups: Mapping[str, Tensor], truths: Mapping[str
         yield one(f"{first} and {second}", "each other", agreement(of_first, of_second))
 
 
-def _times(runner: Runner, rivals: Rivals, middle: Mapping[str, Model]) -> Times:
+def _times(runner: Runner, body: Body, asked: Asked, curve: Sequence[Trained], middle: Mapping[str, Model]) -> Times:
     """How long the plain curve of a body and the mixtures on it take."""
-    models = {f"plain {i}": model for i, (model, _) in enumerate(rivals.curve)} | dict(middle)
+    models = {f"plain {i}": model for i, (model, _) in enumerate(curve)} | dict(middle)
     ready = {name: model.ready(runner) for name, model in models.items()}
-    batches = runner.context.sources.batches(rivals.asked.spec, "evaluation", Augmentation())
-    images = next(iter(batches.clean(max(BATCHES.values())))).images
+    batches = runner.context.sources.batches(asked.spec, "evaluation", Augmentation())
+    images = next(iter(batches.clean(MANY))).images
     return {
-        (rivals.body.name, name, batch): round(ms, 5)
+        (body.name, name, batch): round(ms, 5)
         for batch in BATCHES.values()
         for name, ms in milliseconds(ready, images[:batch]).items()
     }
 
 
-def _as_fast(rivals: Rivals, middle: Mapping[str, Model], times: Times) -> Iterator[Measurement]:
-    """Milliseconds of each mixture, and the top-1 of a plain network that takes as long, between those of the curve."""
+def _as_fast(
+    seed: int, body: Body, curve: Sequence[Trained], middle: Mapping[str, Model], times: Times
+) -> Iterator[Measurement]:
+    """Milliseconds of each mixture, and the top-1 of a plain network that takes as long."""
     for family in middle:
         for method, batch in BATCHES.items():
-            ms = times[rivals.body.name, family, batch]
-            plain = rivals.at(ms, [times[rivals.body.name, f"plain {i}", batch] for i in range(len(rivals.curve))])
-            for name, metric, value in (("mixture", f"ms_{batch}", ms), (method, "top1", plain)):
-                if value is not None:
-                    where = cell(family, "middle", name, metric)
-                    yield Measurement(
-                        seed=rivals.asked.spec.seed, num_experts=0, method=name, metric=metric, value=round(value, 5),
-                        row=where.row,
-                    )  # fmt: skip
+            ms = times[body.name, family, batch]
+            where = cell(family, "middle", metric=f"ms_{batch}")
+            yield where.measurement(seed, ms).model_copy(update={"value": ms})  # four decimals are too few
+            plain = as_fast(curve, [times[body.name, f"plain {i}", batch] for i in range(len(curve))], ms)
+            if plain is not None:
+                yield cell(family, "middle", method).measurement(seed, plain)
