@@ -9,9 +9,10 @@ image of the training set, over all epochs; three forward passes a step.
 from __future__ import annotations
 
 from repro.exhibits.three_families.asked import ThreeFamiliesParameters
+from repro.exhibits.three_families.drawn import figures
 from repro.exhibits.three_families.families import NAME
 from repro.exhibits.three_families.run import three_families
-from repro.exhibits.three_families.shown import CLAIMS, figures, read, tables
+from repro.exhibits.three_families.shown import CLAIMS, read, tables
 from repro.report.exhibit import Exhibit
 
 __all__ = ["EXHIBIT"]

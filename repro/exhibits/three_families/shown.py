@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from repro.exhibits.three_families.bodies import TR, Body
 from repro.exhibits.three_families.families import BUDGETS, FAMILIES, SLACK, Family
 from repro.exhibits.three_families.rivals import cell
-from repro.exhibits.three_families.run import CURVE, PLAIN
 from repro.exhibits.three_families.speed import BATCHES
 from repro.exhibits.three_families.trials import TRIALS
 from repro.report.claim import Cell, Claim
 from repro.report.numbers import NONE, gain, interval, mean_std, where_run
-from repro.report.plots import PALETTE, common_legend, figure_style, new_figure
-from repro.report.statistics import Summary, summarise
+from repro.report.statistics import Summary
 from repro.report.tables import Captioned, Columns, about, frame
 from repro.report.verdict import Verdict, difference, judge, not_printed, summary_of
-from repro.study.results import StudyResult, Table
+from repro.study.results import StudyResult
 
 TRAINING, INFERENCE = "equal-training", "equal-inference"
 AGAINST = {
@@ -33,20 +27,6 @@ AGAINST = {
     "equal-throughput": "a plain network as fast, 256 images at a time",
 }
 UNKNOWN = "we do not know"
-
-
-class Axis(NamedTuple):
-    """What accuracy is drawn over: a metric of the mixtures, and a column of the plain networks over a unit."""
-
-    metric: str
-    column: str
-    unit: float
-    label: str
-
-
-MACS = Axis("macs_millions", "macs", 1e6, "inference MACs of an image, millions")
-TRAINED = Axis("training_millions", "training", 1e6, "training MACs of an image, all epochs, millions")
-TIME = Axis("ms_256", "ms", 1.0, "milliseconds of an image, 256 at a time")
 
 
 def key(family: str, budget: str, against: str) -> str:
@@ -114,27 +94,29 @@ def _with_interval(summary: Summary | None) -> str:
     return gain(summary) + ("" if known == NONE else f" [{known}]")
 
 
-def _rows(result: StudyResult) -> list[tuple[Family, str]]:
+def rows_of(result: StudyResult) -> list[tuple[Family, str]]:
+    """The families and budgets that a record has, in the table's order."""
     rows = result.rows()
     return [(family, budget) for family in FAMILIES for budget in BUDGETS if f"{family.name}, {budget}" in rows]
 
 
-def _number(result: StudyResult, family: Family, budget: str, metric: str, method: str = "mixture") -> Summary | None:
+def number_of(result: StudyResult, family: Family, budget: str, metric: str, method: str = "mixture") -> Summary | None:
+    """A number of a family at a budget, or of what it is held against."""
     return summary_of(result, cell(family.name, budget, method, metric))
 
 
 def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: every mixture and its rivals; ``when``: when to use which; ``gates``: what they know; ``trials``."""
-    rows = _rows(result)
+    rows = rows_of(result)
     found = {j.claim.key: j for j in judge(CLAIMS, result, not_printed)}
     columns: Columns = {
-        "MACs, M": [mean_std(_number(result, *row, "macs_millions"), 2) for row in rows],
-        "parameters, M": [mean_std(_number(result, *row, "params_millions"), 2) for row in rows],
-        "training MACs, M": [mean_std(_number(result, *row, "training_millions"), 0) for row in rows],
-        "top-1": [mean_std(_number(result, *row, "top1")) for row in rows],
-        "top-1, 256 at a time": [mean_std(_number(result, *row, "top1_many")) for row in rows],
-        **{words: [mean_std(_number(result, *row, "top1", m)) for row in rows] for m, words in AGAINST.items()},
-        "MACs of these two, % of its": [mean_std(_number(result, *row, "share", "ensemble"), 0) for row in rows],
+        "MACs, M": [mean_std(number_of(result, *row, "macs_millions"), 2) for row in rows],
+        "parameters, M": [mean_std(number_of(result, *row, "params_millions"), 2) for row in rows],
+        "training MACs, M": [mean_std(number_of(result, *row, "training_millions"), 0) for row in rows],
+        "top-1": [mean_std(number_of(result, *row, "top1")) for row in rows],
+        "top-1, 256 at a time": [mean_std(number_of(result, *row, "top1_many")) for row in rows],
+        **{words: [mean_std(number_of(result, *row, "top1", m)) for row in rows] for m, words in AGAINST.items()},
+        "MACs of these two, % of its": [mean_std(number_of(result, *row, "share", "ensemble"), 0) for row in rows],
         **{
             f"verdict: {against}": [found[key(f.name, b, against)].text for f, b in rows]
             for against in (INFERENCE, TRAINING)
@@ -173,7 +155,7 @@ def _tuning(result: StudyResult) -> str:
 
 def _when(result: StudyResult) -> Captioned:
     """A number or 'we do not know' for each family and each thing that a user may be short of."""
-    families = [family for family in FAMILIES if any(family is f for f, _ in _rows(result))]
+    families = [family for family in FAMILIES if any(family is f for f, _ in rows_of(result))]
     found = {j.claim.key: j for j in judge(CLAIMS, result, not_printed)}
 
     def against(family: Family, budget: str, method: str) -> str:
@@ -183,11 +165,11 @@ def _when(result: StudyResult) -> Captioned:
 
     def times(family: Family, metric: str) -> str:
         """In units of the plain network of equal inference, at the recipe's own length."""
-        mixture, plain = _number(result, family, "middle", metric), _plain_at(result, family, metric)
+        mixture, plain = number_of(result, family, "middle", metric), _plain_at(result, family, metric)
         return f"{mixture.mean / plain:.1f} times the plain network's" if mixture and plain else UNKNOWN
 
     def knob(family: Family) -> str:
-        least = _number(result, family, "middle", "cheapest")
+        least = number_of(result, family, "middle", "cheapest")
         return f"down to {least.mean:.0f} % of its MACs" if least else "trained, it has one cost"
 
     lines: dict[str, list[str]] = {}
@@ -212,7 +194,7 @@ def _when(result: StudyResult) -> Captioned:
 
 def _plain_at(result: StudyResult, family: Family, metric: str) -> float | None:
     """Parameters or training, in millions, of the plain curve at the mixture's MACs; None beyond its ends."""
-    macs = _number(result, family, "middle", "macs_millions")
+    macs = number_of(result, family, "middle", "macs_millions")
     column = {"params_millions": "params", "training_millions": "training"}[metric]
     curve = result.tables["plain"].where(body=family.body.name) if "plain" in result.tables else None
     if macs is None or curve is None or not curve.rows:
@@ -245,78 +227,9 @@ def read(result: StudyResult) -> str:
     sentences = [headline(result), _tuning(result)]
     if result.scale in ("smoke", "quick"):
         sentences.append("At this scale it is a demonstration, no evidence.")
-    for family, budget in _rows(result):
-        top1, macs = (mean_std(_number(result, family, budget, metric)) for metric in ("top1", "macs_millions"))
+    for family, budget in rows_of(result):
+        top1, macs = (mean_std(number_of(result, family, budget, metric)) for metric in ("top1", "macs_millions"))
         rivals = {words: _over(result, family, budget, method) for method, words in AGAINST.items()}
         against = ", ".join(f"{gain(ours)} against {words}" for words, ours in rivals.items() if ours)
         sentences.append(f"{family.words}, {budget} budget: {top1} % at {macs} million MACs ({against}).")
     return " ".join(sentences)
-
-
-def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
-    """Accuracy over inference MACs (``main``), training MACs and milliseconds: a row a record, a panel a body."""
-    shown = {family.body.name: family.body for result in results for family, _ in _rows(result)}
-    bodies = list(shown.values()) or [TR]
-    drawn = {}
-    for name, axis in (("main", MACS), ("training", TRAINED), ("time", TIME)):
-        with figure_style():
-            figure = new_figure(3.6 * len(bodies), 0.6 + 3.0 * len(results))
-            grid = figure.subplots(len(results), len(bodies), squeeze=False, sharey="row")
-            for line, result in zip(grid, results, strict=True):
-                for axes, body in zip(line, bodies, strict=True):
-                    _panel(axes, result, body, axis)
-                line[0].set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
-            common_legend(figure, grid.flat, columns=3)
-        drawn[name] = figure
-    return drawn
-
-
-def _panel(axes: Axes, result: StudyResult, body: Body, axis: Axis) -> None:
-    _plain_curve(axes, result, body, axis)
-    for colour, family in zip(PALETTE, FAMILIES, strict=False):
-        if family.body is not body:
-            continue
-        if axis is MACS:
-            _trained_curves(axes, result, family, colour)
-        budgets = [budget for f, budget in _rows(result) if f is family]
-        for method, mark, words in (("mixture", "o", ""), (TRAINING, "v", ": plain, trained as long")):
-            x = [_number(result, family, budget, axis.metric, method) for budget in budgets]
-            many = axis is TIME and method == "mixture"
-            y = [_number(result, family, budget, "top1_many" if many else "top1", method) for budget in budgets]
-            points = [(a.mean, b) for a, b in zip(x, y, strict=True) if a and b]
-            if points:
-                axes.plot(
-                    [a for a, _ in points], [b.mean for _, b in points], mark, color=colour, label=family.words + words
-                )
-            for a, b in points:
-                if b.interval:
-                    axes.plot([a, a], b.interval, color=colour, linewidth=0.8)
-    axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.set_title(f"{where_run(result)}\non {body.name}")
-    axes.set_xlabel(axis.label)
-
-
-def _plain_curve(axes: Axes, result: StudyResult, body: Body, axis: Axis) -> None:
-    """The plain networks' mean over the seeds, with its 95 % interval."""
-    table = result.tables.get("plain", Table(columns=PLAIN, rows=[])).where(body=body.name)
-    by_cost: dict[float, list[float]] = {}
-    for x, top1 in zip(table.column(axis.column), table.column("top1"), strict=True):
-        by_cost.setdefault(x / axis.unit, []).append(top1)
-    points = [(x, summarise(values)) for x, values in sorted(by_cost.items())]
-    if points:
-        axes.plot(
-            [x for x, _ in points], [y.mean for _, y in points], "D-", color="#595959", markersize=4, label="plain"
-        )
-    band = np.array([(x, *y.interval) for x, y in points if y.interval]).reshape(-1, 3)
-    axes.fill_between(band[:, 0], band[:, 1], band[:, 2], color="#595959", alpha=0.15)
-
-
-def _trained_curves(axes: Axes, result: StudyResult, family: Family, colour: str) -> None:
-    """The other ways to run a family's models, seed by seed: thresholds, or networks of other λ."""
-    table = result.tables.get("curve", Table(columns=CURVE, rows=[])).where(family=family.name)
-    for budget, seed in dict.fromkeys(zip(table.column("budget"), table.column("seed"), strict=True)):
-        part = table.where(budget=budget, seed=seed)
-        points = sorted(zip(part.column("macs"), part.column("top1"), strict=True))
-        x, y = [macs / 1e6 for macs, _ in points], [top1 for _, top1 in points]
-        axes.plot(x, y, "-", color=colour, linewidth=0.8, alpha=0.7)

@@ -1,0 +1,104 @@
+"""The figures: accuracy over multiply-adds, training and time, a panel a body."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from repro.exhibits.three_families.bodies import TR, Body
+from repro.exhibits.three_families.families import FAMILIES, Family
+from repro.exhibits.three_families.run import CURVE, PLAIN
+from repro.exhibits.three_families.shown import number_of, rows_of
+from repro.report.numbers import where_run
+from repro.report.plots import PALETTE, common_legend, figure_style, new_figure
+from repro.report.statistics import summarise
+from repro.study.results import StudyResult, Table
+
+TRAINING, INFERENCE = "equal-training", "equal-inference"
+
+
+class Axis(NamedTuple):
+    """What accuracy is drawn over: a metric of the mixtures, and a column of the plain networks over a unit."""
+
+    metric: str
+    column: str
+    unit: float
+    label: str
+
+
+MACS = Axis("macs_millions", "macs", 1e6, "inference MACs of an image, millions")
+TRAINED = Axis("training_millions", "training", 1e6, "training MACs of an image, all epochs, millions")
+TIME = Axis("ms_256", "ms", 1.0, "milliseconds of an image, 256 at a time")
+
+
+def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
+    """Accuracy over inference MACs (``main``), training MACs and milliseconds: a row a record, a panel a body."""
+    shown = {family.body.name: family.body for result in results for family, _ in rows_of(result)}
+    bodies = list(shown.values()) or [TR]
+    drawn = {}
+    for name, axis in (("main", MACS), ("training", TRAINED), ("time", TIME)):
+        with figure_style():
+            figure = new_figure(3.6 * len(bodies), 0.6 + 3.0 * len(results))
+            grid = figure.subplots(len(results), len(bodies), squeeze=False, sharey="row")
+            for line, result in zip(grid, results, strict=True):
+                for axes, body in zip(line, bodies, strict=True):
+                    _panel(axes, result, body, axis)
+                line[0].set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
+            common_legend(figure, grid.flat, columns=3)
+        drawn[name] = figure
+    return drawn
+
+
+def _panel(axes: Axes, result: StudyResult, body: Body, axis: Axis) -> None:
+    _plain_curve(axes, result, body, axis)
+    for colour, family in zip(PALETTE, FAMILIES, strict=False):
+        if family.body is not body:
+            continue
+        if axis is MACS:
+            _trained_curves(axes, result, family, colour)
+        budgets = [budget for f, budget in rows_of(result) if f is family]
+        for method, mark, words in (("mixture", "o", ""), (TRAINING, "v", ": plain, trained as long")):
+            x = [number_of(result, family, budget, axis.metric, method) for budget in budgets]
+            many = axis is TIME and method == "mixture"
+            y = [number_of(result, family, budget, "top1_many" if many else "top1", method) for budget in budgets]
+            points = [(a.mean, b) for a, b in zip(x, y, strict=True) if a and b]
+            if points:
+                axes.plot(
+                    [a for a, _ in points], [b.mean for _, b in points], mark, color=colour, label=family.words + words
+                )
+            for a, b in points:
+                if b.interval:
+                    axes.plot([a, a], b.interval, color=colour, linewidth=0.8)
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.set_title(f"{where_run(result)}\non {body.name}")
+    axes.set_xlabel(axis.label)
+
+
+def _plain_curve(axes: Axes, result: StudyResult, body: Body, axis: Axis) -> None:
+    """The plain networks' mean over the seeds, with its 95 % interval."""
+    table = result.tables.get("plain", Table(columns=PLAIN, rows=[])).where(body=body.name)
+    by_cost: dict[float, list[float]] = {}
+    for x, top1 in zip(table.column(axis.column), table.column("top1"), strict=True):
+        by_cost.setdefault(x / axis.unit, []).append(top1)
+    points = [(x, summarise(values)) for x, values in sorted(by_cost.items())]
+    if points:
+        axes.plot(
+            [x for x, _ in points], [y.mean for _, y in points], "D-", color="#595959", markersize=4, label="plain"
+        )
+    band = np.array([(x, *y.interval) for x, y in points if y.interval]).reshape(-1, 3)
+    axes.fill_between(band[:, 0], band[:, 1], band[:, 2], color="#595959", alpha=0.15)
+
+
+def _trained_curves(axes: Axes, result: StudyResult, family: Family, colour: str) -> None:
+    """The other ways to run a family's models, seed by seed: thresholds, or networks of other λ."""
+    table = result.tables.get("curve", Table(columns=CURVE, rows=[])).where(family=family.name)
+    for budget, seed in dict.fromkeys(zip(table.column("budget"), table.column("seed"), strict=True)):
+        part = table.where(budget=budget, seed=seed)
+        points = sorted(zip(part.column("macs"), part.column("top1"), strict=True))
+        x, y = [macs / 1e6 for macs, _ in points], [top1 for _, top1 in points]
+        axes.plot(x, y, "-", color=colour, linewidth=0.8, alpha=0.7)

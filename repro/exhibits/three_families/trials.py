@@ -1,0 +1,102 @@
+"""What every body and family is trained with: chosen in trials on validation images, the rates of bodies first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from repro.errors import StoreError, TrainingError
+from repro.exhibits.three_families.bodies import Model, Point
+from repro.exhibits.three_families.families import RATES, SLACK
+from repro.study.graph import Goal, ordered
+from repro.study.results import Table
+from repro.study.store import Store
+
+if TYPE_CHECKING:
+    from repro.exhibits.three_families.asked import ThreeFamiliesParameters
+
+TRIALS = ["model", "choice", "top1", "macs", "taken"]
+
+
+class Tuned(NamedTuple):
+    """What is taken for whom (where trials are still to come the first choice), the trials, and their goals."""
+
+    taken: dict[str, float]
+    trials: Table
+    goals: list[Goal]
+
+
+Tries = Iterator[tuple[str, Sequence[float], list[Model]]]
+
+
+def tuned(parameters: ThreeFamiliesParameters, answered: Callable[[list[Model]], list[Point | None] | None]) -> Tuned:
+    """Try the rates of each body; then each family's own choice, at the rate that was taken for its body.
+
+    Trials are at the middle budget, or the first there is; as many for each family and each body.
+
+    Args:
+        parameters: What was asked for.
+        answered: Gives the point of each model, None for one that collapsed; or None if some are still to be trained.
+    """
+    taken = {body.name: RATES[0] for body in parameters.bodies()}
+    taken |= {family.name: family.choices[0] for family in parameters.chosen()}
+    found = Tuned(taken, Table(columns=TRIALS, rows=[]), [])
+    if not (count := parameters.tried()):
+        return found
+    asked = parameters.asked(parameters.seeds[0], "validation")
+    budgets = parameters.macs(asked)
+    budget = budgets.get("middle", next(iter(budgets.values())))
+
+    def of_bodies() -> Tries:
+        for body in parameters.bodies():
+            width = body.width_for(asked, budget)
+            yield body.name, RATES[:count], [body.make(asked._replace(rate=rate), width) for rate in RATES[:count]]
+
+    def of_families() -> Tries:
+        for family in parameters.chosen():
+            choices, at_rate = family.choices[:count], asked._replace(rate=taken[family.body.name])
+            yield family.name, choices, [family.make(at_rate, budget, choice) for choice in choices]
+
+    whole = True
+    for stage in (of_bodies, of_families):
+        tries = list(stage())
+        models = [model for _, _, each in tries for model in each]
+        found.goals.extend(model.goal for model in models)
+        points = answered(models) if whole else None
+        whole = points is not None
+        for i, (who, choices, _) in enumerate(tries if points else ()):
+            own = (points or [])[i * count : (i + 1) * count]
+            taken[who] = choices[best(own, SLACK * budget, who)]
+            found.trials.rows.extend(
+                [who, choice, round(p.top1, 3) if p else None, round(p.macs) if p else None, int(choice == taken[who])]
+                for choice, p in zip(choices, own, strict=True)
+            )
+    return found
+
+
+def best(points: Sequence[Point | None], allowed: float, who: str = "") -> int:
+    """Which is the most accurate of those that cost what is allowed, or no more than the cheapest; None collapsed.
+
+    Of two as accurate it is the cheaper one. Raises :class:`TrainingError` if all collapsed.
+    """
+    found = {i: point for i, point in enumerate(points) if point}
+    if not found:
+        raise TrainingError(f"{who}: all {len(points)} trials collapsed; leave it out (families), or raise trials")
+    allowed = max(allowed, min(point.macs for point in found.values()))
+    within = {i: point for i, point in found.items() if point.macs <= allowed}
+    return max(within, key=lambda i: (within[i].top1, -within[i].macs))
+
+
+def in_store(store: Store, models: Sequence[Model]) -> list[Point | None] | None:
+    """The point of each model as the store has it; None as long as it lacks one that did not go wrong."""
+    failed = {entry["hash"] for entry in store.half_done() if entry["failed"]}
+    points: list[Point | None] = []
+    for model in models:
+        if failed.intersection(step.key for step in ordered(model.goal.steps)):
+            points.append(None)
+            continue
+        try:
+            points.append(model.points(store.load(model.goal.steps[0]).tensors)[0])
+        except StoreError:
+            return None
+    return points
