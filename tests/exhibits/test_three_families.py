@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,16 @@ from repro.exhibits.three_families.asked import ThreeFamiliesParameters
 from repro.exhibits.three_families.bodies import CONVNEXT, TR, Body, Model, Point
 from repro.exhibits.three_families.families import FAMILIES, RATES
 from repro.exhibits.three_families.rivals import Trained, as_fast, at_macs, cell, on_curve
-from repro.exhibits.three_families.run import CURVE, PLAIN, three_families
+from repro.exhibits.three_families.run import CURVE, PLAIN, _tried, three_families
 from repro.exhibits.three_families.shown import AGAINST, CLAIMS, UNKNOWN, headline
 from repro.exhibits.three_families.speed import BATCHES
 from repro.exhibits.three_families.trials import TRIALS, best, tuned
 from repro.report.claim import Cell
 from repro.report.verdict import Verdict
+from repro.study.graph import ordered
+from repro.study.record import open_runner
 from repro.study.results import StudyResult, Table
+from repro.study.store import Store
 
 SHOWN = exhibit("three_families")
 MIDDLE = {"scale": "smoke", "budgets": "middle"}
@@ -217,6 +221,15 @@ def test_a_family_is_tried_at_the_rate_that_its_body_took(tmp_path: Path) -> Non
     assert found.taken == {"tr-network": 0.5, "DeepMoE": 0.5} and rates == [0.5] * 4
     assert found.trials.where(model="DeepMoE", choice=1.0).rows == [["DeepMoE", 1.0, None, None, 0]]
     assert tuned(parameters, lambda models: None).taken == {"tr-network": 1.0, "DeepMoE": 2.0}, "the first choices"
+
+
+def test_trials_train_nothing_of_what_is_planned_with_other_choices(tmp_path: Path) -> None:
+    """With workers a runner trains all that it was asked for as soon as it trains one."""
+    asked = {**MIDDLE, "families": "DeepMoE", "trials": 1, "executor": "processes:1", "root": tmp_path}
+    parameters = ThreeFamiliesParameters.check(**asked)
+    found = tuned(parameters, partial(_tried, open_runner(parameters), parameters.executor))
+    tried = {step.key for goal in found.goals for step in ordered(goal.steps)}
+    assert len(found.trials.rows) == 2 and {about["hash"] for about in Store(tmp_path).finished()} == tried
 
 
 def test_where_no_trial_is_within_the_budget_the_cheapest_is_taken() -> None:

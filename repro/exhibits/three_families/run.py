@@ -58,7 +58,11 @@ def _side_by_side(runner: Runner, executor: str, models: Sequence[Model]) -> Map
 def _tried(runner: Runner, executor: str, models: Sequence[Model]) -> list[Point | None]:
     """The point of each trial; None where its training collapsed."""
     failed = _side_by_side(runner, executor, models)
-    return [None if model.goal.steps[0] in failed else _point(runner, model) for model in models]
+    steps = [model.goal.steps[0] for model in models]  # loaded, as to run one would train all that is planned
+    return [
+        None if step in failed else model.points(runner.load(step).tensors)[0]
+        for step, model in zip(steps, models, strict=True)
+    ]
 
 
 def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
