@@ -170,7 +170,7 @@ def cost(results: Sequence[StudyResult]) -> str:
     """What the mixture of Table 2 costs at inference, in units of its base."""
     found = []
     for r in results:
-        macs = {c.num_experts: c.macs for c in r.costs}
+        macs = {c.num_experts: c.macs for c in r.costs if not c.row}  # the others are controls'
         if r.study == "table2_num_experts" and r.scale in SCALES and {0, max(macs, default=0)} <= set(macs):
             found.append(f"{macs[max(macs)] / macs[0]:.2f} ({where_run(r)})")
     return f"An image costs base and one expert, in units of the base alone: {', '.join(found)}." if found else ""
@@ -197,7 +197,7 @@ def older(results: Sequence[StudyResult]) -> str:
         others = [title for title, n in of.items() if n >= now]
         if past:
             but = f", but for {', '.join(others)}" if others else ""
-            found.append(f"Bases on {where}, are of {' or '.join(past)} epochs where the recipe now has {now}{but}.")
+            found.append(f"{where}: bases were trained for {' or '.join(past)} epochs{but}; the recipe now has {now}.")
     return " ".join(found)
 
 

@@ -41,11 +41,11 @@ def two_networks(results: Sequence[StudyResult]) -> str:
         most = max(r.numbers_of_experts())
         two, all_of_it = summary_of(r, Cell(1, "two networks")), summary_of(r, Cell(most))
         if two and all_of_it and abs(two.mean - all_of_it.mean) < EQUIVALENT:
-            found.append(f"{two.mean:.1f} against {all_of_it.mean:.1f} % of {most} ({where_run(r)})")
+            found.append(f"{two.mean:.1f} against {all_of_it.mean:.1f} % of {most} experts ({where_run(r)})")
     cost = fact("poster/price").text
     return (
-        f"The mean accuracy of two plain networks, averaged, is within {EQUIVALENT:g} point of that of base and "
-        f"experts: {', '.join(found)}. The poster's "
+        f"The mean accuracy of two plain networks, averaged, is within {EQUIVALENT:g} point of the mixture's: "
+        f"{', '.join(found)}. The poster's "
         f"“1 expert” is such a pair of networks, which costs {cost} as much as one expert on a shared trunk."
     ) if found else ""  # fmt: skip
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import torch
 
-from repro.errors import TimeIsUpError
+from repro.errors import TimeIsUpError, TrainingError
 from repro.models.cost import ModelCost
 from repro.progress import say
 from repro.study.contents import digest
-from repro.study.graph import Context
+from repro.study.graph import Context, Goal, Step
 from repro.study.image_set import ImageSet
 from repro.study.parameters import Parameters
 from repro.study.provenance import made_here
@@ -29,6 +31,14 @@ def open_runner(parameters: Parameters) -> Runner:
     device = pick_device(parameters.device)
     context = Context(Store(parameters.root), Sources(parameters.root, device), device)
     return Runner(parameters.goals(), context, parameters.executor)
+
+
+def train_also(runner: Runner, executor: str, goals: Sequence[Goal]) -> Mapping[Step, str]:
+    """Make, by workers too, goals that became known after the runner began; what could not be made, and why."""
+    also = Runner(goals, replace(runner.context), executor)
+    with suppress(TrainingError):  # whoever asks for what went wrong is told
+        also.run([step for goal in goals for step in goal.steps])
+    return also.failed
 
 
 def cost_row(cost: ModelCost, row: str = "") -> Cost:

@@ -57,9 +57,9 @@ def test_a_record_of_a_shorter_recipe_is_named(made_up: MakeUp) -> None:
     result = made_up(BETTER)
     recipe = {"base_recipe": {"epochs": 12}, "expert_recipe": {"epochs": 4}}
     past = result.model_copy(update={"spec": recipe, "study": "table1_main"})
-    assert "CIFAR-100, laptop scale, are of 12 epochs where the recipe now has 24." in older([past])
+    assert older([past]) == "CIFAR-100, laptop scale: bases were trained for 12 epochs; the recipe now has 24."
     present = result.model_copy(update={"spec": recipe | {"base_recipe": {"epochs": 24}}})
-    assert older([present]) == "" and "24, but for Table 2." in older([past, present])
+    assert older([present]) == "" and "for 12 epochs, but for Table 2;" in older([past, present])
 
 
 def test_one_seed_and_the_embedded_set_decide_nothing(made_up: MakeUp) -> None:
@@ -104,6 +104,8 @@ def test_cost_is_in_units_of_the_base(made_up: MakeUp) -> None:
         update={"costs": [*result.costs, result.costs[0].model_copy(update={"num_experts": 0, "macs": 1_000_000})]}
     )
     assert "1.50 (CIFAR-100, laptop scale)" in cost([with_base]) and cost([result]) == ""
+    control = with_base.costs[-1].model_copy(update={"row": "equal-inference of 1", "macs": 1_400_000})
+    assert "1.50" in cost([with_base.model_copy(update={"costs": [*with_base.costs, control]})]), "a control is no base"
 
 
 def test_what_twice_the_training_would_gain_a_base_is_said_beside_the_effects(made_up: MakeUp) -> None:
@@ -117,7 +119,7 @@ def test_what_twice_the_training_would_gain_a_base_is_said_beside_the_effects(ma
 
 def test_what_no_record_bears_out_is_not_said(made_up: MakeUp) -> None:
     both = {("two networks", 1): [60.0, 60.2], ("bagging", 10): [60.1, 60.3]}
-    assert "60.1 against 60.2 % of 10 (CIFAR-100, laptop scale)" in two_networks([made_up(both)])
+    assert "60.1 against 60.2 % of 10 experts (CIFAR-100, laptop scale)" in two_networks([made_up(both)])
     assert two_networks([made_up(both | {("two networks", 1): [57.0, 57.2]})]) == ""
 
 

@@ -23,7 +23,7 @@ from repro.report.claim import Cell
 from repro.study.graph import Goal
 from repro.study.lists import Weights
 from repro.study.plain import PlainSpec
-from repro.study.record import seed_by_seed
+from repro.study.record import seed_by_seed, train_also
 from repro.study.results import Measurement, StudyResult, Table
 from repro.training.recipe import Recipe
 
@@ -139,6 +139,9 @@ def run(parameters: Parameters) -> StudyResult:
     """Run DeepMoE's Table 2 and write its record to ``<root>/results``, of as many seeds as time allows."""
     study = open_study(parameters)
     lam, rows = _scanned(parameters, study)
+    if rows:  # the networks of the λ that was taken are known only now
+        taken = parameters.model_copy(update={"lam": (lam,)})
+        train_also(study.runner, parameters.executor, taken.others())
     tables = {"shuffled": Table(columns=SHUFFLED, rows=[])} | ({"scan": Table(columns=SCAN, rows=rows)} if rows else {})
     of_seed = {spec.seed: spec for spec in parameters.narrow_networks()}
 

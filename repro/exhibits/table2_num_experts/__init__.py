@@ -167,7 +167,7 @@ def _details(result: StudyResult) -> Captioned:
         cells = means(result, [Cell(k, method) for k in numbers])
         if any(cell != NONE for cell in cells):
             columns[column] = cells
-    costs = {cost.num_experts: cost for cost in result.costs}
+    costs = {cost.num_experts: cost for cost in result.costs if not cost.row}  # the others are controls'
     columns |= cost_columns([costs.get(k) for k in numbers])
     caption = (
         f"{about(result, models=False)}; the other ways to use the selected expert (top-1 in percent), and the cost of "

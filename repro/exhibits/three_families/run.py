@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from itertools import combinations
 from typing import Any
@@ -24,8 +23,7 @@ from repro.exhibits.three_families.rivals import Trained, as_fast, at_macs, cell
 from repro.exhibits.three_families.speed import BATCHES, milliseconds
 from repro.exhibits.three_families.trials import tuned
 from repro.report.claim import Cell
-from repro.study.graph import Step
-from repro.study.record import open_runner, record, seed_by_seed
+from repro.study.record import open_runner, record, seed_by_seed, train_also
 from repro.study.results import Measurement, StudyResult, Table
 from repro.study.runner import Runner
 
@@ -47,17 +45,9 @@ def _point(runner: Runner, model: Model) -> Point:
     return model.points(_ask(runner, model))[0]
 
 
-def _side_by_side(runner: Runner, executor: str, models: Sequence[Model]) -> Mapping[Step, str]:
-    """Train, by workers too, what the runner was not asked for when it began; what could not be made, and why."""
-    also = Runner([model.goal for model in models], replace(runner.context), executor)
-    with suppress(TrainingError):  # whoever asks for what went wrong is told
-        also.run([step for model in models for step in model.goal.steps])
-    return also.failed
-
-
 def _tried(runner: Runner, executor: str, models: Sequence[Model]) -> list[Point | None]:
     """The point of each trial; None where its training collapsed."""
-    failed = _side_by_side(runner, executor, models)
+    failed = train_also(runner, executor, [model.goal for model in models])
     steps = [model.goal.steps[0] for model in models]  # loaded, as to run one would train all that is planned
     return [
         None if step in failed else model.points(runner.load(step).tensors)[0]
@@ -92,8 +82,8 @@ def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
                 parameters.rivals(body, asked, mixture, points[0].macs)
                 for (mixture, _), points in zip(mixtures, judged, strict=True)
             ]
-            more = [model for of_one in held for models in of_one.values() for model in models]
-            _side_by_side(runner, parameters.executor, more)
+            more = [model.goal for of_one in held for models in of_one.values() for model in models]
+            train_also(runner, parameters.executor, more)
             middle: dict[str, Model] = {}
             for (mixture, tensors), points, against in zip(mixtures, judged, held, strict=True):
                 family, budget, model, others = mixture

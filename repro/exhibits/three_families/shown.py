@@ -127,7 +127,7 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
         "image over all epochs. Plain networks of equal inference MACs are interpolated in log MACs between those of "
         "the same body of the next lower and higher MACs; one that takes as long, in log time on the plain curve: of a "
         "mixture slower than all of that, its most accurate network. 256 at a time DeepMoE is timed, and answers, by "
-        f"prototypes of its gates. A dash: not run, or beyond the curve. {_tuning(result)}"
+        f"prototypes of its gates on the very images. A dash: not run, or beyond the curve. {_tuning(result)}"
     )
     shown = {"main": Captioned(frame(columns, [f"{f.words}, {b}" for f, b in rows]), caption), "when": _when(result)}
     shown["gates"] = _gates(result)
