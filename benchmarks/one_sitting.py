@@ -3,10 +3,10 @@
     python benchmarks/one_sitting.py --minutes 8 --out OUT table2_num_experts -p scale gpu -p dataset cifar100 \
         -p seeds 0,1,2
 
-One process leaves most of a card idle, since its host is busy launching kernels: each seed has a process of its own,
-and all share one store. One call with all seeds then finds everything, and writes the record. By --minutes less half
-a minute OUT holds, in at most --max-files files: the records, log.txt, sitting.json (how busy the card was, and what
-each artifact took, with the history of its training), and packs of predictions (`repro unpack`) if they fit. Needs
+One process leaves most of a card idle, since its host is busy launching kernels: --workers of them share it, and one
+store (`-p executor processes:N`); seeds are made in turn, and those that are whole when the time is up are recorded.
+By --minutes OUT holds, in at most --max-files files: the records, log.txt, sitting.json (how busy the card was, and
+what each artifact took, with the history of its training), and packs of --what (`repro unpack`) if they fit. Needs
 nothing but what `repro run --direct` needs; the exit status is its: 3 if the time was up before all was done.
 """
 
@@ -24,7 +24,7 @@ from pathlib import Path
 from statistics import mean
 
 PROJECT = Path(__file__).resolve().parents[1]
-HOME, PACKING, RECORDING = 30, 20, 40  # seconds: kept free at the end; for packs; for the call that writes the record
+RECORDING, PACKING = 25, 15  # seconds that are kept free: to stop, measure and write the record; for packs
 QUERY = "--query-gpu=utilization.gpu,memory.used,power.draw"
 TOOK = ("kind", "hash", "label", "metrics", "history", "made")  # of an artifact's description
 
@@ -38,14 +38,13 @@ def repro(log: Path, threads: int, *arguments: str) -> subprocess.Popen[bytes]:
                                 env=environment)  # fmt: skip
 
 
-def ended(processes: list[subprocess.Popen[bytes]], until: float) -> list[int]:
-    """The exit statuses of processes; those that still run when it is time are killed, which loses no epoch on disk."""
-    for process in processes:
-        try:
-            process.wait(max(until - time.monotonic(), 0.1))
-        except subprocess.TimeoutExpired:
-            process.kill()
-    return [process.wait() for process in processes]
+def ended(process: subprocess.Popen[bytes], until: float) -> int:
+    """The exit status of a process; one that still runs when it is time is killed, which loses no epoch on disk."""
+    try:
+        process.wait(max(until - time.monotonic(), 0.1))
+    except subprocess.TimeoutExpired:
+        process.kill()
+    return process.wait()
 
 
 def busy(samples: str) -> dict[str, float]:
@@ -65,57 +64,46 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--root", type=Path, default=Path(os.environ.get("REPRO_ROOT", PROJECT / "data")))
+    parser.add_argument("--workers", type=int, default=6)
+    parser.add_argument("--what", default="base-predictions,predictions")
     parser.add_argument("--max-files", type=int, default=8)
     parser.add_argument("--max-mb", type=float, default=16)
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
-    end, log = began + 60 * asked.minutes - HOME, asked.out / "log.txt"
-    last = end - min(PACKING, 0.2 * (end - began))
-    first = last - min(RECORDING, 0.3 * (end - began))
-    parameters = {"seeds": "0", **dict(asked.parameters), "root": str(asked.root)}
-    seeds = parameters["seeds"].split(",")
-
-    def run(seeds: str, until: float, threads: int) -> subprocess.Popen[bytes]:
-        listed = [part for pair in {**parameters, "seeds": seeds}.items() for part in ("-p", *pair)]
-        left = f"{max(until - time.monotonic(), 1) / 60:.3f}"
-        return repro(log, threads, "run", asked.exhibit, "--direct", *listed, "--minutes", left)
+    end, log = began + 60 * asked.minutes, asked.out / "log.txt"
+    kinds = [kind for kind in asked.what.split(",") if kind]
+    last = end - min(PACKING, 0.1 * (end - began)) * len(kinds)
+    parameters = {"executor": f"processes:{asked.workers}", **dict(asked.parameters), "root": str(asked.root)}
+    listed = [part for pair in parameters.items() for part in ("-p", *pair)]
 
     cores = os.cpu_count() or 1
     with tempfile.TemporaryFile("w+") as samples:
         smi = shutil.which("nvidia-smi")
-        watch = (
-            subprocess.Popen([smi, QUERY, "--format=csv,noheader,nounits", "-l", "1"], stdout=samples) if smi else None
-        )
-        statuses = ended([run(seed, first, max(cores // len(seeds), 1)) for seed in seeds], first + 5)
+        query = [smi, QUERY, "--format=csv,noheader,nounits", "-l", "1"]
+        watch = subprocess.Popen(query, stdout=samples) if smi else None
+        left = last - time.monotonic()
+        minutes = f"{(left - min(RECORDING, 0.3 * left)) / 60:.3f}"
+        command = ["run", asked.exhibit, "--direct", *listed, "--minutes", minutes]
+        status = ended(repro(log, max(cores // asked.workers, 1), *command), last)
         if watch:
             watch.terminate()
             watch.wait()
         samples.seek(0)
         card = busy(samples.read())
     trained = time.monotonic() - began
-    status = ended([run(parameters["seeds"], last, cores)], last + 5)[0]
 
     for path in sorted((asked.root / "results").glob(f"{asked.exhibit}-*.json")):
         shutil.copy(path, asked.out)
     abouts = [json.loads(path.read_text("utf-8")) for path in sorted(asked.root.glob("store/*/*/artifact.json"))
               if "." not in path.parent.name]  # fmt: skip
-    sitting = {"exhibit": asked.exhibit, "parameters": dict(asked.parameters), "statuses": [*statuses, status],
-               "seconds": {"seeds side by side": round(trained, 1), "in all": round(time.monotonic() - began, 1)},
-               "card": card, "artifacts": [{name: about.get(name) for name in TOOK} for about in abouts]}  # fmt: skip
+    sitting = {"exhibit": asked.exhibit, "parameters": dict(asked.parameters), "workers": asked.workers,
+               "status": status, "seconds": round(trained, 1), "card": card,
+               "artifacts": [{name: about.get(name) for name in TOOK} for about in abouts]}  # fmt: skip
     (asked.out / "sitting.json").write_text(json.dumps(sitting, indent=1), "utf-8")
-    for kind in ("base-predictions", "predictions"):
-        place = (
-            "pack",
-            str(asked.out / kind),
-            "--root",
-            str(asked.root),
-            "--what",
-            kind,
-            "--max-mb",
-            str(asked.max_mb),
-        )
-        done = ended([repro(log, cores, *place)], end)
-        if done != [0] or sum(path.is_file() for path in asked.out.iterdir()) > asked.max_files:
+    for kind in kinds:
+        place = [str(asked.out / kind), "--root", str(asked.root), "--what", kind, "--max-mb", str(asked.max_mb)]
+        done = ended(repro(log, cores, "pack", *place), end)
+        if done or sum(path.is_file() for path in asked.out.iterdir()) > asked.max_files:
             for path in asked.out.glob(f"{kind}.*"):
                 path.unlink()
     print(f"{asked.out}: {', '.join(sorted(path.name for path in asked.out.iterdir()))}; status {status}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
@@ -64,7 +65,8 @@ class Runner:
         try:
             if self._executor and not self._tried_all:
                 self._tried_all = True
-                self._fan_out(self._executor)
+                with suppress(TimeIsUpError):  # of what is asked for, all may stand: this process finds out
+                    self._fan_out(self._executor)
             self.make(steps)
             if any(step in self._failed for step in ordered(steps)):
                 if not self._tried_all:
@@ -218,24 +220,27 @@ class Runner:
     # --- by an executor ------------------------------------------------------------------------
 
     def _fan_out(self, executor: Executor) -> None:
-        """Make the steps of all goals by workers: each as soon as what it needs stands."""
-        waiting = passes(self._of)
+        """Make the steps of all goals by workers: as soon as what they need stands, earlier goals first."""
+        place = {step: i for i, step in enumerate(self._of)}
+        waiting = sorted(passes(self._of), key=lambda group: place[group[0]])
         jobs: list[Job] = []
         try:
             while waiting or jobs or executor.busy:
-                ready = [group for group in waiting if all(self._settled(step.needs) for step in group)]
-                waiting = [group for group in waiting if group not in ready]
-                for group in ready:
-                    jobs += self._jobs(self._missing(group), executor.workers)
-                while jobs and executor.free:
+                while not jobs and (ready := self._ready(waiting)):
+                    waiting.remove(ready)
+                    jobs = self._jobs(self._missing(ready), executor.workers)
+                if jobs and executor.free:
                     executor.start(jobs.pop(0))
+                    continue
                 for job, outcome in executor.ended() if executor.busy else ():
                     self._take_over(job, outcome)
         finally:
             executor.close()
 
-    def _settled(self, steps: Iterable[Step]) -> bool:
-        return all(step in self._about or step in self._failed for step in steps)
+    def _ready(self, waiting: Sequence[list[Step]]) -> list[Step]:
+        """The first group of which all that it needs is settled; empty if there is none."""
+        settled = {*self._about, *self._failed}
+        return next((group for group in waiting if all(settled.issuperset(step.needs) for step in group)), [])
 
     def _jobs(self, steps: Sequence[Step], workers: int) -> list[Job]:
         """Steps of one group, shared out among workers."""
@@ -243,8 +248,7 @@ class Runner:
         for goal, same in groupby(steps, lambda step: self._of[step]):
             several = list(same)
             for shared in (several[i::workers] for i in range(min(workers, len(several)))):
-                keys = tuple(step.key for step in shared)
-                found.append(Job(goal.builder, goal.config, keys, grouped(shared)))
+                found.append(Job(goal.builder, goal.config, tuple(step.key for step in shared), grouped(shared)))
         return found
 
     def _take_over(self, job: Job, outcome: Mapping[str, Any]) -> None:
@@ -254,9 +258,7 @@ class Runner:
         if "error" in outcome:
             raise ReproError(str(outcome["error"]))
         steps = [step for step in ordered(build(job.builder, job.config).steps) if step.key in job.keys]
-        for step in steps:
-            if step.key in outcome["failed"]:
-                self._failed[step] = outcome["failed"][step.key]
+        self._failed |= {step: outcome["failed"][step.key] for step in steps if step.key in outcome["failed"]}
         self._made.update(step for step in steps if step.key in outcome["made"])
         for step in self._missing(steps):
             raise ReproError(
@@ -279,10 +281,8 @@ def work(
         runner = Runner([], _context(root, device))
         steps = [step for step in ordered(build(builder, config).steps) if step.key in keys]
         runner.make(steps)
-    except TimeIsUpError as error:
-        return {"late": str(error)}
     except ReproError as error:
-        return {"error": str(error)}
+        return {"late" if isinstance(error, TimeIsUpError) else "error": str(error)}
     failed = {step.key: runner.failed[step] for step in steps if step in runner.failed}
     return {"made": [step.key for step in runner.made], "failed": failed}
 

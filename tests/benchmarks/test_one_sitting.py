@@ -20,7 +20,7 @@ ASKED = ["table2_num_experts", *"-p scale smoke -p experts 2 -p controls none -p
 
 def sit(tmp_path: Path, minutes: float, *more: str) -> tuple[subprocess.CompletedProcess[str], Path]:
     out = tmp_path / f"out-{minutes}"
-    options = ["--minutes", str(minutes), "--out", str(out), "--root", str(tmp_path / "root"), *more]
+    options = ["--workers", "2", "--minutes", str(minutes), "--out", str(out), "--root", str(tmp_path / "root"), *more]
     command = [sys.executable, str(SCRIPT), *ASKED, *options]
     return subprocess.run(command, capture_output=True, text=True), out
 
@@ -34,7 +34,7 @@ def test_two_seeds_side_by_side_are_trained_recorded_and_packed(tmp_path: Path) 
     (record,) = load_results(tmp_path / "root" / "results").values()
     assert record.seeds == [0, 1] and (out / f"{record.name}.json").is_file()
     sitting = json.loads((out / "sitting.json").read_text())
-    assert sitting["statuses"] == [0, 0, 0] and "nothing was trained" in log, "the last call finds everything"
+    assert sitting["status"] == 0 and sitting["workers"] == 2 and sitting["seconds"] > 0
     bases = [about for about in sitting["artifacts"] if about["kind"] == "base"]
     assert {label for label in ("seed 0", "seed 1") for about in bases if label in about["label"]} == {
         "seed 0",
@@ -47,8 +47,8 @@ def test_two_seeds_side_by_side_are_trained_recorded_and_packed(tmp_path: Path) 
 
 def test_it_ends_in_time_with_what_there_is(tmp_path: Path) -> None:
     began = time.monotonic()
-    done, out = sit(tmp_path, 0.6, "--max-files", "2")
-    assert time.monotonic() - began < 36 and done.returncode != 0
+    done, out = sit(tmp_path, 0.2, "--max-files", "2")
+    assert time.monotonic() - began < 20 and done.returncode != 0
     assert {path.name for path in out.iterdir()} == {"log.txt", "sitting.json"}
 
 

@@ -199,6 +199,16 @@ def test_the_time_is_up(tmp_path: Path) -> None:
     assert Remaining([goal], Store(tmp_path)).whole
 
 
+def test_with_workers_what_is_whole_when_the_time_is_up_is_found_and_seeds_are_made_in_turn(tmp_path: Path) -> None:
+    """A worker is out of time at the second seed's base: the first seed stands, and whoever asks for it gets it."""
+    first, second = asked(), asked(seed=1, late=["base 1"])
+    runner = Runner([first, second], toy.context(tmp_path), "processes:1")
+    runner.run(first.steps)
+    assert Remaining([first, second], Store(tmp_path)).parts[1].finished == 0
+    with pytest.raises(TimeIsUpError, match="base 1: not begun"):
+        runner.run(second.steps)
+
+
 # --- failures -----------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from repro.errors import TrainingError
+from repro.errors import TimeIsUpError, TrainingError
 from repro.study.artifact import Artifact
 from repro.study.graph import Context, Goal, Inputs, Step
 from repro.study.sources import Sources
@@ -33,8 +33,8 @@ def context(root: Path) -> Context:
 
 
 def goal(config: str) -> Goal:
-    """The steps of a model; ``config`` holds seed, experts, fail (labels that go wrong) and kill (labels)."""
-    asked = {"seed": 0, "experts": 3, "fail": [], "kill": [], **json.loads(config)}
+    """The steps of a model; ``config`` holds seed, experts, fail, late and kill (labels that go wrong)."""
+    asked = {"seed": 0, "experts": 3, "fail": [], "late": [], "kill": [], **json.loads(config)}
     seed, number = asked["seed"], asked["experts"]
 
     def noted(inputs: Sequence[Inputs]) -> None:
@@ -42,6 +42,8 @@ def goal(config: str) -> Goal:
         CALLS.append(", ".join(labels))
         if wrong := [label for label in labels if label in asked["fail"]]:
             raise TrainingError(f"{wrong[0]}: the loss is not finite")
+        if wrong := [label for label in labels if label in asked["late"]]:
+            raise TimeIsUpError(f"{wrong[0]}: not begun")
         once = inputs[0].checkpoint.with_name("killed")
         if any(label in asked["kill"] for label in labels) and not once.exists():
             once.touch()

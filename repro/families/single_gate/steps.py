@@ -43,8 +43,9 @@ def goal(spec: StudySpec | str) -> Goal:
 
 
 def goals(specs: Iterable[StudySpec], bases: Iterable[StudySpec] = ()) -> list[Goal]:
-    """The mixtures of ``specs``, then the bases alone of ``bases``."""
-    return [*map(goal, specs), *map(plain_goal, bases)]
+    """The mixtures of ``specs`` and the bases alone of ``bases``: all of a seed before the next one's."""
+    asked = [*((spec.seed, goal(spec)) for spec in specs), *((spec.seed, plain_goal(spec)) for spec in bases)]
+    return [wanted for _, wanted in sorted(asked, key=lambda each: each[0])]
 
 
 @cache
