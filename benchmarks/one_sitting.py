@@ -1,13 +1,14 @@
-"""One sitting at a machine with a GPU and without a network: train for so many minutes, and bring home what was made.
+"""Processes side by side keep a card busy that one process leaves half idle: an exhibit in one sitting of minutes.
 
     python benchmarks/one_sitting.py --minutes 8 --out OUT table2_num_experts -p scale gpu -p dataset cifar100 \
         -p seeds 0,1,2
 
 One process leaves most of a card idle, since its host is busy launching kernels: --workers of them share it, and one
 store (`-p executor processes:N`); seeds are made in turn, and those that are whole when the time is up are recorded.
-By --minutes OUT holds, in at most --max-files files: the records, log.txt, sitting.json (how busy the card was, and
-what each artifact took, with the history of its training), and packs of --what (`repro unpack`) if they fit. Needs
-nothing but what `repro run --direct` needs; the exit status is its: 3 if the time was up before all was done.
+Work is exact multiply-adds of all that stands in the end, two operations each; the peak is the one that NVIDIA prints
+for an H100 or H200. By --minutes OUT holds, in at most --max-files files: the records, `log.txt`, `sitting.json` (what
+each artifact took, with the history of its training), this record, and packs of --what (`repro unpack`) if they fit.
+It needs what `repro run --direct` needs; its exit status is 3 if the time was up before all was done.
 """
 
 from __future__ import annotations
@@ -22,10 +23,18 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import mean
+from typing import Any
+
+from repro.book.plan import FLOPS, PEAK
+from repro.exhibits import exhibit
+from repro.study.benchmarks import PerformanceRecord
+from repro.study.graph import ordered
+from repro.study.results import Provenance, Table
 
 PROJECT = Path(__file__).resolve().parents[1]
 RECORDING, PACKING = 25, 15  # seconds that are kept free: to stop, measure and write the record; for packs
 QUERY = "--query-gpu=utilization.gpu,memory.used,power.draw"
+COLUMNS = ["exhibit", "scale", "seeds", "processes", "seconds", "10¹⁵ MACs", "% of peak", "busy, %", "memory, MiB", "W"]
 TOOK = ("kind", "hash", "label", "metrics", "history", "made")  # of an artifact's description
 
 
@@ -54,6 +63,26 @@ def busy(samples: str) -> dict[str, float]:
     names = ("utilisation", "memory", "power")
     means = {name: round(mean(float(row[i]) for row in rows), 1) for i, name in enumerate(names)} if rows else {}
     return {"samples": len(rows), **means}
+
+
+def recorded(sitting: dict[str, Any]) -> PerformanceRecord:
+    """The sitting as the book shows it: what was trained in which time, and how busy the card was."""
+    artifacts, card = sitting["artifacts"], sitting["card"]
+    claim, _, method = (__doc__ or "").split("\n\n")
+    parameters = exhibit(sitting["exhibit"]).parameters(**sitting["parameters"])
+    made = {about["hash"] for about in artifacts}
+    steps = ordered(step for goal in parameters.goals() for step in goal.steps)
+    work = sum(step.work for step in steps if step.key in made)
+    share = 100 * FLOPS * work / sitting["seconds"] / PEAK if card["samples"] else None
+    row = [sitting["exhibit"], parameters.scale, ", ".join(map(str, parameters.seeds)), sitting["workers"],
+           sitting["seconds"], round(work / 1e15, 2), share and round(share, 1),
+           *(card.get(name) for name in ("utilisation", "memory", "power"))]  # fmt: skip
+    return PerformanceRecord(
+        name=Path(__file__).stem, claim=claim.strip(), method=" ".join(method.split()), quick=not card["samples"],
+        goals=[], tables={"One sitting": Table(columns=COLUMNS, rows=[row])},
+        provenance=Provenance(**{**artifacts[0]["made"], "seconds": sitting["seconds"],
+                                 "command": parameters.command(sitting["exhibit"])}),
+    )  # fmt: skip
 
 
 def main() -> int:
@@ -106,6 +135,8 @@ def main() -> int:
         if done or sum(path.is_file() for path in asked.out.iterdir()) > asked.max_files:
             for path in asked.out.glob(f"{kind}.*"):
                 path.unlink()
+    if abouts:
+        recorded(sitting).save(asked.out)
     print(f"{asked.out}: {', '.join(sorted(path.name for path in asked.out.iterdir()))}; status {status}")
     return status
 

@@ -17,6 +17,7 @@ BENCHMARKS = (
     "anytime_wallclock",
     "time_to_table",
     "gpu_training",
+    "one_sitting",
     "token_dispatch",
     "deepmoe_prototypes",
 )

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.one_sitting import busy
+from repro.study.benchmarks import PerformanceRecord
 from repro.study.pack import unpack
 from repro.study.results import load_results
 
@@ -35,6 +36,10 @@ def test_two_seeds_side_by_side_are_trained_recorded_and_packed(tmp_path: Path) 
     assert record.seeds == [0, 1] and (out / f"{record.name}.json").is_file()
     sitting = json.loads((out / "sitting.json").read_text())
     assert sitting["status"] == 0 and sitting["workers"] == 2 and sitting["seconds"] > 0
+    shown = PerformanceRecord.model_validate_json((out / "one_sitting.json").read_text("utf-8"))
+    (row,) = shown.tables["One sitting"].rows
+    work = dict(zip(shown.tables["One sitting"].columns, row, strict=True))["10¹⁵ MACs"]
+    assert shown.quick and isinstance(work, float) and work > 0, "without a card it is no evidence"
     bases = [about for about in sitting["artifacts"] if about["kind"] == "base"]
     assert {label for label in ("seed 0", "seed 1") for about in bases if label in about["label"]} == {
         "seed 0",
@@ -49,7 +54,9 @@ def test_it_ends_in_time_with_what_there_is(tmp_path: Path) -> None:
     began = time.monotonic()
     done, out = sit(tmp_path, 0.2, "--max-files", "2")
     assert time.monotonic() - began < 20 and done.returncode != 0
-    assert {path.name for path in out.iterdir()} == {"log.txt", "sitting.json"}
+    assert {path.name for path in out.iterdir()} == {"log.txt", "sitting.json"} | (
+        {"one_sitting.json"} & {path.name for path in out.iterdir()}
+    )
 
 
 def test_how_busy_the_card_was() -> None:
