@@ -75,7 +75,7 @@ def recorded(sitting: dict[str, Any]) -> PerformanceRecord:
     work = sum(step.work for step in steps if step.key in made)
     share = 100 * FLOPS * work / sitting["seconds"] / PEAK if card["samples"] else None
     row = [sitting["exhibit"], parameters.scale, ", ".join(map(str, parameters.seeds)), sitting["workers"],
-           sitting["seconds"], round(work / 1e15, 2), share and round(share, 1),
+           sitting["seconds"], float(f"{work / 1e15:.4g}"), share and round(share, 1),
            *(card.get(name) for name in ("utilisation", "memory", "power"))]  # fmt: skip
     return PerformanceRecord(
         name=Path(__file__).stem, claim=claim.strip(), method=" ".join(method.split()), quick=not card["samples"],
