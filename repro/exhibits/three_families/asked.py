@@ -35,7 +35,7 @@ class ThreeFamiliesParameters(SingleGateParameters):
 
     families: WordsOrNone = Field((), description="of " + "; ".join(f.name for f in FAMILIES) + "; empty: the three")
     budgets: Words = Field(tuple(BUDGETS), description="in units of the middle one: small 1/2, middle 1, large 2")
-    elsewhere: int = Field(1, ge=1, description="first seeds, which have all budgets, curves of λ, as many parameters")
+    elsewhere: int = Field(1, ge=0, description="first seeds, which have all budgets, curves of λ, as many parameters")
     experts: int = Field(0, ge=0, le=1024, description="of the single-gate mixture; 0: the scale's")
     epochs: int = Field(0, ge=0, description="of each plain network, DeepMoE and ConvNeXt; 0: the scale's")
     trials: int = Field(-1, ge=-1, le=4, description="choices tried on validation images; -1: the scale's")
