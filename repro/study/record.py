@@ -36,7 +36,7 @@ def open_runner(parameters: Parameters) -> Runner:
 def train_also(runner: Runner, executor: str, goals: Sequence[Goal]) -> Mapping[Step, str]:
     """Make, by workers too, goals that became known after the runner began; what could not be made, and why."""
     also = Runner(goals, replace(runner.context), executor)
-    with suppress(TrainingError):  # whoever asks for what went wrong is told
+    with suppress(TrainingError, TimeIsUpError):  # whoever asks for what is not there is told
         also.run([step for goal in goals for step in goal.steps])
     return also.failed
 

@@ -20,6 +20,10 @@ def test_what_became_known_later_is_made_and_found_by_the_runner(tmp_path: Path)
     runner.run(first.steps)
     failed = train_also(runner, "serial", [later, wrong])
     assert {why for why in failed.values()} == {"base 2: the loss is not finite"} and wrong.steps[0] in failed
+    late = toy.goal(json.dumps({"seed": 3, "late": ["base 3"]}))
+    assert train_also(runner, "serial", [late]) == {}
+    with pytest.raises(TimeIsUpError, match="base 3: not begun"):
+        runner.load(late.steps[0])
     assert runner.context.progress is progress, "the runner goes on as it was"
     toy.CALLS.clear()
     runner.run(later.steps)

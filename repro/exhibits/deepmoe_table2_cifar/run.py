@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
 from repro.analysis.outputs import accuracy
-from repro.errors import TrainingError
+from repro.errors import TimeIsUpError, TrainingError
 from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.deepmoe.cost import active_shares, deepmoe_cost
 from repro.families.deepmoe.steps import Asked, goal, shuffles, steps, two_stages
@@ -22,7 +23,7 @@ from repro.progress import say
 from repro.report.claim import Cell
 from repro.study.graph import Goal
 from repro.study.lists import Weights
-from repro.study.plain import PlainSpec
+from repro.study.plain import PlainSpec, plain_goal
 from repro.study.record import seed_by_seed, train_also
 from repro.study.results import Measurement, StudyResult, Table
 from repro.training.recipe import Recipe
@@ -142,6 +143,7 @@ def run(parameters: Parameters) -> StudyResult:
     if rows:  # the networks of the λ that was taken are known only now
         taken = parameters.model_copy(update={"lam": (lam,)})
         train_also(study.runner, parameters.executor, taken.others())
+        train_also(study.runner, parameters.executor, list(_of_equal_cost(taken, study)))
     tables = {"shuffled": Table(columns=SHUFFLED, rows=[])} | ({"scan": Table(columns=SCAN, rows=rows)} if rows else {})
     of_seed = {spec.seed: spec for spec in parameters.narrow_networks()}
 
@@ -226,6 +228,14 @@ def _measure(
         for group in of_class[labels[there]].unique().tolist():
             within = correct[shuffle][there & (of_class[labels] == group)]
             shuffled.append([spec.seed, names[group], shuffle, round(100 * float(within.mean()), 2)])
+
+
+def _of_equal_cost(parameters: Parameters, study: Study) -> Iterator[Goal]:
+    """The plain network of its cost, of each seed whose DeepMoE stands."""
+    for spec in parameters.narrow_networks():
+        with suppress(TrainingError, TimeIsUpError):
+            macs = float(study.runner.load(steps(parameters.deepmoe(spec, parameters.lam[0]))).tensors["macs"].mean())
+            yield plain_goal(spec.with_(width=_width_of(spec, parameters.wide * spec.width, macs)))
 
 
 def _plain_macs(spec: PlainSpec, width: float) -> int:
