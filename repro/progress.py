@@ -20,9 +20,9 @@ DEADLINE = "REPRO_DEADLINE"  # environment variable, seconds since 1970: kernels
 
 
 def say(text: str) -> None:
-    """Write one line to standard error, and to the terminal behind it when inside a kernel."""
-    print(text, file=sys.stderr, flush=True)
+    """Write one line to standard error; inside a kernel to standard output, and to the terminal behind it."""
     terminal = getattr(sys.stderr, "_original_stdstream_copy", None)  # ipykernel's stream keeps the real one here
+    print(text, file=sys.stderr if terminal is None else sys.stdout, flush=True)  # a notebook shows errors in red
     if terminal is not None:
         os.write(terminal, f"{text}\n".encode(errors="backslashreplace"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
@@ -67,3 +68,14 @@ def test_who_has_joined_is_late_when_the_study_stops() -> None:
         assert not pool.submit(late).result()
         study.stop()
         assert pool.submit(late).result() and not late(), "the one who stopped it may tidy up"
+
+
+def test_a_notebook_shows_progress_as_output_and_not_in_red(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    progress.say("at work")
+    assert capsys.readouterr() == ("", "at work\n"), "a command's standard output is its result"
+    of_terminal, terminal = os.pipe()
+    monkeypatch.setattr(sys.stderr, "_original_stdstream_copy", terminal, raising=False)  # as in a kernel
+    progress.say("at work")
+    assert capsys.readouterr() == ("at work\n", "") and os.read(of_terminal, 100) == b"at work\n"

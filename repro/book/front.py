@@ -1,8 +1,8 @@
-"""The front page: the answer in three sentences, and the headline claims behind it, all of the records."""
+"""The front page: the answer in a few lines, and the headline claims behind it, all of the records."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from repro.errors import ReproError
@@ -28,17 +28,17 @@ GROUPS: dict[str, tuple[tuple[str, str, str], ...]] = {
     "Inside a single-gate mixture": (
         ("table2_num_experts", "C2/20", "20 experts beat one"),
         ("table2_num_experts", "C3", "20 experts are hardly better than 10"),
-        ("table1_main", "P1", "a pair beats a plain network of its cost (tr10-tr18, tr18)"),
-        ("table1_main", "P2", "a pair beats a costlier plain network (tr18-tr10, tr34)"),
+        ("table1_main", "P1", "base and deeper experts beat a plain network of their cost (tr10-tr18, tr18)"),
+        ("table1_main", "P2", "base and shallower experts beat a costlier plain network (tr18-tr10, tr34)"),
         ("table1_main", "D1", "a deeper base beats deeper experts (tr18-tr10, tr10-tr18)"),
-        ("table1_main", "D2", "a deeper base beats deeper experts one step on (tr34-tr10, tr18-tr18)"),
+        ("table1_main", "D2", "a deeper base beats deeper experts, one size up (tr34-tr10, tr18-tr18)"),
         ("table5_per_class", "C5/per-class/with", "routing each image beats routing each class"),
         ("table6_ensemblers", "E2/bagging", "averaging with the base beats the expert alone"),
         ("unstated_choices", "U2", "showing experts some of the other images helps"),
     ),
     "Early exit": (
         ("appendix_early_exit", "X1", "exits by the threshold beat exits at random"),
-        ("figure2_anytime", "F5", "the any-time envelope beats plain models of its inference cost and less training"),
+        ("figure2_anytime", "F5", "model and threshold chosen for a cost beat plain models of that cost, trained less"),
         ("appendix_early_exit", "X2/logistic", "the threshold beats a learned exit rule"),
     ),
 }  # fmt: skip
@@ -66,10 +66,10 @@ class Effect(NamedTuple):
 
     @property
     def text(self) -> str:
-        """``+0.70 [+0.29, +1.10] (CIFAR-100, laptop scale)``."""
+        """``undecided, +0.27 [−1.14, +1.68] (CIFAR-100, laptop scale)``."""
         known = interval(self.judged.ours, sign=True).replace(" to ", ", ")
-        about = "" if self.judged.verdict is not Verdict.ANECDOTE else ", one seed"
-        return gain(self.judged.ours) + ("" if known == NONE else f" [{known}]") + f" ({where_run(self.result)}{about})"
+        effect = gain(self.judged.ours) + ("" if known == NONE else f" [{known}]")
+        return f"{self.judged.verdict.value}, {effect} ({where_run(self.result)})"
 
 
 class Headline(NamedTuple):
@@ -120,11 +120,13 @@ def _effect(shown: Exhibit, claim: Claim, result: StudyResult) -> Effect | None:
     return Effect(result, judged[claim.key], passed and not claim.settled_after, controlled)
 
 
-def answer(results: Sequence[StudyResult]) -> dict[str, str]:
-    """Three sentences by their openings: what holds with controls, what does not, what was not run.
+def answer(results: Sequence[StudyResult]) -> dict[str, tuple[str, list[str]]]:
+    """A short sentence and its list by their openings: what a reader in a hurry asks.
+
+    No list is empty but the first may be.
 
     Claims whose rule was settled with its numbers in sight are left to the figure. Effects are points of top-1
-    accuracy with 95 % intervals.
+    accuracy; those against plain networks of as much compute have their 95 % intervals.
     """
     lines = [line for line in headlines(results) if not line.claim.settled_after]
     main, parts = ([line for line in lines if (line.group == CONTROLS) is wanted] for wanted in (True, False))
@@ -132,55 +134,73 @@ def answer(results: Sequence[StudyResult]) -> dict[str, str]:
     against = [line for line in parts if line.has(Verdict.OPPOSITE)]
     gained = [line for line in parts if line.has(Verdict.HOLDS) and line not in (*holds, *against)]
     undecided = [line for line in parts if line.has(Verdict.UNDECIDED) and line not in (*holds, *against, *gained)]
+    bare = {line.name: [e for e in line.has(Verdict.HOLDS) if not e.controlled] for line in gained}
     absent = [line.words for line in lines if not line.effects]
-    return {
-        "What holds:": "; ".join([
-            *(["nothing yet against a plain network given as much compute"] * all(line not in holds for line in main)),
-            *(f"{line.words} by {_effects([e for e in line.effects if e.passed])}" for line in holds if line in main),
-            *(f"{line.name} by {_brief([e for e in line.effects if e.passed])}{_not_there(line)}"
-              for line in holds if line in parts),
-        ]),
-        "What does not:": "; ".join([
+    known = (Verdict.HOLDS, Verdict.UNDECIDED)
+    own_scale = any(e.result.scale == "paper" for line in lines for e in line.effects)
+    answers = {
+        "Does it hold?": (
             _tested(main, holds),
-            *(f"{line.words}: {_effects(line.effects)}" for line in main if line.effects and line not in holds),
-            *(f"“{line.name}”, {_brief(same)}, holds, but not against each control{_not_there(line)}" for line in gained
-              if (same := [e for e in line.has(Verdict.HOLDS) if e.controlled])),
-            *(f"the opposite of “{line.name}”, {_brief(line.has(Verdict.OPPOSITE))}" for line in against),
-            *([f"undecided: {', '.join(line.name for line in undecided)}"] if undecided else []),
-        ]),
-        "What was not run:": "; ".join([
-            ("most at " if any(e.result.scale == "paper" for line in lines for e in line.effects) else "")
-            + "the paper's own scale",
-            *([f"whether {', '.join(absent)}"] if absent else []),
-            *(f"the controls of “{line.name}”, {_brief(same)}" for line in gained
-              if (same := [e for e in line.has(Verdict.HOLDS) if not e.controlled])),
-        ]),
+            [f"{line.words}: {'; '.join(e.text for e in line.effects)}" for line in main if line.effects],
+        ),
+        "What else holds": (
+            "in single-gate mixtures:",
+            [f"{line.name}: {_brief(line.has(*known))}" for line in holds if line in parts],
+        ),
+        "What does not": (
+            "in single-gate mixtures:",
+            [
+                *(f"{line.name}, but not each control: {_brief([e for e in line.has(*known) if e.controlled])}"
+                  for line in gained if any(e.controlled for e in line.has(Verdict.HOLDS))),
+                *(f"the opposite of “{line.name}”: {_brief(line.has(Verdict.OPPOSITE), Verdict.OPPOSITE)}"
+                  for line in against),
+                *([f"undecided: {'; '.join(line.name for line in undecided)}"] if undecided else []),
+            ],
+        ),
+        "What it costs:": ("base and experts, in units of the base alone:", cost(results)),
+        "What was not run:": (
+            "",
+            [
+                ("most at " if own_scale else "") + "the paper's own scale",
+                *([f"whether {'; '.join(absent)}"] if absent else []),
+                *(f"controls of “{name}”: {_brief(effects)}" for name, effects in bare.items() if effects),
+            ],
+        ),
     }  # fmt: skip
+    return {opening: found for opening, found in answers.items() if found[1] or opening == "Does it hold?"}
 
 
 def _tested(main: Sequence[Headline], holds: Sequence[Headline]) -> str:
-    what = "that a mixture beats a plain network given as much compute"
+    what = "a mixture beats a plain network given as much compute"
     tested = [line for line in main if line.has(Verdict.HOLDS, Verdict.OPPOSITE, Verdict.UNDECIDED)]
     if not tested:
-        return f"{what} has been tested nowhere with enough seeds for a verdict"
-    return f"{what} holds in {sum(line in holds for line in tested)} of the {len(tested)} comparisons with enough seeds"
+        return f"Whether {what} has been tested nowhere with enough seeds for a verdict."
+    won = sum(line in holds for line in tested)
+    return f"{'' if won else 'Not yet: '}{what} in {won} of {len(tested)} comparisons with enough seeds.".capitalize()
 
 
-def cost(results: Sequence[StudyResult]) -> str:
-    """What the mixture of Table 2 costs at inference, in units of its base."""
+def cost(results: Sequence[StudyResult]) -> list[str]:
+    """What the mixture of Table 2 costs in multiply-adds, in units of its base; its training where it was recorded."""
     found = []
     for r in results:
         macs = {c.num_experts: c.macs for c in r.costs if not c.row}  # the others are controls'
-        if r.study == "table2_num_experts" and r.scale in SCALES and {0, max(macs, default=0)} <= set(macs):
-            found.append(f"{macs[max(macs)] / macs[0]:.2f} ({where_run(r)})")
-    return f"An image costs base and one expert, in units of the base alone: {', '.join(found)}." if found else ""
+        largest = max(macs, default=0)
+        if r.study == "table2_num_experts" and r.scale in SCALES and {0, largest} <= set(macs):
+            rows = [dict(zip(t.columns, row, strict=True)) for t in (r.tables.get("controls"),) if t for row in t.rows]
+            alike = next((row for row in rows if (row["control"], row["experts"]) == ("equal-training", largest)), None)
+            training = ""
+            if alike:  # the base for more epochs, and how many per cent of the mixture's training that is
+                times = 100 * float(alike["epochs"]) / float(alike["training"]) / r.spec["base_recipe"]["epochs"]
+                training = f", {times:.2f} times to train"
+            found.append(f"{where_run(r)}: {macs[largest] / macs[0]:.2f} times for an image{training}")
+    return found
 
 
 def longer(results: Sequence[StudyResult]) -> str:
     """What a base would gain by twice its training, where that was measured."""
     gains = [(r, [float(v) for v in r.tables["longer"].column("top1")]) for r in results if "longer" in r.tables]
     found = [f"{twice - once:+.1f} ({where_run(r)}, one seed)" for r, (once, twice) in gains if r.scale in SCALES]
-    return f"A base alone would gain by twice its epochs: {', '.join(found)}." if found else ""
+    return f"Twice its epochs would give the base alone {', '.join(found)}." if found else ""
 
 
 def older(results: Sequence[StudyResult]) -> str:
@@ -196,25 +216,16 @@ def older(results: Sequence[StudyResult]) -> str:
         past = sorted({str(n) for n in of.values() if n < now})
         others = [title for title, n in of.items() if n >= now]
         if past:
-            but = f", but for {', '.join(others)}" if others else ""
-            found.append(f"{where}: bases were trained for {' or '.join(past)} epochs{but}; the recipe now has {now}.")
+            but = f" (except for {', '.join(others)})" if others else ""
+            found.append(f"{where}: bases had {' or '.join(past)} epochs{but}; the recipe now has {now}.")
     return " ".join(found)
 
 
-def _not_there(line: Headline) -> str:
-    """Where a claim that holds somewhere is undecided."""
-    undecided = line.has(Verdict.UNDECIDED)
-    return f" (undecided: {_brief(undecided)})" if undecided else ""
-
-
-def _effects(effects: Iterable[Effect]) -> str:
-    return " and ".join(effect.text for effect in effects)
-
-
-def _brief(effects: Sequence[Effect]) -> str:
-    """``+0.70 (CIFAR-100) and +0.56 (tiny-ImageNet) at laptop scale``."""
+def _brief(effects: Sequence[Effect], usual: Verdict = Verdict.HOLDS) -> str:
+    """``CIFAR-100 +2.38, tiny-ImageNet +1.10 undecided (laptop scale)``: a verdict is named unless it is the usual."""
     by_scale: dict[str, list[str]] = {}
-    for effect in effects:
-        where = DATASETS.get(effect.result.dataset, effect.result.dataset)
-        by_scale.setdefault(effect.result.scale, []).append(f"{gain(effect.judged.ours)} ({where})")
-    return " and ".join(f"{' and '.join(found)} at {scale} scale" for scale, found in by_scale.items())
+    for result, judged, *_ in effects:
+        verdict = "" if judged.verdict is usual else f" {judged.verdict.value}"
+        where = DATASETS.get(result.dataset, result.dataset)
+        by_scale.setdefault(result.scale, []).append(f"{where} {gain(judged.ours)}{verdict}")
+    return "; ".join(f"{', '.join(found)} ({scale} scale)" for scale, found in by_scale.items())

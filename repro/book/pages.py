@@ -22,20 +22,22 @@ from repro.report.verdict import ClaimVerdict
 from repro.study.benchmarks import BENCHMARKS, load_performance
 from repro.study.campaigns import CAMPAIGNS, load_campaign
 from repro.study.places import project_folder, results_folder
-from repro.study.results import StudyResult, load_results
+from repro.study.results import StudyResult, evidence, load_results
 
 FOREST = "headlines"
 """The front page's figure, and beside it ``headlines-narrow`` for a phone."""
 
 
 def study_answer(book: Book) -> str:
-    """The boxed answer: three sentences, and what a mixture costs."""
+    """The boxed answer, a sentence and a list for each question."""
     results = _results()
     sentences = "".join(
-        f"<p><strong>{escape(opening)}</strong> {escape(text)}.</p>" for opening, text in front.answer(results).items()
-    )
-    about = ("Effects are points of top-1 accuracy with 95 % intervals over seeds.", front.cost(results))
-    small = " ".join(filter(None, (*about, front.longer(results), front.older(results))))
+        f"<p><strong>{escape(opening)}</strong> {escape(text)}</p>"
+        + ("<ul>" + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>" if items else "")
+        for opening, (text, items) in front.answer(results).items()
+    )  # fmt: skip
+    about = "Effects are points of top-1 accuracy, brackets 95 % intervals over seeds, costs multiply-adds."
+    small = " ".join(filter(None, (about, front.longer(results), front.older(results))))
     return (
         f'<div class="repro-answer" role="note" aria-label="The answer">{sentences}'
         f'<p class="repro-source">{escape(small)}</p></div>'
@@ -106,17 +108,18 @@ def all_claims(book: Book) -> str:
     """Every claim of the paper in a sentence, with effect, interval and verdict of every run, and a link."""
     rows = []
     for shown in exhibits():
-        judged = [(r, {j.claim.key: j for j in shown.judge(r)}) for r in _results() if r.study == shown.name]
+        judged = [(r, {j.claim.key: j for j in shown.judge(r)})
+                  for r in evidence([r for r in _results() if r.study == shown.name])]  # fmt: skip
         for claim in shown.claims:
             marks = []
             for r, by_key in judged:
                 if one := by_key.get(claim.key):
                     known = interval(one.ours, sign=True)
-                    effect = f"{gain(one.ours)} [{known}]" if known != NONE else gain(one.ours)
-                    marks.append(f"{_mark(book, r, one)} {escape(f'{effect}: {where_run(r)}')}")
-            evidence = link(book.chapter(shown.name), shown.title.partition(":")[0])
+                    effect = (f" {gain(one.ours)}" + f" [{known}]" * (known != NONE) + ":") * (one.ours is not None)
+                    marks.append(f"{_mark(book, r, one)}{escape(f'{effect} {where_run(r)}')}")
+            chapter = link(book.chapter(shown.name), shown.title.partition(":")[0])
             where = f"Section {claim.section}" if claim.section else ""
-            rows.append((escape(claim.text), "<br>".join(marks) or "not run", evidence, where))
+            rows.append((escape(claim.text), "<br>".join(marks) or "not run", chapter, where))
     head = ("the paper's claim", "here", "evidence", "where in the paper")
     return html_table(head, rows, "every claim of the paper with its verdicts")
 

@@ -22,7 +22,7 @@ from repro.report.plots import COLOURS, PALETTE, common_legend, figure_style, ne
 from repro.report.tables import Captioned, Columns, about, frame, means
 from repro.report.verdict import difference, summary_of
 from repro.study.record import cost_row
-from repro.study.results import Measurement, StudyResult, Table
+from repro.study.results import Measurement, StudyResult, Table, evidence
 
 NAME = "appendix_early_exit"
 SHARES = tuple(i / 40 for i in range(41))
@@ -153,6 +153,7 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     """A row a result, first pair: accuracy over multiply-adds by rule, and against the paper's rule."""
+    results = evidence(results)
     with figure_style():
         figure = new_figure(8.0, 3.3 * len(results) + 1.0)
         grid = figure.subplots(len(results), 2, squeeze=False)

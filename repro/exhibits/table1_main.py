@@ -27,7 +27,7 @@ from repro.report.tables import Captioned, Columns, Row, about, comparison, cost
 from repro.report.verdict import by_seed, difference, summary_of
 from repro.study.lists import WordsOrNone
 from repro.study.record import cost_row
-from repro.study.results import Cost, StudyResult
+from repro.study.results import Cost, StudyResult, evidence
 
 NAME = "table1_main"
 
@@ -246,6 +246,7 @@ def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     The grey line joins the backbones, a circle is a pair. Big marks are means; dashes our seeds, the paper's
     bars its printed ±. A row whose image set is not in the paper has the paper's CIFAR-100 beside it.
     """
+    results = evidence(results)
     with figure_style():
         figure = new_figure(8.0, 3.3 * len(results) + 0.7)
         grid = figure.subplots(len(results), 2, squeeze=False)

@@ -28,7 +28,7 @@ from repro.report.tables import Captioned, Columns, Row, about, comparison, fram
 from repro.report.verdict import by_seed, difference
 from repro.study.lists import Pairs
 from repro.study.record import cost_row
-from repro.study.results import Measurement, StudyResult, Table
+from repro.study.results import Measurement, StudyResult, Table, evidence
 
 NAME = "table6_ensemblers"
 START = "stacking-start"
@@ -259,6 +259,7 @@ def _training(result: StudyResult) -> Captioned:
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     """A row a result: the gain over the base of every method (paper hollow), and the reliability diagram."""
+    results = evidence(results)
     with figure_style():
         figure = new_figure(8.0, 3.4 * len(results) + 0.7)
         grid = figure.subplots(len(results), 2, squeeze=False)

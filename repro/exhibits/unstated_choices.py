@@ -26,7 +26,7 @@ from repro.report.tables import Captioned, Columns, about, frame
 from repro.report.verdict import difference, summary_of
 from repro.study.lists import words
 from repro.study.record import cost_row
-from repro.study.results import Measurement, StudyResult
+from repro.study.results import Measurement, StudyResult, evidence
 
 NAME = "unstated_choices"
 DEFAULT = "default"
@@ -192,7 +192,7 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     """One panel a result: every alternative's difference to the default, with interval and seeds."""
-    shown = [result for result in results if _rows(result)]
+    shown = [result for result in evidence(results) if _rows(result)]
     names = sorted({row for result in shown for row in _rows(result)}, key=ORDER.index)
     if not names:
         return {}

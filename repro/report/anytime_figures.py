@@ -16,7 +16,7 @@ from repro.report.numbers import DATASETS, where_run
 from repro.report.plots import MODELS, PALETTE, common_legend, figure_style, new_figure
 from repro.report.printed import drawn
 from repro.report.verdict import by_seed
-from repro.study.results import StudyResult
+from repro.study.results import StudyResult, evidence
 
 ENVELOPE_COLOUR = "#000000"
 TWO = PALETTE[2]
@@ -36,7 +36,7 @@ def curves_figure(results: Sequence[StudyResult]) -> Figure:
     Lines are means over the seeds at the same threshold (of the envelope: at the same budget), bands the seeds. The
     paper's panel stands once for each image set; the embedded set is drawn where there is nothing else.
     """
-    results = [result for result in results if result.dataset != "modes"] or results
+    results = evidence(results)
     with figure_style():
         figure, seen = new_figure(8.0, 3.5 * len(results) + 0.8), set[str]()
         grid = figure.subplots(len(results), 2, squeeze=False)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,7 @@ from repro.report.play import MixturePlay, Play
 from repro.report.tables import Captioned, claims_caption, claims_table
 from repro.study.parameters import Parameters
 from repro.study.places import results_folder
-from repro.study.results import EXACT, StudyResult, load_results
+from repro.study.results import EXACT, StudyResult, evidence, load_results
 
 if TYPE_CHECKING:
     from repro.report.exhibit import Exhibit
@@ -70,7 +70,7 @@ class Chapter:
         ``planned`` names runs of this chapter, e.g. ``cifar100-paper``: one that nobody has recorded says so, with
         its command.
         """
-        self._show_each(lambda result: self._tables(result, folded))
+        self._show_each(lambda result: self._tables(result, folded), self.recorded)
         there = {f"{r.dataset}-{r.scale}" for r in self.recorded}
         for place in planned:
             if place not in there and not self.own:
@@ -87,7 +87,7 @@ class Chapter:
 
     def claims(self, folded: bool = False) -> None:
         """The paper's claims with the verdict on each."""
-        self._show_each(lambda result: self._claims(result, folded))
+        self._show_each(lambda result: self._claims(result, folded), evidence(self.recorded))
 
     def figure(self, name: str = "main", *, alt: str, caption: str) -> None:
         """A figure: ``alt`` says what it shows to those who do not see it, ``caption`` is text with `code` marks."""
@@ -125,12 +125,12 @@ class Chapter:
             if advice := self.exhibit.advice(r):
                 display(Markdown(advice if r.scale == EXACT else f"**{where_run(r)}.** {advice}"))
 
-    def _show_each(self, show: Callable[[StudyResult], str]) -> None:
+    def _show_each(self, show: Callable[[StudyResult], str], records: Sequence[StudyResult]) -> None:
         """The results of this run, then what was recorded: folded, if it stands beside a run."""
-        recorded = "".join(map(show, self.recorded))
+        recorded = "".join(map(show, records))
         if self.own:
             _display("".join(map(show, self.own)))
-            names = "; ".join(where_run(r) + f", {len(r.seeds)} seeds" for r in self.recorded)
+            names = "; ".join(where_run(r) + f", {len(r.seeds)} seeds" for r in records)
             recorded = folded(f"Recorded, to hold it against: {names}", recorded) if recorded else ""
         if recorded:
             _display(recorded)

@@ -197,7 +197,9 @@ def _controls(choices: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     except ModuleNotFoundError:
         return {}
     controls = {
-        name: Dropdown(options=list(dict.fromkeys(options)), value=options[0], description=name)
+        name: Dropdown(
+            options=list(dict.fromkeys(options)), value=options[0], description=name, layout={"width": "max-content"}
+        )
         if isinstance(options[0], str)
         else SelectionSlider(options=sorted(options), value=options[0], description=name)
         for name, options in choices.items()
@@ -212,4 +214,5 @@ def displayed(controls: Mapping[str, Any]) -> None:
     from ipywidgets import HBox
 
     fallback = {"text/plain": "(controls: run this notebook in JupyterLab)"}
-    display({**HBox(list(controls.values()))._repr_mimebundle_(), **fallback}, raw=True)
+    row = HBox(list(controls.values()), layout={"flex_flow": "row wrap"})
+    display({**row._repr_mimebundle_(), **fallback}, raw=True)

@@ -13,7 +13,7 @@ from repro.report.numbers import where_run
 from repro.report.plots import COLOURS, MARKERS, NAMES, common_legend, figure_style, new_figure
 from repro.report.printed import printed
 from repro.report.verdict import by_seed, summary_of
-from repro.study.results import StudyResult
+from repro.study.results import StudyResult, evidence
 
 PAIR = ("tr18", "tr18")
 PAPER_EXPERTS = 10
@@ -46,6 +46,7 @@ def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
 
 
 def _main_figure(results: Sequence[StudyResult]) -> Figure:
+    results = evidence(results)
     with figure_style():
         figure = new_figure(8.4, 3.6 * len(results) + 0.5)
         grid = figure.subplots(len(results), 2, squeeze=False, width_ratios=(5, 3))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,11 @@ def load_results(folder: Path, study: str | None = None) -> dict[str, StudyResul
     results = [load_result(path) for path in sorted(Path(folder).glob("*.json"))]
     chosen = sorted((r for r in results if study in (None, r.study)), key=_reading_order)
     return {r.name: r for r in chosen}
+
+
+def evidence(results: Sequence[StudyResult]) -> list[StudyResult]:
+    """Those of real images; of the embedded set, which is a demonstration, where there is nothing else."""
+    return [result for result in results if result.dataset != "modes"] or list(results)
 
 
 def _reading_order(result: StudyResult) -> tuple[int, int, str]:

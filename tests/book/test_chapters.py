@@ -109,7 +109,7 @@ def test_what_the_pages_show_of_all_records(tmp_path: Path) -> None:
     page, warnings = built(tmp_path, text)
     assert warnings == ""
     for shown in (
-        "<strong>What holds:</strong> nothing yet",
+        "<strong>Does it hold?</strong> Whether a mixture",
         "figures/headlines-narrow.svg",
         "base and 20 experts beat the base trained as long</a></td><td>not run",
         "as parameters 0 of 3 readings",

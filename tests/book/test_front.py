@@ -14,7 +14,7 @@ from repro.study.places import results_folder
 from repro.study.results import StudyResult, Table, load_results
 
 MakeUp = Callable[..., StudyResult]
-HOLDS, NOT, ABSENT = "What holds:", "What does not:", "What was not run:"
+ASKED, HOLDS, NOT, ABSENT = "Does it hold?", "What else holds", "What does not", "What was not run:"
 BETTER = {
     ("backbone", 0): [57.0, 57.2, 57.4],
     ("bagging", 1): [58.2, 58.3, 58.4],
@@ -24,48 +24,56 @@ BETTER = {
 }
 
 
+def said_of(*results: StudyResult) -> dict[str, str]:
+    """The answer, each sentence and its list in one."""
+    return {opening: "; ".join((text, *items)) for opening, (text, items) in answer(results).items()}
+
+
 def test_a_gain_that_its_controls_lack_is_an_answer(made_up: MakeUp) -> None:
-    said = answer([made_up(BETTER)])
-    assert "nothing yet" not in said[HOLDS]
-    assert "base and 20 experts beat the base trained as long by +1.47 [+1.15, +1.78] (CIFAR-100" in said[HOLDS]
-    assert "20 experts beat one by +1.30" in said[HOLDS]
-    assert "holds in 2 of the 2 comparisons with enough seeds" in said[NOT]
+    said = said_of(made_up(BETTER))
+    assert said[ASKED].startswith("A mixture beats a plain network given as much compute in 2 of 2 comparisons with")
+    assert "base and 20 experts beat the base trained as long: holds, +1.47 [+1.15, +1.78] (CIFAR-100" in said[ASKED]
+    assert "20 experts beat one: CIFAR-100 +1.30 (laptop scale)" in said[HOLDS]
 
 
 def test_a_gain_that_a_control_has_too_is_not_the_mixtures(made_up: MakeUp) -> None:
-    said = answer([made_up(BETTER | {("equal-training", 20): [60.0, 60.1, 60.3]})])
-    assert "base and 20 experts beat the base trained as long: −0.53 [−0.85, −0.22] (CIFAR-100" in said[NOT]
-    assert "20 experts beat one" not in said[HOLDS], "it does not beat its control"
-    assert "“20 experts beat one”, +1.30 (CIFAR-100) at laptop scale, holds, but not against each control" in said[NOT]
+    said = said_of(made_up(BETTER | {("equal-training", 20): [60.0, 60.1, 60.3]}))
+    assert "in 1 of 2 comparisons" in said[ASKED]
+    assert "base and 20 experts beat the base trained as long: opposite, −0.53 [−0.85, −0.22] (CIFAR" in said[ASKED]
+    assert HOLDS not in said, "it does not beat its control"
+    assert "20 experts beat one, but not each control: CIFAR-100 +1.30 (laptop scale)" in said[NOT]
     assert "20 experts beat one" not in said[ABSENT], "its controls were run"
 
 
 def test_a_gain_without_control_is_not_said_to_hold(made_up: MakeUp) -> None:
-    said = answer([made_up({key: BETTER[key] for key in (("bagging", 1), ("bagging", 20))})])
-    assert "nothing yet against a plain network given as much compute" in said[HOLDS] and "20" not in said[HOLDS]
-    assert "the controls of “20 experts beat one”, +1.30 (CIFAR-100) at laptop scale" in said[ABSENT]
-    assert "tested nowhere with enough seeds" in said[NOT]
+    said = said_of(made_up({key: BETTER[key] for key in (("bagging", 1), ("bagging", 20))}))
+    assert HOLDS not in said and NOT not in said
+    assert "controls of “20 experts beat one”: CIFAR-100 +1.30 (laptop scale)" in said[ABSENT]
+    assert "tested nowhere with enough seeds" in said[ASKED]
 
 
 def test_where_a_claim_that_holds_is_undecided_stands_beside_it(made_up: MakeUp) -> None:
     noisy = BETTER | {("bagging", 20): [57.5, 58.4, 59.7]}
-    said = answer([made_up(BETTER), made_up(noisy, dataset="tiny-imagenet")])
-    assert "20 experts beat one by +1.30 (CIFAR-100) at laptop scale (undecided: +0.23 (tiny-ImageNet)" in said[HOLDS]
+    said = said_of(made_up(BETTER), made_up(noisy, dataset="tiny-imagenet"), made_up(noisy, scale="gpu"))
+    assert (
+        "20 experts beat one: CIFAR-100 +1.30, tiny-ImageNet +0.23 undecided (laptop scale); "
+        "CIFAR-100 +0.23 undecided (gpu scale)"
+    ) in said[HOLDS]
 
 
 def test_a_record_of_a_shorter_recipe_is_named(made_up: MakeUp) -> None:
     result = made_up(BETTER)
     recipe = {"base_recipe": {"epochs": 12}, "expert_recipe": {"epochs": 4}}
     past = result.model_copy(update={"spec": recipe, "study": "table1_main"})
-    assert older([past]) == "CIFAR-100, laptop scale: bases were trained for 12 epochs; the recipe now has 24."
+    assert older([past]) == "CIFAR-100, laptop scale: bases had 12 epochs; the recipe now has 24."
     present = result.model_copy(update={"spec": recipe | {"base_recipe": {"epochs": 24}}})
-    assert older([present]) == "" and "for 12 epochs, but for Table 2;" in older([past, present])
+    assert older([present]) == "" and "12 epochs (except for Table 2);" in older([past, present])
 
 
 def test_one_seed_and_the_embedded_set_decide_nothing(made_up: MakeUp) -> None:
     one_seed = made_up({key: values[:1] for key, values in BETTER.items()})
-    said = answer([one_seed, made_up(BETTER, scale="quick", dataset="modes")])
-    assert "nothing yet" in said[HOLDS] and "+1.50 (CIFAR-100, laptop scale, one seed)" in said[NOT]
+    said = said_of(one_seed, made_up(BETTER, scale="quick", dataset="modes"))
+    assert "tested nowhere" in said[ASKED] and "one seed: an anecdote, +1.50 (CIFAR-100, laptop scale)" in said[ASKED]
     assert "the paper's own scale" in said[ABSENT] and "DeepMoE beats a plain network trained as long" in said[ABSENT]
 
 
@@ -100,12 +108,17 @@ def test_the_figure_draws_every_effect_and_says_what_was_not_run(made_up: MakeUp
 
 def test_cost_is_in_units_of_the_base(made_up: MakeUp) -> None:
     result = made_up(BETTER)
-    with_base = result.model_copy(
-        update={"costs": [*result.costs, result.costs[0].model_copy(update={"num_experts": 0, "macs": 1_000_000})]}
-    )
-    assert "1.50 (CIFAR-100, laptop scale)" in cost([with_base]) and cost([result]) == ""
-    control = with_base.costs[-1].model_copy(update={"row": "equal-inference of 1", "macs": 1_400_000})
-    assert "1.50" in cost([with_base.model_copy(update={"costs": [*with_base.costs, control]})]), "a control is no base"
+    base = result.costs[0].model_copy(update={"num_experts": 0, "macs": 1_000_000})
+    control = base.model_copy(update={"row": "equal-inference of 1", "macs": 1_400_000})
+    assert cost([result]) == []
+    with_base = result.model_copy(update={"costs": [*result.costs, base, control]})
+    assert cost([with_base]) == ["CIFAR-100, laptop scale: 1.50 times for an image"], "a control is no base"
+    columns = ["control", "experts", "width", "epochs", "inference", "training"]
+    rows = [["equal-training", 1, 0.25, 30, 60.0, 103.0], ["equal-training", 20, 0.25, 33, 60.0, 110.0]]
+    trained = {"spec": {"base_recipe": {"epochs": 20}}, "tables": {"controls": Table(columns=columns, rows=rows)}}
+    assert cost([with_base.model_copy(update=trained)]) == [
+        "CIFAR-100, laptop scale: 1.50 times for an image, 1.50 times to train"
+    ]
 
 
 def test_what_twice_the_training_would_gain_a_base_is_said_beside_the_effects(made_up: MakeUp) -> None:

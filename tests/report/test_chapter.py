@@ -71,6 +71,20 @@ def test_a_run_of_ones_own_stands_open_and_records_are_folded_beside_it(
     assert beside.startswith("<details") and "Recorded, to hold it against: CIFAR-100, laptop scale, 3 seeds" in beside
 
 
+def test_the_embedded_set_is_a_demonstration_beside_records_of_real_images(
+    shown: list[str], record: StudyResult, made_up: Callable[..., StudyResult]
+) -> None:
+    opened = Chapter(TABLE2, TABLE2.parameters.check())
+    opened.recorded = [record, made_up(VALUES, scale="quick", dataset="modes")]
+    opened.claims()
+    assert "CIFAR-100, laptop scale" in shown[-1] and "modes" not in shown[-1]
+    assert "modes, quick scale" not in TABLE2.drawn(opened.recorded)["main"]
+    opened.recorded = opened.recorded[1:]
+    opened.claims()
+    assert "modes, quick scale" in shown[-1], "where there is nothing else it is shown"
+    assert "modes, quick scale" in TABLE2.drawn(opened.recorded)["main"]
+
+
 @pytest.mark.usefixtures("record")
 def test_a_figure_is_in_the_notebook_or_a_file_of_the_book(shown: list[str], tmp_path: Path) -> None:
     recorded().figure(alt="a <curve>", caption="Of `modes`.")

@@ -30,7 +30,7 @@ from repro.report.tables import (
     text,
 )
 from repro.report.verdict import by_seed, is_model, summary_of
-from repro.study.results import StudyResult, Table
+from repro.study.results import StudyResult, Table, evidence
 
 ENOUGH = 2.0
 """Points on validation images: a base is trained for long enough where twice its epochs gain less."""
@@ -182,6 +182,7 @@ def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     Thick lines are means, thin ones the seeds; the dashed line is the mean of the base model alone. The paper's bars
     are its printed ± (no interval). Each panel has an axis of its own; the paper's stands once for each image set.
     """
+    results = evidence(results)
     with figure_style():
         figure, seen = new_figure(8.0, 3.1 * len(results) + 0.6), set[str]()
         grid = figure.subplots(len(results), 2, squeeze=False)
