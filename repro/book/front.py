@@ -186,12 +186,13 @@ def cost(results: Sequence[StudyResult]) -> list[str]:
         macs = {c.num_experts: c.macs for c in r.costs if not c.row}  # the others are controls'
         largest = max(macs, default=0)
         if r.study == "table2_num_experts" and r.scale in SCALES and {0, largest} <= set(macs):
-            rows = [dict(zip(t.columns, row, strict=True)) for t in (r.tables.get("controls"),) if t for row in t.rows]
-            alike = next((row for row in rows if (row["control"], row["experts"]) == ("equal-training", largest)), None)
             training = ""
-            if alike:  # the base for more epochs, and how many per cent of the mixture's training that is
-                times = 100 * float(alike["epochs"]) / float(alike["training"]) / r.spec["base_recipe"]["epochs"]
-                training = f", {times:.2f} times to train"
+            if (
+                "controls" in r.tables
+            ):  # the base for more epochs, and how many per cent of the mixture's training that is
+                alike = r.tables["controls"].where(control="equal-training", experts=largest)
+                for epochs, share in zip(alike.column("epochs"), alike.column("training"), strict=True):
+                    training = f", {100 * epochs / share / r.spec['base_recipe']['epochs']:.2f} times to train"
             found.append(f"{where_run(r)}: {macs[largest] / macs[0]:.2f} times for an image{training}")
     return found
 
