@@ -115,9 +115,9 @@ def _inspections(results: Sequence[StudyResult]) -> Figure:
             by_class, alike, patches = (_parts(result.tables[name]) for name in ("occurrence", "similarity", "patches"))
             for place, name in enumerate(alike):
                 first, second, third = grid[top : top + 3, place]
-                tokens = by_class[name]
-                first.imshow((tokens / tokens.sum(1, keepdims=True)).T, aspect="auto", cmap="viridis", vmin=0)
-                first.set_title(f"{where_run(result)}\n{name}: share of a class's tokens")
+                shares = by_class[name] / by_class[name].sum(1, keepdims=True)
+                first.imshow(shares.T, aspect="auto", cmap="viridis", vmin=0, interpolation="nearest")
+                first.set_title(f"{where_run(result)}\n{name}: tokens of a class (0 to {shares.max():.0%})")
                 first.set(xlabel="class", ylabel="expert")
                 second.imshow(alike[name], cmap="viridis", vmin=0, vmax=1)
                 second.set_title("likeness S of experts (0 to 1)")
