@@ -70,6 +70,7 @@ def test_a_control_shows_the_result_again(play: MixturePlay, shown: list[str], m
     controls: dict[str, Any] = {}
     monkeypatch.setattr("repro.report.play.displayed", lambda made: controls.update(made))
     play.turn(lambda tau, rule: f"{rule} at {tau}", tau=[0.1, 0.5], rule=["any-time", "confidence"])
+    assert controls["rule"].layout.width == "max-content", "a long name is not cut"
     controls["tau"].value = 0.5
     controls["rule"].value = "confidence"
     assert shown == ["any-time at 0.1", "any-time at 0.5", "confidence at 0.5"]
