@@ -209,7 +209,8 @@ def older(results: Sequence[StudyResult]) -> str:
     epochs: dict[tuple[str, int], dict[str, int]] = {}
     for r in results:
         recipe = RECIPES.get(r.scale, {}).get(r.dataset, {}).get("base_recipe")
-        if "expert_recipe" in r.spec and recipe and r.scale in SCALES:
+        based = "expert_recipe" in r.spec and not r.study.startswith("deepmoe_")  # its record has no base
+        if based and recipe and r.scale in SCALES:
             of = epochs.setdefault((where_run(r), recipe.epochs), {})
             of[exhibit(r.study).title.partition(":")[0]] = r.spec["base_recipe"]["epochs"]
     found = []

@@ -68,6 +68,9 @@ def test_a_record_of_a_shorter_recipe_is_named(made_up: MakeUp) -> None:
     assert older([past]) == "CIFAR-100, laptop scale: bases had 12 epochs; the recipe now has 24."
     present = result.model_copy(update={"spec": recipe | {"base_recipe": {"epochs": 24}}})
     assert older([present]) == "" and "12 epochs (except for Table 2);" in older([past, present])
+    assert older([past, present.model_copy(update={"study": "deepmoe_table2_cifar"})]) == older([past]), (
+        "it has no base"
+    )
 
 
 def test_one_seed_and_the_embedded_set_decide_nothing(made_up: MakeUp) -> None:
