@@ -6,7 +6,7 @@ which the honest cost is the narrow network's, each image with 2 % of its mask t
 channels and scales them; *gathered* builds each image's own small network (batch 1); *prototypes* groups a batch by K
 masks (K-means on gates). All three run the embedding network and the heads. Promised is the wide network's honest cost
 over the gated one's. What grouping costs in accuracy is measured on a DeepMoE trained on modes (found in the store, or
-trained in a minute). Nothing has been recorded yet: no quiet machine was at hand.
+trained in a minute).
 """
 
 from __future__ import annotations
