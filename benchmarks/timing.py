@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch.profiler import ProfilerActivity, profile
 
 from repro.study.benchmarks import Goal, PerformanceRecord
 from repro.study.places import default_root, results_folder
@@ -68,6 +69,20 @@ def images_per_second(step: Callable[[], int], budget: float) -> float:
         elapsed = time.perf_counter() - began
         if elapsed >= budget:
             return done / elapsed
+
+
+def operators_of(step: Callable[[], object], kinds: Mapping[str, Sequence[str]]) -> list[float]:
+    """Percent of a call's processor time in each kind of operator, known by words in its name, and in the rest."""
+    with profile(activities=[ProfilerActivity.CPU]) as profiled:
+        step()
+    took, total = dict.fromkeys(kinds, 0.0), 0.0
+    for event in profiled.key_averages():
+        total += event.self_cpu_time_total
+        kind = next((kind for kind, words in kinds.items() if any(w in event.key.lower() for w in words)), None)
+        if kind:
+            took[kind] += event.self_cpu_time_total
+    shares = [100 * t / total for t in took.values()]
+    return [round(share, 2) for share in [*shares, 100 - sum(shares)]]
 
 
 @contextmanager

@@ -15,10 +15,11 @@ import time
 from collections.abc import Callable
 from functools import partial
 from itertools import cycle
+from statistics import median
 
 import torch
 import torch.nn.functional as F
-from timing import Goal, arguments, finish, interleaved, seconds
+from timing import Goal, arguments, finish, interleaved, operators_of, seconds
 from torch import Tensor, nn
 
 from repro.models.token_dispatch import run_experts
@@ -28,6 +29,10 @@ from repro.training.device import pick_device
 
 CAPACITY, GROUP = 1.25, 64
 DRAWS = 101
+OPERATORS = {
+    "matrix products": ("mm", "linear"), "GELU": ("gelu",),
+    "moving tokens": ("index", "gather", "scatter", "copy", "cat", "sort", "split", "fill"),
+}  # fmt: skip
 
 
 class Task:
@@ -103,7 +108,7 @@ def timed_step(task: Task, forward: Callable[[], Tensor]) -> float:
 def main() -> None:
     args, began, device = arguments(__doc__), time.perf_counter(), pick_device("auto")
     tokens, dim, repetitions = (256, 32, 2) if args.quick else (4096, 192, 30)
-    rows, goals = [], []
+    rows, parts, goals = [], [], []
     for dtype in (torch.float32, torch.bfloat16):
         for top_k in (1, 2):
             task, name = Task(tokens, dim, top_k, dtype, device), str(dtype).removeprefix("torch.")
@@ -114,6 +119,9 @@ def main() -> None:
             ratios = {way: found[way].over(found["dense"]) for way in ways if way != "dense"}
             dense = [round(1e3 * found["dense"].median, 3), round(found["dense"].spread, 3)]
             rows.append([name, top_k, *dense, *(round(ratio, 3) for ratio in ratios.values())])
+            for way in ("dense", "sorted"):
+                steps = [operators_of(partial(timed_step, task, ways[way]), OPERATORS) for _ in range(repetitions)]
+                parts.append([name, top_k, way, *(round(median(each), 1) for each in zip(*steps, strict=True))])
             bound = 1.15 if dtype is torch.float32 else 1.25
             goals.append(Goal(text=f"sorted / dense, {name}, k = {top_k}", measured=ratios["sorted"], bound=bound,
                               at_most=True))  # fmt: skip
@@ -124,7 +132,10 @@ def main() -> None:
         "spread",
         *(f"{way} / dense" for way in ("sorted", "slots", "one-hot", "all")),
     ]
-    tables = {"Forward and backward, in times of the dense MLP": Table(columns=columns, rows=rows)}
+    tables = {
+        "Forward and backward, in times of the dense MLP": Table(columns=columns, rows=rows),
+        "Operators of a step, percent": Table(columns=["precision", "k", "way", *OPERATORS, "the rest"], rows=parts),
+    }
     finish(args, __doc__, goals, tables, began, device=device)
 
 

@@ -19,9 +19,8 @@ from pathlib import Path
 import plain
 import torch
 import torch.nn.functional as F
-from timing import CPU, Goal, Measured, arguments, finish, images_per_second, interleaved
+from timing import CPU, Goal, Measured, arguments, finish, images_per_second, interleaved, operators_of
 from torch import nn
-from torch.profiler import ProfilerActivity, profile
 
 from repro.data.batches import Batch, DeviceBatches
 from repro.families.single_gate.scales import LAPTOP_BASE, default_spec
@@ -130,16 +129,7 @@ def operators(width: float) -> list[float]:
     """Percent of one step's time in kinds of operators, the rest last."""
     ours = Ours(network(width), DeviceBatches(plain.random_images(2048), LAPTOP_BASE.augmentation, CPU), 128)
     ours.step()
-    with profile(activities=[ProfilerActivity.CPU]) as profiled:
-        ours.step()
-    took, total = dict.fromkeys(OPERATORS, 0.0), 0.0
-    for event in profiled.key_averages():
-        total += event.self_cpu_time_total
-        kind = next((kind for kind, words in OPERATORS.items() if any(w in event.key.lower() for w in words)), None)
-        if kind:
-            took[kind] += event.self_cpu_time_total
-    shares = [100 * t / total for t in took.values()]
-    return [round(share, 2) for share in [*shares, 100 - sum(shares)]]
+    return operators_of(ours.step, OPERATORS)
 
 
 def compiled(width: float, way: str, repetitions: int, budget: float) -> list:
