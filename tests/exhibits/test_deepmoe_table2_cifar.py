@@ -97,6 +97,20 @@ def test_a_lambda_whose_gates_collapse_is_recorded_and_not_taken(
         run(Parameters.check(scale="smoke", root=str(tmp_path), lam="8"))
 
 
+def test_another_way_whose_gates_collapse_is_left_out_of_the_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def numbers(asked: Asked, study: Study) -> dict[str, float]:
+        if asked.model.mu == 0:
+            raise TrainingError("stem: no channel is active")
+        return _numbers(asked, study)
+
+    monkeypatch.setattr(sys.modules[_numbers.__module__], "_numbers", numbers)
+    result = run(Parameters.check(scale="smoke", root=str(tmp_path), ways="true"))
+    assert {m.method for m in result.measurements} == {*METHODS, "shuffled"} - {"mu-0"}
+    assert "wide DeepMoE, μ = 0: left out, stem: no channel is active" in capsys.readouterr().err
+
+
 def test_the_plain_network_of_deepmoes_cost_may_be_smaller_than_the_narrow_one() -> None:
     (spec,) = Parameters.check(scale="laptop", dataset="cifar100").narrow_networks()
     cost = {w: model_cost("tr10", None, 100, 32, 0, w).base_macs for w in (0.09375, 0.125, 0.25)}
