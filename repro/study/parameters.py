@@ -31,7 +31,7 @@ class Parameters(BaseModel):
     )
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     executor: str = Field("auto", description="who trains: auto, serial, processes, submitit or ray; or processes:4")
-    compile: str = Field("auto", description="auto (on a GPU: on, elsewhere off), off, on, reduce-overhead, aot_eager")
+    compile: str = Field("auto", description="auto (on a CPU: long trainings), off, on, reduce-overhead, aot_eager")
     recorded: bool = Field(False, description="train nothing; show the recorded results")
 
     @field_validator("executor", mode="after")

@@ -16,7 +16,7 @@ import torch
 
 from repro import __version__
 from repro.errors import SpecError
-from repro.training.compiling import in_use
+from repro.training.compiling import described
 from repro.training.device import hardware, precision
 
 COMMIT = "REPRO_COMMIT"  # environment variable: the commit of code that was copied to another place
@@ -30,7 +30,7 @@ def made_here(device: torch.device, seconds: float) -> dict[str, Any]:
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "hardware": hardware(device),
         "precision": precision(device),
-        "compile": in_use(device),
+        "compile": described(device),
         "libraries": library_versions(),
         "seconds": round(seconds, 2),
     }

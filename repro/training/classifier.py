@@ -16,7 +16,7 @@ from repro.data.batches import Batch, BatchSource
 from repro.data.mixing import mixed
 from repro.models.backbone import Backbone
 from repro.models.registry import freeze
-from repro.training.compiling import forward_on
+from repro.training.compiling import Forward, forward_on
 from repro.training.device import EVALUATION_BATCH, autocast
 from repro.training.fit import NOTHING, Epoch, Report, Step, fit
 from repro.training.recipe import Recipe
@@ -69,12 +69,17 @@ def train_classifier(
     return fit(network, recipe, batches, lambda epoch: steps, step, device, what, seed, checkpoint, report)
 
 
+def forward_in(recipe: Recipe, source: BatchSource, device: torch.device) -> Forward:
+    """How networks are called that are trained by a recipe on all images of a source."""
+    return forward_on(device, recipe.batch_size, recipe.epochs * source.num_steps(recipe.batch_size))
+
+
 def train_base(
     base: Backbone, source: BatchSource, recipe: Recipe, seed: int, device: torch.device,
     checkpoint: Path | None = None, report: Report = lambda epoch, history: None,
 ) -> list[Epoch]:  # fmt: skip
     """Step 1: train the base model φ on the whole training set, in place."""
-    forward = forward_on(device, recipe.batch_size)
+    forward = forward_in(recipe, source, device)
 
     def step(batch: Batch, done: float) -> Step:
         return classification(forward(base, batch.images), batch.labels, recipe)

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from repro.errors import SpecError
 from repro.progress import say
@@ -27,14 +28,19 @@ WAYS: dict[str, dict[str, Any]] = {
 }
 CHOICES = ("auto", "off", *WAYS)
 SECONDS = 60.0  # that the first networks of a process take to compile, about
+LONG = 3000
+"""Steps of a training from which ``auto`` compiles on a CPU: twice as many as it takes, at the width where a compiled
+step saves least, to win back the time to compile (``benchmarks/train_throughput.py``)."""
 FORMS = 64  # networks times shapes that are kept compiled; torch keeps 8 by itself, Table 1 alone has 12
 
-Forward = Callable[[nn.Module, Tensor], Tensor]
+Forward = Callable[..., Any]
+"""``forward(module, *tensors)`` gives what ``module(*tensors)`` does; the first tensor is the batch."""
 
 
 class _Setting:
     choice = "auto"
     impossible = False  # a compiler was asked, and there is none
+    announced = False  # that compiling begins
 
 
 def check(name: str) -> None:
@@ -46,8 +52,8 @@ def check(name: str) -> None:
 def choose(name: str) -> None:
     """How this process calls the networks that it trains, one of ``CHOICES``.
 
-    ``auto`` compiles on a GPU and nowhere else. On a CPU a compiled step is a little faster
-    (``benchmarks/train_throughput.py``), which pays for the time to compile in long runs alone.
+    ``auto`` compiles on a GPU, and on a CPU what is trained for :data:`LONG` steps or more: it depends on nothing
+    but the training, so that one which was stopped goes on as it began.
     """
     check(name)
     if name != _Setting.choice:
@@ -59,12 +65,18 @@ def choice() -> str:
     return _Setting.choice
 
 
-def in_use(device: torch.device) -> str:
-    """The way in which networks are called on ``device``: ``off`` or one of ``WAYS``."""
+def in_use(device: torch.device, steps: int = 0) -> str:
+    """The way in which networks of a training of so many steps are called on ``device``: ``off`` or one of ``WAYS``."""
     if _Setting.impossible:
         return "off"
-    automatic = "on" if device.type == "cuda" else "off"
+    automatic = "on" if device.type == "cuda" or steps >= LONG else "off"
     return automatic if _Setting.choice == "auto" else _Setting.choice
+
+
+def described(device: torch.device) -> str:
+    """The way for a record: as :func:`in_use`, or that it depends on the training."""
+    short, long = in_use(device), in_use(device, LONG)
+    return short if short == long else f"{long}, from {LONG} steps"
 
 
 def seconds_to_compile(device: torch.device) -> float:
@@ -72,36 +84,39 @@ def seconds_to_compile(device: torch.device) -> float:
     return 0.0 if in_use(device) == "off" or _compiled.cache_info().currsize else SECONDS
 
 
-def forward_on(device: torch.device, batch_size: int) -> Forward:
-    """How a network is called on a batch: ``forward(module, x)`` is ``module(x)``, compiled if that is in use.
+def forward_on(device: torch.device, batch_size: int, steps: int = 0) -> Forward:
+    """How a network is called in a training of so many steps: ``forward(module, x)`` is ``module(x)``, maybe compiled.
 
     Only whole batches are: a batch of another size (of an expert that has less than one batch of images, and
     another number each epoch) would be compiled for itself alone.
     """
 
-    def forward(module: nn.Module, x: Tensor) -> Tensor:
-        way = in_use(device)
-        if way == "off" or len(x) != batch_size:
-            return _call(module, x)
+    def forward(module: nn.Module, *x: Tensor) -> Any:
+        way = in_use(device, steps)
+        if way == "off" or len(x[0]) != batch_size:
+            return module(*x)
+        if device.type == "cpu" and not _Setting.announced:
+            _Setting.announced = True
+            say("compiling networks, about half a minute for each kind; compile 'off' goes on without, more slowly")
         graphs = way == "reduce-overhead"
         if graphs:  # what the last call gave is used up, trained on or copied, so graphs may write over it
             torch.compiler.cudagraph_mark_step_begin()
         try:
-            out = _compiled(way)(module, x)
+            out = _compiled(way)(module, *x)
         except Exception as error:  # a compiler may fail with anything
-            out = _call(module, x)  # a mistake of the network, or of the device, is raised here once more
+            out = module(*x)  # a mistake of the network, or of the device, is raised here once more
             _Setting.impossible = True
             why = str(getattr(error, "inner_exception", error)).strip().partition("\n")[0]
             say(f"networks cannot be compiled here ({why}); going on without, more slowly")
             return out
-        return out.clone() if graphs and not torch.is_grad_enabled() else out
+        return tree_map(torch.clone, out) if graphs and not torch.is_grad_enabled() else out
 
     return forward
 
 
-def _call(module: nn.Module, x: Tensor) -> Tensor:
-    out: Tensor = module(x)
-    return out
+def plain(module: nn.Module, *x: Tensor) -> Any:
+    """The way that compiles nothing."""
+    return module(*x)
 
 
 @cache
@@ -115,5 +130,5 @@ def _compiled(way: str) -> Forward:
 
     torch._dynamo.config.recompile_limit = FORMS
     torch._functorch.config.force_non_lazy_backward_lowering = True  # with the forward: both fail where it is tried
-    compiled: Forward = torch.compile(_call, dynamic=False, fullgraph=True, **WAYS[way])
+    compiled: Forward = torch.compile(plain, dynamic=False, fullgraph=True, **WAYS[way])
     return compiled

@@ -19,7 +19,7 @@ from repro.families.single_gate.one_pass import NewExpert, train_experts
 from repro.models.registry import build_backbone, build_head, init_expert
 from repro.training import compiling, device
 from repro.training.classifier import train_base
-from repro.training.compiling import CHOICES, choose, forward_on, in_use
+from repro.training.compiling import CHOICES, LONG, choose, described, forward_on, in_use
 from repro.training.fit import Epoch
 from repro.training.recipe import Recipe
 
@@ -36,6 +36,7 @@ def afresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(device, "bf16_is_fast", lambda where: False)
     monkeypatch.setattr(compiling._Setting, "choice", "auto")
     monkeypatch.setattr(compiling._Setting, "impossible", False)
+    monkeypatch.setattr(compiling._Setting, "announced", True)
     torch._dynamo.reset()
     counters.clear()
     yield
@@ -119,12 +120,31 @@ def test_a_batch_of_another_size_is_not_compiled() -> None:
     assert compilations() == 1
 
 
-def test_auto_compiles_on_a_gpu_alone() -> None:
-    assert (in_use(CPU), in_use(torch.device("cuda"))) == ("off", "on")
+def test_auto_compiles_on_a_gpu_and_long_trainings_on_a_cpu() -> None:
+    gpu = torch.device("cuda")
+    assert [in_use(CPU), in_use(CPU, LONG - 1), in_use(CPU, LONG), in_use(gpu)] == ["off", "off", "on", "on"]
+    assert (described(CPU), described(gpu)) == ("on, from 3000 steps", "on")
     choose("off")
-    assert in_use(torch.device("cuda")) == "off"
+    assert in_use(gpu) == in_use(CPU, LONG) == described(CPU) == "off"
     choose("reduce-overhead")
     assert in_use(CPU) == "reduce-overhead"
+
+
+@pytest.mark.parametrize(("long", "compiled"), [(10, 3), (11, 0)])
+def test_a_long_training_on_a_cpu_is_compiled_and_that_is_said_once(
+    long: int, compiled: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Base and experts alike have two epochs of five steps, however few images an expert is given."""
+    monkeypatch.setattr(compiling, "LONG", long)
+    monkeypatch.setattr(compiling._Setting, "announced", False)
+    monkeypatch.setitem(compiling.WAYS, "on", {"backend": "aot_eager"})
+    compiling._compiled.cache_clear()
+    try:
+        learn(CPU)
+    finally:
+        compiling._compiled.cache_clear()
+    assert compilations() == compiled
+    assert capsys.readouterr().err.count("compiling networks") == (compiled > 0)
 
 
 def test_a_wrong_choice_names_the_right_ones() -> None:

@@ -17,6 +17,7 @@ from repro.families.deepmoe.config import L1, DeepMoEConfig
 from repro.families.deepmoe.cost import active_shares
 from repro.families.deepmoe.model import DeepMoE, DeepMoEOutput
 from repro.training.classifier import classification
+from repro.training.compiling import Forward, plain
 from repro.training.fit import Step
 from repro.training.recipe import Recipe
 
@@ -47,19 +48,19 @@ def objective(
     return classification(out.logits, labels, recipe, auxiliary, {"active": active_shares(out.gates, sizes).mean(0)})
 
 
-def stage_one(model: DeepMoE, config: DeepMoEConfig, recipe: Recipe) -> TrainingStep:
+def stage_one(model: DeepMoE, config: DeepMoEConfig, recipe: Recipe, forward: Forward = plain) -> TrainingStep:
     """The step of joint training, of all of ``model``."""
     sizes = model.network.sizes
 
     def step(batch: Batch, done: float) -> Step:
-        out: DeepMoEOutput = model(batch.images)
+        out: DeepMoEOutput = forward(model, batch.images)
         penalised = model.gating.gates(out.embedding.detach()) if config.lambda_reaches == "heads" else out.gates
         return objective(config, recipe, out, batch.labels, sizes, done, penalised)
 
     return step
 
 
-def stage_two(model: DeepMoE, recipe: Recipe) -> TrainingStep:
+def stage_two(model: DeepMoE, recipe: Recipe, forward: Forward = plain) -> TrainingStep:
     """The step of stage two, λ = μ = 0; ``model.gating`` is frozen, in place, and ``model.network`` is to be trained.
 
     A training loop is given the network alone, so that neither its optimiser nor its ``train()`` reaches what is
@@ -69,9 +70,9 @@ def stage_two(model: DeepMoE, recipe: Recipe) -> TrainingStep:
 
     def step(batch: Batch, done: float) -> Step:
         with torch.no_grad():
-            gates, _, _ = gating(batch.images)
+            gates, _, _ = forward(gating, batch.images)
         statistics = {"active": active_shares(gates, network.sizes).mean(0)}
-        return classification(network(batch.images, gates), batch.labels, recipe, statistics=statistics)
+        return classification(forward(network, batch.images, gates), batch.labels, recipe, statistics=statistics)
 
     return step
 

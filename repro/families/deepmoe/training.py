@@ -16,7 +16,7 @@ from repro.families.deepmoe.losses import check_collapse, stage_one, stage_two
 from repro.families.deepmoe.model import DeepMoE
 from repro.models.registry import freeze
 from repro.randomness import generator
-from repro.training.classifier import train_classifier
+from repro.training.classifier import forward_in, train_classifier
 from repro.training.device import EVALUATION_BATCH, autocast
 from repro.training.fit import Epoch, Report
 from repro.training.recipe import Recipe
@@ -33,7 +33,7 @@ def train_jointly(
         check_collapse(entry.means["active"], layers, epoch, config)
         report(epoch, entry)
 
-    step = stage_one(model, config, recipe)
+    step = stage_one(model, config, recipe, forward_in(recipe, source, device))
     history = train_classifier(model, source, recipe, step, device, "deepmoe", seed, checkpoint, watch)
     for epoch, entry in enumerate(history):  # one that was read from a checkpoint was not watched
         check_collapse(entry.means["active"], layers, epoch, config)
@@ -45,7 +45,7 @@ def train_with_gates_frozen(
     checkpoint: Path | None = None, report: Report = lambda epoch, history: None,
 ) -> list[Epoch]:  # fmt: skip
     """Stage two, in place: the gated backbone goes on alone, and ``model.gating`` stays frozen."""
-    step, what = stage_two(model.to(device), recipe), "deepmoe, gates frozen"
+    step, what = stage_two(model.to(device), recipe, forward_in(recipe, source, device)), "deepmoe, gates frozen"
     return train_classifier(model.network, source, recipe, step, device, what, seed, checkpoint, report)
 
 

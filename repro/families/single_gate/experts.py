@@ -17,7 +17,7 @@ from repro.errors import TrainingError
 from repro.models.backbone import Backbone, Head
 from repro.models.registry import freeze
 from repro.randomness import generator
-from repro.training.compiling import forward_on
+from repro.training.compiling import Forward, plain
 from repro.training.device import EVALUATION_BATCH, autocast
 from repro.training.fit import Step
 from repro.training.recipe import Recipe
@@ -41,10 +41,9 @@ class TrunkBatch(NamedTuple):
 
 @torch.no_grad()
 def through_trunk(
-    base: Backbone, batches: Iterable[Batch], device: torch.device, batch_size: int
+    base: Backbone, batches: Iterable[Batch], device: torch.device, forward: Forward = plain
 ) -> Iterator[TrunkBatch]:
-    """Each batch (``batch_size``: of a whole one) as the frozen trunk of ``base`` shows it."""
-    forward = forward_on(device, batch_size)
+    """Each batch as the frozen trunk of ``base`` shows it."""
     for batch in batches:
         with autocast(device):
             features = forward(base.trunk, batch.images)
@@ -52,8 +51,9 @@ def through_trunk(
 
 
 def expert_loss(
-    expert: Head, share: Tensor, sharing: Sharing, k: int, device: torch.device, recipe: Recipe
-) -> Callable[[TrunkBatch, float], Step]:
+    expert: Head, share: Tensor, sharing: Sharing, k: int, device: torch.device, recipe: Recipe,
+    forward: Forward = plain,
+) -> Callable[[TrunkBatch, float], Step]:  # fmt: skip
     """The loss of expert k on a batch: cross-entropy, under ``reweighting`` times the images' weights.
 
     Weights are ``share`` ``[N]`` divided by its mean, so that the learning rate means the same for any K.
@@ -67,7 +67,6 @@ def expert_loss(
             "experts' recipe to 0"
         )
     weights = (share / share.mean()).to(device)
-    forward = forward_on(device, recipe.batch_size)
 
     def loss_of(batch: TrunkBatch, done: float) -> Step:
         logits = forward(expert, batch.features).float()

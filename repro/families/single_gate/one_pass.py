@@ -36,6 +36,8 @@ from repro.families.single_gate.experts import (
 )
 from repro.models.backbone import Backbone, Head
 from repro.models.registry import freeze
+from repro.training.classifier import forward_in
+from repro.training.compiling import Forward
 from repro.training.device import wait_for
 from repro.training.fit import Epoch, Report, Training, pause_if_late
 from repro.training.recipe import Recipe
@@ -90,12 +92,13 @@ def train_experts(
     freeze(base)
     if trunk_batchnorm == "training":
         use_batch_statistics(base.trunk)
-    experts = [_ExpertInPass(each, sharing, recipe, source, device, seed, len(new)) for each in new]
+    forward = forward_in(recipe, source, device)
+    experts = [_ExpertInPass(each, sharing, recipe, source, device, seed, len(new), forward) for each in new]
     for epoch in range(recipe.epochs):
         present = [each for each in experts if each.training.epoch == epoch]
         if present:
             pause_if_late([each.training for each in present])
-            _one_epoch(present, base, source, recipe.batch_size, seed, epoch, device)
+            _one_epoch(present, base, source, recipe.batch_size, seed, epoch, device, forward)
             report(epoch, _mean([each.training.history[-1] for each in present]))
     freeze(base)
     return [each.training.finish() for each in experts]
@@ -109,7 +112,7 @@ def _mean(entries: Sequence[Epoch]) -> Epoch:
 
 def _one_epoch(
     present: Sequence[_ExpertInPass], base: Backbone, source: BatchSource, batch_size: int,
-    seed: int, epoch: int, device: torch.device,
+    seed: int, epoch: int, device: torch.device, forward: Forward,
 ) -> None:  # fmt: skip
     began = time.monotonic()
     everything = epoch_order(len(source), seed, epoch)
@@ -123,7 +126,7 @@ def _one_epoch(
         each.begin_epoch(order, place[order])
     # Whole batches, or one small one: every trunk batch has the shape, and so the arithmetic, of an expert's own.
     batches = source.train(seed, epoch, batch_size, wanted, fill=int(wanted.sum()) >= batch_size)
-    for first, window_Mhwt in _windows(through_trunk(base, batches, device, batch_size)):
+    for first, window_Mhwt in _windows(through_trunk(base, batches, device, forward)):
         for each in present:
             each.train_on(window_Mhwt, first)
     wait_for(device)
@@ -149,7 +152,7 @@ class _ExpertInPass:
 
     def __init__(
         self, new: NewExpert, sharing: Sharing, recipe: Recipe, source: BatchSource, device: torch.device,
-        seed: int, beside: int,
+        seed: int, beside: int, forward: Forward,
     ) -> None:  # fmt: skip
         self.k = new.k
         self._share = new.share.cpu()
@@ -158,7 +161,7 @@ class _ExpertInPass:
         self._device = device
         self._batch_size = recipe.batch_size
         expert = new.expert.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        loss = expert_loss(expert, self._share, sharing, new.k, device, recipe)
+        loss = expert_loss(expert, self._share, sharing, new.k, device, recipe, forward)
         what = f"expert {new.k}"
         self.training = Training(expert, recipe, loss, device, what, seed, new.checkpoint, beside=beside)
 

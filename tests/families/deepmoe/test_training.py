@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch._dynamo.utils import counters
 
 from repro.data.augment import Augmentation
 from repro.data.batches import DeviceBatches
@@ -24,6 +25,7 @@ from repro.families.deepmoe.training import (
     train_with_gates_frozen,
 )
 from repro.randomness import seeded_init
+from repro.training import compiling, device
 from repro.training.fit import Epoch
 from repro.training.recipe import Recipe
 
@@ -57,6 +59,26 @@ def stop_after(last: int) -> Callable[[int, Epoch], None]:
 
 def same(a: DeepMoE, b: DeepMoE) -> bool:
     return all(torch.equal(v, b.state_dict()[k]) for k, v in a.state_dict().items())
+
+
+def test_compiled_it_trains_as_it_does_plain_to_float_noise(
+    source: DeviceBatches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "bf16_is_fast", lambda where: False)
+    histories: dict[str, list[Epoch]] = {}
+    before = compiling.choice()
+    for way in ("off", "aot_eager"):
+        compiling.choose(way)
+        counters.clear()
+        try:
+            model = fresh()
+            histories[way] = train_jointly(model, CONFIG, RECIPE, source, CPU, seed=1)
+            histories[way] += train_with_gates_frozen(model, RECIPE, source, CPU, seed=1)
+        finally:
+            compiling.choose(before)
+        assert counters["stats"]["unique_graphs"] == {"off": 0, "aot_eager": 3}[way], "all, the gates frozen, the rest"
+    for a, b in zip(*histories.values(), strict=True):
+        assert a.loss == pytest.approx(b.loss, rel=1e-3) and a.means["active"] == pytest.approx(b.means["active"])
 
 
 def test_both_stages_go_on_to_the_same_bits(source: DeviceBatches, tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_a_step_of_an_expert_on_a_window_of_the_trunks_features(sharing: Any, mo
         CUDA,
         Recipe(source="a test", epochs=1, batch_size=B, learning_rate=0.1),
     )
-    seen = list(through_trunk(base, source.clean(B), CUDA, B))
+    seen = list(through_trunk(base, source.clean(B), CUDA))
     ((first, window),) = _windows(seen)
     assert first == 0 and window.shape == (2 * B, 8, 8, 8) and window.device.type == "cuda"
     step = loss_of(seen[0], 0.0)

@@ -73,7 +73,7 @@ def alone(
         return chosen_images(share, 3, k, epoch) if sharing == "sampling" else None
 
     def batches(epoch: int) -> Iterator[TrunkBatch]:
-        return through_trunk(base, source.train(3, epoch, recipe.batch_size, chosen(epoch)), CPU, recipe.batch_size)
+        return through_trunk(base, source.train(3, epoch, recipe.batch_size, chosen(epoch)), CPU)
 
     def num_steps(epoch: int) -> int:
         return source.num_steps(recipe.batch_size, chosen(epoch))
@@ -270,5 +270,5 @@ def test_an_expert_without_data_is_named(source: DeviceBatches) -> None:
 def test_trunk_features_are_no_part_of_the_graph(source: DeviceBatches) -> None:
     base, _ = new(1)
     base.requires_grad_(True)
-    (seen, *_) = experts.through_trunk(base, source.train(0, 0, 16), CPU, 16)
+    (seen, *_) = experts.through_trunk(base, source.train(0, 0, 16), CPU)
     assert not seen.features.requires_grad
