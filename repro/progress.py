@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import Any
 
 SECONDS_BETWEEN_LINES = 5.0
@@ -22,7 +22,9 @@ DEADLINE = "REPRO_DEADLINE"  # environment variable, seconds since 1970: kernels
 def say(text: str) -> None:
     """Write one line to standard error; inside a kernel to standard output, and to the terminal behind it."""
     terminal = getattr(sys.stderr, "_original_stdstream_copy", None)  # ipykernel's stream keeps the real one here
-    print(text, file=sys.stderr if terminal is None else sys.stdout, flush=True)  # a notebook shows errors in red
+    of_kernel = parent_process() is not None and "JPY_PARENT_PID" in os.environ  # one of its worker processes
+    # a notebook shows errors in red
+    print(text, file=sys.stderr if terminal is None and not of_kernel else sys.stdout, flush=True)
     if terminal is not None:
         os.write(terminal, f"{text}\n".encode(errors="backslashreplace"))
 

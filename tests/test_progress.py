@@ -79,3 +79,16 @@ def test_a_notebook_shows_progress_as_output_and_not_in_red(
     monkeypatch.setattr(sys.stderr, "_original_stdstream_copy", terminal, raising=False)  # as in a kernel
     progress.say("at work")
     assert capsys.readouterr() == ("at work\n", "") and os.read(of_terminal, 100) == b"at work\n"
+
+
+@pytest.mark.parametrize("of_kernel", [True, False])
+def test_nor_are_the_lines_of_worker_processes(
+    of_kernel: bool, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("JPY_PARENT_PID", raising=False)
+    if of_kernel:
+        monkeypatch.setenv("JPY_PARENT_PID", "1")  # as Jupyter sets it for its kernels
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        pool.submit(progress.say, "at work").result()
+    out, err = capfd.readouterr()
+    assert ("at work" in out, "at work" in err) == (of_kernel, not of_kernel)
