@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from repro.errors import ReproError
 from repro.exhibits import exhibit
+from repro.exhibits.three_families.families import NAME
+from repro.exhibits.three_families.shown import headline
 from repro.families.single_gate.scales import SCALES as RECIPES
 from repro.report.claim import Claim
 from repro.report.exhibit import Exhibit
@@ -123,7 +125,7 @@ def _effect(shown: Exhibit, claim: Claim, result: StudyResult) -> Effect | None:
 def answer(results: Sequence[StudyResult]) -> dict[str, tuple[str, list[str]]]:
     """A short sentence and its list by their openings: what a reader in a hurry asks.
 
-    No list is empty but the first may be.
+    The verdict of the three families comes first, where they were run. Only it and the next may lack a list.
 
     Claims whose rule was settled with its numbers in sight are left to the figure. Effects are points of top-1
     accuracy; those against plain networks of as much compute have their 95 % intervals.
@@ -138,7 +140,9 @@ def answer(results: Sequence[StudyResult]) -> dict[str, tuple[str, list[str]]]:
     absent = [line.words for line in lines if not line.effects]
     known = (Verdict.HOLDS, Verdict.UNDECIDED)
     own_scale = any(e.result.scale == "paper" for line in lines for e in line.effects)
+    compared = [headline(r) for r in results if r.study == NAME and r.dataset != "modes" and r.scale in SCALES]
     answers = {
+        "Which mixture, at equal compute?": (" ".join(compared), []),
         "Does it hold?": (
             _tested(main, holds),
             [f"{line.words}: {'; '.join(e.text for e in line.effects)}" for line in main if line.effects],
@@ -167,7 +171,8 @@ def answer(results: Sequence[StudyResult]) -> dict[str, tuple[str, list[str]]]:
             ],
         ),
     }  # fmt: skip
-    return {opening: found for opening, found in answers.items() if found[1] or opening == "Does it hold?"}
+    whole = [*(["Which mixture, at equal compute?"] if compared else []), "Does it hold?"]
+    return {opening: found for opening, found in answers.items() if found[1] or opening in whole}
 
 
 def _tested(main: Sequence[Headline], holds: Sequence[Headline]) -> str:

@@ -9,6 +9,7 @@ from repro.book.forest import forest
 from repro.book.front import CONTROLS, GROUPS, answer, cost, headlines, longer, older
 from repro.book.learned import deepmoe_accounting, learned, table4_column, two_networks, vit_every_2
 from repro.errors import ReproError
+from repro.exhibits.three_families.rivals import cell
 from repro.report.verdict import Verdict
 from repro.study.places import results_folder
 from repro.study.results import StudyResult, Table, load_results
@@ -107,6 +108,20 @@ def test_the_figure_draws_every_effect_and_says_what_was_not_run(made_up: MakeUp
         round(float(x), 6) for x in means
     }
     assert sum(text.endswith("†") for text in texts) == sum(line.claim.settled_after for line in lines) > 0
+
+
+def test_the_three_families_verdict_comes_first(made_up: MakeUp) -> None:
+    families = made_up({}).model_copy(update={"study": "three_families"})
+    values = {"mixture": [50.0, 50.2, 50.1], "equal-training": [51.0, 51.2, 51.3]}
+    measured = [
+        cell("single-gate", "middle", method).measurement(seed, value)
+        for method, each in values.items() for seed, value in enumerate(each)
+    ]  # fmt: skip
+    found = answer([made_up(BETTER), families.model_copy(update={"measurements": measured})])
+    text, items = next(iter(found.values()))
+    assert text.startswith("CIFAR-100, laptop scale: single-gate mixture falls behind a plain network of the same")
+    assert items == [] and list(found)[1] == ASKED
+    assert next(iter(answer([made_up(BETTER)]))) == ASKED, "not run, not said"
 
 
 def test_cost_is_in_units_of_the_base(made_up: MakeUp) -> None:
