@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from repro.analysis.answers import THRESHOLDS, Answers, sweep
 from repro.analysis.anytime import bagged
@@ -27,7 +28,7 @@ from repro.analysis.crossfit import (
 from repro.analysis.outputs import accuracy, percent
 from repro.data.augment import Augmentation
 from repro.families.single_gate.config import StudySpec
-from repro.families.single_gate.skipping import count_anytime
+from repro.families.single_gate.predict import predict
 from repro.families.single_gate.study import Study, measured
 from repro.models.cost import ModelCost
 from repro.models.registry import freeze
@@ -175,7 +176,8 @@ def counted(study: Study, spec: StudySpec, model: Model) -> Iterator[list[str | 
     source = study.sources.batches(spec, "evaluation", Augmentation())
     batch = next(iter(source.clean(COUNTED_IMAGES)))
     for tau in COUNTED_AT:
-        done = count_anytime(moe, batch.images, tau)
-        expected = int(model.cost.anytime_macs(done.used).sum())
-        same = int((done.used.cpu() == model.answers.used(tau)[: len(done.used)]).sum())
-        yield [spec.pair, spec.num_experts, spec.seed, tau, len(batch.images), expected, done.macs, same]
+        with FlopCounterMode(display=False) as counter:
+            used = predict(moe, batch.images, tau).experts_used
+        expected, done = int(model.cost.anytime_macs(used).sum()), counter.get_total_flops() // 2
+        same = int((used.cpu() == model.answers.used(tau)[: len(used)]).sum())
+        yield [spec.pair, spec.num_experts, spec.seed, tau, len(batch.images), expected, done, same]

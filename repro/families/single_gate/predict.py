@@ -4,24 +4,21 @@ Trunk, base head and gate run on the whole batch. Images whose threshold is met 
 grouped by expert, through the experts that the rule selects and no others. The result is that of
 :func:`repro.analysis.anytime.anytime`, which computes it from every expert's logits on every image.
 
-Axes: B images of a batch, K experts, C classes.
+Axes: B images of a batch, K experts, P selected pairs of an image and an expert, C classes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from repro.analysis.anytime import bagged, selected_expert, selected_experts
-from repro.families.single_gate.dispatch import Dispatch
 from repro.families.single_gate.model import SingleGateMoE
 from repro.training.device import autocast
 
 Rule = Literal["anytime", "top-1"]
-Join = Callable[[Tensor, Tensor], Tensor]
 
 
 class Prediction(NamedTuple):
@@ -44,15 +41,13 @@ class Prediction(NamedTuple):
 
 @torch.no_grad()
 def predict(
-    moe: SingleGateMoE, images: Tensor, tau: float | None, rule: Rule = "anytime", join: Join = bagged,
-    arithmetic: str | None = None,
-) -> Prediction:  # fmt: skip
+    moe: SingleGateMoE, images: Tensor, tau: float | None, rule: Rule = "anytime", arithmetic: str | None = None
+) -> Prediction:
     """Predict normalised ``images`` ``[B, 3, H, W]`` at threshold ``tau``, running only what the rule asks for.
 
     rule        ``anytime``: Equations 2 and 3; several experts an image, weighed by the gate; ``tau`` in [0, 1]
                 ``top-1``: an early exit if the base's confidence is at least ``tau``, else the most probable
                 expert alone (Tables 3 and 4); with None no image exits
-    join        logits of base and expert ``[P, C]`` -> probabilities e'_k ``[P, C]``
     arithmetic  ``bf16`` (autocast) or ``fp32``; by default whichever is fast
 
     The model should be frozen; :func:`repro.models.inference.for_inference` makes it fast as well. The
@@ -63,11 +58,19 @@ def predict(
         features = moe.base.trunk(images.contiguous(memory_format=torch.channels_last))
         out = moe.base_and_gate(features)
         selected = selected_expert(out, tau) if rule == "top-1" else selected_experts(out, tau)
-        dispatch = Dispatch.of(selected)
         used, base = selected.sum(1), out.base_logits.softmax(-1)
-        if not dispatch.any:
-            return Prediction(base, used, dispatch.counts)
-        expert_logits = dispatch.run(moe.experts, features)
+        # The selected pairs (expert, image) in order of expert: each expert's images are one slice and one call.
+        pairs = torch.nonzero_static(selected.t(), size=selected.numel())  # of a fixed size: nothing is waited for yet
+        counts = selected.sum(0).tolist()
+        if not any(counts):
+            return Prediction(base, used, tuple(counts))
+        of_P = pairs[: sum(counts), 1]
+        batches = zip(moe.experts, features[of_P].split(counts), strict=True)
+        expert_logits_PC = torch.cat([expert(own) for expert, own in batches if len(own)])
     weights = out.gate_probs if rule == "anytime" else torch.ones_like(out.gate_probs)
-    mixture = dispatch.combine(join(out.base_logits[dispatch.images], expert_logits), weights)
-    return Prediction(torch.where((used == 0)[:, None], base, mixture), used, dispatch.counts)
+    joined_PC = bagged(out.base_logits[of_P], expert_logits_PC)
+    mixture = joined_PC.new_zeros(base.shape)
+    # An expert sees an image once, so sums have one order and the result is the same every time, on a GPU too.
+    for rows, scores, weight_B in zip(of_P.split(counts), joined_PC.split(counts), weights.unbind(1), strict=True):
+        mixture.index_add_(0, rows, weight_B[rows, None] * scores)
+    return Prediction(torch.where((used == 0)[:, None], base, mixture), used, tuple(counts))

@@ -5,15 +5,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from repro.analysis.anytime import anytime, confidence
-from repro.analysis.ensemblers import bagging, no_ensembling
+from repro.analysis.anytime import alpha, anytime, confidence
+from repro.analysis.ensemblers import bagging
 from repro.analysis.outputs import Outputs
 from repro.errors import SpecError
-from repro.families.single_gate.dispatch import Dispatch
 from repro.families.single_gate.model import SingleGateMoE
 from repro.families.single_gate.predict import predict
 from repro.models.backbone import Backbone, Head
+from repro.models.cost import model_cost
 from repro.models.inference import for_inference
 from repro.models.registry import build_backbone, build_head, freeze
 
@@ -34,6 +35,15 @@ def small_moe(num_experts: int, seed: int, spread: float = 3.0) -> SingleGateMoE
     with torch.no_grad():
         moe.base.head.fc.weight.mul_(spread * 4)
         moe.gate.weight.mul_(spread * 4)
+    return freeze(moe)  # type: ignore[return-value]
+
+
+def real_moe(num_experts: int) -> SingleGateMoE:
+    """Of tr10, whose gate is sure of something."""
+    torch.manual_seed(0)
+    base, experts = build_backbone("tr10", 20, 0.0625), [build_head("tr10", 20, 0.0625) for _ in range(num_experts)]
+    moe = SingleGateMoE(base, nn.Linear(32, num_experts), experts)
+    nn.init.normal_(moe.gate.weight, std=4)
     return freeze(moe)  # type: ignore[return-value]
 
 
@@ -79,12 +89,6 @@ def test_top_1_exits_where_the_base_is_sure_and_bags_elsewhere(num_experts: int,
     close(said.scores, torch.where(exits[:, None], outputs.base_logits.softmax(-1), bagging(outputs)))
 
 
-def test_another_way_to_join() -> None:
-    moe, images = small_moe(4, 0), torch.randn(12, 3, 6, 6)
-    said = predict(moe, images, None, "top-1", join=lambda base, expert: expert.softmax(-1), arithmetic="fp32")
-    close(said.scores, no_ensembling(dense(moe, images)))
-
-
 def test_what_is_not_selected_does_not_run() -> None:
     moe, images = small_moe(5, 2, spread=8.0), torch.randn(40, 3, 6, 6)
     ran: dict[int, int] = {}
@@ -108,12 +112,7 @@ def test_images_do_not_depend_on_their_neighbours() -> None:
 
 @pytest.mark.parametrize("bf16", [True, False])
 def test_a_real_network_ready_for_inference(bf16: bool) -> None:
-    torch.manual_seed(0)
-    base = build_backbone("tr10", 20, 0.0625)
-    moe = SingleGateMoE(base, nn.Linear(32, 3), [build_head("tr10", 20, 0.0625) for _ in range(3)])
-    with torch.no_grad():
-        moe.gate.weight.mul_(20)
-    ready = for_inference(moe, CPU, bf16)
+    ready = for_inference(real_moe(3), CPU, bf16)
     images, arithmetic = torch.randn(16, 3, 32, 32), "bf16" if bf16 else "fp32"
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         out = ready(images.contiguous(memory_format=torch.channels_last))
@@ -125,20 +124,17 @@ def test_a_real_network_ready_for_inference(bf16: bool) -> None:
         torch.testing.assert_close(said.scores, scores, rtol=1e-3, atol=1e-3)
 
 
-@given(st.lists(st.lists(st.booleans(), min_size=3, max_size=3), min_size=1, max_size=12))
-def test_every_selected_pair_is_dispatched_once_in_order_of_expert(rows: list[list[bool]]) -> None:
-    selected = torch.tensor(rows)
-    dispatch = Dispatch.of(selected)
-    pairs = [(k, i) for k, part in dispatch.slices() for i in dispatch.images[part].tolist()]
-    assert pairs == [tuple(pair) for pair in selected.t().nonzero().tolist()]
-    assert sum(dispatch.counts) == int(selected.sum()) and dispatch.any == bool(selected.any())
-
-
-def test_combine_by_hand() -> None:
-    dispatch = Dispatch.of(torch.tensor([[True, True], [False, False], [False, True]]))
-    values = torch.tensor([[1.0, 0.0], [0.0, 1.0], [2.0, 2.0]])  # (image 0, expert 0), (0, 1), (2, 1)
-    weights = torch.tensor([[0.5, 0.25], [9.0, 9.0], [9.0, 0.1]])
-    close(dispatch.combine(values, weights), torch.tensor([[0.5, 0.25], [0.0, 0.0], [0.2, 0.2]]))
+@pytest.mark.parametrize("num_experts", [1, 3])
+def test_the_multiply_adds_that_are_counted_are_those_expected(num_experts: int) -> None:
+    moe, images = real_moe(num_experts), torch.randn(6, 3, 16, 16)
+    cost = model_cost("tr10", "tr10", 20, 16, num_experts, 0.0625)
+    middle, counts = float(alpha(dense(moe, images)).median()), []
+    for tau in (0.0, middle, 1.0):
+        with FlopCounterMode(display=False) as counter:
+            used = predict(moe, images, tau).experts_used
+        counts.append(counter.get_total_flops() // 2)
+        assert counts[-1] == int(cost.anytime_macs(used).sum())
+    assert counts[0] > counts[1] > counts[2] == 6 * (cost.base_macs + cost.gate_macs)
 
 
 @pytest.mark.parametrize(("tau", "rule"), [(-0.1, "anytime"), (1.1, "anytime"), (1.1, "top-1"), (None, "anytime")])
