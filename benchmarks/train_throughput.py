@@ -154,7 +154,7 @@ def peak_memory(root: Path) -> None:
     """Prints this process's peak GiB after an epoch's start and an evaluation of tiny-ImageNet at laptop scale."""
     from repro.analysis.ensemblers import bagging
     from repro.data.augment import Augmentation
-    from repro.families.single_gate.evaluation import compute_outputs
+    from repro.families.single_gate.algorithm1 import compute_outputs
     from repro.families.single_gate.model import SingleGateMoE
     from repro.models.registry import build_head
     from repro.study.sources import Sources

@@ -25,7 +25,7 @@ def for_inference(module: Module, device: torch.device, bf16: bool) -> Module:
 
     With ``bf16`` the convolutions' weights are bf16, so the copy runs under bf16 autocast only.
     """
-    module = freeze(copy.deepcopy(module))  # type: ignore[assignment]
+    module = freeze(copy.deepcopy(module))
     for part in list(module.modules()):
         if isinstance(part, Backbone):
             part.trunk = fuse(part.trunk)

@@ -104,6 +104,6 @@ def init_expert(base: Backbone, expert: Head, init: ExpertInit = "prefix") -> He
     return expert
 
 
-def freeze(module: nn.Module) -> nn.Module:
-    """No gradients and BatchNorm in evaluation mode: how the base, and a trained expert, are used."""
+def freeze(module: M) -> M:
+    """The module, from now on without gradients and in evaluation mode: how the base and trained experts are used."""
     return module.eval().requires_grad_(False)

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from repro.errors import SpecError
 from repro.models.backbone import Backbone, Head
@@ -80,20 +80,6 @@ FAMILIES = (
 NETWORKS = tuple(name for family in FAMILIES for name in family.names)
 
 
-class PooledFeatures(nn.Module):
-    """Blocks, pooling to ``[B, D]``, then whatever stands before the last linear layer."""
-
-    def __init__(self, blocks: nn.Module, pool: nn.Module, before_fc: nn.Module) -> None:
-        super().__init__()
-        self.blocks = blocks
-        self.pool = pool
-        self.before_fc = before_fc
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.before_fc(self.pool(self.blocks(x)))
-        return out
-
-
 class Stage(NamedTuple):
     """A name and the modules, each with its own."""
 
@@ -118,7 +104,8 @@ def torchvision_backbone(name: str, num_classes: int, pretrained: bool = False) 
     last: Any = net.get_submodule(family.last)
     several = isinstance(last, nn.Sequential)
     before_fc: nn.Module = last[:-1] if several else nn.Identity()
-    features = PooledFeatures(blocks, family.pool(net), before_fc)
+    parts = {"blocks": blocks, "pool": family.pool(net), "before_fc": before_fc}
+    features = nn.Sequential(OrderedDict(parts))
     channels = _trunk_channels(name)
     return Backbone(name, trunk, Head(features, last[-1] if several else last, channels), channels)
 

@@ -100,9 +100,7 @@ def plain_steps(spec: PlainSpec) -> PlainSteps:
 
 def load_base(spec: PlainSpec, artifact: Artifact) -> Backbone:
     """The trained network of an artifact, frozen."""
-    base = with_weights(lambda: build_backbone(spec.base, spec.num_classes, spec.width), artifact.tensors)
-    freeze(base)
-    return base
+    return freeze(with_weights(lambda: build_backbone(spec.base, spec.num_classes, spec.width), artifact.tensors))
 
 
 def _make_base(spec: PlainSpec, context: Context, inputs: Inputs) -> Artifact:

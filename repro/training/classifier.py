@@ -5,7 +5,7 @@ Axes: B images of a batch, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -88,11 +88,24 @@ def train_base(
 
 
 @torch.no_grad()
-def compute_base_outputs(base: Backbone, source: BatchSource, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Run a base model alone on every image, without augmentation: logits ``[N, C]``, float32, and labels ``[N]``."""
-    freeze(base.to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
-    logits = []
-    for batch in source.clean(EVALUATION_BATCH):
+def on_all_images(
+    network: nn.Module, source: BatchSource, device: torch.device, answer: Callable[[Batch], Iterable[Tensor]],
+    chosen: Tensor | None = None,
+) -> list[Tensor]:  # fmt: skip
+    """What ``answer`` makes of every batch, ``[B, ...]`` each, for all images, ``[N, ...]`` each, on the CPU.
+
+    ``network`` is what it runs, frozen here; the images (all, or those where ``chosen`` ``[N]`` is set) are in order
+    and not augmented.
+    """
+    freeze(network.to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
+    found = []
+    for batch in source.clean(EVALUATION_BATCH, chosen):
         with autocast(device):
-            logits.append(base(batch.images).float().cpu())
-    return torch.cat(logits), source.labels.cpu()
+            found.append([tensor.cpu() for tensor in answer(batch)])
+    return [torch.cat(batches) for batches in zip(*found, strict=True)]
+
+
+def compute_base_outputs(base: Backbone, source: BatchSource, device: torch.device) -> tuple[Tensor, Tensor]:
+    """What a base model alone says of every image: logits ``[N, C]``, float32, and labels ``[N]``."""
+    (logits,) = on_all_images(base, source, device, lambda batch: (base(batch.images).float(),))
+    return logits, source.labels.cpu()

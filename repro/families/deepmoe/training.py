@@ -5,19 +5,18 @@ Axes: N images, G gated channels of all layers, L gated layers, C classes.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from repro.data.batches import BatchSource
+from repro.data.batches import Batch, BatchSource
 from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.deepmoe.losses import check_collapse, stage_one, stage_two
 from repro.families.deepmoe.model import DeepMoE
-from repro.models.registry import freeze
 from repro.randomness import generator
-from repro.training.classifier import forward_in, train_classifier
-from repro.training.device import EVALUATION_BATCH, autocast
+from repro.training.classifier import forward_in, on_all_images, train_classifier
 from repro.training.fit import Epoch, Report
 from repro.training.recipe import Recipe
 
@@ -49,7 +48,6 @@ def train_with_gates_frozen(
     return train_classifier(model.network, source, recipe, step, device, what, seed, checkpoint, report)
 
 
-@torch.no_grad()
 def predict(model: DeepMoE, source: BatchSource, device: torch.device) -> dict[str, Tensor]:
     """What the model says of every image, not augmented.
 
@@ -57,18 +55,13 @@ def predict(model: DeepMoE, source: BatchSource, device: torch.device) -> dict[s
         ``logits`` and ``embedding_logits`` ``[N, C]`` (float32), ``gates`` ``[N, G]`` (bfloat16, which keeps what is
         0 and what is not), ``labels`` ``[N]``.
     """
-    freeze(model.to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
-    logits, embedding_logits, gates = [], [], []
-    for batch in source.clean(EVALUATION_BATCH):
-        with autocast(device):
-            out = model(batch.images)
-        logits.append(out.logits.float().cpu())
-        embedding_logits.append(out.embedding_logits.float().cpu())
-        gates.append(out.gates.bfloat16().cpu())
-    return {
-        "logits": torch.cat(logits), "embedding_logits": torch.cat(embedding_logits), "gates": torch.cat(gates),
-        "labels": source.labels.cpu(),
-    }  # fmt: skip
+
+    def answer(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        out = model(batch.images)
+        return out.logits.float(), out.embedding_logits.float(), out.gates.bfloat16()
+
+    found = zip(("logits", "embedding_logits", "gates"), on_all_images(model, source, device, answer), strict=True)
+    return {**dict(found), "labels": source.labels.cpu()}
 
 
 SHUFFLES = ("own class", "own superclass", "another superclass")
@@ -87,21 +80,20 @@ def donors(labels_N: Tensor, superclass_C: Tensor, shuffle: str, seed: int, repe
     return found_N
 
 
-@torch.no_grad()
 def correct_when_shuffled(
     model: DeepMoE, source: BatchSource, device: torch.device, gates_NG: Tensor, superclass_C: Tensor, seed: int,
     repeats: int = 2,
 ) -> dict[str, Tensor]:  # fmt: skip
     """How often each image is answered rightly under each shuffle, in [0, 1] ``[N]``; -1: no such gates."""
-    freeze(model.to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
     labels, gates = source.labels.cpu(), gates_NG.float().to(device)
-    drawn = {(name, r): donors(labels, superclass_C, name, seed, r) for name in SHUFFLES for r in range(repeats)}
-    correct = {name: torch.zeros(len(labels)) for name in SHUFFLES}
-    for batch in source.clean(EVALUATION_BATCH):
-        at = batch.indices.cpu()
-        for (name, _), donor_N in drawn.items():
-            with autocast(device):
-                logits = model.network(batch.images, gates[donor_N[at].clamp(min=0)])
-            right = (logits.argmax(1).cpu() == labels[at]).float()
-            correct[name][at] += torch.where(donor_N[at] < 0, -1.0, right) / repeats
-    return correct
+    drawn = [[donors(labels, superclass_C, name, seed, r).to(device) for r in range(repeats)] for name in SHUFFLES]
+
+    def right(batch: Batch, donor_N: Tensor) -> Tensor:
+        donor_B = donor_N[batch.indices]
+        logits = model.network(batch.images, gates[donor_B.clamp(min=0)])
+        return torch.where(donor_B < 0, -1.0, (logits.argmax(1) == batch.labels).float())
+
+    def answer(batch: Batch) -> Iterator[Tensor]:
+        return (torch.stack([right(batch, each) for each in several]).mean(0) for several in drawn)
+
+    return dict(zip(SHUFFLES, on_all_images(model, source, device, answer), strict=True))

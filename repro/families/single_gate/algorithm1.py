@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from repro.analysis.outputs import percent
+from repro.analysis.outputs import Losses, Outputs, percent
 from repro.data.augment import Augmentation
-from repro.data.batches import BatchSource
+from repro.data.batches import Batch, BatchSource
 from repro.families.single_gate.class_routing import (
     class_gate,
     class_means,
@@ -22,7 +24,6 @@ from repro.families.single_gate.class_routing import (
 )
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.em import posterior
-from repro.families.single_gate.evaluation import compute_losses, compute_outputs
 from repro.families.single_gate.experts import embed
 from repro.families.single_gate.model import SingleGateMoE
 from repro.families.single_gate.one_pass import NewExpert, train_experts
@@ -34,6 +35,7 @@ from repro.randomness import seeded_init
 from repro.study.artifact import Artifact, trained
 from repro.study.graph import Context, Inputs
 from repro.study.plain import load_base
+from repro.training.classifier import on_all_images
 
 
 def make_gate(spec: StudySpec, context: Context, inputs: Inputs) -> Artifact:
@@ -111,9 +113,30 @@ def make_predictions(spec: StudySpec, context: Context, inputs: Inputs) -> Artif
     return Artifact(dict(vars(compute_outputs(_whole(spec, inputs), source, context.device))))
 
 
+def compute_outputs(moe: SingleGateMoE, source: BatchSource, device: torch.device) -> Outputs:
+    """Every expert on every image, not augmented."""
+    base, gate, experts = on_all_images(moe, source, device, lambda batch: (out.float() for out in moe(batch.images)))
+    return Outputs(base, gate, experts, source.labels.cpu())
+
+
 def make_losses(spec: StudySpec, context: Context, inputs: Inputs) -> Artifact:
     """:class:`~repro.analysis.outputs.Losses` of base and experts on the training images, not augmented."""
     return Artifact(dict(vars(compute_losses(_whole(spec, inputs), _expert_images(spec, context), context.device))))
+
+
+def compute_losses(moe: SingleGateMoE, source: BatchSource, device: torch.device) -> Losses:
+    """How well every expert does on every image, not augmented."""
+
+    def answer(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        base_logits, gate_probs, expert_logits = (out.float() for out in moe(batch.images))
+        labels = batch.labels[:, None].expand(-1, moe.num_experts)
+        return (
+            F.cross_entropy(base_logits, batch.labels, reduction="none"),
+            F.cross_entropy(expert_logits.movedim(2, 1), labels, reduction="none"),
+            gate_probs,
+        )
+
+    return Losses(*on_all_images(moe, source, device, answer))
 
 
 def _expert_images(spec: StudySpec, context: Context) -> BatchSource:
@@ -140,9 +163,7 @@ def load_gate(artifact: Artifact) -> nn.Linear:
     """The trained gate, frozen."""
     weights = {name: artifact.tensors[name] for name in ("weight", "bias")}
     num_experts, width = weights["weight"].shape
-    gate = with_weights(lambda: nn.Linear(width, num_experts), weights)
-    freeze(gate)
-    return gate
+    return freeze(with_weights(lambda: nn.Linear(width, num_experts), weights))
 
 
 def _head(spec: StudySpec, artifact: Artifact, copied: bool = False) -> Head:
@@ -153,9 +174,7 @@ def _head(spec: StudySpec, artifact: Artifact, copied: bool = False) -> Head:
 
 def load_head(spec: StudySpec, artifact: Artifact) -> Head:
     """A trained expert, frozen."""
-    expert = _head(spec, artifact)
-    freeze(expert)
-    return expert
+    return freeze(_head(spec, artifact))
 
 
 def load_stacker(spec: StudySpec, artifact: Artifact) -> Stacking:

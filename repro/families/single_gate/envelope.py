@@ -31,7 +31,6 @@ from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.predict import predict
 from repro.families.single_gate.study import Study, measured
 from repro.models.cost import ModelCost
-from repro.models.registry import freeze
 from repro.study.results import Measurement, Table
 
 ENVELOPE = "envelope"
@@ -172,7 +171,6 @@ def counted(study: Study, spec: StudySpec, model: Model) -> Iterator[list[str | 
     and on how many of them it runs as many experts as the recorded outputs say (precision decides in near ties).
     """
     moe = study.moe(spec).to(study.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    freeze(moe)
     source = study.sources.batches(spec, "evaluation", Augmentation())
     batch = next(iter(source.clean(COUNTED_IMAGES)))
     for tau in COUNTED_AT:

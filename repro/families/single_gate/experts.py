@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from repro.data.batches import Batch, BatchSource
 from repro.errors import TrainingError
 from repro.models.backbone import Backbone, Head
-from repro.models.registry import freeze
 from repro.randomness import generator
+from repro.training.classifier import on_all_images
 from repro.training.compiling import Forward, plain
-from repro.training.device import EVALUATION_BATCH, autocast
+from repro.training.device import autocast
 from repro.training.fit import Step
 from repro.training.recipe import Recipe
 
@@ -86,12 +86,7 @@ def use_batch_statistics(trunk: nn.Module) -> None:
             layer.track_running_stats = False  # neither read nor moved while training; without effect in evaluation
 
 
-@torch.no_grad()
 def embed(base: Backbone, source: BatchSource, device: torch.device) -> Tensor:
     """Pre-logits ``[N, D]`` (float32, on the CPU) of all images, not augmented: what K-means and the gate see."""
-    freeze(base.to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
-    rows = []
-    for batch in source.clean(EVALUATION_BATCH):
-        with autocast(device):
-            rows.append(base.embed(batch.images).float())
-    return torch.cat(rows).cpu()
+    (embeddings,) = on_all_images(base, source, device, lambda batch: (base.embed(batch.images).float(),))
+    return embeddings

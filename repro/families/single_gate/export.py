@@ -133,8 +133,7 @@ def load(folder: Path | str, device: torch.device | str = "cpu") -> ExportedMoE:
     except (ReproError, RuntimeError) as error:
         what = " ".join(str(error).split())[:300]
         raise StoreError(f"{folder}: the networks of {CONFIG} and the weights do not fit ({what})") from error
-    freeze(model)
-    return model.to(device)
+    return freeze(model).to(device)
 
 
 def read_config(folder: Path) -> Config:

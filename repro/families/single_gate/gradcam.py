@@ -15,12 +15,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from repro.data.batches import BatchSource
+from repro.data.batches import Batch, BatchSource
 from repro.families.single_gate.model import SingleGateMoE
 from repro.models.backbone import Head
-from repro.models.registry import freeze
-from repro.models.torchvision_nets import PooledFeatures
-from repro.training.device import EVALUATION_BATCH, autocast
+from repro.training.classifier import on_all_images
 
 TARGETS = ("true class", "own prediction")
 """What a map explains: the logit of the image's label, or of the class that this very network predicts."""
@@ -40,9 +38,10 @@ class ClassMaps:
 
 def last_block(head: Head) -> nn.Module:
     """The last block of stage 4: what a head's global average pool is fed with."""
-    features = head.features
-    stage: nn.Module = features.blocks[-1] if isinstance(features, PooledFeatures) else features[-3]  # type: ignore[index]
-    return stage[-1] if isinstance(stage, nn.Sequential) else stage
+    block: nn.Module = head.features[-3]  # type: ignore[index]  # blocks, or their last stage; then pooling and one more
+    while isinstance(block, nn.Sequential):
+        block = block[-1]
+    return block
 
 
 def class_maps(head: Head, trunk_features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -74,14 +73,11 @@ def class_maps(head: Head, trunk_features: Tensor, labels: Tensor) -> tuple[Tens
 
 def compute_class_maps(moe: SingleGateMoE, source: BatchSource, device: torch.device) -> ClassMaps:
     """The maps of every network of a trained model on every image, without augmentation."""
-    freeze(moe.to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
     heads: list[Head] = [moe.base.head, *moe.experts]
-    maps, correct = [], []
-    for batch in source.clean(EVALUATION_BATCH):
-        with autocast(device):
-            with torch.no_grad():
-                trunk_features = moe.base.trunk(batch.images)
-            found = [class_maps(head, trunk_features, batch.labels) for head in heads]
-        maps.append(torch.stack([m for m, _ in found], 1).cpu())
-        correct.append(torch.stack([logits.argmax(1) == batch.labels for _, logits in found], 1).cpu())
-    return ClassMaps(torch.cat(maps), torch.cat(correct))
+
+    def answer(batch: Batch) -> tuple[Tensor, Tensor]:
+        features = moe.base.trunk(batch.images)
+        maps, logits = zip(*(class_maps(head, features, batch.labels) for head in heads), strict=True)
+        return torch.stack(maps, 1), torch.stack(logits, 1).argmax(2) == batch.labels[:, None]
+
+    return ClassMaps(*on_all_images(moe, source, device, answer))

@@ -12,11 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from repro.analysis.outputs import Outputs
-from repro.data.batches import BatchSource, epoch_order, num_steps
+from repro.data.batches import Batch, BatchSource, epoch_order, num_steps
 from repro.families.single_gate.experts import Sharing, chosen_images
 from repro.models.backbone import Backbone, Head, in_float32
-from repro.models.registry import freeze
-from repro.training.device import EVALUATION_BATCH, autocast
+from repro.training.classifier import on_all_images
 from repro.training.fit import Epoch, Step, fit
 from repro.training.recipe import Recipe
 
@@ -92,17 +91,14 @@ def train_stacking(
     return stacker.requires_grad_(False), history
 
 
-@torch.no_grad()
 def logits_of_training(
     base: Backbone, expert: Head, source: BatchSource, needed: Tensor, device: torch.device
-) -> tuple[Tensor, Tensor]:
+) -> list[Tensor]:
     """Logits ``[n, C]`` of base and expert on the n training images where ``needed`` ``[N]`` is set, not augmented."""
-    freeze(base.to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
-    freeze(expert.to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
-    base_logits, expert_logits = [], []
-    for batch in source.clean(EVALUATION_BATCH, needed):
-        with autocast(device):
-            features = base.trunk(batch.images)
-            base_logits.append(base.head(features).float())
-            expert_logits.append(expert(features).float())
-    return torch.cat(base_logits), torch.cat(expert_logits)
+
+    def answer(batch: Batch) -> Iterator[Tensor]:
+        features = base.trunk(batch.images)
+        return (head(features).float() for head in (base.head, expert))
+
+    found = on_all_images(nn.ModuleList([base, expert]), source, device, answer, needed)
+    return [logits.to(device) for logits in found]

@@ -17,8 +17,7 @@ from repro.families.sparse.config import SparseConfig
 from repro.families.sparse.model import SparseNetwork, SparseOutput, build
 from repro.progress import say
 from repro.randomness import seeded
-from repro.training.classifier import classification, train_classifier
-from repro.training.device import EVALUATION_BATCH, autocast
+from repro.training.classifier import classification, on_all_images, train_classifier
 from repro.training.fit import Epoch, Report, Step
 from repro.training.recipe import Recipe
 
@@ -95,7 +94,6 @@ def idle_experts(history: Epoch) -> list[str]:
     return found
 
 
-@torch.no_grad()
 def predict(network: SparseNetwork, source: BatchSource, device: torch.device) -> dict[str, Tensor]:
     """What a trained network says of all images, not augmented, dropless.
 
@@ -103,13 +101,12 @@ def predict(network: SparseNetwork, source: BatchSource, device: torch.device) -
         ``logits`` float32 ``[M, C]``, ``labels`` ``[M]``, and of each mixture ``experts-001``, ``experts-002`` ...:
         int16 ``[M, T, K]``, best first; of a ViT, token 0 is the class token.
     """
-    network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    logits, experts = [], []
-    for batch in source.clean(EVALUATION_BATCH):
-        with autocast(device):
-            out = network(batch.images)
-        logits.append(out.logits.float().cpu())
+
+    def answer(batch: Batch) -> list[Tensor]:
+        out = network(batch.images)
         chosen = [choice.experts_NK.unflatten(0, (len(batch.labels), -1)) for choice in out.choices]
-        experts.append([each.to(torch.int16).cpu() for each in chosen])
-    found = {f"experts-{i:03d}": torch.cat(batches) for i, batches in enumerate(zip(*experts, strict=True), 1)}
-    return {"logits": torch.cat(logits), "labels": source.labels.cpu(), **found}
+        return [out.logits.float(), *(each.to(torch.int16) for each in chosen)]
+
+    logits, *experts = on_all_images(network, source, device, answer)
+    found = {f"experts-{i:03d}": each for i, each in enumerate(experts, 1)}
+    return {"logits": logits, "labels": source.labels.cpu(), **found}

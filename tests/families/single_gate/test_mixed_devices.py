@@ -12,7 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from repro.data.augment import Augmentation, Draws, cutout, flip_some, pad_crop, resized_crop
 from repro.data.batches import Batch, normaliser
-from repro.families.single_gate.evaluation import compute_losses, compute_outputs
+from repro.families.single_gate.algorithm1 import compute_losses, compute_outputs
 from repro.families.single_gate.experts import embed, expert_loss, through_trunk
 from repro.families.single_gate.model import SingleGateMoE
 from repro.families.single_gate.one_pass import _windows

@@ -12,9 +12,9 @@ from repro.analysis.ensemblers import bagging
 from repro.analysis.outputs import Outputs, accuracy
 from repro.data.augment import Augmentation
 from repro.families.single_gate import algorithm1
+from repro.families.single_gate.algorithm1 import compute_outputs
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.em import posterior
-from repro.families.single_gate.evaluation import compute_outputs
 from repro.families.single_gate.steps import steps
 from repro.families.single_gate.study import Study
 from repro.models.backbone import Head
