@@ -25,7 +25,7 @@ from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.one_pass import NewExpert, train_experts
 from repro.families.single_gate.scales import default_spec
 from repro.models.cost import model_cost
-from repro.models.registry import build_backbone, new_expert
+from repro.models.registry import build_backbone, build_head, init_expert
 from repro.study.graph import BACKWARD
 from repro.study.results import Table
 from repro.training import compiling
@@ -51,7 +51,8 @@ class Setting:
         self.source = DeviceBatches(images, self.recipe.augmentation, device)
         self.cost = model_cost("tr18", "tr18", spec.num_classes, spec.image_size, 20, self.width)
         self.base = build_backbone("tr18", spec.num_classes, self.width)
-        heads = [new_expert(self.base, "tr18", spec.num_classes, self.width) for _ in range(num_experts)]
+        fresh = [build_head("tr18", spec.num_classes, self.width) for _ in range(num_experts)]
+        heads = [init_expert(self.base, head) for head in fresh]
         g = torch.Generator().manual_seed(0)
         own = torch.randint(0, max(num_experts, 1), (self.number,), generator=g)
         share = F.one_hot(own, max(num_experts, 1)).float().clamp(min=GAMMA)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Literal, TypeVar
@@ -12,9 +11,9 @@ from torch import Tensor, nn
 
 from repro.errors import SpecError
 from repro.models.backbone import Backbone, Head, check_joins
-from repro.models.torchvision_nets import NETWORKS, torchvision_backbone, with_new_classes
-from repro.models.trnet import BLOCKS_PER_STAGE, tr_head
-from repro.models.widenets import WIDENETS, widenet
+from repro.models.torchvision_nets import NETWORKS, torchvision_backbone
+from repro.models.trnet import BLOCKS_PER_STAGE
+from repro.models.widenets import WIDENETS, head_alone, widenet
 
 BACKBONES = tuple(dict.fromkeys((*WIDENETS, *NETWORKS)))
 ExpertInit = Literal["prefix", "scratch"]
@@ -40,18 +39,17 @@ def build_backbone(
         if width != 1.0:
             raise SpecError(f"{name} has no width multiplier; set width to 1.0")
         if start == "imagenet":
-            return with_new_classes(torchvision_backbone(name, 1000, pretrained=True), num_classes)
+            base = torchvision_backbone(name, 1000, pretrained=True)
+            base.head.fc = nn.Linear(base.head.fc.in_features, num_classes)
+            return base
         return torchvision_backbone(name, num_classes, pretrained)
     raise SpecError(unknown(name))
 
 
 def unknown(name: str) -> str:
     """What to say of a name that is no backbone: the choices, and the nearest of torchvision's."""
-    near = get_close_matches(name.partition("@")[0], NETWORKS, 4, 0.5) or [
-        "resnet18",
-        "efficientnet_b0",
-        "convnext_tiny",
-    ]
+    usual = ["resnet18", "efficientnet_b0", "convnext_tiny"]
+    near = get_close_matches(name.partition("@")[0], NETWORKS, 4, 0.5) or usual
     return (
         f"unknown backbone {name!r}; choose one of {', '.join(WIDENETS)}, "
         f"or a network of torchvision, such as {', '.join(near)}"
@@ -61,7 +59,7 @@ def unknown(name: str) -> str:
 def build_head(name: str, num_classes: int, width: float = 1.0) -> Head:
     """The upper half of a backbone by its name, freshly initialised."""
     if name in BLOCKS_PER_STAGE:
-        return tr_head(name, num_classes, width)
+        return head_alone(name, num_classes, width)
     return build_backbone(name, num_classes, width).head
 
 
@@ -71,19 +69,6 @@ def with_weights(build: Callable[[], M], tensors: Mapping[str, Tensor]) -> M:
         module = build()
     module.load_state_dict(tensors, assign=True)
     return module
-
-
-def new_expert(base: Backbone, name: str, num_classes: int, width: float = 1.0, init: ExpertInit = "prefix") -> Head:
-    """An expert before its training: what :func:`init_expert` makes of a head drawn from torch's generator.
-
-    Nothing is drawn where all of it would be replaced by the base's.
-    """
-    with torch.device("meta"):
-        shapes = {key: tensor.shape for key, tensor in build_head(name, num_classes, width).state_dict().items()}
-    whole = {key: tensor.clone() for key, tensor in base.head.state_dict().items() if shapes.get(key) == tensor.shape}
-    if init == "prefix" and len(whole) == len(shapes):
-        return with_weights(lambda: build_head(name, num_classes, width), whole)
-    return init_expert(base, build_head(name, num_classes, width), init)
 
 
 def init_expert(base: Backbone, expert: Head, init: ExpertInit = "prefix") -> Head:
@@ -97,8 +82,7 @@ def init_expert(base: Backbone, expert: Head, init: ExpertInit = "prefix") -> He
     """
     check_joins(base, expert)
     if init == "prefix":
-        source = copy.deepcopy(base.head.state_dict())
-        own = expert.state_dict()
+        source, own = base.head.state_dict(), expert.state_dict()
         own.update({k: v for k, v in source.items() if k in own and own[k].shape == v.shape})
         expert.load_state_dict(own)
     return expert

@@ -110,12 +110,6 @@ def torchvision_backbone(name: str, num_classes: int, pretrained: bool = False) 
     return Backbone(name, trunk, Head(features, last[-1] if several else last, channels), channels)
 
 
-def with_new_classes(backbone: Backbone, num_classes: int) -> Backbone:
-    """The same network with a fresh last layer for other classes, in place: where fine-tuning begins."""
-    backbone.head.fc = nn.Linear(backbone.head.fc.in_features, num_classes)
-    return backbone
-
-
 def cuts(name: str) -> tuple[str, ...]:
     """The stages after which a network of ``NETWORKS`` can be cut."""
     with torch.device("meta"):

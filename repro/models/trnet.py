@@ -13,12 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from repro.errors import SpecError
-from repro.models.backbone import Backbone, Head
 
 BLOCKS_PER_STAGE = {"tr10": (1, 1, 1, 1), "tr18": (2, 2, 2, 2), "tr34": (3, 4, 6, 3), "tr50": (3, 4, 6, 3)}
-STAGE_CHANNELS = (64, 128, 256, 512)
-STAGE_STRIDES = (1, 2, 2, 2)
-TRUNK_STAGES = 2
 
 
 class ConvBN(nn.Sequential):
@@ -90,11 +86,6 @@ def bottleneck(
     return Residual(body, channels_in, 4 * channels, stride)
 
 
-def scaled_channels(width: float) -> tuple[int, ...]:
-    """Channels of the four stages at a width multiplier, in multiples of 4."""
-    return widened(STAGE_CHANNELS, width)
-
-
 def widened(channels: tuple[int, ...], width: float) -> tuple[int, ...]:
     """Channels at a width multiplier, in multiples of 4."""
     wide = tuple(round(c * width / 4) * 4 for c in channels)
@@ -102,35 +93,3 @@ def widened(channels: tuple[int, ...], width: float) -> tuple[int, ...]:
         narrowest = 4 / min(channels)
         raise SpecError(f"width {width} leaves no channels; the narrowest network of this kind is width {narrowest}")
     return wide
-
-
-def _stages(name: str, channels: tuple[int, ...], first: int, last: int) -> list[nn.Module]:
-    """Stages ``first`` to ``last - 1`` (counted from 0), each a ``Sequential`` of blocks."""
-    block, expansion = (bottleneck, 4) if name == "tr50" else (basic_block, 1)
-    stages: list[nn.Module] = []
-    for stage in range(first, last):
-        channels_in = channels[0] if stage == 0 else channels[stage - 1] * expansion
-        blocks = []
-        for index in range(BLOCKS_PER_STAGE[name][stage]):
-            blocks.append(block(channels_in, channels[stage], STAGE_STRIDES[stage] if index == 0 else 1))
-            channels_in = channels[stage] * expansion
-        stages.append(nn.Sequential(*blocks))
-    return stages
-
-
-def tr_head(name: str, num_classes: int, width: float = 1.0) -> Head:
-    """Stage 3, stage 4, pool and fc of a tr-network: an expert of that depth."""
-    channels = scaled_channels(width)
-    expansion = 4 if name == "tr50" else 1
-    features = nn.Sequential(*_stages(name, channels, TRUNK_STAGES, 4), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    fc = nn.Linear(channels[3] * expansion, num_classes)
-    return Head(features, fc, channels[TRUNK_STAGES - 1] * expansion)
-
-
-def tr_backbone(name: str, num_classes: int, width: float = 1.0) -> Backbone:
-    """A whole tr-network: trunk = stem, stage 1, stage 2; head = the rest."""
-    channels = scaled_channels(width)
-    stem = nn.Sequential(ConvBN(3, channels[0], 3), nn.ReLU(inplace=True))
-    trunk = nn.Sequential(stem, *_stages(name, channels, 0, TRUNK_STAGES))
-    head = tr_head(name, num_classes, width)
-    return Backbone(name, trunk, head, head.in_channels)

@@ -10,14 +10,17 @@ network in Table 5. ``vgg16`` has BatchNorm and one linear layer; ``vgg16-W...``
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice, pairwise
 
+import torch
 from torch import nn
 
 from repro.models.backbone import Backbone, Head
-from repro.models.trnet import BLOCKS_PER_STAGE as TR_NETWORKS
-from repro.models.trnet import ConvBN, basic_block, bottleneck, tr_backbone, widened
+from repro.models.trnet import BLOCKS_PER_STAGE, ConvBN, basic_block, bottleneck, widened
 
+Stage = tuple[nn.Module, int]  # and the channels that it gives
 POOLED_AFTER = (2, 4, 7, 10, 13)  # convolutions of VGG16 that max-pooling follows
 VGG = {
     "vgg16": (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512),
@@ -39,6 +42,7 @@ class Plan:
     bottleneck: bool = False
     inner: tuple[bool, bool] | None = None
     large_images: bool = True  # stem 7x7 of stride 2 and max-pooling, else 3x3 of stride 1
+    stem_apart: bool = False  # a stage of its own, as in the tr-networks
 
 
 def _cifar(blocks: int) -> Plan:
@@ -47,6 +51,10 @@ def _cifar(blocks: int) -> Plan:
 
 _50 = (3, 4, 6, 3)
 PLANS = {
+    **{
+        name: Plan(blocks, bottleneck=name == "tr50", large_images=False, stem_apart=True)
+        for name, blocks in BLOCKS_PER_STAGE.items()
+    },
     "resnet20": _cifar(3),
     "resnet32": _cifar(5),
     "resnet56": _cifar(9),
@@ -59,53 +67,66 @@ PLANS = {
     "resnet18-B": Plan((2, 2, 2, 2), bottleneck=True, inner=(False, True), large_images=False),  # Figure 5
     "drn50-A": Plan(_50, strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4), bottleneck=True, inner=(True, True)),
 }
-WIDENETS = (*TR_NETWORKS, *PLANS, *VGG)
+WIDENETS = (*PLANS, *VGG)
 
 
 def widenet(name: str, num_classes: int, width: float = 1.0) -> Backbone:
     """One of ``WIDENETS``, freshly initialised; the trunk ends after half of the stages, rounded up."""
-    if name in TR_NETWORKS:
-        return tr_backbone(name, num_classes, width)
-    stages, channels = _vgg(VGG[name], width) if name in VGG else _residual(PLANS[name], width)
-    half = (len(stages) + 1) // 2
-    features = nn.Sequential(*stages[half:], nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    head = Head(features, nn.Linear(channels[-1], num_classes), channels[half - 1])
-    return Backbone(name, nn.Sequential(*stages[:half]), head, channels[half - 1])
+    stages = _stages(name, width)
+    trunk, channels = zip(*islice(stages, _half(name)), strict=True)
+    return Backbone(name, nn.Sequential(*trunk), _head(stages, num_classes, channels[-1]), channels[-1])
 
 
-def _residual(plan: Plan, width: float) -> tuple[list[nn.Module], list[int]]:
-    """Stages (the first with the stem) and the channels that each gives."""
+def head_alone(name: str, num_classes: int, width: float = 1.0) -> Head:
+    """The head of one of ``WIDENETS``, for which no trunk is drawn."""
+    stages = _stages(name, width)
+    with torch.device("meta"):
+        *_, (_, channels) = islice(stages, _half(name))
+    return _head(stages, num_classes, channels)
+
+
+def _head(stages: Iterator[Stage], num_classes: int, in_channels: int) -> Head:
+    modules, channels = zip(*stages, strict=True)
+    features = nn.Sequential(*modules, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return Head(features, nn.Linear(channels[-1], num_classes), in_channels)
+
+
+def _half(name: str) -> int:
+    stages = len(POOLED_AFTER) if name in VGG else len(PLANS[name].blocks) + PLANS[name].stem_apart
+    return (stages + 1) // 2
+
+
+def _stages(name: str, width: float) -> Iterator[Stage]:
+    """The stages, each drawn when it is asked for; the first has the stem."""
+    return _vgg(VGG[name], width) if name in VGG else _residual(PLANS[name], width)
+
+
+def _residual(plan: Plan, width: float) -> Iterator[Stage]:
     channels = plan.channels if plan.inner else widened(plan.channels, width)
-    stem: list[nn.Module] = [ConvBN(3, channels[0], 7 if plan.large_images else 3, 2 if plan.large_images else 1)]
-    stem += [nn.ReLU(inplace=True), *([nn.MaxPool2d(3, 2, 1)] if plan.large_images else [])]
-    stages: list[nn.Module] = []
-    given, last = [], channels[0]
-    for number, own, first_stride, dilation in zip(
-        plan.blocks, channels, plan.strides, plan.dilations[: len(plan.blocks)], strict=True
-    ):
+    last = channels[0]
+    modules: list[nn.Module] = [ConvBN(3, last, 7 if plan.large_images else 3, 2 if plan.large_images else 1)]
+    modules += [nn.ReLU(inplace=True), *([nn.MaxPool2d(3, 2, 1)] if plan.large_images else [])]
+    if plan.stem_apart:
+        yield nn.Sequential(*modules), last
+        modules = []
+    for blocks, own, stride, dilation in zip(plan.blocks, channels, plan.strides, plan.dilations, strict=False):
         inner = [widened((own,), width)[0] if wide else own for wide in plan.inner or (False, False)]
-        blocks: list[nn.Module] = []
-        for index in range(number):
-            stride = first_stride if index == 0 else 1
+        for index in range(blocks):
+            first = stride if index == 0 else 1
             if plan.bottleneck:
-                blocks.append(bottleneck(last, own, stride, (inner[0], inner[1]), dilation))
+                modules.append(bottleneck(last, own, first, (inner[0], inner[1]), dilation))
             else:
-                blocks.append(basic_block(last, own, stride))
+                modules.append(basic_block(last, own, first))
             last = 4 * own if plan.bottleneck else own
-        stages.append(nn.Sequential(*([] if stages else stem), *blocks))
-        given.append(last)
-    return stages, given
+        yield nn.Sequential(*modules), last
+        modules = []
 
 
-def _vgg(channels: tuple[int, ...], width: float) -> tuple[list[nn.Module], list[int]]:
-    """The five groups between max-poolings, and the channels that each gives."""
+def _vgg(channels: tuple[int, ...], width: float) -> Iterator[Stage]:
+    """The five groups between max-poolings."""
     channels = channels if width == 1 else widened(channels, width)
-    stages: list[nn.Module] = []
-    begin = 0
-    for end in POOLED_AFTER:
+    for begin, end in pairwise((0, *POOLED_AFTER)):
         group: list[nn.Module] = []
         for index in range(begin, end):
             group += [ConvBN(channels[index - 1] if index else 3, channels[index], 3), nn.ReLU(inplace=True)]
-        stages.append(nn.Sequential(*group, nn.MaxPool2d(2)))
-        begin = end
-    return stages, [channels[end - 1] for end in POOLED_AFTER]
+        yield nn.Sequential(*group, nn.MaxPool2d(2)), channels[end - 1]

@@ -16,7 +16,7 @@ from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.single_gate.choices import CHOICES
 from repro.families.sparse.config import SparseConfig
 from repro.models.cost import ModelCost, count_macs, count_params, model_cost
-from repro.models.trnet import tr_backbone
+from repro.models.widenets import widenet
 from repro.report.exact_costs import BACKBONES, PAIRS, Figure, in_unit_of, paper_cost, table1_figures
 from repro.report.figure2 import IMAGES, NEAR, paper_macs
 from repro.report.numbers import DATASETS, Quote, millions
@@ -46,7 +46,7 @@ def parts(name: str, dataset: str) -> dict[str, Part]:
     """``stem``, ``stage 1`` ... ``stage 4`` and ``fc`` of a tr-network at the paper's width and image size."""
     classes, side = IMAGES[dataset]
     with torch.device("meta"):
-        net = tr_backbone(name, classes)
+        net = widenet(name, classes)
         x = torch.empty(1, 3, side, side)
         trunk, features = list(net.trunk.children()), list(net.head.features.children())
         modules = [*trunk, *features[: STAGES - 2], nn.Sequential(*features[STAGES - 2 :]), net.head.fc]

@@ -30,7 +30,7 @@ from repro.families.single_gate.one_pass import NewExpert, train_experts
 from repro.families.single_gate.routing import cluster, initial_gate, smooth, train_gate
 from repro.families.single_gate.stacking import Stacking, train_stacking
 from repro.models.backbone import Backbone, Head
-from repro.models.registry import build_head, freeze, new_expert, with_weights
+from repro.models.registry import build_head, freeze, init_expert, with_weights
 from repro.randomness import seeded_init
 from repro.study.artifact import Artifact, trained
 from repro.study.graph import Context, Inputs
@@ -148,7 +148,8 @@ def new_head(spec: StudySpec, inputs: Inputs) -> Head:
     if spec.em_steps:
         return _head(spec, inputs["expert"], copied=True)
     with seeded_init(spec.seed, "expert", spec.expert, inputs.step.config["k"]):
-        return new_expert(load_base(spec, inputs["base"]), spec.expert, spec.num_classes, spec.width, spec.expert_init)
+        fresh = build_head(spec.expert, spec.num_classes, spec.width)
+        return init_expert(load_base(spec, inputs["base"]), fresh, spec.expert_init)
 
 
 def share_of(spec: StudySpec, inputs: Inputs) -> Tensor:
