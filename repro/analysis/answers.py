@@ -44,6 +44,10 @@ class Answers:
         """How many experts each image runs at threshold τ, int64 ``[N]``; 0 is an early exit."""
         return (self.alpha >= tau).sum(1)
 
+    def ways(self) -> list[Tensor]:
+        """The experts that each image runs ``[N]``, at each of :data:`THRESHOLDS`, and last one for every image."""
+        return [*(self.used(tau) for tau in THRESHOLDS), torch.ones(len(self.right), dtype=torch.int64)]
+
     def right_with(self, used: Tensor) -> Tensor:
         """Whether each image is answered rightly with ``used`` ``[N]`` experts, bool ``[N]``."""
         return self.right.gather(1, used[:, None])[:, 0]

@@ -8,16 +8,19 @@ Axes: N images, T operating points (a model at a threshold).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from repro.analysis.answers import Answers
 from repro.analysis.outputs import percent
+from repro.models.cost import ModelCost
 from repro.randomness import generator
 
+F64 = torch.float64
 Choice = Callable[[Tensor, Tensor], int | None]
 """From accuracies ``[T]`` and mean MACs ``[T]`` on the fitting half to the point that is chosen, if any will do."""
 
@@ -37,17 +40,12 @@ class Points:
     sizes: tuple[int, int]
 
     @classmethod
-    def of(cls, ways: Iterable[tuple[Tensor, Tensor]], parts: tuple[Tensor, Tensor]) -> Points:
-        """Points from (right bool ``[N]``, MACs ``[N]``) of each way to run, and the indices of the two halves."""
-        top1, macs = [], []
-        for right, cost in ways:
-            top1.append([percent(right[part]) for part in parts])
-            macs.append([float(cost[part].double().mean()) for part in parts])
-        return cls(
-            torch.tensor(top1, dtype=torch.float64).T,
-            torch.tensor(macs, dtype=torch.float64).T,
-            (len(parts[0]), len(parts[1])),
-        )
+    def of(cls, found: Answers, cost: ModelCost, parts: tuple[Tensor, Tensor]) -> Points:
+        """Points from each of a model's :meth:`~repro.analysis.answers.Answers.ways`, and the indices of the halves."""
+        ways = [(found.right_with(used), cost.anytime_macs(used).double()) for used in found.ways()]
+        top1 = [[percent(right[part]) for right, _ in ways] for part in parts]
+        macs = [[float(macs[part].mean()) for _, macs in ways] for part in parts]
+        return cls(torch.tensor(top1, dtype=F64), torch.tensor(macs, dtype=F64), (len(parts[0]), len(parts[1])))
 
     @classmethod
     def joined(cls, several: Sequence[Points]) -> Points:
@@ -60,7 +58,7 @@ class Points:
 
     def whole(self, values: Tensor) -> Tensor:
         """Values ``[2, T]`` of the halves as values ``[T]`` of all images."""
-        weights = torch.tensor(self.sizes, dtype=torch.float64) / sum(self.sizes)
+        weights = torch.tensor(self.sizes, dtype=F64) / sum(self.sizes)
         return weights @ values
 
 
@@ -113,6 +111,11 @@ def cheapest_reaching(reference: int, slack: float) -> Choice:
         return int(torch.where(good, macs, torch.inf).argmin())
 
     return choose
+
+
+def rules(plain: int, slack: float, budget: float) -> dict[str, Choice]:
+    """``no-loss``: at most ``slack`` below point ``plain``; ``same-cost``: within ``budget`` MACs; ``best``: at any."""
+    return {"no-loss": cheapest_reaching(plain, slack), "same-cost": within(budget), "best": most_accurate}
 
 
 def _best(top1: Tensor, macs: Tensor, allowed: Tensor) -> int:

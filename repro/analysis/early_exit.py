@@ -6,29 +6,17 @@ larger τ exits fewer images. Axes: N images, C classes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
-from repro.analysis.anytime import checked_threshold, confidence
+from repro.analysis.anytime import selected_expert
 from repro.analysis.ensemblers import bagging
 from repro.analysis.outputs import Outputs, accuracy, percent
 from repro.models.cost import ModelCost
 
 
-def exits_by_confidence(outputs: Outputs, tau: float) -> Tensor:
-    """``max_y φ(y|x) >= τ``, bool ``[N]``: the images that the base alone answers (caption of Table 3)."""
-    return confidence(outputs) >= checked_threshold(tau)
-
-
-def with_early_exit(outputs: Outputs, exits: Tensor) -> Tensor:
-    """Probabilities ``[N, C]``: the base's where ``exits`` ``[N]``, else base and selected expert, bagged."""
-    return torch.where(exits[:, None], outputs.base_logits.softmax(-1), bagging(outputs))
-
-
-@dataclass(frozen=True)
-class EarlyExit:
+class EarlyExit(NamedTuple):
     """A model with early exit: top-1 accuracy and the share of images that run the expert, in percent; and the mean
     multiply-adds of an image, over base, gate and what runs of the expert.
     """
@@ -39,14 +27,11 @@ class EarlyExit:
 
 
 def at_confidence(outputs: Outputs, cost: ModelCost, tau: float) -> EarlyExit:
-    """What threshold τ on the base's confidence comes to, over all images."""
-    exits = exits_by_confidence(outputs, tau)
-    used = (~exits).long()
-    return EarlyExit(
-        top1=accuracy(with_early_exit(outputs, exits), outputs.labels),
-        runs_expert=percent(used),
-        macs=float(cost.anytime_macs(used).double().mean()),
-    )
+    """What threshold τ on the base's confidence comes to: an image gets the base alone, or bagged with its expert."""
+    runs = selected_expert(outputs, tau).any(1)
+    scores = torch.where(runs[:, None], bagging(outputs), outputs.base_logits.softmax(-1))
+    macs = cost.anytime_macs(runs.long()).double().mean()
+    return EarlyExit(accuracy(scores, outputs.labels), percent(runs), float(macs))
 
 
 def share_that_runs(macs: float, base_macs: float, expert_macs: float) -> float:

@@ -13,22 +13,13 @@ from torch import Tensor
 
 from repro.analysis.agreement import agreement
 from repro.analysis.outputs import Outputs
+from repro.analysis.specialisation import shares_of_classes
 from repro.data.dataset import ImageDataset
 
 
 def class_counts(g0: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     """Images of each class in each expert, ``[C, K]``, from the initial gate ``[N, K]`` (soft: in parts)."""
     return torch.zeros(num_classes, g0.shape[1], dtype=torch.float64).index_add(0, labels, g0.double())
-
-
-def shares_of_classes(counts: Tensor) -> Tensor:
-    """Share of each class that each expert has, ``[C, K]``; the rows of classes with images sum to 1."""
-    return counts / counts.sum(1, keepdim=True).clamp(min=1e-12)
-
-
-def effective_experts(shares: Tensor) -> Tensor:
-    """exp(entropy) of each class's shares ``[C, K]``: over how many experts it effectively splits, 1 to K, ``[C]``."""
-    return torch.special.entr(shares).sum(1).exp()
 
 
 def companions(counts: Tensor, label: int, expert: int, number: int) -> list[int]:

@@ -31,16 +31,19 @@ def class_counts(experts: Tensor, labels: Tensor, num_classes: int, num_experts:
     return torch.bincount(labels * num_experts + experts, minlength=num_classes * num_experts).view(num_classes, -1)
 
 
+def shares_of_classes(counts: Tensor) -> Tensor:
+    """Shares along the last axis of counts ``[..., K]``; those of nothing are 0."""
+    return counts.double() / counts.sum(-1, keepdim=True).clamp(min=1e-12)
+
+
 def effective_number(counts: Tensor) -> Tensor:
     """exp of the entropy of the shares along the last axis: K if all are equal, 1 if one has everything."""
-    shares = counts.double() / counts.sum(-1, keepdim=True)
-    return torch.special.entr(shares).sum(-1).exp()
+    return torch.special.entr(shares_of_classes(counts)).sum(-1).exp()
 
 
 def split_classes(counts: Tensor) -> Tensor:
     """Whether each class of counts ``[C, K]`` is split (see :data:`SPLIT`), bool ``[C]``."""
-    shares = counts.double() / counts.sum(1, keepdim=True)
-    return (shares >= SPLIT).sum(1) >= 2
+    return (shares_of_classes(counts) >= SPLIT).sum(1) >= 2
 
 
 def main_expert(counts: Tensor) -> Tensor:
@@ -50,7 +53,7 @@ def main_expert(counts: Tensor) -> Tensor:
 
 def together(counts: Tensor) -> Tensor:
     """How probably an image of one class and one of another have the same expert, ``[C, C]``, of counts ``[C, K]``."""
-    shares = counts.double() / counts.sum(1, keepdim=True)
+    shares = shares_of_classes(counts)
     return shares @ shares.T
 
 
@@ -78,7 +81,6 @@ def in_order(counts: Tensor) -> tuple[Tensor, Tensor]:
     Experts by how many images they have, most first; classes by their main expert, and by its share within.
     """
     experts = counts.sum(0).argsort(descending=True, stable=True)
-    ordered = counts[:, experts].double()
-    shares = ordered / ordered.sum(1, keepdim=True)
+    shares = shares_of_classes(counts[:, experts])
     key = shares.argmax(1) * 2.0 - shares.amax(1)
     return key.argsort(stable=True), experts

@@ -16,10 +16,9 @@ from repro.analysis.intraclass import (
     agreement_within_class,
     agreement_within_classes,
     confused_classes_share_the_expert,
-    effective_experts,
     pixels_explained,
-    shares_of_classes,
 )
+from repro.analysis.specialisation import effective_number, shares_of_classes
 from repro.data.dataset import ImageDataset
 from repro.errors import SpecError
 from repro.families.single_gate.class_pictures import (
@@ -108,12 +107,12 @@ def default_class(images: ImageDataset, g0: torch.Tensor) -> int:
     """The king penguin, where the set has it; else the class that is split most."""
     if any(name.startswith(KING_PENGUIN) for name in images.class_names):
         return named_class(KING_PENGUIN, images)
-    return int(effective_experts(shares_of_classes(counts_of(images, g0))).argmax())
+    return int(effective_number(counts_of(images, g0)).argmax())
 
 
 def measure(spec: StudySpec, images: ImageDataset, label: int, g0: torch.Tensor) -> Iterator[Measurement]:
     """Of the pictured class (method ``class``) and of the mean class (``classes``): how split, and how real that is."""
-    experts = effective_experts(shares_of_classes(counts_of(images, g0)))
+    experts = effective_number(counts_of(images, g0))
     yield measured(spec, "class", float(experts[label]), "effective")
     yield measured(spec, "classes", float(experts.mean()), "effective")
     group = g0.argmax(1).numpy()

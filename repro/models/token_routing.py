@@ -18,14 +18,6 @@ GateName = Literal["conv", "cos", "l2"]
 MAX_SCALE = 100.0  # of the cos and L2 gates, as in Tutel
 
 
-class ConvGate(nn.Linear):
-    """A 1x1 convolution over tokens, without bias: logits ``[N, E]`` of tokens ``[N, D]``."""
-
-    def __init__(self, dim: int, num_experts: int) -> None:
-        super().__init__(dim, num_experts, bias=False)
-        nn.init.trunc_normal_(self.weight, std=0.02)
-
-
 class CodeGate(nn.Module):
     """A projection to P dimensions, then the likeness to a learned code of each expert, times a learned scale.
 
@@ -52,8 +44,15 @@ class CodeGate(nn.Module):
 
 
 def build_gate(name: GateName, dim: int, num_experts: int, code_dim: int) -> nn.Module:
-    """A gate by its name (the paper's appendix, "Exploration of routing architectures")."""
-    return ConvGate(dim, num_experts) if name == "conv" else CodeGate(dim, num_experts, name, code_dim)
+    """A gate by its name (appendix, "Exploration of routing architectures"): logits ``[N, E]`` of tokens ``[N, D]``.
+
+    ``conv`` is a 1x1 convolution over tokens, without bias.
+    """
+    if name != "conv":
+        return CodeGate(dim, num_experts, name, code_dim)
+    gate = nn.Linear(dim, num_experts, bias=False)
+    nn.init.trunc_normal_(gate.weight, std=0.02)
+    return gate
 
 
 class Choice(NamedTuple):

@@ -80,11 +80,8 @@ FAMILIES = (
 NETWORKS = tuple(name for family in FAMILIES for name in family.names)
 
 
-class Stage(NamedTuple):
-    """A name and the modules, each with its own."""
-
-    name: str
-    modules: list[tuple[str, nn.Module]]
+Stages = dict[str, list[tuple[str, nn.Module]]]
+"""The modules of each stage, with their own names."""
 
 
 def torchvision_backbone(name: str, num_classes: int, pretrained: bool = False) -> Backbone:
@@ -113,40 +110,40 @@ def torchvision_backbone(name: str, num_classes: int, pretrained: bool = False) 
 def cuts(name: str) -> tuple[str, ...]:
     """The stages after which a network of ``NETWORKS`` can be cut."""
     with torch.device("meta"):
-        return tuple(stage.name for stage in _stages(_load(name, False, 10), _family(name)))[:-1]
+        return tuple(_stages(_load(name, False, 10), _family(name)))[:-1]
 
 
 def _family(name: str) -> Family:
     return next(family for family in FAMILIES if name in family.names)
 
 
-def _stages(net: Any, family: Family) -> list[Stage]:
-    found = []
+def _stages(net: Any, family: Family) -> Stages:
+    found: Stages = {}
     for path in family.stages:
         parent, star, _ = path.partition(".*")
         if star:
-            children = net.get_submodule(parent).named_children()
-            found += [Stage(f"{parent}.{key}", [(key, module)]) for key, module in children]
+            found |= {f"{parent}.{key}": [(key, each)] for key, each in net.get_submodule(parent).named_children()}
         else:
             paths = path.split("+")
-            found.append(Stage(paths[-1], [(p.rpartition(".")[2], net.get_submodule(p)) for p in paths]))
+            found[paths[-1]] = [(p.rpartition(".")[2], net.get_submodule(p)) for p in paths]
     return found
 
 
 def _halves(net: Any, family: Family, name: str) -> tuple[nn.Sequential, nn.Sequential]:
     """What comes before the cut of ``NAME@STAGE``, and what comes after it."""
     stages = _stages(net, family)
-    names = [stage.name for stage in stages]
+    names = list(stages)
     net_name, _, cut = name.partition("@")
     cut = cut or PAPER_CUTS.get(net_name) or names[(len(names) - 1) // 2]
     if cut not in names[:-1]:
         raise SpecError(f"backbone {name!r}: {net_name} can be cut after {', '.join(names[:-1])}, not after {cut!r}")
     place = names.index(cut) + 1
-    return _sequence(stages[:place], family), _sequence(stages[place:], family)
+    halves = ([pair for name in half for pair in stages[name]] for half in (names[:place], names[place:]))
+    trunk, blocks = (_sequence(half, family) for half in halves)
+    return trunk, blocks
 
 
-def _sequence(stages: list[Stage], family: Family) -> nn.Sequential:
-    modules = [pair for stage in stages for pair in stage.modules]
+def _sequence(modules: list[tuple[str, nn.Module]], family: Family) -> nn.Sequential:
     if family is FAMILIES[0]:  # the weights of ResNets are stored under numbers
         return nn.Sequential(*(module for _, module in modules))
     return nn.Sequential(OrderedDict(modules))

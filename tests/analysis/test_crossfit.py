@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from repro.analysis.answers import THRESHOLDS, Answers
 from repro.analysis.crossfit import Points, cheapest_reaching, chosen_on_test, halves, held_out, most_accurate, within
+from repro.models.cost import ModelCost
 
 
 def points(first: list[float], second: list[float], macs: list[float]) -> Points:
@@ -17,12 +19,13 @@ def test_halves_are_disjoint_and_follow_the_seed() -> None:
 
 
 def test_points_by_hand() -> None:
-    right = torch.tensor([True, False, True, True])
-    macs = torch.tensor([1, 2, 3, 5])
-    found = Points.of([(right, macs)], (torch.tensor([0, 1]), torch.tensor([2, 3])))
-    assert found.top1.tolist() == [[50.0], [100.0]] and found.macs.tolist() == [[1.5], [4.0]]
-    assert found.whole(found.top1).tolist() == [75.0]
-    assert Points.joined([found, found]).top1.shape == (2, 2)
+    """Two experts, one threshold that none passes and the plain model: 10, or 10 and an expert of 5 MACs."""
+    right = torch.tensor([[True, True, True], [False, True, True], [True, True, True], [True, False, True]])
+    cost = ModelCost(2, 4, 6, 5, 0, 0, 0, 0, 0)
+    found = Points.of(Answers(right, torch.full((4, 2), -1.0)), cost, (torch.tensor([0, 1]), torch.tensor([2, 3])))
+    assert found.top1[:, [0, -1]].tolist() == [[50.0, 100.0], [100.0, 50.0]]
+    assert found.macs[:, [0, -1]].tolist() == [[10.0, 15.0]] * 2 and found.whole(found.top1)[0] == 75
+    assert Points.joined([found, found]).top1.shape == (2, 2 * (len(THRESHOLDS) + 1))
 
 
 def test_what_is_chosen_on_a_half_is_reported_on_the_other() -> None:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from repro.analysis.early_exit import at_confidence, exits_by_confidence, share_that_runs, with_early_exit
+from repro.analysis.early_exit import at_confidence, share_that_runs
 from repro.analysis.outputs import Outputs
 from repro.errors import SpecError
 from repro.models.cost import ModelCost
@@ -23,19 +23,6 @@ def outputs() -> Outputs:
     return Outputs(BASE.double().log(), gate.double(), EXPERTS.double().log(), torch.tensor([0, 1, 1]))
 
 
-def test_an_image_exits_when_the_base_reaches_the_threshold(outputs: Outputs) -> None:
-    assert exits_by_confidence(outputs, 0.7).tolist() == [True, False, True]
-    assert exits_by_confidence(outputs, 0.8).tolist() == [True, False, False]
-    undecided = Outputs(torch.zeros(1, 2), torch.ones(1, 1), torch.zeros(1, 1, 2), torch.tensor([0]))
-    assert exits_by_confidence(undecided, 0.5).tolist() == [True]  # reaching it is enough
-
-
-def test_those_that_exit_get_the_bases_word_and_the_others_the_average(outputs: Outputs) -> None:
-    scores = with_early_exit(outputs, torch.tensor([True, False, False]))
-    expected = torch.tensor([[0.9, 0.1], [0.35, 0.65], [0.475, 0.525]], dtype=torch.float64)
-    torch.testing.assert_close(scores, expected)
-
-
 @pytest.mark.parametrize(
     ("tau", "top1", "runs", "macs"),
     [
@@ -51,11 +38,13 @@ def test_accuracy_share_and_cost(outputs: Outputs, tau: float, top1: float, runs
     assert (found.top1, found.runs_expert, found.macs) == pytest.approx((top1, runs, macs))
 
 
-def test_the_share_behind_a_mean_cost(outputs: Outputs) -> None:
+def test_the_share_behind_a_mean_cost_and_that_reaching_the_threshold_is_enough(outputs: Outputs) -> None:
     found = at_confidence(outputs, COST, 0.7)
     assert share_that_runs(found.macs, 102, 50) == pytest.approx(found.runs_expert)
+    undecided = Outputs(torch.zeros(1, 2), torch.ones(1, 1), torch.zeros(1, 1, 2), torch.tensor([0]))
+    assert at_confidence(undecided, COST, 0.5).runs_expert == 0
 
 
 def test_a_threshold_that_is_no_confidence(outputs: Outputs) -> None:
     with pytest.raises(SpecError, match="must lie in"):
-        exits_by_confidence(outputs, 75)
+        at_confidence(outputs, COST, 75)

@@ -11,12 +11,11 @@ from repro.analysis.intraclass import (
     class_counts,
     companions,
     confused_classes_share_the_expert,
-    effective_experts,
     explained,
     explained_by_chance,
-    shares_of_classes,
 )
 from repro.analysis.outputs import Outputs
+from repro.analysis.specialisation import effective_number, shares_of_classes
 
 LABELS = torch.tensor([0, 0, 0, 0, 1, 1, 2, 2])
 EXPERTS = torch.tensor([0, 0, 1, 1, 1, 1, 1, 2])
@@ -26,13 +25,10 @@ G0 = torch.eye(3)[EXPERTS]
 def test_counts_shares_and_how_split_a_class_is() -> None:
     counts = class_counts(G0, LABELS, 3)
     assert counts.tolist() == [[2, 2, 0], [0, 2, 0], [0, 1, 1]]
+    assert class_counts(torch.tensor([[0.75, 0.25]]), torch.tensor([0]), 1).tolist() == [[0.75, 0.25]], "soft: in parts"
     shares = shares_of_classes(counts)
     assert shares[0].tolist() == [0.5, 0.5, 0]
-    assert effective_experts(shares).tolist() == pytest.approx([2, 1, 2])
-
-
-def test_a_soft_gate_counts_in_parts() -> None:
-    assert class_counts(torch.tensor([[0.75, 0.25]]), torch.tensor([0]), 1).tolist() == [[0.75, 0.25]]
+    assert effective_number(counts).tolist() == pytest.approx([2, 1, 2])
 
 
 def test_companions_are_the_classes_with_most_images_there() -> None:

@@ -9,7 +9,6 @@ from repro.analysis.outputs import Outputs
 from repro.analysis.specialisation import (
     chance_of_agreement,
     class_counts,
-    effective_number,
     expert_losses,
     in_order,
     least_loss_experts,
@@ -24,9 +23,6 @@ COUNTS = torch.tensor([[5, 5, 0], [10, 0, 0], [1, 1, 8], [0, 7, 3]])
 
 def test_the_least_loss_wins() -> None:
     assert least_loss_experts(torch.tensor([[0.3, 0.2], [0.0, 5.0], [1.0, 1.0]])).tolist() == [1, 0, 0]
-
-
-def test_losses_of_outputs_by_hand() -> None:
     probabilities = torch.tensor([[[0.5, 0.5], [0.1, 0.9]]])
     outputs = Outputs(torch.zeros(1, 2), torch.tensor([[0.5, 0.5]]), probabilities.log(), torch.tensor([1]))
     torch.testing.assert_close(expert_losses(outputs), torch.tensor([[math.log(2), -math.log(0.9)]]))
@@ -37,18 +33,10 @@ def test_counts_by_class() -> None:
     assert counts.tolist() == [[0, 1, 0], [1, 0, 2], [0, 0, 0]]
 
 
-def test_effective_number_of_experts() -> None:
-    found = effective_number(torch.tensor([[5, 5, 0], [10, 0, 0], [4, 4, 4]]))
-    assert found.tolist() == pytest.approx([2, 1, 3])
-
-
-def test_split_is_a_fifth_with_two_or_more() -> None:
+def test_main_experts_and_a_split_is_a_fifth_with_two_or_more() -> None:
+    assert main_expert(COUNTS).tolist() == [0, 0, 2, 1]
     assert split_classes(COUNTS).tolist() == [True, False, False, True]
     assert split_classes(torch.tensor([[8, 2], [81, 19]])).tolist() == [True, False]
-
-
-def test_main_experts() -> None:
-    assert main_expert(COUNTS).tolist() == [0, 0, 2, 1]
 
 
 def test_together_by_hand() -> None:

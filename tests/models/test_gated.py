@@ -67,7 +67,7 @@ def test_bottlenecks_widen_what_their_letter_says() -> None:
         found = {
             name: [c[0].out_channels for c in blocks(widenet(name, 10, 2))[1].convolutions]
             for name in PLANS
-            if "50" in name
+            if "n50" in name or "t50" in name
         }
     assert found == {
         "resnet50": [128, 128, 512], "resnet50-A": [128, 128, 256], "resnet50-B": [64, 128, 256],

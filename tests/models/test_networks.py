@@ -6,7 +6,7 @@ from torch import nn
 
 from repro.errors import SpecError
 from repro.families.single_gate.model import SingleGateMoE
-from repro.models.registry import build_backbone, build_head, freeze, init_expert, new_expert, with_weights
+from repro.models.registry import ExpertInit, build_backbone, build_head, freeze, init_expert, with_weights
 from repro.models.torchvision_nets import PAPER_NETWORKS
 from repro.models.trnet import BLOCKS_PER_STAGE
 
@@ -23,28 +23,17 @@ def test_trunk_and_head_make_the_whole(name: str) -> None:
     assert net(images).shape == (2, 7)
 
 
-def test_expert_of_the_same_depth_starts_as_the_base() -> None:
-    base = build_backbone("tr18", 5, WIDTH)
-    expert = init_expert(base, build_head("tr18", 5, WIDTH))
-    assert all(torch.equal(v, base.head.state_dict()[k]) for k, v in expert.state_dict().items())
-
-
-def test_expert_of_another_depth_takes_the_blocks_that_both_have() -> None:
-    base = build_backbone("tr10", 5, WIDTH)
-    fresh = build_head("tr18", 5, WIDTH)
-    before = {k: v.clone() for k, v in fresh.state_dict().items()}
-    expert = init_expert(base, fresh)
-    source = base.head.state_dict()
-    for name, value in expert.state_dict().items():
-        second_block = name.startswith(("features.0.1", "features.1.1"))
-        assert torch.equal(value, before[name] if second_block else source[name]), name
-
-
-def test_scratch_copies_nothing() -> None:
-    base, head = build_backbone("tr10", 5, WIDTH), build_head("tr10", 5, WIDTH)
-    before = {k: v.clone() for k, v in head.state_dict().items()}
-    init_expert(base, head, "scratch")
-    assert all(torch.equal(v, before[k]) for k, v in head.state_dict().items())
+@pytest.mark.parametrize("init", ["prefix", "scratch"])
+@pytest.mark.parametrize("name", ["tr10", "tr18"])
+def test_an_expert_takes_the_blocks_that_the_base_has_too_and_no_memory_of_it(name: str, init: ExpertInit) -> None:
+    """All of the base's own depth; of tr18 on tr10 the second block of each stage stays as it was drawn."""
+    base, fresh = build_backbone("tr10", 5, WIDTH), build_head(name, 5, WIDTH)
+    before, source = {k: v.clone() for k, v in fresh.state_dict().items()}, base.head.state_dict()
+    expert = init_expert(base, fresh, init).state_dict()
+    for key, value in expert.items():
+        drawn = init == "scratch" or key.startswith(("features.0.1", "features.1.1"))
+        assert torch.equal(value, before[key] if drawn else source[key]), key
+    assert not {t.data_ptr() for t in expert.values()} & {t.data_ptr() for t in source.values()}
 
 
 def test_networks_that_do_not_join_are_refused() -> None:
@@ -87,22 +76,6 @@ def test_few_channels_and_odd_batches_train() -> None:
         x = torch.randn(batch, 8, 16, 16).contiguous(memory_format=torch.channels_last)
         head(x).square().mean().backward()
     assert all(torch.isfinite(p.grad).all() for p in head.parameters() if p.grad is not None)
-
-
-@pytest.mark.parametrize("init", ["prefix", "scratch"])
-@pytest.mark.parametrize("name", ["tr10", "tr18"])
-def test_a_new_expert_is_a_drawn_one_with_the_bases_weights(name: str, init: str) -> None:
-    """Where the base has them all, none is drawn; the numbers are the same."""
-    base = build_backbone("tr10", 5, WIDTH)
-    torch.manual_seed(3)
-    drawn = init_expert(base, build_head(name, 5, WIDTH), init)  # type: ignore[arg-type]
-    torch.manual_seed(3)
-    new = new_expert(base, name, 5, WIDTH, init)  # type: ignore[arg-type]
-    assert new.state_dict().keys() == drawn.state_dict().keys()
-    assert all(torch.equal(value, drawn.state_dict()[key]) for key, value in new.state_dict().items())
-    own = {t.data_ptr() for t in new.state_dict().values()}
-    assert not own & {t.data_ptr() for t in base.state_dict().values()}, "training it leaves the base as it is"
-    assert all(p.requires_grad for p in new.parameters())
 
 
 @pytest.mark.parametrize("name", ["tr18", "resnet18", "swin_v2_t", "convnext_tiny", "efficientnet_b0"])

@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.deepmoe.model import DeepMoE, build
@@ -97,19 +98,11 @@ def deepmoe_cost(config: DeepMoEConfig) -> DeepMoECost:
 
 def _layer_macs(model: DeepMoE, image: Tensor) -> dict[nn.Module, int]:
     """Dense multiply-adds of every convolution and linear layer of the backbone."""
-    macs: dict[nn.Module, int] = {}
-
-    def note(layer: nn.Module, _: object, out: Tensor) -> None:
-        if isinstance(layer, nn.Conv2d):
-            macs[layer] = out.numel() * layer.weight[0].numel()
-        elif isinstance(layer, nn.Linear):
-            macs[layer] = layer.weight.numel()
-
-    handles = [layer.register_forward_hook(note) for layer in model.network.modules()]
-    model.eval()(image)
-    for handle in handles:
-        handle.remove()
-    return macs
+    with FlopCounterMode(display=False) as counter:
+        model.eval()(image)
+    counts = {name: sum(by_op.values()) // 2 for name, by_op in counter.get_flop_counts().items()}
+    layers = model.network.named_modules(prefix=f"{type(model).__name__}.network")
+    return {layer: counts[name] for name, layer in layers if isinstance(layer, nn.Conv2d | nn.Linear)}
 
 
 def _naive_layers(network: GatedBackbone, dense: dict[nn.Module, int]) -> Iterator[LayerCost]:

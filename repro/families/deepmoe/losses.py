@@ -82,12 +82,7 @@ def check_collapse(active: Sequence[float], layers: Sequence[str], epoch: int, c
     dead = [name for name, share in zip(layers, active, strict=True) if share == 0]
     if dead:
         others = f" and {len(dead) - 1} more" if len(dead) > 1 else ""
-        remedies = [
-            f"lower lam ({config.lam})",
-            *([] if config.gate_init == "ones" else ["set gate_init to 'ones'"]),
-            *([] if config.lambda_warmup == 1 else [f"raise lambda_warmup ({config.lambda_warmup})"]),
-        ]
         raise TrainingError(
-            f"the gates collapsed: {dead[0]}{others} had no active channel in epoch {epoch + 1}; "
-            + " or ".join(remedies)
+            f"the gates collapsed: {dead[0]}{others} had no active channel in epoch {epoch + 1}; lower lam "
+            f"({config.lam}), raise lambda_warmup ({config.lambda_warmup}) or set gate_init to 'ones'"
         )

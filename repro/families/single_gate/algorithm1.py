@@ -15,13 +15,7 @@ from torch import Tensor, nn
 from repro.analysis.outputs import Losses, Outputs, percent
 from repro.data.augment import Augmentation
 from repro.data.batches import Batch, BatchSource
-from repro.families.single_gate.class_routing import (
-    class_gate,
-    class_means,
-    cluster_class_means,
-    cluster_confused_classes,
-    confusion,
-)
+from repro.families.single_gate.class_routing import class_means, cluster_class_means, cluster_confused_classes
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.em import posterior
 from repro.families.single_gate.experts import embed
@@ -76,9 +70,9 @@ def _initial_gate(
         means = class_means(embeddings, labels, spec.num_classes)
         expert_of = cluster_class_means(means, spec.num_experts, spec.routing.restarts, seed)
     else:
-        probabilities = base.cpu().head.fc(embeddings).softmax(1)
-        expert_of = cluster_confused_classes(confusion(probabilities, labels), spec.num_experts, seed)
-    return class_gate(expert_of, labels, spec.num_experts), {"class_to_expert": expert_of}
+        confused = class_means(base.cpu().head.fc(embeddings).softmax(1), labels, spec.num_classes)
+        expert_of = cluster_confused_classes(confused, spec.num_experts, seed)
+    return F.one_hot(expert_of[labels], spec.num_experts).float(), {"class_to_expert": expert_of}
 
 
 def make_experts(spec: StudySpec, context: Context, several: Sequence[Inputs]) -> list[Artifact]:

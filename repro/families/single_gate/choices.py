@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel
-
 from repro.families.single_gate.scales import default_spec
 
 
@@ -34,7 +32,7 @@ class Choice:
         value: Any = default_spec("paper", "cifar100")
         for name in self.field.split("."):
             value = getattr(value, name)
-        return value.source if isinstance(value, BaseModel) and hasattr(value, "source") else str(value)
+        return str(getattr(value, "source", value))
 
 
 CHOICES: tuple[Choice, ...] = (

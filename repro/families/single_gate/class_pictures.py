@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repro.analysis.intraclass import class_counts, companions, effective_experts, shares_of_classes
+from repro.analysis.intraclass import class_counts, companions
+from repro.analysis.specialisation import effective_number, shares_of_classes
 from repro.data.dataset import ImageDataset
 from repro.randomness import generator
 from repro.study.results import Picture, Table
@@ -28,24 +29,6 @@ def experts_with_most(counts: Tensor, label: int) -> list[int]:
     shares = shares_of_classes(counts)[label]
     order: list[int] = shares.argsort(descending=True, stable=True).tolist()
     return order[:1] + [k for k in order[1:] if shares[k] >= SMALLEST_SHARE]
-
-
-def class_experts(images: ImageDataset, counts: Tensor, g0: Tensor, label: int) -> list[Cells]:
-    """A row an expert: number (from 1), class, share in percent, images, who shares it, true modes (where known)."""
-    shares = shares_of_classes(counts)[label]
-    rows: list[Cells] = []
-    for k in experts_with_most(counts, label):
-        others = [
-            f"{short(images.class_names[c])} ({counts[c, k]:.0f})" for c in companions(counts, label, k, COMPANIONS)
-        ]
-        members = images_of(images, g0, label, k)
-        modes = None
-        if images.modes is not None:
-            seen = Counter(int(mode) for mode in images.modes[members]).most_common()
-            modes = ", ".join(f"mode {mode} ({number})" for mode, number in seen)
-        share, number = round(100 * float(shares[k]), 1), round(float(counts[label, k]))
-        rows.append([k + 1, images.class_names[label], share, number, ", ".join(others), modes])
-    return rows
 
 
 def pictures_of(images: ImageDataset, counts: Tensor, g0: Tensor, label: int, seed: int) -> tuple[Table, Picture]:
@@ -79,12 +62,12 @@ def short(name: str) -> str:
     return plain_name if plain_name and identity[1:].isdigit() else name
 
 
-def counts_of(images: ImageDataset, g0: torch.Tensor) -> torch.Tensor:
+def counts_of(images: ImageDataset, g0: Tensor) -> Tensor:
     """Images of each class in each expert, ``[C, K]``."""
     return class_counts(g0, torch.from_numpy(np.array(images.labels)), images.num_classes)
 
 
-def counts_of_classes(images: ImageDataset, g0: torch.Tensor) -> Table:
+def counts_of_classes(images: ImageDataset, g0: Tensor) -> Table:
     """Training images of every class in every expert, of the seed and number of experts that are pictured."""
     counts = counts_of(images, g0)
     columns = ["class", *(f"expert {k + 1}" for k in range(counts.shape[1]))]
@@ -92,23 +75,36 @@ def counts_of_classes(images: ImageDataset, g0: torch.Tensor) -> Table:
     return Table(columns=columns, rows=rows)
 
 
-def ranking(images: ImageDataset, gates: dict[tuple[int, int], torch.Tensor]) -> Table:
+def ranking(images: ImageDataset, gates: dict[tuple[int, int], Tensor]) -> Table:
     """Every class by how split it is: effective experts and the largest share in percent, means over the seeds."""
-    rows: list[list[str | int | float | None]] = []
+    rows: list[Cells] = []
     for k in sorted({k for k, _ in gates}):
-        each = [shares_of_classes(counts_of(images, g0)) for (experts, _), g0 in gates.items() if experts == k]
-        effective = torch.stack([effective_experts(shares) for shares in each]).mean(0)
-        largest = 100 * torch.stack([shares.amax(1) for shares in each]).mean(0)
+        each = [counts_of(images, g0) for (experts, _), g0 in gates.items() if experts == k]
+        effective = torch.stack([effective_number(counts) for counts in each]).mean(0)
+        largest = 100 * torch.stack([shares_of_classes(counts).amax(1) for counts in each]).mean(0)
         for label in effective.argsort(descending=True, stable=True).tolist():
             name = images.class_names[label]
             rows.append([k, name, round(float(effective[label]), 2), round(float(largest[label]), 1)])
     return Table(columns=["experts", "class", "effective", "largest"], rows=rows)
 
 
-def experts_of_class(images: ImageDataset, label: int, gates: dict[tuple[int, int], torch.Tensor]) -> Table:
-    """The experts that take most of the class, with who shares them, for every number of experts and seed."""
-    rows: list[list[str | int | float | None]] = []
-    for (k, seed), g0 in sorted(gates.items()):
-        rows += [[k, seed, *row] for row in class_experts(images, counts_of(images, g0), g0, label)]
+def experts_of_class(images: ImageDataset, label: int, gates: dict[tuple[int, int], Tensor]) -> Table:
+    """The experts that take most of the class, with who shares them and its true modes (where known).
+
+    For every number of experts and seed.
+    """
+    rows: list[Cells] = []
+    for (number, seed), g0 in sorted(gates.items()):
+        counts = counts_of(images, g0)
+        shares = shares_of_classes(counts)[label]
+        for k in experts_with_most(counts, label):
+            others = companions(counts, label, k, COMPANIONS)
+            shared = ", ".join(f"{short(images.class_names[c])} ({counts[c, k]:.0f})" for c in others)
+            modes = None
+            if images.modes is not None:
+                seen = Counter(images.modes[images_of(images, g0, label, k)].tolist()).most_common()
+                modes = ", ".join(f"mode {mode} ({count})" for mode, count in seen)
+            share, count = round(100 * float(shares[k]), 1), round(float(counts[label, k]))
+            rows.append([number, seed, k + 1, images.class_names[label], share, count, shared, modes])
     columns = ["experts", "seed", "expert", "class", "share", "images", "shared with", "modes"]
     return Table(columns=columns, rows=rows)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from repro.errors import SpecError, TrainingError
@@ -47,15 +46,11 @@ def cluster_class_means(means: Tensor, num_experts: int, restarts: int, seed: in
     return expert_of
 
 
-def confusion(probabilities: Tensor, labels: Tensor) -> Tensor:
-    """How much of each class the base gives to each other, ``[C, C]``: mean probabilities ``[N, C]`` by class."""
-    return class_means(probabilities, labels, probabilities.shape[1])
-
-
 def cluster_confused_classes(confused: Tensor, num_experts: int, seed: int) -> Tensor:
     """HD-CNN's coarse categories: classes that the base confuses go together; class -> expert ``[C]``.
 
-    Spectral clustering with the symmetrised confusion matrix ``[C, C]`` as affinity. Sizes are what they come out as.
+    Spectral clustering with the symmetrised confusion matrix ``[C, C]``, the mean probabilities on images of each
+    class, as affinity. Sizes are what they come out as.
     """
     from sklearn.cluster import SpectralClustering
     from threadpoolctl import threadpool_limits
@@ -68,15 +63,9 @@ def cluster_confused_classes(confused: Tensor, num_experts: int, seed: int) -> T
     state = derive(seed, "confusion", num_experts) % 2**32
     with threadpool_limits(1):
         found = SpectralClustering(num_experts, affinity="precomputed", random_state=state).fit(affinity + 1e-8)
-    sizes = np.bincount(found.labels_, minlength=num_experts)
-    if sizes.min() == 0:
-        raise TrainingError(f"{int((sizes == 0).sum())} of {num_experts} groups of classes are empty; ask for fewer")
+    if empty := num_experts - len(np.unique(found.labels_)):
+        raise TrainingError(f"{empty} of {num_experts} groups of classes are empty; ask for fewer")
     return torch.from_numpy(found.labels_.astype(np.int64))
-
-
-def class_gate(expert_of: Tensor, labels: Tensor, num_experts: int) -> Tensor:
-    """g0 of per-class routing, ``[N, K]``: all the weight on the expert of the image's class."""
-    return F.one_hot(expert_of[labels], num_experts).float()
 
 
 def _check(num_experts: int, num_classes: int) -> None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, Literal
 
+import torch
 from pydantic import Field, model_validator
 
 from repro.errors import validated
 from repro.families.single_gate.experts import Sharing, TrunkBatchNorm
 from repro.families.single_gate.routing import Routing
 from repro.models.backbone import check_joins
+from repro.models.cost import ModelCost, model_cost
 from repro.models.registry import ExpertInit, build_backbone, build_head
 from repro.randomness import derive
 from repro.study.plain import PlainSpec
@@ -63,6 +65,11 @@ class StudySpec(PlainSpec):
         return f"{self.base}-{self.expert}"
 
     @property
+    def cost(self) -> ModelCost:
+        """Exact cost of base, gate and experts."""
+        return model_cost(self.base, self.expert, self.num_classes, self.image_size, self.num_experts, self.width)
+
+    @property
     def mean_share(self) -> float:
         """Images that an expert visits in an epoch over images there are, if experts are equally large."""
         return 1 / self.num_experts + self.gamma * (1 - 1 / self.num_experts) if self.sharing == "sampling" else 1.0
@@ -93,7 +100,5 @@ class StudySpec(PlainSpec):
 @cache
 def _check_networks(base: str, expert: str, num_classes: int, width: float) -> None:
     """Once for each combination: specs are copied many times over, and building networks takes a while."""
-    import torch
-
     with torch.device("meta"):
         check_joins(build_backbone(base, num_classes, width), build_head(expert, num_classes, width))

@@ -36,8 +36,7 @@ def equal_inference(spec: StudySpec) -> StudySpec | None:
         return None
     widths = [spec.width * (1 + step / STEPS_OF_WIDTH) for step in range(3 * STEPS_OF_WIDTH)]
     widths = [width for width in widths if width <= 4]
-
-    width = width_for(widths, _cost(spec).macs, lambda width: plain_cost(spec, width).macs)
+    width = width_for(widths, spec.cost.macs, lambda width: plain_cost(spec, width).macs)
     return spec.with_(role="control", expert=spec.base, width=width, num_experts=1, stacking=False)
 
 
@@ -48,7 +47,7 @@ def training_epochs(spec: StudySpec) -> float:
     than a thousandth). In an epoch of the experts the trunk runs once over every image, forward, and expert k
     trains on Γ(g0(k|x)) of them, which is counted for equal shares: 1 + γ (K - 1) visits an image in all.
     """
-    cost, experts = _cost(spec), spec.num_experts
+    cost, experts = spec.cost, spec.num_experts
     visits = experts * spec.mean_share
     epoch_of_experts = cost.trunk_macs + 3 * visits * cost.expert_macs
     gate = cost.base_macs if experts > 1 else 0
@@ -60,13 +59,9 @@ def shares_of(control: StudySpec, spec: StudySpec) -> tuple[float, float]:
     """Inference and training multiply-adds of a control, in percent of those of a mixture."""
     macs = plain_cost(control).macs
     training = control.base_recipe.epochs * macs / (training_epochs(spec) * plain_cost(spec).macs)
-    return 100 * macs / _cost(spec).macs, 100 * training
+    return 100 * macs / spec.cost.macs, 100 * training
 
 
 def plain_cost(spec: StudySpec, width: float | None = None) -> ModelCost:
     """What the base of ``spec`` costs alone, at another width if one is given."""
     return model_cost(spec.base, None, spec.num_classes, spec.image_size, 0, spec.width if width is None else width)
-
-
-def _cost(spec: StudySpec) -> ModelCost:
-    return model_cost(spec.base, spec.expert, spec.num_classes, spec.image_size, spec.num_experts, spec.width)

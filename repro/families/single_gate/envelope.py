@@ -15,16 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from repro.analysis.answers import THRESHOLDS, Answers, sweep
 from repro.analysis.anytime import bagged
-from repro.analysis.crossfit import (
-    Choice,
-    Points,
-    cheapest_reaching,
-    chosen_on_test,
-    halves,
-    held_out,
-    most_accurate,
-    within,
-)
+from repro.analysis.crossfit import Points, chosen_on_test, halves, held_out, rules, within
 from repro.analysis.outputs import accuracy, percent
 from repro.data.augment import Augmentation
 from repro.families.single_gate.config import StudySpec
@@ -53,10 +44,7 @@ class Model(NamedTuple):
 
 def model_of(spec: StudySpec, cost: ModelCost, found: Answers) -> Model:
     """A model's points on both halves of the images: one a threshold, and last one expert for every image."""
-    one = torch.ones(len(found.right), dtype=torch.int64)
-    ways = [found.used(tau) for tau in THRESHOLDS] + [one]
-    parts = halves(len(one), spec.seed)
-    points = Points.of(((found.right_with(used), cost.anytime_macs(used)) for used in ways), parts)
+    points = Points.of(found, cost, halves(len(found.right), spec.seed))
     return Model(spec, cost, found, points)
 
 
@@ -75,13 +63,8 @@ def chosen(model: Model) -> Iterator[Measurement]:
     spec, points = model.spec, model.points
     plain = points.top1.shape[1] - 1
     full = points.whole(points.top1)[plain]
-    rules: dict[str, Choice] = {
-        "anytime-no-loss": cheapest_reaching(plain, SLACK),
-        "anytime-same-cost": within(model.cost.macs),
-        "anytime-best": most_accurate,
-    }
-    for method, rule in rules.items():
-        held = held_out(points, rule)
+    for rule, choose in rules(plain, SLACK, model.cost.macs).items():
+        held, method = held_out(points, choose), f"anytime-{rule}"
         if held is None:
             continue
         yield measured(spec, method, held.top1, row=spec.pair)

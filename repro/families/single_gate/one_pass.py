@@ -15,6 +15,7 @@ Axes: N training images, B images of a batch, M of a window, T x h x w trunk fea
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -70,8 +71,7 @@ def train_experts(
         base: Its trunk is run, frozen.
         source: The training images.
         sharing: With ``sampling`` an epoch visits image i with probability ``share[i]``; with ``reweighting`` it
-            visits every image and weighs its loss by ``share[i]`` (divided by the mean share, so that the learning
-            rate means the same for any K).
+            visits every image and weighs its loss by ``share[i]`` over the mean share.
         recipe: How each is trained.
         seed: The seed of what they see, and draw.
         device: Where they are trained.
@@ -178,8 +178,8 @@ class _ExpertInPass:
         """The images ``[n]`` of the epoch, and when ``[n]`` (ascending) the pass comes to each."""
         self._places = places.numpy()  # looked up on the host: nothing waits for the device
         # Everything that the epoch will index with goes to the device now: nothing waits for it later.
-        self._order, self._places_there = order.to(self._device), places.to(self._device)
-        self._batches = batch_orders(self._order, self._batch_size)
+        self._places_there = places.to(self._device)
+        self._batches = deque(batch_orders(order.to(self._device), self._batch_size))
         self._gathered = 0
         self._waiting: list[Tensor] = []
         self.training.begin_epoch(len(self._batches))
@@ -187,14 +187,11 @@ class _ExpertInPass:
     def train_on(self, window_Mhwt: Tensor, first: int) -> None:
         """Take one's own of a window of the pass, which came to its images at ``first`` and after; learn each batch."""
         end = int(np.searchsorted(self._places, first + len(window_Mhwt)))
-        while self._gathered < end:
-            batch = self._batches[self._gathered // self._batch_size]
-            filled = self._gathered % self._batch_size
-            here = min(end - self._gathered, len(batch) - filled)
-            rows = self._places_there[self._gathered : self._gathered + here] - first
-            self._waiting.append(window_Mhwt.index_select(0, rows))
-            self._gathered += here
-            if filled + here == len(batch):
-                features_Bhwt = self._waiting[0] if here == len(batch) else torch.cat(self._waiting)
-                self._waiting = []
-                self.training.step(TrunkBatch(features_Bhwt.permute(0, 3, 1, 2), self._labels[batch], batch))
+        rows = self._places_there[self._gathered : end] - first
+        self._gathered = end
+        features = torch.cat([*self._waiting, window_Mhwt.index_select(0, rows)])
+        while self._batches and len(self._batches[0]) <= len(features):
+            batch = self._batches.popleft()
+            own_Bhwt, features = features[: len(batch)], features[len(batch) :]
+            self.training.step(TrunkBatch(own_Bhwt.permute(0, 3, 1, 2), self._labels[batch], batch))
+        self._waiting = [features.clone()]  # not a view, which would keep all of the window's

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from repro.data.batches import epoch_order, num_steps
+from repro.data.batches import batch_orders, epoch_order, num_steps
 from repro.errors import TimeIsUpError, TrainingError
 from repro.progress import late
 from repro.randomness import derive, seeded_init
@@ -74,11 +74,8 @@ def cluster(embeddings: Tensor, num_experts: int, routing: Routing, seed: int) -
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         means.fit(points)
-    sizes = np.bincount(means.labels_, minlength=num_experts)
-    if sizes.min() == 0:
-        raise TrainingError(
-            f"K-means left {int((sizes == 0).sum())} of {num_experts} clusters empty; ask for fewer experts"
-        )
+    if empty := num_experts - len(np.unique(means.labels_)):
+        raise TrainingError(f"K-means left {empty} of {num_experts} clusters empty; ask for fewer experts")
     return Clusters(torch.from_numpy(means.cluster_centers_).float(), float(means.inertia_) / len(points))
 
 
@@ -114,9 +111,7 @@ def train_gate(
         gate = nn.Linear(x.shape[1], g0.shape[1]).to(device)
 
     def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        order = epoch_order(len(x), seed, epoch).to(device)
-        for index in range(num_steps(len(x), recipe.batch_size)):
-            rows = order[index * recipe.batch_size : (index + 1) * recipe.batch_size]
+        for rows in batch_orders(epoch_order(len(x), seed, epoch).to(device), recipe.batch_size):
             yield x[rows], target[rows]
 
     def step(batch: tuple[Tensor, Tensor], done: float) -> Step:

@@ -107,16 +107,13 @@ GPU_EXPERT = GPU_BASE.model_copy(
 )
 
 
-def _cifar(name: str, **changes: Any) -> dict[str, Any]:
-    return {"dataset": name, "image_size": 32, "base": "tr18", "expert": "tr18", **changes}
+def _on(dataset: str, image_size: int, network: str, base: Recipe, expert: Recipe, **more: Any) -> dict[str, Any]:
+    """An image set, by its name: base and experts are one network."""
+    common = {"dataset": dataset, "image_size": image_size, "base": network, "expert": network}
+    recipes = {"base_recipe": base, "expert_recipe": expert, "gate_recipe": GATE, "ensembler_recipe": STACKING}
+    return {dataset: common | recipes | more}
 
 
-def _recipes(base: Recipe, expert: Recipe) -> dict[str, Any]:
-    return {"base_recipe": base, "expert_recipe": expert, "gate_recipe": GATE, "ensembler_recipe": STACKING}
-
-
-_PAPER_CIFAR = _recipes(CUTOUT, CUTOUT)
-_NARROW = {"base": "tr10", "expert": "tr10"}
 _QUICK_BASE = LAPTOP_BASE.model_copy(update={"epochs": 8, "batch_size": 64, "augmentation": CROP})
 _QUICK_EXPERT = _QUICK_BASE.model_copy(update={"epochs": 5, "batch_size": 32})
 _GPU_TINY_BASE, _GPU_TINY_EXPERT = (
@@ -126,49 +123,29 @@ _SMOKE_IMAGENET = TORCHVISION.model_copy(update={"epochs": 1, "batch_size": 8, "
 
 SCALES: dict[str, dict[str, dict[str, Any]]] = {
     "smoke": {
-        "modes": {
-            "dataset": "modes", "image_size": 32, **_NARROW, "width": 0.125, "num_train": 400, "num_test": 200,
-            "stacking": True,
-            **_recipes(_QUICK_BASE.model_copy(update={"epochs": 2}), _QUICK_EXPERT.model_copy(update={"epochs": 1})),
-            "gate_recipe": GATE.model_copy(update={"epochs": 20, "batch_size": 64}),  # a tenth of a usual epoch's steps
-        },
-        "imagenet": {  # any small folder in its layout, without torchvision's weights
-            "dataset": "imagenet", "image_size": 64, "base": "resnet18", "expert": "resnet18",
-            **_recipes(_SMOKE_IMAGENET, _SMOKE_IMAGENET),
-        },
+        **_on(
+            "modes", 32, "tr10", _QUICK_BASE.model_copy(update={"epochs": 2}),
+            _QUICK_EXPERT.model_copy(update={"epochs": 1}), width=0.125, num_train=400, num_test=200, stacking=True,
+            gate_recipe=GATE.model_copy(update={"epochs": 20, "batch_size": 64}),  # a tenth of a usual epoch's steps
+        ),
+        # any small folder in its layout, without torchvision's weights
+        **_on("imagenet", 64, "resnet18", _SMOKE_IMAGENET, _SMOKE_IMAGENET),
     },
-    "quick": {
-        "modes": {
-            "dataset": "modes", "image_size": 32, **_NARROW, "width": 0.125, "stacking": True,
-            **_recipes(_QUICK_BASE, _QUICK_EXPERT),
-        },
-    },
+    "quick": _on("modes", 32, "tr10", _QUICK_BASE, _QUICK_EXPERT, width=0.125, stacking=True),
     "laptop": {
-        "cifar10": _cifar("cifar10", **_NARROW, width=0.25, **_recipes(LAPTOP_BASE, LAPTOP_EXPERT)),
-        "cifar100": _cifar("cifar100", **_NARROW, width=0.25, **_recipes(LAPTOP_BASE, LAPTOP_EXPERT)),
-        "tiny-imagenet": {
-            "dataset": "tiny-imagenet", "image_size": 32, **_NARROW, "width": 0.25,
-            **_recipes(TINY_BASE, TINY_EXPERT),
-        },
+        **_on("cifar10", 32, "tr10", LAPTOP_BASE, LAPTOP_EXPERT, width=0.25),
+        **_on("cifar100", 32, "tr10", LAPTOP_BASE, LAPTOP_EXPERT, width=0.25),
+        **_on("tiny-imagenet", 32, "tr10", TINY_BASE, TINY_EXPERT, width=0.25),
     },
     "gpu": {
-        "cifar100": _cifar("cifar100", **_recipes(GPU_BASE, GPU_EXPERT)),
-        "tiny-imagenet": {
-            "dataset": "tiny-imagenet", "image_size": 64, "base": "tr18", "expert": "tr18",
-            **_recipes(_GPU_TINY_BASE, _GPU_TINY_EXPERT),
-        },
+        **_on("cifar100", 32, "tr18", GPU_BASE, GPU_EXPERT),
+        **_on("tiny-imagenet", 64, "tr18", _GPU_TINY_BASE, _GPU_TINY_EXPERT),
     },
     "paper": {
-        "cifar10": _cifar("cifar10", **_PAPER_CIFAR),
-        "cifar100": _cifar("cifar100", **_PAPER_CIFAR),
-        "tiny-imagenet": {
-            "dataset": "tiny-imagenet", "image_size": 64, "base": "tr18", "expert": "tr18",
-            **_recipes(OPENMIXUP, OPENMIXUP.model_copy(update={"epochs": 100})),
-        },
-        "imagenet": {
-            "dataset": "imagenet", "image_size": 224, "base": "resnet18", "expert": "resnet18", "pretrained": True,
-            **_recipes(TORCHVISION, TORCHVISION),
-        },
+        **_on("cifar10", 32, "tr18", CUTOUT, CUTOUT),
+        **_on("cifar100", 32, "tr18", CUTOUT, CUTOUT),
+        **_on("tiny-imagenet", 64, "tr18", OPENMIXUP, OPENMIXUP.model_copy(update={"epochs": 100})),
+        **_on("imagenet", 224, "resnet18", TORCHVISION, TORCHVISION, pretrained=True),
     },
 }  # fmt: skip
 

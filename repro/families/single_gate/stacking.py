@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from repro.analysis.outputs import Outputs
-from repro.data.batches import Batch, BatchSource, epoch_order, num_steps
+from repro.data.batches import Batch, BatchSource, batch_orders, epoch_order
 from repro.families.single_gate.experts import Sharing, chosen_images
 from repro.models.backbone import Backbone, Head, in_float32
 from repro.training.classifier import on_all_images
@@ -62,19 +62,19 @@ def train_stacking(
     def chosen(epoch: int) -> Tensor | None:
         return chosen_images(share, seed, k, epoch) if sharing == "sampling" else None
 
-    # Under sampling most images are never visited: only those that are need logits.
-    visits = [visited for epoch in range(recipe.epochs) if (visited := chosen(epoch)) is not None]
-    needed = torch.stack(visits).any(0) if visits else torch.ones(len(share), dtype=torch.bool)
+    needed = torch.full((len(share),), sharing != "sampling")
+    if sharing == "sampling":  # most images are never visited: only those that are need logits
+        for epoch in range(recipe.epochs):
+            needed |= chosen_images(share, seed, k, epoch)
     base_logits, expert_logits = logits_of_training(base, expert, source, needed, device)
     row_of = (needed.cumsum(0) - 1).to(device)  # image -> its row in the logits
     labels = source.labels.to(device)
     weights = (share / share.mean()).to(device)
     stacker = Stacking(source.num_classes).to(device)
 
-    def batches(epoch: int) -> Iterator[Tensor]:
+    def batches(epoch: int) -> tuple[Tensor, ...]:
         order = epoch_order(len(share), seed, epoch, chosen(epoch)).to(device)
-        for index in range(num_steps(len(order), recipe.batch_size)):
-            yield order[index * recipe.batch_size : (index + 1) * recipe.batch_size]
+        return batch_orders(order, recipe.batch_size)
 
     def steps(epoch: int) -> int:
         return source.num_steps(recipe.batch_size, chosen(epoch))

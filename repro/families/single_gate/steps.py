@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 from repro.families.single_gate import algorithm1 as made_by
 from repro.families.single_gate.config import StudySpec
-from repro.models.cost import model_cost
 from repro.study.contents import digest
 from repro.study.graph import BACKWARD, FORWARD, Goal, Step
 from repro.study.plain import plain_goal, plain_steps
@@ -53,7 +52,7 @@ def steps(spec: StudySpec) -> Steps:
     """Algorithm 1 for one spec; after an E-step it goes on from the steps of before it."""
     before = steps(spec.before_em_step()) if spec.em_steps else None
     train, test = spec.num_images
-    cost = model_cost(spec.base, spec.expert, spec.num_classes, spec.image_size, spec.num_experts, spec.width)
+    cost = spec.cost
     everything = cost.base_macs + spec.num_experts * cost.expert_macs
     seed = {"seed": spec.seed, "em_steps": spec.em_steps}
     of_all, images = f"of {spec.num_experts}{_about(spec)}", spec.training_images
@@ -99,22 +98,15 @@ def steps(spec: StudySpec) -> Steps:
         f"training losses {of_experts}", FORWARD * train * everything, images=images,
     )  # fmt: skip
     predictions = Step(
-        "predictions", _evaluated(spec, "predictions"), partial(made_by.make_predictions, spec), whole,
-        f"predictions {of_experts}", FORWARD * test * everything, images=spec.evaluated_images,
+        "predictions", {**spec.evaluated_on(), "revision": REVISIONS["predictions"]},
+        partial(made_by.make_predictions, spec), whole, f"predictions {of_experts}", FORWARD * test * everything,
+        images=spec.evaluated_images,
     )  # fmt: skip
     return Steps(base, gate, experts, ensemblers, losses, predictions, base_predictions)
 
 
 def _how(kind: str, recipe: Recipe) -> dict[str, Any]:
-    return {"recipe": _recipe(recipe), "revision": REVISIONS[kind]}
-
-
-def _recipe(recipe: Recipe) -> dict[str, Any]:
-    return recipe.model_dump(mode="json", exclude={"source"})
-
-
-def _evaluated(spec: StudySpec, kind: str) -> dict[str, Any]:
-    return {**spec.evaluated_on(), "revision": REVISIONS[kind]}
+    return {"recipe": recipe.model_dump(mode="json", exclude={"source"}), "revision": REVISIONS[kind]}
 
 
 def _about(spec: StudySpec) -> str:

@@ -15,7 +15,7 @@ from repro.families.single_gate.model import SingleGateMoE
 from repro.families.single_gate.scales import default_spec
 from repro.families.single_gate.stacking import Stacking
 from repro.families.single_gate.steps import Steps, goal, goals, steps
-from repro.models.cost import ModelCost, model_cost
+from repro.models.cost import ModelCost
 from repro.study.graph import Context, Goal
 from repro.study.parameters import Parameters
 from repro.study.record import record as write
@@ -58,11 +58,8 @@ class Study:
         self, specs: Sequence[StudySpec], root: Path, device: torch.device, bases: Sequence[StudySpec] = (),
         executor: str = "serial", others: Sequence[Goal] = (),
     ) -> None:  # fmt: skip
-        """``bases`` are specs of which the base model alone will be asked for (:meth:`base_outputs`).
-
-        ``others`` are goals of other families, of whose steps the ``runner`` will be asked.
-
-        ``executor`` makes what can be made apart, see :mod:`repro.study.executors`.
+        """``bases`` are specs of which the base alone will be asked for (:meth:`base_outputs`); ``others`` are goals of
+        other families, of whose steps the ``runner`` will be asked; ``executor``: see :mod:`repro.study.executors`.
         """
         self.specs = [*specs, *bases]
         self.root = Path(root)
@@ -119,18 +116,9 @@ class Study:
         """What a spec is made of; ``runner`` says of each how it was made."""
         return steps(spec)
 
-    def summary(self) -> str:
-        """One sentence: how much was found in the store and how much was made."""
-        return self.runner.summary()
-
-    @property
-    def seconds(self) -> float:
-        """Compute spent on everything that was used, now or earlier."""
-        return self.runner.seconds
-
     def cost(self, spec: StudySpec) -> ModelCost:
         """Exact cost of the model of a spec."""
-        return model_cost(spec.base, spec.expert, spec.num_classes, spec.image_size, spec.num_experts, spec.width)
+        return spec.cost
 
 
 def open_study(parameters: SingleGateParameters) -> Study:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from repro.analysis.answers import THRESHOLDS, answers
-from repro.analysis.crossfit import Choice, Points, cheapest_reaching, most_accurate, within
+from repro.analysis.crossfit import Points, rules
 from repro.analysis.outputs import Outputs, percent
 from repro.families.single_gate.config import StudySpec
 from repro.models.cost import ModelCost
@@ -37,11 +37,8 @@ def choices(spec: StudySpec, outputs: Outputs, cost: ModelCost, slack: float) ->
     test = held_parts(spec)[1]
     ways, points = ways_of(spec, outputs, cost)
     plain = len(ways) - 1
-    rules: dict[str, Choice] = {
-        "no-loss": cheapest_reaching(plain, slack), "same-cost": within(cost.macs), "best": most_accurate,
-    }  # fmt: skip
     chosen = []
-    for rule, choose in rules.items():
+    for rule, choose in rules(plain, slack, cost.macs).items():
         i = choose(points.top1[0], points.macs[0])
         assert i is not None  # the plain model is always among them
         used = ways[i][test]
@@ -63,5 +60,4 @@ def ways_of(spec: StudySpec, outputs: Outputs, cost: ModelCost) -> tuple[list[Te
     that these make on validation and test images.
     """
     found = answers(outputs)
-    ways = [*(found.used(tau) for tau in THRESHOLDS), torch.ones_like(outputs.labels)]
-    return ways, Points.of(((found.right_with(used), cost.anytime_macs(used)) for used in ways), held_parts(spec))
+    return found.ways(), Points.of(found, cost, held_parts(spec))

@@ -115,7 +115,7 @@ def test_a_collapse_stops_training_and_does_so_again_when_it_is_gone_on_with(
     for _ in range(2):
         with seeded_init(0, "test"):
             model = build(config)
-        with pytest.raises(TrainingError, match=r"collapsed: .* epoch 2; lower lam \(8.0\) or set gate_init"):
+        with pytest.raises(TrainingError, match=r"collapsed: .* epoch 2; lower lam \(8.0\), raise"):
             train_jointly(model, config, recipe, source, CPU, 0, tmp_path / "checkpoint")
 
 

@@ -4,13 +4,7 @@ import pytest
 import torch
 
 from repro.errors import SpecError, TrainingError
-from repro.families.single_gate.class_routing import (
-    class_gate,
-    class_means,
-    cluster_class_means,
-    cluster_confused_classes,
-    confusion,
-)
+from repro.families.single_gate.class_routing import class_means, cluster_class_means, cluster_confused_classes
 
 
 def groups(expert_of: torch.Tensor) -> set[frozenset[int]]:
@@ -42,18 +36,9 @@ def test_groups_are_balanced_where_clusters_are_not() -> None:
 
 def test_sizes_differ_by_one_at_most_where_classes_do_not_divide() -> None:
     means = torch.randn(11, 4, generator=torch.Generator().manual_seed(0))
-    sizes = torch.bincount(cluster_class_means(means, 4, 3, 0), minlength=4)
-    assert sorted(sizes.tolist()) == [2, 3, 3, 3]
-
-
-def test_the_same_seed_gives_the_same_groups() -> None:
-    means = torch.randn(12, 4, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(cluster_class_means(means, 3, 3, 7), cluster_class_means(means, 3, 3, 7))
-
-
-def test_confusion_is_the_mean_word_on_each_class() -> None:
-    said = torch.tensor([[0.8, 0.2], [0.6, 0.4], [0.1, 0.9]])
-    torch.testing.assert_close(confusion(said, torch.tensor([0, 0, 1])), torch.tensor([[0.7, 0.3], [0.1, 0.9]]))
+    found = cluster_class_means(means, 4, 3, 0)
+    assert sorted(torch.bincount(found, minlength=4).tolist()) == [2, 3, 3, 3]
+    assert torch.equal(found, cluster_class_means(means, 4, 3, 0)), "a function of the seed"
 
 
 def test_confused_classes_go_together_whatever_the_sizes() -> None:
@@ -81,8 +66,3 @@ def test_one_group_holds_every_class() -> None:
 def test_more_experts_than_classes_is_said(group) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(SpecError, match="at least one class an expert: 4 > 3"):
         group(torch.eye(3))
-
-
-def test_the_gate_follows_the_class() -> None:
-    gate = class_gate(torch.tensor([2, 0]), torch.tensor([0, 1, 0]), 3)
-    assert gate.tolist() == [[0, 0, 1], [1, 0, 0], [0, 0, 1]]

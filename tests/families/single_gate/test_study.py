@@ -70,7 +70,7 @@ def test_run_again_finds_everything(study: Study, tiny: StudySpec, root: Path) -
     again = Study([tiny], root, CPU)
     outputs = again.run(tiny)
     assert equal(outputs, study.outputs(tiny))
-    assert again.summary().startswith("all 9 artifacts were found in the store")
+    assert again.runner.summary().startswith("all 9 artifacts were found in the store")
 
 
 def test_run_twice_from_nothing_gives_identical_numbers(study: Study, tiny: StudySpec, tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_what_one_pass_trained_is_neither_built_nor_trained_again(
     monkeypatch.setattr(algorithm1, "new_head", counted)
     fresh.runner.run(steps(tiny).experts)
     assert built == [0, 1, 2]
-    assert fresh.summary().startswith("3 artifacts were made and 2 found")
+    assert fresh.runner.summary().startswith("3 artifacts were made and 2 found")
     assert not list(Store(tmp_path).half_done()) and not list((tmp_path / "store" / "locks").glob("*"))
 
 
@@ -167,7 +167,7 @@ def test_a_base_made_again_in_another_precision_makes_all_that_rested_on_it_stal
     monkeypatch.setattr("repro.training.device.bf16_is_fast", lambda device: True)
     again = Study([spec], tmp_path, CPU)
     after = again.run(spec)
-    assert again.summary().startswith("6 artifacts were made and 0 found") and not equal(after, before)
+    assert again.runner.summary().startswith("6 artifacts were made and 0 found") and not equal(after, before)
     said = capsys.readouterr().err
     assert "gate of 3, seed 0 is stale: the base that it was made from was made anew and has other weights" in said
     assert "predictions of 3 experts, seed 0 is stale" in said
@@ -179,7 +179,7 @@ def test_specs_share_their_base(study: Study, tiny: StudySpec, root: Path) -> No
     one = tiny.with_(num_experts=1)
     both = Study([tiny, one], root, CPU)
     both.run(one)
-    assert "1 found" in both.summary()
+    assert "1 found" in both.runner.summary()
     assert len(list((root / "store" / "base").glob("*"))) == 1
 
 
@@ -202,7 +202,10 @@ def test_losses_are_those_of_the_training_images(study: Study, tiny: StudySpec) 
     torch.testing.assert_close(losses.experts[:16, 2], expected, atol=0.2, rtol=0.1)  # may be of bf16
     torch.testing.assert_close(losses.gate_probs[:16], out.gate_probs.float(), atol=0.1, rtol=0.1)
     again = Study([tiny], study.root, CPU)
-    assert torch.equal(again.losses(tiny).experts, losses.experts) and "1 found" not in again.summary().split(";")[1]
+    assert (
+        torch.equal(again.losses(tiny).experts, losses.experts)
+        and "1 found" not in again.runner.summary().split(";")[1]
+    )
 
 
 @pytest.mark.parametrize("level", ["per-class", "confusion"])
@@ -224,7 +227,7 @@ def test_an_e_step_goes_on_from_algorithm_1(study: Study, tiny: StudySpec, root:
     spec = tiny.with_(em_steps=1, stacking=False)
     em = Study([spec.with_(em_steps=0), spec], root, CPU)
     assert equal(em.run(spec.with_(em_steps=0)), study.outputs(tiny))
-    assert em.summary().startswith("all ")
+    assert em.runner.summary().startswith("all ")
     after = em.run(spec)
     losses = em.losses(tiny)
     torch.testing.assert_close(em.assignment(spec), posterior(losses.gate_probs, losses.experts))
