@@ -11,6 +11,7 @@ import pytest
 
 from tests.records import made_up as made_up
 from tests.records import record_of as record_of
+from tests.stopping import stops as stops
 
 if TYPE_CHECKING:
     import torch

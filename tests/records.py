@@ -11,6 +11,17 @@ from repro.study.results import Cost, Measurement, Provenance, StudyResult
 Values = Mapping[tuple[str, int], list[float]]
 
 
+def recorded(lines: list[Measurement], **more: Any) -> StudyResult:
+    known: dict[str, Any] = {"evaluate": "test", "base": "several", "expert": "several", "spec": {}}
+    return StudyResult(
+        seeds=sorted({line.seed for line in lines}), spec_hash="0" * 16, measurements=lines,
+        provenance=Provenance(
+            command="repro run it", code="abc", when="2026-01-02T03:04:05+00:00", hardware="a machine",
+            precision="fp32", libraries={"torch": "2"}, seconds=120,
+        ), **{**known, **more},
+    )  # fmt: skip
+
+
 @pytest.fixture
 def made_up() -> Callable[..., StudyResult]:
     """``made_up({("bagging", 20): [60.0, 61.0, 62.0], ...}, scale=..., dataset=...)``, one value a seed."""
@@ -21,15 +32,10 @@ def made_up() -> Callable[..., StudyResult]:
             for (method, k), each in values.items()
             for seed, value in enumerate(each)
         ]
-        return StudyResult(
-            study="table2_num_experts", dataset=dataset, scale=scale, evaluate="test", base=model, expert=model,
-            seeds=sorted({line.seed for line in lines}), spec={}, spec_hash="0" * 16, measurements=lines,
-            costs=[Cost(num_experts=20, macs=1_500_000, params_inference=2_340_000, params_trainable=40_000_000)],
-            provenance=Provenance(
-                command="repro run it", code="abc", when="2026-01-02T03:04:05+00:00", hardware="a machine",
-                precision="fp32", libraries={"torch": "2"}, seconds=120,
-            ),
-        )  # fmt: skip
+        costs = [Cost(num_experts=20, macs=1_500_000, params_inference=2_340_000, params_trainable=40_000_000)]
+        return recorded(
+            lines, study="table2_num_experts", dataset=dataset, scale=scale, base=model, expert=model, costs=costs
+        )
 
     return make
 
@@ -50,14 +56,7 @@ def record_of() -> Callable[..., StudyResult]:
             for cell, each in values.items()
             for seed, value in enumerate(each)
         ]  # fmt: skip
-        known: dict[str, Any] = {"evaluate": "test", "base": "several", "expert": "several", "spec": {"width": 0.25}}
-        return StudyResult(
-            study=study, dataset=dataset, scale=scale, seeds=sorted({line.seed for line in lines}),
-            spec_hash="0" * 16, measurements=lines, costs=list(costs),
-            provenance=Provenance(
-                command="repro run it", code="abc", when="2026-01-02T03:04:05+00:00", hardware="a machine",
-                precision="fp32", libraries={"torch": "2"}, seconds=120,
-            ), **{**known, **more},
-        )  # fmt: skip
+        own = {"study": study, "dataset": dataset, "scale": scale, "costs": list(costs), "spec": {"width": 0.25}}
+        return recorded(lines, **{**own, **more})
 
     return make

@@ -54,25 +54,24 @@ def test_a_room_imports_only_from_rooms_below_it() -> None:
     ],
 )
 def test_the_contract_can_be_broken(tmp_path: Path, room: str, imported: str, allowed: bool) -> None:
-    house = tmp_path / "repro"
-    house.mkdir()
-    for name in ("__init__", *ROOMS):
-        (house / f"{name}.py").touch()
-    (house / f"{room}.py").write_text(f"import repro.{imported}\n", encoding="utf-8")
-    kept, report = lint_imports(tmp_path)
+    kept, report = lint_imports(house(tmp_path, f"{room}.py", f"import repro.{imported}\n"))
     assert kept == allowed, report
     assert allowed or f"repro.{room} -> repro.{imported}" in report or f"- repro.{room}" in report
 
 
+def house(folder: Path, file: str, text: str, *also: str) -> Path:
+    """A package with all rooms, and some more, empty but for one file."""
+    for name in ("__init__", *ROOMS, *also):
+        path = folder / "repro" / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (folder / "repro" / file).write_text(text, encoding="utf-8")
+    return folder
+
+
 def test_a_family_knows_no_other_family(tmp_path: Path) -> None:
-    families = tmp_path / "repro" / "families"
-    families.mkdir(parents=True)
-    for name in ("__init__", *ROOMS):
-        (tmp_path / "repro" / f"{name}.py").touch()
-    for name in ("__init__", "one", "other"):
-        (families / f"{name}.py").touch()
-    (families / "one.py").write_text("import repro.families.other\n", encoding="utf-8")
-    kept, report = lint_imports(tmp_path)
+    more = ("families/__init__", "families/other")
+    kept, report = lint_imports(house(tmp_path, "families/one.py", "import repro.families.other\n", *more))
     assert not kept and "repro.families.one is not allowed to import repro.families.other" in report, report
 
 

@@ -31,13 +31,11 @@ def conda_specs(name: str) -> dict[str, str]:
     return {spec.name.normalized: str(spec.version) for spec in specs}
 
 
-def test_conda_gives_python_and_pip_and_pyproject_the_rest() -> None:
-    assert set(conda_specs("environment.yml")) == {"python", "pip"}
+def test_conda_gives_a_python_of_pyproject_and_pip_and_pyproject_the_rest() -> None:
+    specs = conda_specs("environment.yml")
+    assert set(specs) == {"python", "pip"}
     assert read_yaml("environment.yml")["dependencies"][-1] == {"pip": ["-e ."]}
-
-
-def test_conda_has_the_pythons_of_pyproject() -> None:
-    assert SpecifierSet(conda_specs("environment.yml")["python"]) == SpecifierSet(PYPROJECT["requires-python"])
+    assert SpecifierSet(specs["python"]) == SpecifierSet(PYPROJECT["requires-python"])
 
 
 def test_binder_has_a_python_of_pyproject_and_installs_the_lock() -> None:

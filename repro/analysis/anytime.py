@@ -62,16 +62,14 @@ def checked_threshold(tau: float | None) -> float:
     return tau
 
 
-def anytime(outputs: Outputs, tau: float, ensembled: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Equation 3: scores ``[N, C]`` at threshold τ, and how many experts each image ran, int64 ``[N]``.
+def anytime(outputs: Outputs, tau: float) -> tuple[Tensor, Tensor]:
+    """Equation 3, with bagging: scores ``[N, C]`` at threshold τ, and how many experts each image ran, int64 ``[N]``.
 
-    ``ensembled`` ``[N, K, C]`` are the probabilities e'_k(y|x) of base and expert k joined; bagging
-    on probabilities if not given. Scores of images that use experts sum to the gate's weight on the
-    selected experts, not to 1, as the equation is printed (the argmax does not mind).
+    Scores of images that use experts sum to the gate's weight on the selected experts, not to 1, as the equation is
+    printed (the argmax does not mind).
     """
     base = outputs.base_logits.softmax(-1)
-    if ensembled is None:
-        ensembled = bagged(outputs.base_logits[:, None], outputs.expert_logits)
+    ensembled = bagged(outputs.base_logits[:, None], outputs.expert_logits)
     selected = selected_experts(outputs, tau)
     mixture = torch.einsum("nk,nkc->nc", selected * outputs.gate_probs, ensembled)
     exits = ~selected.any(1)

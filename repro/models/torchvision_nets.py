@@ -107,12 +107,6 @@ def torchvision_backbone(name: str, num_classes: int, pretrained: bool = False) 
     return Backbone(name, trunk, Head(features, last[-1] if several else last, channels), channels)
 
 
-def cuts(name: str) -> tuple[str, ...]:
-    """The stages after which a network of ``NETWORKS`` can be cut."""
-    with torch.device("meta"):
-        return tuple(_stages(_load(name, False, 10), _family(name)))[:-1]
-
-
 def _family(name: str) -> Family:
     return next(family for family in FAMILIES if name in family.names)
 

@@ -68,20 +68,14 @@ def basic_block(channels_in: int, channels: int, stride: int) -> Residual:
     return Residual(body, channels_in, channels, stride)
 
 
-def bottleneck(
-    channels_in: int, channels: int, stride: int, inner: tuple[int, int] | None = None, dilation: int = 1
-) -> Residual:
-    """1x1, 3x3 (which carries the stride), 1x1 to four times the channels (tr50).
-
-    ``inner`` are the channels that the first two give, where they are not ``channels``.
-    """
-    first, second = inner or (channels, channels)
+def bottleneck(channels_in: int, inner: tuple[int, int], channels: int, stride: int, dilation: int) -> Residual:
+    """1x1, 3x3 (which carries the stride), which give ``inner`` channels, 1x1 to four times ``channels`` (tr50)."""
     body = nn.Sequential(
-        ConvBN(channels_in, first, 1),
+        ConvBN(channels_in, inner[0], 1),
         nn.ReLU(inplace=True),
-        ConvBN(first, second, 3, stride, dilation),
+        ConvBN(inner[0], inner[1], 3, stride, dilation),
         nn.ReLU(inplace=True),
-        ConvBN(second, 4 * channels, 1),
+        ConvBN(inner[1], 4 * channels, 1),
     )
     return Residual(body, channels_in, 4 * channels, stride)
 

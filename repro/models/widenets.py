@@ -114,7 +114,7 @@ def _residual(plan: Plan, width: float) -> Iterator[Stage]:
         for index in range(blocks):
             first = stride if index == 0 else 1
             if plan.bottleneck:
-                modules.append(bottleneck(last, own, first, (inner[0], inner[1]), dilation))
+                modules.append(bottleneck(last, (inner[0], inner[1]), own, first, dilation))
             else:
                 modules.append(basic_block(last, own, first))
             last = 4 * own if plan.bottleneck else own

@@ -32,12 +32,6 @@ def test_class_by_expert() -> None:
     assert occurrence(counts, torch.tensor([1, 0, 1]), 3).tolist() == [[0, 2, 2], [6, 2, 0], [0, 0, 0]]
 
 
-def test_similarity_by_hand() -> None:
-    """0 and 1 share image 0: (3 + 1 - 2) / (4 + 2); 1 and 2 share image 1: (2 + 2 - 0) / (1 + 4); 0 and 2 none."""
-    expected = torch.tensor([[1, 2 / 6, 0], [2 / 6, 1, 4 / 5], [0, 4 / 5, 1]], dtype=torch.float64)
-    torch.testing.assert_close(similarity(COUNTS), expected)
-
-
 def test_similarity_is_the_printed_formula() -> None:
     """With its two sums over the images that have both experts, and either."""
     counts = torch.randint(0, 4, (50, 5), generator=torch.Generator().manual_seed(0))

@@ -37,12 +37,11 @@ def lam_at(config: DeepMoEConfig, done: float) -> float:
 
 def objective(
     config: DeepMoEConfig, recipe: Recipe, out: DeepMoEOutput, labels: Tensor, sizes: Sequence[int], done: float,
-    penalised_BG: Tensor | None = None,
+    penalised_BG: Tensor,
 ) -> Step:  # fmt: skip
-    """J of Eq. (7) of a batch in stage one; its last two terms are auxiliary. L_g is of ``penalised_BG`` if given."""
-    penalised = out.gates if penalised_BG is None else penalised_BG
+    """J of Eq. (7) of a batch in stage one; its last two terms are auxiliary. L_g is of the gates ``penalised_BG``."""
     auxiliary = {
-        "gates": lam_at(config, done) * sparsity(penalised, sizes, config.l1),
+        "gates": lam_at(config, done) * sparsity(penalised_BG, sizes, config.l1),
         "embedding": config.mu * F.cross_entropy(out.embedding_logits, labels),
     }
     return classification(out.logits, labels, recipe, auxiliary, {"active": active_shares(out.gates, sizes).mean(0)})

@@ -44,6 +44,7 @@ def last_block(head: Head) -> nn.Module:
     return block
 
 
+@torch.enable_grad()
 def class_maps(head: Head, trunk_features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Maps ``[B, 2, h, w]`` of the :data:`TARGETS`, and logits ``[B, C]``; the head may be frozen.
 
@@ -57,8 +58,7 @@ def class_maps(head: Head, trunk_features: Tensor, labels: Tensor) -> tuple[Tens
 
     handle = last_block(head).register_forward_hook(cut)
     try:
-        with torch.enable_grad():
-            logits = head(trunk_features)
+        logits = head(trunk_features)
     finally:
         handle.remove()
     (features,) = kept

@@ -17,7 +17,7 @@ from repro.models.backbone import Backbone, Head, check_joins, in_float32
 class MoEOutput(NamedTuple):
     """What the model says of a batch, before any ensembling.
 
-    base_logits ``[B, C]``, gate_probs ``[B, K]`` (rows sum to 1), expert_logits ``[B, len(experts), C]``
+    base_logits ``[B, C]``, gate_probs ``[B, K]`` (rows sum to 1), expert_logits ``[B, K, C]``
     """
 
     base_logits: Tensor
@@ -41,17 +41,14 @@ class SingleGateMoE(nn.Module):
         """K."""
         return len(self.experts)
 
-    def forward(self, images: Tensor, experts: Sequence[int] | None = None) -> MoEOutput:
-        """Run the base, the gate and the chosen experts (all, if none are named) on every image.
+    def forward(self, images: Tensor) -> MoEOutput:
+        """Run the base, the gate and every expert on every image.
 
-        This is the plain, dense form that analyses use: which expert counts is decided afterwards,
-        from the output.
+        This is the plain, dense form that analyses use: which expert counts is decided afterwards, from the output.
         """
-        chosen = range(self.num_experts) if experts is None else experts
         trunk_features = self.base.trunk(images)
-        expert_logits = [self.experts[k](trunk_features) for k in chosen]
-        out = self.base_and_gate(trunk_features)
-        return out._replace(expert_logits=torch.stack(expert_logits, 1)) if expert_logits else out
+        expert_logits = torch.stack([expert(trunk_features) for expert in self.experts], 1)
+        return self.base_and_gate(trunk_features)._replace(expert_logits=expert_logits)
 
     def base_and_gate(self, trunk_features: Tensor) -> MoEOutput:
         """What base and gate say of trunk features ``[B, T, h, w]``; no expert has spoken (``[B, 0, C]``).

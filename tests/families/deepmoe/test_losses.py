@@ -68,7 +68,7 @@ def test_equation_7_by_hand() -> None:
     """Base right with probability 1/2, embedding with 1/3 (uniform): ln 2 + λ 16/6 + μ ln 3."""
     logits = torch.tensor([[log(2.0), 0.0, 0.0], [0.0, log(2.0), 0.0]])
     out = DeepMoEOutput(logits, GATES, torch.ones(2, 3) / 3, torch.zeros(2, 3))
-    step = objective(CONFIG, RECIPE, out, torch.tensor([0, 1]), [3, 2], done=0.0)
+    step = objective(CONFIG, RECIPE, out, torch.tensor([0, 1]), [3, 2], 0.0, GATES)
     assert step.loss == pytest.approx(log(2), rel=1e-5)
     assert step.auxiliary["gates"] == pytest.approx(0.1 * ((4 / 3 + 1) + 3) / 2, rel=1e-5)
     assert step.auxiliary["embedding"] == pytest.approx(2 * log(3), rel=1e-5)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,6 +27,7 @@ from repro.randomness import seeded_init
 from repro.training import compiling, device
 from repro.training.fit import Epoch
 from repro.training.recipe import Recipe
+from tests.stopping import Stop
 
 CPU = torch.device("cpu")
 CONFIG = DeepMoEConfig(backbone="tr10", width=0.0625, num_classes=20, lam=0.1)
@@ -43,18 +43,6 @@ def source() -> DeviceBatches:
 def fresh() -> DeepMoE:
     with seeded_init(0, "test"):
         return build(CONFIG)
-
-
-class StoppedError(Exception):
-    pass
-
-
-def stop_after(last: int) -> Callable[[int, Epoch], None]:
-    def report(epoch: int, history: Epoch) -> None:
-        if epoch == last:
-            raise StoppedError
-
-    return report
 
 
 def same(a: DeepMoE, b: DeepMoE) -> bool:
@@ -81,15 +69,15 @@ def test_compiled_it_trains_as_it_does_plain_to_float_noise(
         assert a.loss == pytest.approx(b.loss, rel=1e-3) and a.means["active"] == pytest.approx(b.means["active"])
 
 
-def test_both_stages_go_on_to_the_same_bits(source: DeviceBatches, tmp_path: Path) -> None:
-    whole = fresh()
+def test_both_stages_go_on_to_the_same_bits(source: DeviceBatches, tmp_path: Path, stops: list[int]) -> None:
+    whole, stops[1] = fresh(), 1
     history = train_jointly(whole, CONFIG, RECIPE, source, CPU, seed=1)
     assert len(history) == 3 and history[-1].loss < history[0].loss
     assert set(history[0].means) == {"gates", "embedding", "active"}
     assert len(history[0].means["active"]) == len(whole.network.layers) == 9
 
-    with pytest.raises(StoppedError):
-        train_jointly(fresh(), CONFIG, RECIPE, source, CPU, 1, tmp_path / "one", stop_after(0))
+    with pytest.raises(Stop):
+        train_jointly(fresh(), CONFIG, RECIPE, source, CPU, 1, tmp_path / "one")
     resumed = fresh()
     train_jointly(resumed, CONFIG, RECIPE, source, CPU, 1, tmp_path / "one")
     assert same(whole, resumed)
@@ -99,8 +87,9 @@ def test_both_stages_go_on_to_the_same_bits(source: DeviceBatches, tmp_path: Pat
     changed = {k.partition(".")[0] for k, v in whole.state_dict().items() if not torch.equal(v, after_one[k])}
     assert changed == {"network"}
 
-    with pytest.raises(StoppedError):
-        train_with_gates_frozen(resumed, RECIPE, source, CPU, 2, tmp_path / "two", stop_after(1))
+    stops[1] = stops[0] + 2
+    with pytest.raises(Stop):
+        train_with_gates_frozen(resumed, RECIPE, source, CPU, 2, tmp_path / "two")
     again = fresh()
     again.load_state_dict(after_one)
     train_with_gates_frozen(again, RECIPE, source, CPU, 2, tmp_path / "two")

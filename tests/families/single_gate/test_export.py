@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file, save_file
 from torch import nn
 
 from repro.data.augment import Augmentation
@@ -131,20 +130,6 @@ def test_a_damaged_or_foreign_folder_is_said_to_be_one(exported: Path, tmp_path:
     changed(surprise=1)
     refused("surprise: ")
     load(exported)
-
-
-def test_weights_of_another_model_with_their_checksum(exported: Path) -> None:
-    """Tensors that are too few, though the file is whole."""
-    tensors = load_file(exported / WEIGHTS)
-    tensors.pop("gate.bias")
-    save_file(tensors, exported / WEIGHTS)
-    from repro.data.archives import checksum
-
-    config = json.loads((exported / CONFIG).read_text())
-    config["weights_sha256"] = checksum(exported / WEIGHTS, "sha256")
-    (exported / CONFIG).write_text(json.dumps(config))
-    with pytest.raises(StoreError, match="do not fit"):
-        load(exported)
 
 
 def test_an_export_is_written_over_and_nothing_else_is(exported: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 
+from repro.analysis.focus import stretched
 from repro.data.augment import Augmentation
 from repro.data.batches import DeviceBatches
 from repro.data.modes import make_modes
@@ -48,12 +49,6 @@ def test_maps_are_those_of_the_package(name: str, who: str) -> None:
             stretched(ours[:, column])[:, None], images.shape[-1], mode="bilinear", align_corners=False
         )[:, 0]
         torch.testing.assert_close(stretched(large), torch.from_numpy(theirs), atol=2e-4, rtol=0)
-
-
-def stretched(maps: torch.Tensor) -> torch.Tensor:
-    """To [0, 1], as the package does for its pictures."""
-    low = maps.amin((1, 2), keepdim=True)
-    return (maps - low) / (1e-7 + (maps - low).amax((1, 2), keepdim=True))
 
 
 def test_a_whole_set_is_mapped_like_its_batches() -> None:

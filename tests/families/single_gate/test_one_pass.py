@@ -25,16 +25,13 @@ from repro.models.registry import build_backbone, build_head, freeze, init_exper
 from repro.training import device, fit
 from repro.training.fit import Epoch
 from repro.training.recipe import Recipe
+from tests.stopping import Stop
 
 CPU = torch.device("cpu")
 N = 230
 RECIPE = Recipe(
     source="test", epochs=2, batch_size=16, learning_rate=0.05, nesterov=True, weight_decay=5e-4, schedule="one-cycle"
 )
-
-
-class Stop(Exception):
-    """Stands for whatever stops a run."""
 
 
 @pytest.fixture(scope="module")
@@ -118,15 +115,35 @@ def numbers(histories: list[list[Epoch]]) -> list[list[tuple[float, float]]]:
     return [[(e.loss, e.accuracy) for e in history] for history in histories]
 
 
+def test_sampling_visits_each_image_with_its_probability_and_by_seed_expert_and_epoch_alone() -> None:
+    share = torch.tensor([0.0, 0.05, 0.5, 1.0])
+    visits = torch.stack([chosen_images(share, 0, 3, epoch) for epoch in range(4000)]).double().mean(0)
+    assert visits[0] == 0 and visits[3] == 1
+    assert visits[1:3].tolist() == pytest.approx([0.05, 0.5], abs=0.03)
+    half = torch.full((200,), 0.5)
+    first = chosen_images(half, 0, 1, 2)
+    assert torch.equal(first, chosen_images(half, 0, 1, 2))
+    assert not any(torch.equal(first, chosen_images(half, *other)) for other in [(1, 1, 2), (0, 2, 2), (0, 1, 3)])
+
+
 @pytest.mark.parametrize("sharing", ["sampling", "reweighting"])
-@pytest.mark.parametrize("num_experts", [1, 2, 5])
-def test_one_pass_makes_the_experts_of_k_passes(source: DeviceBatches, num_experts: int, sharing: str) -> None:
-    """To the last bit, in the precision of this machine."""
+@pytest.mark.parametrize(("num_experts", "precision"), [(1, None), (2, None), (5, None), (3, "fp32")])
+def test_one_pass_makes_the_experts_of_k_passes(
+    source: DeviceBatches, num_experts: int, sharing: str, precision: str | None, request: pytest.FixtureRequest
+) -> None:
+    """To the last bit, in the precision of this machine, and in fp32 where batches are whole."""
+    if precision:
+        request.getfixturevalue(precision)
     share = shares(num_experts)
     (ours, said), (theirs, expected) = together(source, share, sharing), apart(source, share, sharing)
     assert numbers(said) == numbers(expected)
     assert all(same(a, b) for a, b in zip(ours, theirs, strict=True))
     assert not same(ours[0], new(1)[1][0]), "something was learned"
+
+
+def test_with_everything_to_itself_an_expert_is_the_same_however_data_are_shared(source: DeviceBatches) -> None:
+    (ours,), (theirs,) = (together(source, torch.ones(N, 1), sharing)[0] for sharing in ("sampling", "reweighting"))
+    assert same(ours, theirs)
 
 
 @pytest.mark.parametrize("batches", [0, 2.5, 1000])
@@ -146,15 +163,6 @@ def test_however_many_batches_a_window_has(
         assert len(windows) == RECIPE.epochs
     else:
         assert max(windows) == max(int(batches), 1) * RECIPE.batch_size
-
-
-@pytest.mark.usefixtures("fp32")
-@pytest.mark.parametrize("sharing", ["sampling", "reweighting"])
-def test_in_fp32_too_where_batches_are_whole(source: DeviceBatches, sharing: str) -> None:
-    share = shares(3)
-    (ours, said), (theirs, expected) = together(source, share, sharing), apart(source, share, sharing)
-    assert numbers(said) == numbers(expected)
-    assert all(same(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
 @pytest.mark.usefixtures("fp32")
@@ -184,37 +192,25 @@ def test_the_trunk_runs_once_on_each_image_that_some_expert_wants(
 
 @pytest.mark.parametrize("stop_after", [1, 2, 3, 4, 5])
 def test_stopped_anywhere_and_resumed_is_never_stopped(
-    source: DeviceBatches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
+    source: DeviceBatches, tmp_path: Path, stops: list[int], stop_after: int
 ) -> None:
     share = shares(3)
     whole, expected = together(source, share, "sampling")
-    save, saved = fit.save_checkpoint, [0]
-
-    def saving(*arguments: object) -> None:
-        save(*arguments)  # type: ignore[arg-type]
-        saved[0] += 1
-        if saved[0] == stop_after:
-            raise Stop
-
-    monkeypatch.setattr(fit, "save_checkpoint", saving)
+    stops[1] = stop_after
     with pytest.raises(Stop):
         together(source, share, "sampling", folder=tmp_path)
     resumed, said = together(source, share, "sampling", folder=tmp_path)
-    assert saved[0] == 3 * RECIPE.epochs, "no epoch of any expert was trained twice"
+    assert stops[0] == 3 * RECIPE.epochs, "no epoch of any expert was trained twice"
     assert numbers(said) == numbers(expected)
     assert all(same(a, b) for a, b in zip(whole, resumed, strict=True))
 
 
-def test_begun_alone_and_gone_on_together(source: DeviceBatches, tmp_path: Path) -> None:
-    share = shares(3)
+def test_begun_alone_and_gone_on_together(source: DeviceBatches, tmp_path: Path, stops: list[int]) -> None:
+    share, stops[1] = shares(3), 1
     base, heads = new(3)
-
-    def report(epoch: int, entry: Epoch) -> None:
-        raise Stop
-
     with pytest.raises(Stop):
         one = NewExpert(1, heads[1], share[:, 1], tmp_path / "1.safetensors")
-        train_experts([one], base, source, "sampling", RECIPE, 3, CPU, report)
+        train_experts([one], base, source, "sampling", RECIPE, 3, CPU)
     whole, _ = together(source, share, "sampling")
     resumed, _ = together(source, share, "sampling", folder=tmp_path)
     assert all(same(a, b) for a, b in zip(whole, resumed, strict=True))
@@ -229,11 +225,21 @@ def test_one_expert_is_the_plain_loop_s_whatever_it_has(
     """Less than a batch of images, or a trunk that normalises by each batch: to the last bit."""
     share = (torch.arange(N) < images).float()
     (base, (ours,)), (other, (theirs,)) = new(1), new(1)
+    before = {name: value.clone() for name, value in base.state_dict().items()}
     one = NewExpert(0, ours, share)
     (history,) = train_experts([one], base, source, "sampling", RECIPE, 3, CPU, trunk_batchnorm=trunk_batchnorm)  # type: ignore[arg-type]
     expected = alone(theirs, other, source, share, "sampling", RECIPE, 0, trunk_batchnorm)
     assert numbers([history]) == numbers([expected])
     assert same(ours, theirs)
+    assert all(torch.equal(value, before[name]) for name, value in base.state_dict().items()), "the base is frozen"
+    assert not any(module.training for module in base.modules())
+
+
+def test_a_trunk_that_normalises_by_batches_has_one_expert_at_a_time(source: DeviceBatches) -> None:
+    base, heads = new(2)
+    several = [NewExpert(k, head, torch.ones(N)) for k, head in enumerate(heads)]
+    with pytest.raises(TrainingError, match="train them one by one"):
+        train_experts(several, base, source, "sampling", RECIPE, 3, CPU, trunk_batchnorm="training")
 
 
 def test_with_adamw_and_dropout_too_one_pass_makes_the_experts_of_k_passes(source: DeviceBatches) -> None:

@@ -1,7 +1,6 @@
 """One whole study at smoke scale: run, run again, stopped and resumed, experts apart."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,13 +20,9 @@ from repro.models.backbone import Head
 from repro.study.contents import WEIGHTS
 from repro.study.graph import Inputs
 from repro.study.store import Store
-from repro.training import fit as fit_module
+from tests.stopping import Stop
 
 CPU = torch.device("cpu")
-
-
-class Stop(Exception):
-    """Stands for whatever stops a run."""
 
 
 def equal(a: Outputs, b: Outputs) -> bool:
@@ -46,21 +41,13 @@ def study(tiny: StudySpec, root: Path) -> Study:
     return study
 
 
-def test_outputs_have_the_shapes_they_say(study: Study, tiny: StudySpec) -> None:
-    outputs = study.outputs(tiny)
+def test_outputs_have_the_shapes_they_say_and_are_better_than_chance(study: Study, tiny: StudySpec) -> None:
+    outputs, metrics = study.outputs(tiny), study.gate_metrics(tiny)
     assert outputs.base_logits.shape == (200, 20)
     assert outputs.gate_probs.shape == (200, 3) and outputs.expert_logits.shape == (200, 3, 20)
     torch.testing.assert_close(outputs.gate_probs.sum(1), torch.ones(200))
     assert torch.equal(outputs.labels, torch.from_numpy(study.sources.images(tiny, "evaluation").labels))
-
-
-def test_every_expert_gets_data_and_the_gate_agrees_with_g0(study: Study, tiny: StudySpec) -> None:
-    metrics = study.gate_metrics(tiny)
     assert metrics["smallest_share"] > 0 and metrics["agreement"] > 90
-
-
-def test_training_is_better_than_chance(study: Study, tiny: StudySpec) -> None:
-    outputs = study.outputs(tiny)
     assert accuracy(bagging(outputs), outputs.labels) > 5  # percent, of 20 classes
     history = study.store.load(steps(tiny).base).history
     assert history[-1][0] < history[0][0]
@@ -75,21 +62,6 @@ def test_run_again_finds_everything(study: Study, tiny: StudySpec, root: Path) -
 
 def test_run_twice_from_nothing_gives_identical_numbers(study: Study, tiny: StudySpec, tmp_path: Path) -> None:
     assert equal(Study([tiny], tmp_path, CPU).run(tiny), study.outputs(tiny))
-
-
-@pytest.fixture
-def stops(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """Stop a run right after its n-th epoch is on disk; the list counts epochs trained."""
-    save, epochs = fit_module.save_checkpoint, [0, 0]
-
-    def saving(*arguments: object) -> None:
-        save(*arguments)  # type: ignore[arg-type]
-        epochs[0] += 1
-        if epochs[0] == epochs[1]:
-            raise Stop
-
-    monkeypatch.setattr(fit_module, "save_checkpoint", saving)
-    yield epochs
 
 
 @pytest.mark.parametrize("stop_after", [1, 2, 4])
@@ -115,23 +87,13 @@ def with_base_and_gate(tiny: StudySpec, root: Path, tmp_path: Path) -> Study:
     return Study([tiny], tmp_path, CPU)
 
 
-def test_an_expert_alone_equals_the_same_beside_others(
-    study: Study, tiny: StudySpec, root: Path, tmp_path: Path
-) -> None:
-    """Expert 2, trained in a store that holds only the base and the gate."""
-    alone = with_base_and_gate(tiny, root, tmp_path)
-    alone.runner.load(steps(tiny).experts[2])
-    assert len(list((tmp_path / "store" / "expert").glob("*"))) == 1
-    ours, theirs = (Store(folder).load(steps(tiny).experts[2]).tensors for folder in (root, tmp_path))
-    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
-
-
 def test_experts_of_one_pass_are_the_experts_of_a_store_made_one_at_a_time(
     study: Study, tiny: StudySpec, root: Path, tmp_path: Path
 ) -> None:
     apart = with_base_and_gate(tiny, root, tmp_path)
-    for k in (2, 0, 1):
+    for made, k in enumerate((2, 0, 1), 1):
         apart.runner.load(steps(tiny).experts[k])
+        assert len(list((tmp_path / "store" / "expert").glob("*"))) == made
     assert equal(apart.run(tiny), study.outputs(tiny))
     assert {p.name for p in (tmp_path / "store").glob("*/*")} <= {p.name for p in (root / "store").glob("*/*")}
 
@@ -139,9 +101,7 @@ def test_experts_of_one_pass_are_the_experts_of_a_store_made_one_at_a_time(
 def test_what_one_pass_trained_is_neither_built_nor_trained_again(
     tiny: StudySpec, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for kind in ("base", "gate"):
-        shutil.copytree(root / "store" / kind, tmp_path / "store" / kind)
-    fresh, built = Study([tiny], tmp_path, CPU), list[int]()
+    fresh, built = with_base_and_gate(tiny, root, tmp_path), list[int]()
     new = algorithm1.new_head
 
     def counted(spec: StudySpec, inputs: Inputs) -> Head:
@@ -202,10 +162,8 @@ def test_losses_are_those_of_the_training_images(study: Study, tiny: StudySpec) 
     torch.testing.assert_close(losses.experts[:16, 2], expected, atol=0.2, rtol=0.1)  # may be of bf16
     torch.testing.assert_close(losses.gate_probs[:16], out.gate_probs.float(), atol=0.1, rtol=0.1)
     again = Study([tiny], study.root, CPU)
-    assert (
-        torch.equal(again.losses(tiny).experts, losses.experts)
-        and "1 found" not in again.runner.summary().split(";")[1]
-    )
+    assert torch.equal(again.losses(tiny).experts, losses.experts)
+    assert "1 found" not in again.runner.summary().split(";")[1]
 
 
 @pytest.mark.parametrize("level", ["per-class", "confusion"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,6 +27,7 @@ from repro.models.token_routing import Choice
 from repro.training.device import autocast
 from repro.training.fit import Epoch
 from repro.training.recipe import Group, Recipe
+from tests.stopping import Stop
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(
@@ -47,24 +47,21 @@ def source() -> DeviceBatches:
     return DeviceBatches(make_modes("train", 200), RECIPE.augmentation, CPU)
 
 
-def trained(source: DeviceBatches, report: Callable = lambda e, h: None, at: Path | None = None, **changes: object):
+def trained(source: DeviceBatches, at: Path | None = None, **changes: object):
     network = make_network(config(**changes), 0)
-    return network, train_network(network, config(**changes), RECIPE, source, CPU, 0, at, report)
+    return network, train_network(network, config(**changes), RECIPE, source, CPU, 0, at)
 
 
 @pytest.mark.parametrize("network", ["convnext-micro", "vit-micro"])
-def test_resumed_bit_exact_with_noise_and_drop_path(source: DeviceBatches, tmp_path: Path, network: str) -> None:
+def test_resumed_bit_exact_with_noise_and_drop_path(
+    source: DeviceBatches, tmp_path: Path, stops: list[int], network: str
+) -> None:
     whole, history = trained(source, network=network)
 
-    class Stopped(Exception): ...
-
-    def stop(epoch: int, entry: Epoch) -> None:
-        torch.randn(7)  # whatever was drawn elsewhere is of no account
-        if epoch == 0:
-            raise Stopped
-
-    with pytest.raises(Stopped):
-        trained(source, stop, tmp_path / "state", network=network)
+    stops[1] = 1
+    with pytest.raises(Stop):
+        trained(source, at=tmp_path / "state", network=network)
+    torch.randn(7)  # whatever was drawn elsewhere is of no account
     resumed, again = trained(source, at=tmp_path / "state", network=network)
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
     assert [(e.loss, e.accuracy, e.means) for e in history] == [(e.loss, e.accuracy, e.means) for e in again]
