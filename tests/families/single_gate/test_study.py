@@ -143,15 +143,6 @@ def test_specs_share_their_base(study: Study, tiny: StudySpec, root: Path) -> No
     assert len(list((root / "store" / "base").glob("*"))) == 1
 
 
-def test_the_saved_moe_says_what_its_outputs_say(study: Study, tiny: StudySpec) -> None:
-    images = torch.from_numpy(study.sources.images(tiny, "evaluation").images[:16]).float().div(255).sub(0.5).div(0.25)
-    out = study.moe(tiny)(images)
-    stored = study.outputs(tiny)
-    # the stored outputs may have been computed in bf16
-    torch.testing.assert_close(out.base_logits, stored.base_logits[:16], atol=0.2, rtol=0.1)
-    torch.testing.assert_close(out.expert_logits, stored.expert_logits[:16], atol=0.2, rtol=0.1)
-
-
 def test_losses_are_those_of_the_training_images(study: Study, tiny: StudySpec) -> None:
     losses = study.losses(tiny)
     assert losses.base.shape == (400,) and losses.experts.shape == losses.gate_probs.shape == (400, 3)
