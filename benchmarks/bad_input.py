@@ -83,18 +83,19 @@ def wrong_parameters(folder: Path, draw: random.Random) -> bool:
 CONTENT = {"set/a.txt": b"alpha" * 300, "set/deep/b.txt": b"beta" * 50}
 
 
-def pack(path: Path, content: dict[str, bytes]) -> None:
+def pack(path: Path, content: dict[str, bytes]) -> Path:
     """A zip or a tar, by the name."""
     if path.suffix == ".zip":
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, data in content.items():
                 archive.writestr(name, data)
-        return
-    with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as tar:
+        return path
+    with tarfile.open(path, {".gz": "w:gz", ".xz": "w:xz"}.get(path.suffix, "w")) as tar:
         for name, data in content.items():
             info = tarfile.TarInfo(name)
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
+    return path
 
 
 def wrong_archive(folder: Path, draw: random.Random) -> bool:

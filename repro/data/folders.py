@@ -6,18 +6,17 @@ import json
 import math
 import os
 import re
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from repro.data.dataset import ImageDataset, Split
-from repro.data.imagenet import MEAN, STD, ImageFolderIndex, center_crop_224, pixel_digests, read_image
+from repro.data.imagenet import MEAN, STD, ImageFolderIndex, center_crop_224, decode_all, pixel_digests, read_image
 from repro.data.layout import PARTS, Layout, Listed, is_utf8, layout, not_utf8
-from repro.errors import DataError
+from repro.errors import DataError, Frozen
 from repro.files import write_text
 from repro.progress import say
 from repro.randomness import derive
@@ -25,14 +24,12 @@ from repro.randomness import derive
 IN_MEMORY = 8e9  # bytes of pixels that may be kept in memory
 
 
-class Folder(BaseModel):
+class Folder(Frozen):
     """A folder of images as a spec names it: by what is in it.
 
     name    for people, made of the folder's own
     digest  16 hex digits that differ where images, classes or parts do
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     digest: str = Field(pattern=r"^[0-9a-f]{16}$")
@@ -108,8 +105,7 @@ def decode(index: ImageFolderIndex, size: int) -> ImageDataset:
     def one(i: int) -> None:
         images[i] = center_crop_224(read_image(index.paths[i]), size, size)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(one, range(len(index))))
+    decode_all(one, range(len(index)))
     return ImageDataset(
         index.name, index.split, images, np.array(index.labels), index.class_names, index.mean, index.std
     )

@@ -13,19 +13,17 @@ import math
 import os
 import re
 import shutil
-import sys
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from repro.data.archives import missing, unpack
 from repro.data.dataset import ImageDataset, Split
-from repro.data.imagenet import MEAN, STD, read_image
+from repro.data.imagenet import MEAN, STD, decode_all, read_image
 from repro.errors import DataError
 from repro.files import write_aside
 
@@ -40,8 +38,6 @@ OFFICIAL_CLASSES = 200
 OFFICIAL_PER_CLASS = {"train": 500, "test": 50}
 # Bumped when the cached arrays change meaning; part of the cache's marker.
 CACHE_FORMAT = 1
-# Images decoded between two looks at the keyboard: how long a stop takes.
-BLOCK = 1000
 
 
 def load_tiny_imagenet(split: Split, root: Path, image_size: int = 64) -> ImageDataset:
@@ -55,8 +51,6 @@ def load_tiny_imagenet(split: Split, root: Path, image_size: int = 64) -> ImageD
     ``DataError`` when files are missing, counts are not the official ones (checked when there are
     200 classes), an image is damaged, or the cache is not whole.
     """
-    if split not in OFFICIAL_PER_CLASS:
-        raise DataError(f"{NAME} has no split {split!r}; choose one of {', '.join(OFFICIAL_PER_CLASS)}")
     if image_size not in SIZES:
         raise DataError(f"{NAME} comes at {' or '.join(map(str, SIZES))} pixels, not {image_size}")
     cache = cache_folder(split, root, image_size)
@@ -189,13 +183,7 @@ def _decode_all(target: Path, paths: list[Path], image_size: int, split: str) ->
     def decode(index: int) -> None:
         images[index] = decode_image(paths[index], image_size)
 
-    with (
-        ThreadPoolExecutor(os.cpu_count()) as pool,
-        tqdm(total=len(paths), desc=f"decoding {NAME} {split}", unit=" images", file=sys.stderr) as bar,
-    ):
-        for start in range(0, len(paths), BLOCK):
-            for _ in pool.map(decode, range(start, min(start + BLOCK, len(paths)))):
-                bar.update()
+    decode_all(decode, range(len(paths)), f"decoding {NAME} {split}")
     images.flush()
     return images
 
@@ -210,10 +198,7 @@ def decode_image(path: Path, image_size: int) -> np.ndarray:
 
 def hash_images(images: np.ndarray) -> str:
     """sha256 of the pixels, in C order, without the file's header."""
-    digest = hashlib.sha256()
-    for start in range(0, len(images), BLOCK):
-        digest.update(images[start : start + BLOCK].tobytes())
-    return digest.hexdigest()
+    return hashlib.sha256(images.reshape(-1)).hexdigest()
 
 
 def read_cache(cache: Path, split: str, image_size: int) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
@@ -238,15 +223,15 @@ def read_cache(cache: Path, split: str, image_size: int) -> tuple[np.ndarray, np
     return images, labels, meta
 
 
-def check_cache(split: str, root: Path, image_size: int) -> list[str]:
-    """What is wrong with one cache, its pixels' hash included; empty when it is whole or not there."""
-    cache = cache_folder(split, root, image_size)
-    if not cache.is_dir():
-        return []
-    try:
-        images, _, meta = read_cache(cache, split, image_size)
-    except DataError as error:
-        return [str(error)]
-    if hash_images(images) != meta["images_sha256"]:
-        return [f"{cache / 'images.npy'} has changed since it was decoded; delete {cache}"]
-    return []
+def damaged_caches(root: Path) -> dict[Path, str]:
+    """The caches below ``root`` that are not whole, and what is wrong with each; their pixels are hashed for it."""
+    found = {}
+    for split, size in product(OFFICIAL_PER_CLASS, SIZES):
+        if (cache := cache_folder(split, root, size)).is_dir():
+            try:
+                images, _, meta = read_cache(cache, split, size)
+                if hash_images(images) != meta["images_sha256"]:
+                    found[cache] = f"{cache / 'images.npy'} has changed since it was decoded; delete {cache}"
+            except DataError as error:
+                found[cache] = str(error)
+    return found

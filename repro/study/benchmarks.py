@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from repro.errors import StoreError
+from repro.errors import Frozen, StoreError
 from repro.files import write_text
 from repro.study.results import Provenance, Table
 
@@ -23,10 +23,8 @@ BENCHMARKS = (
 )
 
 
-class Goal(BaseModel):
+class Goal(Frozen):
     """A bound that was set beforehand, and what was measured."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     text: str = Field(description="what is measured, e.g. 'images/s, ours over the plain loop, width 0.25'")
     measured: float | None = Field(description="None where it could not be measured here")
@@ -42,10 +40,8 @@ class Goal(BaseModel):
         return self.measured <= self.bound if self.at_most else self.measured >= self.bound
 
 
-class PerformanceRecord(BaseModel):
+class PerformanceRecord(Frozen):
     """One run of one benchmark on one machine."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(description=f"one of {', '.join(BENCHMARKS)}")
     claim: str
@@ -53,7 +49,7 @@ class PerformanceRecord(BaseModel):
     quick: bool = Field(description="a few seconds' run, to see that the benchmark works; no evidence")
     goals: list[Goal]
     tables: dict[str, Table] = Field(description="by title; columns that end in 'spread' are (max - min) / median")
-    notes: list[str] = []
+    notes: list[str] = Field(default_factory=list)
     provenance: Provenance
 
     def save(self, folder: Path) -> Path:

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from repro.errors import StoreError
+from repro.errors import Frozen, StoreError
 from repro.files import write_text
 from repro.study.provenance import made_here
 from repro.study.results import Provenance
@@ -22,14 +22,12 @@ CAMPAIGNS = {
 }
 
 
-class Campaign(BaseModel):
+class Campaign(Frozen):
     """The record of one campaign.
 
     facts  its figures by name, e.g. ``kills: 108``
     rows   its table: one row a phase, an executor, a kind of input; the same names in each
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(description=f"one of {', '.join(CAMPAIGNS)}")
     facts: dict[str, int | float]

@@ -6,9 +6,9 @@ import ast
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
-from repro.errors import in_a_sentence, validated
+from repro.errors import Frozen, in_a_sentence, validated
 from repro.study.executors import parse
 from repro.study.graph import Goal
 from repro.study.lists import Numbers
@@ -18,10 +18,8 @@ from repro.training import compiling
 SCALES = ("smoke", "quick", "laptop", "gpu", "paper")
 
 
-class Parameters(BaseModel):
+class Parameters(Frozen):
     """What every notebook may be asked for."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     scale: str = Field("quick", description=f"one of {', '.join(SCALES)}")
     dataset: str = Field("modes", description="one that the scale has a recipe for")

@@ -11,19 +11,17 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from repro.errors import StoreError
+from repro.errors import Frozen, StoreError
 from repro.files import write_text
 
 EXACT = "exact"
 """The scale of what is counted or computed exactly, without images and without training."""
 
 
-class Measurement(BaseModel):
+class Measurement(Frozen):
     """One number of one seed: ``metric`` of ``method`` with ``num_experts`` experts (0: the base alone)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     seed: int
     num_experts: int
@@ -33,10 +31,8 @@ class Measurement(BaseModel):
     row: str = Field("", description="what else tells rows apart: a pair (tr18-tr10), a routing, a choice")
 
 
-class Cost(BaseModel):
+class Cost(Frozen):
     """What inference with the base and one expert costs; exact, so no seeds."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     num_experts: int
     row: str = ""
@@ -45,10 +41,8 @@ class Cost(BaseModel):
     params_trainable: int = Field(description="parameters of all experts")
 
 
-class Table(BaseModel):
+class Table(Frozen):
     """What is no single number: a curve, a distribution; ``columns`` name the entries of each of ``rows``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     columns: list[str]
     rows: list[list[str | int | float | None]]
@@ -64,13 +58,11 @@ class Table(BaseModel):
         return Table(columns=self.columns, rows=[r for r in self.rows if all(r[i] == v for i, v in wanted.items())])
 
 
-class Picture(BaseModel):
+class Picture(Frozen):
     """Small square images, kept within the record: a contact sheet whose tiles are counted row by row.
 
     The sheet is text (base64 of a JPEG), so that a record stays one file, whole or absent like its numbers.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     count: int = Field(description="number of tiles")
     size: int = Field(description="side of a tile in pixels")
@@ -97,10 +89,8 @@ class Picture(BaseModel):
         return rows.reshape(-1, self.size, self.size, 3)[: self.count]
 
 
-class Provenance(BaseModel):
+class Provenance(Frozen):
     """Where a result came from."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     command: str
     code: str = Field(description="commit of the code, with '+' when the tree had changes; or the package version")
@@ -112,10 +102,8 @@ class Provenance(BaseModel):
     seconds: float = Field(description="compute spent on the artifacts that this result rests on")
 
 
-class StudyResult(BaseModel):
+class StudyResult(Frozen):
     """The record of one study: all seeds of one dataset at one scale."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     study: str = Field(description="name of the notebook, e.g. table2_num_experts")
     dataset: str

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from repro.data import catalogue, cifar, tiny_imagenet
+from repro.data import tiny_imagenet
 from repro.data.archives import checksum
 from repro.data.catalogue import DATASETS, check, fetch, load, status
 from repro.errors import DataError
@@ -149,14 +149,10 @@ def test_fetching_tiny_imagenet(tmp_path: Path) -> None:
     assert check("tiny-imagenet", fresh) == []
 
 
-def test_fetching_cifar_is_left_to_its_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[str, Path]] = []
-    monkeypatch.setattr(cifar, "fetch_cifar", lambda name, root: asked.append((name, root)))
-    catalogue.fetch("cifar10", tmp_path)
-    assert asked == [("cifar10", tmp_path)]
-
-
-def test_sizes_and_counts_that_cannot_be(tmp_path: Path) -> None:
+def test_splits_sizes_and_counts_that_cannot_be(tmp_path: Path) -> None:
+    for name in NAMES:
+        with pytest.raises(DataError, match=f"{name} has no split 'val'; choose one of train, test"):
+            load(name, "val", tmp_path)  # type: ignore[arg-type]
     with pytest.raises(DataError, match="cifar100 comes at 32 pixels, not 64"):
         load("cifar100", "train", tmp_path, image_size=64)
     with pytest.raises(DataError, match="tiny-imagenet comes at 64 or 32 pixels, not 48"):
