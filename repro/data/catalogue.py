@@ -69,7 +69,7 @@ _CARDS = (
             num_train=50_000,
             num_test=10_000,
             image_size=32,
-            source=cifar.SETS[name].url,
+            source=cifar.SETS[name][1],
             terms=_CIFAR_TERMS,
             disk="0.4 GB, the archive included",
             by_hand=f"get the archive from its source and unpack it so that data/{place} exists",
@@ -162,7 +162,8 @@ def _layout(name: str, root: Path) -> tuple[Path, list[Path]]:
         folder = root / tiny_imagenet.FOLDER
         named = [folder / part for part in ("wnids.txt", "words.txt", "train", "val/images", "val/val_annotations.txt")]
         return folder, named
-    return root / cifar.SETS[name].folder, list(cifar.official_files(name, root))
+    files = list(cifar.official_files(name, root))
+    return files[0].parent, files
 
 
 def fetch(name: str, root: Path) -> str:

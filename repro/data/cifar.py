@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,18 +19,10 @@ if TYPE_CHECKING:
     from torchvision.datasets import CIFAR10
 
 
-class CifarSet(NamedTuple):
-    """torchvision's class of a set, and what of it is needed without the seconds that its import takes."""
-
-    kind: str
-    url: str
-    folder: str
-
-
 _HOME = "https://www.cs.toronto.edu/~kriz/"
-SETS = {
-    "cifar10": CifarSet("CIFAR10", _HOME + "cifar-10-python.tar.gz", "cifar-10-batches-py"),
-    "cifar100": CifarSet("CIFAR100", _HOME + "cifar-100-python.tar.gz", "cifar-100-python"),
+SETS = {  # torchvision's class of a set, and its address, without the seconds that torchvision's import takes
+    "cifar10": ("CIFAR10", _HOME + "cifar-10-python.tar.gz"),
+    "cifar100": ("CIFAR100", _HOME + "cifar-100-python.tar.gz"),
 }
 # The Cutout recipe's, which it uses for both sets.
 MEAN = (125.3 / 255, 123.0 / 255, 113.9 / 255)
@@ -92,5 +84,5 @@ def fetch_cifar(name: str, root: Path) -> None:
 def _kind(name: str) -> type[CIFAR10]:
     from torchvision import datasets
 
-    kind: type[CIFAR10] = getattr(datasets, SETS[name].kind)
+    kind: type[CIFAR10] = getattr(datasets, SETS[name][0])
     return kind

@@ -6,6 +6,8 @@ import json
 import math
 import os
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -115,15 +117,11 @@ def _place(digest: str, root: Path) -> Path:
     return Path(root) / "cache" / "folders" / f"{digest}.json"
 
 
-def _known(root: Path) -> list[dict[str, Any]]:
+def _known(root: Path) -> Iterator[dict[str, Any]]:
     """What is kept of folders that were adopted before; what cannot be read is made anew."""
-    found = []
     for path in sorted((Path(root) / "cache" / "folders").glob("*.json")):
-        try:
-            found.append(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError):
-            continue
-    return [known for known in found if isinstance(known, dict) and {"folder", "stamp", "parts", "odd"} <= set(known)]
+        with suppress(OSError, ValueError):
+            yield json.loads(path.read_text(encoding="utf-8"))
 
 
 def _stamp(folder: Path, parts: Listed) -> str:

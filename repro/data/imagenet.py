@@ -38,7 +38,8 @@ SUFFIXES = tuple(sorted(suffix for suffix, name in Image.registered_extensions()
 RATIO = (3 / 4, 4 / 3)
 # Files read between two looks at the keyboard.
 BLOCK = 1000
-A, B = TypeVar("A"), TypeVar("B")
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 @dataclass(frozen=True)

@@ -81,4 +81,5 @@ class StreamBatches(BatchSource):
         image, size = read_image(self.index.paths[i]), self.image_size
         if draws is None or self.augmentation.crop == "none":
             return center_crop_224(image, self._resize, size)
-        return resized_crop(image, *draws.box[i].tolist(), size)
+        area, log_ratio, top, left = draws.box[i].tolist()
+        return resized_crop(image, area, log_ratio, top, left, size)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from repro.errors import Frozen, StoreError
+from repro.errors import Frozen
 from repro.files import write_text
-from repro.study.results import Provenance, Table
+from repro.study.results import Provenance, Table, read
 
 BENCHMARKS = (
     "train_throughput",
@@ -65,10 +65,5 @@ def load_performance(folder: Path, name: str) -> PerformanceRecord | None:
     Raises :class:`StoreError` naming the file if it is there but is no record.
     """
     path = Path(folder) / f"{name}.json"
-    if not path.exists():
-        return None
-    try:
-        record = PerformanceRecord.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValidationError, ValueError) as error:
-        raise StoreError(f"{path} is not the record of a benchmark: {error}") from error
-    return None if record.quick else record
+    record = read(PerformanceRecord, path, "the record of a benchmark") if path.exists() else None
+    return None if record and record.quick else record

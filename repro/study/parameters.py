@@ -6,7 +6,7 @@ import ast
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from repro.errors import Frozen, in_a_sentence, validated
 from repro.study.executors import parse
@@ -32,16 +32,10 @@ class Parameters(Frozen):
     compile: str = Field("auto", description="auto (on a CPU: long trainings), off, on, reduce-overhead, aot_eager")
     recorded: bool = Field(False, description="train nothing; show the recorded results")
 
-    @field_validator("executor", mode="after")
+    @field_validator("executor", "compile")
     @classmethod
-    def _executor(cls, value: str) -> str:
-        parse(value)
-        return value
-
-    @field_validator("compile", mode="after")
-    @classmethod
-    def _compile(cls, value: str) -> str:
-        compiling.check(value)
+    def _is_there(cls, value: str, field: ValidationInfo) -> str:
+        (parse if field.field_name == "executor" else compiling.check)(value)
         return value
 
     @field_validator("root", mode="before")

@@ -7,15 +7,16 @@ import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from repro.errors import Frozen, StoreError
 from repro.files import write_text
 
+M = TypeVar("M", bound=Frozen)
 EXACT = "exact"
 """The scale of what is counted or computed exactly, without images and without training."""
 
@@ -162,12 +163,17 @@ def compact(record: dict[str, Any]) -> str:
     return lines(record, "")
 
 
+def read(model: type[M], path: Path, what: str) -> M:
+    """The record in a file; :class:`StoreError` names the file if there is none in it."""
+    try:
+        return model.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:  # pydantic's are ValueErrors
+        raise StoreError(f"{path} is not {what}: {error}") from error
+
+
 def load_result(path: Path) -> StudyResult:
     """Read one recorded result; :class:`StoreError` names the file if it is not one."""
-    try:
-        return StudyResult.model_validate_json(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValidationError, ValueError) as error:
-        raise StoreError(f"{path} is not a recorded result: {error}") from error
+    return read(StudyResult, Path(path), "a recorded result")
 
 
 def load_results(folder: Path, study: str | None = None) -> dict[str, StudyResult]:
@@ -184,12 +190,6 @@ def evidence(results: Sequence[StudyResult]) -> list[StudyResult]:
 
 def _reading_order(result: StudyResult) -> tuple[int, int, str]:
     """The paper's scale before the laptop's, image sets as the paper lists them, the embedded set last."""
-    scales, datasets = (
-        ("paper", "gpu", "laptop", "quick", "smoke"),
-        ("cifar100", "tiny-imagenet", "imagenet", "cifar10", "modes"),
-    )
-    places = [
-        order.index(name) if name in order else len(order)
-        for order, name in ((scales, result.scale), (datasets, result.dataset))
-    ]
-    return places[0], places[1], result.name
+    scales = ("paper", "gpu", "laptop", "quick", "smoke", result.scale)
+    datasets = ("cifar100", "tiny-imagenet", "imagenet", "cifar10", "modes", result.dataset)
+    return scales.index(result.scale), datasets.index(result.dataset), result.name

@@ -19,12 +19,6 @@ NAMES = ("modes", "cifar10", "cifar100", "tiny-imagenet", "imagenet")
 def test_the_cards() -> None:
     assert tuple(DATASETS) == NAMES
     assert all(card.name == name and card.terms and card.disk and card.by_hand for name, card in DATASETS.items())
-    assert [(card.classes, card.num_train, card.num_test) for card in DATASETS.values()][1:] == [
-        (10, 50_000, 10_000),
-        (100, 50_000, 10_000),
-        (200, 100_000, 10_000),
-        (1000, 1_281_167, 50_000),
-    ]
 
 
 @pytest.mark.parametrize("ask", [lambda n, r: load(n, "train", r), status, fetch, check])
@@ -54,10 +48,8 @@ def test_modes_needs_nothing(tmp_path: Path) -> None:
 def test_absent_sets_say_how_to_get_them(name: str, gap: str, tmp_path: Path) -> None:
     with pytest.raises(DataError) as error:
         load(name, "train", tmp_path)
-    assert str(error.value) == (
-        f"{name} is not in {tmp_path}: {tmp_path / gap} is missing; "
-        f"run `repro data fetch {name}`, or lay out the official files there"
-    )
+    where = f"{name} is not in {tmp_path}: {tmp_path / gap} is missing"
+    assert str(error.value) == f"{where}; run `repro data fetch {name}`, or lay out the official files there"
     found = status(name, tmp_path)
     assert (found.state, found.where, found.command) == ("absent", None, f"repro data fetch {name}")
     assert found.missing == (f"{tmp_path / gap.split('/')[0]} is missing",)
