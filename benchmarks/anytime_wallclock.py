@@ -10,14 +10,15 @@ BatchNorm folded in and run in bf16 where that is fast. Interleaved, five repeti
 
 from __future__ import annotations
 
-import time
+import argparse
 from collections.abc import Callable
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import torch
 from plain import random_images
-from timing import CPU, Goal, Measured, arguments, finish, interleaved, seconds, threads
+from timing import CPU, Found, Goal, Measured, command, interleaved, seconds, table, threads, timed
 from torch import Tensor, nn
 
 from repro.analysis.outputs import accuracy
@@ -75,12 +76,7 @@ def untrained(spec: StudySpec, number: int = 2048) -> tuple[SingleGateMoE, Devic
 
 def batches(source: DeviceBatches, images: int, size: int = BATCH) -> list[Tensor]:
     """The first ``images`` images in batches of ``size``."""
-    found = []
-    for batch in source.clean(size):
-        if size * len(found) >= images:
-            break
-        found.append(batch.images)
-    return found
+    return [batch.images for batch in islice(source.clean(size), -(-images // size))]
 
 
 @torch.no_grad()
@@ -114,7 +110,7 @@ def curve(
     found = {}
     for number in (1, 2):
         with threads(number):
-            found[number] = interleaved({n: partial(seconds, way) for n, way in ways.items()}, repetitions)
+            found[number] = timed(ways, repetitions)
     return found
 
 
@@ -130,22 +126,15 @@ def curve_table(
             took, macs = times[f"τ {tau}"], cost.base_macs + cost.gate_macs + used * cost.expert_macs
             realised, promised = times["dense"].over(took), every / macs
             over_base = times["base"].over(took) / (cost.base_macs / macs)
-            numbers = [
-                macs / 1e6,
-                images / took.median,
-                took.spread,
-                promised,
-                realised,
-                realised / promised,
-                over_base,
-            ]
-            shown = round(percent, 3) if shows_accuracy else None
-            rows.append([number, tau, shown, round(exits, 4), round(used, 4), *(round(n, 4) for n in numbers)])
+            rows.append([
+                number, tau, percent if shows_accuracy else None, exits, used, macs / 1e6, images / took.median,
+                took.spread, promised, realised, realised / promised, over_base,
+            ])  # fmt: skip
     columns = [
         "threads", "τ", "top-1, %", "exits", "experts an image", "MMACs an image", "images/s", "spread",
         "promised speed-up", "realised speed-up", "realised / promised", "realised / promised, against the base",
     ]  # fmt: skip
-    return Table(columns=columns, rows=rows)
+    return table(columns, rows)
 
 
 def backbones_table(found: dict[int, dict[str, Measured]], spec: StudySpec, images: int) -> Table:
@@ -154,10 +143,9 @@ def backbones_table(found: dict[int, dict[str, Measured]], spec: StudySpec, imag
         for name in ("tr10", "tr18", "tr34", "tr50"):
             if name in times:
                 cost = model_cost(name, None, spec.num_classes, spec.image_size, 0, spec.width)
-                rate = images / times[name].median
-                numbers = [cost.base_macs / 1e6, rate, times[name].spread, rate * cost.base_macs / 1e9]
-                rows.append([number, name, *(round(n, 3) for n in numbers)])
-    return Table(columns=["threads", "backbone", "MMACs an image", "images/s", "spread", "GMACs/s"], rows=rows)
+                rate, macs = images / times[name].median, cost.base_macs
+                rows.append([number, name, macs / 1e6, rate, times[name].spread, rate * macs / 1e9])
+    return table(["threads", "backbone", "MMACs an image", "images/s", "spread", "GMACs/s"], rows)
 
 
 def call_table(moe: SingleGateMoE, repetitions: int) -> Table:
@@ -173,8 +161,8 @@ def call_table(moe: SingleGateMoE, repetitions: int) -> Table:
     sizes = (1, 4, 16, 64, BATCH)
     found = interleaved({str(n): partial(call_all, n) for n in sizes}, repetitions)
     whole = found[str(BATCH)].median / BATCH
-    rows = [[n, round(1e3 * found[str(n)].median, 4), round(found[str(n)].median / n / whole, 3)] for n in sizes]
-    return Table(columns=["images", "ms a call", "time an image, over that at 256"], rows=rows)
+    rows = [[n, 1e3 * found[str(n)].median, found[str(n)].median / n / whole] for n in sizes]
+    return table(["images", "ms a call", "time an image, over that at 256"], rows)
 
 
 def parts_table(moe: SingleGateMoE, cost: ModelCost, size: int, repetitions: int) -> Table:
@@ -187,13 +175,12 @@ def parts_table(moe: SingleGateMoE, cost: ModelCost, size: int, repetitions: int
         "base head": (moe.base.head, features, cost.head_macs),
         "expert": (moe.experts[0], features, cost.expert_macs),
     }
-    ways = {name: partial(seconds, partial(dense, module, [x])) for name, (module, x, _) in parts.items()}
-    found = interleaved(ways, repetitions)
+    found = timed({name: partial(dense, module, [x]) for name, (module, x, _) in parts.items()}, repetitions)
     rows = [
-        [name, macs / 1e6, round(1e3 * found[name].median, 3), round(macs * BATCH / found[name].median / 1e9, 3)]
+        [name, macs / 1e6, 1e3 * found[name].median, macs * BATCH / found[name].median / 1e9]
         for name, (_, _, macs) in parts.items()
     ]
-    return Table(columns=["part", "MMACs an image", "ms", "GMACs/s"], rows=rows)
+    return table(["part", "MMACs an image", "ms", "GMACs/s"], rows)
 
 
 def growth_row(spec: StudySpec, size: int, images: int, repetitions: int, *about: object) -> list:
@@ -202,23 +189,26 @@ def growth_row(spec: StudySpec, size: int, images: int, repetitions: int, *about
     moe = for_inference(model, CPU, bf16_is_fast(CPU))
     sample = batches(source, images, size)
     ways = {"ours": partial(skipping, moe, sample, MIDDLE), "base": partial(dense, moe.base, sample)}
-    found = interleaved({name: partial(seconds, way) for name, way in ways.items()}, repetitions)
+    found = timed(ways, repetitions)
     used = torch.cat([predict(moe, batch, MIDDLE).experts_used for batch in sample]).double().mean()
-    cost = model_cost(spec.base, spec.expert, spec.num_classes, spec.image_size, spec.num_experts, spec.width)
+    cost = cost_of(spec)
     promised = cost.base_macs / (cost.base_macs + cost.gate_macs + float(used) * cost.expert_macs)
-    numbers = [float(used), sum(map(len, sample)) / found["ours"].median, found["base"].over(found["ours"]) / promised]
-    return [*about, *(round(n, 4) for n in numbers)]
+    rate, realised = sum(map(len, sample)) / found["ours"].median, found["base"].over(found["ours"])
+    return [*about, float(used), rate, realised / promised]
 
 
-def main() -> None:
-    args, began = arguments(__doc__), time.perf_counter()
+def cost_of(spec: StudySpec) -> ModelCost:
+    return model_cost(spec.base, spec.expert, spec.num_classes, spec.image_size, spec.num_experts, spec.width)
+
+
+def benchmark(args: argparse.Namespace) -> Found:
     quick, spec = args.quick, asked(args.quick)
     images, repetitions = (64, 1) if quick else (2048, 5)
     found_model = trained(spec, args.root)
     model, source = found_model or untrained(spec, images)
     bf16 = bf16_is_fast(CPU)
     moe = for_inference(model, CPU, bf16)
-    cost = model_cost(spec.base, spec.expert, spec.num_classes, spec.image_size, spec.num_experts, spec.width)
+    cost = cost_of(spec)
     depths = ("tr10",) if quick else ("tr10", "tr18", "tr34", "tr50")
     others = {name: for_inference(build_backbone(name, spec.num_classes, spec.width), CPU, bf16) for name in depths}
     found = curve(moe, others, source, images, repetitions)
@@ -236,23 +226,17 @@ def main() -> None:
         "Dense backbones of the same width": backbones_table(found, spec, images),
         "How fast each part computes": parts_table(moe, cost, spec.image_size, repetitions),
         "One call of an expert": call_table(moe, repetitions),
-        f"By batch size (untrained, τ = {MIDDLE})": Table(
-            columns=["batch size", *growth],
-            rows=[growth_row(start, n, min(images, 64 * n), less, n) for n in sizes],
-        ),
-        f"By number of experts (untrained, batches of {BATCH}, τ = {MIDDLE})": Table(
-            columns=["experts", *growth],
-            rows=[growth_row(start.with_(num_experts=k), BATCH, min(images, 1024), less, k) for k in counts],
-        ),
-        f"By width (untrained, batches of {BATCH}, τ = {MIDDLE})": Table(
-            columns=["width", *growth],
-            rows=[growth_row(start.with_(width=w), BATCH, min(images, 512), less, w) for w in widths],
-        ),
-        f"By image size (untrained, batches of {BATCH}, τ = {MIDDLE})": Table(
-            columns=["pixels a side", *growth],
-            rows=[growth_row(start.with_(image_size=s), BATCH, min(images, 512), less, s) for s in pixels],
+        f"By batch size (untrained, τ = {MIDDLE})": table(
+            ["batch size", *growth], (growth_row(start, n, min(images, 64 * n), less, n) for n in sizes)
         ),
     }
+    for what, name, field, values, most in (
+        ("number of experts", "experts", "num_experts", counts, 1024),
+        ("width", "width", "width", widths, 512),
+        ("image size", "pixels a side", "image_size", pixels, 512),
+    ):
+        rows = (growth_row(start.with_(**{field: v}), BATCH, min(images, most), less, v) for v in values)
+        tables[f"By {what} (untrained, batches of {BATCH}, τ = {MIDDLE})"] = table([name, *growth], rows)
     goals = []
     for number in (1, 2):
         of = speeds.where(threads=number)
@@ -260,8 +244,8 @@ def main() -> None:
             text = f"realised / promised speed-up, the least over the curve, against {against}, {number} threads"
             goals.append(Goal(text=text, measured=min(of.column(column)), bound=0.9))
     notes = [] if found_model else ["The model is untrained, on noise: its speeds are shown, not its accuracy."]
-    finish(args, __doc__, goals, tables, began, notes)
+    return Found(goals, tables, notes)
 
 
 if __name__ == "__main__":
-    main()
+    command(__doc__, benchmark)

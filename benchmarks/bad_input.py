@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.common import Stopwatch, conclude, options
+from benchmarks.common import Found, Row, command
 from repro.data.archives import checksum, unpack
 from repro.data.cifar import load_cifar
 from repro.data.imagenet import read_image
@@ -35,7 +35,6 @@ from repro.exhibits.table2_num_experts import Parameters
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.scales import default_spec
 from repro.study.artifact import Artifact
-from repro.study.campaigns import Campaign
 from repro.study.graph import Context, Step
 from repro.study.results import load_result
 from repro.study.runner import Runner
@@ -83,18 +82,19 @@ def wrong_parameters(folder: Path, draw: random.Random) -> bool:
 CONTENT = {"set/a.txt": b"alpha" * 300, "set/deep/b.txt": b"beta" * 50}
 
 
-def pack(path: Path, content: dict[str, bytes]) -> None:
+def pack(path: Path, content: dict[str, bytes]) -> Path:
     """A zip or a tar, by the name."""
     if path.suffix == ".zip":
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, data in content.items():
                 archive.writestr(name, data)
-        return
-    with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as tar:
+        return path
+    with tarfile.open(path, {".gz": "w:gz", ".xz": "w:xz"}.get(path.suffix, "w")) as tar:
         for name, data in content.items():
             info = tarfile.TarInfo(name)
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
+    return path
 
 
 def wrong_archive(folder: Path, draw: random.Random) -> bool:
@@ -167,12 +167,10 @@ def wrong_cache(folder: Path, draw: random.Random) -> bool:
     """A damaged cache of decoded images (its pixels are checked by `repro data check`, not at every load)."""
     np.save(folder / "images.npy", np.zeros((4, 3, 32, 32), np.uint8))
     np.save(folder / "labels.npy", np.zeros(4, np.int64))
-    (folder / "meta.json").write_text(
-        '{"format": 1, "split": "train", "image_size": 32, "count": 4, "images_sha256": "a", "class_names": ["a", "b"]}'
-    )
+    (folder / "meta.json").write_text('{"images_sha256": "a", "class_names": ["a", "b"]}')
     path = folder / draw.choice(("images.npy", "labels.npy", "meta.json"))
     path.write_bytes(mutate(path.read_bytes(), draw))
-    images, labels, _ = read_cache(folder, "train", 32)
+    images, labels, _ = read_cache(folder, 32)
     return images.shape == (4, 3, 32, 32) and labels.shape == (4,)
 
 
@@ -231,10 +229,9 @@ def tried(attempt: Try, number: int, seed: int) -> Iterator[tuple[str, str]]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def campaign(tries: int, seed: int) -> Campaign:
+def campaign(tries: int, seed: int) -> Found:
     """Run it; see the top of this file."""
-    clock = Stopwatch()
-    rows: list[dict[str, str | int | float]] = []
+    rows: list[Row] = []
     for kind, attempt in KINDS.items():
         outcomes = list(tried(attempt, tries, seed))
         counts = {state: sum(o == state for o, _ in outcomes) for state in ("refused", "harmless", "crashed")}
@@ -243,11 +240,8 @@ def campaign(tries: int, seed: int) -> Campaign:
             if state == "crashed":
                 print(why)
     facts = {name: sum(int(row[name]) for row in rows) for name in ("tried", "refused", "harmless", "crashed")}
-    return Campaign.now(
-        "bad-input", {**facts, "kinds": len(KINDS)}, rows, float(clock), f"--tries {tries} --seed {seed}"
-    )
+    return {**facts, "kinds": len(KINDS)}, rows
 
 
 if __name__ == "__main__":
-    asked = options(str(__doc__), "tries", 400)
-    conclude(campaign(asked.tries, asked.seed), asked.record)
+    command(__doc__, "bad-input", "tries", 400, campaign)

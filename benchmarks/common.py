@@ -26,6 +26,9 @@ from repro.study.results import load_results
 from repro.study.store import Store
 
 EXPERTS = "1,3"
+Row = dict[str, str | int | float]
+Found = tuple[dict[str, int | float], list[Row]]
+"""Of a campaign: its figures by name, and the rows of its table."""
 
 
 def smoke_study(root: Path, executor: str = "serial") -> None:
@@ -70,7 +73,7 @@ def wait(pid: int) -> int:
 def kill(pid: int) -> None:
     """SIGKILL, and wait until the child is gone."""
     os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
+    wait(pid)
 
 
 def holders(root: Path) -> dict[str, Holder]:
@@ -108,30 +111,18 @@ def recorded_numbers(root: Path) -> str:
     return hashlib.sha256(text.encode()).hexdigest() if text else ""
 
 
-def options(description: str, amount: str, default: int) -> argparse.Namespace:
-    """The command line of a campaign: how much, the seed, and whether to record it."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument(f"--{amount}", type=int, default=default)
+def command(doc: str | None, name: str, amount: str, default: int, run: Callable[[int, int], Found]) -> None:
+    """A campaign as a command: ``run`` is handed how much and the seed; its figures are printed, and kept if asked."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(f"--{amount}", dest="amount", type=int, default=default)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--record", action="store_true", help="write the figures to results/reliability, for the book")
-    return parser.parse_args()
-
-
-def conclude(campaign: Campaign, record: bool) -> None:
-    """Print the figures, and keep them if that was asked for."""
-    for row in campaign.rows:
-        print("  ".join(f"{name} {value}" for name, value in row.items()))
-    print("  ".join(f"{name} {value}" for name, value in campaign.facts.items()))
-    if record:
+    asked, began = parser.parse_args(), time.monotonic()
+    code_version()  # of the code that runs, whatever comes to stand in the checkout meanwhile
+    facts, rows = run(asked.amount, asked.seed)
+    options = f"--{amount} {asked.amount} --seed {asked.seed}"
+    campaign = Campaign.now(name, facts, rows, time.monotonic() - began, options)
+    for row in (*campaign.rows, campaign.facts):
+        print("  ".join(f"{key} {value}" for key, value in row.items()))
+    if asked.record:
         print(campaign.save(results_folder()))
-
-
-class Stopwatch:
-    """Seconds since it was made, at the start of a campaign, when the code that runs is also noted."""
-
-    def __init__(self) -> None:
-        code_version()
-        self._began = time.monotonic()
-
-    def __float__(self) -> float:
-        return time.monotonic() - self._began

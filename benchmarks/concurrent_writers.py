@@ -9,7 +9,6 @@ over and end with the same weights.
 
 from __future__ import annotations
 
-import os
 import random
 import tempfile
 import time
@@ -17,7 +16,6 @@ from collections import Counter
 from pathlib import Path
 
 from benchmarks import common
-from repro.study.campaigns import Campaign
 from repro.study.store import Store
 
 
@@ -50,8 +48,7 @@ def crowd(root: Path, processes: int, kills: int, draw: random.Random) -> tuple[
         making = [holder.pid for holder in common.holders(root).values() if holder.pid in running]
         if killed < kills and making and time.monotonic() > due:
             pid = draw.choice(making)
-            os.kill(pid, 9)
-            common.wait(pid)
+            common.kill(pid)
             running.discard(pid)
             killed += 1
             due = time.monotonic() + draw.uniform(0.05, 0.5)
@@ -59,10 +56,10 @@ def crowd(root: Path, processes: int, kills: int, draw: random.Random) -> tuple[
     return killed, failed
 
 
-def campaign(processes: int, seed: int) -> Campaign:
+def campaign(processes: int, seed: int) -> common.Found:
     """Run it; see the top of this file."""
-    draw, clock = random.Random(seed), common.Stopwatch()
-    rows: list[dict[str, str | int | float]] = []
+    draw = random.Random(seed)
+    rows: list[common.Row] = []
     with tempfile.TemporaryDirectory() as folder:
         alone = Path(folder) / "alone"
         crowd(alone, 1, 0, draw)
@@ -72,28 +69,20 @@ def campaign(processes: int, seed: int) -> Campaign:
             killed, failed = crowd(root, processes, kills, draw)
             made = Counter((root / "made").read_text().split())
             found = common.weights(root)
-            waits = sum(path.read_text().count(": waiting for ") for path in root.glob("log-*"))
-            takeovers = sum(path.read_text().count("taking over") for path in root.glob("log-*"))
+            said = "".join(path.read_text() for path in root.glob("log-*"))
             rows.append(
                 {
                     "round": name, "processes": processes, "killed": killed, "failed": failed,
                     "artifacts": len(expected), "made twice": sum(n > 1 for n in made.values()),
                     "not as if alone": sum(found.get(name) != digest for name, digest in expected.items()),
-                    "waits": waits, "takeovers": takeovers,
+                    "waits": said.count(": waiting for "), "takeovers": said.count("taking over"),
                     "numbers as if alone": "yes" if common.recorded_numbers(root) == numbers else "no",
                 }
             )  # fmt: skip
-    facts: dict[str, int | float] = {
-        "processes": processes,
-        "artifacts": len(expected),
-        "killed": sum(int(row["killed"]) for row in rows),
-        "failed": sum(int(row["failed"]) for row in rows),
-        "made_twice": sum(int(row["made twice"]) for row in rows),
-        "different": sum(int(row["not as if alone"]) for row in rows),
-    }
-    return Campaign.now("writers", facts, rows, float(clock), f"--processes {processes} --seed {seed}")
+    of = {"killed": "killed", "failed": "failed", "made_twice": "made twice", "different": "not as if alone"}
+    sums = {name: sum(int(row[column]) for row in rows) for name, column in of.items()}
+    return {"processes": processes, "artifacts": len(expected), **sums}, rows
 
 
 if __name__ == "__main__":
-    asked = common.options(str(__doc__), "processes", 10)
-    common.conclude(campaign(asked.processes, asked.seed), asked.record)
+    common.command(__doc__, "writers", "processes", 10, campaign)

@@ -11,13 +11,14 @@ trained in a minute).
 
 from __future__ import annotations
 
-import time
+import argparse
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
-from timing import CPU, Goal, arguments, finish, interleaved, seconds, threads
+from timing import CPU, Found, Goal, command, table, threads, timed
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -34,7 +35,6 @@ from repro.models.trnet import ConvBN
 from repro.models.widenets import widenet
 from repro.randomness import generator, seeded_init
 from repro.study.graph import Context
-from repro.study.results import Table
 from repro.study.runner import Runner
 from repro.study.sources import Sources
 from repro.study.store import Store
@@ -61,7 +61,7 @@ def folded_network(width: float) -> nn.Module:
     return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
-def measure(width: float, batch: int, counts: tuple[int, ...], repetitions: int) -> list[list[object]]:
+def measure(width: float, batch: int, counts: tuple[int, ...], repetitions: int) -> list[list[Any]]:
     """A row a way: milliseconds of a batch, and the speed-up over the wide network, realised and promised."""
     config = DeepMoEConfig(backbone="tr10", width=2 * width, num_classes=100)
     cost = deepmoe_cost(config)
@@ -88,18 +88,17 @@ def measure(width: float, batch: int, counts: tuple[int, ...], repetitions: int)
         ways["gathered"] = partial(gated, lambda: folded.gather(now[0])(images))
     for k in counts if batch > 1 else ():
         ways[f"{k} prototypes"] = partial(gated, partial(Prototypes(folded, gates, k), images, now))
-    found = interleaved({name: partial(seconds, way) for name, way in ways.items()}, repetitions)
+    found = timed(ways, repetitions)
     promised = {"narrow": cost.dense_macs / narrow_macs, "wide": 1.0}
     gated_promise = cost.dense_macs / float(cost.macs(now).mean())
     return [
-        [width, batch, name, round(1000 * one.median, 3), round(one.spread, 2), round(found["wide"].over(one), 3),
-         round(promised.get(name, gated_promise), 3),
-         round(found["wide"].over(one) / promised.get(name, gated_promise), 3)]
+        [width, batch, name, 1000 * one.median, one.spread, faster, saved, faster / saved]
         for name, one in found.items()
+        for faster, saved in [(found["wide"].over(one), promised.get(name, gated_promise))]
     ]  # fmt: skip
 
 
-def grouping(root: Path, scale: str, counts: tuple[int, ...]) -> list[list[object]]:
+def grouping(root: Path, scale: str, counts: tuple[int, ...]) -> list[list[Any]]:
     """Top-1 of a DeepMoE trained on modes with its own gates, and with those of K prototypes of the training images."""
     parameters = Parameters.check(scale=scale, root=root)
     asked = parameters.deepmoe(parameters.narrow_networks()[0], parameters.lam[0])
@@ -109,19 +108,18 @@ def grouping(root: Path, scale: str, counts: tuple[int, ...]) -> list[list[objec
     model = load(asked, runner.load(predictions.needs[0]))
     train, test = (sources.batches(asked.spec, part, asked.recipe.augmentation) for part in ("train", "evaluation"))
     gates, own = predict(model, train, CPU)["gates"].float(), predict(model, test, CPU)
-    rows: list[list[object]] = [["its own", round(accuracy(own["logits"], own["labels"]), 2)]]
+    rows: list[list[Any]] = [["its own", accuracy(own["logits"], own["labels"])]]
     for k in counts:
         prototypes = Prototypes(Folded(model.network), gates, k)
         logits, at = [], 0
         for batch in test.clean(500):
             logits.append(prototypes(batch.images, own["gates"][at : at + len(batch.images)].float()))
             at += len(batch.images)
-        rows.append([f"{k} prototypes", round(accuracy(torch.cat(logits), own["labels"]), 2)])
+        rows.append([f"{k} prototypes", accuracy(torch.cat(logits), own["labels"])])
     return rows
 
 
-def main() -> None:
-    args, began = arguments(__doc__), time.perf_counter()
+def benchmark(args: argparse.Namespace) -> Found:
     counts, repetitions = ((2, 4), 1) if args.quick else ((4, 8, 20), 9)
     shapes = [(0.0625, 1), (0.0625, 8)] if args.quick else [(w, b) for w in (0.25, 0.5, 1.0) for b in (1, 64)]
     with threads(1):
@@ -129,21 +127,17 @@ def main() -> None:
     accuracies = grouping(args.root, "smoke" if args.quick else "quick", counts)
     columns = ["narrow width", "batch", "way", "ms", "spread", "realised", "promised", "realised / promised"]
     tables = {
-        "Milliseconds of a batch, and the speed-up over the wide network": Table(columns=columns, rows=rows),
-        "Accuracy with the gates of prototypes, modes": Table(columns=["gates", "top-1, %"], rows=accuracies),
+        "Milliseconds of a batch, and the speed-up over the wide network": table(columns, rows),
+        "Accuracy with the gates of prototypes, modes": table(["gates", "top-1, %"], accuracies),
     }
-    most = f"{counts[-1]} prototypes"
     goals = [
         Goal(text=f"{ASPIRED} {row[0]:g}", measured=row[-1], bound=0.8)
         for row in rows
-        if row[2] == most and (args.quick or row[0] >= 0.5)
+        if row[2] == f"{counts[-1]} prototypes" and (args.quick or row[0] >= 0.5)
     ]
-    masked = [row[5] for row in rows if row[2] == "masked"]
-    goals.append(
-        Goal(text="wide / masked: masking alone saves nothing", measured=max(masked), bound=1.05, at_most=True)
-    )
-    finish(args, __doc__, goals, tables, began)
+    masked, text = max(row[5] for row in rows if row[2] == "masked"), "wide / masked: masking alone saves nothing"
+    return Found([*goals, Goal(text=text, measured=masked, bound=1.05, at_most=True)], tables)
 
 
 if __name__ == "__main__":
-    main()
+    command(__doc__, benchmark)

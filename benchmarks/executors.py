@@ -23,12 +23,11 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.common import Stopwatch, conclude, holders, options, weights
+from benchmarks.common import Found, Row, command, holders, weights
 from repro.errors import ReproError
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.scales import default_spec
 from repro.families.single_gate.study import Study
-from repro.study.campaigns import Campaign
 from repro.study.executors import PACKAGES
 
 NAMES = ("serial", "processes:2", "submitit:2", "ray")
@@ -96,38 +95,37 @@ def ray_cluster(nodes: int = 3) -> Iterator[Callable[[int], str]]:
         cluster.shutdown()
 
 
-def run(executor: str, root: Path, disturbed: bool, epochs: int = 12) -> dict[str, str | int | float]:
+def run(executor: str, root: Path, disturbed: bool, epochs: int = 12) -> Row:
     """One row: the study by one executor, and who was killed."""
-    spec, clock = study_spec(epochs), Stopwatch()
+    spec, began = study_spec(epochs), time.monotonic()
     with ray_cluster() if executor == "ray" else contextlib.nullcontext(kill_process) as slay:
         assassin = Assassin(root, slay)
         if disturbed:
             assassin.start()
         Study([spec], root, torch.device("cpu"), executor=executor).run(spec)
         assassin.stop = True
-    return {"executor": executor, "killed": assassin.killed, "seconds": round(float(clock), 1)}
+    return {"executor": executor, "killed": assassin.killed, "seconds": round(time.monotonic() - began, 1)}
 
 
-def serial_killed(root: Path, epochs: int) -> dict[str, str | int | float]:
+def serial_killed(root: Path, epochs: int) -> Row:
     """Serial has no workers: the study's own process is killed, and the same command is given again."""
-    clock = Stopwatch()
+    began = time.monotonic()
     code = f"import benchmarks.executors as e, pathlib; e.run('serial', pathlib.Path({str(root)!r}), False, {epochs})"
     with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL) as process:
         while "expert" not in holders(root) and process.poll() is None:
             time.sleep(0.01)
         process.kill()
-    run("serial", root, False, epochs)
-    return {"executor": "serial", "killed": "the study", "seconds": round(float(clock), 1)}
+    again = run("serial", root, False, epochs)
+    return {**again, "killed": "the study", "seconds": round(time.monotonic() - began, 1)}
 
 
-def campaign(names: tuple[str, ...] = NAMES, epochs: int = 12) -> Campaign:
-    """Run it; see the top of this file."""
+def campaign(epochs: int, seed: int) -> Found:
+    """Run it; see the top of this file. Nothing is drawn."""
     torch.set_num_threads(1)
-    clock = Stopwatch()
-    rows: list[dict[str, str | int | float]] = []
+    rows: list[Row] = []
     expected: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name in names:
+        for name in NAMES:
             package = name.partition(":")[0]
             if package in PACKAGES and find_spec(package) is None:
                 print(f"{name}: not run, {package} is not installed (uv sync --extra {PACKAGES[package]})")
@@ -135,11 +133,8 @@ def campaign(names: tuple[str, ...] = NAMES, epochs: int = 12) -> Campaign:
             for disturbed in (False, True):
                 root = Path(folder) / f"{package}-{disturbed}"
                 try:
-                    row = (
-                        serial_killed(root, epochs)
-                        if disturbed and name == "serial"
-                        else run(name, root, disturbed, epochs)
-                    )
+                    alone = disturbed and name == "serial"
+                    row = serial_killed(root, epochs) if alone else run(name, root, disturbed, epochs)
                 except ReproError as error:
                     row = {"executor": name, "killed": f"failed: {error}", "seconds": 0.0}
                 found = weights(root)
@@ -150,13 +145,12 @@ def campaign(names: tuple[str, ...] = NAMES, epochs: int = 12) -> Campaign:
     facts: dict[str, int | float] = {
         "executors": len({row["executor"] for row in rows}),
         "runs": len(rows),
-        "killed": sum(row["killed"] not in ("nobody",) for row in rows),
+        "killed": sum(row["killed"] != "nobody" for row in rows),
         "artifacts": len(expected),
         "agreeing": sum(row["same weights"] == row["artifacts"] for row in rows),
     }
-    return Campaign.now("executors", facts, rows, float(clock), f"--epochs {epochs}")
+    return facts, rows
 
 
 if __name__ == "__main__":
-    asked = options(str(__doc__), "epochs", 12)
-    conclude(campaign(epochs=asked.epochs), asked.record)
+    command(__doc__, "executors", "epochs", 12, campaign)

@@ -19,21 +19,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from benchmarks.common import (
-    Stopwatch,
-    conclude,
-    ended,
-    fork,
-    holders,
-    kill,
-    options,
-    recorded_numbers,
-    smoke_study,
-    wait,
-    weights,
-)  # fmt: skip
+from benchmarks import common
+from benchmarks.common import ended, fork, holders, recorded_numbers, wait, weights
 from repro.study import results
-from repro.study.campaigns import Campaign
 from repro.training import fit
 
 PHASES = ("base", "gate", "expert", "ensembler", "predictions", "recording")
@@ -54,7 +42,7 @@ def watched_study(root: Path) -> None:
         return save(result, folder)
 
     fit.save_checkpoint, results.StudyResult.save = saving, recording  # type: ignore[assignment, method-assign]
-    smoke_study(root)
+    common.smoke_study(root)
 
 
 def phase_of(pid: int, root: Path) -> str:
@@ -82,7 +70,7 @@ def kill_within(root: Path, phase: str, lasts: float, draw: random.Random) -> st
         if status:
             raise SystemExit(f"the study failed by itself:\n{(root / 'log').read_text()}")
         return None
-    kill(pid)
+    common.kill(pid)
     return phase_of(pid, root)
 
 
@@ -98,9 +86,9 @@ def undisturbed(root: Path) -> dict[str, float]:
     return {**lasts, "recording": RECORDING}
 
 
-def campaign(kills: int, seed: int) -> Campaign:
+def campaign(kills: int, seed: int) -> common.Found:
     """Run it; see the top of this file."""
-    draw, clock = random.Random(seed), Stopwatch()
+    draw = random.Random(seed)
     tried: Counter[str] = Counter()
     survived: Counter[str] = Counter()
     rounds = again = damaged = 0
@@ -140,9 +128,8 @@ def campaign(kills: int, seed: int) -> Campaign:
         "kills": sum(tried.values()), "survived": sum(survived.values()), "rounds": rounds,
         "artifacts": len(expected), "damaged": damaged, "epochs_repeated": again,
     }  # fmt: skip
-    return Campaign.now("faults", facts, rows, float(clock), f"--kills {kills} --seed {seed}")
+    return facts, rows
 
 
 if __name__ == "__main__":
-    asked = options(str(__doc__), "kills", 120)
-    conclude(campaign(asked.kills, asked.seed), asked.record)
+    common.command(__doc__, "faults", "kills", 120, campaign)

@@ -10,14 +10,14 @@ minutes is left out, and said. Needs a GPU; `--quick` tries everything on little
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 from functools import partial
 
 import plain
 import torch
-import torch.nn.functional as F
-from timing import Goal, arguments, finish, interleaved, seconds
+from timing import Found, Goal, command, interleaved, seconds, table, timed
 
 from repro.book.plan import AIRBENCH, FLOPS
 from repro.data.batches import DeviceBatches
@@ -27,7 +27,6 @@ from repro.families.single_gate.scales import default_spec
 from repro.models.cost import model_cost
 from repro.models.registry import build_backbone, build_head, init_expert
 from repro.study.graph import BACKWARD
-from repro.study.results import Table
 from repro.training import compiling
 from repro.training.classifier import train_base
 from repro.training.device import pick_device
@@ -53,27 +52,21 @@ class Setting:
         self.base = build_backbone("tr18", spec.num_classes, self.width)
         fresh = [build_head("tr18", spec.num_classes, self.width) for _ in range(num_experts)]
         heads = [init_expert(self.base, head) for head in fresh]
-        g = torch.Generator().manual_seed(0)
-        own = torch.randint(0, max(num_experts, 1), (self.number,), generator=g)
-        share = F.one_hot(own, max(num_experts, 1)).float().clamp(min=GAMMA)
+        share = plain.made_up_shares(self.number, max(num_experts, 1), GAMMA)
         self.new = [NewExpert(k, head, share[:, k]) for k, head in enumerate(heads)]
 
-    def base_epoch(self, way: str) -> None:
-        """One epoch of the base."""
+    def epoch(self, what: str, way: str) -> None:
+        """One epoch of the base, or of all experts in one pass."""
         compiling.choose(way)
-        train_base(self.base, self.source, self.recipe, 0, self.device)
+        if what == "base":
+            train_base(self.base, self.source, self.recipe, 0, self.device)
+        else:
+            train_experts(self.new, self.base, self.source, "sampling", self.recipe, 0, self.device)
 
-    def experts_epoch(self, way: str) -> None:
-        """One epoch of all experts in one pass."""
-        compiling.choose(way)
-        train_experts(self.new, self.base, self.source, "sampling", self.recipe, 0, self.device)
-
-    def base_work(self) -> float:
-        """Multiply-adds of an epoch of the base."""
-        return BACKWARD * self.number * self.cost.base_macs
-
-    def experts_work(self) -> float:
-        """Multiply-adds of an epoch of all experts."""
+    def work(self, what: str) -> float:
+        """Multiply-adds of such an epoch."""
+        if what == "base":
+            return BACKWARD * self.number * self.cost.base_macs
         visits = self.number * (1 + GAMMA * (len(self.new) - 1))
         return self.number * self.cost.trunk_macs + BACKWARD * visits * self.cost.expert_macs
 
@@ -81,7 +74,7 @@ class Setting:
 def matrix_peak(device: torch.device, size: int, repetitions: int) -> float:
     """FLOP/s of a bf16 product of two random square matrices."""
     a, b = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
-    found = interleaved({"product": partial(seconds, lambda: [a @ b for _ in range(10)])}, repetitions)
+    found = timed({"product": lambda: [a @ b for _ in range(10)]}, repetitions)
     return 10 * 2 * size**3 / found["product"].median
 
 
@@ -89,27 +82,23 @@ def epochs(
     setting: Setting, what: str, ways: tuple[str, ...], peak: float, repetitions: int, notes: list[str], end: float
 ) -> list[list]:
     """A row for each way in which an epoch of the base, or of the experts, works here and begins before ``end``."""
-    epoch, work = (
-        (setting.base_epoch, setting.base_work()) if what == "base" else (setting.experts_epoch, setting.experts_work())
-    )
     first = {}
     for way in ways:
         if time.perf_counter() > end:
             notes.append(f"{setting.scale}, {what}, {way}: left out, for time.")
             continue
-        took = seconds(partial(epoch, way))
+        took = seconds(partial(setting.epoch, what, way))
         if compiling.in_use(setting.device) == way:
             first[way] = took
         else:
             notes.append(f"{setting.scale}, {what}: {way} does not work here.")
-    found = interleaved({way: partial(seconds, partial(epoch, way)) for way in first}, repetitions, warm=False)
-    rows = []
-    for way in first:
-        took = found[way].median
-        rate, share = setting.number / took, work * FLOPS / took / peak
-        numbers = [first[way], took, found[way].spread, rate, 100 * share]
-        rows.append([setting.scale, setting.recipe.batch_size, what, way, *(round(n, 4) for n in numbers)])
-    return rows
+    again = {way: partial(seconds, partial(setting.epoch, what, way)) for way in first}
+    found = interleaved(again, repetitions, warm=False)
+    return [
+        [setting.scale, setting.recipe.batch_size, what, way, began, one.median, one.spread,
+         setting.number / one.median, 100 * setting.work(what) * FLOPS / one.median / peak]
+        for (way, began), one in zip(first.items(), found.values(), strict=True)
+    ]  # fmt: skip
 
 
 COLUMNS = [
@@ -117,13 +106,16 @@ COLUMNS = [
 ]  # fmt: skip
 
 
-def fastest(rows: list[list], scale: str, what: str) -> float | None:
-    """Seconds of an epoch in the way that is fastest here."""
-    return min((row[5] for row in rows if (row[0], row[2]) == (scale, what)), default=None)
+def goal_of(setting: Setting, rows: list[list], bound: float, shown: bool) -> Goal:
+    """The whole training of the base, in the way that is fastest here."""
+    number = setting.spec.base_recipe.epochs
+    took = min((row[5] for row in rows if (row[0], row[2]) == (setting.scale, "base")), default=None)
+    text = f"seconds of tr18 on CIFAR-100, {number} epochs at scale {setting.scale}"
+    measured = number * took if took and shown else None
+    return Goal(text=text, bound=bound, at_most=True, unit="seconds", measured=measured)
 
 
-def main() -> None:
-    args, began = arguments(__doc__), time.perf_counter()
+def benchmark(args: argparse.Namespace) -> Found:
     device = pick_device()
     gpu = device.type == "cuda"
     if not gpu and not args.quick:
@@ -139,21 +131,16 @@ def main() -> None:
     rows += epochs(at_gpu, f"{experts} experts", ways, peak, repetitions, notes, end)
     at_paper = Setting("paper", 0, args.quick, device)
     rows += epochs(at_paper, "base", ways[1:], peak, repetitions, notes, end)
-    goals = [
-        Goal(text=f"seconds of tr18 on CIFAR-100, {number} epochs at scale {setting.scale}", bound=bound, at_most=True,
-             unit="seconds", measured=number * took if took and gpu and not args.quick else None)
-        for setting, bound in ((at_gpu, 45), (at_paper, 180))
-        for number, took in [(setting.spec.base_recipe.epochs, fastest(rows, setting.scale, "base"))]
-    ]  # fmt: skip
+    goals = [goal_of(at, rows, bound, gpu and not args.quick) for at, bound in ((at_gpu, 45), (at_paper, 180))]
     flop, took, theirs = AIRBENCH
     notes += [
         f"The matrix peak measured here is {peak / 1e12:.3g} TFLOP/s.",
         f"airbench's table has a standard ResNet-18 training at {flop / 1e15:g} PFLOP in {took / 60:g} minutes on an "
         f"A100: {flop / took / 1e12:.0f} TFLOP/s, {100 * flop / took / theirs:.0f} % of that card's printed peak.",
     ]
-    tables = {"An epoch of tr18, and of its experts (tr18-tr18, CIFAR-100)": Table(columns=COLUMNS, rows=rows)}
-    finish(args, __doc__, goals, tables, began, notes, device)
+    title = "An epoch of tr18, and of its experts (tr18-tr18, CIFAR-100)"
+    return Found(goals, {title: table(COLUMNS, rows)}, notes, device)
 
 
 if __name__ == "__main__":
-    main()
+    command(__doc__, benchmark)

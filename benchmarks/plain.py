@@ -29,6 +29,12 @@ def random_images(number: int, size: int = 32, num_classes: int = 100) -> ImageD
     return ImageDataset("noise", "train", images, rng.integers(0, num_classes, number), names, MEAN, STD)
 
 
+def made_up_shares(num_images: int, num_experts: int, gamma: float) -> Tensor:
+    """A made-up hard gate ``[N, K]``, smoothed by γ."""
+    own = torch.randint(0, num_experts, (num_images,), generator=torch.Generator().manual_seed(0))
+    return F.one_hot(own, num_experts).float().clamp(min=gamma)
+
+
 class PilImages(Dataset):
     """What torchvision's CIFAR does for an image, with the reference transforms."""
 

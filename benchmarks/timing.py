@@ -6,10 +6,11 @@ import argparse
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from torch.profiler import ProfilerActivity, profile
@@ -22,8 +23,7 @@ from repro.study.results import Provenance, Table
 CPU = torch.device("cpu")
 
 
-@dataclass(frozen=True)
-class Measured:
+class Measured(NamedTuple):
     """Repetitions of one thing: its median, and (max - min) / median as the spread."""
 
     values: tuple[float, ...]
@@ -50,6 +50,11 @@ def interleaved(ways: Mapping[str, Callable[[], float]], repetitions: int, warm:
         for name, way in ways.items():
             values[name].append(way())
     return {name: Measured(tuple(each)) for name, each in values.items()}
+
+
+def timed(ways: Mapping[str, Callable[[], object]], repetitions: int) -> dict[str, Measured]:
+    """The seconds of each way, interleaved."""
+    return interleaved({name: partial(seconds, way) for name, way in ways.items()}, repetitions)
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -96,51 +101,50 @@ def threads(number: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def arguments(doc: str | None) -> argparse.Namespace:
-    """``--quick``, ``--out`` and ``--root``, the same for every benchmark."""
+class Found(NamedTuple):
+    """What a benchmark measured: goals, tables by title, sentences beside them, and where."""
+
+    goals: Sequence[Goal]
+    tables: Mapping[str, Table]
+    notes: Sequence[str] = ()
+    device: torch.device = CPU
+
+
+def command(doc: str | None, measure: Callable[[argparse.Namespace], Found]) -> None:
+    """A benchmark as a command: prints its tables and goals, and writes the record.
+
+    ``doc`` is the claim, an empty line, the method; ``measure`` is handed ``quick`` and ``root``.
+    """
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="seconds, to see that it works; recorded only with --out")
     parser.add_argument("--out", type=Path, help="folder of the record (default: results/performance)")
     parser.add_argument("--root", type=Path, default=default_root(), help="folder of image sets and store")
-    return parser.parse_args()
-
-
-def finish(
-    args: argparse.Namespace,
-    doc: str | None,
-    goals: Sequence[Goal],
-    tables: Mapping[str, Table],
-    began: float,
-    notes: Sequence[str] = (),
-    device: torch.device = CPU,
-) -> PerformanceRecord:
-    """Print tables and goals, and write the record; ``doc`` is the claim, an empty line, the method."""
-    name = Path(sys.argv[0]).stem
-    claim, _, method = (doc or "").strip().partition("\n\n")
-    for title, table in tables.items():
+    args, began = parser.parse_args(), time.perf_counter()
+    goals, tables, notes, device = measure(args)
+    for title, shown in tables.items():
         print(f"\n{title}")
-        show(table)
+        show(shown)
     print()
     for goal in goals:
         measured = "not measured" if goal.measured is None else f"{goal.measured:.3g}"
         verdict = {True: "met", False: "missed", None: ""}[goal.met]
         print(f"{goal.text}: {measured} (goal: {'at most' if goal.at_most else 'at least'} {goal.bound:g}) {verdict}")
-    for note in notes:
-        print(note)
-    command = " ".join(["python", f"benchmarks/{name}.py", *(["--quick"] if args.quick else [])])
+    print(*notes, sep="\n")
+    name, (claim, _, method) = Path(sys.argv[0]).stem, (doc or "").strip().partition("\n\n")
+    given = " ".join(["python", f"benchmarks/{name}.py", *(["--quick"] if args.quick else [])])
     record = PerformanceRecord(
-        name=name,
-        claim=" ".join(claim.split()),
-        method=" ".join(method.split()),
-        quick=args.quick,
-        goals=list(goals),
-        tables=dict(tables),
-        notes=list(notes),
-        provenance=Provenance(command=command, **made_here(device, time.perf_counter() - began)),
-    )
+        name=name, claim=" ".join(claim.split()), method=" ".join(method.split()), quick=args.quick,
+        goals=list(goals), tables=dict(tables), notes=list(notes),
+        provenance=Provenance(command=given, **made_here(device, time.perf_counter() - began)),
+    )  # fmt: skip
     if args.out or not args.quick:
         print(f"recorded in {record.save(args.out or results_folder() / 'performance')}")
-    return record
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
+    """A table whose numbers have four decimals."""
+    shown = [[round(value, 4) if isinstance(value, float) else value for value in row] for row in rows]
+    return Table(columns=list(columns), rows=shown)
 
 
 def show(table: Table) -> None:

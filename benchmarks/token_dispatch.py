@@ -11,7 +11,7 @@ Interleaved, medians; ratios are taken within a repetition.
 
 from __future__ import annotations
 
-import time
+import argparse
 from collections.abc import Callable
 from functools import partial
 from itertools import cycle
@@ -19,14 +19,14 @@ from statistics import median
 
 import torch
 import torch.nn.functional as F
-from timing import Goal, arguments, finish, interleaved, operators_of, seconds
+from timing import Found, Goal, command, operators_of, table, timed
 from torch import Tensor, nn
 
 from repro.models.token_dispatch import run_experts
 from repro.models.token_routing import within_capacity
-from repro.study.results import Table
 from repro.training.device import pick_device
 
+WAYS = ("sorted", "slots", "one-hot", "all")
 CAPACITY, GROUP = 1.25, 64
 DRAWS = 101
 OPERATORS = {
@@ -44,8 +44,7 @@ class Task:
         self.hidden, self.num_experts = 4 * dim // top_k, 8
         self.x = made(tokens, dim, requires_grad=True)
         draws = [torch.rand(tokens, self.num_experts, device=device).topk(top_k).indices for _ in range(DRAWS)]
-        self._draws = cycle(draws)
-        self.experts = draws[0]
+        self._draws, self.experts = cycle(draws), draws[0]
         self.weights = torch.rand(tokens, top_k, device=device)
         shapes = ((self.hidden, dim), (self.hidden,)), ((dim, self.hidden), (dim,))
         self.up, self.down = (
@@ -55,10 +54,8 @@ class Task:
         self.upstream = made(tokens, dim)
 
     def step(self, forward: Callable[[], Tensor]) -> None:
-        forward().backward(self.upstream)
-
-    def choose_anew(self) -> None:
         self.experts = next(self._draws)
+        forward().backward(self.upstream)
 
     def dense(self) -> Tensor:
         return self.mlp(self.x)
@@ -100,44 +97,29 @@ class Task:
         return (back @ done.transpose(0, 1).flatten(1, 2)).flatten(0, 1)
 
 
-def timed_step(task: Task, forward: Callable[[], Tensor]) -> float:
-    task.choose_anew()
-    return seconds(partial(task.step, forward))
-
-
-def main() -> None:
-    args, began, device = arguments(__doc__), time.perf_counter(), pick_device("auto")
+def measure(args: argparse.Namespace) -> Found:
     tokens, dim, repetitions = (256, 32, 2) if args.quick else (4096, 192, 30)
+    device = pick_device("auto")
     rows, parts, goals = [], [], []
-    for dtype in (torch.float32, torch.bfloat16):
+    for dtype, bound in ((torch.float32, 1.15), (torch.bfloat16, 1.25)):
         for top_k in (1, 2):
             task, name = Task(tokens, dim, top_k, dtype, device), str(dtype).removeprefix("torch.")
-            ways = {"dense": task.dense, "sorted": task.sorted, "slots": task.slots, "one-hot": task.one_hot}
-            ways["all"] = task.all
-            timed = {way: partial(timed_step, task, forward) for way, forward in ways.items()}
-            found = interleaved(timed, repetitions)
-            ratios = {way: found[way].over(found["dense"]) for way in ways if way != "dense"}
-            dense = [round(1e3 * found["dense"].median, 3), round(found["dense"].spread, 3)]
-            rows.append([name, top_k, *dense, *(round(ratio, 3) for ratio in ratios.values())])
+            steps = {way: partial(task.step, getattr(task, way.replace("-", "_"))) for way in ("dense", *WAYS)}
+            found = timed(steps, repetitions)
+            ratios = [found[way].over(found["dense"]) for way in WAYS]
+            rows.append([name, top_k, 1e3 * found["dense"].median, found["dense"].spread, *ratios])
             for way in ("dense", "sorted"):
-                steps = [operators_of(partial(timed_step, task, ways[way]), OPERATORS) for _ in range(repetitions)]
-                parts.append([name, top_k, way, *(round(median(each), 1) for each in zip(*steps, strict=True))])
-            bound = 1.15 if dtype is torch.float32 else 1.25
-            goals.append(Goal(text=f"sorted / dense, {name}, k = {top_k}", measured=ratios["sorted"], bound=bound,
-                              at_most=True))  # fmt: skip
-    columns = [
-        "precision",
-        "k",
-        "dense, ms",
-        "spread",
-        *(f"{way} / dense" for way in ("sorted", "slots", "one-hot", "all")),
-    ]
+                shares = [operators_of(steps[way], OPERATORS) for _ in range(repetitions)]
+                parts.append([name, top_k, way, *(median(each) for each in zip(*shares, strict=True))])
+            text = f"sorted / dense, {name}, k = {top_k}"
+            goals.append(Goal(text=text, measured=ratios[0], bound=bound, at_most=True))
+    columns = ["precision", "k", "dense, ms", "spread", *(f"{way} / dense" for way in WAYS)]
     tables = {
-        "Forward and backward, in times of the dense MLP": Table(columns=columns, rows=rows),
-        "Operators of a step, percent": Table(columns=["precision", "k", "way", *OPERATORS, "the rest"], rows=parts),
+        "Forward and backward, in times of the dense MLP": table(columns, rows),
+        "Operators of a step, percent": table(["precision", "k", "way", *OPERATORS, "the rest"], parts),
     }
-    finish(args, __doc__, goals, tables, began, device=device)
+    return Found(goals, tables, device=device)
 
 
 if __name__ == "__main__":
-    main()
+    command(__doc__, measure)

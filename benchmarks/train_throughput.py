@@ -8,24 +8,26 @@ repetitions of about a second each, medians.
 
 from __future__ import annotations
 
+import argparse
 import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import plain
 import torch
 import torch.nn.functional as F
-from timing import CPU, Goal, Measured, arguments, finish, images_per_second, interleaved, operators_of
+from timing import CPU, Found, Goal, Measured, command, images_per_second, interleaved, operators_of, table
 from torch import nn
 
 from repro.data.batches import Batch, DeviceBatches
 from repro.families.single_gate.scales import LAPTOP_BASE, default_spec
 from repro.models.registry import build_backbone
-from repro.study.results import Table
+from repro.training.classifier import classification
 from repro.training.compiling import Forward, choose, forward_on
 from repro.training.device import autocast
 from repro.training.fit import Step, Training
@@ -50,8 +52,7 @@ class Ours:
         net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
         def loss(batch: Batch, done: float) -> Step:
-            logits = net(batch.images).float()
-            return Step(F.cross_entropy(logits, batch.labels), (logits.argmax(1) == batch.labels).sum(), len(logits))
+            return classification(net(batch.images), batch.labels, recipe)
 
         recipe = LAPTOP_BASE.model_copy(update={"epochs": 10**6, "batch_size": batch_size})
         self.training = Training(net, recipe, loss, CPU, "benchmark", seed=0)
@@ -72,6 +73,11 @@ def bare_step(net: nn.Module, images: torch.Tensor, labels: torch.Tensor, forwar
     return len(images)
 
 
+def rates(steps: Mapping[str, Callable[[], int]], repetitions: int, budget: float) -> dict[str, Measured]:
+    """Images/s of each step, interleaved, each time for ``budget`` seconds."""
+    return interleaved({name: partial(images_per_second, step, budget) for name, step in steps.items()}, repetitions)
+
+
 def measure(
     width: float, batch_size: int, size: int, workers: tuple[int, ...], repetitions: int, budget: float
 ) -> dict[str, Measured]:
@@ -88,7 +94,7 @@ def measure(
         other = network(width)
         sgd, batches = plain.optimizer(other), plain.endless(plain.loader(images, batch_size, number))
         steps[f"plain {number}"] = lambda net=other, sgd=sgd, batches=batches: plain.step(net, sgd, *next(batches))
-    return interleaved({name: partial(images_per_second, step, budget) for name, step in steps.items()}, repetitions)
+    return rates(steps, repetitions, budget)
 
 
 def row(found: dict[str, Measured], *about: object) -> list:
@@ -96,7 +102,7 @@ def row(found: dict[str, Measured], *about: object) -> list:
     best = max((name for name in found if name.startswith("plain")), key=lambda name: found[name].median)
     ours, reference, bare = found["ours"], found[best], found["bare"]
     numbers = [ours.median, ours.spread, reference.median, bare.median, ours.over(reference), ours.over(bare)]
-    return [*about, *(round(number, 4) for number in numbers)]
+    return [*about, *numbers]
 
 
 COLUMNS = ["ours, images/s", "spread", "plain, images/s", "bare, images/s", "ours / plain", "ours / bare"]
@@ -121,8 +127,8 @@ def parts(width: float, steps: int) -> list[float]:
         sgd.step()
         marks.append(time.perf_counter())
         if epoch:  # the first does not count
-            took = [t + b - a for t, a, b in zip(took, marks, marks[1:], strict=False)]
-    return [round(100 * t / sum(took), 2) for t in took]
+            took = [t + b - a for t, (a, b) in zip(took, pairwise(marks), strict=True)]
+    return [100 * t / sum(took) for t in took]
 
 
 def operators(width: float) -> list[float]:
@@ -145,9 +151,9 @@ def compiled(width: float, way: str, repetitions: int, budget: float) -> list:
     began = time.perf_counter()
     steps["compiled"]()
     seconds = time.perf_counter() - began
-    found = interleaved({name: partial(images_per_second, step, budget) for name, step in steps.items()}, repetitions)
+    found = rates(steps, repetitions, budget)
     as_it_is, faster = found["plain"], found["compiled"]
-    return [width, round(seconds, 1), as_it_is.median, faster.median, round(faster.over(as_it_is), 4)]
+    return [width, seconds, as_it_is.median, faster.median, faster.over(as_it_is)]
 
 
 def peak_memory(root: Path) -> None:
@@ -176,12 +182,11 @@ def peak_memory(root: Path) -> None:
 def measured_memory(root: Path, quick: bool) -> float | None:
     if quick or not (root / "tiny-imagenet-200").exists():
         return None
-    command = [sys.executable, __file__, "--peak-memory", str(root)]
-    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    asked = [sys.executable, __file__, "--peak-memory", str(root)]
+    return float(subprocess.run(asked, capture_output=True, text=True, check=True).stdout)
 
 
-def main() -> None:
-    args, began = arguments(__doc__), time.perf_counter()
+def benchmark(args: argparse.Namespace) -> Found:
     quick = args.quick
     repetitions, budget = (1, 0.0) if quick else (5, 1.0)
     workers = (0,) if quick else (0, 2)
@@ -192,23 +197,23 @@ def main() -> None:
     batch_sizes = (16, 32) if quick else (16, 64, 256, 1024)
     sizes = (16, 32) if quick else (16, 32, 48, 64)
     tables = {
-        "Training, by width (tr10, batches of 128, 32 pixels)": Table(columns=["width", *COLUMNS], rows=by_width),
-        "By batch size (32 pixels)": Table(
-            columns=["batch size", *COLUMNS], rows=[row(measure(usual, b, 32, (0,), *less), b) for b in batch_sizes]
+        "Training, by width (tr10, batches of 128, 32 pixels)": table(["width", *COLUMNS], by_width),
+        "By batch size (32 pixels)": table(
+            ["batch size", *COLUMNS], (row(measure(usual, b, 32, (0,), *less), b) for b in batch_sizes)
         ),
-        "By image size (batches of 64)": Table(
-            columns=["pixels a side", *COLUMNS], rows=[row(measure(usual, 64, s, (0,), *less), s) for s in sizes]
+        "By image size (batches of 64)": table(
+            ["pixels a side", *COLUMNS], (row(measure(usual, 64, s, (0,), *less), s) for s in sizes)
         ),
-        "Where a step goes, percent": Table(
-            columns=["width", "data", "forward", "backward", "optimiser"],
-            rows=[[width, *parts(width, 1 if quick else 8)] for width in widths],
+        "Where a step goes, percent": table(
+            ["width", "data", "forward", "backward", "optimiser"],
+            ([width, *parts(width, 1 if quick else 8)] for width in widths),
         ),
-        "Operators of a step, percent": Table(
-            columns=["width", *OPERATORS, "the rest"], rows=[[width, *operators(width)] for width in widths]
+        "Operators of a step, percent": table(
+            ["width", *OPERATORS, "the rest"], ([width, *operators(width)] for width in widths)
         ),
-        "Compiled by torch, forward and backward alone (batches of 128, 32 pixels)": Table(
-            columns=["width", "seconds to compile", "plain, images/s", "compiled, images/s", "compiled / plain"],
-            rows=[compiled(width, "aot_eager" if quick else "on", repetitions, budget) for width in widths],
+        "Compiled by torch, forward and backward alone (batches of 128, 32 pixels)": table(
+            ["width", "seconds to compile", "plain, images/s", "compiled, images/s", "compiled / plain"],
+            (compiled(width, "aot_eager" if quick else "on", repetitions, budget) for width in widths),
         ),
     }
     goals = [Goal(text=f"images/s, ours / plain, width {r[0]}", measured=r[5], bound=2.5) for r in by_width]
@@ -216,11 +221,11 @@ def main() -> None:
     text = "peak memory, training and evaluating tiny-ImageNet at laptop scale with 20 experts"
     memory = measured_memory(args.root, quick)
     goals.append(Goal(text=text, measured=memory, bound=4.0, at_most=True, unit="GiB"))
-    finish(args, __doc__, goals, tables, began)
+    return Found(goals, tables)
 
 
 if __name__ == "__main__":
     if "--peak-memory" in sys.argv:
         peak_memory(Path(sys.argv[-1]))
     else:
-        main()
+        command(__doc__, benchmark)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+class Frozen(BaseModel):
+    """A value that does not change, and that has no fields but its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class ReproError(Exception):
@@ -19,14 +24,7 @@ class ReproError(Exception):
     sentence instead of a traceback.
     """
 
-    def _render_traceback_(
-        self,
-        etype: type[BaseException] | None = None,
-        value: BaseException | None = None,
-        tb: TracebackType | None = None,
-        tb_offset: int | None = None,
-        context: int = 5,
-    ) -> list[str]:
+    def _render_traceback_(self, *_: object, **__: object) -> list[str]:
         """IPython's hook: the lines that a notebook cell shows for this exception."""
         return [f"{type(self).__name__}: {self}"]
 

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 
@@ -45,6 +46,11 @@ def _sync_tree(path: Path) -> None:
     """Flush a file, or a folder with all that is in it, names included."""
     for each in [path] if path.is_file() else [*path.rglob("*"), path]:
         sync(each)
+
+
+def free_name(path: Path, state: str) -> Path:
+    """``<name>.<state>-1`` beside a path, or the first higher number that is free."""
+    return next(p for n in count(1) if not (p := path.with_name(f"{path.name}.{state}-{n}")).exists())
 
 
 def write_text(path: Path, text: str) -> None:

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from math import inf
 from multiprocessing import get_context, parent_process
 from typing import Any
 
@@ -42,14 +43,13 @@ def duration(seconds: float) -> str:
 @contextmanager
 def time_limit(minutes: float | None) -> Iterator[None]:
     """Give the block so many minutes (None: as many as it takes); the last few seconds are left for tidying up."""
-    before = os.environ.pop(DEADLINE, None)
-    if minutes is not None:
-        seconds = 60 * minutes
-        os.environ[DEADLINE] = str(time.time() + seconds - min(15.0, 0.05 * seconds))
+    before = os.environ.get(DEADLINE)
+    seconds = inf if minutes is None else 60 * minutes
+    os.environ[DEADLINE] = str(time.time() + seconds - min(15.0, 0.05 * seconds))
     try:
         yield
     finally:
-        os.environ.pop(DEADLINE, None)
+        os.environ.pop(DEADLINE)
         if before is not None:
             os.environ[DEADLINE] = before
 
@@ -58,8 +58,7 @@ def late(seconds: float = 0.0) -> bool:
     """Whether work of so many seconds, begun now, would end after the time of this run, or the study was stopped."""
     if (study := joined()) and study.stopped:
         return True
-    deadline = os.environ.get(DEADLINE)
-    return deadline is not None and time.time() + seconds > float(deadline)
+    return time.time() + seconds > float(os.environ.get(DEADLINE, inf))
 
 
 class Progress:
@@ -91,11 +90,11 @@ class Progress:
         """Count work that needs no doing (it was found in the store)."""
         self._count(0.0, found=work)
 
-    def advance(self, work: float, text: Callable[[], str], force: bool = False) -> None:
+    def advance(self, work: float, text: Callable[[], str]) -> None:
         """Count work as done; says ``text()`` and the time left, at most every few seconds."""
         self._count(work)
         now = self._clock()
-        if force or now - self._last >= SECONDS_BETWEEN_LINES:
+        if now - self._last >= SECONDS_BETWEEN_LINES:
             self._last = now
             say(f"{text()} · {self.time_left()}" if self.total else text())
 

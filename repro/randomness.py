@@ -55,13 +55,7 @@ def seeded(
     """What ``torch`` draws inside from its global generators is a function of (seed, purpose, counters).
 
     For what takes no generator: initial weights, dropout, the noise of gates, drop path. Nothing waits for
-    the device, and the generators' states are put back at the end.
-
-    Args:
-        seed: The seed of the study.
-        purpose: What is drawn for.
-        *counters: Such as the epoch and the step.
-        device: Where it is drawn: a GPU has a generator of its own beside the CPU's.
+    the ``device``, which has a generator of its own where it is a GPU; states are put back at the end.
     """
     generators = [torch.default_generator]
     if device.type == "cuda":

@@ -12,14 +12,13 @@ import tarfile
 import urllib.request
 import zipfile
 from http.client import HTTPException
-from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
 from repro.errors import DataError
-from repro.files import write_aside
+from repro.files import free_name, write_aside
 from repro.progress import say
 
 TIMEOUT = 60.0  # seconds without a byte
@@ -88,7 +87,7 @@ def fetch_and_unpack(url: str, archive: Path, md5: str, folder: Path) -> None:
 
 def move_aside(path: Path) -> None:
     """Rename what is damaged to ``<name>.damaged-<n>``, and say so."""
-    place = next(p for n in count(1) if not (p := path.with_name(f"{path.name}.damaged-{n}")).exists())
+    place = free_name(path, "damaged")
     path.rename(place)
     say(f"{path} is damaged or not whole: moved to {place}, which may be deleted")
 

@@ -11,16 +11,15 @@ from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
+from repro.errors import Frozen
 from repro.randomness import generator
 
 
-class Augmentation(BaseModel):
+class Augmentation(Frozen):
     """What is done to a training image, in this order: crop, flip, normalise, Cutout."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     crop: Literal["none", "pad", "resized"] = Field("none", description="pad: pad and crop; resized: RandomResizedCrop")
     pad: int = Field(4, ge=0, le=16, description="pixels of zeros (black) on each side, for crop='pad'")

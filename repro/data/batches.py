@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from repro.data.augment import Augmentation, cutout, draw_epoch, flip_some, pad_crop, resized_crop
+from repro.data.augment import Augmentation, Draws, cutout, draw_epoch, flip_some, pad_crop, resized_crop
 from repro.data.dataset import ImageDataset
 from repro.randomness import generator
 
@@ -32,6 +32,9 @@ class BatchSource(Protocol):
     labels: Tensor
     num_classes: int
     image_size: int
+    augmentation: Augmentation
+    device: torch.device
+    normalise: Callable[[Tensor], Tensor]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -51,6 +54,17 @@ class BatchSource(Protocol):
 
     def clean(self, batch_size: int, chosen: Tensor | None = None) -> Iterator[Batch]:
         """The chosen images (all, without it) once, in order, not augmented; the last batch may be smaller."""
+
+    def visited(self, chosen: Tensor | None) -> Tensor:
+        """The indices ``[n]`` of the chosen images (all, without it) in order, on the host."""
+        return torch.arange(len(self)) if chosen is None else chosen.cpu().nonzero()[:, 0]
+
+    def augmented(self, images: Tensor, draws: Draws) -> Tensor:
+        """Cropped images ``[B, 3, S, S]`` flipped, normalised and cut out, by their rows of an epoch's draws."""
+        if self.augmentation.flip:
+            images = flip_some(images, draws.flip)
+        images = self.normalise(images)
+        return cutout(images, draws.hole, self.augmentation.cutout) if self.augmentation.cutout else images
 
 
 def epoch_order(num_images: int, seed: int, epoch: int, chosen: Tensor | None = None) -> Tensor:
@@ -101,18 +115,17 @@ class DeviceBatches(BatchSource):
         self.num_classes = dataset.num_classes
         self.image_size = dataset.image_size
         self.labels = torch.from_numpy(np.array(dataset.labels)).to(device)
-        pad = augmentation.pad if augmentation.crop == "pad" else 0
-        self._pad = pad
+        self._pad = pad = augmentation.pad if augmentation.crop == "pad" else 0
         images = torch.from_numpy(np.ascontiguousarray(dataset.images.transpose(0, 2, 3, 1)))
         self._padded = F.pad(images, (0, 0, pad, pad, pad, pad)).to(device)  # [N, S + 2 pad, S + 2 pad, 3]
-        self._normalise = normaliser(dataset.mean, dataset.std, device)
+        self.normalise = normaliser(dataset.mean, dataset.std, device)
 
     def train(
         self, seed: int, epoch: int, batch_size: int, chosen: Tensor | None = None, fill: bool = False
     ) -> Iterator[Batch]:
         order = epoch_order(len(self), seed, epoch, None if chosen is None else chosen.cpu()).to(self.device)
         draws = draw_epoch(self.augmentation, len(self), self.image_size, seed, epoch)
-        draws = type(draws)(*(table.to(self.device) for table in draws))
+        draws = Draws(*(table.to(self.device) for table in draws))
         for indices in batch_orders(order, batch_size, fill):
             row = draws.rows(indices)
             if self.augmentation.crop == "pad":
@@ -121,17 +134,11 @@ class DeviceBatches(BatchSource):
                 images = self._plain(indices)
             if self.augmentation.crop == "resized":
                 images = resized_crop(images.float(), row.box, self.image_size)
-            if self.augmentation.flip:
-                images = flip_some(images, row.flip)
-            images = self._normalise(images)
-            if self.augmentation.cutout:
-                images = cutout(images, row.hole, self.augmentation.cutout)
-            yield Batch(images, self.labels[indices], indices)
+            yield Batch(self.augmented(images, row), self.labels[indices], indices)
 
     def clean(self, batch_size: int, chosen: Tensor | None = None) -> Iterator[Batch]:
-        visited = torch.arange(len(self)) if chosen is None else chosen.cpu().nonzero()[:, 0]
-        for indices in visited.to(self.device).split(batch_size):
-            yield Batch(self._normalise(self._plain(indices)), self.labels[indices], indices)
+        for indices in self.visited(chosen).to(self.device).split(batch_size):
+            yield Batch(self.normalise(self._plain(indices)), self.labels[indices], indices)
 
     def _plain(self, indices: Tensor) -> Tensor:
         size, pad = self.image_size, self._pad

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from repro.data import cifar, imagenet, modes, tiny_imagenet
 from repro.data.archives import fetch_and_unpack, move_aside
@@ -16,8 +14,7 @@ State = Literal["present", "partial", "absent"]
 SPLITS: tuple[Split, ...] = ("train", "test")
 
 
-@dataclass(frozen=True)
-class DatasetCard:
+class DatasetCard(NamedTuple):
     """What there is to know of a set before it is here.
 
     num_train    images of the training split; ``num_test`` of the test split
@@ -38,8 +35,7 @@ class DatasetCard:
     by_hand: str
 
 
-@dataclass(frozen=True)
-class DatasetStatus:
+class DatasetStatus(NamedTuple):
     """Whether a set is under a root, where, what is missing (sentences), and the command that fetches it."""
 
     name: str
@@ -73,7 +69,7 @@ _CARDS = (
             num_train=50_000,
             num_test=10_000,
             image_size=32,
-            source=cifar.SETS[name].url,
+            source=cifar.SETS[name][1],
             terms=_CIFAR_TERMS,
             disk="0.4 GB, the archive included",
             by_hand=f"get the archive from its source and unpack it so that data/{place} exists",
@@ -127,6 +123,8 @@ def load(
     unknown name, split or size, and when the set is missing or damaged.
     """
     card = _card(name)
+    if split not in SPLITS:
+        raise DataError(f"{name} has no split {split!r}; choose one of {', '.join(SPLITS)}")
     if name == "imagenet":
         raise DataError("imagenet does not fit in memory; repro.data.imagenet.index_imagenet lists its images instead")
     if num_images is not None and name != "modes":
@@ -164,7 +162,8 @@ def _layout(name: str, root: Path) -> tuple[Path, list[Path]]:
         folder = root / tiny_imagenet.FOLDER
         named = [folder / part for part in ("wnids.txt", "words.txt", "train", "val/images", "val/val_annotations.txt")]
         return folder, named
-    return root / cifar.SETS[name].folder, list(cifar.official_files(name, root))
+    files = list(cifar.official_files(name, root))
+    return files[0].parent, files
 
 
 def fetch(name: str, root: Path) -> str:
@@ -179,9 +178,8 @@ def fetch(name: str, root: Path) -> str:
             raise DataError(f"imagenet cannot be fetched by a program ({found.missing[0]}): {card.by_hand}")
         return "laid out; `repro data check imagenet` reads every image"
     if name == "tiny-imagenet":
-        for split, size in product(SPLITS, tiny_imagenet.SIZES):
-            if tiny_imagenet.check_cache(split, root, size):
-                move_aside(tiny_imagenet.cache_folder(split, root, size))
+        for cache in tiny_imagenet.damaged_caches(root):
+            move_aside(cache)
     if found.state == "absent" or check(name, root):
         if name == "tiny-imagenet":
             folder = root / tiny_imagenet.FOLDER
@@ -198,32 +196,21 @@ def check(name: str, root: Path) -> list[str]:
     counts and decoding for imagenet. Reads every byte: seconds to minutes, hours for imagenet.
     """
     _card(name)
-    root = Path(root)
-    if name == "modes":
-        return []
+    root, findings = Path(root), check_sums(name, Path(root))
+    for split in SPLITS if name in ("tiny-imagenet", "imagenet") else ():
+        try:
+            if name == "imagenet":
+                findings += imagenet.unreadable(imagenet.index_imagenet(split, root).paths)
+            else:
+                pairs = tiny_imagenet.list_images(split, tiny_imagenet.official_folder(root))
+                findings += imagenet.unreadable([str(path) for path, _ in pairs], tiny_imagenet.NATIVE_SIZE)
+        except DataError as error:
+            findings.append(str(error))
+    return list(dict.fromkeys(findings))
+
+
+def check_sums(name: str, root: Path) -> list[str]:
+    """What is wrong with the set by the checksums that it has: no image is decoded."""
     if name in cifar.SETS:
         return cifar.check_cifar(name, root)
-    return _check_tiny_imagenet(root) if name == "tiny-imagenet" else _check_imagenet(root)
-
-
-def _check_tiny_imagenet(root: Path) -> list[str]:
-    findings: list[str] = []
-    for split in SPLITS:
-        try:
-            pairs = tiny_imagenet.list_images(split, tiny_imagenet.official_folder(root))
-            findings += imagenet.unreadable([str(path) for path, _ in pairs], tiny_imagenet.NATIVE_SIZE)
-        except DataError as error:
-            findings.append(str(error))
-        for size in tiny_imagenet.SIZES:
-            findings += tiny_imagenet.check_cache(split, root, size)
-    return list(dict.fromkeys(findings))
-
-
-def _check_imagenet(root: Path) -> list[str]:
-    findings: list[str] = []
-    for split in SPLITS:
-        try:
-            findings += imagenet.unreadable(imagenet.index_imagenet(split, root).paths)
-        except DataError as error:
-            findings.append(str(error))
-    return list(dict.fromkeys(findings))
+    return list(tiny_imagenet.damaged_caches(root).values()) if name == "tiny-imagenet" else []

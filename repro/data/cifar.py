@@ -8,55 +8,38 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from repro.data.archives import checksum, fetch_and_unpack, missing, verify
 from repro.data.dataset import ImageDataset, Split
-from repro.errors import DataError
 
 if TYPE_CHECKING:
     from torchvision.datasets import CIFAR10
 
 
-class CifarSet(NamedTuple):
-    """torchvision's class of a set, and what of it is needed without the seconds that its import takes."""
-
-    kind: str
-    url: str
-    folder: str
-
-
 _HOME = "https://www.cs.toronto.edu/~kriz/"
-SETS = {
-    "cifar10": CifarSet("CIFAR10", _HOME + "cifar-10-python.tar.gz", "cifar-10-batches-py"),
-    "cifar100": CifarSet("CIFAR100", _HOME + "cifar-100-python.tar.gz", "cifar-100-python"),
+SETS = {  # torchvision's class of a set, and its address, without the seconds that torchvision's import takes
+    "cifar10": ("CIFAR10", _HOME + "cifar-10-python.tar.gz"),
+    "cifar100": ("CIFAR100", _HOME + "cifar-100-python.tar.gz"),
 }
-SPLITS = ("train", "test")
 # The Cutout recipe's, which it uses for both sets.
 MEAN = (125.3 / 255, 123.0 / 255, 113.9 / 255)
 STD = (63.0 / 255, 62.1 / 255, 66.7 / 255)
 
 
-def load_cifar(name: str, split: Split, root: Path, download: bool = False) -> ImageDataset:
+def load_cifar(name: str, split: Split, root: Path) -> ImageDataset:
     """One split of ``cifar10`` or ``cifar100``, uint8 ``[N, 3, 32, 32]``, in the official order.
 
-    Reads ``root/cifar-10-batches-py`` or ``root/cifar-100-python``; with ``download`` it is fetched
-    first where it is absent. CIFAR-100 has its 100 fine labels. ``DataError`` when a file is missing
-    or has another checksum than the official one; nothing is unpickled then.
+    Reads ``root/cifar-10-batches-py`` or ``root/cifar-100-python``. CIFAR-100 has its 100 fine labels. ``DataError``
+    when a file is missing or has another checksum than the official one; nothing is unpickled then.
     """
-    kind = _kind(name)
-    if split not in SPLITS:
-        raise DataError(f"{name} has no split {split!r}; choose one of {', '.join(SPLITS)}")
-    root = Path(root)
-    if download and not (root / kind.base_folder).exists():
-        fetch_cifar(name, root)
     for path, md5 in official_files(name, root).items():
         if not path.is_file():
             raise missing(name, root, path)
         verify(path, md5)
-    data = kind(str(root), train=split == "train")
+    data = _kind(name)(str(root), train=split == "train")
     images = np.ascontiguousarray(data.data.transpose(0, 3, 1, 2))
     return ImageDataset(name, split, images, np.array(data.targets, np.int64), tuple(data.classes), MEAN, STD)
 
@@ -99,9 +82,7 @@ def fetch_cifar(name: str, root: Path) -> None:
 
 
 def _kind(name: str) -> type[CIFAR10]:
-    if name not in SETS:
-        raise DataError(f"{name!r} is not a CIFAR set; choose one of {', '.join(SETS)}")
     from torchvision import datasets
 
-    kind: type[CIFAR10] = getattr(datasets, SETS[name].kind)
+    kind: type[CIFAR10] = getattr(datasets, SETS[name][0])
     return kind

@@ -45,7 +45,7 @@ def _content(images: Images, root: Path) -> list[str | bytes]:
         return [md5 for _, md5 in sorted(cifar.official_files(name, root).items())]
     if name == "tiny-imagenet":
         cache = tiny_imagenet.cache_folder(split, root, size)
-        _, labels, meta = tiny_imagenet.read_cache(cache, split, size)
+        _, labels, meta = tiny_imagenet.read_cache(cache, size)
         return [meta["images_sha256"], labels.tobytes()]
     index = imagenet.index_imagenet(split, root)
     names = "\n".join("/".join(Path(path).parts[-2:]) for path in index.paths)

@@ -6,18 +6,19 @@ import json
 import math
 import os
 import re
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from repro.data.dataset import ImageDataset, Split
-from repro.data.imagenet import MEAN, STD, ImageFolderIndex, center_crop_224, pixel_digests, read_image
+from repro.data.imagenet import MEAN, STD, ImageFolderIndex, center_crop_224, decode_all, pixel_digests, read_image
 from repro.data.layout import PARTS, Layout, Listed, is_utf8, layout, not_utf8
-from repro.errors import DataError
+from repro.errors import DataError, Frozen
 from repro.files import write_text
 from repro.progress import say
 from repro.randomness import derive
@@ -25,14 +26,12 @@ from repro.randomness import derive
 IN_MEMORY = 8e9  # bytes of pixels that may be kept in memory
 
 
-class Folder(BaseModel):
+class Folder(Frozen):
     """A folder of images as a spec names it: by what is in it.
 
     name    for people, made of the folder's own
     digest  16 hex digits that differ where images, classes or parts do
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     digest: str = Field(pattern=r"^[0-9a-f]{16}$")
@@ -108,8 +107,7 @@ def decode(index: ImageFolderIndex, size: int) -> ImageDataset:
     def one(i: int) -> None:
         images[i] = center_crop_224(read_image(index.paths[i]), size, size)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(one, range(len(index))))
+    decode_all(one, range(len(index)))
     return ImageDataset(
         index.name, index.split, images, np.array(index.labels), index.class_names, index.mean, index.std
     )
@@ -119,15 +117,11 @@ def _place(digest: str, root: Path) -> Path:
     return Path(root) / "cache" / "folders" / f"{digest}.json"
 
 
-def _known(root: Path) -> list[dict[str, Any]]:
+def _known(root: Path) -> Iterator[dict[str, Any]]:
     """What is kept of folders that were adopted before; what cannot be read is made anew."""
-    found = []
     for path in sorted((Path(root) / "cache" / "folders").glob("*.json")):
-        try:
-            found.append(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError):
-            continue
-    return [known for known in found if isinstance(known, dict) and {"folder", "stamp", "parts", "odd"} <= set(known)]
+        with suppress(OSError, ValueError):
+            yield json.loads(path.read_text(encoding="utf-8"))
 
 
 def _stamp(folder: Path, parts: Listed) -> str:

@@ -14,10 +14,11 @@ import math
 import os
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -37,6 +38,8 @@ SUFFIXES = tuple(sorted(suffix for suffix, name in Image.registered_extensions()
 RATIO = (3 / 4, 4 / 3)
 # Files read between two looks at the keyboard.
 BLOCK = 1000
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,6 @@ def index_imagenet(split: Split, root: Path) -> ImageFolderIndex:
     Both folders must stand and hold the same classes, however many, with at least one image in
     each class that is indexed; ``DataError`` otherwise.
     """
-    if split not in FOLDERS:
-        raise DataError(f"imagenet has no split {split!r}; choose one of {', '.join(FOLDERS)}")
     base = Path(root) / "imagenet"
     classes = {name: _folders_in(base / name, root) for name in FOLDERS.values()}
     if classes["train"] != classes["val"]:
@@ -139,13 +140,8 @@ def as_shown(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def unreadable(paths: Sequence[str], expected_size: int | None = None) -> list[str]:
-    """A sentence for each file that ``read_image`` refuses; every file is decoded, with progress on stderr."""
-    return [str(found) for found in pixel_digests(paths, expected_size) if isinstance(found, DataError)]
-
-
 def pixel_digests(paths: Sequence[str], expected_size: int | None = None) -> list[str | DataError]:
-    """sha256 of each image's size and pixels as read, or why it cannot be read; with progress on stderr."""
+    """sha256 of each image's size and pixels as read, or why it cannot be read."""
 
     def digest(path: str) -> str | DataError:
         try:
@@ -154,11 +150,20 @@ def pixel_digests(paths: Sequence[str], expected_size: int | None = None) -> lis
             return error
         return hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
 
-    found: list[str | DataError] = []
-    bar = tqdm(total=len(paths), desc="decoding", unit=" images", file=sys.stderr)
-    with ThreadPoolExecutor(os.cpu_count()) as pool, bar:
-        for start in range(0, len(paths), BLOCK):  # in blocks, so that a stop does not wait for all of them
-            for each in pool.map(digest, paths[start : start + BLOCK]):
+    return decode_all(digest, paths)
+
+
+def unreadable(paths: Sequence[str], expected_size: int | None = None) -> list[str]:
+    """A sentence for each file that ``read_image`` refuses."""
+    return [str(found) for found in pixel_digests(paths, expected_size) if isinstance(found, DataError)]
+
+
+def decode_all(decode: Callable[[A], B], images: Sequence[A], what: str = "decoding") -> list[B]:
+    """What ``decode`` makes of each image, on all cores, with progress on stderr."""
+    found: list[B] = []
+    with ThreadPoolExecutor() as pool, tqdm(total=len(images), desc=what, unit=" images", file=sys.stderr) as bar:
+        for start in range(0, len(images), BLOCK):  # in blocks, so that a stop does not wait for all of them
+            for each in pool.map(decode, images[start : start + BLOCK]):
                 bar.update()
                 found.append(each)
     return found

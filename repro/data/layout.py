@@ -128,7 +128,8 @@ def shuffled(paths: Sequence[str]) -> list[str]:
 def _divided(folder: Path, paths: list[str]) -> dict[FolderPart, list[str]]:
     share = max(1, round(0.1 * len(paths)))
     if len(paths) < 3:
-        raise DataError(f"{folder} holds {_images(paths)}; three are needed: to train, to choose thresholds, to report")
+        count = "one image" if len(paths) == 1 else f"{len(paths)} images"
+        raise DataError(f"{folder} holds {count}; three are needed: to train, to choose thresholds, to report")
     order = shuffled(paths)
     parts: dict[FolderPart, list[str]] = {"validation": order[:share], "test": order[share : 2 * share]}
     return {"train": sorted(order[2 * share :]), **{part: sorted(of) for part, of in parts.items()}}
@@ -140,10 +141,6 @@ def _halved(folder: Path, paths: list[str]) -> tuple[list[str], list[str]]:
         raise DataError(f"{where} holds one image; two are needed: one to choose thresholds, one to report")
     order = shuffled(paths)
     return sorted(order[: len(paths) // 2]), sorted(order[len(paths) // 2 :])
-
-
-def _images(paths: Sequence[str]) -> str:
-    return "one image" if len(paths) == 1 else f"{len(paths)} images"
 
 
 def _labelled(images: Sequence[Sequence[str]]) -> list[tuple[str, int]]:

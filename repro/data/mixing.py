@@ -20,21 +20,11 @@ from repro.randomness import derive
 def mixed(
     batches: Iterable[Batch], mixup: float, cutmix: float, num_classes: int, seed: int, purpose: str, epoch: int
 ) -> Iterator[Batch]:
-    """The batches of an epoch, mixed; as they are if both α are 0.
+    """The batches of an epoch, mixed: labels ``[B]`` become distributions, float32 ``[B, C]``.
 
-    What is drawn is a function of (seed, purpose, epoch, step), on the host: nothing waits for the device.
-
-    Args:
-        batches: An epoch's, with labels ``[B]``.
-        mixup: α of mixup; 0: none.
-        cutmix: α of CutMix; 0: none. With both, a batch has one or the other with probability 1/2.
-        num_classes: C.
-        seed: The seed of the study.
-        purpose: What is trained, e.g. ``base``.
-        epoch: Counted from 0.
-
-    Yields:
-        Batches whose labels are distributions, float32 ``[B, C]``, which ``cross_entropy`` takes as well.
+    ``mixup`` and ``cutmix`` are the α of each, 0 for none; with both, a batch has one or the other with probability
+    1/2, and with neither it stays as it is. What is drawn is a function of (seed, purpose, epoch, step), on the host:
+    nothing waits for the device.
     """
     ways = [(way, alpha) for way, alpha in ((mix_up, mixup), (cut_mix, cutmix)) if alpha]
     if not ways:

@@ -77,8 +77,6 @@ def make_modes(split: str, num_images: int | None = None) -> ImageDataset:
     ``num_images`` (default 8000 and 2000) are spread evenly over the modes' classes; a smaller
     number gives the first images of the larger set.
     """
-    if split not in NUM_IMAGES:
-        raise DataError(f"modes has the splits train and test, not {split!r}")
     count = NUM_IMAGES[split] if num_images is None else num_images
     if not NUM_CLASSES <= count <= NUM_IMAGES[split]:
         raise DataError(f"modes/{split} has between {NUM_CLASSES} and {NUM_IMAGES[split]} images, not {count}")

@@ -7,7 +7,7 @@ normalisation happen batched on the device. Order, crops and flips are the same 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repro.data.augment import Augmentation, Draws, cutout, draw_epoch, flip_some
+from repro.data.augment import Augmentation, Draws, draw_epoch
 from repro.data.batches import Batch, BatchSource, batch_orders, epoch_order, normaliser
 from repro.data.imagenet import ImageFolderIndex, center_crop_224, read_image, resized_crop
 from repro.errors import DataError
@@ -46,7 +46,7 @@ class StreamBatches(BatchSource):
         self.labels = torch.from_numpy(np.array(index.labels)).to(device)
         self._threads = threads
         self._resize = resize or round(size * 256 / 224)
-        self._normalise = normaliser(index.mean, index.std, device)
+        self.normalise = normaliser(index.mean, index.std, device)
 
     def train(
         self, seed: int, epoch: int, batch_size: int, chosen: Tensor | None = None, fill: bool = False
@@ -56,17 +56,11 @@ class StreamBatches(BatchSource):
         for indices, pixels in self._decoded(batch_orders(order, batch_size, fill), draws):
             images = pixels.to(self.device, non_blocking=True)
             row = Draws(*(table.to(self.device) for table in draws.rows(indices)))
-            if self.augmentation.flip:
-                images = flip_some(images, row.flip)
-            images = self._normalise(images)
-            if self.augmentation.cutout:
-                images = cutout(images, row.hole, self.augmentation.cutout)
-            yield self._batch(images, indices)
+            yield self._batch(self.augmented(images, row), indices)
 
     def clean(self, batch_size: int, chosen: Tensor | None = None) -> Iterator[Batch]:
-        visited = torch.arange(len(self)) if chosen is None else chosen.cpu().nonzero()[:, 0]
-        for indices, pixels in self._decoded(visited.split(batch_size), None):
-            yield self._batch(self._normalise(pixels.to(self.device, non_blocking=True)), indices)
+        for indices, pixels in self._decoded(self.visited(chosen).split(batch_size), None):
+            yield self._batch(self.normalise(pixels.to(self.device, non_blocking=True)), indices)
 
     def _batch(self, images: Tensor, indices: Tensor) -> Batch:
         here = indices.to(self.device)
@@ -74,25 +68,18 @@ class StreamBatches(BatchSource):
 
     def _decoded(self, batches: tuple[Tensor, ...], draws: Draws | None) -> Iterator[tuple[Tensor, Tensor]]:
         """Indices ``[B]`` and pixels uint8 ``[B, 3, S, S]`` of each batch, a few batches ahead of whoever asks."""
-        cut = self._cutter(draws)
         with ThreadPoolExecutor(self._threads) as pool:
             todo = iter(batches)
-            queue = [(b, [pool.submit(cut, i) for i in b.tolist()]) for b in islice(todo, AHEAD)]
+            queue = [(b, [pool.submit(self._cut, i, draws) for i in b.tolist()]) for b in islice(todo, AHEAD)]
             while queue:
                 indices, jobs = queue.pop(0)
                 yield indices, torch.from_numpy(np.stack([job.result() for job in jobs]))
-                queue += [(b, [pool.submit(cut, i) for i in b.tolist()]) for b in islice(todo, 1)]
+                queue += [(b, [pool.submit(self._cut, i, draws) for i in b.tolist()]) for b in islice(todo, 1)]
 
-    def _cutter(self, draws: Draws | None) -> Callable[[int], np.ndarray]:
-        """What turns image i into uint8 ``[3, S, S]``: its random crop of this epoch, or the centre."""
-        size = self.image_size
-
-        def centre(i: int) -> np.ndarray:
-            return center_crop_224(read_image(self.index.paths[i]), self._resize, size)
-
-        def crop(i: int) -> np.ndarray:
-            assert draws is not None
-            area, log_ratio, top, left = draws.box[i].tolist()
-            return resized_crop(read_image(self.index.paths[i]), area, log_ratio, top, left, size)
-
-        return crop if draws is not None and self.augmentation.crop == "resized" else centre
+    def _cut(self, i: int, draws: Draws | None) -> np.ndarray:
+        """Image i as uint8 ``[3, S, S]``: its random crop of this epoch, or the centre."""
+        image, size = read_image(self.index.paths[i]), self.image_size
+        if draws is None or self.augmentation.crop == "none":
+            return center_crop_224(image, self._resize, size)
+        area, log_ratio, top, left = draws.box[i].tolist()
+        return resized_crop(image, area, log_ratio, top, left, size)

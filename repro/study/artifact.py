@@ -6,35 +6,21 @@ artifact.json         what it depends on, metrics, history, where it came from, 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, float16, nn
 
 from repro.data.archives import checksum
-from repro.data.fingerprint import Images
-from repro.study.contents import ABOUT, WEIGHTS, DamagedError, check_tensors, digest
+from repro.study.contents import ABOUT, WEIGHTS, DamagedError, check_tensors, signed
 from repro.training.fit import Epoch
 
-
-class Keyed(Protocol):
-    """What the store must know of what it holds; a :class:`~repro.study.graph.Step` says it."""
-
-    @property
-    def kind(self) -> str: ...
-    @property
-    def key(self) -> str: ...
-    @property
-    def label(self) -> str: ...
-    @property
-    def depends_on(self) -> dict[str, Any]: ...
-    @property
-    def images(self) -> tuple[Images, ...]: ...
+if TYPE_CHECKING:
+    from repro.study.graph import Step
 
 
 @dataclass(frozen=True)
@@ -64,7 +50,7 @@ def trained(module: nn.Module, history: list[Epoch]) -> Artifact:
     )
 
 
-def write_artifact(folder: Path, step: Keyed, artifact: Artifact, conditions: Mapping[str, Any]) -> None:
+def write_artifact(folder: Path, step: Step, artifact: Artifact, conditions: Mapping[str, Any]) -> None:
     """Write both files into ``folder``; ``conditions`` says of which code, images and parents they are."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in artifact.tensors.items()}
     save_file(tensors, folder / WEIGHTS)
@@ -73,8 +59,7 @@ def write_artifact(folder: Path, step: Keyed, artifact: Artifact, conditions: Ma
         "metrics": artifact.metrics, "history": artifact.history, "made": artifact.made,
         "conditions": conditions, "weights_sha256": checksum(folder / WEIGHTS, "sha256"),
     }  # fmt: skip
-    about["about_digest"] = digest(about)
-    (folder / ABOUT).write_text(json.dumps(about, indent=1, ensure_ascii=False), encoding="utf-8")
+    (folder / ABOUT).write_bytes(signed(about))
 
 
 def read_tensors(folder: Path, about: Mapping[str, Any]) -> dict[str, Tensor]:

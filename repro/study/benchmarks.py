@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from repro.errors import StoreError
+from repro.errors import Frozen
 from repro.files import write_text
-from repro.study.results import Provenance, Table
+from repro.study.results import Provenance, Table, read
 
 BENCHMARKS = (
     "train_throughput",
@@ -23,10 +23,8 @@ BENCHMARKS = (
 )
 
 
-class Goal(BaseModel):
+class Goal(Frozen):
     """A bound that was set beforehand, and what was measured."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     text: str = Field(description="what is measured, e.g. 'images/s, ours over the plain loop, width 0.25'")
     measured: float | None = Field(description="None where it could not be measured here")
@@ -42,10 +40,8 @@ class Goal(BaseModel):
         return self.measured <= self.bound if self.at_most else self.measured >= self.bound
 
 
-class PerformanceRecord(BaseModel):
+class PerformanceRecord(Frozen):
     """One run of one benchmark on one machine."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(description=f"one of {', '.join(BENCHMARKS)}")
     claim: str
@@ -53,7 +49,7 @@ class PerformanceRecord(BaseModel):
     quick: bool = Field(description="a few seconds' run, to see that the benchmark works; no evidence")
     goals: list[Goal]
     tables: dict[str, Table] = Field(description="by title; columns that end in 'spread' are (max - min) / median")
-    notes: list[str] = []
+    notes: list[str] = Field(default_factory=list)
     provenance: Provenance
 
     def save(self, folder: Path) -> Path:
@@ -69,10 +65,5 @@ def load_performance(folder: Path, name: str) -> PerformanceRecord | None:
     Raises :class:`StoreError` naming the file if it is there but is no record.
     """
     path = Path(folder) / f"{name}.json"
-    if not path.exists():
-        return None
-    try:
-        record = PerformanceRecord.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValidationError, ValueError) as error:
-        raise StoreError(f"{path} is not the record of a benchmark: {error}") from error
-    return None if record.quick else record
+    record = read(PerformanceRecord, path, "the record of a benchmark") if path.exists() else None
+    return None if record and record.quick else record

@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from repro.errors import StoreError
+from repro.errors import Frozen, StoreError
 from repro.files import write_text
 from repro.study.provenance import made_here
-from repro.study.results import Provenance
+from repro.study.results import Provenance, read
 
 FOLDER = "reliability"  # below the recorded results
 CAMPAIGNS = {
@@ -22,14 +22,12 @@ CAMPAIGNS = {
 }
 
 
-class Campaign(BaseModel):
+class Campaign(Frozen):
     """The record of one campaign.
 
     facts  its figures by name, e.g. ``kills: 108``
     rows   its table: one row a phase, an executor, a kind of input; the same names in each
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(description=f"one of {', '.join(CAMPAIGNS)}")
     facts: dict[str, int | float]
@@ -58,9 +56,4 @@ def load_campaign(name: str, results: Path) -> Campaign | None:
     if name not in CAMPAIGNS:
         raise StoreError(f"there is no campaign {name!r}; choose one of {', '.join(CAMPAIGNS)}")
     path = Path(results) / FOLDER / f"{name}.json"
-    try:
-        return Campaign.model_validate_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValidationError, ValueError) as error:
-        raise StoreError(f"{path} is not a recorded campaign: {error}") from error
+    return read(Campaign, path, "a recorded campaign") if path.exists() else None

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +36,16 @@ class Contents:
         self.root = Path(root)
         self.folder = self.root / "store"
 
+    def folders(self) -> list[Path]:
+        """The folder of every finished artifact, whole or damaged."""
+        return sorted(path for path in self.folder.glob("*/*") if HASH.fullmatch(path.name))
+
     def finished(self) -> Iterator[dict[str, Any]]:
         """The description of every finished artifact, with its ``bytes`` on disk; damaged ones are left out."""
-        for about in sorted(self.folder.glob(f"*/*/{ABOUT}")):
-            if HASH.fullmatch(about.parent.name):
-                try:
-                    size = sum(f.stat().st_size for f in about.parent.iterdir())
-                    yield {**read_about(about.parent), "bytes": size}
-                except (DamagedError, OSError):
-                    continue
+        for folder in self.folders():
+            with suppress(DamagedError, OSError):
+                size = sum(file.stat().st_size for file in folder.iterdir())
+                yield {**read_about(folder), "bytes": size}
 
     def half_done(self) -> Iterator[dict[str, Any]]:
         """Every unfinished artifact: kind, hash, label, epochs done, and ``failed``: why, or None."""
@@ -62,40 +64,36 @@ class Contents:
 
 
 def read_about(folder: Path) -> dict[str, Any]:
-    """The description of an artifact; :class:`DamagedError` when it is not one, or has changed since it was written.
-
-    Artifacts of before there were checksums have none, and are believed.
-    """
+    """The description of an artifact; :class:`DamagedError` when it is not one, or has changed since it was written."""
     try:
         about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise DamagedError(f"{ABOUT} is missing") from error
     except (ValueError, RecursionError) as error:
         raise DamagedError(f"{ABOUT} is not JSON ({error})") from error
-    kinds = {"kind": str, "hash": str, "label": str, "metrics": dict, "history": list, "made": dict}
-    wrong = [name for name, kind in kinds.items() if not isinstance(about, dict) or type(about.get(name)) is not kind]
-    if wrong:
-        raise DamagedError(f"{ABOUT} has no {wrong[0]}")
-    if not isinstance(about["made"].get("seconds"), int | float):
-        raise DamagedError(f"{ABOUT} does not say how long it took")
-    if (
-        "about_digest" in about
-        and digest({k: v for k, v in about.items() if k != "about_digest"}) != (about["about_digest"])
-    ):
+    written = about.pop("about_digest", None) if isinstance(about, dict) else None
+    if digest(about) != written:
         raise DamagedError(f"{ABOUT} has changed since it was written")
-    return about
+    if (about["kind"], about["hash"]) != (folder.parent.name, folder.name):
+        raise DamagedError(f"it is {about['label']}, under another's name")
+    return dict(about)
+
+
+def signed(about: Mapping[str, Any]) -> bytes:
+    """The description of an artifact as it is written: JSON, with its own checksum."""
+    return json.dumps({**about, "about_digest": digest(about)}, indent=1, ensure_ascii=False).encode()
 
 
 def checksum_of(about: Mapping[str, Any]) -> str:
     """The SHA-256 of an artifact's tensors as they were made: where they were rounded to travel, of before that."""
-    return str((about.get("rounded") or {}).get("from_sha256") or about.get("weights_sha256", ""))
+    return str((about.get("rounded") or {}).get("from_sha256") or about["weights_sha256"])
 
 
 def check_tensors(folder: Path, about: Mapping[str, Any]) -> None:
     """:class:`DamagedError` when the file of tensors is missing, or is not the one that was written."""
     if not (folder / WEIGHTS).exists():
         raise DamagedError(f"{WEIGHTS} is missing")
-    if "weights_sha256" in about and checksum(folder / WEIGHTS, "sha256") != about["weights_sha256"]:
+    if checksum(folder / WEIGHTS, "sha256") != about["weights_sha256"]:
         raise DamagedError(f"the checksum of {WEIGHTS} is not the one it was written with")
 
 

@@ -13,13 +13,11 @@ from typing import Literal, NamedTuple
 
 import torch
 
-from repro.data import cifar, tiny_imagenet
-from repro.data.catalogue import DATASETS, SPLITS, status
-from repro.errors import DataError
+from repro.data.catalogue import DATASETS, check_sums, status
 from repro.files import write_text
 from repro.progress import duration
 from repro.study.artifact import read_tensors
-from repro.study.contents import ABOUT, HASH, DamagedError, checksum_of, read_about
+from repro.study.contents import ABOUT, DamagedError, checksum_of, read_about
 from repro.study.executors import PACKAGES
 from repro.study.freshness import why_stale
 from repro.study.locks import LEASE, alive, read_holder
@@ -56,11 +54,9 @@ def findings(root: Path) -> Iterator[Finding]:
 
 def installation() -> Iterator[Finding]:
     """Versions, code, devices, executors."""
-    versions = library_versions()
-    text = ", ".join(f"{name} {version}" for name, version in versions.items())
-    absent = [name for name, version in versions.items() if version == "unknown"]
-    if absent:
-        yield Finding("versions", "wrong", f"{', '.join(absent)} cannot be found", "run `uv sync`")
+    text = ", ".join(f"{name} {version}" for name, version in library_versions().items())
+    if "unknown" in text:
+        yield Finding("versions", "wrong", text, "run `uv sync`")
     else:
         yield Finding("versions", "ok", text)
     yield Finding("code", "ok", code_version())
@@ -71,10 +67,10 @@ def installation() -> Iterator[Finding]:
         f"{torch.cuda.device_count()} GPUs",
     )  # fmt: skip
     for package, extra in PACKAGES.items():
-        if find_spec(package) is None:
-            yield Finding("executors", "note", f"{package} is not installed", f"to use it: `uv sync --extra {extra}`")
-        else:
+        if find_spec(package):
             yield Finding("executors", "ok", f"{package} is installed")
+        else:
+            yield Finding("executors", "note", f"{package} is not installed", f"to use it: `uv sync --extra {extra}`")
 
 
 def images(root: Path) -> Iterator[Finding]:
@@ -86,23 +82,14 @@ def images(root: Path) -> Iterator[Finding]:
         elif found.state == "partial":
             yield Finding(name, "wrong", "; ".join(found.missing), f"run `{found.command}`")
         else:
-            wrong = _wrong_images(name, root)
+            try:
+                wrong = check_sums(name, root)
+            except OSError as error:
+                wrong = [str(error)]
             for sentence in wrong:
                 yield Finding(name, "wrong", sentence, f"run `{found.command}`")
             if not wrong:
                 yield Finding(name, "ok", "here" if name in ("modes", "imagenet") else "here, checksums hold")
-
-
-def _wrong_images(name: str, root: Path) -> list[str]:
-    try:
-        if name in cifar.SETS:
-            return cifar.check_cifar(name, root)
-        if name == "tiny-imagenet":
-            return [s for split in SPLITS for size in tiny_imagenet.SIZES
-                    for s in tiny_imagenet.check_cache(split, root, size)]  # fmt: skip
-    except (DataError, OSError) as error:
-        return [str(error)]
-    return []
 
 
 def folder(root: Path) -> Iterator[Finding]:
@@ -112,9 +99,8 @@ def folder(root: Path) -> Iterator[Finding]:
         write_text(probe, "")
         probe.unlink()
     except OSError as error:
-        yield Finding(
-            "folder", "wrong", f"{root} cannot be written: {error}", "choose another: --root, or the parameter root"
-        )
+        text = f"{root} cannot be written: {error}"
+        yield Finding("folder", "wrong", text, "choose another: --root, or the parameter root")
         return
     free = shutil.disk_usage(root).free
     text = f"{root}, {free / 1e9:.1f} GB free"
@@ -126,9 +112,9 @@ def folder(root: Path) -> Iterator[Finding]:
 
 def artifacts(store: Store) -> Iterator[Finding]:
     """Whether every artifact is whole and fresh."""
-    whole = without = 0
+    whole = 0
     standing = {f"{about['kind']}/{about['hash']}": checksum_of(about) for about in store.finished()}
-    for path in sorted(p for p in store.folder.glob("*/*") if HASH.fullmatch(p.name)):
+    for path in store.folders():
         name = f"{path.parent.name}/{path.name}"
         again = "nothing: the next run that needs it sets it aside and makes it again"
         try:
@@ -140,14 +126,10 @@ def artifacts(store: Store) -> Iterator[Finding]:
         if why := why_stale(about, None, standing):
             yield Finding(name, "note", f"stale: {why}", again)
         whole += 1
-        without += "weights_sha256" not in about
     yield Finding("artifacts", "ok", f"{whole} are whole")
-    if without:
-        yield Finding("artifacts", "note", f"{without} are older than checksums; they can be read, and are believed")
     for path in store.set_aside():
-        yield Finding(
-            f"{path.parent.name}/{path.name}", "note", "set aside", "delete it when nobody wants to look at it"
-        )
+        name = f"{path.parent.name}/{path.name}"
+        yield Finding(name, "note", "set aside", "delete it when nobody wants to look at it")
 
 
 def unfinished(store: Store) -> Iterator[Finding]:

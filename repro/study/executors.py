@@ -24,7 +24,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 
@@ -67,16 +67,6 @@ class Job(NamedTuple):
     label: str
 
 
-class Handle(Protocol):
-    """A job in flight."""
-
-    def done(self) -> bool:
-        """Whether it has ended, well or not."""
-
-    def result(self) -> dict[str, Any]:
-        """What the worker returned; raises if the worker was lost."""
-
-
 class Executor(ABC):
     """Keeps up to ``workers`` jobs in flight; a job whose worker is lost is given to another.
 
@@ -84,11 +74,13 @@ class Executor(ABC):
         work: What a worker does: ``work(builder, config, keys, root, device, threads, compile)``. The number of
             threads is the asker's (but for ``auto``), as the order of a sum may depend on it; so is how networks are
             called.
-        workers: How many jobs are in flight at most.
+        workers: How many jobs are in flight at most; by default as many as the cores hold of this process's threads.
+        lost: The exceptions that say that a worker was lost.
+        reports: Whether workers count what they do in the progress of the study themselves.
     """
 
     lost: tuple[type[BaseException], ...] = ()
-    reports = False  # whether workers count what they do in the progress of the study themselves
+    reports = False
 
     def __init__(
         self, work: Callable[..., dict[str, Any]], root: Path, device: torch.device, progress: Progress,
@@ -97,24 +89,23 @@ class Executor(ABC):
         self.progress = progress
         self.work, self.device, self.root = work, device, Path(root).resolve()
         self.threads = threads or torch.get_num_threads()
-        self.workers = workers or self.default_workers()
-        self._flying: list[tuple[Handle, Job, int]] = []
+        self.workers = workers or self.places() or max(1, (os.cpu_count() or 1) // self.threads)
+        self._flying: list[tuple[Future[dict[str, Any]], Job, int]] = []
 
-    def default_workers(self) -> int:
-        """How many jobs to have in flight where nobody said."""
-        return max(1, (os.cpu_count() or 1) // self.threads)
+    def places(self) -> int | None:
+        """How many workers there is a place for, where that is known."""
+        return None
 
     @abstractmethod
-    def submit(self, job: Job) -> Handle:
-        """Start a job."""
+    def submit(self, job: Job) -> Future[dict[str, Any]]:
+        """Start a job; what is returned says when it is ``done()``, and its ``result()`` what the worker returned."""
 
     def close(self) -> None:  # noqa: B027 (most have nothing to give back)
         """Give back what was started."""
 
     def arguments(self, job: Job, device: str = "") -> tuple[object, ...]:
         """Those of ``work``: plain values, whatever carries them."""
-        where = (str(self.root), device or self.device.type)
-        return job.builder, job.config, job.keys, *where, self.threads, compiling.choice()
+        return (*job[:3], str(self.root), device or self.device.type, self.threads, compiling.choice())
 
     @property
     def free(self) -> int:
@@ -141,9 +132,9 @@ class Executor(ABC):
             time.sleep(POLL)
         for flight in landed:
             self._flying.remove(flight)
-            handle, job, attempt = flight
+            future, job, attempt = flight
             try:
-                yield job, handle.result()
+                yield job, future.result()
             except self.lost as error:
                 why = (str(error).splitlines() or [type(error).__name__])[0]
                 if attempt == TRIES:
@@ -153,7 +144,7 @@ class Executor(ABC):
 
 
 class Processes(Executor):
-    """Worker processes of this host: one a GPU, or on a CPU as many as its cores hold of this process's threads."""
+    """Worker processes of this host, by default one a GPU; a pool of one each, so that a lost one takes no other."""
 
     lost = (BrokenProcessPool,)
     reports = True
@@ -161,7 +152,6 @@ class Processes(Executor):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.progress.share()
-        # A pool of one for each worker, so that a lost worker takes no other with it.
         self._pools = [self._pool() for _ in range(self.workers)]
         self._last: list[Future[dict[str, Any]] | None] = [None] * self.workers
 
@@ -169,13 +159,11 @@ class Processes(Executor):
         # spawn: a process that has started threads or a GPU cannot be forked
         return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin, (self.progress,))
 
-    def default_workers(self) -> int:
-        """One a GPU, or as many as the cores hold."""
-        return torch.cuda.device_count() if self.device.type == "cuda" else super().default_workers()
+    def places(self) -> int | None:
+        return torch.cuda.device_count() if self.device.type == "cuda" else None
 
     def submit(self, job: Job) -> Future[dict[str, Any]]:
-        """To the first worker that is idle."""
-        slot = next(i for i, last in enumerate(self._last) if last is None or last.done())
+        slot = next(i for i, last in enumerate(self._last) if last is None or last.done())  # the first that is idle
         gpu = f"cuda:{slot % torch.cuda.device_count()}" if self.device.type == "cuda" else ""
         try:
             future = self._pools[slot].submit(self.work, *self.arguments(job, gpu))
@@ -213,16 +201,13 @@ class Submitit(Executor):
         except (ValueError, TypeError, NameError) as error:
             raise SpecError(f"{SLURM} is not a JSON object of submitit's parameters: {error}") from error
 
-    def default_workers(self) -> int:
-        """As many as Slurm has places for; without Slurm, as the cores hold."""
+    def places(self) -> int | None:
         import submitit
 
-        return MANY if submitit.AutoExecutor.which() == "slurm" else super().default_workers()
+        return MANY if submitit.AutoExecutor.which() == "slurm" else None
 
-    def submit(self, job: Job) -> Handle:
-        """A job of Slurm's."""
-        handle: Handle = self._executor.submit(self.work, *self.arguments(job))
-        return handle
+    def submit(self, job: Job) -> Any:
+        return self._executor.submit(self.work, *self.arguments(job))
 
 
 class Ray(Executor):
@@ -243,17 +228,13 @@ class Ray(Executor):
         gpus = 1 if self.device.type == "cuda" else 0
         self._work = ray.remote(num_cpus=1 if gpus else self.threads, num_gpus=gpus, max_retries=3)(self.work)
 
-    def default_workers(self) -> int:
-        """Ray's own scheduler decides."""
+    def places(self) -> int | None:
         return MANY
 
-    def submit(self, job: Job) -> Handle:
-        """A task of Ray's."""
-        future: Handle = self._work.remote(*self.arguments(job)).future()
-        return future
+    def submit(self, job: Job) -> Any:
+        return self._work.remote(*self.arguments(job)).future()
 
     def close(self) -> None:
-        """Stop the cluster, if it was started for this."""
         import ray
 
         if self._mine:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from repro.data.catalogue import DATASETS
 from repro.data.fingerprint import Images
 from repro.data.folders import Folder
+from repro.errors import Frozen
 
 DatasetName = Literal["modes", "cifar10", "cifar100", "tiny-imagenet", "imagenet", "folder"]
 
 
-class ImageSet(BaseModel):
+class ImageSet(Frozen):
     """An image set at a size, and what of it is trained on and reported on."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     dataset: DatasetName
     folder: Folder | None = Field(None, description="dataset folder: which one, by its content")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator
+
+N = TypeVar("N", int, float)
 
 
 def _parts(value: Any) -> Sequence[Any]:
@@ -15,37 +17,34 @@ def _parts(value: Any) -> Sequence[Any]:
     return value if isinstance(value, Sequence) else [value]
 
 
+def _different(
+    value: Any, kind: Callable[[Any], N], example: str, what: str, right: Callable[[N], bool] = lambda each: True
+) -> tuple[N, ...]:
+    """One or more different numbers of a kind, all of them right; :class:`ValueError` says what they should be."""
+    try:
+        found = tuple(kind(part) for part in _parts(value))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"should be {example}") from error
+    if not found or len(set(found)) < len(found) or not all(map(right, found)):
+        raise ValueError(f"should be one or more different {what}")
+    return found
+
+
 def numbers(value: Any) -> tuple[int, ...]:
     """A number, a list of numbers, or both as text (``-p seeds 0,1,2``)."""
-    try:
-        found = tuple(int(part) for part in _parts(value))
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError("should be whole numbers, such as 0,1,2") from error
-    if not found or len(set(found)) < len(found):
-        raise ValueError("should be one or more different numbers")
-    return found
+    return _different(value, int, "whole numbers, such as 0,1,2", "numbers")
 
 
 def shares(value: Any) -> tuple[float, ...]:
     """One or more numbers between 0 and 1."""
-    try:
-        found = tuple(float(part) for part in _parts(value))
-    except (TypeError, ValueError) as error:
-        raise ValueError("should be numbers between 0 and 1, such as 0.75,0.5") from error
-    if not found or len(set(found)) < len(found) or not all(0 <= share <= 1 for share in found):
-        raise ValueError("should be one or more different numbers between 0 and 1")
-    return found
+    example = "numbers between 0 and 1, such as 0.75,0.5"
+    return _different(value, float, example, "numbers between 0 and 1", lambda share: 0 <= share <= 1)
 
 
 def weights(value: Any) -> tuple[float, ...]:
     """One or more numbers that are not negative."""
-    try:
-        found = tuple(float(part) for part in _parts(value))
-    except (TypeError, ValueError) as error:
-        raise ValueError("should be numbers, such as 0.5,1,2") from error
-    if len(set(found)) < len(found) or not all(0 <= weight < inf for weight in found):
-        raise ValueError("should be one or more different numbers that are not negative")
-    return found
+    example = "numbers, such as 0.5,1,2"
+    return _different(value, float, example, "numbers that are not negative", lambda weight: 0 <= weight < inf)
 
 
 def words(value: Any) -> tuple[str, ...]:
@@ -67,12 +66,8 @@ def pairs(value: Any) -> tuple[str, ...]:
     return found
 
 
-def _sorted(value: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(sorted(value))
-
-
 Numbers = Annotated[tuple[int, ...], BeforeValidator(numbers)]
-Ascending = Annotated[Numbers, AfterValidator(_sorted)]
+Ascending = Annotated[Numbers, AfterValidator(lambda value: tuple(sorted(value)))]
 Shares = Annotated[tuple[float, ...], BeforeValidator(shares)]
 Weights = Annotated[tuple[float, ...], BeforeValidator(weights)]
 Words = Annotated[tuple[str, ...], BeforeValidator(words)]

@@ -7,7 +7,6 @@ says so, and from which file they were rounded; its key is the same.
 
 import hashlib
 import io
-import json
 import re
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +20,7 @@ from repro.data.archives import checksum
 from repro.errors import SpecError, StoreError
 from repro.files import write_aside, write_text
 from repro.study.artifact import read_tensors
-from repro.study.contents import ABOUT, HASH, WEIGHTS, DamagedError, checksum_of, digest, read_about
+from repro.study.contents import ABOUT, WEIGHTS, Contents, DamagedError, checksum_of, read_about, signed
 from repro.study.results import load_result
 
 SMALLEST, MOST = 100_000, 99  # bytes of a part, and how many parts
@@ -42,7 +41,7 @@ def pack(root: Path, out: Path, what: Iterable[str], max_bytes: int) -> tuple[in
     if listed.exists():
         raise StoreError(f"{listed} is there already; choose another name, or delete it and its parts")
     results = sorted((root / "results").glob("*.json")) if "results" in wanted else []
-    here = [folder for folder in sorted((root / "store").glob("*/*")) if HASH.fullmatch(folder.name)]
+    here = Contents(root).folders()
     names = {f: {f.parent.name, "outputs" if f.parent.name.endswith(ROUNDED) else "weights"} for f in here}
     if strange := sorted(wanted - (choices := {"results", "outputs", "weights"}.union(*names.values()))):
         raise SpecError(f"what: there is no {strange[0]!r}; choose of {', '.join(sorted(choices))}")
@@ -86,8 +85,7 @@ def _travelling(path: Path) -> dict[str, bytes]:
         }
         weights = save({**tensors, **small})  # a logit above 65504 stays as it is, and its neighbours with it
     about["weights_sha256"] = hashlib.sha256(weights).hexdigest()
-    about["about_digest"] = digest({name: value for name, value in about.items() if name != "about_digest"})
-    return {ABOUT: json.dumps(about, indent=1, ensure_ascii=False).encode(), WEIGHTS: weights}
+    return {ABOUT: signed(about), WEIGHTS: weights}
 
 
 def unpack(files: Sequence[Path], root: Path) -> Iterator[str]:
@@ -153,10 +151,7 @@ def _extract(parts: Sequence[Path], aside: Path) -> list[Path]:
     for path in results:
         load_result(path)
     for folder in folders:
-        about = read_about(folder)
-        if (about["kind"], about["hash"]) != (folder.parent.name, folder.name):
-            raise DamagedError(f"it is {about['label']}, under another's name")
-        read_tensors(folder, about)
+        read_tensors(folder, read_about(folder))
     return results + folders
 
 

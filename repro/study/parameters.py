@@ -6,9 +6,9 @@ import ast
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
-from repro.errors import in_a_sentence, validated
+from repro.errors import Frozen, in_a_sentence, validated
 from repro.study.executors import parse
 from repro.study.graph import Goal
 from repro.study.lists import Numbers
@@ -18,10 +18,8 @@ from repro.training import compiling
 SCALES = ("smoke", "quick", "laptop", "gpu", "paper")
 
 
-class Parameters(BaseModel):
+class Parameters(Frozen):
     """What every notebook may be asked for."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     scale: str = Field("quick", description=f"one of {', '.join(SCALES)}")
     dataset: str = Field("modes", description="one that the scale has a recipe for")
@@ -34,16 +32,10 @@ class Parameters(BaseModel):
     compile: str = Field("auto", description="auto (on a CPU: long trainings), off, on, reduce-overhead, aot_eager")
     recorded: bool = Field(False, description="train nothing; show the recorded results")
 
-    @field_validator("executor", mode="after")
+    @field_validator("executor", "compile")
     @classmethod
-    def _executor(cls, value: str) -> str:
-        parse(value)
-        return value
-
-    @field_validator("compile", mode="after")
-    @classmethod
-    def _compile(cls, value: str) -> str:
-        compiling.check(value)
+    def _is_there(cls, value: str, field: ValidationInfo) -> str:
+        (parse if field.field_name == "executor" else compiling.check)(value)
         return value
 
     @field_validator("root", mode="before")

@@ -57,8 +57,10 @@ def code_version() -> str:
     commit where the code came from. Outside a checkout and without it, the package version. Asked once a process,
     before anything is made: the code that runs is the code as it was then.
     """
-    if passed_along := _passed_along():
-        return passed_along
+    if commit := os.environ.get(COMMIT, "").strip():
+        if not re.fullmatch(r"[0-9a-f]{7,40}\+?", commit):
+            raise SpecError(f"{COMMIT} is {commit!r}, which is no commit; `git rev-parse --short=12 HEAD` says one")
+        return commit
     here = Path(__file__).resolve().parents[2]
 
     def git(*arguments: str) -> str:
@@ -72,10 +74,3 @@ def code_version() -> str:
         return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "--", "repro") else "")
     except (OSError, subprocess.SubprocessError):
         return __version__
-
-
-def _passed_along() -> str:
-    commit = os.environ.get(COMMIT, "").strip()
-    if commit and not re.fullmatch(r"[0-9a-f]{7,40}\+?", commit):
-        raise SpecError(f"{COMMIT} is {commit!r}, which is no commit; `git rev-parse --short=12 HEAD` says one")
-    return commit

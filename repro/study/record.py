@@ -80,18 +80,8 @@ def record(
 
     Its seeds are those that were measured. A number that several specs share (the base alone) is kept once.
 
-    Args:
-        name: The exhibit's.
-        parameters: What it was asked for.
-        runner: Who made it.
-        spec: One of the specs.
-        left_out: Its fields that differ from row to row, as pydantic's ``exclude``: no part of the record.
-        base: What is compared, for the record's head.
-        expert: And what with.
-        measurements: All numbers.
-        costs: Exact costs.
-        tables: Larger tables by name.
-        pictures: Pictures by name.
+    ``spec`` is one of the specs; of its fields those of ``left_out`` (pydantic's ``exclude``) differ from row to row,
+    and are no part of the record. ``base`` and ``expert`` are what is compared, for the record's head.
     """
     found = list(dict.fromkeys(measurements))
     about = spec.model_dump(mode="json", exclude=dict(left_out))

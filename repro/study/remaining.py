@@ -47,15 +47,15 @@ class Remaining:
                 lines.append(f"finished  {part.label}")
             else:
                 there = f"{part.finished} of {part.needed} artifacts are there"
-                lines.append(f"remains   {part.label}: {there}{self._time(part.work, ', about ', ' left')}")
+                lines.append(f"remains   {part.label}: {there}{self._time(part.work, ', about {} left')}")
         if not self.whole:
             work = sum(part.work for part in self.parts)
-            lines.append(f"the same command goes on{self._time(work, '; in all about ', ' are left')}")
+            lines.append(f"the same command goes on{self._time(work, '; in all about {} are left')}")
         return "\n".join(lines)
 
-    def _time(self, work: float, before: str, after: str) -> str:
+    def _time(self, work: float, text: str) -> str:
         seconds = self.seconds(work)
-        return "" if seconds is None else f"{before}{duration(seconds)}{after}"
+        return "" if seconds is None else text.format(duration(seconds))
 
     def _part(self, goal: Goal) -> Part:
         steps = ordered(goal.steps)

@@ -7,23 +7,22 @@ import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from repro.errors import StoreError
+from repro.errors import Frozen, StoreError
 from repro.files import write_text
 
+M = TypeVar("M", bound=Frozen)
 EXACT = "exact"
 """The scale of what is counted or computed exactly, without images and without training."""
 
 
-class Measurement(BaseModel):
+class Measurement(Frozen):
     """One number of one seed: ``metric`` of ``method`` with ``num_experts`` experts (0: the base alone)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     seed: int
     num_experts: int
@@ -33,10 +32,8 @@ class Measurement(BaseModel):
     row: str = Field("", description="what else tells rows apart: a pair (tr18-tr10), a routing, a choice")
 
 
-class Cost(BaseModel):
+class Cost(Frozen):
     """What inference with the base and one expert costs; exact, so no seeds."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     num_experts: int
     row: str = ""
@@ -45,10 +42,8 @@ class Cost(BaseModel):
     params_trainable: int = Field(description="parameters of all experts")
 
 
-class Table(BaseModel):
+class Table(Frozen):
     """What is no single number: a curve, a distribution; ``columns`` name the entries of each of ``rows``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     columns: list[str]
     rows: list[list[str | int | float | None]]
@@ -64,13 +59,11 @@ class Table(BaseModel):
         return Table(columns=self.columns, rows=[r for r in self.rows if all(r[i] == v for i, v in wanted.items())])
 
 
-class Picture(BaseModel):
+class Picture(Frozen):
     """Small square images, kept within the record: a contact sheet whose tiles are counted row by row.
 
     The sheet is text (base64 of a JPEG), so that a record stays one file, whole or absent like its numbers.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     count: int = Field(description="number of tiles")
     size: int = Field(description="side of a tile in pixels")
@@ -97,10 +90,8 @@ class Picture(BaseModel):
         return rows.reshape(-1, self.size, self.size, 3)[: self.count]
 
 
-class Provenance(BaseModel):
+class Provenance(Frozen):
     """Where a result came from."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     command: str
     code: str = Field(description="commit of the code, with '+' when the tree had changes; or the package version")
@@ -112,10 +103,8 @@ class Provenance(BaseModel):
     seconds: float = Field(description="compute spent on the artifacts that this result rests on")
 
 
-class StudyResult(BaseModel):
+class StudyResult(Frozen):
     """The record of one study: all seeds of one dataset at one scale."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     study: str = Field(description="name of the notebook, e.g. table2_num_experts")
     dataset: str
@@ -174,12 +163,17 @@ def compact(record: dict[str, Any]) -> str:
     return lines(record, "")
 
 
+def read(model: type[M], path: Path, what: str) -> M:
+    """The record in a file; :class:`StoreError` names the file if there is none in it."""
+    try:
+        return model.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:  # pydantic's are ValueErrors
+        raise StoreError(f"{path} is not {what}: {error}") from error
+
+
 def load_result(path: Path) -> StudyResult:
     """Read one recorded result; :class:`StoreError` names the file if it is not one."""
-    try:
-        return StudyResult.model_validate_json(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValidationError, ValueError) as error:
-        raise StoreError(f"{path} is not a recorded result: {error}") from error
+    return read(StudyResult, Path(path), "a recorded result")
 
 
 def load_results(folder: Path, study: str | None = None) -> dict[str, StudyResult]:
@@ -196,12 +190,6 @@ def evidence(results: Sequence[StudyResult]) -> list[StudyResult]:
 
 def _reading_order(result: StudyResult) -> tuple[int, int, str]:
     """The paper's scale before the laptop's, image sets as the paper lists them, the embedded set last."""
-    scales, datasets = (
-        ("paper", "gpu", "laptop", "quick", "smoke"),
-        ("cifar100", "tiny-imagenet", "imagenet", "cifar10", "modes"),
-    )
-    places = [
-        order.index(name) if name in order else len(order)
-        for order, name in ((scales, result.scale), (datasets, result.dataset))
-    ]
-    return places[0], places[1], result.name
+    scales = ("paper", "gpu", "laptop", "quick", "smoke", result.scale)
+    datasets = ("cifar100", "tiny-imagenet", "imagenet", "cifar10", "modes", result.dataset)
+    return scales.index(result.scale), datasets.index(result.dataset), result.name

@@ -41,9 +41,8 @@ class Runner:
     def __init__(self, goals: Sequence[Goal], context: Context, executor: str = "serial") -> None:
         self.context = context
         self.seconds = 0.0
-        self._goals = list(goals)
         self._of: dict[Step, Goal] = {}
-        for goal in self._goals:
+        for goal in goals:
             for step in ordered(goal.steps):
                 self._of.setdefault(step, goal)
         context.progress = joined() or Progress(sum(step.work for step in self._of))

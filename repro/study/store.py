@@ -14,16 +14,16 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
 
 from repro.data.fingerprint import fingerprint
 from repro.errors import StoreError, TrainingError
-from repro.files import write_aside, write_text
+from repro.files import free_name, write_aside, write_text
 from repro.progress import say
-from repro.study.artifact import Artifact, Keyed, read_tensors, write_artifact
+from repro.study.artifact import Artifact, read_tensors, write_artifact
 from repro.study.contents import (
     ABOUT,
     CHECKPOINT,
@@ -39,8 +39,10 @@ from repro.study.freshness import why_stale
 from repro.study.locks import Lock
 from repro.study.provenance import code_version, made_here
 
+if TYPE_CHECKING:
+    from repro.study.graph import Step
+
 PARENTS = "parents.json"  # of an unfinished one: what it was begun on
-K = TypeVar("K", bound=Keyed)
 
 
 class Store(Contents):
@@ -51,30 +53,30 @@ class Store(Contents):
         self._images: dict[Any, str | None] = {}
         code_version()
 
-    def path(self, step: Keyed) -> Path:
+    def path(self, step: Step) -> Path:
         """The folder of a finished artifact."""
         return self.folder / step.kind / step.key
 
-    def unfinished(self, step: Keyed) -> Path:
+    def unfinished(self, step: Step) -> Path:
         """The folder of one that is being made."""
         return self.folder / step.kind / f"{step.key}.unfinished"
 
-    def checkpoint(self, step: Keyed) -> Path:
+    def checkpoint(self, step: Step) -> Path:
         """The file in which its training keeps its state."""
         return self.unfinished(step) / CHECKPOINT
 
-    def lock(self, step: Keyed) -> Lock:
+    def lock(self, step: Step) -> Lock:
         """The lock that its maker holds."""
         return Lock(self.folder / "locks" / f"{step.kind}-{step.key}", step.label)
 
-    def has(self, step: Keyed) -> bool:
+    def has(self, step: Step) -> bool:
         """Whether the artifact is there, finished."""
         return (self.path(step) / ABOUT).exists()
 
-    def load(self, step: Keyed) -> Artifact:
+    def load(self, step: Step) -> Artifact:
         """Read a finished artifact; :class:`StoreError` names the folder if it cannot be read or is not whole."""
         try:
-            about = self._about(step)
+            about = read_about(self.path(step))
             tensors = read_tensors(self.path(step), about)
         except (DamagedError, OSError) as error:
             raise StoreError(
@@ -83,18 +85,16 @@ class Store(Contents):
         return Artifact(tensors, about["metrics"], about["history"], about["made"])
 
     def find(
-        self, step: Keyed, parents: Mapping[str, str] | None = None
+        self, step: Step, parents: Mapping[str, str] | None = None
     ) -> tuple[dict[str, Any] | None, tuple[str, str] | None]:
         """The description of an artifact that can be used; else, if something is there, its state and what is wrong.
 
-        Args:
-            step: Which one.
-            parents: ``kind/key`` -> checksum of the artifacts that it would be made from now; :data:`None` of nothing.
+        ``parents`` are the artifacts that it would be made from now: ``kind/key`` -> checksum.
         """
         if not self.path(step).exists():
             return None, None
         try:
-            about = self._about(step)
+            about = read_about(self.path(step))
             check_tensors(self.path(step), about)
         except DamagedError as error:
             return None, ("damaged", str(error))
@@ -105,7 +105,7 @@ class Store(Contents):
         return about, None
 
     @contextmanager
-    def claim(self, steps: Sequence[K], parents: Callable[[K], Mapping[str, str]]) -> Iterator[list[K]]:
+    def claim(self, steps: Sequence[Step], parents: Callable[[Step], Mapping[str, str]]) -> Iterator[list[Step]]:
         """Those of several artifacts that are this process's to make, until the block ends: absent, and not in work.
 
         Where others are making all of them it waits for the first. What is damaged or stale is set aside, never
@@ -131,16 +131,12 @@ class Store(Contents):
             yield missing
 
     def write(
-        self, step: Keyed, artifact: Artifact, parents: Mapping[str, str], device: torch.device, seconds: float
+        self, step: Step, artifact: Artifact, parents: Mapping[str, str], device: torch.device, seconds: float
     ) -> dict[str, Any]:
         """Put an artifact that was claimed in its place; returns its description.
 
-        Args:
-            step: Which one.
-            artifact: Its tensors, metrics and history.
-            parents: ``kind/key`` -> checksum of what it was made from.
-            device: Where it was made.
-            seconds: How long that took; of a training, at least the sum of its epochs.
+        ``parents`` are what it was made from, ``kind/key`` -> checksum; ``seconds`` how long that took on ``device``,
+        of a training at least the sum of its epochs.
 
         Raises:
             TrainingError: If a tensor holds numbers that are not finite.
@@ -160,36 +156,28 @@ class Store(Contents):
                 "free some space or choose another root; what was trained so far is kept"
             ) from error
         shutil.rmtree(self.unfinished(step), ignore_errors=True)
-        return self._about(step)
+        return read_about(self.path(step))
 
-    def fail(self, step: Keyed, why: TrainingError, device: torch.device) -> None:
+    def fail(self, step: Step, why: TrainingError, device: torch.device) -> None:
         """Leave in the unfinished folder why a training went wrong."""
         write_text(self.unfinished(step) / FAILED, json.dumps({"why": str(why), **made_here(device, 0)}, indent=1))
 
-    def _about(self, step: Keyed) -> dict[str, Any]:
-        about = read_about(self.path(step))
-        if (about["kind"], about["hash"]) != (step.kind, step.key):
-            raise DamagedError(f"it is {about['label']}, under another's name")
-        return about
-
-    def images(self, step: Keyed) -> str | None:
+    def images(self, step: Step) -> str | None:
         """The fingerprint of the images that an artifact rests on; None where none, or not here."""
         if step.images not in self._images or self._images[step.images] is None:
             found = [fingerprint(part, self.root) for part in step.images]
             self._images[step.images] = None if None in found or not found else "-".join(map(str, found))
         return self._images[step.images]
 
-    def _set_aside(self, step: Keyed, state: str, why: str) -> None:
-        number = 1
-        while (aside := self.path(step).with_name(f"{step.key}.{state}-{number}")).exists():
-            number += 1
+    def _set_aside(self, step: Step, state: str, why: str) -> None:
         try:
+            aside = free_name(self.path(step), state)
             self.path(step).rename(aside)
         except OSError as error:
             raise StoreError(f"{self.path(step)} is {state} ({why}) and cannot be set aside: {error}") from error
         say(f"{step.label} is {state}: {why}; set aside as {step.kind}/{aside.name}, and made again")
 
-    def _begin(self, step: Keyed, parents: Mapping[str, str]) -> None:
+    def _begin(self, step: Step, parents: Mapping[str, str]) -> None:
         """Make the folder of an artifact that is not there yet."""
         unfinished = self.unfinished(step)
         try:
@@ -204,7 +192,7 @@ class Store(Contents):
                 f"the store cannot be written: {error}; choose another folder with the parameter root"
             ) from error
 
-    def _check_begun(self, step: Keyed, parents: Mapping[str, str]) -> None:
+    def _check_begun(self, step: Step, parents: Mapping[str, str]) -> None:
         """A checkpoint that was begun on other parents than these is set aside: it would go on to a mixture of both."""
         begun, now = self.unfinished(step) / PARENTS, json.dumps(dict(parents))
         checkpoint = begun.with_name(CHECKPOINT)
@@ -213,6 +201,6 @@ class Store(Contents):
             say(f"{step.label}: what it was begun on was made anew; it begins again")
         write_text(begun, now)
 
-    def begun(self, step: Keyed) -> list[list[float]]:
+    def begun(self, step: Step) -> list[list[float]]:
         """The epochs, as in :class:`Artifact`, of one that is not finished; empty if none is over."""
         return history(self.unfinished(step))

@@ -19,9 +19,7 @@ def save_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.Optimi
     """Write the state of a module, the whole state of its optimiser and the history, whole or not at all.
 
     What is not a tensor in the optimiser's state must be JSON. Rates and the like are the recipe's, and are not kept.
-
-    Raises:
-        StoreError: The file cannot be written; the one before then still stands.
+    :class:`StoreError` if the file cannot be written; the one before then still stands.
     """
     tensors = {f"module.{name}": tensor for name, tensor in module.state_dict().items()}
     scalars: dict[str, Any] = {}
@@ -40,19 +38,15 @@ def save_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.Optimi
 
 
 def load_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> list[list[Any]]:
-    """Put the state of the last finished epoch back into module and optimiser.
+    """Put the state of the last finished epoch back into module and optimiser; returns the history as it was given.
 
-    Returns:
-        Its history, as it was given; ``[]`` if there is none to go on from (no file, a damaged one, or one of
-        before the whole optimiser was kept).
+    It is empty if there is none to go on from: no file, or a damaged one.
     """
     try:
         with safe_open(path, "pt") as file:
             about = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except (FileNotFoundError, SafetensorError):
-        return []
-    if "optimizer" not in about:
         return []
     module.load_state_dict({n.removeprefix("module."): t for n, t in tensors.items() if n.startswith("module.")})
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]

@@ -31,12 +31,8 @@ def classification(
 ) -> Step:
     """The step of a classifier: mean cross-entropy in single precision, smoothed as the recipe says.
 
-    Args:
-        logits: ``[B, C]``.
-        labels: Classes ``[B]`` or, of mixed images, distributions ``[B, C]``; the most probable class is the right one.
-        recipe: Has the label smoothing.
-        auxiliary: As in :class:`~repro.training.fit.Step`.
-        statistics: As in :class:`~repro.training.fit.Step`.
+    ``logits`` are ``[B, C]``; ``labels`` classes ``[B]`` or, of mixed images, distributions ``[B, C]``, of which the
+    most probable class is the right one; the rest is :class:`~repro.training.fit.Step`'s.
     """
     logits = logits.float()
     loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)

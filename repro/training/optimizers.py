@@ -14,15 +14,10 @@ REST = Group(match=".")
 
 
 def make_optimizer(module: nn.Module, recipe: Recipe, device: torch.device) -> torch.optim.Optimizer:
-    """The recipe's optimiser over the trainable parameters of a module.
+    """The recipe's optimiser over the trainable parameters of a module on ``device``.
 
-    Args:
-        module: What is trained.
-        recipe: Says which optimiser, and which parameters have a rate or a decay of their own.
-        device: Where the module is. The arithmetic is torch's: fused on a GPU, several tensors at a time elsewhere.
-
-    Raises:
-        TrainingError: A group of the recipe matches no parameter.
+    The arithmetic is torch's: fused on a GPU, several tensors at a time elsewhere. :class:`TrainingError` if a group
+    of the recipe matches no parameter.
     """
     groups = parameter_groups(module, recipe)
     fast = {"foreach": device.type != "cuda", "fused": device.type == "cuda"}
@@ -39,11 +34,7 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 
 def parameter_groups(module: nn.Module, recipe: Recipe) -> list[dict[str, object]]:
-    """The trainable parameters by weight decay and factor on the learning rate; one group if the recipe has no rules.
-
-    Raises:
-        TrainingError: A group of the recipe matches no parameter.
-    """
+    """The trainable parameters by weight decay and factor on the learning rate; one group if there are no rules."""
     named = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
     for rule in recipe.groups:
         if not any(re.search(rule.match, name) for name in named):

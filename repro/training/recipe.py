@@ -6,9 +6,10 @@ import math
 import re
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from repro.data.augment import Augmentation
+from repro.errors import Frozen
 
 
 def later(default: Any, **constraints: Any) -> Any:
@@ -16,13 +17,11 @@ def later(default: Any, **constraints: Any) -> Any:
     return Field(default, exclude_if=lambda value: value == default, **constraints)
 
 
-class Group(BaseModel):
+class Group(Frozen):
     """Parameters that are trained otherwise than the rest.
 
     A parameter belongs to the first group whose ``match`` is found in its name (``layers.3.experts.0.weight``).
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     match: str = Field(min_length=1, description="a regular expression, searched for in the parameter's name")
     rate: float = Field(1.0, ge=0, description="a factor on the learning rate")
@@ -38,10 +37,8 @@ class Group(BaseModel):
         return match
 
 
-class Recipe(BaseModel):
+class Recipe(Frozen):
     """An optimiser under a schedule that is a pure function of the share of training done, and what goes with it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: str = Field(description="where the recipe comes from")
     epochs: int = Field(ge=0)

@@ -4,43 +4,15 @@ from __future__ import annotations
 
 import io
 import tarfile
-import zipfile
 from pathlib import Path
 
 import pytest
 
+from benchmarks.bad_input import pack
 from repro.data.archives import checksum, download, unpack
 from repro.errors import DataError
 
 CONTENT = {"set/a.txt": b"alpha" * 1000, "set/deep/b.txt": b"beta", "set/empty.txt": b""}
-
-
-def make_zip(path: Path, content: dict[str, bytes]) -> Path:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in content.items():
-            archive.writestr(name, data)
-    return path
-
-
-def make_tar(path: Path, content: dict[str, bytes], *special: tarfile.TarInfo) -> Path:
-    with tarfile.open(path, {".gz": "w:gz", ".xz": "w:xz"}.get(path.suffix, "w")) as archive:
-        for name, data in content.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-        for info in special:
-            archive.addfile(info)
-    return path
-
-
-def special_member(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
-    info = tarfile.TarInfo(name)
-    info.type, info.linkname = kind, target
-    return info
-
-
-def make(path: Path, content: dict[str, bytes]) -> Path:
-    return make_zip(path, content) if path.suffix == ".zip" else make_tar(path, content)
 
 
 def assert_nothing_but(folder: Path, *names: str) -> None:
@@ -54,7 +26,7 @@ def unpacked(archive: Path, folder: Path) -> None:
 @pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz", "a.tar.xz"])
 @pytest.mark.parametrize("folder", ["set", "elsewhere"])
 def test_unpacks_every_kind(tmp_path: Path, name: str, folder: str) -> None:
-    unpacked(make(tmp_path / name, CONTENT), tmp_path / folder)
+    unpacked(pack(tmp_path / name, CONTENT), tmp_path / folder)
     top = tmp_path / folder if folder == "set" else tmp_path / folder / "set"
     found = {f"set/{p.relative_to(top).as_posix()}": p.read_bytes() for p in top.rglob("*") if p.is_file()}
     assert found == CONTENT
@@ -64,7 +36,7 @@ def test_unpacks_every_kind(tmp_path: Path, name: str, folder: str) -> None:
 @pytest.mark.parametrize("name", ["a.zip", "a.tar"])
 @pytest.mark.parametrize("bad", ["../out.txt", "/tmp/a/out.txt", "set/../../out.txt", "C:/out.txt", "set\\..\\out.txt"])
 def test_names_that_lead_outside_are_refused_or_stay_within(tmp_path: Path, name: str, bad: str) -> None:
-    archive = make(tmp_path / name, {"set/a.txt": b"a", bad: b"b"})
+    archive = pack(tmp_path / name, {"set/a.txt": b"a", bad: b"b"})
     try:
         unpacked(archive, tmp_path / "set")
     except DataError as error:
@@ -81,7 +53,10 @@ def test_names_that_lead_outside_are_refused_or_stay_within(tmp_path: Path, name
     [(tarfile.SYMTYPE, "../../out"), (tarfile.LNKTYPE, "/etc/passwd"), (tarfile.FIFOTYPE, ""), (tarfile.CHRTYPE, "")],
 )
 def test_refuses_devices_and_links_that_lead_outside(tmp_path: Path, kind: bytes, target: str) -> None:
-    archive = make_tar(tmp_path / "a.tar", {"set/a.txt": b"a"}, special_member("set/x", kind, target))
+    info, archive = tarfile.TarInfo("set/x"), tmp_path / "a.tar"
+    info.type, info.linkname = kind, target
+    with tarfile.open(archive, "w") as tar:
+        tar.addfile(info)
     with pytest.raises(
         DataError, match=r"a\.tar cannot be unpacked: 'set/x' is a|a\.tar cannot be unpacked: .*outside"
     ):
@@ -91,7 +66,7 @@ def test_refuses_devices_and_links_that_lead_outside(tmp_path: Path, kind: bytes
 
 @pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz", "a.tar.xz"])
 def test_a_damaged_archive_is_not_opened(tmp_path: Path, name: str) -> None:
-    whole = make(tmp_path / name, CONTENT)
+    whole = pack(tmp_path / name, CONTENT)
     md5 = checksum(whole)
     whole.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     sentence = f"{name} is not the official file: its md5 is .*, not {md5}; `repro data fetch` with the name"
@@ -111,7 +86,7 @@ def test_something_that_is_no_archive(tmp_path: Path) -> None:
 def test_never_unpacks_over_what_stands(tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
     with pytest.raises(DataError, match="stands already; move it away"):
-        unpacked(make_zip(tmp_path / "a.zip", CONTENT), tmp_path / "set")
+        unpacked(pack(tmp_path / "a.zip", CONTENT), tmp_path / "set")
 
 
 def test_a_wrong_download_is_dropped(tmp_path: Path) -> None:
@@ -144,7 +119,7 @@ def test_a_broken_connection_leaves_nothing(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file where the folder should be")
-    source = make_zip(tmp_path / "a.zip", CONTENT)
+    source = pack(tmp_path / "a.zip", CONTENT)
     with pytest.raises(DataError, match="cannot fetch file:"):
         download(source.as_uri(), tmp_path / "data" / "a.zip", checksum(source))
     with pytest.raises(DataError, match=r"a\.zip cannot be unpacked"):

@@ -76,40 +76,13 @@ def test_too_many_to_keep_in_memory(picture_folder: Path, tmp_path: Path, monkey
 
 
 def test_what_is_wrong_is_said(picture_folder: Path, tmp_path: Path) -> None:
-    def refused(sentence: str) -> None:
-        with pytest.raises(DataError, match=sentence):
-            adopt(picture_folder, tmp_path)
-
     with pytest.raises(DataError, match=r"there is no folder .*nowhere"):
         adopt(tmp_path / "nowhere", tmp_path)
-    damaged = picture_folder / "train" / "leaf" / "007.png"
-    whole = damaged.read_bytes()
-    damaged.write_bytes(whole[:200])
-    refused(r"leaf/007.png cannot be read as an image .*; or take it out of .*My Pictures")
-    (picture_folder / "train" / "leaf" / "008.png").write_bytes(b"")
-    refused(r"\(and 1 more\)")
-    damaged.write_bytes(whole)
-    (picture_folder / "train" / "leaf" / "008.png").unlink()
-    shutil.move(picture_folder / "val" / "sky", picture_folder / "val" / "sea")
-    refused("train and val must hold the same classes, but 2 stand in one only, e.g. 'sea'")
-    shutil.move(picture_folder / "val" / "sea", picture_folder / "val" / "sky")
-    for path in sorted((picture_folder / "val" / "sky").iterdir())[1:]:
-        path.unlink()
-    refused("val/sky holds one image; two are needed")
-    for path in (picture_folder / "val" / "sky").iterdir():
-        path.unlink()
-    refused(r"val/sky holds no images \(.*\.jpeg, .*\)")
-    shutil.rmtree(picture_folder / "val")
-    refused("train is needed beside val or test")
-    for name in ("apple", "leaf"):
-        shutil.rmtree(picture_folder / "train" / name)
-    (picture_folder / "train").rename(picture_folder / "pictures")
-    refused("holds 1 folders of classes; two at least are needed")
-
-
-def test_a_class_too_small_to_be_divided(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="apple holds 2 images; three are needed"):
-        adopt(write_pictures(tmp_path / "a", {"": 2}), tmp_path)
+    for name in ("007.png", "008.png"):
+        (picture_folder / "train" / "leaf" / name).write_bytes(b"\x89PNG")
+    sentence = r"leaf/007.png cannot be read as an image .* \(and 1 more\); or take it out of .*My Pictures"
+    with pytest.raises(DataError, match=sentence):
+        adopt(picture_folder, tmp_path)
 
 
 def test_every_usual_kind_of_image_is_read(tmp_path: Path) -> None:

@@ -28,12 +28,6 @@ def test_a_class_of_val_is_halved(picture_folder: Path) -> None:
     assert all(path.startswith("val/") for path in found["validation"] | found["test"])
 
 
-def test_val_and_test_are_taken_as_they_are(tmp_path: Path) -> None:
-    _, parts, _ = layout(write_pictures(tmp_path / "a", {"train": 4, "val": 1, "test": 2}))
-    assert [len(parts[part]) for part in ("train", "validation", "test")] == [12, 3, 6]
-    assert all(path.startswith("test/") for path, _ in parts["test"])
-
-
 def test_one_folder_of_classes_is_divided(tmp_path: Path) -> None:
     folder = write_pictures(tmp_path / "a", {"": 20})
     _, parts, _ = layout(folder)
@@ -98,19 +92,35 @@ def test_all_three_splits_are_taken_where_one_is_called_valid(tmp_path: Path) ->
         ({"train": 3}, "train is taken as a split by its name, and train is needed beside val or test"),
         ({"val": 3, "test": 3}, "val, test is taken as a split"),
         ({"lern": 3, "probe": 3}, "lern and probe both hold apple and leaf; if they are splits, call them train, val"),
+        ({"": 2}, "apple holds 2 images; three are needed"),
+        ({"train": 3, "val": 1}, "val/apple holds one image; two are needed"),
     ],
 )
-def test_what_is_ambiguous_is_refused(counts: dict[str, int], sentence: str, tmp_path: Path) -> None:
+def test_what_is_ambiguous_or_too_little_is_refused(counts: dict[str, int], sentence: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=sentence):
         layout(write_pictures(tmp_path / "a", counts))
 
 
-def test_a_split_without_classes_is_refused(tmp_path: Path) -> None:
+def test_splits_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
     folder = write_pictures(tmp_path / "a", {"train": 3, "val": 3})
-    for c, path in enumerate(sorted((folder / "val").rglob("*.png"))):
-        path.rename(folder / "val" / f"{c}.png")
-    with pytest.raises(DataError, match="val is the name of a split, but images lie directly in it"):
-        layout(folder)
+
+    def refused(sentence: str) -> None:
+        with pytest.raises(DataError, match=sentence):
+            layout(folder)
+
+    (folder / "val" / "sky").rename(folder / "val" / "sea")
+    refused("train and val must hold the same classes, but 2 stand in one only, e.g. 'sea'")
+    (folder / "val" / "sea").rename(folder / "val" / "sky")
+    for i, path in enumerate(sorted((folder / "val").rglob("*.png"))):
+        path.rename(folder / f"{i}.png")
+    refused(r"val/apple holds no images \(.*\.jpeg, .*\)")
+    (folder / "0.png").rename(folder / "val" / "0.png")
+    refused("val is the name of a split, but images lie directly in it")
+    shutil.rmtree(folder / "val")
+    shutil.rmtree(folder / "train" / "sky")
+    shutil.rmtree(folder / "train" / "leaf")
+    (folder / "train").rename(folder / "pictures")
+    refused("holds 1 folders of classes; two at least are needed")
 
 
 def test_what_is_left_out_is_counted_and_named(tmp_path: Path) -> None:

@@ -7,24 +7,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
 from benchmarks.common import weights
-from benchmarks.executors import ray_cluster, run, study_spec
-from repro.errors import ReproError, SpecError, TrainingError
-from repro.families.single_gate.config import StudySpec
-from repro.families.single_gate.one_pass import NewExpert, train_experts
-from repro.families.single_gate.steps import steps
-from repro.families.single_gate.study import Study
+from benchmarks.executors import run
+from repro.errors import ReproError, SpecError
 from repro.progress import Progress
 from repro.study.executors import EXECUTORS, make_executor, parse
-from repro.study.store import Store
 
 CPU = torch.device("cpu")
 
@@ -46,17 +40,9 @@ def serial(one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     return weights(root)
 
 
-@pytest.mark.parametrize(
-    ("executor", "meant"),
-    [
-        ("auto", ("auto", None)),
-        ("serial", ("serial", None)),
-        ("processes", ("processes", None)),
-        ("processes:3", ("processes", 3)),
-    ],
-)
-def test_executors_by_name(executor: str, meant: tuple[str, int | None]) -> None:
-    assert parse(executor) == meant
+def test_executors_by_name() -> None:
+    assert [parse(name) for name in EXECUTORS] == [(name, None) for name in EXECUTORS]
+    assert parse("processes:3") == ("processes", 3)
 
 
 @pytest.mark.parametrize("wrong", ["", "slurm", "serial:2", "auto:2", "processes:0", "processes:x", "processes:²"])
@@ -92,30 +78,6 @@ def test_auto_shares_out_the_threads_where_study_and_memory_are_large_enough(
     monkeypatch.setattr("repro.study.executors._memory", lambda: memory)
     executor = make_executor("auto", run, tmp_path, CPU, Progress(macs))
     assert (executor and (executor.workers, executor.threads)) == meant
-
-
-def test_a_training_that_fails_stops_what_needs_it_alone(
-    tiny: StudySpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def failing(new: Sequence[NewExpert], *arguments: Any) -> Any:
-        if any(each.k == 1 for each in new):
-            raise TrainingError("expert 1: the loss of epoch 1 is not finite")
-        return train_experts(new, *arguments)
-
-    monkeypatch.setattr("repro.families.single_gate.algorithm1.train_experts", failing)
-    other = tiny.with_(num_experts=1)
-    study = Study([tiny, other], tmp_path, CPU)
-    with pytest.raises(TrainingError, match="expert 1: the loss of epoch 1 is not finite"):
-        study.run(tiny)
-    store = Store(tmp_path)
-    assert [store.has(expert) for expert in steps(tiny).experts] == [True, False, True]
-    assert store.has(steps(other).experts[0]) and store.has(steps(other).predictions)
-    (row,) = store.half_done()
-    assert (row["label"], row["failed"]) == ("expert 2 of 3, seed 0", "expert 1: the loss of epoch 1 is not finite")
-    study.run(other)
-    monkeypatch.undo()
-    Study([tiny], tmp_path, CPU).run(tiny)  # a new run tries again
-    assert not list(store.half_done())
 
 
 STUDY = """
@@ -186,7 +148,3 @@ def test_a_ray_node_killed_and_the_same_weights(serial: dict[str, str], tmp_path
             raise
         pytest.skip(str(error))
     assert row["killed"] == "a node" and weights(tmp_path) == serial
-
-
-def test_the_parameter_s_executors_are_all_tried_here() -> None:
-    assert EXECUTORS[1:] == ("serial", "processes", "submitit", "ray") and study_spec().num_experts == 3 and ray_cluster

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from repro.study.graph import Context, Step, build, grouped, levels, ordered, passes
+from repro.families.single_gate.config import StudySpec
+from repro.study.graph import Context, Inputs, Step, build, grouped, levels, ordered, passes
+from repro.study.plain import plain_goal
 from tests.study.toy import context, goal
 
 
@@ -47,9 +49,12 @@ def test_steps_made_together_are_one_pass_and_never_with_those_they_rest_on() ->
     assert passes([again]) == [[first], [again]]
 
 
-def test_a_worker_builds_the_same_steps_from_plain_text() -> None:
+def test_a_worker_builds_the_same_steps_from_plain_text(tiny: StudySpec) -> None:
     config = json.dumps({"experts": 4, "seed": 2})
     assert build("tests.study.toy:goal", config).steps == goal(config).steps
+    alone = plain_goal(tiny)
+    assert (alone.label, len(ordered(alone.steps))) == ("tr10 on modes alone, seed 0", 2)
+    assert build(alone.builder, alone.config).steps == alone.steps
 
 
 def test_a_line_for_twenty_names_no_twenty() -> None:
@@ -79,8 +84,6 @@ def test_what_a_context_remembers_is_one_thing(tmp_path: Path) -> None:
 
 
 def test_parents_are_asked_for_by_kind(tmp_path: Path) -> None:
-    from repro.study.graph import Inputs
-
     parents = [step("p", {"k": k}) for k in range(2)]
     inputs = Inputs(step("a", {}, *parents, step("q")), tmp_path, lambda *_: None, lambda asked: asked.kind)  # type: ignore[arg-type, return-value]
     assert inputs.all("p") == ["p", "p"] and inputs["q"] == "q" and inputs.all("r") == []

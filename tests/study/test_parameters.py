@@ -50,6 +50,10 @@ def test_the_command_says_what_was_asked() -> None:
         ({"experts": None}, "experts: "),
         ({"recorded": "perhaps"}, "recorded: "),
         ({"device": 5}, "device: "),
+        ({"seeds": float("inf")}, "seeds: .*whole numbers"),
+        ({"experts": []}, "experts: .*one or more different numbers"),
+        ({"executor": "slurm"}, "executor: there is no 'slurm'; choose one of auto, serial"),
+        ({"compile": "fast"}, "compile: there is no 'fast'; choose one of auto, off"),
     ],
 )
 def test_wrong_parameters(wrong: dict[str, Any], sentence: str) -> None:

@@ -11,20 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from repro.data import modes
 from repro.data.fingerprint import Images, fingerprint
 from repro.errors import StoreError, TrainingError
-from repro.families.single_gate.scales import default_spec
-from repro.families.single_gate.steps import steps
-from repro.study import artifact as artifact_module
 from repro.study import freshness
 from repro.study import store as store_module
 from repro.study.artifact import Artifact
-from repro.study.contents import ABOUT, WEIGHTS
+from repro.study.contents import ABOUT, WEIGHTS, read_about, signed
 from repro.study.doctor import artifacts, findings, locks, unfinished
 from repro.study.graph import Context, Inputs, Step
 from repro.study.runner import Runner
@@ -67,14 +62,11 @@ def remade(store: Store, a: int = 1, images: tuple[Images, ...] = IMAGES) -> boo
     return not found
 
 
-def edit(store: Store, change: Callable[[dict[str, Any]], object], checked: bool = True) -> None:
-    """Change the description of the artifact; ``checked`` keeps its own checksum right."""
-    path = store.path(KEY) / ABOUT
-    about = json.loads(path.read_text())
+def edit(store: Store, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the description of the artifact, and its own checksum with it."""
+    about = read_about(store.path(KEY))
     change(about)
-    if checked and about.pop("about_digest", None):
-        about["about_digest"] = artifact_module.digest(about)
-    path.write_text(json.dumps(about))
+    (store.path(KEY) / ABOUT).write_bytes(signed(about))
 
 
 def test_what_is_whole_is_found(store: Store) -> None:
@@ -95,7 +87,7 @@ def flip_a_byte(path: Path, at: int) -> None:
         (lambda folder: (folder / WEIGHTS).unlink(), "weights.safetensors is missing"),
         (lambda folder: (folder / ABOUT).unlink(), "artifact.json is missing"),
         (lambda folder: (folder / ABOUT).write_text("{"), "artifact.json is not JSON"),
-        (lambda folder: (folder / ABOUT).write_text("[]"), "artifact.json has no kind"),
+        (lambda folder: (folder / ABOUT).write_text("[]"), "artifact.json has changed since it was written"),
         (
             lambda folder: (folder / ABOUT).write_text((folder / ABOUT).read_text().replace('"m": 1.0', '"m": 9.0')),
             "artifact.json has changed since it was written",
@@ -111,11 +103,7 @@ def test_what_is_damaged_is_set_aside_named_and_made_again(
     said = capsys.readouterr().err
     assert f"base of a test is damaged: {why}" in said and "made again" in said
     assert [path.name for path in store.set_aside()] == [f"{KEY.key}.damaged-1"]
-    assert not remade_again(store)
-
-
-def remade_again(store: Store) -> bool:
-    return not kept(store.root, step(make(3.0)))[1]
+    assert kept(store.root, step(make(3.0)))[1]
 
 
 def test_under_another_name_it_is_not_taken_for_it(store: Store) -> None:
@@ -123,19 +111,7 @@ def test_under_another_name_it_is_not_taken_for_it(store: Store) -> None:
     assert remade(store, a=2)
 
 
-def test_artifacts_of_before_there_were_checksums_are_believed(store: Store) -> None:
-    edit(store, lambda about: [about.pop(name) for name in ("weights_sha256", "about_digest", "conditions")])
-    assert not remade(store)
-    assert any("older than checksums" in finding.found for finding in artifacts(store))
-
-
 # --- what it rests on, in turn: spec, images, parents, libraries ----------------------------------
-
-
-def test_another_spec_is_another_artifact(store: Store) -> None:
-    spec = default_spec("smoke", "modes")
-    assert steps(spec).base != steps(spec.with_(seed=1)).base
-    assert remade(store, a=2)
 
 
 def test_other_images_make_it_stale(
@@ -161,8 +137,7 @@ def test_decoded_images_are_known_by_their_pixels_and_labels(tmp_path: Path) -> 
     for digest, label in (("aa", 0), ("bb", 0), ("aa", 1)):
         np.save(cache / "images.npy", np.zeros((2, 3, 32, 32), np.uint8))
         np.save(cache / "labels.npy", np.array([0, label]))
-        about = {"format": 1, "split": "train", "image_size": 32, "count": 2, "images_sha256": digest}
-        (cache / "meta.json").write_text(json.dumps({**about, "class_names": ["a", "b"]}))
+        (cache / "meta.json").write_text(json.dumps({"images_sha256": digest, "class_names": ["a", "b"]}))
         found.append(fingerprint(Images("tiny-imagenet", "train", 32), tmp_path))
     assert None not in found and len(set(found)) == 3
 
@@ -232,15 +207,6 @@ def test_a_broken_artifact_is_named(store: Store) -> None:
         store.load(KEY)
 
 
-def test_a_maker_that_fails_leaves_nothing_finished(tmp_path: Path) -> None:
-    def fail(context: Context, inputs: Inputs) -> Artifact:
-        raise KeyError("a mistake")
-
-    with pytest.raises(KeyError):
-        kept(tmp_path, step(fail))
-    assert not Store(tmp_path).has(KEY) and not list(Store(tmp_path).finished())
-
-
 def test_a_store_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "store").write_text("a file where the store should be")
     with pytest.raises(StoreError, match=r"cannot be written.*parameter root"):
@@ -262,31 +228,6 @@ def test_what_a_killed_writer_left_is_removed(store: Store) -> None:
     left.mkdir()
     shutil.rmtree(store.path(KEY))
     assert remade(store) and not left.exists()
-
-
-# --- the loader against anything ---------------------------------------------------------------
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(data=st.data())
-def test_no_file_makes_the_loader_fail_otherwise_than_in_a_sentence(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
-) -> None:
-    store = Store(tmp_path_factory.mktemp("fuzz"))
-    kept(store.root, KEY)
-    path = store.path(KEY) / data.draw(st.sampled_from([ABOUT, WEIGHTS]))
-    whole = path.read_bytes()
-    change = data.draw(st.sampled_from(["flip", "cut", "replace"]))
-    at = data.draw(st.integers(0, len(whole) - 1))
-    if change == "flip":
-        new = whole[:at] + bytes([whole[at] ^ data.draw(st.integers(1, 255))]) + whole[at + 1 :]
-    else:
-        new = whole[:at] if change == "cut" else data.draw(st.binary(max_size=200))
-    path.write_bytes(new)
-    artifact, found = kept(store.root, step(make(2.0)))
-    # Either it still says what it said (white space in the JSON), or it was set aside and made again.
-    assert bool((artifact.tensors["w"] == (1 if found else 2)).all())
-    assert found or len(store.set_aside()) == 1
 
 
 def test_the_doctor_on_an_empty_folder(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """A recipe is data: what is written of it, what it refuses."""
 
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
@@ -35,6 +37,16 @@ def test_a_group_is_a_regular_expression() -> None:
         Group(match="experts[")
 
 
-def test_warm_up_from_nothing_by_hand() -> None:
-    recipe = PLAIN.model_copy(update={"schedule": "one-cycle", "warmup": 0.2, "warmup_from": 0.0, "learning_rate": 1.0})
-    assert [recipe.learning_rate_at(done) for done in (0, 0.1, 0.2, 0.6)] == pytest.approx([0, 0.5, 1, 0.5])
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ({"schedule": "constant"}, [1, 1, 1, 1]),
+        ({"schedule": "cosine"}, [1, 0.8535533906, 0.5, 0.1464466094]),
+        ({"schedule": "multistep", "milestones": (0.5, 0.75)}, [1, 1, 0.2, 0.04]),
+        ({"schedule": "one-cycle"}, [0.1, 1, 0.75, 0.25]),
+        ({"schedule": "one-cycle", "warmup": 0.5, "warmup_from": 0.0}, [0, 0.5, 1, 0.5]),
+    ],
+)
+def test_schedules_by_hand(schedule: dict[str, Any], expected: list[float]) -> None:
+    recipe = PLAIN.model_copy(update={"learning_rate": 1.0, **schedule})
+    assert [recipe.learning_rate_at(done) for done in (0, 0.25, 0.5, 0.75)] == pytest.approx(expected)
