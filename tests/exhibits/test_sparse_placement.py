@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from repro.cli.direct import remaining_of
 from repro.data.augment import Augmentation
-from repro.errors import SpecError, TimeIsUpError
+from repro.errors import SpecError
 from repro.exhibits.sparse_placement import (
     EXHIBIT,
     HALF,
@@ -26,7 +25,6 @@ from repro.families.sparse.cost import sparse_cost
 from repro.families.sparse.scales import sparse_spec
 from repro.families.sparse.steps import chosen_experts, goal, load_network, steps
 from repro.families.sparse.training import predict
-from repro.progress import time_limit
 from repro.report.tables import claims_table
 from repro.study.graph import Context, build
 from repro.study.results import Measurement, StudyResult, load_results
@@ -78,15 +76,6 @@ def test_what_is_in_the_store_is_the_network_that_made_the_predictions(root: Pat
     found = predict(network, context.sources.batches(spec, "evaluation", Augmentation()), CPU)
     assert found.keys() | {"macs"} == kept.keys() and all(torch.equal(found[name], kept[name]) for name in found)
     assert [tuple(experts.shape) for experts in chosen_experts(spec, kept)] == [(100, 64, 1), (100, 16, 1)]
-
-
-def test_status_speaks_of_it(root: Path) -> None:
-    told = remaining_of(["sparse_placement"], {"scale": "smoke", "placements": "none,every-2", "root": str(root)})
-    assert "finished  convnext-micro at width 0.25, dense, on modes, seed 0" in told
-    assert (
-        "remains   convnext-micro at width 0.25, every-2 of 8 experts, on modes, seed 0: 0 of 2 artifacts are there"
-        in told
-    )
 
 
 def test_a_worker_builds_the_same_steps_from_text() -> None:
@@ -165,7 +154,7 @@ def test_the_sweet_spot_is_a_difference_of_gains() -> None:
 
 def test_what_else_may_be_asked_for() -> None:
     asked = Parameters.check(scale="smoke", others=",".join(OTHERS), experts=4)
-    specs = dict(asked.networks())
+    specs = {row: asked.spec(row, 0) for row in asked.rows}
     usual = specs["last-2"].model
     assert set(specs) == {"none", "last-2", "every-2", *(row for rows in OTHERS.values() for row in rows)}
     assert usual.num_experts == 4 and specs["last-2, 16 experts"].model.num_experts == 16
@@ -190,18 +179,3 @@ def test_the_paper_stands_beside_ours(record_of: Callable[..., StudyResult]) -> 
     assert table.loc["Every 2", "paper"] == "81.80" and table.loc["Last 2, 16 experts", "paper"] == "81.70"
     assert table.loc["Last 2, cos gate", "paper"] == "81.90" and "verdict" not in table
     assert table.loc["dense, as many parameters", "paper"] == "–"
-
-
-def test_figures_and_tables_with_parts_missing(record_of: Callable[..., StudyResult], result: StudyResult) -> None:
-    empty = record_of("sparse_placement", {})
-    assert EXHIBIT.tables(empty)["main"].frame.empty
-    for results in ([result], [made(record_of, 3), empty]):
-        assert EXHIBIT.drawn(results)["main"].startswith("<?xml")
-
-
-def test_when_the_time_is_up_the_seeds_that_are_whole_are_recorded(root: Path) -> None:
-    asked = Parameters.check(scale="smoke", placements="none,last-2", root=root, seeds="0,1")
-    with time_limit(0), pytest.raises(TimeIsUpError, match="not begun"):
-        EXHIBIT.run(asked)
-    (result,) = load_results(root / "results", "sparse_placement").values()
-    assert result.seeds == [0] and "convnext last-2" in result.rows()

@@ -54,7 +54,8 @@ def test_a_run_measures_and_shows_everything(root: Path) -> None:
 
 def test_what_placement_trains_is_not_trained_again() -> None:
     ours = {spec.model_dump_json() for spec in Parameters.check(scale="smoke").networks()}
-    theirs = {spec.model_dump_json() for _, spec in sparse_placement.Parameters.check(scale="smoke").networks()}
+    placement = sparse_placement.Parameters.check(scale="smoke")
+    theirs = {placement.spec(row, 0).model_dump_json() for row in placement.rows}
     assert ours <= theirs
     asked = goal(Parameters.check(scale="smoke").networks()[1])
     assert build(asked.builder, asked.config).steps == asked.steps
