@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 import pytest
 
@@ -14,7 +12,7 @@ from repro.errors import SpecError
 from repro.exhibits.figure3_king_penguin import EXHIBIT, Parameters, named_class, run
 from repro.report.claim import Cell
 from repro.report.tables import claims_table
-from repro.study.results import Picture, StudyResult, Table
+from repro.study.results import StudyResult, Table
 from repro.study.sources import Sources
 
 PENGUIN = "n02056570 king penguin"
@@ -35,18 +33,14 @@ def made(record_of: RecordOf, dataset: str = "tiny-imagenet", seeds: int = 3) ->
         Cell(20, method, "", metric): [value + 0.1 * s for s in range(seeds)]
         for (metric, method), value in values.items()
     }
-    tiles = [[expert, PENGUIN, "own", 3 if modes else None] for expert in (4, 9) for _ in range(12)]
-    tiles += [[expert, f"class {c}", "companion", None] for expert in (4, 9) for c in range(4) for _ in range(2)]
     ranking = [[20, PENGUIN, 5.0, 30.0], *[[20, f"n0000000{c} thing {c}", 4.9 - c / 100, 31.0] for c in range(30)]]
     shared = [41.0, 205, "orange (400), lemon (300)", "mode 3 (9)" if modes else None]
     columns = ["experts", "seed", "expert", "class", "share", "images", "shared with", "modes"]
     tables = {
-        "tiles": Table(columns=["expert", "class", "kind", "mode"], rows=tiles),
         "ranking": Table(columns=["experts", "class", "effective", "largest"], rows=ranking),
         "experts": Table(columns=columns, rows=[[20, s, e, PENGUIN, *shared] for s in (0, 1) for e in (4, 9)]),
     }
-    pictures = {"tiles": Picture.of(np.full((len(tiles), 3, 32, 32), 99, np.uint8))}
-    return record_of("figure3_king_penguin", cells, dataset, tables=tables, pictures=pictures)
+    return record_of("figure3_king_penguin", cells, dataset, tables=tables)
 
 
 def test_tables(record_of: RecordOf) -> None:
@@ -79,16 +73,6 @@ def test_the_papers_example_is_judged_in_words(record_of: RecordOf) -> None:
     text = EXHIBIT.advice(made(record_of, seeds=2))
     assert "oranges or bell peppers in 2 of 2 seeds, with other mammals in 0 of 2 seeds: **half reproduced**" in text
     assert "**not reproduced**" in EXHIBIT.advice(made(record_of))  # of the third seed nothing is known
-
-
-def test_figures(record_of: RecordOf) -> None:
-    figures = EXHIBIT.figures([made(record_of, "modes")])  # frames are drawn there
-    assert list(figures) == ["main", "split"]
-    for name, words in (("main", "king penguin in expert 4: 41 % of its images"), ("split", "is the split real?")):
-        page = io.StringIO()
-        with mpl.rc_context({"svg.fonttype": "none"}):
-            figures[name].savefig(page, format="svg", metadata={"Date": None})
-        assert words in page.getvalue()
 
 
 COMMON = {"scale": "smoke", "device": "cpu"}

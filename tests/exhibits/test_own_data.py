@@ -56,8 +56,6 @@ def test_the_key_is_the_content_and_not_the_place(picture_folder: Path, tmp_path
     (moved / "train" / "sky" / "000.png").unlink()
     (changed,) = asked(moved, tmp_path).specs()
     assert steps(changed).base != steps(spec).base
-    (tuned,) = asked(moved, tmp_path, pretrained=True, backbone="resnet18", width=None).specs()
-    assert tuned.start == "imagenet" and steps(tuned).base.config["start"] == "imagenet"
 
 
 def made_up(spec: StudySpec, labels: torch.Tensor) -> Outputs:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from repro.exhibits import exhibit, names
-from repro.report.verdict import Verdict
 from repro.study.results import load_results
 
 RECORDS = load_results(Path(__file__).parents[2] / "results")
@@ -18,8 +17,6 @@ def test_every_record_is_shown(name: str) -> None:
     shown, records = exhibit(name), [record for record in RECORDS.values() if record.study == name]
     for record in records:
         pages = [table.in_page() for table in shown.tables(record).values()]
-        assert all("ours" in page or "<td" in page for page in pages) and "nan" not in "".join(pages).split()
-        alone = [j for j in shown.judge(record) if j.verdict is Verdict.ANECDOTE]
-        assert all(j.ours and j.ours.n == 1 for j in alone)
-    for figures in (shown.drawn(records), shown.drawn(records[:1])):
-        assert all(svg.startswith("<?xml") for svg in figures.values())
+        assert all("</td>" in page and ">nan" not in page for page in pages)
+        assert all(j.ours.n <= max(len(record.seeds), 1) for j in shown.judge(record) if j.ours)
+    assert all(svg.startswith("<?xml") for svg in shown.drawn(records).values())

@@ -108,8 +108,3 @@ def test_claims_compare_pairs_with_backbones(result: StudyResult) -> None:
     assert judged["P4"].verdict == Verdict.ANECDOTE  # tr18 has one seed
     assert judged["P4"].paper == pytest.approx(0.01) and judged["P2"].paper == pytest.approx(1.18)
     assert judged["P2"].verdict == Verdict.NOT_RUN
-
-
-def test_another_image_set_has_both_columns_of_the_paper(record_of: Callable[..., StudyResult]) -> None:
-    table = EXHIBIT.tables(record_of("table1_main", {Cell(3, row="tr10-tr10"): [58.0]}, "modes"))["main"].frame
-    assert table.loc["tr10-tr10, 3 experts", "ours"] == "58.00" and "paper, tiny-ImageNet" in table

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 
-from repro.errors import SpecError
 from repro.exhibits.table5_per_class import EXHIBIT, NAME, Parameters, run
 from repro.report.claim import Cell
 from repro.report.tables import claims_table
@@ -47,12 +46,6 @@ def test_by_class_nothing_is_found_within_a_class(measured: StudyResult) -> None
     )
 
 
-@pytest.mark.parametrize("experts", [1, "many"])
-def test_a_number_that_makes_no_sense_is_said(experts: object) -> None:
-    with pytest.raises(SpecError, match="experts: "):
-        Parameters.check(scale="smoke", experts=experts)
-
-
 RecordOf = Callable[..., StudyResult]
 
 
@@ -86,11 +79,6 @@ def test_the_printed_row_stands_beside_both_groupings(result: StudyResult) -> No
         assert table.loc[f"{label}, expert alone", "paper"] == "68.80 ± 0.10"
     assert table.loc["per-class, class means, expert alone", "ours"] == "32.10 ± 0.10"
     assert table.loc["base model", "paper"] == "–"
-
-
-def test_another_image_set_has_the_papers_column_with_its_name(record_of: RecordOf) -> None:
-    table = EXHIBIT.tables(record_of("table5_per_class", VALUES))["main"].frame
-    assert table.loc["per-sample, expert alone", "paper, tiny-ImageNet"] == "63.11 ± 0.11"
 
 
 def test_claims_are_differences_on_the_same_seeds(result: StudyResult) -> None:
