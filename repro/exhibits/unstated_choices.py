@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pydantic import Field, field_validator
@@ -186,6 +187,8 @@ def _panel(axes: Axes, result: StudyResult, names: Sequence[str]) -> None:
         axes.plot(found.values, [place] * found.n, "|", color="#595959", markersize=8, label="each seed")
         axes.plot([found.mean], [place], "o", color=COLOURS["bagging"], label="mean")
     axes.set_xscale("symlog", linthresh=1)  # what moves the accuracy far would squeeze all others to a line
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(3))
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("top-1 against\nthe default, points")
     axes.set_title(f"{where_run(result)}\n{_experts(result)} experts, bagging")
 
