@@ -218,7 +218,7 @@ def printed_value(result: StudyResult, asked: Cell) -> PrintedValue | None:
         return None
     wanted = ("4" if change else "3", TABLE3[body], placement, asked.num_experts or EXPERTS)
     of_gate = {r["gate"]: float(r["in1k"]) for r in rows_of("sweetspot2024_table10") if r["model"] == TABLE10[body]}
-    of_row = {
+    of_row: dict[tuple[str, str, str, int], float] = {
         (r.table, r.config.network, r.config.placement, r.config.num_experts): r.top1 for r in sweetspot_rows()[::-1]
     }
     plain = not change or change.endswith(" experts")
