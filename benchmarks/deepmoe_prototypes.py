@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from repro.analysis.outputs import accuracy
-from repro.exhibits.deepmoe_costs import share_for
+from repro.exhibits.deepmoe_costs.counted import share_for
 from repro.exhibits.deepmoe_table2_cifar import Parameters
 from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.deepmoe.cost import deepmoe_cost

@@ -73,8 +73,8 @@ def table4_column() -> str:
     """What Table 4's column of parameters holds."""
     shown = table4_dynamic_routing.counts()["counts"].frame
     column = shown[[", training" in row and "of " in what for row, what in
-                    zip(shown.index, shown["what it is by our count"], strict=True)]]  # fmt: skip
-    hits = {kind: [match == "match" for what, match in zip(column["what it is by our count"], column["match"],
+                    zip(shown.index, shown["by our count"], strict=True)]]  # fmt: skip
+    hits = {kind: [match == "match" for what, match in zip(column["by our count"], column["match"],
                                                            strict=True) if what.startswith(kind)]
             for kind in ("multiply-adds", "parameters")}  # fmt: skip
     return (

@@ -5,6 +5,7 @@ learned ones.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,12 +16,12 @@ from repro.analysis.outputs import Outputs
 from repro.families.single_gate.pairs import MEAN, PairParameters, means_over_pairs
 from repro.families.single_gate.study import measured, open_study, record
 from repro.report.claim import AS_GOOD, Cell, Claim
-from repro.report.curves import Curve, draw, each_seed, mean
+from repro.report.curves import Curve, draw, each_seed, in_millions, mean
 from repro.report.exhibit import Exhibit
-from repro.report.numbers import interval, signed, where_run
-from repro.report.plots import COLOURS, PALETTE, common_legend, figure_style, new_figure
+from repro.report.numbers import gain, interval, where_run
+from repro.report.plots import COLOURS, PALETTE, common_legend, panels
 from repro.report.tables import Captioned, Columns, about, frame, means
-from repro.report.verdict import difference, summary_of
+from repro.report.verdict import difference
 from repro.study.record import cost_row
 from repro.study.results import Measurement, StudyResult, Table, evidence
 
@@ -32,10 +33,9 @@ SHARES = tuple(i / 40 for i in range(41))
 def run(parameters: PairParameters) -> StudyResult:
     """Compare exit rules and record it."""
     study = open_study(parameters)
-    specs = study.specs
     measurements: list[Measurement] = []
     table = Table(columns=["pair", "K", "rule", "seed", "share", "macs", "top1"], rows=[])
-    for spec in specs:
+    for spec in study.specs:
         cost = study.cost(spec)
         for rule, curve in curves(study.run(spec), spec.seed).items():
             values = {"area": area(SHARES, curve), "half": curve[len(SHARES) // 2]}
@@ -48,7 +48,7 @@ def run(parameters: PairParameters) -> StudyResult:
         measurements.append(measured(spec, "backbone", curve[-1], row=spec.base, num_experts=0))
         measurements.append(measured(spec, "bagging", curve[0], row=spec.pair))
     measurements += list(means_over_pairs(measurements, parameters.pairs))
-    costs = [cost_row(study.cost(spec), spec.pair) for spec in specs]
+    costs = [cost_row(study.cost(spec), spec.pair) for spec in study.specs]
     return record(NAME, parameters, study, measurements, costs, {"curves": table}, parameters.varies())
 
 
@@ -94,21 +94,16 @@ CLAIMS = (
         _area("chance"),
         section="2.3",
     ),
-    Claim(
-        "X2/logistic",
-        "A learned exit rule (logistic regression) does not help: the paper's is better",
-        _area("paper"),
-        _area("logistic"),
-        section="2.3",
-        settled_after=True,
-    ),
-    Claim(
-        "X2/boosting",
-        "A learned exit rule (boosted trees) does not help: the paper's is better",
-        _area("paper"),
-        _area("boosting"),
-        section="2.3",
-        settled_after=True,
+    *(
+        Claim(
+            f"X2/{rule}",
+            f"A learned exit rule ({name}) does not help: the paper's is better",
+            _area("paper"),
+            _area(rule),
+            section="2.3",
+            settled_after=True,
+        )
+        for rule, name in (("logistic", "logistic regression"), ("boosting", "boosted trees"))
     ),
     Claim(
         "X3",
@@ -129,57 +124,44 @@ def models(result: StudyResult) -> list[tuple[str, int]]:
 
 def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: each rule's two numbers, and its difference to the paper's rule."""
-    labels: list[str] = []
-    cells: list[tuple[str, str, int]] = []
-    for pair, k in models(result):
-        for rule, name in LABELS.items():
-            if summary_of(result, Cell(k, rule, pair, "area")):
-                labels.append(f"{pair}, {k} experts: {name}")
-                cells.append((rule, pair, k))
-    gaps = [difference(result, Cell(k, rule, p, "area"), Cell(k, "paper", p, "area")) for rule, p, k in cells]
+    cells = {
+        f"{pair}, {k} experts: {name}": Cell(k, rule, pair, "area")
+        for pair, k in models(result)
+        for rule, name in LABELS.items()
+    }
+    gaps = [difference(result, cell, replace(cell, method="paper")) for cell in cells.values()]
     columns: Columns = {
-        "mean over all shares of exits": means(result, [Cell(k, rule, p, "area") for rule, p, k in cells]),
-        "against the paper's rule": [signed(gap.mean) if gap else "" for gap in gaps],
+        "mean over all shares of exits": means(result, list(cells.values())),
+        "against the paper's rule": [gain(gap) for gap in gaps],
         "95 % interval": [interval(gap, sign=True) for gap in gaps],
-        "where half exit": means(result, [Cell(k, rule, p, "half") for rule, p, k in cells]),
+        "where half exit": means(result, [replace(cell, metric="half") for cell in cells.values()]),
     }
     caption = (
         f"{about(result)}; top-1 accuracy on the {result.evaluate} set in percent, as the share of images that exit "
         "goes from none to all. Differences are taken seed by seed. Learned rules are fitted on one half of the images "
         "and used on the other. The paper prints no number of its other rules."
     )
-    return {"main": Captioned(frame(columns, labels), caption)}
+    return {"main": Captioned(frame(columns, list(cells)), caption)}
 
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     """A row a result, first pair: accuracy over multiply-adds by rule, and against the paper's rule."""
-    results = evidence(results)
-    with figure_style():
-        figure = new_figure(8.0, 3.3 * len(results) + 1.0)
-        grid = figure.subplots(len(results), 2, squeeze=False)
-        for (curves, gaps), result in zip(grid, results, strict=True):
-            _curves(curves, result)
-            _gaps(gaps, result)
-        common_legend(figure, grid[:, 0], columns=3)
+    figure, grid = panels(evidence(results), _curves, _gaps, height=3.3)
+    common_legend(figure, grid[:, 0], columns=3)
     return {"main": figure}
 
 
 def _of_first(result: StudyResult, rule: str) -> list[Curve]:
     """The curves of a rule for the first pair, over millions of multiply-adds."""
-    if "curves" not in result.tables or not models(result):
-        return []
     pair, k = models(result)[0]
-    found = each_seed(result.tables["curves"].where(pair=pair, K=k, rule=rule), "macs", "top1")
-    return [Curve([x / 1e6 for x in curve.xs], curve.ys) for curve in found]
+    return in_millions(each_seed(result.tables["curves"].where(pair=pair, K=k, rule=rule), "macs", "top1"))
 
 
 def _curves(axes: Axes, result: StudyResult) -> None:
     for rule, (shade, line) in LOOKS.items():
-        found = _of_first(result, rule)
-        if rule != "oracle" and found:  # the means alone: the seeds' levels differ by more than the rules do
-            draw(axes, [mean(found)], shade, LABELS[rule], linestyle=line, linewidth=1.8)
-    pair = models(result)[0][0] if models(result) else ""
-    axes.set_title(f"{where_run(result)}, {pair}")
+        if rule != "oracle":  # the means alone: the seeds' levels differ by more than the rules do
+            draw(axes, [mean(_of_first(result, rule))], shade, LABELS[rule], linestyle=line, linewidth=1.8)
+    axes.set_title(f"{where_run(result)}, {models(result)[0][0]}")
     axes.set_xlabel("multiply-adds an image, millions")
     axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
 

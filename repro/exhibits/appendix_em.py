@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import matplotlib.ticker as ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pydantic import Field, field_validator
 
-from repro.analysis.ensemblers import bagging, no_ensembling
+from repro.analysis.ensemblers import ENSEMBLERS
 from repro.analysis.outputs import accuracy
 from repro.data.catalogue import DATASETS
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.em import mean_entropy, moved, training_macs
 from repro.families.single_gate.routing import smooth
-from repro.families.single_gate.study import SingleGateParameters, Study, measured, open_study, record
+from repro.families.single_gate.study import SingleGateParameters, Study, measured, open_study, record, usual
 from repro.report.claim import Cell, Claim, Control, with_controls
 from repro.report.exhibit import Exhibit
 from repro.report.numbers import NONE, where_run
-from repro.report.plots import COLOURS, MARKERS, NAMES, common_legend, figure_style, new_figure
+from repro.report.plots import COLOURS, MARKERS, NAMES, common_legend, panels
 from repro.report.printed import PrintedValue, printed
-from repro.report.tables import PAPER_COLUMN, Captioned, Row, about, comparison, frame, means, text
+from repro.report.tables import Captioned, Columns, about, comparison, frame, metric_columns
 from repro.report.verdict import by_seed, is_model, summary_of
 from repro.study.graph import ordered
 from repro.study.lists import Ascending
@@ -29,7 +30,6 @@ from repro.study.record import cost_row
 from repro.study.results import Measurement, StudyResult
 
 NAME = "appendix_em"
-METHODS = {"expert": no_ensembling, "bagging": bagging}
 
 
 class Parameters(SingleGateParameters):
@@ -45,42 +45,39 @@ class Parameters(SingleGateParameters):
             raise ValueError("should begin with 0, Algorithm 1 itself, with which the others are compared")
         return value
 
-    def rows(self, spec: StudySpec) -> dict[str, StudySpec]:
-        """The specs of one seed by row: ``em-N`` with N E-steps, ``long-N`` Algorithm 1 with N+1 times the epochs."""
-        spec = spec.with_(num_experts=self.experts, stacking=False)
-        rows = {f"em-{steps}": spec.with_(em_steps=steps) for steps in self.em_steps}
-        for steps in self.em_steps[1:]:
-            recipe = {**spec.expert_recipe.model_dump(), "epochs": spec.expert_recipe.epochs * (steps + 1)}
-            rows[f"long-{steps}"] = spec.with_(expert_recipe=recipe)
-        return rows
+    def rows(self) -> Iterator[dict[str, StudySpec]]:
+        """The specs of each seed by row: ``em-N`` with N E-steps, ``long-N`` Algorithm 1 with N+1 times the epochs."""
+        for usual_spec in super().specs():
+            spec = usual_spec.with_(num_experts=self.experts, stacking=False)
+            rows = {f"em-{steps}": spec.with_(em_steps=steps) for steps in self.em_steps}
+            for steps in self.em_steps[1:]:
+                recipe = {**spec.expert_recipe.model_dump(), "epochs": spec.expert_recipe.epochs * (steps + 1)}
+                rows[f"long-{steps}"] = spec.with_(expert_recipe=recipe)
+            yield rows
 
     def specs(self) -> list[StudySpec]:
         """Every row of every seed."""
-        return [row for spec in super().specs() for row in self.rows(spec).values()]
+        return [spec for rows in self.rows() for spec in rows.values()]
 
 
 def run(parameters: Parameters) -> StudyResult:
     """Run the EM variant and write its record."""
     study = open_study(parameters)
-    specs = study.specs
     measurements: list[Measurement] = []
-    for first in specs:
-        if first.em_steps == 0 and first.expert_recipe == specs[0].expert_recipe:
-            measurements += _seed(parameters.rows(first), study)
-    return record(NAME, parameters, study, measurements, [cost_row(study.cost(specs[0]))], varies=("em_steps",))
+    for rows in parameters.rows():
+        measurements += _seed(rows, study)
+    cost = cost_row(study.cost(study.specs[0]))
+    return record(NAME, parameters, study, measurements, [cost], varies=("em_steps",))
 
 
 def _seed(rows: dict[str, StudySpec], study: Study) -> Iterator[Measurement]:
     before: dict[str, float] = {}
     for row, spec in rows.items():
         outputs = study.run(spec)
-        yield measured(spec, "backbone", accuracy(outputs.base_logits, outputs.labels), num_experts=0)
-        for name, method in METHODS.items():
-            value = accuracy(method(outputs), outputs.labels)
-            yield measured(spec, name, value, row=row)
+        yield from usual(study, spec, outputs, row)
+        for name in HOW:
+            value = accuracy(ENSEMBLERS[name](outputs), outputs.labels)
             yield measured(spec, name, value - before.setdefault(name, value), "top1_gain", row)
-        for metric, value in study.gate_metrics(spec).items():
-            yield measured(spec, "gate", value, metric, row)
         yield from _training(row, spec, study)
         if spec.em_steps:
             g0 = study.assignment(spec)
@@ -115,7 +112,7 @@ PRINTED = {"expert": "em vs asynchronous without ensemblers", "bagging": "em vs 
 CLAIMS = (
     *with_controls(
         Claim(
-            f"EM/{steps}/{'with' if method == 'bagging' else 'without'}",
+            f"EM/{steps}/{how.partition(' ')[0]}",
             f"{steps} E-step{'s' if steps > 1 else ''} raise{'' if steps > 1 else 's'} accuracy {how}",
             Cell(EXPERTS, method, f"em-{steps}", "top1_gain"),
             section="2.2",
@@ -128,7 +125,7 @@ CLAIMS = (
     ),
     *(
         Claim(
-            f"EM/cost/{'with' if method == 'bagging' else 'without'}",
+            f"EM/cost/{how.partition(' ')[0]}",
             f"EM is not worth its cost: Algorithm 1 trained for as many epochs as {STEPS[-1]} E-steps is better, {how}",
             Cell(EXPERTS, method, f"long-{STEPS[-1]}"),
             Cell(EXPERTS, method, f"em-{STEPS[-1]}"),
@@ -140,15 +137,11 @@ CLAIMS = (
 """'Often not worth the higher training costs' is the paper's; that training Algorithm 1 as long tests it is ours."""
 
 
-def _of_the_paper(dataset: str, cell: Cell) -> PrintedValue | None:
-    if cell.metric != "top1_gain" or not cell.row.startswith("em-") or cell.row == "em-0":
-        return None
-    return printed("text", dataset, *PAIR, None, PRINTED[cell.method], "top1_gain") if cell.method in PRINTED else None
-
-
 def printed_value(result: StudyResult, cell: Cell) -> PrintedValue | None:
     """The gains that Section 2.2 names for tiny-ImageNet; the number of E-steps behind them is not said."""
-    return _of_the_paper(result.dataset, cell)
+    if cell.metric != "top1_gain" or not cell.row.startswith("em-") or cell.row == "em-0":
+        return None
+    return printed("text", result.dataset, *PAIR, None, PRINTED[cell.method], "top1_gain")
 
 
 def experts_of(result: StudyResult) -> int:
@@ -157,10 +150,8 @@ def experts_of(result: StudyResult) -> int:
 
 
 def rows_of(result: StudyResult, kind: str) -> list[str]:
-    """The rows ``em-0, em-1 ...``, or ``long-1 ...``, that were measured or stand in the paper's claims."""
-    expected = [f"{kind}-{steps}" for steps in STEPS if steps or kind == "em"]
-    found = {row for row in result.rows() if row.startswith(f"{kind}-")} | set(expected)
-    return sorted(found, key=lambda row: int(row.partition("-")[2]))
+    """The rows ``em-0, em-1 ...``, or ``long-1 ...``, that were measured."""
+    return [row for row in result.rows() if row.startswith(f"{kind}-")]
 
 
 def label_of(row: str) -> str:
@@ -173,42 +164,35 @@ def label_of(row: str) -> str:
 
 def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: accuracy and gain of every row; ``cost``: what its training takes, and what the E-steps change."""
-    k, same = experts_of(result), is_model(result, *PAIR)
+    k = experts_of(result)
     names = [*rows_of(result, "em"), *rows_of(result, "long")]
-    rows = [Row("base model", Cell(0))]
-    for method, how in HOW.items():
-        rows += [Row(f"{label_of(row)}, {how}", Cell(k, method, row)) for row in names]
-    for method, how in HOW.items():
-        for row in names[1:]:
-            cell = Cell(k, method, row, "top1_gain")
-            rows.append(Row(f"gain of {label_of(row)}, {how}", cell, printed_value(result, cell), same))
+    cells = {"base model": Cell(0)}
+    cells |= {f"{label_of(row)}, {how}": Cell(k, method, row) for method, how in HOW.items() for row in names}
+    cells |= {
+        f"gain of {label_of(row)}, {how}": Cell(k, method, row, "top1_gain")
+        for method, how in HOW.items()
+        for row in names[1:]
+    }
     caption = (
         f"{about(result)}; {k} experts; top-1 accuracy on the {result.evaluate} set in percent, and its gain over "
         "Algorithm 1 seed by seed, in points. After each E-step gate and experts are trained again, as long as in "
         "Algorithm 1; the rows below it train Algorithm 1's experts as long in all. The paper names two gains and does "
         "not say of which models (they stand here as tr18-tr18's) or after how many E-steps."
     )
-    elsewhere = {f"{PAPER_COLUMN}, tiny-ImageNet": [text(_of_the_paper("tiny-imagenet", row.cell)) for row in rows]}
-    table = comparison(result, rows, None if result.dataset == "tiny-imagenet" else elsewhere)
+    table = comparison(result, cells, printed_value, is_model(result, *PAIR), ["tiny-imagenet"])
     return {"main": Captioned(table, caption), "cost": _cost(result, k, names)}
 
 
 def _cost(result: StudyResult, k: int, names: Sequence[str]) -> Captioned:
-    def column(method: str, metric: str, decimals: int) -> list[str]:
-        return means(result, [Cell(k, method, row, metric) for row in names], decimals)
+    def column(method: str, metrics: dict[str, tuple[str, int]]) -> Columns:
+        return metric_columns(result, [Cell(k, method, row) for row in names], metrics)
 
-    first = summary_of(result, Cell(k, "training", "em-0", "tera-macs"))
     macs = [summary_of(result, Cell(k, "training", row, "tera-macs")) for row in names]
-    columns = {
-        "training, 10¹² MACs": column("training", "tera-macs", 2),
-        "x Algorithm 1": [f"{m.mean / first.mean:.2f}" if m and first else NONE for m in macs],
-        "seconds": column("training", "seconds", 0),
-        "visits an epoch": column("training", "visits", 2),
-        "images that moved, %": column("E-step", "moved", 1),
-        "entropy, nats": column("E-step", "entropy", 2),
-        "gate agrees, %": column("gate", "agreement", 1),
-        "smallest share, %": column("gate", "smallest_share", 2),
-    }
+    columns = column("training", {"training, 10¹² MACs": ("tera-macs", 2)})
+    columns["x Algorithm 1"] = [f"{m.mean / macs[0].mean:.2f}" if m and macs[0] else NONE for m in macs]
+    columns |= column("training", {"seconds": ("seconds", 0), "visits an epoch": ("visits", 2)})
+    columns |= column("E-step", {"images that moved, %": ("moved", 1), "entropy, nats": ("entropy", 2)})
+    columns |= column("gate", {"gate agrees, %": ("agreement", 1), "smallest share, %": ("smallest_share", 2)})
     caption = (
         f"{about(result, models=False)}; {k} experts: training of gate and experts, all rounds together, without the "
         "base. A visit is an image shown to one expert once: trunk forward, expert forward and backward; an E-step "
@@ -224,27 +208,21 @@ def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
 
     Thick lines are means, thin ones the seeds.
     """
-    with figure_style():
-        figure = new_figure(8.0, 3.2 * len(results) + 0.5)
-        grid = figure.subplots(len(results), 2, squeeze=False)
-        for panels, result in zip(grid, results, strict=True):
-            for axes, method in zip(panels, METHODS, strict=True):
-                _panel(axes, result, method)
-        handles = list(grid[:, 0]) + list(grid[:, 1])
-        common_legend(figure, handles, columns=2)
+    figure, grid = panels(results, *(partial(_panel, method) for method in HOW), height=3.2)
+    common_legend(figure, grid.T.flat, columns=2)
     return {"main": figure}
 
 
-def _panel(axes: Axes, result: StudyResult, method: str) -> None:
+def _panel(method: str, axes: Axes, result: StudyResult) -> None:
     k, colour = experts_of(result), COLOURS[method]
     for kind, line, fill in (("long", "--", "white"), ("em", "-", colour)):
-        names = ["em-0", *(row for row in rows_of(result, kind) if row != "em-0")]
-        known = [row for row in names if by_seed(result, Cell(k, method, row)) and _macs(result, row) is not None]
-        places = [_macs(result, row) or 0.0 for row in known]
-        for seed in result.seeds if len(result.seeds) > 1 else []:
-            values = [by_seed(result, Cell(k, method, row)).get(seed, float("nan")) for row in known]
+        known = ["em-0", *(row for row in rows_of(result, kind) if row != "em-0")]
+        macs = [by_seed(result, Cell(k, "training", row, "tera-macs")).values() for row in known]
+        places = [sum(values) / len(values) for values in macs]
+        each = [list(by_seed(result, Cell(k, method, row)).values()) for row in known]
+        for values in zip(*each, strict=True) if len(result.seeds) > 1 else []:
             axes.plot(places, values, line, color=colour, linewidth=0.8, alpha=0.4)
-        mean = [s.mean for row in known if (s := summary_of(result, Cell(k, method, row)))]
+        mean = [sum(values) / len(values) for values in each]
         what = "rounds of EM" if kind == "em" else "Algorithm 1 trained longer"
         axes.plot(
             places, mean, line, color=colour, linewidth=2, marker=MARKERS[method], markerfacecolor=fill,
@@ -253,20 +231,13 @@ def _panel(axes: Axes, result: StudyResult, method: str) -> None:
         for row, x, y in zip(known, places, mean, strict=True):
             if kind == "em":
                 steps = row.partition("-")[2]
-                axes.annotate(f"N_E = {steps}".replace("N_E", "$N_E$"), (x, y), (4, -13), textcoords="offset points",
-                              fontsize=8)  # fmt: skip
+                axes.annotate(f"$N_E$ = {steps}", (x, y), (4, -13), textcoords="offset points", fontsize=8)
     axes.margins(x=0.2, y=0.2)
     axes.set_xlabel("training of gate and experts, 10¹² MACs")
     axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
     axes.xaxis.set_major_locator(ticker.MaxNLocator(5))
     axes.yaxis.set_major_locator(ticker.MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-    where = where_run(result)
-    axes.set_title(f"{where}, {k} experts\n{HOW[method]}")
-
-
-def _macs(result: StudyResult, row: str) -> float | None:
-    found = summary_of(result, Cell(experts_of(result), "training", row, "tera-macs"))
-    return found.mean if found else None
+    axes.set_title(f"{where_run(result)}, {k} experts\n{HOW[method]}")
 
 
 EXHIBIT = Exhibit(

@@ -5,6 +5,7 @@ numbers of experts (Appendix 3).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
@@ -36,14 +37,15 @@ from repro.families.single_gate.study import SingleGateParameters, measured, ope
 from repro.report.claim import Cell, Claim
 from repro.report.exhibit import Exhibit
 from repro.report.numbers import where_run
-from repro.report.plots import figure_style, new_figure
-from repro.report.tables import Captioned, about, frame, means
+from repro.report.plots import new_figure
+from repro.report.tables import Captioned, about, frame, means, metric_columns
 from repro.report.verdict import by_seed
 from repro.study.lists import Ascending
 from repro.study.record import cost_row
 from repro.study.results import Measurement, StudyResult, Table
 
 NAME = "appendix_specialisation"
+WHO = "least-loss"
 
 
 class Parameters(SingleGateParameters):
@@ -66,39 +68,39 @@ class Parameters(SingleGateParameters):
 def run(parameters: Parameters) -> StudyResult:
     """Run it and write its record."""
     study = open_study(parameters)
-    specs = study.specs
     counts: dict[tuple[int, int], Tensor] = {}
     measurements: list[Measurement] = []
-    for spec in specs:
+    for spec in study.specs:
         outputs = study.run(spec)
         losses = study.losses(spec)
         labels = study.sources.batches(spec, "train", Augmentation()).labels.cpu()
         experts = least_loss_experts(losses.experts)
-        of_class = counts[spec.seed, spec.num_experts] = class_counts(
-            experts, labels, spec.num_classes, spec.num_experts
-        )
+        of_class = class_counts(experts, labels, spec.num_classes, spec.num_experts)
+        counts[spec.seed, spec.num_experts] = of_class
         measurements += _split(spec, of_class)
         measurements += _as_the_gate(spec, experts, losses.gate_probs.argmax(1), "training")
         held_out = least_loss_experts(expert_losses(outputs))
         measurements += _as_the_gate(spec, held_out, outputs.top_experts(1)[:, 0], "evaluation")
-    measurements += _likenesses(specs, counts)
+    measurements += _likenesses(parameters, counts)
     tables = {f"classes-{k}": _table(counts[parameters.seeds[0], k]) for k in parameters.experts}
-    costs = [cost_row(study.cost(spec)) for spec in specs]
+    costs = [cost_row(study.cost(spec)) for spec in study.specs]
     return record(NAME, parameters, study, measurements, costs, tables)
 
 
 def _split(spec: StudySpec, counts: Tensor) -> Iterator[Measurement]:
     """How the images are shared among experts, and how the classes are split."""
-    shares = 100 * counts.sum(0).double() / counts.sum()
-    yield measured(spec, "least-loss", float(shares.min()), "smallest_share")
-    yield measured(spec, "least-loss", float(shares.max()), "largest_share")
-    yield measured(spec, "least-loss", float(effective_number(counts.sum(0))), "effective_experts")
-    yield measured(spec, "least-loss", float(effective_number(counts).mean()), "experts_of_a_class")
-    yield measured(spec, "least-loss", percent(split_classes(counts)), "split_classes")
-    main = main_expert(counts)
-    yield measured(spec, "least-loss", len(main.unique()), "main_experts")
-    classes = torch.bincount(main, minlength=spec.num_experts)
-    yield measured(spec, "least-loss", int(classes.max()), "most_classes")
+    shares, main = 100 * counts.sum(0).double() / counts.sum(), main_expert(counts)
+    values = {
+        "smallest_share": float(shares.min()),
+        "largest_share": float(shares.max()),
+        "effective_experts": float(effective_number(counts.sum(0))),
+        "experts_of_a_class": float(effective_number(counts).mean()),
+        "split_classes": percent(split_classes(counts)),
+        "main_experts": len(main.unique()),
+        "most_classes": int(torch.bincount(main).max()),
+    }
+    for metric, value in values.items():
+        yield measured(spec, WHO, value, metric)
 
 
 def _as_the_gate(spec: StudySpec, experts: Tensor, gate: Tensor, part: str) -> Iterator[Measurement]:
@@ -107,25 +109,20 @@ def _as_the_gate(spec: StudySpec, experts: Tensor, gate: Tensor, part: str) -> I
     yield measured(spec, "chance", 100 * chance_of_agreement(experts, gate, spec.num_experts), "agreement", part)
 
 
-def _likenesses(specs: list[StudySpec], counts: dict[tuple[int, int], Tensor]) -> Iterator[Measurement]:
+def _likenesses(parameters: Parameters, counts: dict[tuple[int, int], Tensor]) -> Iterator[Measurement]:
     """How alike the patterns of classes are (see :func:`likeness`): across K, and from seed to seed.
 
-    Of three seeds each is compared with the next, the last with the first.
+    Of three seeds each is compared with the next, the last with the first; of two there is one pair, of one none.
     """
-    seeds = list(dict.fromkeys(spec.seed for spec in specs))
-    numbers_of_experts = list(dict.fromkeys(spec.num_experts for spec in specs))
-    spec_of = {(spec.seed, spec.num_experts): spec for spec in specs}
-    pairs = []
-    for seed in seeds:
-        pairs += [(f"{fewer}-{more}", (seed, more), (seed, fewer)) for fewer, more in pairwise(numbers_of_experts)]
-    for number, (seed, other) in enumerate(zip(seeds, seeds[1:] + seeds[:1], strict=True)):
-        if len(seeds) > 2 or number < len(seeds) - 1:  # of two seeds there is one pair, of one none
-            pairs += [("seeds", (seed, k), (other, k)) for k in numbers_of_experts]
+    seeds, experts = parameters.seeds, parameters.experts
+    pairs = [(f"{fewer}-{more}", (seed, more), (seed, fewer)) for seed in seeds for fewer, more in pairwise(experts)]
+    following = seeds[1:] + seeds[: len(seeds) > 2]
+    pairs += [("seeds", (seed, k), (other, k)) for seed, other in zip(seeds, following, strict=False) for k in experts]
     for row, one, two in pairs:
         first, second = together(counts[one]), together(counts[two])
         level = chance(partial(_likeness_in_order, first, second), torch.arange(len(first)), one[0])
-        yield measured(spec_of[one], "least-loss", likeness(first, second), "likeness", row)
-        yield measured(spec_of[one], "chance", level.highest, "likeness", row)
+        yield Cell(one[1], WHO, row, "likeness").measurement(one[0], likeness(first, second))
+        yield Cell(one[1], "chance", row, "likeness").measurement(one[0], level.highest)
 
 
 def _likeness_in_order(first: Tensor, second: Tensor, order: Tensor) -> float:
@@ -139,7 +136,6 @@ def _table(counts: Tensor) -> Table:
 
 
 EXPERTS = (5, 10, 20)
-WHO = "least-loss"
 COLUMNS = {
     "smallest share, %": ("smallest_share", 2),
     "largest share, %": ("largest_share", 1),
@@ -185,10 +181,7 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: shares and split classes; ``gate``: agreement with the gate; ``stability``: across K and seeds."""
     numbers = result.numbers_of_experts()
     labels = [f"{k} experts" for k in numbers]
-    columns = {
-        name: means(result, [Cell(k, WHO, metric=metric) for k in numbers], decimals)
-        for name, (metric, decimals) in COLUMNS.items()
-    }
+    columns = metric_columns(result, [Cell(k, WHO) for k in numbers], COLUMNS)
     caption = (
         f"{about(result)}: the expert with the least cross-entropy on each training image (not augmented). Smallest "
         "and largest share of the images; effective experts: exp of the entropy of the shares; how many experts are "
@@ -216,10 +209,14 @@ def _gate(result: StudyResult) -> Captioned:
 
 
 def _stability(result: StudyResult) -> Captioned:
-    found, labels = zip(*compared, strict=True) if (compared := _compared(result)) else ((), ())
+    found = dict.fromkeys(Cell.of(m) for m in result.measurements if (m.method, m.metric) == (WHO, "likeness"))
+    labels = [
+        f"{c.num_experts} experts, seed to seed" if c.row == "seeds" else f"{c.row.replace('-', ' and ')} experts"
+        for c in found
+    ]
     columns = {
-        "correlation": means(result, found),
-        "chance": means(result, [Cell(c.num_experts, "chance", c.row, "likeness") for c in found]),
+        "correlation": means(result, list(found)),
+        "chance": means(result, [replace(cell, method="chance") for cell in found]),
         "each": [" · ".join(f"{value:.2f}" for value in by_seed(result, cell).values()) for cell in found],
     }
     caption = (
@@ -231,49 +228,24 @@ def _stability(result: StudyResult) -> Captioned:
     return Captioned(frame(columns, labels), caption)
 
 
-def _compared(result: StudyResult) -> list[tuple[Cell, str]]:
-    """What was compared with what, and in words."""
-    measured = [(m.num_experts, m.row) for m in result.measurements if (m.method, m.metric) == (WHO, "likeness")]
-    return [
-        (
-            Cell(k, WHO, row, "likeness"),
-            f"{k} experts, seed to seed" if row == "seeds" else f"{row.replace('-', ' and ')} experts",
-        )
-        for k, row in dict.fromkeys(measured)
-    ]
-
-
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     """Heat maps, classes down and experts across: one row of panels a result, one panel a number of experts.
 
     A cell is the share of a class's training images on which the expert has the least loss. Each panel has its own
     order (see :func:`~repro.analysis.specialisation.in_order`); one seed, the first.
     """
-    most = max((len(_panels(result)) for result in results), default=1) or 1
-    with figure_style():
-        figure = new_figure(8.4, 4.2 * len(results) + 0.2)
-        grid = figure.subplots(len(results), most, squeeze=False, width_ratios=_widths(results, most))
-        for panels, result in zip(grid, results, strict=True):
-            image = None
-            for axes, k in zip(panels, _panels(result), strict=False):
-                image = _heat_map(axes, result, k)
-            for axes in panels[len(_panels(result)) :]:
-                axes.set_axis_off()
-            where = where_run(result)
-            panels[0].set_title(f"{where}\n{panels[0].get_title(loc='left')}")
-            panels[0].set_ylabel("classes, by their main expert")
-            if image is not None:
-                figure.colorbar(image, ax=list(panels), label="share of the class's images, %", shrink=0.8, pad=0.01)
+    most = max((result.numbers_of_experts() for result in results), key=len)
+    figure = new_figure(8.4, 4.2 * len(results) + 0.2)
+    grid = figure.subplots(len(results), len(most), squeeze=False, width_ratios=[max(8, k) for k in most])
+    for panels, result in zip(grid, results, strict=True):
+        numbers = result.numbers_of_experts()
+        images = [_heat_map(axes, result, k) for axes, k in zip(panels, numbers, strict=False)]
+        for axes in panels[len(numbers) :]:
+            axes.set_axis_off()
+        panels[0].set_title(f"{where_run(result)}\n{numbers[0]} experts")
+        panels[0].set_ylabel("classes, by their main expert")
+        figure.colorbar(images[-1], ax=list(panels), label="share of the class's images, %", shrink=0.8, pad=0.01)
     return {"main": figure}
-
-
-def _panels(result: StudyResult) -> list[int]:
-    return sorted(int(name.removeprefix("classes-")) for name in result.tables if name.startswith("classes-"))
-
-
-def _widths(results: Sequence[StudyResult], most: int) -> list[float]:
-    numbers = [_panels(result) for result in results]
-    return [max([8.0, *(float(of[i]) for of in numbers if len(of) > i)]) for i in range(most)]
 
 
 def _heat_map(axes: Axes, result: StudyResult, k: int) -> AxesImage:

@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 from repro.families.deepmoe.theory import Routing, circuit_rank, equal_masks
 from repro.report.claim import Cell, Claim
 from repro.report.exhibit import Exhibit
-from repro.report.plots import PALETTE, common_legend, figure_style, new_figure
+from repro.report.plots import PALETTE, common_legend, new_figure
 from repro.report.tables import Captioned, Columns, frame
 from repro.report.verdict import by_seed
 from repro.study.lists import Numbers
 from repro.study.parameters import Counted
 from repro.study.record import record_exact
-from repro.study.results import Measurement, StudyResult
+from repro.study.results import StudyResult
 
 NAME = "deepmoe_theory"
 CIRCUITS = ((4, 8, 4, 2), (4, 8, 4, 1), (8, 4, 3, 2), (8, 4, 3, 1))
@@ -65,14 +65,11 @@ def run(parameters: Parameters) -> StudyResult:
     """Compute every rank, and write the record to ``<root>/results``."""
     began = time.monotonic()
     found = [
-        Measurement(
-            seed=seed, num_experts=0, method=routing, metric="rank", value=circuit_rank(*circuit, routing, seed),
-            row=_name(circuit),
-        )
+        cell(circuit, routing).measurement(seed, circuit_rank(*circuit, routing, seed))
         for seed in parameters.seeds
         for circuit in CIRCUITS
         for routing in get_args(Routing)
-    ]  # fmt: skip
+    ]
     return record_exact(NAME, parameters, found, time.monotonic() - began)
 
 
@@ -94,7 +91,7 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
 
 def _ranks(result: StudyResult, of: Cell) -> str:
     each = [f"{value:g}" for value in by_seed(result, of).values()]
-    return " · ".join(each if len(set(each)) > 1 else each[:1]) or "not run"
+    return " · ".join(each if len(set(each)) > 1 else each[:1])
 
 
 def _masks() -> Captioned:
@@ -112,20 +109,18 @@ def _masks() -> Captioned:
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     """Ranks as shares of the full rank, a group of bars a circuit."""
-    with figure_style():
-        figure = new_figure(8.0, 3.4)
-        axes = figure.subplots()
-        width = 0.8 / len(ROUTINGS)
-        for index, (routing, name) in enumerate(ROUTINGS.items()):
-            for place, circuit in enumerate(CIRCUITS):
-                full = circuit[1] ** (circuit[0] // 2)
-                ranks = [100 * value / full for value in by_seed(results[0], cell(circuit, routing)).values()]
-                if ranks:
-                    x = place + (index - (len(ROUTINGS) - 1) / 2) * width
-                    axes.bar(x, sum(ranks) / len(ranks), 0.9 * width, color=PALETTE[index], label=name)
-        axes.set_xticks(range(len(CIRCUITS)), [_name(circuit).replace(", m", "\nm") for circuit in CIRCUITS])
-        axes.set_ylabel("rank, % of full")
-        common_legend(figure, [axes])
+    figure = new_figure(8.0, 3.4)
+    axes = figure.subplots()
+    width = 0.8 / len(ROUTINGS)
+    for index, (routing, name) in enumerate(ROUTINGS.items()):
+        for place, circuit in enumerate(CIRCUITS):
+            ranks = by_seed(results[0], cell(circuit, routing)).values()
+            share = 100 * sum(ranks) / len(ranks) / circuit[1] ** (circuit[0] // 2)
+            x = place + (index - (len(ROUTINGS) - 1) / 2) * width
+            axes.bar(x, share, 0.9 * width, color=PALETTE[index], label=name)
+    axes.set_xticks(range(len(CIRCUITS)), [_name(circuit).replace(", m", "\nm") for circuit in CIRCUITS])
+    axes.set_ylabel("rank, % of full")
+    common_legend(figure, [axes])
     return {"main": figure}
 
 

@@ -25,8 +25,7 @@ from repro.report.cam_figures import METRICS, OWN, TRUE, numbers, pictures
 from repro.report.claim import Cell, Claim
 from repro.report.exhibit import Exhibit
 from repro.report.numbers import NONE
-from repro.report.plots import figure_style
-from repro.report.tables import Captioned, Columns, about, frame, means
+from repro.report.tables import Captioned, about, frame, means, metric_columns
 from repro.study.lists import Ascending
 from repro.study.results import Measurement, Picture, StudyResult, Table
 
@@ -52,12 +51,11 @@ def run(parameters: Parameters) -> StudyResult:
     The pictures are of the first seed and the largest number of experts.
     """
     study = open_study(parameters)
-    specs = study.specs
-    images = study.sources.images(specs[0], "evaluation")  # first of all: not every set fits in memory
+    images = study.sources.images(study.specs[0], "evaluation")  # first of all: not every set fits in memory
     measurements: list[Measurement] = []
     tables: dict[str, Table] = {}
     pictures: dict[str, Picture] = {}
-    for spec in specs:
+    for spec in study.specs:
         selected = study.run(spec).top_experts()[:, 0]
         source = study.sources.batches(spec, "evaluation", Augmentation())
         found = compute_class_maps(study.moe(spec), source, study.device)
@@ -88,8 +86,7 @@ def measure(
                 yield measured(spec, "wins", better, metric, target)
     if boxes is not None and with_base:
         uniform = float(box_share(boxes, images.image_size).mean())
-        centre = torch.zeros(len(images), 3, 3)
-        centre[:, 1, 1] = 1
+        centre = torch.tensor([[0.0, 0, 0], [0, 1, 0], [0, 0, 0]]).expand(len(images), 3, 3)
         yield measured(spec, "uniform", uniform, "in_box", num_experts=0)
         yield measured(spec, "uniform", uniform, "pointing", num_experts=0)
         yield measured(spec, "centre", float(hits_box(centre, boxes, images.image_size).mean()), "pointing", "", 0)
@@ -164,48 +161,32 @@ def _claim(
 
 
 CLAIMS = (
-    _claim(
-        "G1",
-        "The selected expert attends to finer details than the base (spread of its map, % of the image)",
-        "spread", "backbone", "expert",
-    ),
-    _claim(
-        "G2",
-        "Non-selected experts' maps are less focused than the selected one's (spread, % of the image)",
-        "spread", "others", "expert",
-    ),
-    _claim(
-        "G2/own",
-        "Non-selected experts' maps of their own predictions are less focused than the selected one's (spread, %)",
-        "spread", "others", "expert", OWN,
-    ),
-    Claim(
-        "G2/often",
-        f"That can be seen: in pairs on one image the selected expert's map is narrower (% of pairs above {VISIBLE})",
-        _cell("wins", "spread"), bar=VISIBLE, section=SECTION, settled_after=True,
-    ),
-    _claim(
-        "G3",
-        "The selected expert's map lies more on the object than non-selected ones' (% of it in the box)",
-        "in_box", "expert", "others", datasets=BOXED,
-    ),
-    _claim(
-        "G3/own",
-        "The selected expert's map of its own prediction lies more on the object than others' maps (% in the box)",
-        "in_box", "expert", "others", OWN, BOXED,
-    ),
-    Claim(
-        "G3/often",
-        f"That can be seen: in pairs on one image the selected expert's map lies more in the box (% above {VISIBLE})",
-        _cell("wins", "in_box"), bar=VISIBLE, datasets=BOXED, section=SECTION, settled_after=True,
-    ),
-    _claim(
-        "G4",
-        "The selected expert's map points at the object more often than non-selected ones' (% of images)",
-        "pointing", "expert", "others", datasets=BOXED,
-    ),
+    _claim("G1", "The selected expert attends to finer details than the base (spread of its map, % of the image)",
+           "spread", "backbone", "expert"),
+    _claim("G2", "Non-selected experts' maps are less focused than the selected one's (spread, % of the image)",
+           "spread", "others", "expert"),
+    _claim("G2/own",
+           "Non-selected experts' maps of their own predictions are less focused than the selected one's (spread, %)",
+           "spread", "others", "expert", OWN),
+    Claim("G2/often",
+          f"That can be seen: in pairs on one image the selected expert's map is narrower (% of pairs above {VISIBLE})",
+          _cell("wins", "spread"), bar=VISIBLE, section=SECTION, settled_after=True),
+    _claim("G3", "The selected expert's map lies more on the object than non-selected ones' (% of it in the box)",
+           "in_box", "expert", "others", datasets=BOXED),
+    _claim("G3/own",
+           "The selected expert's map of its own prediction lies more on the object than others' maps (% in the box)",
+           "in_box", "expert", "others", OWN, BOXED),
+    Claim("G3/often",
+          f"That can be seen: in pairs on one image the selected expert's map lies more in the box (% above {VISIBLE})",
+          _cell("wins", "in_box"), bar=VISIBLE, datasets=BOXED, section=SECTION, settled_after=True),
+    _claim("G4", "The selected expert's map points at the object more often than non-selected ones' (% of images)",
+           "pointing", "expert", "others", datasets=BOXED),
 )  # fmt: skip
 """What Figure 1's caption says of its few pictures, as numbers over the whole evaluation set."""
+
+
+BLIND = {"a uniform map": Cell(0, "uniform", "", "in_box"), "the centre of the image": Cell(0, "centre", "", "in_box")}
+"""What knows nothing of the image."""
 
 
 def _networks(result: StudyResult) -> dict[str, tuple[int, str]]:
@@ -227,40 +208,26 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
 
 def _table(result: StudyResult, row: str, words: str) -> Captioned:
     networks = _networks(result)
-    columns: Columns = {}
-    for metric, title in METRICS.items():
-        cells = means(result, [Cell(k, method, row, metric) for k, method in networks.values()], 1)
-        if any(cell != NONE for cell in cells):
-            columns[title] = cells
-    columns["top-1, %"] = means(result, [Cell(k, method, metric="top1") for k, method in networks.values()], 1)
-    labels = list(networks)
-    if "in the box, %" in columns:
-        labels += ["a uniform map", "the centre of the image"]
-        last = {title: [NONE, NONE] for title in columns}
-        for metric in ("in_box", "pointing"):
-            last[METRICS[metric]] = means(result, [Cell(0, name, "", metric) for name in ("uniform", "centre")], 1)
-        columns = {title: cells + last[title] for title, cells in columns.items()}
+    cells = {name: Cell(k, method, row) for name, (k, method) in networks.items()}
+    if BLIND["a uniform map"] in map(Cell.of, result.measurements):
+        cells |= BLIND
+    columns = metric_columns(result, list(cells.values()), {title: (metric, 1) for metric, title in METRICS.items()})
+    columns = {title: shown for title, shown in columns.items() if set(shown) != {NONE}}
+    top1 = means(result, [Cell(k, method) for k, method in networks.values()], 1)
+    columns["top-1, %"] = top1 + [NONE] * (len(cells) - len(networks))
     caption = (
         f"{about(result)}; Grad-CAM of {words}, means over the {result.evaluate} set, mean ± standard deviation over "
         "the seeds. Spread: the share of the image that a map effectively covers (100: uniform), before and after it "
         "is stretched to 0–1 as in pictures. 'not selected' is the mean over all experts but the one the gate picks."
     )
-    return Captioned(frame(columns, labels), caption)
+    return Captioned(frame(columns, list(cells)), caption)
 
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     """``main``: images with the maps of base, selected and other experts; ``numbers``: how focused the maps are."""
-    with figure_style():
-        return {"main": pictures(results), "numbers": numbers(results)}
+    return {"main": pictures(results), "numbers": numbers(results)}
 
 
 EXHIBIT = Exhibit(
-    name=NAME,
-    title="Figure 1: what base and experts look at",
-    parameters=Parameters,
-    study=run,
-    tables=tables,
-    claims=CLAIMS,
-    figures=figures,
-    place=8,
+    NAME, "Figure 1: what base and experts look at", Parameters, run, tables, CLAIMS, figures=figures, place=8
 )

@@ -7,7 +7,9 @@ envelope) is chosen on one half of the evaluation images and reported on the oth
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 from pydantic import Field
 from torch import Tensor
@@ -22,11 +24,12 @@ from repro.report.anytime_figures import curves_figure
 from repro.report.anytime_rivals import NO_LOSS, K, over_chance, over_plain_networks, pairs
 from repro.report.claim import AS_GOOD, Cell, Claim, equal_training, with_controls
 from repro.report.curves import each_seed, mean
+from repro.report.exact_costs import BACKBONES
 from repro.report.exhibit import Exhibit
 from repro.report.figure2 import IMAGES, anytime_at, marker, paper_macs
-from repro.report.numbers import NONE
-from repro.report.printed import PrintedValue, printed
-from repro.report.tables import Captioned, Columns, Row, about, comparison, frame, means
+from repro.report.numbers import NONE, millions
+from repro.report.printed import PrintedValue, mean_printed, printed
+from repro.report.tables import Captioned, about, comparison, frame, frame_of_rows, metric_columns
 from repro.report.verdict import summary_of
 from repro.study.lists import Pairs
 from repro.study.record import cost_row
@@ -50,12 +53,11 @@ class Parameters(PairParameters):
 def run(parameters: Parameters) -> StudyResult:
     """Run Figure 2 and record it."""
     study = open_study(parameters)
-    specs = study.specs
     measurements: list[Measurement] = []
     counted = Table(columns=["pair", "K", "seed", "tau", "images", "expected", "counted", "same_experts"], rows=[])
     models: list[anytime.Model] = []
     base_logits: dict[tuple[str, int], Tensor] = {}
-    for spec in specs:
+    for spec in study.specs:
         outputs = study.run(spec)  # up to 170 MB: one at a time, and only what is small is kept
         base_logits[spec.base, spec.seed] = outputs.base_logits
         models.append(anytime.model_of(spec, study.cost(spec), answers(outputs)))
@@ -122,9 +124,8 @@ def printed_value(result: StudyResult, cell: Cell) -> PrintedValue | None:
     if data not in IMAGES or cell.metric != "top1":
         return None
     if cell.row == MEAN:
-        found = [printed_value(result, Cell(cell.num_experts, method, _row(method, pair))) for pair in pairs(result)]
-        values = [one.value for one in found if one]
-        return PrintedValue(sum(values) / len(values), None) if found and len(values) == len(found) else None
+        rows = [f"at {pair}" if method == ENVELOPE else pair for pair in pairs(result)]
+        return mean_printed([printed_value(result, Cell(cell.num_experts, method, row)) for row in rows])
     if method == "bagging" and cell.num_experts == K:
         base, expert = cell.row.split("-")
         return printed(1, data, base, expert, K, "bagging", "top1")
@@ -137,18 +138,12 @@ def printed_value(result: StudyResult, cell: Cell) -> PrintedValue | None:
     return marker(data, kind, macs) if kind else None
 
 
-def _row(method: str, pair: str) -> str:
-    return f"at {pair}" if method == ENVELOPE else pair
-
-
 def _paper_macs(data: str, name: str) -> int | None:
     """Cost at the paper's width of ``tr18``, ``tr10-tr18`` or ``tr10 + tr18``; the paper draws nothing else."""
     parts = name.replace(" + ", "-").split("-")
-    if "expert" in name or not all(part in ("tr10", "tr18", "tr34", "tr50") for part in parts):
+    if not set(parts) <= set(BACKBONES):
         return None
-    if " + " in name:
-        return sum(paper_macs(data, part) for part in parts)
-    return paper_macs(data, *parts)
+    return sum(paper_macs(data, part) for part in parts) if " + " in name else paper_macs(data, *parts)
 
 
 def tables(result: StudyResult) -> dict[str, Captioned]:
@@ -159,17 +154,14 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
         "numbers: Table 1 for plain models, else the digitised figure; its envelope is over five pairs, at full width. "
         "At a backbone's cost the envelope may spend what a gate costs besides."
     )
-    main = Captioned(comparison(result, [_paper_row(result, *row) for row in _rows(result)]), caption)
+    cells = _cells(result)
+    envelope = [cell for cell in cells.values() if cell.method == ENVELOPE]
+    main = Captioned(comparison(result, cells, printed_value, same_model=True, other_models=envelope), caption)
     return {"main": main, "chosen": _chosen(result), "thresholds": _thresholds(result), "counted": _counted(result)}
 
 
-def _paper_row(result: StudyResult, label: str, cell: Cell) -> Row:
-    return Row(label, cell, printed_value(result, cell), same_model=cell.measured_as != ENVELOPE)
-
-
-def _rows(result: StudyResult) -> list[tuple[str, Cell]]:
+def _cells(result: StudyResult) -> dict[str, Cell]:
     """Every accuracy of the record by name: the models first, then the envelope at the cost of each."""
-    cells = list(dict.fromkeys(Cell(m.num_experts, m.method, m.row) for m in result.measurements if m.metric == "top1"))
     names = {
         "backbone": "{row} alone",
         "bagging": "{row}, {K} experts",
@@ -179,40 +171,34 @@ def _rows(result: StudyResult) -> list[tuple[str, Cell]]:
         "anytime-best": "{row}, any-time, at any cost",
         ENVELOPE: "envelope, {row}",
     }
-    shown = [cell for cell in cells if cell.method in names and cell.row != MEAN]
-    shown.sort(key=lambda cell: list(names).index(cell.method))
-    label = {
-        cell: names[cell.method].format(row=cell.row, K=cell.num_experts).replace(", 1 experts", ", 1 expert")
-        for cell in shown
+    return {
+        name.format(row=m.row, K=m.num_experts).replace(", 1 experts", ", 1 expert"): Cell.of(m)
+        for method, name in names.items()
+        for m in result.measurements
+        if (m.method, m.metric) == (method, "top1") and m.row != MEAN
     }
-    return [(label[cell], cell) for cell in shown]
 
 
 def _chosen(result: StudyResult) -> Captioned:
     """What each choice of a threshold saves and costs, pair by pair."""
-    columns: Columns = {}
-    labels = []
-    cells: list[tuple[str, int, str]] = []
     rules = {"anytime-no-loss": "no loss", "anytime-same-cost": "same cost", "anytime-best": "most accurate"}
-    for pair in [*pairs(result), MEAN]:
-        for k in result.numbers_of_experts():
-            for method, label in rules.items():
-                if summary_of(result, Cell(k, method, pair, "saved")):
-                    cells.append((method, k, pair))
-                    labels.append(f"{pair}, {k} experts: {label}")
-    for metric, column in (
-        ("top1", "top-1"),
-        ("change", "against the plain model, points"),
-        ("saved", "MACs saved, %"),
-        ("experts", "experts an image"),
-    ):
-        columns[column] = means(result, [Cell(k, method, pair, metric) for method, k, pair in cells])
+    cells = {
+        f"{pair}, {k} experts: {label}": cell
+        for pair in [*pairs(result), MEAN]
+        for k in result.numbers_of_experts()
+        for method, label in rules.items()
+        if summary_of(result, cell := Cell(k, method, pair, "saved"))
+    }
+    metrics = {
+        "top-1": ("top1", 2), "against the plain model, points": ("change", 2), "MACs saved, %": ("saved", 2),
+        "experts an image": ("experts", 2),
+    }  # fmt: skip
     caption = (
         f"{about(result, models=False)}: thresholds chosen on the other half of the images for three ends. No loss: "
         f"the cheapest within {SLACK:g} points of the plain model (one expert for every image) on the half where it is "
         "chosen; same cost: the most accurate that costs no more than the plain model; most accurate: at any cost."
     )
-    return Captioned(frame(columns, labels), caption)
+    return Captioned(frame(metric_columns(result, list(cells.values()), metrics), list(cells)), caption)
 
 
 SHOWN_AT = (0.0, 0.0001, 0.001, 0.01, 0.04, 0.1, 0.3, 1.0)
@@ -220,63 +206,54 @@ SHOWN_AT = (0.0, 0.0001, 0.001, 0.01, 0.04, 0.1, 0.3, 1.0)
 
 def _thresholds(result: StudyResult) -> Captioned:
     """Exits, experts, cost and accuracy of each model at a few thresholds."""
-    rows: list[list[str]] = []
-    labels = []
-    for pair, k in _models(result):
-        part = result.tables["sweep"].where(pair=pair, K=k)
-        at = {
-            name: dict(zip(*mean(each_seed(part, "tau", name)), strict=True))
-            for name in ("exits", "experts_of_others", "macs", "top1")
-        }
-        for tau in SHOWN_AT:
-            taus = [known for known in at["top1"] if abs(known - tau) < 1e-9]
-            for known in taus:
-                others = f"{at['experts_of_others'][known]:.2f}" if at["exits"][known] < 100 else NONE
-                macs = f"{at['macs'][known] / 1e6:.1f} M"
-                rows.append([f"{at['exits'][known]:.1f}", others, macs, f"{at['top1'][known]:.2f}"])
-                labels.append(f"{pair}, {k} experts, τ = {tau:g}")
-    names = ("exit early, %", "experts the others use", "MACs", "top-1")
+    sweep, rows = result.tables["sweep"], {}
+    for pair, k in dict.fromkeys(zip(sweep.column("pair"), sweep.column("K"), strict=True)):
+        part = sweep.where(pair=pair, K=k)
+        taus = part.where(seed=result.seeds[0]).column("tau")
+        curves = [mean(each_seed(part, "tau", name)).ys for name in ("exits", "experts_of_others", "macs", "top1")]
+        for tau, exits, others, macs, top1 in zip(taus, *curves, strict=True):
+            if tau in SHOWN_AT:
+                rows[f"{pair}, {k} experts, τ = {tau:g}"] = {
+                    "exit early, %": f"{exits:.1f}",
+                    "experts the others use": f"{others:.2f}" if exits < 100 else NONE,
+                    "MACs": millions(macs, 1),
+                    "top-1": f"{top1:.2f}",
+                }
     caption = (
         f"{about(result, models=False)}: what a threshold does, mean over the seeds, all images (nothing is chosen). "
         "τ = 0 runs every expert on every image, τ = 1 none."
     )
-    return Captioned(frame({name: [row[i] for row in rows] for i, name in enumerate(names)}, labels), caption)
-
-
-def _models(result: StudyResult) -> list[tuple[str, int]]:
-    table = result.tables.get("sweep")
-    return list(dict.fromkeys(zip(table.column("pair"), table.column("K"), strict=True))) if table else []
+    return Captioned(frame_of_rows(rows), caption)
 
 
 def _counted(result: StudyResult) -> Captioned:
     """Expected multiply-adds beside those of a forward that skips."""
-    table = result.tables.get("counted")
-    rows = table.where(seed=result.seeds[0]).rows if table else []
-    columns: Columns = {"images": [], "expected": [], "counted": [], "same number of experts": []}
-    for _, _, _, _, images, expected, counted, same in rows:
-        columns["images"].append(str(images))
-        columns["expected"].append(f"{float(expected or 0) / 1e6:.3f} M")
-        columns["counted"].append(f"{float(counted or 0) / 1e6:.3f} M")
-        columns["same number of experts"].append(f"{same} of {images}")
-    labels = [f"{pair}, {k} expert{'s' * (k != 1)}, τ = {tau:g}" for pair, k, _, tau, *_ in rows]
+    rows: Any = result.tables["counted"].where(seed=result.seeds[0]).rows
+    shown = {
+        f"{pair}, {k} expert{'s' * (k != 1)}, τ = {tau:g}": {
+            "images": str(images),
+            "expected": millions(expected, 3),
+            "counted": millions(counted, 3),
+            "same number of experts": f"{same} of {images}",
+        }
+        for pair, k, _, tau, images, expected, counted, same in rows
+    }
     caption = (
         f"{about(result, models=False)}: multiply-adds of a batch of images under the any-time rule, first seed: "
         "expected from the number of experts that each runs, and counted by torch's counter on a forward that "
         "really skips. The last column compares with the dense outputs that the curves are made of (in near ties, "
         "precision decides)."
     )
-    return Captioned(frame(columns, labels), caption)
+    return Captioned(frame_of_rows(shown), caption)
 
 
 def advice(result: StudyResult) -> str:
     """What choosing on the reported images would add."""
-    table = result.tables.get("envelope")
-    pairs_of = zip(table.column("top1"), table.column("top1_on_test"), strict=True) if table else ()
-    if not (gaps := [chosen_on_test - held_out for held_out, chosen_on_test in pairs_of]):
-        return ""
+    table = result.tables["envelope"]
+    gaps = np.subtract(table.column("top1_on_test"), table.column("top1"))
     return (
         "Chosen on the images that it is reported on, the envelope would look "
-        f"{sum(gaps) / len(gaps):.2f} points better on average, and {max(gaps):.2f} at most."
+        f"{gaps.mean():.2f} points better on average, and {gaps.max():.2f} at most."
     )
 
 

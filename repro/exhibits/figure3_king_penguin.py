@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 from pydantic import Field
@@ -33,7 +34,6 @@ from repro.families.single_gate.study import SingleGateParameters, measured, ope
 from repro.report.claim import Cell, Claim
 from repro.report.class_figures import class_of, pictures, ranked, split
 from repro.report.exhibit import Exhibit
-from repro.report.plots import figure_style
 from repro.report.tables import Captioned, Columns, about, frame, means
 from repro.report.verdict import by_seed
 from repro.study.lists import Ascending
@@ -64,7 +64,7 @@ def run(parameters: Parameters) -> StudyResult:
     study = open_study(parameters)
     specs = study.specs
     images = study.sources.images(specs[0], "train")  # first of all: not every set fits in memory
-    label = named_class(parameters.class_name, images) if parameters.class_name else None
+    asked = named_class(parameters.class_name, images) if parameters.class_name else None
     measurements: list[Measurement] = []
     gates: dict[tuple[int, int], torch.Tensor] = {}
     for spec in specs:
@@ -72,16 +72,17 @@ def run(parameters: Parameters) -> StudyResult:
         gates[spec.num_experts, spec.seed] = study.assignment(spec)
         shares = shares_of_classes(counts_of(images, gates[spec.num_experts, spec.seed]))
         if mistakes := confused_classes_share_the_expert(outputs, shares):
-            measurements += [
-                measured(spec, method, value, "confused")
-                for method, value in zip(("expert", "chance"), mistakes, strict=True)
-            ]
+            own, chance = mistakes
+            measurements += [measured(spec, "expert", own, "confused"), measured(spec, "chance", chance, "confused")]
     pictured = gates[parameters.experts[-1], parameters.seeds[0]]
-    if label is None:
-        label = default_class(images, pictured)
+    label = default_class(images, pictured) if asked is None else asked
+    following = dict(zip(parameters.seeds, parameters.seeds[1:] + parameters.seeds[:1], strict=True))
     for spec in specs:
-        measurements += measure(spec, images, label, gates[spec.num_experts, spec.seed])
-    measurements += agreements(specs, images, label, gates)
+        g0 = gates[spec.num_experts, spec.seed]
+        measurements += measure(spec, images, label, g0)
+        if (other := following[spec.seed]) != spec.seed:  # one seed has nobody to agree with
+            group = gates[spec.num_experts, other].argmax(1).numpy()
+            measurements += agreeing(spec, "agreement", g0.argmax(1).numpy(), group, images, label)
     tiles, pictures = pictures_of(images, counts_of(images, pictured), pictured, label, parameters.seeds[0])
     tables = {
         "ranking": ranking(images, gates),
@@ -124,30 +125,19 @@ def measure(spec: StudySpec, images: ImageDataset, label: int, g0: torch.Tensor)
         yield measured(spec, "class", own, "pixels")
         yield measured(spec, "class by chance", chance[label], "pixels")
     if images.modes is not None:
-        for method, value in (
-            ("class", agreement_within_class(group, images.modes, images.labels, label)),
-            ("classes", agreement_within_classes(group, images.modes, images.labels)),
-        ):
-            if value is not None:
-                yield measured(spec, method, value, "modes")
+        yield from agreeing(spec, "modes", group, images.modes, images, label)
 
 
-def agreements(
-    specs: list[StudySpec], images: ImageDataset, label: int, gates: dict[tuple[int, int], torch.Tensor]
+def agreeing(
+    spec: StudySpec, metric: str, one: np.ndarray, other: np.ndarray, images: ImageDataset, label: int
 ) -> Iterator[Measurement]:
-    """Whether the next seed's base, trained anew, splits classes alike; one seed has nobody to agree with."""
-    seeds = list(dict.fromkeys(spec.seed for spec in specs))
-    following = dict(zip(seeds, seeds[1:] + seeds[:1], strict=True))
-    for spec in specs:
-        if (other := following[spec.seed]) == spec.seed:
-            continue
-        one, two = (gates[spec.num_experts, seed].argmax(1).numpy() for seed in (spec.seed, other))
-        for method, value in (
-            ("class", agreement_within_class(one, two, images.labels, label)),
-            ("classes", agreement_within_classes(one, two, images.labels)),
-        ):
-            if value is not None:
-                yield measured(spec, method, value, "agreement")
+    """Whether two groupings of the images, such as by experts and by modes, split the class, and classes, alike."""
+    for method, value in (
+        ("class", agreement_within_class(one, other, images.labels, label)),
+        ("classes", agreement_within_classes(one, other, images.labels)),
+    ):
+        if value is not None:
+            yield measured(spec, method, value, metric)
 
 
 PAPER_EXPERTS = 20
@@ -199,7 +189,6 @@ MEASURED = (
 )
 """Metric, method and words of the rows of the main table."""
 
-
 HALVES = {
     "oranges or bell peppers": {"orange", "bell pepper"},
     "other mammals": {"lion", "bison", "ox", "gazelle", "brown bear", "golden retriever", "African elephant"},
@@ -209,10 +198,9 @@ HALVES = {
 
 def advice(result: StudyResult) -> str:
     """How much of the paper's example comes out, in words; empty for any other class."""
-    table = result.tables.get("experts")
-    if table is None or class_of(result) != "king penguin":
+    if class_of(result) != "king penguin":
         return ""
-    table = table.where(experts=max(table.column("experts")))
+    table = result.tables["experts"].where(experts=max(result.numbers_of_experts()))
     found = {}
     for words, names in HALVES.items():
         shared = zip(table.column("seed"), table.column("shared with"), strict=True)
@@ -228,12 +216,7 @@ def advice(result: StudyResult) -> str:
 
 def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: how split, and how real; ``experts``: the class's experts; ``ranking``: all classes by how split."""
-    shown = {"main": _main(result)}
-    if "experts" in result.tables:
-        shown["experts"] = _experts(result)
-    if "ranking" in result.tables:
-        shown["ranking"] = _ranking(result)
-    return shown
+    return {"main": _main(result), "experts": _experts(result), "ranking": _ranking(result)}
 
 
 def _main(result: StudyResult) -> Captioned:
@@ -251,7 +234,7 @@ def _main(result: StudyResult) -> Captioned:
 
 
 def _experts(result: StudyResult) -> Captioned:
-    k = max(result.tables["experts"].column("experts"))
+    k = max(result.numbers_of_experts())
     table = result.tables["experts"].where(experts=k)
     columns: Columns = {
         "% of the class": [f"{share:.1f}" for share in table.column("share")],
@@ -260,10 +243,7 @@ def _experts(result: StudyResult) -> Captioned:
     }
     if any(table.column("modes")):
         columns["its true modes (images)"] = [str(text) for text in table.column("modes")]
-    labels = [
-        f"seed {seed}: expert {expert}"
-        for seed, expert in zip(table.column("seed"), table.column("expert"), strict=True)
-    ]
+    labels = [f"seed {row[1]}: expert {row[2]}" for row in table.rows]
     caption = (
         f"{about(result, models=False)}; the experts of {k} that have at least 5 % of {class_of(result)}, and the "
         "classes with most training images in each. Experts of different seeds have nothing in common but their number."
@@ -272,20 +252,18 @@ def _experts(result: StudyResult) -> Captioned:
 
 
 def _ranking(result: StudyResult) -> Captioned:
-    k = max(result.tables["ranking"].column("experts"))
+    k = max(result.numbers_of_experts())
     names, effective, largest = ranked(result, k)
-    own = next((rank for rank, name in enumerate(names) if name == class_of(result)), None)
-    last = max(RANKS_SHOWN, len(names) - RANKS_SHOWN // 2)
-    ranks = sorted(
-        {*range(min(RANKS_SHOWN, len(names))), *range(last, len(names)), *([own] if own is not None else [])}
-    )
+    number = len(names)
+    first, last = range(min(RANKS_SHOWN, number)), range(max(RANKS_SHOWN, number - RANKS_SHOWN // 2), number)
+    ranks = sorted({*first, names.index(class_of(result)), *last})
     columns: Columns = {
         "class": [names[rank] for rank in ranks],
         "effective experts": [f"{effective[rank]:.2f}" for rank in ranks],
         "largest share, %": [f"{largest[rank]:.1f}" for rank in ranks],
     }
     caption = (
-        f"{about(result, models=False)}: all {len(names)} classes by how split they are over {k} experts (means over "
+        f"{about(result, models=False)}: all {number} classes by how split they are over {k} experts (means over "
         f"the seeds): the first {RANKS_SHOWN}, {class_of(result)}, and the last."
     )
     return Captioned(frame(columns, [str(rank + 1) for rank in ranks]), caption)
@@ -293,18 +271,9 @@ def _ranking(result: StudyResult) -> Captioned:
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     """``main``: images of the class, expert by expert, and who shares it; ``split``: how split all classes are."""
-    with figure_style():
-        return {"main": pictures(results), "split": split(results)}
+    return {"main": pictures(results), "split": split(results)}
 
 
 EXHIBIT = Exhibit(
-    name=NAME,
-    title="Figure 3: a class over its experts",
-    parameters=Parameters,
-    study=run,
-    tables=tables,
-    claims=CLAIMS,
-    figures=figures,
-    advice=advice,
-    place=9,
+    NAME, "Figure 3: a class over its experts", Parameters, run, tables, CLAIMS, figures=figures, advice=advice, place=9
 )

@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-import numpy as np
 from IPython.display import HTML, Markdown
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field
 
 from repro.analysis.answers import THRESHOLDS, answers
 from repro.analysis.outputs import Outputs, percent
@@ -32,15 +32,14 @@ from repro.families.single_gate.scales import GATE, STACKING
 from repro.families.single_gate.study import SingleGateParameters, Study, measured, open_study, record
 from repro.families.single_gate.thresholds import choices, held_parts, ways_of
 from repro.models.cost import ModelCost
-from repro.models.registry import BACKBONES, unknown
 from repro.models.trnet import BLOCKS_PER_STAGE
 from repro.report.claim import Cell
-from repro.report.curves import Curve, draw, each_seed
+from repro.report.curves import draw, each_seed, in_millions
 from repro.report.exhibit import Exhibit
 from repro.report.model_card import export_asked
-from repro.report.numbers import DATASETS, NONE
-from repro.report.plots import COLOURS, figure_style, new_figure
-from repro.report.tables import Captioned, Columns, frame, means
+from repro.report.numbers import NONE
+from repro.report.plots import COLOURS, MARKERS, panels
+from repro.report.tables import Captioned, about, frame, frame_of_rows, means
 from repro.report.verdict import by_seed, summary_of
 from repro.study.record import cost_row
 from repro.study.results import Measurement, StudyResult, Table
@@ -59,13 +58,9 @@ RECIPES: dict[str, dict[str, Any]] = {
         "batch_size": 32, "learning_rate": 0.01, "weight_decay": 1e-4, "crop": "resized", "flip": True,
     },
 }  # fmt: skip
-"""What parameters are where they are not given: for small images from scratch, and for photographs from torchvision's
-weights. Usual values; nothing was tuned on anything.
-"""
+"""What parameters are where they are not given: usual values, tuned on nothing."""
 FEWEST_STEPS = {"epochs": 300, "expert_epochs": 60}
-"""Where epochs are not given and the recipe's make fewer steps of SGD, of the base and of an expert of average share,
-there are as many epochs as make these: networks learn by steps, and an epoch of a small folder has few.
-"""
+"""Steps of SGD, of the base and of an expert of average share, that epochs which are not given make at least."""
 ANY_FOLDER = Folder(name="any", digest="0" * 16, num_classes=10, num_train=10**9, num_validation=10**9, num_test=10**9)
 NEIGHBOURS, PIXELS = 5, 16  # the baseline: nearest neighbours on so many pixels a side
 
@@ -75,9 +70,11 @@ class Parameters(SingleGateParameters):
 
     scale: Literal["own"] = "own"
     dataset: Literal["folder"] = "folder"
-    folder: Path | None = Field(None, description="your images; without one, a small folder is made of an image set")
+    folder: Annotated[Path | None, BeforeValidator(lambda value: value or None)] = Field(
+        None, description="your images; without one, a small folder is made of an image set"
+    )
     example: str = Field("modes", description="without a folder: the image set whose first ten classes are taken")
-    recipe: str = Field("small", description=f"one of {', '.join(RECIPES)}")
+    recipe: Literal["small", "photographs"] = "small"
     backbone: str | None = Field(None, description="tr10 ... or one of torchvision's, such as resnet50@layer3")
     expert: str | None = Field(None, description="the experts' network; without it, the backbone's")
     width: float | None = Field(None, description="width multiplier of tr-networks")
@@ -90,30 +87,9 @@ class Parameters(SingleGateParameters):
     batch_size: int | None = Field(None, ge=1)
     learning_rate: float | None = Field(None, description="the peak of one cycle")
     weight_decay: float | None = None
-    crop: str | None = Field(
-        None, description="pad: pad and crop, in memory; resized: RandomResizedCrop, streamed; none"
-    )
+    crop: str | None = Field(None, description="pad, in memory; resized: RandomResizedCrop, streamed; or none")
     flip: bool | None = Field(None, description="mirror left-right with probability 1/2")
     slack: float = Field(0.5, ge=0, description="points that the cheapest threshold may lose on the validation images")
-
-    @field_validator("recipe")
-    @classmethod
-    def _recipe(cls, value: str) -> str:
-        if value not in RECIPES:
-            raise ValueError(f"should be one of {', '.join(RECIPES)}")
-        return value
-
-    @field_validator("backbone", "expert")
-    @classmethod
-    def _network(cls, value: str | None) -> str | None:
-        if value and value.partition("@")[0] not in BACKBONES:
-            raise ValueError(unknown(value))
-        return value
-
-    @field_validator("folder", mode="before")
-    @classmethod
-    def _folder(cls, value: Any) -> Any:
-        return value or None
 
     def images(self) -> Folder:
         """The folder, looked through; the example, made if need be, where none is given."""
@@ -127,49 +103,35 @@ class Parameters(SingleGateParameters):
         spec = self._spec(self.images())
         return [spec.with_(seed=seed) for seed in self.seeds]
 
-    def values(self) -> dict[str, Any]:
-        """The recipe's values, with those that were given in their place."""
-        given = {name: getattr(self, name) for name in RECIPES[self.recipe]}
-        values = RECIPES[self.recipe] | {name: value for name, value in given.items() if value is not None}
-        tiny = values["backbone"] in BLOCKS_PER_STAGE
-        if self.width is None and not tiny:
-            values["width"] = 1.0  # torchvision's networks have no other
-        if self.pretrained is None and tiny:
-            values["pretrained"] = False  # nobody has trained these on ImageNet
-        return values
-
     def _spec(self, folder: Folder) -> StudySpec:
-        values = self.values()
+        """Of the recipe's values, with those that were given in their place."""
         if folder.num_train < FEWEST * self.num_experts:
             raise SpecError(
                 f"num_experts: {self.num_experts} experts need {FEWEST * self.num_experts} training images at the "
                 f"least, and {folder.name} has {folder.num_train}; ask for fewer experts"
             )
+        recipe = RECIPES[self.recipe]
+        given = self.model_dump(include=set(recipe), exclude_none=True)
+        # torchvision's networks have no other width, and nobody has trained tr-networks on ImageNet
+        is_tr = given.get("backbone", recipe["backbone"]) in BLOCKS_PER_STAGE
+        values = recipe | ({"pretrained": False} if is_tr else {"width": 1.0}) | given
         share = int(folder.num_train * (1 + self.gamma * (self.num_experts - 1)) / self.num_experts)
-        size = values["image_size"]
-        augmentation = {
-            "crop": values["crop"],
-            "flip": values["flip"],
-            "min_area": 0.25,
-            "pad": max(min(size // 8, 16), 1),
-        }
+        for name, images in (("epochs", folder.num_train), ("expert_epochs", share)):
+            enough = math.ceil(FEWEST_STEPS[name] / num_steps(images, values["batch_size"]))
+            values[name] = given.get(name, max(values[name], enough))
+        pad = max(min(values["image_size"] // 8, 16), 1)
         common = {name: values[name] for name in ("batch_size", "learning_rate", "weight_decay")}
-        common |= {"schedule": "one-cycle", "nesterov": True, "augmentation": augmentation}
+        common |= {"schedule": "one-cycle", "nesterov": True}
+        common["augmentation"] = {"crop": values["crop"], "flip": values["flip"], "min_area": 0.25, "pad": pad}
         common["source"] = f"ours: {NAME}'s usual values for {self.recipe} images; nothing was tuned"
         return validated(StudySpec, {
-            "dataset": "folder", "folder": folder, "image_size": size, "base": values["backbone"],
+            "dataset": "folder", "folder": folder, "image_size": values["image_size"], "base": values["backbone"],
             "expert": self.expert or values["backbone"], "width": values["width"],
             "start": "imagenet" if values["pretrained"] else "scratch", "num_experts": self.num_experts,
-            "gamma": self.gamma, "base_recipe": {**common, "epochs": self._epochs("epochs", folder.num_train)},
-            "expert_recipe": {**common, "epochs": self._epochs("expert_epochs", share)},
+            "gamma": self.gamma, "base_recipe": {**common, "epochs": values["epochs"]},
+            "expert_recipe": {**common, "epochs": values["expert_epochs"]},
             "gate_recipe": GATE.model_copy(update={"epochs": 20, "batch_size": 64}), "ensembler_recipe": STACKING,
         })  # fmt: skip
-
-    def _epochs(self, name: str, num_images: int) -> int:
-        """The epochs that were given, or the recipe's, or those that make :data:`FEWEST_STEPS`."""
-        values = self.values()
-        enough = math.ceil(FEWEST_STEPS[name] / num_steps(num_images, values["batch_size"]))
-        return values[name] if getattr(self, name) is not None else max(values[name], enough)
 
 
 def run(parameters: Parameters) -> StudyResult:
@@ -189,50 +151,41 @@ def run(parameters: Parameters) -> StudyResult:
 
 
 def baselines(spec: StudySpec, root: Path) -> dict[str, float]:
-    """Accuracy in percent on the test images of what learns next to nothing: chance, the most frequent class of the
-    training images, and the nearest neighbours on small pixels.
-    """
+    """Test accuracy in percent of chance, the most frequent training class, and nearest neighbours on small pixels."""
+    from sklearn.dummy import DummyClassifier
     from sklearn.neighbors import KNeighborsClassifier
 
     assert spec.folder is not None
     train, rest = (decode(index_folder(spec.folder, split, root), PIXELS) for split in SPLITS)
     test = rest.select(held_parts(spec)[1].numpy())
-    nearest = KNeighborsClassifier(min(NEIGHBOURS, len(train))).fit(train.images.reshape(len(train), -1), train.labels)
-    frequent = np.bincount(train.labels, minlength=spec.num_classes).argmax()
-    return {
-        "chance": 100 / spec.num_classes,
-        "majority": 100 * float(np.mean(test.labels == frequent)),
-        "neighbours": 100 * float(np.mean(nearest.predict(test.images.reshape(len(test), -1)) == test.labels)),
-    }
+    (x, y), (new_x, new_y) = ((part.images.reshape(len(part), -1), part.labels) for part in (train, test))
+    learners = {"majority": DummyClassifier(strategy="most_frequent"), "neighbours": KNeighborsClassifier(NEIGHBOURS)}
+    scores = {name: 100 * float(learner.fit(x, y).score(new_x, new_y)) for name, learner in learners.items()}
+    return {"chance": 100 / spec.num_classes, **scores}
 
 
 def _measure(spec: StudySpec, outputs: Outputs, study: Study, slack: float) -> Iterator[Measurement]:
-    found, (_, test) = answers(outputs), held_parts(spec)
-    alone, plain = (percent(found.right[test, m]) for m in (0, 1))
-    yield measured(spec, "backbone", alone, num_experts=0)
-    yield measured(spec, "bagging", plain)
+    right = answers(outputs).right[held_parts(spec)[1]]
+    yield measured(spec, "backbone", percent(right[:, 0]), num_experts=0)
+    yield measured(spec, "bagging", percent(right[:, 1]))
     for chosen in choices(spec, outputs, study.cost(spec), slack):
         method = f"anytime-{chosen.rule}"
-        yield measured(spec, method, chosen.top1)
-        yield measured(spec, method, chosen.macs / 1e6, "macs_millions")
-        yield measured(spec, method, chosen.exits, "exits")
-        yield measured(spec, method, chosen.experts, "experts")
-        if chosen.tau is not None:
-            yield Measurement(
-                seed=spec.seed, num_experts=spec.num_experts, method=method, metric="tau", value=chosen.tau
-            )
+        numbers = {"top1": chosen.top1, "macs_millions": chosen.macs / 1e6, "exits": chosen.exits}
+        for metric, value in {**numbers, "experts": chosen.experts}.items():
+            yield measured(spec, method, value, metric)
+        if chosen.tau is not None:  # not rounded: it may be 1e-6
+            yield measured(spec, method, 0.0, "tau").model_copy(update={"value": chosen.tau})
     for metric, value in study.gate_metrics(spec).items():
         yield measured(spec, "gate", value, metric)
 
 
 def _sweep(spec: StudySpec, outputs: Outputs, cost: ModelCost) -> Iterator[list[str | int | float | None]]:
     ways, points = ways_of(spec, outputs, cost)
-    test = held_parts(spec)[1]
     for i, tau in enumerate(THRESHOLDS):
-        used = ways[i][test].double()
-        exits, experts = percent(used == 0), float(used.mean())
-        both = [round(float(points.top1[part, i]), 3) for part in (1, 0)]
-        yield [spec.seed, tau, round(float(points.macs[1, i])), *both, round(exits, 3), round(experts, 4)]
+        used = ways[i][held_parts(spec)[1]].double()
+        top1 = [round(float(points.top1[part, i]), 3) for part in (1, 0)]
+        macs = round(float(points.macs[1, i]))
+        yield [spec.seed, tau, macs, *top1, round(percent(used == 0), 3), round(float(used.mean()), 4)]
 
 
 RULES = {
@@ -245,17 +198,6 @@ SIMPLE = {
     "majority": "always the most frequent class",
     "neighbours": f"{NEIGHBOURS} nearest neighbours on {PIXELS} × {PIXELS} pixels",
 }
-SHOWN_IMAGES = 4
-
-
-def about(result: StudyResult) -> str:
-    """``modes-10: tr10 at width 0.25, 5 experts, 1 seed, 500 test images``."""
-    folder, seeds = result.spec["folder"], len(result.seeds)
-    pair = result.base if result.base == result.expert else f"base {result.base}, experts {result.expert}"
-    (k,) = result.numbers_of_experts()
-    data = DATASETS.get(result.dataset, result.dataset)
-    plural = "s" if seeds > 1 else ""
-    return f"{data}: {pair}, {k} experts, {seeds} seed{plural}, {folder['num_test']} test images"
 
 
 def tables(result: StudyResult) -> dict[str, Captioned]:
@@ -263,38 +205,35 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
     (k,) = result.numbers_of_experts()
     macs = {cost.num_experts: f"{cost.macs / 1e6:.1f}" for cost in result.costs}
     cells = [*(Cell(0, name) for name in SIMPLE), Cell(0), Cell(k), *(Cell(k, rule) for rule in RULES)]
-
-    def of_rules(metric: str, decimals: int) -> list[str]:
-        return means(result, [Cell(k, rule, metric=metric) for rule in RULES], decimals)
-
     none = [NONE] * len(SIMPLE)
+
+    def column(alone: str, plain: str, metric: str, decimals: int) -> list[str]:
+        return [*none, alone, plain, *means(result, [Cell(k, rule, metric=metric) for rule in RULES], decimals)]
+
+    taus = [by_seed(result, Cell(k, rule, metric="tau")) for rule in RULES]
+    shown = [", ".join(f"{tau[seed]:g}" if seed in tau else NONE for seed in result.seeds) for tau in taus]
     columns = {
         "top-1, %": means(result, cells),
-        "multiply-adds, millions": [*none, macs[0], macs[k], *of_rules("macs_millions", 1)],
-        "exits early, %": [*none, "100.0", "0.0", *of_rules("exits", 1)],
-        "experts an image": [*none, "0", "1", *of_rules("experts", 2)],
-        "threshold τ": [*none, NONE, NONE, *(_taus(result, k, rule) for rule in RULES)],
+        "multiply-adds, millions": column(macs[0], macs[k], "macs_millions", 1),
+        "exits early, %": column("100.0", "0.0", "exits", 1),
+        "experts an image": column("0", "1", "experts", 2),
+        "threshold τ": [*none, NONE, NONE, *shown],
     }
-    number = result.spec["folder"]["num_validation"]
+    folder = result.spec["folder"]
     caption = (
-        f"{about(result)}; mean ± standard deviation over the seeds. Thresholds were chosen on {number} validation "
-        "images; everything is shown on the test images, which had no part in training or choice. A dash for a "
-        "threshold: one expert for every image was chosen."
+        f"{about(result)}, {k} experts, {folder['num_test']} test images; mean ± standard deviation over the seeds. "
+        f"Thresholds were chosen on {folder['num_validation']} validation images; everything is shown on the test "
+        "images, which had no part in training or choice. A dash for a threshold: one expert for every image."
     )
     labels = [*SIMPLE.values(), "base alone", "base and one expert for every image", *RULES.values()]
     return {"main": Captioned(frame(columns, labels), caption)}
-
-
-def _taus(result: StudyResult, k: int, rule: str) -> str:
-    found = by_seed(result, Cell(k, rule, metric="tau"))
-    return ", ".join(f"{found[seed]:g}" if seed in found else NONE for seed in result.seeds)
 
 
 def advice(result: StudyResult) -> str:
     """How much chance makes of so few test images, and whether anything beats what learns next to nothing."""
     (k,) = result.numbers_of_experts()
     number = result.spec["folder"]["num_test"]
-    ours = max(each.mean for cell in (Cell(0), Cell(k)) if (each := summary_of(result, cell)))
+    ours = max(math.fsum(each.values()) / len(each) for each in (by_seed(result, Cell(0)), by_seed(result, Cell(k))))
     text = f"With {number} test images, differences of up to {by_chance(ours, number):.1f} points are within chance."
     simple = {label: found.mean for name, label in SIMPLE.items() if (found := summary_of(result, Cell(0, name)))}
     best = max(simple, key=simple.__getitem__, default=None)
@@ -307,33 +246,27 @@ def advice(result: StudyResult) -> str:
 
 
 def by_chance(top1: float, num_images: int) -> float:
-    """Points by which two equally good models near ``top1`` percent differ at most, in 19 of 20 sets of so many images.
-
-    Two independent binomial samples, with one right and one wrong answer added, so that 100 % is no certainty.
-    """
-    p = (top1 / 100 * num_images + 1) / (num_images + 2)
+    """Points by which two equally good models near ``top1`` percent differ at most, in 19 of 20 such sets of images."""
+    p = (top1 / 100 * num_images + 1) / (num_images + 2)  # two answers added, so that 100 % is no certainty
     return 196 * math.sqrt(2 * p * (1 - p) / num_images)
 
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     """``main``: accuracy over multiply-adds, a panel a result."""
-    with figure_style():
-        figure = new_figure(5.2 * len(results), 3.6)
-        for axes, result in zip(figure.subplots(1, len(results), squeeze=False)[0], results, strict=True):
-            (k,) = result.numbers_of_experts()
-            curves = each_seed(result.tables["sweep"], "macs", "top1")
-            draw(axes, [Curve([x / 1e6 for x in c.xs], c.ys) for c in curves], COLOURS["bagging"], "any-time, over τ")
-            costs = {cost.num_experts: cost.macs / 1e6 for cost in result.costs}
-            for cell, marker, name in ((Cell(0), "D", "base alone"), (Cell(k), "o", "one expert for every image")):
-                if found := summary_of(result, cell):
-                    place = costs[cell.num_experts], found.mean
-                    colour = COLOURS["expert" if cell.num_experts else "backbone"]
-                    axes.plot(*place, marker, color=colour, label=name, zorder=3)
-            axes.set_title(f"{DATASETS.get(result.dataset, result.dataset)}, {k} experts")
-            axes.set_xlabel("multiply-adds an image, millions")
-            axes.set_ylabel("top-1 on the test images, %")
-            axes.legend(frameon=False, loc="lower right")
-    return {"main": figure}
+    return {"main": panels(results, _panel, height=3.6)[0]}
+
+
+def _panel(axes: Axes, result: StudyResult) -> None:
+    (k,) = result.numbers_of_experts()
+    draw(axes, in_millions(each_seed(result.tables["sweep"], "macs", "top1")), COLOURS["bagging"], "any-time, over τ")
+    costs = {cost.num_experts: cost.macs / 1e6 for cost in result.costs}
+    for count, way, name in ((0, "backbone", "base alone"), (k, "expert", "one expert for every image")):
+        each = by_seed(result, Cell(count)).values()
+        axes.plot(costs[count], sum(each) / len(each), MARKERS[way], color=COLOURS[way], label=name, zorder=3)
+    axes.set_title(f"{result.dataset}, {k} experts")
+    axes.set_xlabel("multiply-adds an image, millions")
+    axes.set_ylabel("top-1 on the test images, %")
+    axes.legend(frameon=False, loc="lower right")
 
 
 def export(parameters: Parameters) -> Path | None:
@@ -349,16 +282,17 @@ def show_use(parameters: Parameters, folder: Path | None, tau: float = 0.1) -> H
         return Markdown("Nothing is exported where only recorded results are shown.")
     images = parameters.images()
     index = index_folder(images, "test", parameters.root)
-    rows = range(images.num_validation, len(index), max(images.num_test // SHOWN_IMAGES, 1))[:SHOWN_IMAGES]
+    rows = range(images.num_validation, len(index), max(images.num_test // 4, 1))[:4]
     model = load(folder)
-    columns: Columns = {"class": [], "it says": [], "experts that ran": []}
+    shown = {}
     for row in rows:
         prediction = predict(model, model.prepare(Image.open(index.paths[row])), tau)
-        columns["class"].append(index.class_names[index.labels[row]])
-        columns["it says"] += model.names(prediction.scores)
-        columns["experts that ran"].append(str(int(prediction.experts_used)))
-    table = frame(columns, [Path(index.paths[row]).name for row in rows])
-    return HTML(Captioned(table, f"Some test images, at threshold {tau:g}").in_page())
+        shown["/".join(Path(index.paths[row]).parts[-2:])] = {
+            "class": index.class_names[index.labels[row]],
+            "it says": model.names(prediction.scores)[0],
+            "experts that ran": str(int(prediction.experts_used)),
+        }
+    return HTML(Captioned(frame_of_rows(shown), f"Some test images, at threshold {tau:g}").in_page())
 
 
 EXHIBIT = Exhibit(NAME, "Your own images", Parameters, run, tables, figures=figures, advice=advice)

@@ -18,12 +18,12 @@ from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.scales import default_spec
 from repro.families.single_gate.study import SingleGateParameters, measured, open_study, record
 from repro.report.claim import AS_GOOD, MORE, Cell, Claim, equal_training, with_controls
-from repro.report.exact_costs import BACKBONES, PAIRS, paper_cost, table1_tables
+from repro.report.exact_costs import BACKBONES, PAIRS, TABLE1_DATASETS, paper_cost, table1_tables
 from repro.report.exhibit import Exhibit
-from repro.report.numbers import DATASETS, NONE, interval, millions, signed
-from repro.report.plots import COLOURS, MARKERS, MODELS, PALETTE, common_legend, figure_style, new_figure
+from repro.report.numbers import DATASETS, NONE, gain, interval, millions, where_run
+from repro.report.plots import COLOURS, MARKERS, MODELS, PALETTE, common_legend, panels
 from repro.report.printed import PrintedValue, drawn, printed
-from repro.report.tables import Captioned, Columns, Row, about, comparison, cost_columns, frame, text
+from repro.report.tables import Captioned, Columns, about, comparison, cost_columns, frame
 from repro.report.verdict import by_seed, difference, summary_of
 from repro.study.lists import WordsOrNone
 from repro.study.record import cost_row
@@ -98,25 +98,22 @@ def run(parameters: Parameters) -> StudyResult:
     and the new ones together: what was run before is found in the store.
     """
     study = open_study(parameters)
-    measurements, costs, seen = [], [], set()
+    measurements, costs = [], []
+    alone: dict[tuple[str, int], tuple[StudySpec, float]] = {}
     for spec in parameters.specs():
         outputs = study.run(spec)
-        score = accuracy(bagging(outputs), outputs.labels)
-        measurements.append(measured(spec, "bagging", score, row=spec.pair))
-        # A pair's outputs hold its base's: whoever has run the pair need not run the backbone again.
-        score = accuracy(outputs.base_logits, outputs.labels)
-        measurements.append(measured(spec, "backbone", score, row=spec.base, num_experts=0))
-        seen.add((spec.base, spec.seed))
-        costs += [cost_row(study.cost(spec), spec.pair), cost_row(study.cost(spec).without_experts(), spec.base)]
+        measurements.append(measured(spec, "bagging", accuracy(bagging(outputs), outputs.labels), row=spec.pair))
+        costs.append(cost_row(study.cost(spec), spec.pair))
+        alone[spec.base, spec.seed] = spec, accuracy(outputs.base_logits, outputs.labels)
     for spec in parameters.bases():
-        if (spec.base, spec.seed) not in seen:
-            logits, labels = study.base_outputs(spec)
-            measurements.append(measured(spec, "backbone", accuracy(logits, labels), row=spec.base, num_experts=0))
-            costs.append(cost_row(study.cost(spec).without_experts(), spec.base))
+        if (spec.base, spec.seed) not in alone:  # a pair's outputs hold its base's
+            alone[spec.base, spec.seed] = spec, accuracy(*study.base_outputs(spec))
+    for spec, top1 in alone.values():
+        measurements.append(measured(spec, "backbone", top1, row=spec.base, num_experts=0))
+        costs.append(cost_row(study.cost(spec).without_experts(), spec.base))
     return record(NAME, parameters, study, measurements, costs, varies=("base", "expert"))
 
 
-PAPER_DATASETS = ("cifar100", "tiny-imagenet")
 PAPER_EXPERTS = 20
 
 
@@ -155,15 +152,10 @@ that a deeper base is "often more beneficial" than deeper experts. P1 to P4 are 
 similar or greater cost that the table offers, D1 and D2 the steps in either direction; which is 'equivalent' we say."""
 
 
-def of_the_paper(dataset: str, cell: Cell) -> PrintedValue | None:
-    """Top-1 accuracy of a row of Table 1 in percent."""
-    base, _, expert = cell.row.partition("-")
-    return printed(1, dataset, base, expert, cell.num_experts, cell.measured_as, "top1")
-
-
 def printed_value(result: StudyResult, cell: Cell) -> PrintedValue | None:
-    """The paper's number for a cell."""
-    return of_the_paper(result.dataset, cell) if cell.metric == "top1" else None
+    """The paper's number for a cell: top-1 accuracy in percent."""
+    base, _, expert = cell.row.partition("-")
+    return printed(1, result.dataset, base, expert, cell.num_experts, cell.measured_as, cell.metric)
 
 
 def rows_of(result: StudyResult) -> list[Cell]:
@@ -187,14 +179,14 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: Table 1 with the costs beside the accuracy; ``cost``: what the models of this run cost."""
     cells = rows_of(result)
     full_width = result.spec.get("width", 1.0) == 1.0
-    rows = [Row(label(cell), cell, of_the_paper(result.dataset, cell), full_width) for cell in cells]
-    known = result.dataset in PAPER_DATASETS
-    both = {f"paper, {DATASETS[name]}": [text(of_the_paper(name, c)) for c in cells] for name in PAPER_DATASETS}
-    main = comparison(result, rows, None if known else both)
-    costs = [_cost(result, cell) for cell in cells]
+    known = result.dataset in TABLE1_DATASETS
+    main = comparison(result, {label(cell): cell for cell in cells}, printed_value, full_width, TABLE1_DATASETS)
+    by_row = {(cost.row, cost.num_experts): cost for cost in result.costs}
+    costs = [by_row.get((cell.row, cell.num_experts)) for cell in cells]
     main.insert(len(main.columns) - 1, "MACs here", [millions(cost.macs, 1) if cost else NONE for cost in costs])
     if known:
-        exact = [millions(_full_cost(result.dataset, cell), 0) for cell in cells]
+        pairs = [cell.row.partition("-")[::2] for cell in cells]
+        exact = [millions(paper_cost(result.dataset, base, expert or None, 20).macs, 0) for base, expert in pairs]
         main.insert(len(main.columns) - 1, "at the paper's width", exact)
     caption = (
         f"{about(result)}{_fewest(result, cells)}; top-1 accuracy on the {result.evaluate} set "
@@ -211,15 +203,6 @@ def _fewest(result: StudyResult, cells: Sequence[Cell]) -> str:
     return "" if fewest == len(result.seeds) else f" (some rows: {fewest})"
 
 
-def _cost(result: StudyResult, cell: Cell) -> Cost | None:
-    return next((c for c in result.costs if (c.row, c.num_experts) == (cell.row, cell.num_experts)), None)
-
-
-def _full_cost(dataset: str, cell: Cell) -> int:
-    base, _, expert = cell.row.partition("-")
-    return paper_cost(dataset, base, expert or None, cell.num_experts).macs
-
-
 def _costs(result: StudyResult, cells: Sequence[Cell], costs: Sequence[Cost | None]) -> Captioned:
     columns: Columns = {
         "gain over its own base": [_gain(result, cell, alone(cell.row.partition("-")[0])) for cell in cells],
@@ -234,10 +217,8 @@ def _costs(result: StudyResult, cells: Sequence[Cell], costs: Sequence[Cost | No
 
 
 def _gain(result: StudyResult, cell: Cell, base: Cell) -> str:
-    gain = difference(result, cell, base) if cell.num_experts else None
-    if gain is None:
-        return NONE
-    return signed(gain.mean) + (f" ({interval(gain, sign=True)})" if gain.interval else "")
+    found = difference(result, cell, base) if cell.num_experts else None
+    return gain(found) + (f" ({interval(found, sign=True)})" if found and found.interval else "")
 
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
@@ -246,44 +227,36 @@ def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     The grey line joins the backbones, a circle is a pair. Big marks are means; dashes our seeds, the paper's
     bars its printed ±. A row whose image set is not in the paper has the paper's CIFAR-100 beside it.
     """
-    results = evidence(results)
-    with figure_style():
-        figure = new_figure(8.0, 3.3 * len(results) + 0.7)
-        grid = figure.subplots(len(results), 2, squeeze=False)
-        for (ours, paper), result in zip(grid, results, strict=True):
-            _ours(ours, result)
-            _paper(paper, result.dataset if drawn(result.dataset, "backbone") else "cifar100")
-        common_legend(figure, [axes for row in grid for axes in row[::-1]], columns=3)
+    figure, grid = panels(evidence(results), _ours, _paper, height=3.3)
+    common_legend(figure, [axes for row in grid for axes in row[::-1]], columns=3)
     return {"main": figure}
 
 
 def _ours(axes: Axes, result: StudyResult) -> None:
-    line: list[tuple[str, float, list[float]]] = []
-    pairs: list[tuple[str, float, list[float]]] = []
-    for cost in result.costs:
-        each = list(by_seed(result, Cell(cost.num_experts, row=cost.row)).values())
-        if each:
-            (pairs if cost.num_experts else line).append((cost.row, cost.macs / 1e6, each))
-    _backbones(axes, [(name, macs, sum(each) / len(each), min(each)) for name, macs, each in line])
-    for place, (name, macs, each) in enumerate(pairs):
-        colour = MODELS.get(name, PALETTE[place % len(PALETTE)])
-        axes.plot([macs], [sum(each) / len(each)], MARKERS["bagging"], color=colour, markersize=8, label=name, zorder=4)
-    for name, macs, each in line + pairs if len(result.seeds) > 1 else []:
-        colour = MODELS.get(name, "#000000") if "-" in name else "#000000"
-        axes.plot([macs] * len(each), each, "_", color=colour, markersize=16, zorder=2)
+    line = []
+    for place, cost in enumerate(result.costs):
+        name, macs = cost.row, cost.macs / 1e6
+        each = list(by_seed(result, Cell(cost.num_experts, row=name)).values())
+        mean = sum(each) / len(each)
+        colour = MODELS.get(name, PALETTE[place % len(PALETTE)]) if cost.num_experts else "#000000"
+        if cost.num_experts:
+            axes.plot([macs], [mean], MARKERS["bagging"], color=colour, markersize=8, label=name, zorder=4)
+        else:
+            line.append((name, macs, mean, min(each)))
+        if len(result.seeds) > 1:
+            axes.plot([macs] * len(each), each, "_", color=colour, markersize=16, zorder=2)
+    _backbones(axes, line)
     axes.set_xlabel("multiply-adds of one image, millions")
     axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
     seeds = "dashes: its seeds" if len(result.seeds) > 1 else "one seed"
-    data = DATASETS.get(result.dataset, result.dataset)
-    axes.set_title(f"{data}, {result.scale} scale\nwidth {result.spec.get('width', 1):g}, {seeds}")
+    axes.set_title(f"{where_run(result)}\nwidth {result.spec.get('width', 1):g}, {seeds}")
     _finish(axes)
 
 
-def _paper(axes: Axes, dataset: str) -> None:
-    # Figure 2 draws tr10 as well, which Table 1 leaves out.
-    points = drawn(dataset, "backbone")
-    names = ("tr10", "tr18", "tr34", "tr50")
-    _backbones(axes, [(name, macs / 1e9, y, y) for name, (macs, y) in zip(names, points, strict=True)])
+def _paper(axes: Axes, result: StudyResult) -> None:
+    dataset = result.dataset if result.dataset in TABLE1_DATASETS else "cifar100"
+    points = drawn(dataset, "backbone")  # of Figure 2, which draws tr10 as well
+    _backbones(axes, [(name, macs / 1e9, y, y) for name, (macs, y) in zip(BACKBONES, points, strict=True)])
     for name in PAIRS:
         base, _, expert = name.partition("-")
         top1, macs = (printed(1, dataset, base, expert, 20, "bagging", metric) for metric in ("top1", "macs"))

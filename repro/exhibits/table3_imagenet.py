@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from pydantic import Field
 
@@ -20,22 +21,12 @@ from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.scales import default_spec
 from repro.families.single_gate.study import SingleGateParameters, Study, measured, open_study, record
 from repro.models.torchvision_nets import PAPER_NETWORKS
-from repro.report.claim import (
-    AS_GOOD,
-    CHANGES_LITTLE,
-    Cell,
-    Claim,
-    Control,
-    equal_inference,
-    equal_training,
-    with_controls,
-)
-from repro.report.exact_costs import Figure, paper_cost
+from repro.report.claim import AS_GOOD, CHANGES_LITTLE, Cell, Claim, equal_inference, equal_training, with_controls
+from repro.report.exact_costs import Figure, figures_table, paper_cost
 from repro.report.exhibit import Exhibit
-from repro.report.numbers import NONE, mean_std
+from repro.report.numbers import NONE
 from repro.report.printed import PrintedValue, printed
-from repro.report.tables import Captioned, Columns, Row, about, comparison, frame
-from repro.report.verdict import summary_of
+from repro.report.tables import PAPER_COLUMN, Captioned, about, comparison, frame, frame_of_rows, metric_columns
 from repro.study.lists import Numbers, Shares, WordsOrNone
 from repro.study.record import cost_row
 from repro.study.results import Measurement, StudyResult
@@ -122,53 +113,37 @@ def _claims() -> tuple[Claim, ...]:
     for place, net in zip("abc", NETWORKS, strict=True):
         base, one, four, twenty = (Cell(k, row=net) for k in (0, 1, 4, 20))
         early, title = Cell(4, exit_method(THRESHOLDS[0]), net), TITLES[net]
-        controlled = [
-            Claim(f"I{place}1", f"{title}: 4 experts beat the backbone", four, base, controls=_controls(4, net)),
-            Claim(f"I{place}2", f"{title}: 4 experts beat the one-expert baseline", four, one,
-                  controls=_controls(4, net)),
+        controls, of_twenty = ((equal_training(k, net), equal_inference(net)) for k in (4, 20))
+        claims += [
+            Claim(f"I{place}1", f"{title}: 4 experts beat the backbone", four, base, controls=controls),
+            Claim(f"I{place}2", f"{title}: 4 experts beat the one-expert baseline", four, one, controls=controls),
             Claim(f"I{place}3", f"{title}: exits at {THRESHOLDS[0]:g} cost little (4 experts)", early, four, AS_GOOD),
             Claim(f"I{place}4", f"{title}: more than 4 experts change little", twenty, four, CHANGES_LITTLE)
             if net in SATURATED
-            else Claim(f"I{place}4", f"{title}: 20 experts beat 4", twenty, four, controls=_controls(20, net)),
-        ]  # fmt: skip
-        claims += controlled
+            else Claim(f"I{place}4", f"{title}: 20 experts beat 4", twenty, four, controls=of_twenty),
+        ]
     return with_controls(replace(claim, datasets=("imagenet",), section="4.2") for claim in claims)
-
-
-def _controls(num_experts: int, network: str) -> tuple[Control, ...]:
-    return equal_training(num_experts, network), equal_inference(network)
 
 
 CLAIMS = _claims()
 """What Section 4.2 says of Table 3, of ImageNet alone: a stand-in on other images judges none of them."""
 
 
-def of_the_paper(cell: Cell) -> PrintedValue | None:
-    """Top-1 accuracy of Table 3 in percent."""
-    if cell.metric != "top1" or cell.row not in SUBTABLES:
-        return None
-    return printed(SUBTABLES[cell.row], "imagenet", cell.row, cell.row, cell.num_experts, cell.measured_as, "top1")
-
-
 def printed_value(result: StudyResult, cell: Cell) -> PrintedValue | None:
-    """The paper's number for a cell, on ImageNet."""
-    return of_the_paper(cell) if result.dataset == "imagenet" else None
-
-
-def _thresholds(result: StudyResult) -> list[float]:
-    found = {float(m.method.partition("tau=")[2]) for m in result.measurements if "tau=" in m.method}
-    return sorted(found | set(THRESHOLDS), reverse=True)
+    """Top-1 accuracy of Table 3 in percent."""
+    table, method = SUBTABLES.get(cell.row, ""), cell.measured_as
+    return printed(table, result.dataset, cell.row, cell.row, cell.num_experts, method, cell.metric)
 
 
 def _cells(result: StudyResult) -> list[Cell]:
     """Base and mixtures of every network, each mixture with its thresholds."""
-    networks = list(dict.fromkeys([*(NETWORKS if result.dataset == "imagenet" else ()), *result.rows()]))
-    experts = sorted({*(EXPERTS if result.dataset == "imagenet" else ()), *result.numbers_of_experts()})
+    networks, experts = (NETWORKS, EXPERTS) if result.dataset == "imagenet" else ((), ())
+    taus = {m.method for m in result.measurements if "tau=" in m.method} | set(map(exit_method, THRESHOLDS))
     cells = []
-    for net in networks:
+    for net in dict.fromkeys([*networks, *result.rows()]):
         cells.append(Cell(0, row=net))
-        for k in experts:
-            cells += [Cell(k, row=net), *(Cell(k, exit_method(tau), net) for tau in _thresholds(result))]
+        for k in sorted({*experts, *result.numbers_of_experts()}):
+            cells += [Cell(k, method, net) for method in ("", *sorted(taus, reverse=True))]
     return cells
 
 
@@ -185,46 +160,46 @@ def label(cell: Cell) -> str:
 def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: Table 3; ``exits``: who runs the expert, and the mean cost."""
     cells = _cells(result)
-    pretrained = bool(result.spec.get("pretrained"))
-    rows = [Row(label(cell), cell, printed_value(result, cell), pretrained) for cell in cells]
     stand_in = "" if result.dataset == "imagenet" else "A STAND-IN for ImageNet: what Table 3 does, on other images. "
     caption = (
         f"{stand_in}{about(result)}; top-1 accuracy on the {result.evaluate} set in percent, mean ± standard "
         "deviation. 'ours' bags the probabilities of base and selected expert; with an exit at τ the base alone "
         "answers where its largest probability is at least τ."
     )
-    main = comparison(result, rows, None if result.dataset == "imagenet" else {})
+    labels = {label(cell): cell for cell in cells}
+    main = comparison(result, labels, printed_value, bool(result.spec.get("pretrained")))
+    if result.dataset != "imagenet":
+        del main[PAPER_COLUMN]
     return {"main": Captioned(main, caption), "exits": _exits(result)}
 
 
 def _exits(result: StudyResult) -> Captioned:
-    columns: Columns = {"runs the expert, %": [], "mean MACs, millions": []}
-    implied, labels = [], []
-    for cell in _cells(result):
-        if "tau=" in cell.method:
-            labels.append(label(cell))
-            runs, macs = (Cell(cell.num_experts, cell.method, cell.row, m) for m in ("runs_expert", "macs_millions"))
-            tau = float(cell.method.partition("tau=")[2])
-            share = implied_share(cell.row, tau)
-            implied.append(f"{share.percent:.1f}" if share else NONE)
-            columns["runs the expert, %"].append(mean_std(summary_of(result, runs), 1))
-            columns["mean MACs, millions"].append(mean_std(summary_of(result, macs), 1))
+    cells = [cell for cell in _cells(result) if "tau=" in cell.method]
+    metrics = {"runs the expert, %": ("runs_expert", 1), "mean MACs, millions": ("macs_millions", 1)}
+    columns = metric_columns(result, cells, metrics)
     if result.dataset == "imagenet":
-        columns["implied by the paper, %"] = implied
+        implied = [implied_share(cell.row, float(cell.method.partition("tau=")[2])) for cell in cells]
+        columns["implied by the paper, %"] = [f"{share.percent:.1f}" if share else NONE for share in implied]
     caption = f"{about(result, models=False)}; the share of images that run their expert, and what an image then costs."
-    return Captioned(frame(columns, labels), caption)
+    return Captioned(frame(columns, list(map(label, cells))), caption)
 
 
-class ImpliedShare:
-    """The share of images, in percent, that run the expert by the paper's printed MACs; ``low`` and ``high`` are what
-    its rounding allows. Base and mixture are as printed, the expert's cost is counted.
-    """
+class ImpliedShare(NamedTuple):
+    """The share of images, in percent, that run the expert by printed MACs, and what their rounding allows."""
 
-    def __init__(self, macs: PrintedValue, base: PrintedValue, expert_macs: int) -> None:
+    percent: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, macs: PrintedValue, base: PrintedValue, expert_macs: int) -> ImpliedShare:
+        """Of base and mixture as printed, and the expert's cost as counted."""
         slack = macs.half_unit + base.half_unit
-        self.percent, self.low, self.high = (
-            share_that_runs(macs.value + shift, base.value, expert_macs) for shift in (0.0, -slack, slack)
-        )
+        return cls(*(share_that_runs(macs.value + shift, base.value, expert_macs) for shift in (0.0, -slack, slack)))
+
+    def row(self) -> dict[str, str]:
+        """Of a table of shares."""
+        return {"share, %": f"{self.percent:.1f}", "rounding allows, %": f"{self.low:.1f} to {self.high:.1f}"}
 
 
 def implied_share(network: str, tau: float) -> ImpliedShare | None:
@@ -233,7 +208,8 @@ def implied_share(network: str, tau: float) -> ImpliedShare | None:
         return None
     macs = printed(SUBTABLES[network], "imagenet", network, network, None, exit_method(tau), "macs")
     base = printed(SUBTABLES[network], "imagenet", network, network, 0, "backbone", "macs")
-    return ImpliedShare(macs, base, paper_cost("imagenet", network, network, 4).expert_macs) if macs and base else None
+    expert_macs = paper_cost("imagenet", network, network, 4).expert_macs
+    return ImpliedShare.of(macs, base, expert_macs) if macs and base else None
 
 
 def cost_figures(network: str) -> list[Figure]:
@@ -241,7 +217,7 @@ def cost_figures(network: str) -> list[Figure]:
     cost, table = paper_cost("imagenet", network, network, 4), SUBTABLES[network]
     counts = ((0, "backbone", "the network", cost.base_macs), (None, "bagging", "with gate and one expert", cost.macs))
     return [
-        Figure(f"{TITLES[network]}, {what}", value, "multiply-adds", exact)
+        Figure(TITLES[network], value, what, exact)
         for k, method, what, exact in counts
         if (value := printed(table, "imagenet", network, network, k, method, "macs"))
     ]
@@ -250,34 +226,22 @@ def cost_figures(network: str) -> list[Figure]:
 def exact() -> dict[str, Captioned]:
     """``costs``: Table 3's MACs against exact counts; ``shares``: what its MACs with early exit say of who exits."""
     figures = [figure for network in NETWORKS for figure in cost_figures(network)]
-    columns: Columns = {
-        "paper": [f"{figure.texts()[0]}e{figure.paper.digits.partition('e')[2]}" for figure in figures],
-        "exact": [f"{figure.texts()[1]}e{figure.paper.digits.partition('e')[2]}" for figure in figures],
-        "match": [figure.verdict for figure in figures],
-    }
-    agree = sum(figure.matches for figure in figures)
-    caption = (
-        f"Multiply-adds of Table 3 without early exit, against exact counts at 224 pixels: {agree} of {len(figures)} "
+    costs = (
+        "Multiply-adds of Table 3 without early exit, against exact counts at 224 pixels: {matching} of {all} "
         "match after rounding. An expert is stage 3, stage 4 and the last layer of a ResNet; of MobileNetV3-small the "
         "second half of the features and the whole classifier."
     )
-    return {"costs": Captioned(frame(columns, [figure.what for figure in figures]), caption), "shares": _shares()}
-
-
-def _shares() -> Captioned:
-    columns: Columns = {"share, %": [], "rounding allows, %": []}
-    labels = []
-    for network in NETWORKS:
-        for tau in THRESHOLDS:
-            if share := implied_share(network, tau):
-                labels.append(f"{TITLES[network]}, exit at {tau:g}")
-                columns["share, %"].append(f"{share.percent:.1f}")
-                columns["rounding allows, %"].append(f"{share.low:.1f} to {share.high:.1f}")
-    caption = (
+    rows = {
+        f"{TITLES[network]}, exit at {tau:g}": share.row()
+        for network in NETWORKS
+        for tau in THRESHOLDS
+        if (share := implied_share(network, tau))
+    }
+    shares = (
         "The share of ImageNet's validation images that still run their expert, which the paper does not print: its "
         "MACs with early exit, less those of its base, over the exact cost of an expert. A run must come out here."
     )
-    return Captioned(frame(columns, labels), caption)
+    return {"costs": figures_table(figures, costs), "shares": Captioned(frame_of_rows(rows), shares)}
 
 
 EXHIBIT = Exhibit(NAME, "Table 3: ImageNet", Parameters, run, tables, CLAIMS, printed_value, exact=exact, place=4)

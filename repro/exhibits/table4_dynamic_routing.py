@@ -6,9 +6,9 @@ On ImageNet ours is ResNet-18 with 4 experts (the models of Table 3), elsewhere 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
-import torch
 from pydantic import Field
 
 from repro.errors import SpecError
@@ -16,15 +16,14 @@ from repro.exhibits.table3_imagenet import ImpliedShare, check_classes, exit_met
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.scales import default_spec
 from repro.families.single_gate.study import SingleGateParameters, measured, open_study, record
-from repro.models.cost import count_macs, count_params
-from repro.models.widenets import widenet
+from repro.models.cost import model_cost
 from repro.report.claim import AS_GOOD, Cell, Claim, equal_inference, equal_training, with_controls
-from repro.report.exact_costs import Figure, paper_cost
+from repro.report.exact_costs import Figure, figures_table, paper_cost
 from repro.report.exhibit import Exhibit
-from repro.report.numbers import NONE, mean_std, signed
+from repro.report.numbers import NONE, signed
 from repro.report.printed import PrintedValue, printed
-from repro.report.tables import PAPER_COLUMN, Captioned, Columns, Row, about, comparison, cost_columns, frame, text
-from repro.report.verdict import is_model, summary_of
+from repro.report.tables import PAPER_COLUMN, Captioned, about, comparison, frame, frame_of_rows, metric_columns, text
+from repro.report.verdict import is_model
 from repro.study.lists import Shares
 from repro.study.record import cost_row
 from repro.study.results import Measurement, StudyResult
@@ -81,74 +80,54 @@ def run(parameters: Parameters) -> StudyResult:
 COPIES_IN_RMN = 8
 """'Each residual block is replicated 8 times' (Section 4.2)."""
 
-Lookup = Callable[[int, str, str], PrintedValue | None]
-
 
 def counts() -> dict[str, Captioned]:
     """``counts``: every printed cost of Table 4 against what it is by our count; ``share``: who runs the expert."""
-    figures = [*_imagenet(), *_tiny_imagenet()]
-    columns: Columns = {
-        "printed": [figure.paper.digits for figure in figures],
-        "what it is by our count": [figure.counted for figure in figures],
-        "exact": [f"{figure.texts()[1]}e{figure.paper.digits.partition('e')[2]}" for figure in figures],
-        "match": [figure.verdict for figure in figures],
-    }
     caption = (
         "The costs that Table 4 prints. The left half's column '#params (train)' holds multiply-adds: its numbers are "
         "those of running the base and all four experts, and of a dense network of twice the width; as parameters "
         "they do not come out. Of the right half the parameters of ours are not reproduced."
     )
-    return {"counts": Captioned(frame(columns, [figure.what for figure in figures]), caption), "share": _share()}
-
-
-def _of(dataset: str, base: str, expert: str) -> Lookup:
-    return lambda k, method, metric: printed(4, dataset, base, expert, k, method, metric)
+    return {"counts": figures_table([*_imagenet(), *_tiny_imagenet()], caption), "share": _share()}
 
 
 def _imagenet() -> list[Figure]:
     cost = paper_cost("imagenet", "resnet18", "resnet18", 4)
-    wide_macs, wide_params = _dense_wide()
-    ours, deepmoe = _of("imagenet", "resnet18", "resnet18"), _of("imagenet", "resnet18", "")
-    training = cost.base_macs + 4 * cost.expert_macs
-    return _known(
-        ("ours, MACs", ours(4, "bagging", "macs"), "base, gate and one expert", cost.macs),
-        ("ours, training", ours(4, "bagging", "training_column"), "multiply-adds of base and 4 experts", training),
-        ("ours, training", ours(4, "bagging", "training_column"), "parameters of 4 experts", cost.params_trainable),
-        ("ours, training", ours(4, "bagging", "training_column"), "parameters of base and 4 experts",
-         cost.base_params + cost.params_trainable),
-        ("DeepMoE, MACs", deepmoe(17, "deepmoe", "macs"), "the plain ResNet-18", cost.base_macs),
-        ("DeepMoE, training", deepmoe(17, "deepmoe", "training_column"),
-         "multiply-adds of a dense ResNet-18 twice as wide", wide_macs),
-        ("DeepMoE, training", deepmoe(17, "deepmoe", "training_column"),
-         "parameters of a dense ResNet-18 twice as wide", wide_params),
-    )  # fmt: skip
+    wide = model_cost("resnet18", None, 1000, 224, 0, 2.0)  # DeepMoE runs about half of its channels
+    ours = partial(_counted, "ours", "imagenet", "resnet18", "resnet18", 4, "bagging")
+    deepmoe = partial(_counted, "DeepMoE", "imagenet", "resnet18", "", 17, "deepmoe")
+    return [
+        ours("MACs", "base, gate and one expert", cost.macs),
+        ours("training", "multiply-adds of base and 4 experts", cost.base_macs + 4 * cost.expert_macs),
+        ours("training", "parameters of 4 experts", cost.params_trainable),
+        ours("training", "parameters of base and 4 experts", cost.base_params + cost.params_trainable),
+        deepmoe("MACs", "the plain ResNet-18", cost.base_macs),
+        deepmoe("training", "multiply-adds of a dense ResNet-18 twice as wide", wide.macs),
+        deepmoe("training", "parameters of a dense ResNet-18 twice as wide", wide.base_params),
+    ]
 
 
 def _tiny_imagenet() -> list[Figure]:
     cost = paper_cost("tiny-imagenet", "tr18", "tr10", 10)
-    ours, rmn = _of("tiny-imagenet", "tr18", "tr10"), _of("tiny-imagenet", "tr18", "")
+    ours = partial(_counted, "tr18-tr10", "tiny-imagenet", "tr18", "tr10", 10, "bagging")
+    rmn = partial(_counted, "RMN", "tiny-imagenet", "tr18", "", 8, "rmn (no SE)")
     everything = cost.base_params + cost.gate_params + cost.params_trainable
-    return _known(
-        ("tr18-tr10, MACs", ours(10, "bagging", "macs"), "base, gate and one expert", cost.macs),
-        ("tr18-tr10, parameters", ours(10, "bagging", "params_trainable"), "10 experts", cost.params_trainable),
-        ("tr18-tr10, parameters", ours(10, "bagging", "params_trainable"), "base, gate and 10 experts", everything),
-        ("RMN, MACs", rmn(8, "rmn (no SE)", "macs"), "the plain tr18", cost.base_macs),
-        ("RMN, parameters", rmn(8, "rmn (no SE)", "params_trainable"), f"{COPIES_IN_RMN} whole tr18",
-         COPIES_IN_RMN * cost.base_params),
-    )  # fmt: skip
+    return [
+        ours("MACs", "base, gate and one expert", cost.macs),
+        ours("parameters", "10 experts", cost.params_trainable),
+        ours("parameters", "base, gate and 10 experts", everything),
+        rmn("MACs", "the plain tr18", cost.base_macs),
+        rmn("parameters", f"{COPIES_IN_RMN} whole tr18", COPIES_IN_RMN * cost.base_params),
+    ]
 
 
-def _known(*rows: tuple[str, PrintedValue | None, str, float]) -> list[Figure]:
-    return [Figure(what, paper, counted, exact) for what, paper, counted, exact in rows if paper]
-
-
-def _dense_wide() -> tuple[int, int]:
-    """Multiply-adds and parameters of the dense network of which DeepMoE runs about half the channels."""
-    spec = default_spec("paper", "imagenet")
-    with torch.device("meta"):
-        net = widenet("resnet18", spec.num_classes, 2.0)
-        macs, _ = count_macs(net, torch.empty(1, 3, spec.image_size, spec.image_size))
-    return macs, count_params(net)
+def _counted(
+    who: str, dataset: str, base: str, expert: str, k: int, method: str, what: str, counted: str, exact: int
+) -> Figure:
+    metric = {"MACs": "macs", "training": "training_column", "parameters": "params_trainable"}[what]
+    paper = printed(4, dataset, base, expert, k, method, metric)
+    assert paper
+    return Figure(f"{who}, {what}", paper, counted, exact)
 
 
 def _share() -> Captioned:
@@ -156,12 +135,10 @@ def _share() -> Captioned:
     cost = paper_cost("tiny-imagenet", "tr18", "tr10", 10)
     macs = printed(4, "tiny-imagenet", "tr18", "tr10", 10, "bagging tau=0.75", "macs")
     base = printed(1, "tiny-imagenet", "tr18", "", 0, "backbone", "macs")
-    columns: Columns = {"share, %": [], "rounding allows, %": []}
-    if macs and base:
-        share = ImpliedShare(macs, base, cost.expert_macs)
-        columns = {"share, %": [f"{share.percent:.1f}"], "rounding allows, %": [f"{share.low:.1f} to {share.high:.1f}"]}
+    assert macs and base
+    share = ImpliedShare.of(macs, base, cost.expert_macs)
     caption = "tiny-ImageNet: the share of images that run their expert, by the printed multiply-adds as for Table 3."
-    return Captioned(frame(columns, ["tr18-tr10, 10 experts, exit at 0.75"] if macs and base else []), caption)
+    return Captioned(frame_of_rows({"tr18-tr10, 10 experts, exit at 0.75": share.row()}), caption)
 
 
 EARLY = exit_method(THRESHOLDS[0])
@@ -195,43 +172,27 @@ left to the reader; what can be judged within a scale is ours against its own ba
 
 def printed_value(result: StudyResult, cell: Cell) -> PrintedValue | None:
     """The paper's number for a cell of ours; a gain is the difference of its printed accuracies."""
-    pair, _ = ours_on(result.dataset)
-    base, _, expert = pair.partition("-")
-
-    def top1(k: int, method: str) -> PrintedValue | None:
-        # The base's own accuracy stands in Tables 3 and 1, and in Table 4's text.
-        table, named = ("3a", expert) if result.dataset == "imagenet" else (1, "")
-        return (
-            printed(4, result.dataset, base, expert, k, method, "top1")
-            if k
-            else printed(table, result.dataset, base, named, 0, "backbone", "top1")
-        )
-
-    value = top1(cell.num_experts, cell.measured_as)
-    if cell.metric == "top1":
-        return value
-    alone = top1(0, "backbone")
-    return (
-        PrintedValue(round(value.value - alone.value, 2), None) if cell.metric == "gain" and value and alone else None
-    )
+    base, _, expert = ours_on(result.dataset)[0].partition("-")
+    # The base's own accuracy stands in Tables 3 and 1, and in Table 4's text.
+    table, named = ("3a", expert) if result.dataset == "imagenet" else (1, "")
+    alone = printed(table, result.dataset, base, named, 0, "backbone", "top1")
+    value = printed(4, result.dataset, base, expert, cell.num_experts, cell.measured_as, "top1")
+    if cell.metric == "gain" and value and alone:
+        return PrintedValue(round(value.value - alone.value, 2), None)
+    return {"top1": value if cell.num_experts else alone}.get(cell.metric)
 
 
-def _cells(result: StudyResult) -> list[tuple[str, Cell]]:
+def _cells(result: StudyResult) -> dict[str, Cell]:
     k = max(result.numbers_of_experts(), default=ours_on(result.dataset)[1])
     taus = [m.method for m in result.measurements if m.metric == "top1" and "tau=" in m.method]
-    exits = [
-        (f"ours, exit at {method.partition('tau=')[2]}", Cell(k, method)) for method in dict.fromkeys([EARLY, *taus])
-    ]
-    return [("our base alone", Cell(0)), (f"ours, {k} experts", Cell(k)), *exits]
+    exits = {f"ours, exit at {method.partition('tau=')[2]}": Cell(k, method) for method in [EARLY, *taus]}
+    return {"our base alone": Cell(0), f"ours, {k} experts": Cell(k), **exits}
 
 
 def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: accuracies, ours and as printed; ``trade_off``: gain over the own base against multiply-adds."""
-    cells = _cells(result)
     pair, _ = ours_on(result.dataset)
-    same = is_model(result, *pair.split("-"))
-    rows = [Row(name, cell, printed_value(result, cell), same) for name, cell in cells]
-    main = comparison(result, rows)
+    main = comparison(result, _cells(result), printed_value, is_model(result, *pair.split("-")))
     for name, (count, method) in OTHERS.get(result.dataset, {}).items():
         other = printed(4, result.dataset, pair.partition("-")[0], "", count, method, "top1")
         known = {PAPER_COLUMN: text(other), "ours": "not run", "verdict": "not run"}
@@ -245,28 +206,23 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
 
 
 def _trade_off(result: StudyResult) -> Captioned:
-    columns: Columns = {PAPER_COLUMN: [], "gain": [], "runs the expert, %": [], "mean MACs, millions": []}
-    labels = []
-    for name, cell in _cells(result)[1:]:
-        k, method = cell.num_experts, cell.method
-        gain = Cell(k, cell.measured_as, metric="gain")
-        paper, ours = printed_value(result, gain), summary_of(result, gain)
-        macs = next((cost.macs / 1e6 for cost in result.costs if cost.num_experts == k), None)
-        whole = NONE if macs is None else f"{macs:.1f}"
-        mean = mean_std(summary_of(result, Cell(k, method, metric="macs_millions")), 1)
-        runs = mean_std(summary_of(result, Cell(k, method, metric="runs_expert")), 1)
-        labels.append(name)
-        columns[PAPER_COLUMN].append(signed(paper.value) if paper else NONE)
-        columns["gain"].append(mean_std(ours))
-        columns["runs the expert, %"].append(runs if "tau=" in method else "100")
-        columns["mean MACs, millions"].append(mean if "tau=" in method else whole)
-    base = next((cost for cost in result.costs if cost.num_experts == 0), None)
-    alone = cost_columns([base])["MACs"][0]
+    labels, (_, *cells) = list(_cells(result)), _cells(result).values()
+    papers = [printed_value(result, replace(cell, metric="gain")) for cell in cells]
+    macs = {cost.num_experts: cost.macs / 1e6 for cost in result.costs}
+    columns = {PAPER_COLUMN: [signed(paper.value) if paper else NONE for paper in papers]}
+    metrics = {
+        "gain": ("gain", 2),
+        "runs the expert, %": ("runs_expert", 1),
+        "mean MACs, millions": ("macs_millions", 1),
+    }
+    columns |= metric_columns(result, cells, metrics)
+    columns["runs the expert, %"][0] = "100"  # without an exit
+    columns["mean MACs, millions"][0] = f"{macs[cells[0].num_experts]:.1f}"
     caption = (
-        f"{about(result, models=False)}; points of top-1 gained over the own base, whose cost is {alone} multiply-adds "
-        f"an image, and what that costs.{_others_gain(result)}"
+        f"{about(result, models=False)}; points of top-1 gained over the own base, whose cost is {macs[0]:.1f} M "
+        f"multiply-adds an image, and what that costs.{_others_gain(result)}"
     )
-    return Captioned(frame(columns, labels), caption)
+    return Captioned(frame(columns, labels[1:]), caption)
 
 
 def _others_gain(result: StudyResult) -> str:

@@ -5,6 +5,7 @@ gate.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import nan
 
 import torch
 from pydantic import Field
@@ -15,10 +16,9 @@ from repro.analysis.ensemblers import bagging, no_ensembling
 from repro.analysis.outputs import Outputs, accuracy, percent
 from repro.analysis.routing_accuracy import base_with_oracle, rightly_routed, routed_by_base, with_oracle_gate
 from repro.families.single_gate.config import StudySpec
-from repro.families.single_gate.study import SingleGateParameters, Study, measured, open_study, record
+from repro.families.single_gate.study import SingleGateParameters, Study, measured, open_study, record, usual
 from repro.report.claim import Cell, Claim
 from repro.report.exhibit import Exhibit
-from repro.report.numbers import NONE
 from repro.report.printed import PrintedValue, printed
 from repro.report.routing_figures import (
     ENSEMBLING,
@@ -32,7 +32,7 @@ from repro.report.routing_figures import (
     figures,
     recovers,
 )
-from repro.report.tables import PAPER_COLUMN, Captioned, Row, about, comparison, frame, means, text
+from repro.report.tables import Captioned, about, comparison, frame, frame_of_rows, means
 from repro.report.verdict import is_model, summary_of
 from repro.study.record import cost_row
 from repro.study.results import Measurement, StudyResult
@@ -40,6 +40,7 @@ from repro.study.results import Measurement, StudyResult
 NAME = "table5_per_class"
 LEVELS = ("per-sample", "per-class", "confusion")
 METHODS = {"expert": no_ensembling, "bagging": bagging}
+HOW = {WITHOUT: "without", WITH: "with"}
 
 
 class Parameters(SingleGateParameters):
@@ -74,11 +75,7 @@ def run(parameters: Parameters) -> StudyResult:
 
 def _accuracies(spec: StudySpec, outputs: Outputs, study: Study) -> Iterator[Measurement]:
     level, labels = spec.routing.level, outputs.labels
-    yield measured(spec, "backbone", accuracy(outputs.base_logits, labels), num_experts=0)
-    for name, method in METHODS.items():
-        yield measured(spec, name, accuracy(method(outputs), labels), row=level)
-    for metric, value in study.gate_metrics(spec).items():
-        yield measured(spec, "gate", value, metric, row=level)
+    yield from usual(study, spec, outputs, level)
     if level == "per-sample":
         return
     expert_of = study.class_to_expert(spec)
@@ -114,10 +111,6 @@ def _recovered(spec: StudySpec, outputs: Outputs, modes: Tensor, study: Study) -
         yield measured(spec, "chance", within.highest, "ami-within", row)
 
 
-PRINTED_ROWS = {name: name.replace("confusion", "per-class") for name in LABELS}
-"""The paper prints one per-class row and does not say which grouping of classes it is; both of ours stand beside it."""
-
-
 def _cell(row: str, method: str, metric: str = "top1") -> Cell:
     return Cell(PAPER_EXPERTS, method, row, metric)
 
@@ -129,25 +122,22 @@ def _better(key: str, text: str, more: Cell, less: Cell, settled_after: bool = F
 CLAIMS = (
     *(
         _better(
-            f"{level}/{'with' if method == WITH else 'without'}",
+            f"{level}/{how}",
             f"Per-sample routing beats routing by class ({grouping}), {how} ensembling",
             _cell("per-sample", method),
             _cell(level, method),
         )
-        for method, how in ((WITHOUT, "without"), (WITH, "with"))
+        for method, how in HOW.items()
         for level, grouping in GROUPINGS.items()
     ),
-    _better(
-        "oracle/without",
-        "An oracle gate makes per-class routing better, without ensembling",
-        _cell("per-class-oracle", WITHOUT),
-        _cell("per-class", WITHOUT),
-    ),
-    _better(
-        "oracle/with",
-        "An oracle gate makes per-class routing better, with ensembling",
-        _cell("per-class-oracle", WITH),
-        _cell("per-class", WITH),
+    *(
+        _better(
+            f"oracle/{how}",
+            f"An oracle gate makes per-class routing better, {how} ensembling",
+            _cell("per-class-oracle", method),
+            _cell("per-class", method),
+        )
+        for method, how in HOW.items()
     ),
     _better(
         "oracle-alone",
@@ -171,36 +161,27 @@ CLAIMS = (
 )
 
 
-def _of_the_paper(dataset: str, cell: Cell) -> PrintedValue | None:
-    if cell.row not in PRINTED_ROWS or cell.method not in ENSEMBLING:
-        return None
-    method = f"{PRINTED_ROWS[cell.row]} {ENSEMBLING[cell.method]}"
-    return printed(5, dataset, *PAIR, PAPER_EXPERTS, method, "top1")
-
-
 def printed_value(result: StudyResult, cell: Cell) -> PrintedValue | None:
-    """The paper's number: tr18-tr18 on tiny-ImageNet with 10 experts."""
-    table = cell.metric == "top1" and cell.num_experts == PAPER_EXPERTS
-    return _of_the_paper(result.dataset, cell) if table else None
+    """The paper's number: tr18-tr18 on tiny-ImageNet with 10 experts.
+
+    It prints one per-class row and does not say which grouping of classes it is; both of ours stand beside it.
+    """
+    method = f"{cell.row.replace('confusion', 'per-class')} {ENSEMBLING.get(cell.method)}"
+    return printed(5, result.dataset, *PAIR, cell.num_experts, method, cell.metric)
 
 
 def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: Table 5; ``routing``: rightly and wrongly routed images; ``modes``: what each routing recovers."""
     k = experts_of(result)
-    same = is_model(result, *PAIR)
-    rows = [Row("base model", Cell(0))]
-    for method in METHODS:
-        for name, label in LABELS.items():
-            cell = Cell(k, method, name)
-            how = "expert alone" if method == WITHOUT else "with bagging"
-            rows.append(Row(f"{label}, {how}", cell, printed_value(result, cell), same))
+    cells = {"base model": Cell(0)}
+    for method, how in ((WITHOUT, "expert alone"), (WITH, "with bagging")):
+        cells |= {f"{label}, {how}": Cell(k, method, name) for name, label in LABELS.items()}
     caption = (
         f"{about(result)}; {k} experts; top-1 accuracy on the {result.evaluate} set in percent, mean ± standard "
         "deviation. The paper prints one per-class row and does not say how its classes are grouped: it stands beside "
         "both of ours. The oracle gate is told which expert owns the image's class."
     )
-    elsewhere = {f"{PAPER_COLUMN}, tiny-ImageNet": [text(_of_the_paper("tiny-imagenet", row.cell)) for row in rows]}
-    table = comparison(result, rows, None if result.dataset == "tiny-imagenet" else elsewhere)
+    table = comparison(result, cells, printed_value, is_model(result, *PAIR), ["tiny-imagenet"])
     shown = {"main": Captioned(table, caption), "routing": _routing(result, k)}
     if recovers(result):
         shown["modes"] = _modes(result, k)
@@ -208,30 +189,27 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
 
 
 def _routing(result: StudyResult, k: int) -> Captioned:
-    columns, labels = [], []
+    rows = {}
     for level in GROUPINGS:
-        for metric, images in (("top1-right", "rightly routed"), ("top1-wrong", "wrongly routed"), ("top1", "all")):
-            labels.append(f"{LABELS[level]}: {images}")
-            share = summary_of(result, Cell(k, "gate", level, "routing"))
-            base = Cell(0) if metric == "top1" else Cell(k, "backbone", level, metric)
-            cells = [
-                base,
-                *(Cell(k, method, level, metric) for method in METHODS),
-                *(Cell(k, method, f"{level}-oracle", metric) for method in METHODS),
-            ]
-            of_all = {"top1": 100.0, "top1-right": share.mean if share else None}.get(
-                metric, 100 - share.mean if share else None
-            )
-            shares = NONE if of_all is None else f"{of_all:.1f}"
-            columns.append([shares, *means(result, cells)])
-    names = ["% of images", "base", "expert", "bagging", "right expert", "right expert, bagging"]
-    by_name = {name: [row[i] for row in columns] for i, name in enumerate(names)}
+        share = summary_of(result, Cell(k, "gate", level, "routing"))
+        right = share.mean if share else nan
+        parts = {"rightly routed": right, "wrongly routed": 100 - right, "all": 100.0}
+        for (images, of_all), metric in zip(parts.items(), ("top1-right", "top1-wrong", "top1"), strict=True):
+            cells = {
+                "base": Cell(0) if metric == "top1" else Cell(k, "backbone", level, metric),
+                "expert": Cell(k, WITHOUT, level, metric),
+                "bagging": Cell(k, WITH, level, metric),
+                "right expert": Cell(k, WITHOUT, f"{level}-oracle", metric),
+                "right expert, bagging": Cell(k, WITH, f"{level}-oracle", metric),
+            }
+            shown = dict(zip(cells, means(result, list(cells.values())), strict=True))
+            rows[f"{LABELS[level]}: {images}"] = {"% of images": f"{of_all:.1f}", **shown}
     caption = (
         f"{about(result, models=False)}; {k} experts. 'Rightly routed': the gate selects the expert that owns the "
         "image's class. Top-1 accuracy in percent of the base, of the selected expert, and of the right one (oracle), "
         "on the same images."
     )
-    return Captioned(frame(by_name, labels), caption)
+    return Captioned(frame_of_rows(rows), caption)
 
 
 def _modes(result: StudyResult, k: int) -> Captioned:

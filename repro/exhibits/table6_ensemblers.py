@@ -4,7 +4,8 @@ is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,14 +18,14 @@ from repro.analysis.outputs import Outputs, accuracy
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.pairs import MEAN, PairParameters, means_over_pairs
 from repro.families.single_gate.stacking import Stacking, stacking
-from repro.families.single_gate.study import Study, measured, open_study, record
+from repro.families.single_gate.study import Study, open_study, record
 from repro.report.claim import AS_GOOD, Cell, Claim, equal_training, with_controls
 from repro.report.curves import pooled
 from repro.report.exhibit import Exhibit
 from repro.report.numbers import where_run
-from repro.report.plots import COLOURS, MARKERS, MODELS, NAMES, common_legend, figure_style, new_figure
-from repro.report.printed import PrintedValue, printed
-from repro.report.tables import Captioned, Columns, Row, about, comparison, frame, means
+from repro.report.plots import COLOURS, MARKERS, MODELS, NAMES, common_legend, panels
+from repro.report.printed import PrintedValue, mean_printed, printed
+from repro.report.tables import Captioned, about, comparison, frame, metric_columns
 from repro.report.verdict import by_seed, difference
 from repro.study.lists import Pairs
 from repro.study.record import cost_row
@@ -50,20 +51,13 @@ class Parameters(PairParameters):
 def run(parameters: Parameters) -> StudyResult:
     """Run Table 6 and record it."""
     study = open_study(parameters)
-    specs = study.specs
     measurements: list[Measurement] = []
     diagram = Table(columns=["pair", "K", "method", "seed", "bin", "count", "confidence", "accuracy"], rows=[])
-    for spec in specs:
+    for spec in study.specs:
         for method, scores, labels in _ways(study, spec, study.run(spec)):
-            alone = method == "backbone"
-            row, k = (spec.base, 0) if alone else (spec.pair, spec.num_experts)
-            found = reliability(scores, labels)
-            for metric, value in (
-                ("top1", accuracy(scores, labels)),
-                ("ece", found.ece),
-                ("overconfidence", found.overconfidence),
-            ):
-                measurements.append(measured(spec, method, value, metric, row, k))
+            cell, found = cell_of(spec.pair, method, spec.num_experts), reliability(scores, labels)
+            values = {"top1": accuracy(scores, labels), "ece": found.ece, "overconfidence": found.overconfidence}
+            measurements += [replace(cell, metric=name).measurement(spec.seed, x) for name, x in values.items()]
             bins = zip(found.count.tolist(), found.confidence.tolist(), found.accuracy.tolist(), strict=True)
             diagram.rows.extend(
                 [spec.pair, spec.num_experts, method, spec.seed, i, count, round(sure, 4), round(right, 4)]
@@ -73,7 +67,7 @@ def run(parameters: Parameters) -> StudyResult:
         if spec.pair in parameters.training:
             measurements += _fit(study, spec)
     measurements += list(means_over_pairs(measurements, parameters.pairs))
-    costs = [cost_row(study.cost(spec), spec.pair) for spec in specs]
+    costs = [cost_row(study.cost(spec), spec.pair) for spec in study.specs]
     return record(NAME, parameters, study, measurements, costs, {"reliability": diagram}, parameters.varies())
 
 
@@ -96,10 +90,8 @@ def _fit(study: Study, spec: StudySpec) -> Iterator[Measurement]:
     chosen = losses.gate_probs.argmax(1, keepdim=True)
     by_method = {"backbone": losses.base, "expert": losses.experts.gather(1, chosen)[:, 0]}
     for method, each in by_method.items():
-        row, k = (spec.base, 0) if method == "backbone" else (spec.pair, spec.num_experts)
-        loss, sure = fit_of(each)
-        yield measured(spec, method, loss, "training-loss", row, k)
-        yield measured(spec, method, sure, "training-sure", row, k)
+        for metric, value in zip(("training-loss", "training-sure"), fit_of(each), strict=True):
+            yield cell_of(spec.pair, method, spec.num_experts, metric).measurement(spec.seed, value)
 
 
 K = 20
@@ -113,7 +105,8 @@ METHODS = {
 }
 """How a method is called here, and in the paper's table."""
 
-CALIBRATED = {method: label for method, (label, _) in METHODS.items()} | {START: "stacking before its training"}
+LABELS = {method: label for method, (label, _) in METHODS.items()}
+CALIBRATED = LABELS | {START: "stacking before its training"}
 """The rows of the calibration, which also tells where stacking starts."""
 
 
@@ -165,44 +158,29 @@ def cell_of(pair: str, method: str, k: int, metric: str = "top1") -> Cell:
     return Cell(0, method, pair.split("-")[0], metric) if method == "backbone" else Cell(k, method, pair, metric)
 
 
-def of_the_paper(dataset: str, pair: str, method: str) -> PrintedValue | None:
-    """Table 6's number, for 20 experts."""
-    base, _, expert = pair.partition("-")
-    return printed(6, dataset, base, expert, K, METHODS.get(method, ("", ""))[1], "top1")
-
-
 def printed_value(result: StudyResult, cell: Cell) -> PrintedValue | None:
     """The paper's number for a cell; for the mean over pairs, the mean of its numbers for the same pairs."""
     if cell.metric != "top1" or cell.num_experts not in (0, K):
         return None
-    if cell.row != MEAN:
-        pair = next((p for p in pairs(result) if cell.row in (p, p.split("-")[0])), cell.row)
-        return of_the_paper(result.dataset, pair, cell.measured_as)
-    values = [of_the_paper(result.dataset, pair, cell.measured_as) for pair in pairs(result)]
-    found = [value.value for value in values if value]
-    return PrintedValue(sum(found) / len(found), None) if found and len(found) == len(values) else None
+    if cell.row == MEAN:
+        return mean_printed([printed_value(result, replace(cell, row=pair)) for pair in pairs(result)])
+    pair = next((p for p in pairs(result) if cell.row in (p, p.split("-")[0])), cell.row)
+    method = METHODS.get(cell.measured_as, ("", ""))[1]
+    return printed(6, result.dataset, *pair.partition("-")[::2], K, method, "top1")
 
 
 def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: Table 6; ``calibration``: ECE and over-confidence of each method; ``training``: the fit of base and
     experts on training images.
     """
-    rows, labels = [], []
-    for pair in pairs(result):
-        for k in result.numbers_of_experts():
-            for method, (label, _) in METHODS.items():
-                cell = cell_of(pair, method, k)
-                paper = printed_value(result, cell)
-                if paper or by_seed(result, cell):
-                    rows.append(Row(f"{pair}{_experts(k)}: {label}", cell, paper, same_model=True))
-                    labels.append((pair, method, k))
+    cells = _cells(result, LABELS)
     caption = (
         f"{about(result)}; top-1 accuracy on the {result.evaluate} set in percent. The paper's Table 6 is of "
         "tiny-ImageNet with 20 experts and prints no ±. Every method but stacking is without parameters."
     )
     return {
-        "main": Captioned(comparison(result, rows), caption),
-        "calibration": _calibration(result, labels),
+        "main": Captioned(comparison(result, cells, printed_value, same_model=True), caption),
+        "calibration": _calibration(result),
         "training": _training(result),
     }
 
@@ -211,88 +189,72 @@ def _experts(k: int) -> str:
     return "" if k == K else f", {k} expert{'s' * (k != 1)}"
 
 
-def _calibration(result: StudyResult, labels: Sequence[tuple[str, str, int]]) -> Captioned:
-    shown = []
-    for pair, method, k in labels:
-        shown.append((pair, method, k))
-        if method == "stacking" and by_seed(result, Cell(k, START, pair)):
-            shown.append((pair, START, k))
-    names = [f"{pair}{_experts(k)}: {CALIBRATED[method]}" for pair, method, k in shown]
-
-    def column(metric: str) -> list[str]:
-        return means(result, [cell_of(pair, method, k, metric) for pair, method, k in shown])
-
-    columns: Columns = {
-        "top-1, %": column("top1"),
-        "ECE, points": column("ece"),
-        "confidence − accuracy, points": column("overconfidence"),
+def _cells(result: StudyResult, methods: Mapping[str, str]) -> dict[str, Cell]:
+    """What was measured, or is printed, of each pair and number of experts, by what it is called."""
+    cells = {
+        f"{pair}{_experts(k)}: {label}": cell_of(pair, method, k)
+        for pair in pairs(result)
+        for k in result.numbers_of_experts()
+        for method, label in methods.items()
     }
+    return {label: cell for label, cell in cells.items() if by_seed(result, cell) or printed_value(result, cell)}
+
+
+def _calibration(result: StudyResult) -> Captioned:
+    cells = _cells(result, CALIBRATED)
+    metrics = {
+        "top-1, %": ("top1", 2), "ECE, points": ("ece", 2), "confidence − accuracy, points": ("overconfidence", 2),
+    }  # fmt: skip
     caption = (
         f"{about(result, models=False)}, {result.evaluate} set. ECE: 15 bins of equal width by the largest "
         "probability; the mean over images of |accuracy − mean confidence| of their bin. Confidence − accuracy: "
         "above 0 a method is over-confident, below 0 it knows more than it says."
     )
-    return Captioned(frame(columns, names), caption)
+    return Captioned(frame(metric_columns(result, list(cells.values()), metrics), list(cells)), caption)
 
 
 def _training(result: StudyResult) -> Captioned:
-    cells = [
-        (f"{row}: {METHODS[method][0]}" + _experts(k) * (k > 0), Cell(k, method, row))
-        for k, method, row in dict.fromkeys(
-            (m.num_experts, m.method, m.row) for m in result.measurements if m.metric == "training-loss"
-        )
-        if row != MEAN
-    ]
-    columns: Columns = {}
-    for metric, name in (
-        ("training-loss", "mean loss, nats"),
-        ("training-sure", "own class above 0.9, % of images"),
-        ("top1", "top-1 on the evaluation set, %"),
-    ):
-        columns[name] = means(result, [Cell(c.num_experts, c.method, c.row, metric) for _, c in cells])
+    cells = {
+        f"{m.row}: {METHODS[m.method][0]}" + _experts(m.num_experts) * (m.num_experts > 0): Cell.of(m)
+        for m in result.measurements
+        if m.metric == "training-loss" and m.row != MEAN
+    }
+    metrics = {
+        "mean loss, nats": ("training-loss", 2), "own class above 0.9, % of images": ("training-sure", 2),
+        "top-1 on the evaluation set, %": ("top1", 2),
+    }  # fmt: skip
     caption = (
         f"{about(result, models=False)}, training images without augmentation: is the base 'already close to perfectly "
         "fitting the training set', as Section 2.2 says?"
     )
-    return Captioned(frame(columns, [label for label, _ in cells]), caption)
+    return Captioned(frame(metric_columns(result, list(cells.values()), metrics), list(cells)), caption)
 
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     """A row a result: the gain over the base of every method (paper hollow), and the reliability diagram."""
-    results = evidence(results)
-    with figure_style():
-        figure = new_figure(8.0, 3.4 * len(results) + 0.7)
-        grid = figure.subplots(len(results), 2, squeeze=False)
-        for (gains, diagram), result in zip(grid, results, strict=True):
-            _gains(gains, result)
-            _diagram(diagram, result)
-        # A legend over each column: pairs and methods have the same few colours.
-        common_legend(figure, grid[:, 0], columns=2)
-        common_legend(figure, grid[:, 1], columns=2, loc="outside upper right")
+    figure, grid = panels(evidence(results), _gains, _diagram, height=3.4)
+    # A legend over each column: pairs and methods have the same few colours.
+    common_legend(figure, grid[:, 0], columns=2)
+    common_legend(figure, grid[:, 1], columns=2, loc="outside upper right")
     return {"main": figure}
 
 
 def _gains(axes: Axes, result: StudyResult) -> None:
-    methods = [method for method in METHODS if method != "backbone"]
+    methods, k = [method for method in METHODS if method != "backbone"], max(result.numbers_of_experts())
     for i, pair in enumerate(pairs(result)):
-        shade, k = MODELS.get(pair, "#000000"), max(result.numbers_of_experts())
+        shade, base = MODELS.get(pair, "#000000"), cell_of(pair, "backbone", k)
         shift = 0.18 * (i - (len(pairs(result)) - 1) / 2)
-        for place, method in enumerate(methods):
-            gain = difference(result, Cell(k, method, pair), cell_of(pair, "backbone", k))
-            paper, base = of_the_paper("tiny-imagenet", pair, method), of_the_paper("tiny-imagenet", pair, "backbone")
-            if paper and base and result.dataset == "tiny-imagenet":
+        for row, method in enumerate(methods):
+            place, cell = row + shift, Cell(k, method, pair)
+            paper, of_base = printed_value(result, cell), printed_value(result, base)
+            if paper and of_base:
+                gain = paper.value - of_base.value
+                axes.plot(gain, place, "o", color=shade, markerfacecolor="white", label=f"{pair}, the paper")
+            if ours := difference(result, cell, base):
+                axes.plot(ours.values, [place] * ours.n, ".", color=shade, alpha=0.6, markersize=5, zorder=4)
                 axes.plot(
-                    paper.value - base.value, place + shift, "o", markerfacecolor="white", color=shade, zorder=3,
-                    label=f"{pair}, the paper" if place == 0 else None,
-                )  # fmt: skip
-            if gain:
-                each = by_seed(result, Cell(k, method, pair))
-                bases = by_seed(result, cell_of(pair, "backbone", k))
-                dots = [each[seed] - bases[seed] for seed in each if seed in bases]
-                axes.plot(dots, [place + shift] * len(dots), ".", color=shade, alpha=0.6, markersize=5, zorder=4)
-                axes.plot(
-                    gain.mean, place + shift, "o", color=shade, markersize=8, markeredgecolor="white", zorder=5,
-                    label=f"{pair}, ours" if place == 0 else None,
+                    ours.mean, place, "o", color=shade, markersize=8, markeredgecolor="white", zorder=5,
+                    label=f"{pair}, ours",
                 )  # fmt: skip
     axes.axvline(0, color=COLOURS["backbone"], linestyle="--", linewidth=1)
     axes.set_yticks(range(len(methods)), [METHODS[method][0].replace(" (", "\n(") for method in methods])
@@ -305,15 +267,13 @@ def _gains(axes: Axes, result: StudyResult) -> None:
 
 def _diagram(axes: Axes, result: StudyResult) -> None:
     axes.plot([0, 1], [0, 1], color="#BBBBBB", linewidth=1, zorder=1)
-    table = result.tables.get("reliability")
-    shown = list(dict.fromkeys(table.column("method"))) if table else []
-    for method in (m for m in CALIBRATED if m in shown):
-        assert table is not None
+    table = result.tables["reliability"]
+    for method in CALIBRATED:
         xs, ys = pooled(table.where(method=method))
-        if method == START:
+        if xs and method == START:
             axes.plot(xs, ys, ":", color=COLOURS["stacking"], label="stacking, untrained")
-            continue
-        axes.plot(xs, ys, color=COLOURS[method], marker=MARKERS[method], markersize=4, label=NAMES[method])
+        elif xs:
+            axes.plot(xs, ys, color=COLOURS[method], marker=MARKERS[method], markersize=4, label=NAMES[method])
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
     axes.set_aspect("equal")

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pydantic import Field, field_validator
 
-from repro.analysis.ensemblers import bagging, bagging_logits, no_ensembling
+from repro.analysis.ensemblers import bagging_logits
 from repro.analysis.outputs import accuracy
-from repro.errors import SpecError
 from repro.families.single_gate.config import StudySpec
-from repro.families.single_gate.study import SingleGateParameters, Study, measured, open_study, record
+from repro.families.single_gate.study import SingleGateParameters, measured, open_study, record, usual
 from repro.report import left_out
 from repro.report.claim import CHANGES_LITTLE, LITTLE, Cell, Claim
 from repro.report.exhibit import Exhibit
-from repro.report.numbers import interval, mean_std, signed, where_run
-from repro.report.plots import COLOURS, common_legend, figure_style, new_figure
+from repro.report.numbers import gain, interval, where_run
+from repro.report.plots import COLOURS, common_legend, new_figure
 from repro.report.statistics import Summary
-from repro.report.tables import Captioned, Columns, about, frame
-from repro.report.verdict import difference, summary_of
-from repro.study.lists import words
+from repro.report.tables import Captioned, Columns, about, frame, means
+from repro.report.verdict import difference
+from repro.study.lists import WordsOrNone, chosen_of
 from repro.study.record import cost_row
 from repro.study.results import Measurement, StudyResult, evidence
 
@@ -32,14 +30,8 @@ NAME = "unstated_choices"
 DEFAULT = "default"
 
 
-@dataclass(frozen=True)
-class Alternative:
-    """Another way to read the paper.
-
-    name     the row's name, ``field = value``
-    choice   which choice it belongs to, in words
-    changes  the fields of the spec that differ from the default
-    """
+class Alternative(NamedTuple):
+    """Another way to read the paper: the row's name, the choice in words, the fields of the spec that differ."""
 
     name: str
     choice: str
@@ -81,62 +73,37 @@ class Parameters(SingleGateParameters):
     """The common ones, how many experts, and which alternatives."""
 
     experts: int = Field(10, ge=2, description="number of experts K")
-    alternatives: tuple[str, ...] = Field(
+    alternatives: WordsOrNone = Field(
         tuple(BY_NAME), description="which alternatives, with commas between them; default: all"
     )
 
-    @field_validator("alternatives", mode="before")
+    @field_validator("alternatives", mode="after")
     @classmethod
-    def _alternatives(cls, value: Any) -> tuple[str, ...]:
-        if value in ("", "all"):
-            return tuple(BY_NAME)
-        names = words(value)
-        if unknown := [name for name in names if name not in BY_NAME]:
-            raise ValueError(f"there is no {unknown[0]!r}; choose of {', '.join(BY_NAME)}")
-        return names
+    def _alternatives(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return chosen_of(BY_NAME, () if value == ("all",) else value) or tuple(BY_NAME)
 
-    def defaults(self) -> list[StudySpec]:
-        """The spec of every seed with all choices at their default."""
-        return [spec.with_(num_experts=self.experts, stacking=False) for spec in super().specs()]
+    def rows(self) -> list[tuple[str, StudySpec]]:
+        """The spec of every seed with all choices at their default, then each alternative of it, by row."""
+        defaults = [spec.with_(num_experts=self.experts, stacking=False) for spec in super().specs()]
+        others = [(name, spec.with_(**BY_NAME[name].changes(spec))) for spec in defaults for name in self.alternatives]
+        return [*((DEFAULT, spec) for spec in defaults), *others]
 
     def specs(self) -> list[StudySpec]:
         """The defaults, and each alternative of each seed."""
-        return [
-            *self.defaults(),
-            *(spec.with_(**BY_NAME[name].changes(spec)) for spec in self.defaults() for name in self.alternatives),
-        ]
+        return [spec for _, spec in self.rows()]
 
 
 def run(parameters: Parameters) -> StudyResult:
     """Train the default and every alternative; one row each, all seeds, the same base of a seed throughout."""
     study = open_study(parameters)
-    specs = study.specs
     measurements: list[Measurement] = []
-    for default in parameters.defaults():
-        measurements += _measure(default, study, DEFAULT)
-        for name in parameters.alternatives:
-            measurements += _measure(default.with_(**BY_NAME[name].changes(default)), study, name)
-    return record(NAME, parameters, study, measurements, [cost_row(study.cost(specs[0]))])
-
-
-def _measure(spec: StudySpec, study: Study, row: str) -> Iterator[Measurement]:
-    outputs = study.run(spec)
-    yield measured(spec, "backbone", accuracy(outputs.base_logits, outputs.labels), num_experts=0)
-    yield measured(spec, "expert", accuracy(no_ensembling(outputs), outputs.labels), row=row)
-    yield measured(spec, "bagging", accuracy(bagging(outputs), outputs.labels), row=row)
-    if row == DEFAULT:
-        yield measured(spec, "bagging", accuracy(bagging_logits(outputs), outputs.labels), row=SPACE)
-    for metric, value in study.gate_metrics(spec).items():
-        yield measured(spec, "gate", value, metric, row=row)
-
-
-def alternative(name: str) -> Alternative:
-    """The alternative of a row's name; :class:`SpecError` names those there are."""
-    if name == SPACE:
-        return Alternative(SPACE, "space of bagging", lambda spec: {})
-    if name not in BY_NAME:
-        raise SpecError(f"there is no alternative {name!r} (there are: {'; '.join(BY_NAME)})")
-    return BY_NAME[name]
+    for row, spec in parameters.rows():
+        outputs = study.run(spec)
+        measurements += usual(study, spec, outputs, row)
+        if row == DEFAULT:
+            top1 = accuracy(bagging_logits(outputs), outputs.labels)
+            measurements.append(measured(spec, "bagging", top1, row=SPACE))
+    return record(NAME, parameters, study, measurements, [cost_row(study.cost(study.specs[0]))])
 
 
 CLAIMS = (
@@ -151,16 +118,13 @@ CLAIMS = (
 )  # fmt: skip
 """The two choices of which the paper says how much they matter."""
 
-FAR = 5.0
-"""Points. A choice that moves the accuracy by more would squeeze all others to a line; an arrow says how far it is."""
-
-ORDER = [*(choice.name for choice in ALTERNATIVES), SPACE]
-"""The rows, in the order of the paper."""
+CHOICES = {each.name: each.choice for each in ALTERNATIVES} | {SPACE: "space of bagging"}
+"""The rows, in the order of the paper, and the choice that each is about."""
 
 
 def _rows(result: StudyResult) -> list[str]:
     """The alternatives that were measured."""
-    return sorted((row for row in result.rows() if row not in ("", DEFAULT)), key=ORDER.index)
+    return [row for row in CHOICES if row in result.rows()]
 
 
 def _experts(result: StudyResult) -> int:
@@ -176,12 +140,13 @@ def swing(result: StudyResult, row: str, method: str = "bagging") -> Summary | N
 def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: every alternative with its accuracy and its difference to the default."""
     k, rows = _experts(result), _rows(result)
+    swings = [swing(result, row) for row in rows]
     columns: Columns = {
-        "the choice": ["", *(alternative(row).choice for row in rows)],
-        "ours": [mean_std(summary_of(result, Cell(k, row=row))) for row in (DEFAULT, *rows)],
-        "against the default": ["", *(signed(s.mean) if (s := swing(result, row)) else "not run" for row in rows)],
-        "95 % interval": ["", *(interval(swing(result, row), sign=True) for row in rows)],
-        "expert alone": ["", *(signed(s.mean) if (s := swing(result, row, "expert")) else "–" for row in rows)],
+        "the choice": ["", *(CHOICES[row] for row in rows)],
+        "ours": means(result, [Cell(k, row=row) for row in (DEFAULT, *rows)]),
+        "against the default": ["", *map(gain, swings)],
+        "95 % interval": ["", *(interval(each, sign=True) for each in swings)],
+        "expert alone": ["", *(gain(swing(result, row, "expert")) for row in rows)],
     }
     caption = (
         f"{about(result)}; {k} experts, top-1 accuracy on the {result.evaluate} set in percent (bagging), and the "
@@ -192,18 +157,15 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     """One panel a result: every alternative's difference to the default, with interval and seeds."""
-    shown = [result for result in evidence(results) if _rows(result)]
-    names = sorted({row for result in shown for row in _rows(result)}, key=ORDER.index)
-    if not names:
-        return {}
-    with figure_style():
-        figure = new_figure(8.0, 0.34 * len(names) + 1.5)
-        panels = figure.subplots(1, len(shown), squeeze=False, sharey=True)[0]
-        for axes, result in zip(panels, shown, strict=True):
-            _panel(axes, result, names)
-        panels[0].set_yticks(range(len(names)), names)
-        panels[0].invert_yaxis()
-        common_legend(figure, panels)
+    shown = evidence(results)
+    names = [row for row in CHOICES if any(row in _rows(result) for result in shown)]
+    figure = new_figure(8.0, 0.34 * len(names) + 1.5)
+    panels = figure.subplots(1, len(shown), squeeze=False, sharey=True)[0]
+    for axes, result in zip(panels, shown, strict=True):
+        _panel(axes, result, names)
+    panels[0].set_yticks(range(len(names)), names)
+    panels[0].invert_yaxis()
+    common_legend(figure, panels)
     return {"main": figure}
 
 
@@ -212,43 +174,23 @@ def _panel(axes: Axes, result: StudyResult, names: Sequence[str]) -> None:
     axes.axvline(0, color=COLOURS["backbone"], linewidth=1)
     axes.grid(visible=False, axis="y")
     axes.grid(visible=True, axis="x")
-    k = _experts(result)
     swings = {row: found for row in names if (found := swing(result, row))}
     for row in set(names) - set(swings):
         axes.annotate(
             "not run", (0, names.index(row)), (5, 0), textcoords="offset points", va="center", fontsize=8,
             color=COLOURS["backbone"],
         )  # fmt: skip
-    far = {row for row, found in swings.items() if abs(found.mean) > FAR}
-    if len(far) == len(swings):
-        far = set()
     for row, found in swings.items():
         place = names.index(row)
-        if row in far:
-            _arrow(axes, place, found.mean)
-            continue
         if ends := found.interval:
             axes.plot(ends, [place] * 2, color=COLOURS["bagging"], linewidth=1.4, label="95 % interval")
-        default = result.values("top1", "bagging", k, DEFAULT)
-        seeds = [a - b for a, b in zip(result.values("top1", "bagging", k, row), default, strict=False)]
-        axes.plot(seeds, [place] * len(seeds), "|", color="#595959", markersize=8, label="each seed")
+        axes.plot(found.values, [place] * found.n, "|", color="#595959", markersize=8, label="each seed")
         axes.plot([found.mean], [place], "o", color=COLOURS["bagging"], label="mean")
-    axes.margins(x=0.12)  # room for the arrows
+    axes.set_xscale("symlog", linthresh=1)  # what moves the accuracy far would squeeze all others to a line
     axes.xaxis.set_major_locator(ticker.MaxNLocator(3))
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("top-1 against\nthe default, points")
-    axes.set_title(f"{where_run(result)}\n{k} experts, bagging")
-
-
-def _arrow(axes: Axes, place: int, mean: float) -> None:
-    """An arrow at the panel's edge, and the mean that lies beyond it."""
-    edge, side, towards = (0.0, "left", "<") if mean < 0 else (1.0, "right", ">")
-    across = axes.get_yaxis_transform()
-    axes.plot([edge], [place], towards, color=COLOURS["bagging"], transform=across, clip_on=False, label="beyond")
-    inwards = 10 if mean < 0 else -10
-    axes.annotate(
-        signed(mean), (edge, place), (inwards, 0), xycoords=across, textcoords="offset points", ha=side, va="center",
-        fontsize=9,
-    )  # fmt: skip
+    axes.set_title(f"{where_run(result)}\n{_experts(result)} experts, bagging")
 
 
 EXHIBIT = Exhibit(

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from repro.report.claim import Cell
-from repro.report.curves import Curve, draw, each_seed, mean
+from repro.report.curves import draw, each_seed, in_millions, mean
 from repro.report.figure2 import IMAGES, NEAR, paper_macs
 from repro.report.numbers import DATASETS, where_run
 from repro.report.plots import MODELS, PALETTE, common_legend, figure_style, new_figure
@@ -57,14 +57,14 @@ def _ours(axes: Axes, result: StudyResult) -> None:
     if sweep:
         keys = dict.fromkeys(zip(sweep.column("pair"), sweep.column("K"), strict=True))
         for (pair, k), style in zip(keys, _line_styles(list(keys)), strict=True):
-            curves = each_seed(sweep.where(pair=pair, K=k), "macs", "top1")
+            curves = in_millions(each_seed(sweep.where(pair=pair, K=k), "macs", "top1"))
             name = f"{pair}, any-time" if k == max(K for _, K in keys) else f"{pair}, any-time, {k} experts"
-            draw(axes, [_millions(curve) for curve in curves], colour(pair), name, linestyle=style)
+            draw(axes, curves, colour(pair), name, linestyle=style)
     if envelope and envelope.rows:
         if len(set(envelope.column("model"))) > 1:  # the envelope of one model is its curve
-            curves = [_millions(curve) for curve in each_seed(envelope, "budget", "top1")]
+            curves = in_millions(each_seed(envelope, "budget", "top1"))
             draw(axes, curves, ENVELOPE_COLOUR, "envelope", linewidth=2.2)
-            naive = [mean([_millions(curve) for curve in each_seed(envelope, "budget", "top1_on_test")])]
+            naive = [mean(in_millions(each_seed(envelope, "budget", "top1_on_test")))]
             draw(axes, naive, ENVELOPE_COLOUR, "envelope, chosen on test", linestyle=":", linewidth=1.3)
         limits = [x / 1e6 for x in envelope.column("budget")]
     _markers(axes, result)
@@ -130,10 +130,6 @@ def _paper(axes: Axes, dataset: str) -> None:
 def _both(points: Sequence[tuple[int, float]]) -> tuple[list[float], list[float]]:
     ordered = sorted(points)
     return [macs / 1e6 for macs, _ in ordered], [top1 for _, top1 in ordered]
-
-
-def _millions(curve: Curve) -> Curve:
-    return Curve([x / 1e6 for x in curve.xs], curve.ys)
 
 
 def colour(pair: str) -> str:

@@ -28,6 +28,11 @@ class Cell:
     row: str = ""
     metric: str = "top1"
 
+    @classmethod
+    def of(cls, m: Measurement) -> Cell:
+        """Where a record holds a measurement."""
+        return cls(m.num_experts, m.method, m.row, m.metric)
+
     @property
     def measured_as(self) -> str:
         """The method under which the record holds it."""

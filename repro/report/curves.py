@@ -29,6 +29,11 @@ def mean(curves: Sequence[Curve]) -> Curve:
     return Curve(*([math.fsum(at) / len(at) for at in zip(*axis, strict=True)] for axis in zip(*curves, strict=True)))
 
 
+def in_millions(curves: Sequence[Curve]) -> list[Curve]:
+    """Curves over millions of what they are over."""
+    return [Curve([x / 1e6 for x in curve.xs], curve.ys) for curve in curves]
+
+
 def draw(axes: Axes, curves: Sequence[Curve], colour: str, label: str, **style: object) -> None:
     """The mean as a line, and a band from the lowest to the highest seed."""
     if not curves:

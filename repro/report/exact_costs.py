@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -46,6 +47,21 @@ class Figure:
     def texts(self, more: int = 2) -> tuple[str, str]:
         """The printed number and the exact one in the same unit, the latter with ``more`` digits."""
         return in_unit_of(self.paper, self.paper.value, 0), in_unit_of(self.paper, self.exact, more)
+
+
+def figures_table(figures: Sequence[Figure], caption: str) -> Captioned:
+    """Printed costs beside exact counts; of ``{all}`` in the caption ``{matching}`` come out after rounding."""
+    units = [figure.paper.digits.partition("e")[1:] for figure in figures]
+    columns: Columns = {
+        "printed": [figure.paper.digits for figure in figures],
+        "by our count": [figure.counted for figure in figures],
+        "exact": ["".join((figure.texts()[1], *unit)) for figure, unit in zip(figures, units, strict=True)],
+        "off by, %": [f"{100 * (figure.exact / figure.paper.value - 1):+.1f}" for figure in figures],
+        "match": [figure.verdict for figure in figures],
+    }
+    matching = sum(figure.matches for figure in figures)
+    shown = frame(columns, [figure.what for figure in figures])
+    return Captioned(shown, caption.format(all=len(figures), matching=matching))
 
 
 def in_unit_of(paper: PrintedValue, value: float, more: int = 2) -> str:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from repro.errors import in_a_sentence
 from repro.report.claim import Claim
-from repro.report.plots import as_svg
+from repro.report.plots import as_svg, figure_style
 from repro.report.tables import Captioned
 from repro.report.verdict import ClaimVerdict, Printed, judge, not_printed
 from repro.study.parameters import Parameters
@@ -76,7 +76,8 @@ class Exhibit:
         """The figures as SVG by name, drawn once for the same records however often they are shown."""
         key = (self.name, *(hash(r.model_dump_json()) for r in results))
         if key not in _DRAWN:
-            made = self.figures(results) if results else {}
+            with figure_style():
+                made = self.figures(results) if results else {}
             _DRAWN[key] = {
                 name: as_svg(figure, self.title + ("" if name == "main" else f" ({name})"))
                 for name, figure in made.items()

@@ -151,7 +151,7 @@ def cost_key(cost: Cost, field: str) -> str:
 
 
 def _cells(result: StudyResult) -> list[Cell]:
-    return list(dict.fromkeys(Cell(m.num_experts, m.method, m.row, m.metric) for m in result.measurements))
+    return list(dict.fromkeys(map(Cell.of, result.measurements)))
 
 
 def _keys(result: StudyResult) -> list[str]:

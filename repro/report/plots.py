@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from repro.files import write_aside
+
+T = TypeVar("T")
 
 COLOURS = {
     "backbone": "#595959",
@@ -82,6 +85,19 @@ def new_figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def panels(results: Sequence[T], *drawn: Callable[[Axes, T], None], height: float) -> tuple[Figure, np.ndarray]:
+    """A figure with a row of panels a result, each filled by one function, and the panels ``[results, functions]``.
+
+    ``height`` is that of a row, in inches; a legend has room above them.
+    """
+    figure = new_figure(8.0, height * len(results) + 0.7)
+    grid = figure.subplots(len(results), len(drawn), squeeze=False)
+    for row, result in zip(grid, results, strict=True):
+        for axes, draw in zip(row, drawn, strict=True):
+            draw(axes, result)
+    return figure, grid
 
 
 def common_legend(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -75,16 +76,17 @@ def printed(
     return _by_key().get((str(table), dataset, base, expert or "", num_experts, method, metric))
 
 
+def mean_printed(values: Sequence[PrintedValue | None]) -> PrintedValue | None:
+    """The mean of printed numbers, without ±; ``None`` unless all of them are printed."""
+    known = [value.value for value in values if value]
+    return PrintedValue(sum(known) / len(known), None) if known and len(known) == len(values) else None
+
+
 @cache
 def deepmoe_rows() -> dict[tuple[str, ...], PrintedValue]:
-    """All that Wang et al. (2019) print, by table, image set, model, variant and metric."""
+    """All that Wang et al. (2019) print, by table, image set, model, variant and metric (``err``: top-1 error, %)."""
     rows = rows_of("deepmoe2019")
     return {tuple(row.values())[:-1]: PrintedValue(float(row["value"]), None, 1, row["value"]) for row in rows}
-
-
-def printed_deepmoe(table: int | str, dataset: str, model: str, variant: str, metric: str) -> PrintedValue | None:
-    """The number that Wang et al. (2019) print, or ``None``; ``err`` is top-1 error in percent. Seeds: not said."""
-    return deepmoe_rows().get((str(table), dataset, model, variant, metric))
 
 
 @cache

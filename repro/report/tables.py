@@ -6,8 +6,8 @@ The frames hold finished text, one cell a quantity; whoever wants the numbers ta
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from repro.report.claim import Cell
 from repro.report.numbers import DATASETS, NONE, gain, interval, mean_std, millions, signed
 from repro.report.printed import PrintedValue
 from repro.report.statistics import Summary, binomial_error
-from repro.report.verdict import ClaimVerdict, Verdict, by_seed, summary_of, value_verdict
+from repro.report.verdict import ClaimVerdict, Printed, Verdict, by_seed, summary_of, value_verdict
 from repro.study.results import EXACT, Cost, StudyResult
 
 if TYPE_CHECKING:
@@ -77,16 +77,6 @@ def scroll_box(table: str, label: str) -> str:
     return f'<div class="repro-scroll" style="overflow-x: auto" {about}>{table}</div>'
 
 
-@dataclass(frozen=True)
-class Row:
-    """A row of a comparison: what it is called, what was measured, what the paper prints, of the same model or not."""
-
-    label: str
-    cell: Cell
-    paper: PrintedValue | None = None
-    same_model: bool = False
-
-
 def about(result: StudyResult, models: bool = True) -> str:
     """``CIFAR-100, laptop scale: tr10 at width 0.25, 3 seeds``, with which captions begin."""
     data = DATASETS.get(result.dataset, result.dataset)
@@ -100,28 +90,42 @@ def text(paper: PrintedValue | None) -> str:
     return paper.text() if paper else NONE
 
 
-def comparison(result: StudyResult, rows: Sequence[Row], paper: Columns | None = None) -> pd.DataFrame:
-    """The paper's number beside ours: mean ± sample standard deviation, 95 % interval, and every seed.
+def comparison(
+    result: StudyResult, cells: Mapping[str, Cell], printed: Printed, same_model: bool = False,
+    elsewhere: Sequence[str] = (), other_models: Collection[Cell] = (),
+) -> pd.DataFrame:  # fmt: skip
+    """The paper's number beside ours: mean ± sample standard deviation, 95 % interval, and every seed; a row a cell.
 
     At the paper's own scale a verdict stands beside them; no other scale is compared with a printed value.
 
     The interval is over seeds, which share one test set; how far another test set of its size may lie stands beside it.
-    ``paper`` replaces the column of the paper's numbers by others (for an image set that is not in the paper).
+
+    Args:
+        result: The record.
+        cells: What was measured, by what it is called.
+        printed: The paper's number for a cell of a result.
+        same_model: Whether the paper's numbers are of the model that was run here.
+        elsewhere: The paper's image sets, whose numbers are shown where the result is of none of them.
+        other_models: Cells of which they are not, even so.
     """
-    columns: Columns = dict(paper) if paper is not None else {PAPER_COLUMN: [text(row.paper) for row in rows]}
+    papers = {PAPER_COLUMN: result}
+    if elsewhere and result.dataset not in elsewhere:
+        papers = {f"{PAPER_COLUMN}, {DATASETS[d]}": result.model_copy(update={"dataset": d}) for d in elsewhere}
+    columns: Columns = {name: [text(printed(of, cell)) for cell in cells.values()] for name, of in papers.items()}
     columns |= {"ours": [], "95 % interval": [], TEST_SET_COLUMN: [], "verdict": [], "each seed": []}
     if result.scale != "paper":
         del columns["verdict"]
-    for row in rows:
-        ours = summary_of(result, row.cell)
-        each = by_seed(result, row.cell).values()
+    for cell in cells.values():
+        ours = summary_of(result, cell)
+        each = by_seed(result, cell).values()
         columns["ours"].append(mean_std(ours) if ours else "not run")
         columns["95 % interval"].append(interval(ours))
-        columns[TEST_SET_COLUMN].append(_error_of_test_set(result, row.cell, ours))
+        columns[TEST_SET_COLUMN].append(_error_of_test_set(result, cell, ours))
         if "verdict" in columns:
-            columns["verdict"].append(value_verdict(result, row.cell, row.paper, row.same_model))
+            same = same_model and cell not in other_models
+            columns["verdict"].append(value_verdict(result, cell, printed(result, cell), same))
         columns["each seed"].append(" · ".join(f"{value:.2f}" for value in each) or NONE)
-    return frame(columns, [row.label for row in rows])
+    return frame(columns, list(cells))
 
 
 def _error_of_test_set(result: StudyResult, cell: Cell, ours: Summary | None) -> str:
@@ -138,9 +142,24 @@ def frame(columns: Columns, labels: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(columns, index=pd.Index(labels))
 
 
+def frame_of_rows(rows: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:
+    """A frame of finished text, written row by row: ``{label: {heading: cell}}``."""
+    import pandas as pd
+
+    return pd.DataFrame(list(rows.values()), index=pd.Index(list(rows)))
+
+
 def means(result: StudyResult, cells: Sequence[Cell], decimals: int = 2) -> list[str]:
     """``mean ± std`` of each cell, a dash where it was not measured."""
     return [mean_std(summary_of(result, cell), decimals) for cell in cells]
+
+
+def metric_columns(result: StudyResult, cells: Sequence[Cell], metrics: Mapping[str, tuple[str, int]]) -> Columns:
+    """Means of the cells in several metrics, a column each: ``{heading: (metric, decimals)}``."""
+    return {
+        heading: means(result, [replace(cell, metric=metric) for cell in cells], decimals)
+        for heading, (metric, decimals) in metrics.items()
+    }
 
 
 def cost_columns(costs: Sequence[Cost | None]) -> Columns:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from typing import Annotated, Any, TypeVar
 
@@ -55,6 +55,13 @@ def words(value: Any) -> tuple[str, ...]:
     names = tuple(part.strip(" '\"") for part in parts)
     if not all(names) or len(set(names)) < len(names) or not names:
         raise ValueError("should be one or more different names, with commas between them")
+    return names
+
+
+def chosen_of(known: Iterable[str], names: tuple[str, ...]) -> tuple[str, ...]:
+    """``names``, each of which is one of those that are ``known``."""
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"there is no {unknown[0]!r}; choose of {', '.join(known)}")
     return names
 
 

@@ -8,9 +8,8 @@ import pytest
 import torch
 import torchvision
 
-from repro.exhibits.deepmoe_costs import (
-    EXHIBIT,
-    HALF,
+from repro.exhibits.deepmoe_costs import EXHIBIT, HALF, run
+from repro.exhibits.deepmoe_costs.counted import (
     active_share,
     at,
     dense,
@@ -18,7 +17,6 @@ from repro.exhibits.deepmoe_costs import (
     implied,
     narrow,
     reductions,
-    run,
     segmentation,
     share_for,
     widenings,
@@ -73,8 +71,8 @@ def test_an_active_share_costs_what_it_was_asked_for() -> None:
 def test_printed_costs_imply_the_shares() -> None:
     """W13-All by hand: p is little above the square root of 2.29 / 8.15, as ends of the chain are dense."""
     shares = {one.what: active_share(one) for one in implied()}
-    assert shares["Table 4: W13-All"] == pytest.approx(100 * (2.29 / 8.15) ** 0.5, abs=0.2)
-    assert len(shares) == 8 and all(share and 0 < share < 100 for share in shares.values())
+    assert shares["Table 4: W13-All"] == pytest.approx((2.29 / 8.15) ** 0.5, abs=0.002)
+    assert len(shares) == 8 and all(share and 0 < share < 1 for share in shares.values())
 
 
 def test_the_record_holds_counts_which_are_judged_without_seeds(tmp_path: Path) -> None:

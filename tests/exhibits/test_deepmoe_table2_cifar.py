@@ -35,6 +35,17 @@ def made(
     return record_of("deepmoe_table2_cifar", cells, **{**known, **more})
 
 
+def collapse(monkeypatch: pytest.MonkeyPatch, when: Callable[[Asked], bool]) -> None:
+    """The gates of what is asked for collapse, as they may in training."""
+
+    def numbers(asked: Asked, study: Study) -> dict[str, float]:
+        if when(asked):
+            raise TrainingError("stem: no channel is active")
+        return _numbers(asked, study)
+
+    monkeypatch.setattr(sys.modules[_numbers.__module__], "_numbers", numbers)
+
+
 def test_a_run_records_all_rows_and_a_second_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     asked = {"scale": "smoke", "root": str(tmp_path), "ways": "true"}
     result = run(Parameters.check(**asked))
@@ -82,12 +93,7 @@ def test_lambda_is_taken_on_validation_images_and_the_scan_recorded(tmp_path: Pa
 def test_a_lambda_whose_gates_collapse_is_recorded_and_not_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def numbers(asked: Asked, study: Study) -> dict[str, float]:
-        if asked.model.lam == 8:
-            raise TrainingError("stem: no channel is active")
-        return _numbers(asked, study)
-
-    monkeypatch.setattr(sys.modules[_numbers.__module__], "_numbers", numbers)
+    collapse(monkeypatch, lambda asked: asked.model.lam == 8)
     result = run(Parameters.check(scale="smoke", root=str(tmp_path), lam="8,0.5"))
     scan = result.tables["scan"]
     assert scan.column("lam") == [0.5, 8.0] and scan.column("taken") == [1, 0] and scan.column("top1")[1] is None
@@ -100,12 +106,7 @@ def test_a_lambda_whose_gates_collapse_is_recorded_and_not_taken(
 def test_another_way_whose_gates_collapse_is_left_out_of_the_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def numbers(asked: Asked, study: Study) -> dict[str, float]:
-        if asked.model.mu == 0:
-            raise TrainingError("stem: no channel is active")
-        return _numbers(asked, study)
-
-    monkeypatch.setattr(sys.modules[_numbers.__module__], "_numbers", numbers)
+    collapse(monkeypatch, lambda asked: asked.model.mu == 0)
     result = run(Parameters.check(scale="smoke", root=str(tmp_path), ways="true"))
     assert {m.method for m in result.measurements} == {*METHODS, "shuffled"} - {"mu-0"}
     assert "wide DeepMoE, μ = 0: left out, stem: no channel is active" in capsys.readouterr().err
@@ -145,12 +146,6 @@ def test_claims_can_fail_and_dm1_is_void_where_deepmoe_costs_more(record_of: Cal
     assert judged["DM1"].paper == pytest.approx(1.69) and judged["DM1"].controlled
     void = {j.claim.key: j for j in EXHIBIT.judge(made(record_of, narrows=90.0, plains=90.0))}
     assert void["DM1"].verdict == void["DM2"].verdict == Verdict.NO_PREMISE
-
-
-def test_one_picture_of_all_records(record_of: Callable[..., StudyResult]) -> None:
-    (panel, other) = EXHIBIT.figures([made(record_of), made(record_of, dataset="cifar10")])["main"].axes
-    assert "CIFAR-100" in panel.get_title(loc="left") and "CIFAR-10" in other.get_title(loc="left")
-    assert len(panel.get_legend_handles_labels()[1]) == len(VALUES), "what was not run has no mark"
 
 
 def test_at_the_papers_scale_both_stages_are_the_papers() -> None:

@@ -7,24 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from repro.errors import SpecError
 from repro.exhibits.figure2_anytime import EXHIBIT, Parameters, printed_value, run
 from repro.families.single_gate.pairs import MEAN
+from repro.report.anytime_rivals import NO_LOSS
 from repro.report.claim import Cell
 from repro.report.curves import Curve, draw
 from repro.report.figure2 import anytime_at, marker, paper_macs
 from repro.report.plots import new_figure
 from repro.report.printed import drawn
 from repro.report.verdict import Verdict
-from repro.study.results import Cost, Measurement, StudyResult, Table
+from repro.study.results import StudyResult, Table
 
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
     root: Path = tmp_path_factory.mktemp("figure2")
     asked = {"pairs": "tr10-tr10,tr10-tr18", "experts": "3", "seeds": "0,1", "scale": "smoke", "root": root}
-    found = run(Parameters.check(**asked))
-    return found
+    return run(Parameters.check(**asked))
 
 
 def test_expected_and_counted_macs_agree(result: StudyResult) -> None:
@@ -61,69 +60,39 @@ def test_an_envelope_chosen_on_test_is_never_worse(result: StudyResult) -> None:
     assert sum(gaps) >= 0 and all(macs > 0 for macs in envelope.column("macs"))
 
 
-@pytest.mark.parametrize("pairs", ["tr10", "tr10-", "tr10-tr99", "tr10-tr10,tr10-tr10"])
-def test_pairs_that_make_no_sense(pairs: str, tmp_path: Path) -> None:
-    with pytest.raises(SpecError):
-        Parameters.check(pairs=pairs, root=tmp_path)
-
-
-MakeUp = Callable[..., StudyResult]
 PAIR = "tr10-tr10"
 
 
-def of_figure2(made_up: MakeUp, seeds: int, dataset: str = "cifar100") -> StudyResult:
+@pytest.fixture
+def made(record_of: Callable[..., StudyResult]) -> StudyResult:
     values = {
-        (0, "backbone", "tr10", "top1"): 50.0,
-        (20, "bagging", PAIR, "top1"): 52.0,
-        (1, "bagging", PAIR, "top1"): 51.0,
-        (0, "two networks", "tr10 + tr10", "top1"): 51.5,
-        (20, "anytime-no-loss", MEAN, "saved"): 15.0,
-        (20, "anytime-no-loss", MEAN, "top1"): 52.0,
-        (20, "bagging", MEAN, "top1"): 52.0,
-        (20, "anytime-no-loss", PAIR, "top1"): 52.0,
-        (20, "anytime-no-loss", PAIR, "saved"): 15.0,
-        (20, "anytime-no-loss", PAIR, "change"): 0.0,
-        (20, "anytime-no-loss", PAIR, "experts"): 0.5,
-        (20, "anytime-best", PAIR, "top1"): 52.2,
-        (20, "anytime-best", PAIR, "experts"): 1.4,
-        (20, "envelope", "at tr10 + tr10", "top1"): 52.1,
+        Cell(0, row="tr10"): 50.0,
+        Cell(20, row=PAIR): 52.0,
+        Cell(20, row=MEAN): 52.0,
+        Cell(0, "two networks", "tr10 + tr10"): 51.5,
+        Cell(20, NO_LOSS, MEAN): 52.0,
+        Cell(20, NO_LOSS, PAIR): 52.0,
+        Cell(20, NO_LOSS, PAIR, "saved"): 15.0,
+        Cell(20, NO_LOSS, PAIR, "experts"): 0.5,
+        Cell(20, "envelope", "at tr10 + tr10"): 52.1,
     }
-    lines = [
-        Measurement(seed=seed, num_experts=k, method=method, metric=metric, value=value + 0.1 * seed, row=row)
-        for (k, method, row, metric), value in values.items()
-        for seed in range(seeds)
-    ]
     sweep = [
         [PAIR, 20, seed, tau, macs, top1 + 0.1 * seed, exits, used]
-        for seed in range(seeds)
-        for tau, macs, top1, exits, used in (
-            (0.0, 9_000_000, 52.2, 0, 20), (0.001, 3_000_000, 52.0, 1, 1.5),
-            (0.3, 1_500_000, 51.5, 40, 1.1), (1.0, 1_000_000, 50.0, 100, 0),
-        )
-    ]  # fmt: skip
-    envelope = [
-        [s, b, b, 51.0, 51.2, m] for s in range(seeds) for b, m in ((1_000_000, PAIR), (3_000_000, "tr10-tr18"))
+        for seed in range(3)
+        for tau, macs, top1, exits, used in ((0.0, 9_000_000, 52.2, 0, 20), (0.3, 1_500_000, 51.5, 40, 1.1))
     ]
+    columns = ["pair", "K", "seed", "tau", "images", "expected", "counted", "same_experts"]
     tables = {
-        "sweep": Table(
-            columns=["pair", "K", "seed", "tau", "macs", "top1", "exits", "experts_of_others"], rows=sweep
-        ),
-        "envelope": Table(columns=["seed", "budget", "macs", "top1", "top1_on_test", "model"], rows=envelope),
-        "counted": Table(
-            columns=["pair", "K", "seed", "tau", "images", "expected", "counted", "same_experts"],
-            rows=[[PAIR, 20, 0, 0.3, 64, 5, 5, 64], [PAIR, 20, 1, 0.3, 64, 5, 6, 64]],
-        ),
-    }  # fmt: skip
-    costs = [
-        Cost(num_experts=k, row=row, macs=macs, params_inference=1, params_trainable=1)
-        for k, row, macs in ((20, PAIR, 2_000_000), (1, PAIR, 1_990_000), (0, "tr10", 1_000_000))
-    ]
-    changes = {"study": EXHIBIT.name, "measurements": lines, "tables": tables, "costs": costs}
-    return made_up({("backbone", 0): [1.0] * seeds}, dataset=dataset, model="tr10").model_copy(update=changes)
+        "sweep": Table(columns=[*columns[:4], "macs", "top1", "exits", "experts_of_others"], rows=sweep),
+        "envelope": Table(columns=["top1", "top1_on_test"], rows=[[51.0, 51.2]]),
+        "counted": Table(columns=columns, rows=[[PAIR, 20, 0, 0.3, 64, 5, 5, 64]]),
+    }
+    cells = {cell: [value, value + 0.1, value + 0.2] for cell, value in values.items()}
+    return record_of(EXHIBIT.name, cells, tables=tables)
 
 
-def test_the_paper_stands_beside_ours(made_up: MakeUp) -> None:
-    shown = EXHIBIT.tables(of_figure2(made_up, 3))
+def test_the_paper_stands_beside_ours(made: StudyResult) -> None:
+    shown = EXHIBIT.tables(made)
     main = shown["main"].frame
     assert main.loc["tr10-tr10, 20 experts", "paper"] == "77.96 ± 0.20"
     assert main.loc["tr10 alone", "paper"] == "74.96"
@@ -134,20 +103,10 @@ def test_the_paper_stands_beside_ours(made_up: MakeUp) -> None:
     assert (at["exit early, %"], at["experts the others use"], at["MACs"]) == ("40.0", "1.10", "1.5 M")
 
 
-def test_claims_and_reading(made_up: MakeUp) -> None:
-    result = of_figure2(made_up, 3)
-    judged = {j.claim.key: str(j.verdict) for j in EXHIBIT.judge(result)}
+def test_claims_and_reading(made: StudyResult) -> None:
+    judged = {j.claim.key: str(j.verdict) for j in EXHIBIT.judge(made)}
     assert (judged["F1"], judged["F2"], judged["F6"], judged["F8"]) == ("holds", "holds", "not run", Verdict.PAIRS)
-    text = EXHIBIT.advice(result)
-    assert "0.20 points better on average" in text
-
-
-@pytest.mark.parametrize("dataset", ["cifar100", "tiny-imagenet", "modes"])
-@pytest.mark.parametrize("seeds", [1, 3])
-def test_figures_of_one_seed_and_of_any_image_set(made_up: MakeUp, seeds: int, dataset: str) -> None:
-    result = of_figure2(made_up, seeds, dataset)
-    assert set(EXHIBIT.figures([result])) == {"main"}
-    assert ("one seed: an anecdote" in {str(j.verdict) for j in EXHIBIT.judge(result)}) == (seeds == 1)
+    assert "0.20 points better on average" in EXHIBIT.advice(made)
 
 
 def test_a_band_reaches_from_the_lowest_to_the_highest_seed() -> None:
@@ -157,19 +116,12 @@ def test_a_band_reaches_from_the_lowest_to_the_highest_seed() -> None:
     assert axes.collections[0].get_paths()[0].get_extents().get_points().tolist() == [[1, 0], [2, 3]]
 
 
-def test_a_result_with_parts_missing(made_up: MakeUp) -> None:
-    bare = made_up({("backbone", 0): [50.0]}).model_copy(update={"study": EXHIBIT.name})
-    assert len(EXHIBIT.tables(bare)) == 4 and EXHIBIT.figures([bare])
-    assert all(str(judged.verdict) == "not run" for judged in EXHIBIT.judge(bare))
-
-
-def test_the_digitised_curve_is_looked_up(made_up: MakeUp) -> None:
+def test_the_digitised_curve_is_looked_up(made: StudyResult) -> None:
     at_tr18 = anytime_at("cifar100", paper_macs("cifar100", "tr18"))
     assert at_tr18 is not None and at_tr18.value == 79.42  # FACTS: at tr18's own cost
     alone = marker("tiny-imagenet", "backbone", paper_macs("tiny-imagenet", "tr18"))
     assert alone is not None and alone.value == 60.42
     assert drawn("modes", "anytime") == () and marker("cifar100", "moe", 1) is None
-    cell = Cell(20, "envelope", "at tr18")
-    value = printed_value(of_figure2(made_up, 1), cell)
+    value = printed_value(made, Cell(20, "envelope", "at tr18"))
     assert value is not None and value.value == 79.42
-    assert printed_value(of_figure2(made_up, 1), Cell(20, "envelope", "at 1 expert of tr10-tr10")) is None
+    assert printed_value(made, Cell(20, "envelope", "at 1 expert of tr10-tr10")) is None

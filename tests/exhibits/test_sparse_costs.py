@@ -40,9 +40,7 @@ def rows(table: str, network: str, placement: str | None = None) -> list[SweetSp
 
 def test_31_of_39_numbers_of_parameters_are_exact_and_the_eight_others_are_explained() -> None:
     known = sweetspot_rows()
-    others = {
-        (row.table, row.label): explained(row, known) for row in known if not matches(row, sparse_cost(row.config))
-    }
+    others = {(row.table, row.label): explained(row, known) for row in known if not matches(row)}
     assert len(known) == 39 and others == {
         ("3", "convnext-t every-2 8"): "nearest: 54.3 M with (0, 1, 3, 1) mixtures in the stages; "
         "Every 2 has (1, 1, 4, 1)",
@@ -65,7 +63,7 @@ def test_mixtures_counted_by_stage_are_those_of_the_network() -> None:
     assert [counted(row) for row in rows("4", "convnext-t")] == [34.5, 46.3, 69.9]
 
 
-def test_vits_every_2_is_not_at_equal_macs(result: StudyResult) -> None:
+def test_vits_every_2_is_not_at_equal_macs() -> None:
     """Printed: 1.5 times the dense cost. Counted: 1.3 times, still far from equal."""
     for name, dense_macs, macs, active in (("vit-s", 4.6, 6.0, 29.2), ("vit-b", 17.6, 23.1, 114.9)):
         dense, sparse = cost(name, placement="none"), cost(name, placement="every-2", top_k=2)
@@ -76,12 +74,6 @@ def test_vits_every_2_is_not_at_equal_macs(result: StudyResult) -> None:
             1.5, abs=0.01
         )
         assert not gain(row, dense_of(row, sweetspot_rows())).equal
-    assert EXHIBIT.advice(result).startswith(
-        "**ViT's gains with Every 2 are not at equal multiply-adds:** by our count "
-    )
-    assert "30 to 32 % more" in EXHIBIT.advice(result) and "Of 39 printed numbers of parameters 31" in EXHIBIT.advice(
-        result
-    )
 
 
 def test_isotropic_s_is_printed_with_convnext_s_cost() -> None:
@@ -101,7 +93,6 @@ def test_tables_stand_beside_print(result: StudyResult) -> None:
     claims = shown["claims"].frame
     assert claims.loc["V1/convnext", ["holds", "holds at equal MACs"]].tolist() == ["in 6 of 10", "in 5 of 6"]
     assert claims.loc["V3/vit", "printed differences"] == "+0.2" and claims.loc["V1/vit", "holds at equal MACs"] == "–"
-    assert EXHIBIT.drawn([result])["main"].startswith("<?xml")
 
 
 def other(paper: Printed, key: str) -> Printed:

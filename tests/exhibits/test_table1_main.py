@@ -10,7 +10,6 @@ import pytest
 from repro.errors import SpecError
 from repro.exhibits.table1_main import BACKBONES, EXHIBIT, PAIRS, Parameters, run
 from repro.report.claim import Cell
-from repro.report.plots import save_figure
 from repro.report.verdict import Verdict
 from repro.study.results import Cost, StudyResult
 
@@ -109,17 +108,3 @@ def test_claims_compare_pairs_with_backbones(result: StudyResult) -> None:
     assert judged["P4"].verdict == Verdict.ANECDOTE  # tr18 has one seed
     assert judged["P4"].paper == pytest.approx(0.01) and judged["P2"].paper == pytest.approx(1.18)
     assert judged["P2"].verdict == Verdict.NOT_RUN
-
-
-def test_one_seed_of_another_image_set(record_of: Callable[..., StudyResult], tmp_path: Path) -> None:
-    values = {Cell(0, row="tr10"): [55.0], Cell(3, row="tr10-tr10"): [58.0]}
-    modes = record_of("table1_main", values, dataset="modes", scale="quick", costs=COSTS)
-    table = EXHIBIT.tables(modes)["main"].frame
-    assert table.loc["tr10-tr10, 3 experts", "ours"] == "58.00" and "paper, tiny-ImageNet" in table
-    assert {str(j.verdict) for j in EXHIBIT.judge(modes)} == {"not run"}  # none of the claimed pairs is there
-    assert b"<svg" in save_figure(EXHIBIT.figures([modes])["main"], tmp_path / "figure")[0].read_bytes()
-
-
-def test_the_figure_is_the_same_bytes_each_time(result: StudyResult, tmp_path: Path) -> None:
-    first, again = (save_figure(EXHIBIT.figures([result])["main"], tmp_path / name)[0].read_bytes() for name in "ab")
-    assert first == again

@@ -7,14 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from torchvision.models import get_model_weights, mobilenet_v3_small
 
-from repro.errors import DataError, SpecError
+from repro.errors import SpecError
 from repro.exhibits.table3_imagenet import EXHIBIT, NETWORKS, Parameters, implied_share, run
 from repro.models.registry import build_backbone
-from repro.models.torchvision_nets import WEIGHTS
 from repro.report.claim import Cell
 from repro.report.verdict import Verdict
 from repro.study.results import StudyResult
@@ -51,18 +48,6 @@ def test_it_runs_end_to_end_on_a_folder_in_imagenets_layout(root: Path) -> None:
     assert len(result.values("top1", "backbone", 0, row)) == 1
 
 
-def test_the_weights_are_those_that_lie_where_torchvision_looks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    given = mobilenet_v3_small().state_dict()
-    checkpoints = tmp_path / "hub" / "checkpoints"
-    checkpoints.mkdir(parents=True)
-    torch.save(given, checkpoints / get_model_weights("mobilenet_v3_small")[WEIGHTS].url.rsplit("/")[-1])
-    base = build_backbone("mobilenet_v3_small", 1000, pretrained=True)
-    assert torch.equal(base.head.fc.weight, given["classifier.3.weight"])
-
-
 def test_weights_that_cannot_be_fetched_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def offline(*arguments: object, **more: object) -> None:
         raise OSError("no network")
@@ -78,11 +63,6 @@ def test_torchvisions_weights_on_a_folder_of_other_classes_are_refused(root: Pat
     with pytest.raises(SpecError, match=r"has 3 classes, torchvision's weights have 1000.*set pretrained to false"):
         run(Parameters.check(**asked))
     assert not any(spec.pretrained for spec in Parameters.check(**asked, pretrained=False).specs())
-
-
-def test_without_the_images_it_says_where_they_belong(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="imagenet is not in"):
-        run(Parameters.check(**RESNET, root=str(tmp_path)))
 
 
 def test_networks_are_table_3s_on_imagenet_and_the_scales_own_elsewhere() -> None:
@@ -116,8 +96,8 @@ def imagenet(record_of: Callable[..., StudyResult]) -> StudyResult:
 def test_costs_need_no_run_and_one_of_six_does_not_match() -> None:
     costs = EXHIBIT.exact()["costs"]
     assert "5 of 6 match" in costs.caption
-    assert costs.frame.loc["ResNet-18, the network"].tolist() == ["1.82e9", "1.8141e9", "mismatch"]
-    assert costs.frame.loc["MobileNetV3-small, with gate and one expert", "match"] == "match"
+    row = costs.frame.iloc[0]
+    assert (row.name, *row) == ("ResNet-18", "1.82e9", "the network", "1.8141e9", "-0.3", "mismatch")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Table 5 shown: the paper's row beside both of ours, verdicts, pictures; with one seed and with parts missing."""
+"""Table 5 run, and shown: the paper's row beside both of ours, verdicts, modes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from repro.errors import SpecError
 from repro.exhibits.table5_per_class import EXHIBIT, NAME, Parameters, run
+from repro.report.claim import Cell
 from repro.report.tables import claims_table
 from repro.study.results import StudyResult, load_result
 
@@ -46,52 +46,30 @@ def test_by_class_nothing_is_found_within_a_class(measured: StudyResult) -> None
     )
 
 
-@pytest.mark.parametrize("experts", [1, "many"])
-def test_a_number_that_makes_no_sense_is_said(experts: object) -> None:
-    with pytest.raises(SpecError, match="experts: "):
-        Parameters.check(scale="smoke", experts=experts)
+RecordOf = Callable[..., StudyResult]
 
 
-MakeOf = Callable[..., StudyResult]
-SEEDS = 3
+def about(value: float) -> list[float]:
+    return [value, value + 0.1, value + 0.2]
 
 
-def cells(seeds: int = SEEDS, modes: bool = False) -> dict[tuple[str, str, int, str], list[float]]:
-    def about(value: float) -> list[float]:
-        return [round(value + 0.1 * seed, 4) for seed in range(seeds)]
-
-    made = {
-        ("top1", "backbone", 0, ""): about(30),
-        ("top1", "expert", 10, "per-sample"): about(34),
-        ("top1", "bagging", 10, "per-sample"): about(36),
+VALUES = {Cell(0): about(30), Cell(10, "expert", "per-sample"): about(34), Cell(10, row="per-sample"): about(36)}
+for level in ("per-class", "confusion"):
+    VALUES |= {
+        Cell(10, "expert", level): about(32),
+        Cell(10, "bagging", level): about(35),
+        Cell(10, "expert", f"{level}-oracle"): about(45),
+        Cell(10, "bagging", f"{level}-oracle"): about(44),
+        Cell(10, "gate", level, "routing"): about(60),
     }
-    for level in ("per-class", "confusion"):
-        made |= {
-            ("top1", "expert", 10, level): about(32),
-            ("top1", "bagging", 10, level): about(35),
-            ("top1", "expert", 10, f"{level}-oracle"): about(45),
-            ("top1", "bagging", 10, f"{level}-oracle"): about(44),
-            ("top1", "backbone", 10, f"{level}-oracle"): about(42),
-            ("routing", "gate", 10, level): about(60),
-            ("routing", "backbone", 10, level): about(61),
-        }
-        for metric, value in (("top1-right", 50.0), ("top1-wrong", 2.0)):
-            for method in ("backbone", "expert", "bagging"):
-                made[metric, method, 10, level] = about(value)
-            for method in ("expert", "bagging"):
-                made[metric, method, 10, f"{level}-oracle"] = about(value + 20)
-    if modes:
-        for row in ("per-sample", "per-class", "confusion", "per-class-oracle", "confusion-oracle"):
-            for metric in ("ami", "ami-within"):
-                value = 0.0 if "oracle" in row else 0.5
-                made[metric, "gate", 10, row] = [value] * seeds
-                made[metric, "chance", 10, row] = [0.04] * seeds
-    return made
+    for metric, value in (("top1-right", 50.0), ("top1-wrong", 2.0)):
+        VALUES |= {Cell(10, method, level, metric): about(value) for method in ("backbone", "expert", "bagging")}
+        VALUES |= {Cell(10, method, f"{level}-oracle", metric): about(value + 20) for method in ("expert", "bagging")}
 
 
 @pytest.fixture
-def result(made_of: MakeOf) -> StudyResult:
-    return made_of("table5_per_class", cells())
+def result(record_of: RecordOf) -> StudyResult:
+    return record_of("table5_per_class", VALUES, "tiny-imagenet")
 
 
 def test_the_printed_row_stands_beside_both_groupings(result: StudyResult) -> None:
@@ -101,11 +79,6 @@ def test_the_printed_row_stands_beside_both_groupings(result: StudyResult) -> No
         assert table.loc[f"{label}, expert alone", "paper"] == "68.80 ± 0.10"
     assert table.loc["per-class, class means, expert alone", "ours"] == "32.10 ± 0.10"
     assert table.loc["base model", "paper"] == "–"
-
-
-def test_another_image_set_has_the_papers_column_with_its_name(made_of: MakeOf) -> None:
-    table = EXHIBIT.tables(made_of("table5_per_class", cells(), "cifar100"))["main"].frame
-    assert table.loc["per-sample, expert alone", "paper, tiny-ImageNet"] == "63.11 ± 0.11"
 
 
 def test_claims_are_differences_on_the_same_seeds(result: StudyResult) -> None:
@@ -126,19 +99,8 @@ def test_routing_is_split_into_right_and_wrong(result: StudyResult) -> None:
     assert (row["% of images"], row["expert"], row["right expert"]) == ("39.9", "2.10 ± 0.10", "22.10 ± 0.10")
 
 
-def test_modes_are_shown_where_they_are_known(made_of: MakeOf, result: StudyResult) -> None:
+def test_modes_are_shown_where_they_are_known(record_of: RecordOf, result: StudyResult) -> None:
     assert "modes" not in EXHIBIT.tables(result)
-    modes = made_of("table5_per_class", cells(modes=True), "modes", "quick")
-    table = EXHIBIT.tables(modes)["modes"].frame
+    found = {Cell(10, "gate", "per-sample", metric): [0.5] * 3 for metric in ("ami", "ami-within")}
+    table = EXHIBIT.tables(record_of("table5_per_class", VALUES | found, "modes", "quick"))["modes"].frame
     assert table.loc["per-sample", "modes within a class"] == "0.50 ± 0.00"
-
-
-@pytest.mark.parametrize(("seeds", "missing"), [(1, "nothing"), (3, "confusion"), (3, "everything")])
-def test_one_seed_and_missing_parts(made_of: MakeOf, seeds: int, missing: str) -> None:
-    kept = {key: value for key, value in cells(seeds).items() if missing not in key[3] and missing != "everything"}
-    partial = made_of("table5_per_class", kept)
-    for shown in EXHIBIT.tables(partial).values():
-        assert "nan" not in shown.in_page()
-    modes = made_of("table5_per_class", cells(seeds, modes=True), "modes", "quick")
-    for figure in EXHIBIT.figures([partial, modes]).values():
-        figure.canvas.draw()

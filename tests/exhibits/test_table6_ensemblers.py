@@ -1,24 +1,25 @@
-"""Table 6, shown: of a made-up result, of one seed, and of nothing."""
+"""Table 6: run, and shown with hand-worked numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from repro.exhibits.table6_ensemblers import EXHIBIT, START, Parameters, run
 from repro.families.single_gate.pairs import MEAN
+from repro.report.claim import Cell
 from repro.report.curves import pooled
-from repro.study.results import Measurement, StudyResult, Table
+from repro.study.results import StudyResult, Table
 
 ASKED = {"experts": "3", "seeds": "0,1", "scale": "smoke"}
 
 
 @pytest.fixture(scope="module")
 def ensemblers(smoke_root: Path) -> StudyResult:
-    found = run(Parameters.check(**ASKED, root=smoke_root))
-    return found
+    return run(Parameters.check(**ASKED, root=smoke_root))
 
 
 def test_every_method_is_measured(ensemblers: StudyResult) -> None:
@@ -43,34 +44,25 @@ def test_the_diagram_holds_every_image_and_gives_back_the_ece(ensemblers: StudyR
     assert ece == pytest.approx(ensemblers.values("ece", "bagging", 3, "tr10-tr10")[1], abs=0.05)
 
 
-MakeUp = Callable[..., StudyResult]
+RecordOf = Callable[..., StudyResult]
 TOP1 = {"expert": 58.0, "top-2": 59.0, "stacking": 61.0, "bagging": 60.9, "bagging-logits": 60.8}
 
 
-def of_table6(made_up: MakeUp, seeds: int, dataset: str = "tiny-imagenet", sure: float = 90.0) -> StudyResult:
-    cells = {(0, "backbone", row): 56.0 for row in ("tr10", MEAN)}
-    cells |= {(20, method, row): top1 for method, top1 in TOP1.items() for row in ("tr10-tr10", "tr10-tr18", MEAN)}
-    lines = [
-        Measurement(seed=seed, num_experts=k, method=method, metric=metric, value=value + 0.1 * seed, row=row)
-        for (k, method, row), top1 in cells.items()
+def of_table6(record_of: RecordOf, sure: float = 90.0, more: dict[Cell, list[float]] | None = None) -> StudyResult:
+    cells = {Cell(0, "backbone", row): 56.0 for row in ("tr10", MEAN)}
+    cells |= {Cell(20, method, row): top1 for method, top1 in TOP1.items() for row in ("tr10-tr10", "tr10-tr18", MEAN)}
+    values = {
+        replace(cell, metric=metric): [value, value + 0.1, value + 0.2]
+        for cell, top1 in cells.items()
         for metric, value in (("top1", top1), ("ece", 5.0), ("overconfidence", 4.0))
-        for seed in range(seeds)
-    ]
-    lines += [Measurement(seed=0, num_experts=0, method="backbone", metric="training-sure", value=sure, row="tr10")]
-    lines += [Measurement(seed=0, num_experts=0, method="backbone", metric="training-loss", value=1.0, row="tr10")]
-    bins = [
-        ["tr10-tr10", 20, method, seed, i, 100, 0.5 + 0.2 * i, 0.4 + 0.2 * i]
-        for method in ("backbone", *TOP1)
-        for seed in range(seeds)
-        for i in range(3)
-    ]
-    table = Table(columns=["pair", "K", "method", "seed", "bin", "count", "confidence", "accuracy"], rows=bins)
-    changes = {"study": EXHIBIT.name, "measurements": lines, "tables": {"reliability": table}}
-    return made_up({("backbone", 0): [1.0] * seeds}, dataset=dataset, model="tr10").model_copy(update=changes)
+    }
+    values |= {Cell(0, "backbone", "tr10", "training-sure"): [sure]}
+    values |= {Cell(0, "backbone", "tr10", "training-loss"): [1.0]}
+    return record_of(EXHIBIT.name, values | (more or {}), "tiny-imagenet")
 
 
-def test_the_paper_stands_beside_ours(made_up: MakeUp) -> None:
-    shown = EXHIBIT.tables(of_table6(made_up, 3))
+def test_the_paper_stands_beside_ours(record_of: RecordOf) -> None:
+    shown = EXHIBIT.tables(of_table6(record_of))
     main = shown["main"].frame
     assert main.loc["tr10-tr18: stacking", "paper"] == "64.63" and main.loc["tr10-tr10: base model", "paper"] == "56.29"
     assert main.loc["tr10-tr10: bagging", "ours"] == "61.00 ± 0.10"
@@ -79,41 +71,21 @@ def test_the_paper_stands_beside_ours(made_up: MakeUp) -> None:
     assert list(shown["training"].frame.index) == ["tr10: base model"]
 
 
-def test_stacking_is_shown_before_its_training_too_where_that_was_measured(made_up: MakeUp) -> None:
-    result = of_table6(made_up, 3)
+def test_stacking_is_shown_before_its_training_too_where_that_was_measured(record_of: RecordOf) -> None:
     row = "tr10-tr10: stacking before its training"
-    assert row not in EXHIBIT.tables(result)["calibration"].frame.index
-    start = [
-        Measurement(seed=seed, num_experts=20, method=START, metric=metric, value=value, row="tr10-tr10")
-        for metric, value in (("top1", 60.8), ("ece", 20.0), ("overconfidence", 19.0))
-        for seed in range(3)
-    ]
-    told = result.model_copy(update={"measurements": [*result.measurements, *start]})
-    shown = EXHIBIT.tables(told)
+    assert row not in EXHIBIT.tables(of_table6(record_of))["calibration"].frame.index
+    start = {Cell(20, START, "tr10-tr10", metric): [value] * 3 for metric, value in (("top1", 60.8), ("ece", 20.0))}
+    shown = EXHIBIT.tables(of_table6(record_of, more=start))
     assert shown["calibration"].frame.loc[row, "ECE, points"].startswith("20.00")
     assert row not in shown["main"].frame.index  # it picks the classes that bagging of logits picks
 
 
-def test_claims_use_the_mean_over_the_same_pairs(made_up: MakeUp) -> None:
-    judged = {j.claim.key: j for j in EXHIBIT.judge(of_table6(made_up, 3))}
+def test_claims_use_the_mean_over_the_same_pairs(record_of: RecordOf) -> None:
+    judged = {j.claim.key: j for j in EXHIBIT.judge(of_table6(record_of))}
     assert str(judged["E1/base"].verdict) == str(judged["E4"].verdict) == str(judged["E5"].verdict) == "holds"
-    few = {j.claim.key: j for j in EXHIBIT.judge(of_table6(made_up, 3, sure=4.4))}
+    few = {j.claim.key: j for j in EXHIBIT.judge(of_table6(record_of, sure=4.4))}
     assert few["E5"].text == "premise not met here (settled afterwards)"
     assert judged["E1/base"].paper == pytest.approx((57.80 + 59.53) / 2 - 56.29)
-
-
-@pytest.mark.parametrize("dataset", ["cifar100", "tiny-imagenet", "modes"])
-@pytest.mark.parametrize("seeds", [1, 3])
-def test_figures_of_one_seed_and_of_any_image_set(made_up: MakeUp, seeds: int, dataset: str) -> None:
-    result = of_table6(made_up, seeds, dataset)
-    assert EXHIBIT.figures([result])["main"]
-    assert ("one seed: an anecdote" in {str(j.verdict) for j in EXHIBIT.judge(result)}) == (seeds == 1)
-
-
-def test_a_result_with_parts_missing(made_up: MakeUp) -> None:
-    bare = made_up({("bagging", 20): [50.0]}).model_copy(update={"study": EXHIBIT.name})
-    assert len(EXHIBIT.tables(bare)) == 3 and EXHIBIT.figures([bare])
-    assert all(str(judged.verdict) == "not run" for judged in EXHIBIT.judge(bare))
 
 
 def test_bins_are_pooled_by_their_images() -> None:

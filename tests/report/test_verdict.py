@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from repro.exhibits import exhibit
-from repro.exhibits.table2_num_experts import PAIR, of_the_paper
+from repro.exhibits.table2_num_experts import PAIR, printed_value
 from repro.report.claim import AS_GOOD, Cell, Claim
 from repro.report.numbers import gain, mean_std
 from repro.report.printed import printed
@@ -18,11 +18,14 @@ BASE, ONE, TWENTY = ("backbone", 0), ("bagging", 1), ("bagging", 20)
 
 
 def test_printed_numbers_are_looked_up() -> None:
-    twenty = of_the_paper("cifar100", 20)
+    twenty = printed(2, "cifar100", "tr18", "tr18", 20, "bagging", "top1")
     assert twenty is not None and (twenty.value, twenty.std, twenty.text()) == (79.90, 0.22, "79.90 ± 0.22")
-    base = of_the_paper("tiny-imagenet", 0)
+    base = printed(2, "tiny-imagenet", "tr18", "tr18", 0, "backbone", "top1")
     assert base is not None and (base.value, base.std) == (60.42, None)
-    assert of_the_paper("modes", 20) is None and printed(2, "cifar100", "tr18", "tr18", 7, "bagging", "top1") is None
+    assert (
+        printed(2, "modes", "tr18", "tr18", 20, "bagging", "top1") is None
+        and printed(2, "cifar100", "tr18", "tr18", 7, "bagging", "top1") is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -43,7 +46,7 @@ def test_a_value_beside_the_printed_one(
     made_up: MakeUp, ours: list[float], scale: str, model: str, verdict: Verdict
 ) -> None:
     result = made_up({TWENTY: ours, BASE: [77.0]}, scale=scale, model=model)
-    assert value_verdict(result, Cell(20), of_the_paper("cifar100", 20), is_model(result, *PAIR)) == verdict
+    assert value_verdict(result, Cell(20), printed_value(result, Cell(20)), is_model(result, *PAIR)) == verdict
 
 
 @pytest.mark.parametrize(

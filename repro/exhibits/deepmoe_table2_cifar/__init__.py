@@ -21,7 +21,6 @@ from repro.exhibits.deepmoe_table2_cifar.run import (
     PLAIN,
     PLAINS_COST,
     SCAN,
-    SHUFFLED,
     Parameters,
     run,
 )
@@ -29,10 +28,10 @@ from repro.families.deepmoe.training import SHUFFLES
 from repro.families.single_gate.controls import EQUAL_INFERENCE
 from repro.report.claim import AS_GOOD, Cell, Claim, Control
 from repro.report.exhibit import Exhibit
-from repro.report.numbers import NONE, mean_std, where_run
-from repro.report.plots import PALETTE, common_legend, figure_style, new_figure
-from repro.report.printed import PrintedValue, printed_deepmoe
-from repro.report.tables import Captioned, Columns, Row, about, comparison, frame, means
+from repro.report.numbers import NONE, where_run
+from repro.report.plots import PALETTE, common_legend, panels
+from repro.report.printed import PrintedValue, deepmoe_rows
+from repro.report.tables import Captioned, Columns, about, comparison, frame, means, metric_columns
 from repro.report.verdict import by_seed, summary_of
 from repro.study.results import StudyResult, Table
 
@@ -58,38 +57,34 @@ has to beat to be DeepMoE's. Where networks are trained apart, their difference 
 def printed_value(result: StudyResult, cell: Cell) -> PrintedValue | None:
     """Top-1 accuracy in percent of the paper's rows (it prints errors), on its own image sets and networks."""
     network, variants = result.base.partition(" at ")[0], {"narrow": "baseline", "deepmoe": "wide-deepmoe"}
-    if cell.metric != "top1" or cell.method not in variants:
-        return None
-    error = printed_deepmoe(2, result.dataset, network, variants[cell.method], "err")
-    if error is None:
+    error = deepmoe_rows().get(("2", result.dataset, network, variants.get(cell.method, ""), "err"))
+    if error is None or cell.metric != "top1":
         return None
     return PrintedValue(round(100 - error.value, 2), None, error.seeds, f"{100 - error.value:.2f}")
 
 
 def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: accuracies; ``cost``: what they cost."""
-    same = result.base.endswith(("resnet56", "resnet110"))
-    rows = [Row(name, Cell(0, m), printed_value(result, Cell(0, m)), same) for m, name in METHODS.items()]
+    networks = {name: Cell(0, method) for method, name in METHODS.items()}
+    main = comparison(result, networks, printed_value, result.base.endswith(("resnet56", "resnet110")))
     caption = (
         f"{about(result, models=False)}, narrow network {result.base}; top-1 accuracy on the {result.evaluate} set in "
         "percent, mean ± standard deviation. All networks of a seed are trained for equally many epochs (the embedding "
         "network, in stage one alone, for fewer), which costs wide ones more. The paper prints errors; these are 100 "
         "less them."
     )
-    cells = {name: [Cell(0, m, metric=name) for m in METHODS] for name in ("macs_millions", "naive_macs_millions")}
-    columns: Columns = {
-        "MACs, millions": means(result, cells["macs_millions"], 3),
-        "naively counted": means(result, cells["naive_macs_millions"], 3),
-        "active channels, %": means(result, [Cell(0, m, metric="active") for m in METHODS], 1),
-    }
+    metrics = {
+        "MACs, millions": ("macs_millions", 3), "naively counted": ("naive_macs_millions", 3),
+        "active channels, %": ("active", 1),
+    }  # fmt: skip
+    costs = frame(metric_columns(result, list(networks.values()), metrics), list(networks))
     cost = (
         f"{about(result, models=False)}; multiply-adds of one image, the mean over images, embedding network and heads "
         "included. What reads the residual stream reads all that was added up to it; 'naively' each convolution costs "
         "the product of the active shares of what it reads and writes. Active channels are the mean over images and "
         "layers."
     )
-    found = {"main": Captioned(comparison(result, rows), caption)}
-    found |= {"cost": Captioned(frame(columns, list(METHODS.values())), cost), "shuffled": _shuffled(result)}
+    found = {"main": Captioned(main, caption), "cost": Captioned(costs, cost), "shuffled": _shuffled(result)}
     return found | ({"scan": _scan(result.tables["scan"])} if "scan" in result.tables else {})
 
 
@@ -121,14 +116,11 @@ def _shuffled(result: StudyResult) -> Captioned:
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     """``main``: accuracy over cost; ``scan``: over active channels; ``shuffled``: with gates of other images."""
     drawn = {}
-    with figure_style():
-        for name, draw, height in (("main", _draw, 4.0), ("scan", _draw_scan, 3.4), ("shuffled", _draw_shuffled, 5.6)):
-            drawn[name] = new_figure(max(6.4, 4.6 * len(results)), height)
-            grid = drawn[name].subplots(1, len(results), squeeze=False)[0]
-            for axes, result in zip(grid, results, strict=True):
-                draw(axes, result)
-                axes.set_title(where_run(result))
-            common_legend(drawn[name], grid, columns=2)
+    for name, draw, height in (("main", _draw, 4.0), ("scan", _draw_scan, 3.4), ("shuffled", _draw_shuffled, 5.6)):
+        drawn[name], grid = panels(results, draw, height=height)
+        for axes, result in zip(grid.flat, results, strict=True):
+            axes.set_title(where_run(result))
+        common_legend(drawn[name], grid.flat, columns=2)
     return drawn
 
 
@@ -148,8 +140,8 @@ def _draw(axes: Axes, result: StudyResult) -> None:
 def _draw_scan(axes: Axes, result: StudyResult) -> None:
     """Figure 3: accuracy over the share of active channels, a point a λ; without a scan that of the one λ."""
     cells = DEEPMOE, Cell(0, "embedding"), Cell(0, "deepmoe", metric="active")
-    one: list[Any] = [None, *(found.mean for cell in cells if (found := summary_of(result, cell)))]
-    points: list[list[Any]] = result.tables["scan"].rows if "scan" in result.tables else [one][: len(one) // 4]
+    means_of = [found.mean if (found := summary_of(result, cell)) else None for cell in cells]
+    points: list[list[Any]] = result.tables["scan"].rows if "scan" in result.tables else [[None, *means_of]]
     rows = sorted((row for row in points if row[1] is not None), key=lambda row: row[3])
     for place, marker, name in ((1, "o-", METHODS["deepmoe"]), (2, "^--", METHODS["embedding"])):
         axes.plot([row[3] for row in rows], [row[place] for row in rows], marker, color=PALETTE[place], label=name)
@@ -162,7 +154,7 @@ def _draw_scan(axes: Axes, result: StudyResult) -> None:
 
 def _draw_shuffled(axes: Axes, result: StudyResult) -> None:
     """Figure 4: accuracy by superclass with gates of other images, the mean over the seeds."""
-    table = result.tables.get("shuffled", Table(columns=SHUFFLED, rows=[]))
+    table = result.tables["shuffled"]
     groups = list(dict.fromkeys(table.column("group")))
     for colour, marker, shuffle in zip(PALETTE, "os^", SHUFFLES, strict=False):
         each = [table.where(group=group, shuffle=shuffle).column("top1") for group in groups]
@@ -174,13 +166,6 @@ def _draw_shuffled(axes: Axes, result: StudyResult) -> None:
     axes.set_xlabel("top-1 accuracy, %")
 
 
-def advice(result: StudyResult) -> str:
-    """DM8 first: what the gates know without the network."""
-    deepmoe, alone = (mean_std(summary_of(result, Cell(0, method))) for method in ("deepmoe", "embedding"))
-    return f"DeepMoE: {deepmoe} %; its embedding network alone, whose answer is there before any gate opens: {alone} %."
-
-
 EXHIBIT = Exhibit(
-    NAME, "DeepMoE, Table 2: wide networks on CIFAR", Parameters, run, tables, CLAIMS, printed_value, figures,
-    advice=advice, place=14,
-)  # fmt: skip
+    NAME, "DeepMoE, Table 2: wide networks on CIFAR", Parameters, run, tables, CLAIMS, printed_value, figures, place=14
+)

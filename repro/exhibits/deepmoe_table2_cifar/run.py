@@ -174,8 +174,8 @@ def _scanned(parameters: Parameters, study: Study) -> tuple[float, list[list[Any
                 raise
             say(f"λ = {asked.model.lam:g} is not taken: {error}")
             continue
-        narrows = 100 * _plain_macs(asked.spec, asked.spec.width) / at["macs"]
-        rows.append([asked.model.lam, at["top1"], at["embedding"], at["active"], at["macs"] / 1e6, narrows])
+        narrows = 100 * _plain_macs(asked.spec, asked.spec.width) / (1e6 * at["macs_millions"])
+        rows.append([asked.model.lam, *(at[name] for name in SCAN[1:5]), narrows])
     taken = max(rows, key=lambda row: (row[-1] >= EQUAL_COST, row[1] if row[-1] >= EQUAL_COST else row[-1]))
     return taken[0], [*([*(round(value, 4) for value in row), int(row is taken)] for row in rows), *collapsed]
 
@@ -188,8 +188,9 @@ def _numbers(asked: Asked, study: Study) -> dict[str, float]:
     labels, gates = tensors["labels"], tensors["gates"]
     return {
         "top1": accuracy(tensors["logits"], labels), "embedding": accuracy(tensors["embedding_logits"], labels),
-        "macs": float(tensors["macs"].mean()), "naive": float(cost.macs(gates, "naive").mean()),
-        "active": 100 * float(active_shares(gates, cost.sizes).mean()), "gating": float(cost.gating_macs),
+        "macs_millions": float(tensors["macs"].mean()) / 1e6,
+        "naive_macs_millions": float(cost.macs(gates, "naive").mean()) / 1e6,
+        "active": 100 * float(active_shares(gates, cost.sizes).mean()), "gating": cost.gating_macs / 1e6,
     }  # fmt: skip
 
 
@@ -209,14 +210,12 @@ def _measure(
                 raise
             say(f"{METHODS[method]}: left out, {error}")
             continue
-        yield one(method, at["top1"])
-        yield one(method, at["macs"] / 1e6, "macs_millions")
-        yield one(method, at["naive"] / 1e6, "naive_macs_millions")
-        yield one(method, at["active"], "active")
+        for metric in ("top1", "macs_millions", "naive_macs_millions", "active"):
+            yield one(method, at[metric], metric)
         if method == "deepmoe":
-            macs = at["macs"]
+            macs = 1e6 * at["macs_millions"]
             yield one("embedding", at["embedding"])
-            yield one("embedding", at["gating"] / 1e6, "macs_millions")
+            yield one("embedding", at["gating"], "macs_millions")
             yield one("deepmoe", 100 * _plain_macs(spec, spec.width) / macs, NARROWS_COST.metric)
     wide = parameters.wide * spec.width
     for method, width in (("narrow", spec.width), ("equal-cost", _width_of(spec, wide, macs)), ("wide", wide)):

@@ -17,12 +17,12 @@ from repro.families.sparse.config import Placement, SparseConfig
 from repro.families.sparse.cost import SparseCost, sparse_cost
 from repro.report.exhibit import Exhibit
 from repro.report.numbers import NONE, signed
-from repro.report.plots import PALETTE, common_legend, figure_style, new_figure
+from repro.report.plots import PALETTE, common_legend, new_figure
 from repro.report.sweetspot import SweetSpotRow, sweetspot_rows
 from repro.report.tables import Captioned, Columns, frame
 from repro.study.parameters import Counted
 from repro.study.record import record_exact
-from repro.study.results import Cost, StudyResult, Table
+from repro.study.results import StudyResult, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,9 +32,9 @@ TENTH = 0.1 + 1e-9
 """Million parameters within which a count is the printed number: the paper rounds some numbers and cuts others."""
 
 
-def matches(row: SweetSpotRow, cost: SparseCost) -> bool:
+def matches(row: SweetSpotRow) -> bool:
     """Whether the number of parameters that a row prints is the counted one."""
-    return abs(round(cost.params / 1e6, 1) - row.params) <= TENTH
+    return abs(round(sparse_cost(row.config).params / 1e6, 1) - row.params) <= TENTH
 
 
 def name_of(row: SweetSpotRow) -> str:
@@ -60,7 +60,9 @@ def run(parameters: Counted) -> StudyResult:
         for key, one in READINGS.items()
     ]
     return record_exact(
-        NAME, parameters, [], time.monotonic() - began, [_cost(row, cost) for row, cost in costs.items()],
+        NAME, parameters, [], time.monotonic() - began,
+        [cost.row(row.config.num_experts if row.config.placement != "none" else 0, name_of(row))
+         for row, cost in costs.items()],
         {
             "counted": counted,
             "claims": Table(columns=["key", "claim", "holds", "holds at equal MACs"], rows=claims),
@@ -69,21 +71,13 @@ def run(parameters: Counted) -> StudyResult:
     )  # fmt: skip
 
 
-def _cost(row: SweetSpotRow, cost: SparseCost) -> Cost:
-    experts = 0 if row.config.placement == "none" else row.config.num_experts
-    return Cost(
-        num_experts=experts, row=name_of(row), macs=cost.macs, params_inference=cost.active_params,
-        params_trainable=cost.params,
-    )  # fmt: skip
-
-
 def _counted(row: SweetSpotRow, cost: SparseCost, rows: Sequence[SweetSpotRow]) -> list[str | float | None]:
     dense = sparse_cost(dense_of(row, rows).config)
     return [
-        name_of(row), row.params, round(cost.params / 1e6, 1), "match" if matches(row, cost) else "mismatch",
+        name_of(row), row.params, round(cost.params / 1e6, 1), "match" if matches(row) else "mismatch",
         row.params_active, round(cost.active_params / 1e6, 1), row.macs, round(cost.macs / 1e9, 2),
         round(cost.macs / dense.macs, 2), round(100 * cost.routed_share),
-        "" if matches(row, cost) else explained(row, rows),
+        "" if matches(row) else explained(row, rows),
     ]  # fmt: skip
 
 
@@ -169,20 +163,6 @@ def _probes() -> Captioned:
     return Captioned(frame(columns, [f"{row['model']} {row['placement']}" for row in rows]), caption)
 
 
-def advice(result: StudyResult) -> str:
-    """What has to be known before any gain is read."""
-    ratio = {
-        row.model: gain(row, dense_of(row, sweetspot_rows())) for row in sparse_rows(sweetspot_rows(), "vit", "every-2")
-    }
-    more = sorted(round(100 * (pair.macs - 1)) for pair in ratio.values() if pair.macs)
-    matched = result.tables["counted"].column("match")
-    return (
-        f"**ViT's gains with Every 2 are not at equal multiply-adds:** by our count those networks cost {more[0]} to "
-        f"{more[-1]} % more than the dense ones. Of {len(matched)} printed numbers of parameters "
-        f"{matched.count('match')} are our counts; the others are explained below."
-    )
-
-
 GROUPS = {
     ("convnext", "imagenet-21k"): "o", ("convnext", "imagenet-1k"): "s", ("vit", "imagenet-21k"): "^",
     ("vit", "imagenet-1k"): "v",
@@ -192,28 +172,25 @@ PLACEMENTS: tuple[Placement, ...] = ("last-2", "last-3", "stage", "every-2")
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     """The printed gain over the dense network, against its counted multiply-adds and its printed accuracy."""
-    with figure_style():
-        figure = new_figure(8.6, 4.0)
-        size, skill = figure.subplots(1, 2, sharey=True)
-        for colour, ((body, data), marker) in zip(PALETTE, GROUPS.items(), strict=False):
-            name = f"{'ViT' if body == 'vit' else 'ConvNeXt'}, {data.replace('imagenet', 'ImageNet')}"
-            size.plot([], [], marker, color=colour, label=name)
-            own = [row for row in sparse_rows(sweetspot_rows(), body, *PLACEMENTS) if row.train_data == data]
-            for row in own:
-                dense = dense_of(row, sweetspot_rows())
-                pair = gain(row, dense)
-                for axes, x in ((size, sparse_cost(dense.config).macs / 1e9), (skill, dense.top1)):
-                    face = colour if pair.equal else "white"
-                    axes.plot(x, pair.gain, marker, color=colour, markerfacecolor=face)
-        for axes, words in ((size, "10⁹ multiply-adds without mixtures"), (skill, "top-1 without mixtures, %")):
-            axes.axhline(0, color="#595959", linewidth=1)
-            axes.set_xlabel(words)
-        size.set_ylabel("printed gain, points of top-1")
-        common_legend(figure, [size], columns=2)
+    figure = new_figure(8.6, 4.0)
+    size, skill = figure.subplots(1, 2, sharey=True)
+    for colour, ((body, data), marker) in zip(PALETTE, GROUPS.items(), strict=False):
+        name = f"{'ViT' if body == 'vit' else 'ConvNeXt'}, {data.replace('imagenet', 'ImageNet')}"
+        size.plot([], [], marker, color=colour, label=name)
+        for row in (row for row in sparse_rows(sweetspot_rows(), body, *PLACEMENTS) if row.train_data == data):
+            dense = dense_of(row, sweetspot_rows())
+            pair = gain(row, dense)
+            face = colour if pair.equal else "white"
+            for axes, x in ((size, sparse_cost(dense.config).macs / 1e9), (skill, dense.top1)):
+                axes.plot(x, pair.gain, marker, color=colour, markerfacecolor=face)
+    for axes, words in ((size, "10⁹ multiply-adds without mixtures"), (skill, "top-1 without mixtures, %")):
+        axes.axhline(0, color="#595959", linewidth=1)
+        axes.set_xlabel(words)
+    size.set_ylabel("printed gain, points of top-1")
+    common_legend(figure, [size], columns=2)
     return {"main": figure}
 
 
 EXHIBIT = Exhibit(
-    NAME, "Sweet spot, Tables 2 and 3 and Figure 2: costs", Counted, run, tables, figures=figures, advice=advice,
-    place=15,
-)  # fmt: skip
+    NAME, "Sweet spot, Tables 2 and 3 and Figure 2: costs", Counted, run, tables, figures=figures, place=15
+)

@@ -5,6 +5,7 @@ the controls that a gain has to beat.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import nan
 
 import matplotlib.ticker as ticker
 from matplotlib.axes import Axes
@@ -15,21 +16,10 @@ from repro.families.single_gate.controls import EQUAL_INFERENCE, EQUAL_TRAINING
 from repro.report.claim import CHANGES_LITTLE, Cell, Claim, equal_inference, equal_training, with_controls
 from repro.report.exhibit import Exhibit
 from repro.report.numbers import DATASETS, NONE, where_run
-from repro.report.plots import COLOURS, MARKERS, NAMES, common_legend, figure_style, new_figure
+from repro.report.plots import COLOURS, MARKERS, NAMES, common_legend, panels
 from repro.report.printed import PrintedValue, printed
-from repro.report.tables import (
-    PAPER_COLUMN,
-    Captioned,
-    Columns,
-    Row,
-    about,
-    comparison,
-    cost_columns,
-    frame,
-    means,
-    text,
-)
-from repro.report.verdict import by_seed, is_model, summary_of
+from repro.report.tables import Captioned, Columns, about, comparison, cost_columns, frame, means
+from repro.report.verdict import by_seed, is_model
 from repro.study.results import StudyResult, Table, evidence
 
 ENOUGH = 2.0
@@ -63,32 +53,25 @@ OTHER_METHODS = {"expert": "expert alone", "top-2": "top-2 experts", "stacking":
 """Methods beside bagging of probabilities, which is 'ours', and the columns that show them."""
 
 
-def of_the_paper(dataset: str, num_experts: int) -> PrintedValue | None:
-    """Top-1 accuracy of Table 2 in percent (tr18-tr18); 0 experts is the base model alone."""
-    return printed(2, dataset, *PAIR, num_experts, Cell(num_experts).measured_as, "top1")
-
-
 def printed_value(result: StudyResult, cell: Cell) -> PrintedValue | None:
-    """The paper's number for the paper's own rows: the base, and bagging."""
-    return of_the_paper(result.dataset, cell.num_experts) if cell == Cell(cell.num_experts) else None
+    """Top-1 accuracy of Table 2 in percent (tr18-tr18), for the paper's own rows: the base, and bagging."""
+    own = cell == Cell(cell.num_experts)
+    return printed(2, result.dataset, *PAIR, cell.num_experts, cell.measured_as, "top1") if own else None
 
 
 def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: Table 2, the paper beside ours; ``details``: the other ways to use the expert, and the cost."""
-    rows = [
-        Row(_label(k), Cell(k), of_the_paper(result.dataset, k), is_model(result, *PAIR))
-        for k in sorted({0, *PAPER_EXPERTS, *result.numbers_of_experts()})
-    ]
-    rows += _controls(result)
+    cells = {_label(k): Cell(k) for k in (0, 1)}
     if by_seed(result, TWO_NETWORKS):
-        rows.insert(2, Row("two whole networks (the poster's 1 expert)", TWO_NETWORKS))
+        cells["two whole networks (the poster's 1 expert)"] = TWO_NETWORKS
+    cells |= {_label(k): Cell(k) for k in _experts(result)} | _controls(result)
     caption = (
         f"{about(result)}; top-1 accuracy on the {result.evaluate} set in percent, mean ± standard deviation. "
         f"'paper' is {'-'.join(PAIR)} at its own scale; 'ours' bags the probabilities of base and expert. "
         "Controls are plain networks that get the inference or the training multiply-adds (MACs) of a mixture. "
         "Two whole networks are the bases of two seeds; each base is in two of the pairs."
     )
-    main = comparison(result, rows, _both_image_sets(rows) if of_the_paper(result.dataset, 0) is None else None)
+    main = comparison(result, cells, printed_value, is_model(result, *PAIR), PAPER_DATASETS)
     found = {"main": Captioned(main, caption), "details": _details(result)}
     return found | ({"controls": _given(result.tables["controls"])} if "controls" in result.tables else {})
 
@@ -117,26 +100,20 @@ def advice(result: StudyResult) -> str:
     found = f"Twice the base's {epochs} epochs gain {gain:+.1f} points on validation images (one seed)."
     if gain < ENOUGH:
         return f"{found} It is trained for long enough: until twice as long gains less than {ENOUGH:g} points."
-    largest = max(result.numbers_of_experts())
-    one, most = (summary_of(result, Cell(k, "bagging")) for k in (1, largest))
-    if one and most and largest > 1:
-        found += f" {experts_named(largest)} gain {most.mean - one.mean:+.1f} over one."
     return (
         f"{found} **The base could learn more by itself**: it should be trained until twice as long gains less than "
         f"{ENOUGH:g} points. What mixtures gain here is gained over such a base, and may be less over a better one."
     )
 
 
-def _controls(result: StudyResult) -> list[Row]:
+def _controls(result: StudyResult) -> dict[str, Cell]:
     """Plain networks that get as much inference, or as much training, as the mixtures above them."""
-    plain = Cell(1, EQUAL_INFERENCE)
-    rows = [Row("control: plain network, inference MACs of base + 1 expert", plain)] if by_seed(result, plain) else []
-    longer = [Cell(k, EQUAL_TRAINING) for k in result.numbers_of_experts()]
-    return rows + [
-        Row(f"control: base, training MACs of base + {experts_named(cell.num_experts)}", cell)
-        for cell in longer
-        if by_seed(result, cell)
-    ]
+    cells = {"control: plain network, inference MACs of base + 1 expert": Cell(1, EQUAL_INFERENCE)}
+    cells |= {
+        f"control: base, training MACs of base + {experts_named(k)}": Cell(k, EQUAL_TRAINING)
+        for k in result.numbers_of_experts()
+    }
+    return {label: cell for label, cell in cells.items() if by_seed(result, cell)}
 
 
 def experts_named(number: int) -> str:
@@ -150,23 +127,10 @@ def _label(num_experts: int) -> str:
     return "1 expert (ensembling baseline)" if num_experts == 1 else experts_named(num_experts)
 
 
-def _both_image_sets(rows: Sequence[Row]) -> Columns:
-    """The paper's columns for an image set that it does not use."""
-    return {
-        f"{PAPER_COLUMN}, {DATASETS[name]}": [
-            text(of_the_paper(name, row.cell.num_experts)) if row.cell != TWO_NETWORKS else NONE for row in rows
-        ]
-        for name in PAPER_DATASETS
-    }
-
-
 def _details(result: StudyResult) -> Captioned:
-    numbers = sorted({0, *PAPER_EXPERTS, *result.numbers_of_experts()})
-    columns: Columns = {}
-    for method, column in OTHER_METHODS.items():
-        cells = means(result, [Cell(k, method) for k in numbers])
-        if any(cell != NONE for cell in cells):
-            columns[column] = cells
+    numbers = [0, *_experts(result)]
+    columns = {column: means(result, [Cell(k, method) for k in numbers]) for method, column in OTHER_METHODS.items()}
+    columns = {column: cells for column, cells in columns.items() if set(cells) != {NONE}}
     costs = {cost.num_experts: cost for cost in result.costs if not cost.row}  # the others are controls'
     columns |= cost_columns([costs.get(k) for k in numbers])
     caption = (
@@ -180,23 +144,10 @@ def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     """Top-1 accuracy over the number of experts: one row of panels a result, ours left, the paper's right.
 
     Thick lines are means, thin ones the seeds; the dashed line is the mean of the base model alone. The paper's bars
-    are its printed ± (no interval). Each panel has an axis of its own; the paper's stands once for each image set.
+    are its printed ± (no interval). Each panel has an axis of its own.
     """
-    results = evidence(results)
-    with figure_style():
-        figure, seen = new_figure(8.0, 3.1 * len(results) + 0.6), set[str]()
-        grid = figure.subplots(len(results), 2, squeeze=False)
-        for (ours, paper), result in zip(grid, results, strict=True):
-            ticks = ["base", *(str(k) for k in _experts(result))]
-            _ours_panel(ours, result)
-            _finish(ours, ticks)
-            if of_the_paper(result.dataset, 0) and result.dataset not in seen:
-                seen.add(result.dataset)
-                _paper_panel(paper, result.dataset)
-                _finish(paper, ["base", *(str(k) for k in PAPER_EXPERTS)])
-            else:
-                paper.set_axis_off()
-        common_legend(figure, grid[:, 0], columns=3)
+    figure, grid = panels(evidence(results), _ours_panel, _paper_panel, height=3.1)
+    common_legend(figure, grid[:, 0], columns=3)
     return {"main": figure}
 
 
@@ -205,39 +156,41 @@ def _experts(result: StudyResult) -> list[int]:
 
 
 def _ours_panel(axes: Axes, result: StudyResult) -> None:
-    base = summary_of(result, Cell(0))
-    if base:
-        axes.axhline(base.mean, color=COLOURS["backbone"], linestyle="--", linewidth=1)
-        _series(axes, result, "backbone", [0], [0.0])
+    base = by_seed(result, Cell(0)).values()
+    axes.axhline(sum(base) / len(base), color=COLOURS["backbone"], linestyle="--", linewidth=1)
+    _series(axes, result, "backbone", [0], [0.0])
     experts = _experts(result)
     for method, shift in (("expert", -0.14), ("bagging", 0.0), ("stacking", 0.14), (EQUAL_TRAINING, 0.07)):
         _series(axes, result, method, experts, [i + 1 + shift for i in range(len(experts))])
     _series(axes, result, EQUAL_INFERENCE, [1], [0.28])
     axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
     axes.set_title(f"{where_run(result)}\n{result.base}")
+    _finish(axes, experts)
 
 
 def _series(axes: Axes, result: StudyResult, method: str, experts: list[int], places: list[float]) -> None:
-    points = [(x, k, summary_of(result, Cell(k, method))) for x, k in zip(places, experts, strict=True)]
-    measured = [(x, k, summary) for x, k, summary in points if summary]
-    if not measured:
+    known = {x: by_seed(result, Cell(k, method)) for x, k in zip(places, experts, strict=True)}
+    known = {x: values for x, values in known.items() if values}
+    if not known:
         return
     colour = COLOURS[method]
     # A line a seed: seeds differ by their base, so a rise shows along a line, not in the spread at one number.
     for seed in result.seeds if len(result.seeds) > 1 else []:
-        of_seed = {x: y for x, k, _ in measured if (y := by_seed(result, Cell(k, method)).get(seed)) is not None}
-        xs, ys = list(of_seed), list(of_seed.values())
-        axes.plot(xs, ys, "-", marker=".", color=colour, linewidth=0.8, markersize=4, alpha=0.45)
+        ys = [values.get(seed, nan) for values in known.values()]
+        axes.plot(list(known), ys, "-", marker=".", color=colour, linewidth=0.8, markersize=4, alpha=0.45)
     axes.plot(
-        [x for x, _, _ in measured], [s.mean for _, _, s in measured], color=colour, marker=MARKERS[method],
-        markerfacecolor="white" if method != "bagging" else colour, linestyle="-" if len(measured) > 1 else "none",
-        linewidth=2, zorder=4, label=NAMES[method],
+        list(known), [sum(values.values()) / len(values) for values in known.values()], color=colour,
+        marker=MARKERS[method], markerfacecolor="white" if method != "bagging" else colour,
+        linestyle="-" if len(known) > 1 else "none", linewidth=2, zorder=4, label=NAMES[method],
     )  # fmt: skip
 
 
-def _paper_panel(axes: Axes, dataset: str) -> None:
-    numbers = [of_the_paper(dataset, k) for k in (0, *PAPER_EXPERTS)]
+def _paper_panel(axes: Axes, result: StudyResult) -> None:
+    numbers = [printed_value(result, Cell(k)) for k in (0, *PAPER_EXPERTS)]
     known: list[tuple[int, PrintedValue]] = [(x, value) for x, value in enumerate(numbers) if value]
+    if not known:
+        axes.set_axis_off()
+        return
     (_, base), *rest = known
     axes.axhline(base.value, color=COLOURS["backbone"], linestyle="--", linewidth=1)
     axes.plot([0], [base.value], color=COLOURS["backbone"], marker=MARKERS["backbone"], markerfacecolor="white")
@@ -245,10 +198,12 @@ def _paper_panel(axes: Axes, dataset: str) -> None:
         [x for x, _ in rest], [value.value for _, value in rest], yerr=[value.std or 0.0 for _, value in rest],
         color=COLOURS["bagging"], marker=MARKERS["bagging"], elinewidth=1, capsize=3,
     )  # fmt: skip
-    axes.set_title(f"the paper: {DATASETS[dataset]}\n{'-'.join(PAIR)} (bars: its printed ±)")
+    axes.set_title(f"the paper: {DATASETS[result.dataset]}\n{'-'.join(PAIR)} (bars: its printed ±)")
+    _finish(axes, PAPER_EXPERTS)
 
 
-def _finish(axes: Axes, ticks: list[str]) -> None:
+def _finish(axes: Axes, experts: Sequence[int]) -> None:
+    ticks = ["base", *map(str, experts)]
     axes.set_xticks(range(len(ticks)), ticks)
     axes.set_xlim(-0.4, len(ticks) - 0.6)
     axes.set_xlabel("number of experts")

@@ -9,21 +9,20 @@ from pydantic import Field
 from repro.analysis.anytime import bagged
 from repro.analysis.ensemblers import ENSEMBLERS
 from repro.analysis.outputs import Outputs, accuracy
-from repro.errors import SpecError, TimeIsUpError
+from repro.errors import SpecError
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.controls import EQUAL_INFERENCE, EQUAL_TRAINING, plain_cost, shares_of
 from repro.families.single_gate.controls import equal_inference as of_equal_inference
 from repro.families.single_gate.controls import equal_training as of_equal_training
 from repro.families.single_gate.stacking import stacking
-from repro.families.single_gate.study import SingleGateParameters, Study, measured, open_study, record
+from repro.families.single_gate.study import SingleGateParameters, Study, measured, open_study, record, usual
 from repro.study.lists import Numbers, WordsOrNone
-from repro.study.record import cost_row
+from repro.study.record import cost_row, seed_by_seed
 from repro.study.results import Measurement, StudyResult, Table
 
 NAME = "table2_num_experts"
 LONGER = ["epochs", "top1"]
 CONTROLS = ["control", "experts", "width", "epochs", "inference", "training"]
-
 
 LARGEST_ONLY = ("smoke", "quick")
 """Scales at which, unless others are asked for, only the largest number of experts has its equal-training control."""
@@ -69,71 +68,47 @@ class Parameters(SingleGateParameters):
 
 
 def run(parameters: Parameters) -> StudyResult:
-    """Run Table 2, seed by seed, and write its record to ``<root>/results``.
-
-    If the time is up before all is done, what is whole by then is recorded, before :class:`TimeIsUpError` says so.
-    """
+    """Run Table 2 and write its record to ``<root>/results``, of as many seeds as time allows."""
     study = open_study(parameters)
-    measurements: list[Measurement] = []
     outputs: dict[int, Outputs] = {}
-    longer: dict[str, Table] = {}
-    try:
-        for seed in parameters.seeds:
-            for spec in (spec for spec in parameters.specs() if spec.seed == seed):
-                outputs[seed] = study.run(spec)
-                measurements += _measure(spec, outputs[seed], study)
-            for method, k, control in parameters.controls_of(spec.with_(num_experts=1)):
-                logits, labels = study.base_outputs(control)
-                measurements.append(measured(control, method, accuracy(logits, labels), num_experts=k))
-        longer = _longer(parameters, study)
-    except TimeIsUpError:
-        if measurements:
-            _record(parameters, study, measurements, outputs, longer)
-        raise
-    return _record(parameters, study, measurements, outputs, longer)
+    tables: dict[str, Table] = {}
+
+    def of_seed(seed: int) -> Iterator[Measurement]:
+        for spec in (spec for spec in parameters.specs() if spec.seed == seed):
+            outputs[seed] = study.run(spec)
+            yield from _measure(spec, outputs[seed], study)
+        for method, k, control in parameters.controls_of(spec):
+            yield measured(control, method, accuracy(*study.base_outputs(control)), num_experts=k)
+
+    def write(found: list[Measurement]) -> StudyResult:
+        spec = parameters.specs()[0]
+        costs = [cost_row(study.cost(spec).without_experts())]
+        costs += [cost_row(study.cost(spec.with_(num_experts=k))) for k in parameters.experts]
+        costs += [cost_row(plain_cost(c), f"{method} of {k}") for method, k, c in parameters.controls_of(spec)]
+        tables["controls"] = Table(columns=CONTROLS, rows=list(_what_controls_get(parameters, spec)))
+        return record(NAME, parameters, study, [*found, *_two_networks(spec, outputs)], costs, tables)
+
+    result = seed_by_seed(parameters.seeds, of_seed, write)
+    if longer := parameters.longer_bases():  # last: should time not allow it, the rest is on record
+        rows = [[base.base_recipe.epochs, round(accuracy(*study.base_outputs(base)), 4)] for base in longer]
+        tables["longer"] = Table(columns=LONGER, rows=rows)
+        result = write(result.measurements)
+    return result
 
 
-def _record(
-    parameters: Parameters, study: Study, measurements: list[Measurement], outputs: dict[int, Outputs],
-    longer: dict[str, Table],
-) -> StudyResult:  # fmt: skip
-    spec = parameters.specs()[0]
-    costs = [cost_row(study.cost(spec.with_(num_experts=k))) for k in parameters.experts]
-    for method, k, control in parameters.controls_of(spec.with_(num_experts=1)):
-        costs.append(cost_row(plain_cost(control), f"{method} of {k}"))
-    alone = cost_row(study.cost(spec.with_(num_experts=1)).without_experts())
-    found = [*measurements, *_two_networks(spec, outputs)]
-    tables = longer | {"controls": Table(columns=CONTROLS, rows=list(_what_controls_get(parameters)))}
-    return record(NAME, parameters, study, found, [alone, *costs], tables)
-
-
-def _what_controls_get(parameters: Parameters) -> Iterator[list[str | float | None]]:
+def _what_controls_get(parameters: Parameters, spec: StudySpec) -> Iterator[list[str | float | None]]:
     """What each control is, and its multiply-adds in percent of the mixture's that it is held against."""
-    spec = parameters.specs()[0]
-    for method, k, control in parameters.controls_of(spec.with_(num_experts=1)):
+    for method, k, control in parameters.controls_of(spec):
         for experts in parameters.experts if method == EQUAL_INFERENCE else (k,):
             shares = shares_of(control, spec.with_(num_experts=experts))
             rounded = (round(share, 1) for share in shares)
             yield [method, experts, round(control.width, 4), control.base_recipe.epochs, *rounded]
 
 
-def _longer(parameters: Parameters, study: Study) -> dict[str, Table]:
-    rows = [
-        [spec.base_recipe.epochs, round(accuracy(*study.base_outputs(spec)), 4)] for spec in parameters.longer_bases()
-    ]
-    return {"longer": Table(columns=LONGER, rows=rows)} if rows else {}
-
-
 def _measure(spec: StudySpec, outputs: Outputs, study: Study) -> Iterator[Measurement]:
-    # The base's own line is the same for every number of experts; the record keeps it once.
-    yield measured(spec, "backbone", accuracy(outputs.base_logits, outputs.labels), num_experts=0)
-    for name, ensemble in ENSEMBLERS.items():
-        if name != "top-2" or spec.num_experts > 1:
-            yield measured(spec, name, accuracy(ensemble(outputs), outputs.labels))
+    yield from usual(study, spec, outputs, methods=[m for m in ENSEMBLERS if m != "top-2" or spec.num_experts > 1])
     if spec.stacking:
         yield measured(spec, "stacking", accuracy(stacking(outputs, study.stackers(spec)), outputs.labels))
-    for metric, value in study.gate_metrics(spec).items():
-        yield measured(spec, "gate", value, metric)
 
 
 def _two_networks(spec: StudySpec, outputs: dict[int, Outputs]) -> Iterator[Measurement]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from repro.analysis.outputs import Losses, Outputs
+from repro.analysis.ensemblers import ENSEMBLERS
+from repro.analysis.outputs import Losses, Outputs, accuracy
 from repro.families.single_gate.algorithm1 import build, load_stacker
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.model import SingleGateMoE
@@ -135,6 +136,17 @@ def measured(
     """One number of the spec's seed; ``num_experts`` is the spec's unless given (0: the base alone)."""
     count = spec.num_experts if num_experts is None else num_experts
     return Measurement(seed=spec.seed, num_experts=count, method=method, metric=metric, value=round(value, 4), row=row)
+
+
+def usual(
+    study: Study, spec: StudySpec, outputs: Outputs, row: str = "", methods: Iterable[str] = ("expert", "bagging")
+) -> Iterator[Measurement]:
+    """Top-1 of the base, which has no row, and of ``methods`` (of :data:`ENSEMBLERS`); what the gate does."""
+    yield measured(spec, "backbone", accuracy(outputs.base_logits, outputs.labels), num_experts=0)
+    for method in methods:
+        yield measured(spec, method, accuracy(ENSEMBLERS[method](outputs), outputs.labels), row=row)
+    for metric, value in study.gate_metrics(spec).items():
+        yield measured(spec, "gate", value, metric, row)
 
 
 def record(

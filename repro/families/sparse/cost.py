@@ -10,6 +10,7 @@ import torch
 from repro.families.sparse.config import SparseConfig
 from repro.families.sparse.model import build
 from repro.models.cost import count_macs, count_params
+from repro.study.results import Cost
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,13 @@ class SparseCost:
     def routed_share(self) -> float:
         """ρ, in [0, 1]: the share of the compute that is routed."""
         return self.routed_macs / self.macs
+
+    def row(self, num_experts: int, name: str) -> Cost:
+        """What the network costs, for the record; ``params_trainable`` are all parameters."""
+        return Cost(
+            num_experts=num_experts, row=name, macs=self.macs, params_inference=self.active_params,
+            params_trainable=self.params,
+        )  # fmt: skip
 
 
 @cache

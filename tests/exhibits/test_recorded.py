@@ -1,0 +1,22 @@
+"""What was recorded is shown: every table, figure and verdict of every exhibit, of one seed and of several."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from repro.exhibits import exhibit, names
+from repro.study.results import load_results
+
+RECORDS = load_results(Path(__file__).parents[2] / "results")
+
+
+@pytest.mark.parametrize("name", [name for name in names() if any(r.study == name for r in RECORDS.values())])
+def test_every_record_is_shown(name: str) -> None:
+    shown, records = exhibit(name), [record for record in RECORDS.values() if record.study == name]
+    for record in records:
+        pages = [table.in_page() for table in shown.tables(record).values()]
+        assert all("</td>" in page and ">nan" not in page for page in pages)
+        assert all(j.ours.n <= max(len(record.seeds), 1) for j in shown.judge(record) if j.ours)
+    assert all(svg.startswith("<?xml") for svg in shown.drawn(records).values())
