@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -23,6 +23,8 @@ from repro.study.sources import Sources
 from repro.study.store import Store
 from repro.training import compiling
 from repro.training.device import pick_device
+
+P = TypeVar("P")
 
 
 def open_runner(parameters: Parameters) -> Runner:
@@ -53,17 +55,16 @@ def cost_row(cost: ModelCost, row: str = "") -> Cost:
 
 
 def seed_by_seed(
-    seeds: Iterable[int], measure: Callable[[int], Iterable[Measurement]],
-    write: Callable[[list[Measurement]], StudyResult],
-) -> StudyResult:  # fmt: skip
-    """What ``write`` makes of all that ``measure`` finds.
+    parts: Iterable[P], measure: Callable[[P], Iterable[Measurement]], write: Callable[[list[Measurement]], StudyResult]
+) -> StudyResult:
+    """What ``write`` makes of all that ``measure`` finds; a part is a seed, or less than one.
 
-    If the time is up before all is done, the seeds that are whole are written, before :class:`TimeIsUpError` says so.
+    If the time is up before all is done, the parts that are whole are written, before :class:`TimeIsUpError` says so.
     """
     found: list[Measurement] = []
     try:
-        for seed in seeds:
-            found += list(measure(seed))
+        for part in parts:
+            found += list(measure(part))
     except TimeIsUpError:
         if found:
             write(found)

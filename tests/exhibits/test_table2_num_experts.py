@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from repro.analysis.outputs import Outputs
+from repro.errors import TimeIsUpError
 from repro.exhibits.table2_num_experts import EXHIBIT, Parameters, run
-from repro.study.results import StudyResult, Table
+from repro.families.single_gate.config import StudySpec
+from repro.families.single_gate.study import Study
+from repro.study.results import StudyResult, Table, load_result
 
 MakeUp = Callable[..., StudyResult]
 
@@ -47,6 +51,25 @@ def test_details_hold_what_was_measured_and_the_cost(result: StudyResult) -> Non
     details = EXHIBIT.tables(result)["details"].frame
     assert details.loc["20 experts", "expert alone"] == "59.10 ± 0.10" and "stacking" not in details
     assert (details.loc["20 experts", "MACs"], details.loc["20 experts", "parameters"]) == ("1.5 M", "2.34 M")
+
+
+def test_table_2_records_what_is_whole_when_the_time_is_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Study.run
+
+    def late(study: Study, spec: StudySpec) -> Outputs:
+        if (spec.seed, spec.num_experts) == (1, 2):
+            raise TimeIsUpError("two experts of the second seed: not begun")
+        return whole(study, spec)
+
+    monkeypatch.setattr(Study, "run", late)
+    with pytest.raises(TimeIsUpError):
+        run(Parameters(scale="smoke", dataset="modes", experts="1,2", controls="2", root=tmp_path, seeds="0,1"))
+    result = load_result(tmp_path / "results" / "table2_num_experts-modes-smoke.json")
+    assert result.seeds == [0, 1]
+    found = {(m.method, m.num_experts) for m in result.measurements if m.seed == 0}
+    assert {("bagging", 1), ("bagging", 2), ("equal-training", 2), ("equal-inference", 1)} <= found
+    found = {(m.method, m.num_experts) for m in result.measurements if m.seed == 1}
+    assert ("bagging", 1) in found and not found & {("bagging", 2), ("equal-training", 2)}
 
 
 def test_what_twice_the_epochs_would_gain_is_measured_on_validation_images(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from pydantic import Field
 
@@ -68,17 +69,23 @@ class Parameters(SingleGateParameters):
 
 
 def run(parameters: Parameters) -> StudyResult:
-    """Run Table 2 and write its record to ``<root>/results``, of as many seeds as time allows."""
+    """Run Table 2, seed by seed, and write its record to ``<root>/results``, of as many models as time allows."""
     study = open_study(parameters)
     outputs: dict[int, Outputs] = {}
     tables: dict[str, Table] = {}
 
-    def of_seed(seed: int) -> Iterator[Measurement]:
-        for spec in (spec for spec in parameters.specs() if spec.seed == seed):
-            outputs[seed] = study.run(spec)
-            yield from _measure(spec, outputs[seed], study)
-        for method, k, control in parameters.controls_of(spec):
-            yield measured(control, method, accuracy(*study.base_outputs(control)), num_experts=k)
+    def of_mixture(spec: StudySpec) -> Iterator[Measurement]:
+        outputs[spec.seed] = study.run(spec)
+        yield from _measure(spec, outputs[spec.seed], study)
+
+    def of_control(method: str, k: int, control: StudySpec) -> Iterator[Measurement]:
+        yield measured(control, method, accuracy(*study.base_outputs(control)), num_experts=k)
+
+    models: list[Callable[[], Iterator[Measurement]]] = []
+    for seed in parameters.seeds:
+        specs = [spec for spec in parameters.specs() if spec.seed == seed]
+        models += [partial(of_mixture, spec) for spec in specs]
+        models += [partial(of_control, *each) for each in parameters.controls_of(specs[0])]
 
     def write(found: list[Measurement]) -> StudyResult:
         spec = parameters.specs()[0]
@@ -88,7 +95,7 @@ def run(parameters: Parameters) -> StudyResult:
         tables["controls"] = Table(columns=CONTROLS, rows=list(_what_controls_get(parameters, spec)))
         return record(NAME, parameters, study, [*found, *_two_networks(spec, outputs)], costs, tables)
 
-    result = seed_by_seed(parameters.seeds, of_seed, write)
+    result = seed_by_seed(models, lambda model: model(), write)
     if longer := parameters.longer_bases():  # last: should time not allow it, the rest is on record
         rows = [[base.base_recipe.epochs, round(accuracy(*study.base_outputs(base)), 4)] for base in longer]
         tables["longer"] = Table(columns=LONGER, rows=rows)
