@@ -11,41 +11,26 @@ import pytest
 
 from repro.cli import main, parser
 
-COMMANDS = [
-    ["data", "list"],
-    ["data", "fetch"],
-    ["data", "check"],
-    ["cost"],
-    ["run"],
-    ["export"],
-    ["status"],
-    ["doctor"],
-    ["pack"],
-    ["unpack"],
-    ["book"],
-]
+COMMANDS = ["data list", "data fetch", "data check", "cost", "run", "export", "book"]
+COMMANDS += ["status", "doctor", "pack", "unpack"]
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_help_has_an_example(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
-        parser().parse_args([*command, "--help"])
-    assert f"Example: repro {command[0]}" in capsys.readouterr().out
+        parser().parse_args([*command.split(), "--help"])
+    assert f"Example: repro {command.split()[0]}" in capsys.readouterr().out
 
 
-def test_cost_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+def test_cost_as_json_and_errors_are_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cost", "tr18", "tr10", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["MACs"] == 672_970_752
-
-
-def test_errors_are_one_sentence_and_status_1(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cost", "tr9"]) == 1
     error = capsys.readouterr().err
     assert error.startswith("repro: unknown backbone 'tr9'; choose one of tr10") and error.count("\n") == 1
-
-
-def test_usage_errors_are_status_2() -> None:
-    with pytest.raises(SystemExit, match="2"):
+    assert main(["run", "table9"]) == 1
+    assert "there is no notebook 'table9' (there are: " in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):  # usage
         main(["run"])
 
 
@@ -61,11 +46,6 @@ def test_data_list_and_check(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert here["modes"] == "present" and here["cifar100"] == "absent"
     assert main(["data", "check", "cifar100", "--root", str(tmp_path)]) == 1
     assert "repro data fetch cifar100" in capsys.readouterr().out
-
-
-def test_a_notebook_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", "table9"]) == 1
-    assert "there is no notebook 'table9' (there are: " in capsys.readouterr().err
 
 
 def test_the_doctor_says_what_to_do_and_status_1_when_something_is_wrong(
@@ -90,10 +70,10 @@ def test_a_parameter_may_have_no_value_as_for_papermill(monkeypatch: pytest.Monk
 def test_what_a_terminal_has_no_letters_for_is_printed_in_others(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", terminal)
-    monkeypatch.setattr("repro.cli.show_cost", lambda args: print("1 ± 2") or 0)
+    monkeypatch.setattr("repro.models.cost.ModelCost.macs", "1 ± 2")
     assert main(["cost", "tr18"]) == 0
     terminal.flush()
-    assert terminal.buffer.getvalue() == b"1 \\xb1 2\n"  # type: ignore[attr-defined]
+    assert b" 1 \\xb1 2\n" in terminal.buffer.getvalue()  # type: ignore[attr-defined]
 
 
 def test_a_reader_that_has_gone_is_no_error() -> None:

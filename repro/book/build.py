@@ -21,7 +21,7 @@ from repro.exhibits import exhibit, names
 from repro.files import write_text
 from repro.report.links import DATA, FIGURES, building
 from repro.report.notebooks import execute
-from repro.report.plots import save_figure
+from repro.report.plots import as_svg
 from repro.study.places import results_folder
 from repro.study.results import load_results
 
@@ -106,13 +106,12 @@ def collect(project: Path, extra: Path) -> None:
             for name, svg in shown.drawn(found).items():
                 write_text(figures / f"{shown.figure_name(name)}.svg", svg)
     lines = front.headlines(list(results.values()))
-    save_figure(forest(lines), figures / FOREST, ["svg"])
-    save_figure(forest(lines, narrow=True), figures / f"{FOREST}-narrow", ["svg"])
     measured = performance.load_all(results_folder() / "performance")
     for name, record in measured.items():
-        tidy.write(f"performance-{name}", tidy.of_benchmark(record), data)
-    for name, figure in performance.figures(measured).items():
-        save_figure(figure, figures / name, ["svg"])
+        tidy.write(f"performance-{name}", tidy.of_tables(record.tables), data)
+    drawn = {FOREST: forest(lines), f"{FOREST}-narrow": forest(lines, narrow=True), **performance.figures(measured)}
+    for name, figure in drawn.items():
+        write_text(figures / f"{name}.svg", as_svg(figure, name))
 
 
 def run_jupyter_book(source: Path, out: Path, strict: bool) -> None:
@@ -136,16 +135,11 @@ def run_jupyter_book(source: Path, out: Path, strict: bool) -> None:
             keep_going=strict,
         )
     if status != 0 or not (built / "index.html").exists():
-        lines = output.getvalue().splitlines()
+        lines = re.sub(r"\x1b\[[0-9;]*m", "", output.getvalue()).splitlines()  # without a terminal's colours
         findings = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-20:]
-        raise ReproError("the book does not build:\n" + "\n".join(map(plain, findings)))
+        raise ReproError("the book does not build:\n" + "\n".join(findings))
     os.replace(built, out / "html")
     shutil.rmtree(out / "_build", ignore_errors=True)
-
-
-def plain(line: str) -> str:
-    """Without a terminal's colours."""
-    return re.sub(r"\x1b\[[0-9;]*m", "", line)
 
 
 class _Page(HTMLParser):
@@ -161,16 +155,17 @@ class _Page(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = dict(attrs)
-        self.ids |= {values[name] or "" for name in ("id", "name") if name in values}
-        if tag == "a" and values.get("href"):
-            self.links.append(values["href"] or "")
-        if tag in ("img", "script", "iframe", "source") and (address := values.get("src") or values.get("srcset")):
+        values = {name: value for name, value in attrs if value}
+        address, linked = values.get("src") or values.get("srcset"), values.get("href")
+        self.ids |= {values[name] for name in ("id", "name") if name in values}
+        if tag == "a" and linked:
+            self.links.append(linked)
+        if tag == "link" and linked and values.get("rel") in ("stylesheet", "icon", "preload"):
+            self.loads.append(linked)
+        if tag in ("img", "script", "iframe", "source") and address:
             self.loads.append(address)
-        if tag == "img" and not values.get("alt"):
-            self.unnamed.append(values.get("src") or "")
-        if tag == "link" and values.get("rel") in ("stylesheet", "icon", "preload") and values.get("href"):
-            self.loads.append(values["href"] or "")
+        if tag == "img" and "alt" not in values:
+            self.unnamed.append(address or "")
 
     def handle_data(self, data: str) -> None:
         self.words += len(data.split())

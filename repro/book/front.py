@@ -12,7 +12,7 @@ from repro.exhibits.three_families.shown import headline
 from repro.families.single_gate.scales import SCALES as RECIPES
 from repro.report.claim import Claim
 from repro.report.exhibit import Exhibit
-from repro.report.numbers import DATASETS, NONE, gain, interval, where_run
+from repro.report.numbers import DATASETS, effect, gain, where_run
 from repro.report.verdict import ClaimVerdict, Verdict
 from repro.study.results import StudyResult
 
@@ -51,15 +51,11 @@ SCALES = ("laptop", "gpu", "paper")
 
 
 class Effect(NamedTuple):
-    """What a run says of a claim; ``passed``: it holds, and so against each of its controls, by a rule set before.
-
-    ``controlled``: each of its controls was run.
-    """
+    """What a run says of a claim; ``passed``: it holds, and so against each of its controls, by a rule set before."""
 
     result: StudyResult
     judged: ClaimVerdict
     passed: bool
-    controlled: bool
 
     @property
     def place(self) -> tuple[int, str]:
@@ -69,9 +65,7 @@ class Effect(NamedTuple):
     @property
     def text(self) -> str:
         """``undecided, +0.27 [−1.14, +1.68] (CIFAR-100, laptop scale)``."""
-        known = interval(self.judged.ours, sign=True).replace(" to ", ", ")
-        effect = gain(self.judged.ours) + ("" if known == NONE else f" [{known}]")
-        return f"{self.judged.verdict.value}, {effect} ({where_run(self.result)})"
+        return f"{self.judged.verdict.value}, {effect(self.judged.ours)} ({where_run(self.result)})"
 
 
 class Headline(NamedTuple):
@@ -88,9 +82,14 @@ class Headline(NamedTuple):
         """The words without the models' names."""
         return self.words.partition(" (")[0]
 
+    @property
+    def passed(self) -> bool:
+        """Whether it holds against each of its controls somewhere, and its opposite nowhere."""
+        return any(e.passed for e in self.effects) and not self.has(Verdict.OPPOSITE)
+
     def has(self, *verdicts: Verdict) -> list[Effect]:
         """The effects with one of these verdicts."""
-        return [effect for effect in self.effects if effect.judged.verdict in verdicts]
+        return [e for e in self.effects if e.judged.verdict in verdicts]
 
 
 def headlines(results: Sequence[StudyResult]) -> list[Headline]:
@@ -107,7 +106,7 @@ def headlines(results: Sequence[StudyResult]) -> list[Headline]:
             if claim is None:
                 raise ReproError(f"{name} has no claim '{key}' (there are: {', '.join(c.key for c in shown.claims)})")
             own = [r for r in results if r.study == name and r.dataset != "modes" and r.scale in SCALES]
-            effects = [effect for r in own if (effect := _effect(shown, claim, r))]
+            effects = [one for r in own if (one := _effect(shown, claim, r))]
             found.append(Headline(group, words, shown, claim, tuple(sorted(effects, key=lambda e: e.place))))
     return found
 
@@ -118,8 +117,7 @@ def _effect(shown: Exhibit, claim: Claim, result: StudyResult) -> Effect | None:
         return None
     needed = (claim.key, *(f"{claim.key}/{control.key}" for control in claim.controls))
     passed = all(key in judged and judged[key].verdict is Verdict.HOLDS for key in needed)
-    controlled = all(key in judged and judged[key].ours is not None for key in needed)
-    return Effect(result, judged[claim.key], passed and not claim.settled_after, controlled)
+    return Effect(result, judged[claim.key], passed and not claim.settled_after)
 
 
 def answer(results: Sequence[StudyResult]) -> dict[str, tuple[str, list[str]]]:
@@ -131,56 +129,48 @@ def answer(results: Sequence[StudyResult]) -> dict[str, tuple[str, list[str]]]:
     accuracy; those against plain networks of as much compute have their 95 % intervals.
     """
     lines = [line for line in headlines(results) if not line.claim.settled_after]
-    main, parts = ([line for line in lines if (line.group == CONTROLS) is wanted] for wanted in (True, False))
-    holds = [line for line in lines if any(e.passed for e in line.effects) and not line.has(Verdict.OPPOSITE)]
-    against = [line for line in parts if line.has(Verdict.OPPOSITE)]
-    gained = [line for line in parts if line.has(Verdict.HOLDS) and line not in (*holds, *against)]
-    undecided = [line for line in parts if line.has(Verdict.UNDECIDED) and line not in (*holds, *against, *gained)]
-    bare = {line.name: [e for e in line.has(Verdict.HOLDS) if not e.controlled] for line in gained}
-    absent = [line.words for line in lines if not line.effects]
+    main = [line for line in lines if line.group == CONTROLS]
+    against = [line for line in lines if line not in main and line.has(Verdict.OPPOSITE)]
+    parts = [line for line in lines if line not in (*main, *against)]
+    gained = [line for line in parts if line.has(Verdict.HOLDS)]
+    undecided = [line.name for line in parts if line.has(Verdict.UNDECIDED) and line not in gained]
+    held = [line for line in gained if line.passed]
+    rest = [(line, [e.judged.controlled for e in line.has(Verdict.HOLDS)]) for line in gained if not line.passed]
+    lost = [line for line, controlled in rest if any(controlled)]
+    bare = [line.name for line, controlled in rest if not all(controlled)]
     known = (Verdict.HOLDS, Verdict.UNDECIDED)
+    absent = [line.words for line in lines if not line.effects]
     own_scale = any(e.result.scale == "paper" for line in lines for e in line.effects)
     compared = [headline(r) for r in results if r.study == NAME and r.dataset != "modes" and r.scale in SCALES]
     answers = {
         "Which mixture, at equal compute?": (" ".join(compared), []),
-        "Does it hold?": (
-            _tested(main, holds),
-            [f"{line.words}: {'; '.join(e.text for e in line.effects)}" for line in main if line.effects],
-        ),
-        "What else holds": (
-            "in single-gate mixtures:",
-            [f"{line.name}: {_brief(line.has(*known))}" for line in holds if line in parts],
-        ),
-        "What does not": (
-            "in single-gate mixtures:",
-            [
-                *(f"{line.name}, but not each control: {_brief([e for e in line.has(*known) if e.controlled])}"
-                  for line in gained if any(e.controlled for e in line.has(Verdict.HOLDS))),
-                *(f"the opposite of “{line.name}”: {_brief(line.has(Verdict.OPPOSITE), Verdict.OPPOSITE)}"
-                  for line in against),
-                *([f"undecided: {'; '.join(line.name for line in undecided)}"] if undecided else []),
-            ],
-        ),
+        "Does it hold?": (_tested(main), [f"{line.words}: {'; '.join(e.text for e in line.effects)}"
+                                          for line in main if line.effects]),
+        "What else holds": ("in single-gate mixtures:", [f"{line.name}: {_brief(line.has(*known))}" for line in held]),
+        "What does not": ("in single-gate mixtures:", [
+            *(f"{line.name}, but not each control: {_brief([e for e in line.has(*known) if e.judged.controlled])}"
+              for line in lost),
+            *(f"the opposite of “{line.name}”: {_brief(line.has(Verdict.OPPOSITE), Verdict.OPPOSITE)}"
+              for line in against),
+            *([f"undecided: {'; '.join(undecided)}"] if undecided else []),
+        ]),
         "What it costs:": ("base and experts, in units of the base alone:", cost(results)),
-        "What was not run:": (
-            "",
-            [
-                ("most at " if own_scale else "") + "the paper's own scale",
-                *([f"whether {'; '.join(absent)}"] if absent else []),
-                *(f"controls of “{name}”: {_brief(effects)}" for name, effects in bare.items() if effects),
-            ],
-        ),
+        "What was not run:": ("", [
+            ("most at " if own_scale else "") + "the paper's own scale",
+            *([f"whether {'; '.join(absent)}"] if absent else []),
+            *([f"controls of “{'”, “'.join(bare)}”"] if bare else []),
+        ]),
     }  # fmt: skip
-    whole = [*(["Which mixture, at equal compute?"] if compared else []), "Does it hold?"]
-    return {opening: found for opening, found in answers.items() if found[1] or opening in whole}
+    alone = ("Which mixture, at equal compute?", "Does it hold?")
+    return {opening: found for opening, found in answers.items() if found[1] or (found[0] and opening in alone)}
 
 
-def _tested(main: Sequence[Headline], holds: Sequence[Headline]) -> str:
+def _tested(main: Sequence[Headline]) -> str:
     what = "a mixture beats a plain network given as much compute"
     tested = [line for line in main if line.has(Verdict.HOLDS, Verdict.OPPOSITE, Verdict.UNDECIDED)]
     if not tested:
         return f"Whether {what} has been tested nowhere with enough seeds for a verdict."
-    won = sum(line in holds for line in tested)
+    won = sum(line.passed for line in tested)
     return f"{'' if won else 'Not yet: '}{what} in {won} of {len(tested)} comparisons with enough seeds.".capitalize()
 
 
@@ -192,21 +182,12 @@ def cost(results: Sequence[StudyResult]) -> list[str]:
         largest = max(macs, default=0)
         if r.study == "table2_num_experts" and r.scale in SCALES and {0, largest} <= set(macs):
             training = ""
-            if (
-                "controls" in r.tables
-            ):  # the base for more epochs, and how many per cent of the mixture's training that is
-                alike = r.tables["controls"].where(control="equal-training", experts=largest)
+            if controls := r.tables.get("controls"):  # the base for more epochs, and per cent of the mixture's training
+                alike = controls.where(control="equal-training", experts=largest)
                 for epochs, share in zip(alike.column("epochs"), alike.column("training"), strict=True):
                     training = f", {100 * epochs / share / r.spec['base_recipe']['epochs']:.2f} times to train"
             found.append(f"{where_run(r)}: {macs[largest] / macs[0]:.2f} times for an image{training}")
     return found
-
-
-def longer(results: Sequence[StudyResult]) -> str:
-    """What a base would gain by twice its training, where that was measured."""
-    gains = [(r, [float(v) for v in r.tables["longer"].column("top1")]) for r in results if "longer" in r.tables]
-    found = [f"{twice - once:+.1f} ({where_run(r)}, one seed)" for r, (once, twice) in gains if r.scale in SCALES]
-    return f"Twice its epochs would give the base alone {', '.join(found)}." if found else ""
 
 
 def older(results: Sequence[StudyResult]) -> str:
@@ -231,7 +212,7 @@ def older(results: Sequence[StudyResult]) -> str:
 def _brief(effects: Sequence[Effect], usual: Verdict = Verdict.HOLDS) -> str:
     """``CIFAR-100 +2.38, tiny-ImageNet +1.10 undecided (laptop scale)``: a verdict is named unless it is the usual."""
     by_scale: dict[str, list[str]] = {}
-    for result, judged, *_ in effects:
+    for result, judged, _ in effects:
         verdict = "" if judged.verdict is usual else f" {judged.verdict.value}"
         where = DATASETS.get(result.dataset, result.dataset)
         by_scale.setdefault(result.scale, []).append(f"{where} {gain(judged.ours)}{verdict}")

@@ -72,15 +72,13 @@ def oracle(results: Sequence[StudyResult]) -> str:
 def table4_column() -> str:
     """What Table 4's column of parameters holds."""
     shown = table4_dynamic_routing.counts()["counts"].frame
-    column = shown[[", training" in row and "of " in what for row, what in
-                    zip(shown.index, shown["by our count"], strict=True)]]  # fmt: skip
-    hits = {kind: [match == "match" for what, match in zip(column["by our count"], column["match"],
-                                                           strict=True) if what.startswith(kind)]
-            for kind in ("multiply-adds", "parameters")}  # fmt: skip
+    column = shown[shown.index.str.endswith(", training")]
+    kind = column["by our count"].str.partition(" ")[0]
+    macs, parameters = (column["match"][kind == name] == "match" for name in ("multiply-adds", "parameters"))
     return (
         "In the left half of Table 4 the column “#params (train)” holds multiply-adds (MACs): read so, "
-        f"{sum(hits['multiply-adds'])} of its {len(hits['multiply-adds'])} numbers come out, and as parameters "
-        f"{sum(hits['parameters'])} of {len(hits['parameters'])} readings do."
+        f"{macs.sum()} of its {len(macs)} numbers come out, and as parameters {parameters.sum()} of {len(parameters)} "
+        "readings do."
     )
 
 

@@ -16,7 +16,7 @@ from repro.errors import ReproError
 from repro.exhibits import exhibits
 from repro.report.chapter import folded, not_run
 from repro.report.links import FIGURES, Book, link, source_line
-from repro.report.numbers import NONE, gain, interval, signed, verdict_quote, where_run
+from repro.report.numbers import NONE, effect, gain, interval, signed, verdict_quote, where_run
 from repro.report.tables import html_table, verdict_css
 from repro.report.verdict import ClaimVerdict
 from repro.study.benchmarks import BENCHMARKS, load_performance
@@ -37,7 +37,7 @@ def study_answer(book: Book) -> str:
         for opening, (text, items) in front.answer(results).items()
     )  # fmt: skip
     about = "Effects are points of top-1 accuracy, brackets 95 % intervals over seeds, costs multiply-adds."
-    small = " ".join(filter(None, (about, front.longer(results), front.older(results))))
+    small = " ".join(filter(None, (about, front.older(results))))
     return (
         f'<div class="repro-answer" role="note" aria-label="The answer">{sentences}'
         f'<p class="repro-source">{escape(small)}</p></div>'
@@ -114,9 +114,8 @@ def all_claims(book: Book) -> str:
             marks = []
             for r, by_key in judged:
                 if one := by_key.get(claim.key):
-                    known = interval(one.ours, sign=True)
-                    effect = (f" {gain(one.ours)}" + f" [{known}]" * (known != NONE) + ":") * (one.ours is not None)
-                    marks.append(f"{_mark(book, r, one)}{escape(f'{effect} {where_run(r)}')}")
+                    ours = f" {effect(one.ours)}:" if one.ours else ""
+                    marks.append(f"{_mark(book, r, one)}{escape(f'{ours} {where_run(r)}')}")
             chapter = link(book.chapter(shown.name), shown.title.partition(":")[0])
             where = f"Section {claim.section}" if claim.section else ""
             rows.append((escape(claim.text), "<br>".join(marks) or "not run", chapter, where))

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from repro.report.plots import MODELS, PALETTE, common_legend, figure_style, new_figure
 from repro.report.tables import html_table
-from repro.study.benchmarks import BENCHMARKS, Goal, PerformanceRecord, load_performance
+from repro.study.benchmarks import BENCHMARKS, PerformanceRecord, load_performance
 from repro.study.results import Table
 
 VERDICTS = {True: "met", False: "missed", None: "not run"}
@@ -31,7 +31,11 @@ def load_all(folder: Path) -> dict[str, PerformanceRecord]:
 
 def goals_html(record: PerformanceRecord) -> str:
     """What was aimed at, what was measured, and whether it was met."""
-    rows = [(html.escape(goal.text), _bound(goal), _measured(goal), VERDICTS[goal.met]) for goal in record.goals]
+    rows = []
+    for goal in record.goals:
+        bound = f"{'at most' if goal.at_most else 'at least'} {goal.bound:g} {goal.unit}"
+        measured = "not run" if goal.measured is None else f"{goal.measured:.3g}"
+        rows.append((html.escape(goal.text), bound, measured, VERDICTS[goal.met]))
     return html_table(("goal", "bound", "measured", ""), rows, "the goals of a benchmark")
 
 
@@ -123,14 +127,6 @@ def _logarithmic(axes: Axes, ticks: list[Any] | None = None) -> None:
     axes.xaxis.set_minor_formatter(ticker.NullFormatter())
     if ticks:
         axes.set_xticks(ticks)
-
-
-def _bound(goal: Goal) -> str:
-    return f"{'at most' if goal.at_most else 'at least'} {goal.bound:g} {goal.unit}"
-
-
-def _measured(goal: Goal) -> str:
-    return "not run" if goal.measured is None else f"{goal.measured:.3g}"
 
 
 def _cell(value: object) -> str:

@@ -40,16 +40,17 @@ class Judged(NamedTuple):
     claims: list[ClaimVerdict]
 
 
-def find(name: str) -> Judged | None:
-    """The recorded result of a name; None if that run is not recorded; ReproError if there is no such run."""
+def find(name: str) -> Judged | Quote:
+    """The recorded result of a name, or if that run is not recorded, this; ReproError if there is no such run."""
     path = results_folder() / f"{name}.json"
     if path.exists():
         return _load(path, path.stat().st_mtime_ns)
     study, _, rest = name.partition("-")
+    dataset, _, scale = rest.rpartition("-")
     exhibit(study)
-    if not any(rest == f"{dataset}-{scale}" for scale, sets in SCALES.items() for dataset in sets):
+    if dataset not in SCALES.get(scale, {}):
         raise ReproError(f"there is no run '{name}': write EXHIBIT-DATASET-SCALE")
-    return None
+    return Quote("not run", command_of(study, dataset, scale))
 
 
 @cache
@@ -59,24 +60,23 @@ def _load(path: Path, changed: int) -> Judged:
     return Judged(result, exhibit(result.study).judge(result))
 
 
-def _not_run(name: str) -> Quote:
-    study, _, rest = name.partition("-")
-    dataset, _, scale = rest.rpartition("-")
-    return Quote("not run", command_of(study, dataset, scale))
-
-
 def result(text: str) -> Quote:
     """A number of a recorded result."""
-    found, name, key = _recorded(text)
-    return numbers.look_up(found.result, key, found.claims) if found else _not_run(name)
+    name, _, key = text.partition(":")
+    found = find(name)
+    return numbers.look_up(found.result, key, found.claims) if isinstance(found, Judged) else found
 
 
 def verdict(text: str) -> Quote:
     """The verdict on a claim."""
-    found, name, key = _recorded(text)
-    if found is None:
-        return _not_run(name)
-    return numbers.verdict_quote(found.result, numbers.claim_of(found.claims, key))
+    name, _, key = text.partition(":")
+    found = find(name)
+    if isinstance(found, Quote):
+        return found
+    known = {one.claim.key: one for one in found.claims}
+    if key not in known:
+        raise ReproError(f"There is no claim '{key}'. There are: {', '.join(known)}.")
+    return numbers.verdict_quote(found.result, known[key])
 
 
 def campaign(text: str) -> Quote:
@@ -95,13 +95,6 @@ def campaign_tooltip(campaign: Campaign) -> str:
     """Where a campaign's figures come from, line by line."""
     p = campaign.provenance
     return f"{p.command}\n{p.hardware}\ncommit {p.code}, {p.when[:10]}"
-
-
-def _recorded(text: str) -> tuple[Judged | None, str, str]:
-    name, colon, key = text.partition(":")
-    if not colon:
-        raise ReproError(f"write NAME:KEY, not '{text}'")
-    return find(name), name, key
 
 
 ROLES: dict[str, Callable[[str], Quote]] = {

@@ -25,7 +25,7 @@ def runs(book: Book) -> str:
             "seeds": ", ".join(map(str, r.seeds)),
             **_provenance(r.provenance),
             "code, spec": f"<code>{escape(r.provenance.code)}</code>, <code>{r.spec_hash}</code>",
-            "files": f"{_file(book, f'{name}.json')} (this record), {_csv(book, r.study)}",
+            "files": f"{_file(book, f'{name}.json')} (this record), CSV: {book.csv_links(r.study)}",
         }
         found.append(_section(name, f"{r.study}: {where_run(r)}", facts))
     return "".join(found) or "<p>Nothing has been recorded yet.</p>"
@@ -35,7 +35,7 @@ def measurements(book: Book) -> str:
     """Every benchmark and campaign with its provenance."""
     found = []
     for name, one in performance.load_all(results_folder() / "performance").items():
-        files = f"{_file(book, f'performance/{name}.json')}, {_csv(book, f'performance-{name}')}"
+        files = f"{_file(book, f'performance/{name}.json')}, CSV: {book.csv_links(f'performance-{name}')}"
         facts = {"measures": escape(one.claim), **_provenance(one.provenance), "files": files}
         found.append(_section(f"performance-{name}", f"Benchmark: {name}", facts))
     for name in CAMPAIGNS:
@@ -57,10 +57,6 @@ def _provenance(p: Provenance) -> dict[str, str]:
 
 def _file(book: Book, name: str) -> str:
     return f'<a href="{book.root}{DATA}/{name}"><code>{name.rpartition("/")[2]}</code></a>'
-
-
-def _csv(book: Book, stem: str) -> str:
-    return ", ".join(_file(book, path.name) for path in book.csv(stem))
 
 
 def _section(place: str, title: str, facts: Mapping[str, str]) -> str:

@@ -5,23 +5,21 @@ from __future__ import annotations
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.scales import SCALES, default_spec
 from repro.report.numbers import DATASETS
-from repro.report.tables import Captioned, Columns, frame
+from repro.report.tables import Captioned, frame_of_rows
 
 
 def scales_table() -> Captioned:
     """Networks, images and lengths of training of every scale and image set."""
-    columns: Columns = {}
-    labels = []
-    for scale, sets in SCALES.items():
-        for dataset in sets:
-            labels.append(f"{scale}: {DATASETS[dataset]}")
-            for column, cell in _cells(default_spec(scale, dataset)).items():
-                columns.setdefault(column, []).append(cell)
+    rows = {
+        f"{scale}: {DATASETS[dataset]}": _cells(default_spec(scale, dataset))
+        for scale, sets in SCALES.items()
+        for dataset in sets
+    }
     caption = (
         "What each scale trains, unless a chapter says otherwise. Epochs are those of the base model, of each expert, "
         "and of the gate; a base taken off the shelf trains for none."
     )
-    return Captioned(frame(columns, labels), caption)
+    return Captioned(frame_of_rows(rows), caption)
 
 
 def _cells(spec: StudySpec) -> dict[str, str]:

@@ -7,11 +7,11 @@ import io
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from repro.cli import stores
-from repro.cli.common import Command, add, root_of, show
+from repro.cli.common import Command, add, show
 from repro.errors import ReproError, StoppedError, TimeIsUpError, in_a_sentence
 
 # What needs torch is imported inside the commands, so that --help is quick.
@@ -32,14 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command: Command = args.command
     try:
         with in_a_sentence():
-            status = _unless_nobody_reads(command, args)
-        return status
-    except StoppedError as error:
-        print(f"repro: {error}", file=sys.stderr)
-        return 130
+            return _unless_nobody_reads(command, args)
     except ReproError as error:
         print(f"repro: {error}", file=sys.stderr)
-        return 1
+        return 130 if isinstance(error, StoppedError) else 1
     except ModuleNotFoundError as error:
         module = (error.name or "").partition(".")[0]
         if module == "repro":
@@ -70,18 +66,14 @@ def parser() -> argparse.ArgumentParser:
 
     data = commands.add_parser("data", help="image sets: what there is, what is here, fetch, check")
     sets = data.add_subparsers(required=True, metavar="COMMAND")
-    add(sets, "list", data_list, "list the image sets, and whether they are here", "repro data list --json", json=True)
-    fetch = add(sets, "fetch", data_fetch, "download, verify and lay out image sets", "repro data fetch cifar100")
+    add(sets, "list", data_list, "repro data list --json", json=True)
+    fetch = add(sets, "fetch", data_fetch, "repro data fetch cifar100")
     fetch.add_argument("names", nargs="+", metavar="NAME")
-    check = add(
-        sets, "check", data_check, "verify checksums, counts and every image", "repro data check cifar100", json=True
-    )
+    check = add(sets, "check", data_check, "repro data check cifar100", json=True)
     check.add_argument("names", nargs="*", metavar="NAME", help="without any: every set that is here")
 
-    cost = add(
-        commands, "cost", show_cost, "exact multiply-adds and parameters of a base-expert pair (Table 1)",
-        "repro cost tr18 tr10 --classes 200 --image-size 64", json=True, root=False,
-    )  # fmt: skip
+    example = "repro cost tr18 tr10 --classes 200 --image-size 64"
+    cost = add(commands, "cost", show_cost, example, json=True, root=False)
     cost.add_argument("base", help="e.g. tr18")
     cost.add_argument("expert", nargs="?", help="e.g. tr10; without it, the backbone alone")
     cost.add_argument("--experts", type=int, default=20, help="number of experts K (default 20)")
@@ -89,10 +81,8 @@ def parser() -> argparse.ArgumentParser:
     cost.add_argument("--image-size", type=int, default=32, help="side of the images in pixels (default 32)")
     cost.add_argument("--width", type=float, default=1.0, help="width multiplier of tr-networks (default 1)")
 
-    run = add(
-        commands, "run", run_notebooks, "run notebooks; an output is put in place only when its run succeeded",
-        "repro run table2_num_experts -p scale laptop -p dataset cifar100 -p seeds 0,1,2", root=False,
-    )  # fmt: skip
+    example = "repro run table2_num_experts -p scale laptop -p dataset cifar100 -p seeds 0,1,2"
+    run = add(commands, "run", run_notebooks, example, root=False)
     run.add_argument("notebooks", nargs="+", metavar="NOTEBOOK", help="a name in notebooks/, a path, or all")
     _takes_parameters(run)
     run.add_argument("--output", type=Path, help="folder of the executed copies (default: <root>/notebooks)")
@@ -101,10 +91,8 @@ def parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--direct", action="store_true", help="without notebooks: print the tables (no Jupyter is needed)")
 
-    export = add(
-        commands, "export", export_model, "write a trained model to a folder that can be used without the study",
-        "repro export table2_num_experts -p experts 20 --out my-moe", root=False,
-    )  # fmt: skip
+    example = "repro export table2_num_experts -p experts 20 --out my-moe"
+    export = add(commands, "export", export_model, example, root=False)
     export.add_argument(
         "notebook", metavar="NOTEBOOK", help="the one that trained it, with parameters that mean one model"
     )
@@ -113,10 +101,8 @@ def parser() -> argparse.ArgumentParser:
 
     stores.declare(commands)
 
-    book = add(
-        commands, "book", build_book, "build the book from the recorded results; trains nothing",
-        "repro book && python -m http.server -d book/_build/html", root=False,
-    )  # fmt: skip
+    example = "repro book && python -m http.server -d book/_build/html"
+    book = add(commands, "book", build_book, example, root=False)
     book.add_argument("--out", type=Path, help="folder of the built book (default: book/_build)")
     book.add_argument("--lenient", action="store_true", help="go on over warnings")
     return top
@@ -135,55 +121,53 @@ def _parameters(args: argparse.Namespace) -> dict[str, str | None]:
 
 
 def data_list(args: argparse.Namespace) -> int:
-    """``repro data list``."""
+    """List the image sets, and whether they are here."""
     from repro.data.catalogue import DATASETS, status
 
-    show(
-        args,
-        [
-            {
-                "name": name,
-                "here": status(name, root_of(args)).state,
-                "classes": card.classes,
-                "train": card.num_train,
-                "test": card.num_test,
-                "pixels": card.image_size or "varies",
-                "disk": card.disk,
-                "source": card.source,
-            }
-            for name, card in DATASETS.items()
-        ],
-    )
+    rows = [
+        {
+            "name": name,
+            "here": status(name, args.root).state,
+            "classes": card.classes,
+            "train": card.num_train,
+            "test": card.num_test,
+            "pixels": card.image_size or "varies",
+            "disk": card.disk,
+            "source": card.source,
+        }
+        for name, card in DATASETS.items()
+    ]
+    show(args, rows)
     return 0
 
 
 def data_fetch(args: argparse.Namespace) -> int:
-    """``repro data fetch``."""
+    """Download, verify and lay out image sets."""
     from repro.data.catalogue import fetch
 
     for name in args.names:
-        print(f"{name}: {fetch(name, root_of(args))} in {root_of(args)}")
+        print(f"{name}: {fetch(name, args.root)} in {args.root}")
     return 0
 
 
 def data_check(args: argparse.Namespace) -> int:
-    """``repro data check``: status 1 if anything is wrong."""
+    """Verify checksums, counts and every image."""
     from repro.data.catalogue import DATASETS, check, status
 
-    names = args.names or [name for name in DATASETS if status(name, root_of(args)).state != "absent"]
-    findings: Mapping[str, Sequence[str]] = {name: check(name, root_of(args)) for name in names}
+    names = args.names or [name for name in DATASETS if status(name, args.root).state != "absent"]
+    findings = {name: check(name, args.root) for name in names}
     if args.json:
         print(json.dumps(findings, indent=1))
     else:
         for name, found in findings.items():
             print(f"{name}: {'; '.join(found) or 'whole'}")
-            if found and status(name, root_of(args)).state == "absent":
-                print(f"{name}: `{status(name, root_of(args)).command}` fetches it")
+            if found and (here := status(name, args.root)).state == "absent":
+                print(f"{name}: `{here.command}` fetches it")
     return 1 if any(findings.values()) else 0
 
 
 def show_cost(args: argparse.Namespace) -> int:
-    """``repro cost``."""
+    """Exact multiply-adds and parameters of a base-expert pair (Table 1)."""
     from repro.models.cost import model_cost
 
     cost = model_cost(args.base, args.expert, args.classes, args.image_size, args.experts, args.width)
@@ -207,7 +191,7 @@ def show_cost(args: argparse.Namespace) -> int:
 
 
 def run_notebooks(args: argparse.Namespace) -> int:
-    """``repro run``: status 3 if the time was up before all was done."""
+    """Run notebooks; an output is put in place only when its run succeeded."""
     from repro.cli.direct import remaining_of, run
     from repro.progress import time_limit
 
@@ -222,7 +206,7 @@ def run_notebooks(args: argparse.Namespace) -> int:
 
 
 def export_model(args: argparse.Namespace) -> int:
-    """``repro export``."""
+    """Write a trained model to a folder that can be used without the study."""
     from repro.exhibits import exhibit
     from repro.report.model_card import export_asked
 
@@ -232,7 +216,7 @@ def export_model(args: argparse.Namespace) -> int:
 
 
 def build_book(args: argparse.Namespace) -> int:
-    """``repro book``."""
+    """Build the book from the recorded results; trains nothing."""
     from repro.book.build import build_book
     from repro.study.places import project_folder
 

@@ -1,4 +1,4 @@
-"""What the commands share: how they are declared, where they look, how they print rows."""
+"""What the commands share: how they are declared, and how they print rows."""
 
 from __future__ import annotations
 
@@ -8,29 +8,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from repro.study.places import default_root
+
 Command = Callable[[argparse.Namespace], int]
 
 
 def add(
-    commands: Any, name: str, command: Command, help: str, example: str, json: bool = False, root: bool = True
+    commands: Any, name: str, command: Command, example: str, json: bool = False, root: bool = True
 ) -> argparse.ArgumentParser:
-    """A sub-command with an example in its --help and the options that many share."""
+    """A sub-command that does what its function's docstring says, with an example, and options that many share."""
+    help = (command.__doc__ or "").rstrip(".")
     sub: argparse.ArgumentParser = commands.add_parser(
-        name, help=help, description=help[0].upper() + help[1:] + ".", epilog=f"Example: {example}"
+        name, help=help[0].lower() + help[1:], description=f"{help}.", epilog=f"Example: {example}"
     )
     sub.set_defaults(command=command)
     if root:
-        sub.add_argument("--root", type=Path, help="folder of image sets, store and results (default: data/)")
+        about = "folder of image sets, store and results (default: data/)"
+        sub.add_argument("--root", type=Path, default=default_root(), help=about)
     if json:
         sub.add_argument("--json", action="store_true", help="print JSON")
     return sub
-
-
-def root_of(args: argparse.Namespace) -> Path:
-    """The folder that was asked for, or the usual one."""
-    from repro.study.places import default_root
-
-    return args.root or default_root()
 
 
 def show(args: argparse.Namespace, rows: list[dict[str, Any]]) -> None:

@@ -7,23 +7,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from repro.cli.common import add, root_of, show
+from repro.cli.common import add, show
 
 
 def declare(commands: Any) -> None:
     """Add them to the parser."""
-    add(
-        commands, "status", show_status, "what the store holds, what is half-done, and what failed", "repro status",
-        json=True,
-    )  # fmt: skip
-    add(
-        commands, "doctor", examine, "check the installation and the store; say what to do about each finding",
-        "repro doctor", json=True,
-    )  # fmt: skip
-    pack = add(
-        commands, "pack", pack_store, "pack results and finished artifacts into files of a given size, to be moved",
-        "repro pack moved/gpu --what results,outputs --max-mb 16",
-    )  # fmt: skip
+    add(commands, "status", show_status, "repro status", json=True)
+    add(commands, "doctor", examine, "repro doctor", json=True)
+    pack = add(commands, "pack", pack_store, "repro pack moved/gpu --what results,outputs --max-mb 16")
     pack.add_argument(
         "out", type=Path, metavar="OUT", help="writes OUT.001, OUT.002 ... and their checksums, OUT.sha256"
     )
@@ -33,18 +24,15 @@ def declare(commands: Any) -> None:
         "(default: results,outputs)",
     )  # fmt: skip
     pack.add_argument("--max-mb", type=float, default=64, help="largest size of a file in MB (default 64)")
-    unpack = add(
-        commands, "unpack", unpack_store, "put packed results and artifacts in their places; overwrites nothing",
-        "repro unpack moved/gpu.sha256",
-    )  # fmt: skip
+    unpack = add(commands, "unpack", unpack_store, "repro unpack moved/gpu.sha256")
     unpack.add_argument("files", nargs="+", type=Path, metavar="FILE", help="OUT.sha256; its parts lie beside it")
 
 
 def show_status(args: argparse.Namespace) -> int:
-    """``repro status``."""
+    """What the store holds, what is half-done, and what failed."""
     from repro.study.contents import Contents
 
-    store = Contents(root_of(args))
+    store = Contents(args.root)
     finished = [
         {
             "kind": about["kind"],
@@ -71,26 +59,24 @@ def show_status(args: argparse.Namespace) -> int:
 
 
 def examine(args: argparse.Namespace) -> int:
-    """``repro doctor``: status 1 if anything is wrong."""
+    """Check the installation and the store; say what to do about each finding."""
     from repro.study.doctor import findings
 
-    found = list(findings(root_of(args)))
+    found = list(findings(args.root))
+    wrong = sum(finding.state == "wrong" for finding in found)
     if args.json:
         print(json.dumps([finding._asdict() for finding in found], indent=1))
     else:
-        for finding in found:
-            print(finding)
-    wrong = sum(finding.state == "wrong" for finding in found)
-    if not args.json:
+        print(*found, sep="\n")
         print(f"{wrong} thing{'' if wrong == 1 else 's'} to put right" if wrong else "nothing is wrong")
     return 1 if wrong else 0
 
 
 def pack_store(args: argparse.Namespace) -> int:
-    """``repro pack``."""
+    """Pack results and finished artifacts into files of a given size, to be moved."""
     from repro.study.pack import pack
 
-    results, artifacts, parts = pack(root_of(args), args.out, args.what.split(","), round(1e6 * args.max_mb))
+    results, artifacts, parts = pack(args.root, args.out, args.what.split(","), round(1e6 * args.max_mb))
     size = sum(part.stat().st_size for part in parts) / 1e6
     print(
         f"{results} results and {artifacts} artifacts in {len(parts)} files, {size:.1f} MB; "
@@ -100,9 +86,9 @@ def pack_store(args: argparse.Namespace) -> int:
 
 
 def unpack_store(args: argparse.Namespace) -> int:
-    """``repro unpack``."""
+    """Put packed results and artifacts in their places; overwrites nothing."""
     from repro.study.pack import unpack
 
-    for sentence in unpack(args.files, root_of(args)):
+    for sentence in unpack(args.files, args.root):
         print(sentence)
     return 0

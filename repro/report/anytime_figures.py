@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import matplotlib.ticker as ticker
@@ -10,12 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from repro.report.claim import Cell
-from repro.report.curves import draw, each_seed, in_millions, mean
+from repro.report.curves import draw, each_seed, mean
 from repro.report.figure2 import IMAGES, NEAR, paper_macs
 from repro.report.numbers import DATASETS, where_run
-from repro.report.plots import MODELS, PALETTE, common_legend, figure_style, new_figure
+from repro.report.plots import MODELS, PALETTE, common_legend, figure_style, mark, new_figure
 from repro.report.printed import drawn
-from repro.report.verdict import by_seed
+from repro.report.verdict import summary_of
 from repro.study.results import StudyResult, evidence
 
 ENVELOPE_COLOUR = "#000000"
@@ -57,20 +56,20 @@ def _ours(axes: Axes, result: StudyResult) -> None:
     if sweep:
         keys = dict.fromkeys(zip(sweep.column("pair"), sweep.column("K"), strict=True))
         for (pair, k), style in zip(keys, _line_styles(list(keys)), strict=True):
-            curves = in_millions(each_seed(sweep.where(pair=pair, K=k), "macs", "top1"))
+            curves = each_seed(sweep.where(pair=pair, K=k), "macs", "top1")
             name = f"{pair}, any-time" if k == max(K for _, K in keys) else f"{pair}, any-time, {k} experts"
             draw(axes, curves, colour(pair), name, linestyle=style)
     if envelope and envelope.rows:
         if len(set(envelope.column("model"))) > 1:  # the envelope of one model is its curve
-            curves = in_millions(each_seed(envelope, "budget", "top1"))
+            curves = each_seed(envelope, "budget", "top1")
             draw(axes, curves, ENVELOPE_COLOUR, "envelope", linewidth=2.2)
-            naive = [mean(in_millions(each_seed(envelope, "budget", "top1_on_test")))]
+            naive = [mean(each_seed(envelope, "budget", "top1_on_test"))]
             draw(axes, naive, ENVELOPE_COLOUR, "envelope, chosen on test", linestyle=":", linewidth=1.3)
-        limits = [x / 1e6 for x in envelope.column("budget")]
+        limits = envelope.column("budget")
     _markers(axes, result)
     if limits:
         _zoom(axes, min(limits), max(limits))
-    axes.set_xlabel("multiply-adds an image, millions")
+    _in_millions(axes)
     axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
     axes.set_title(where_run(result))
     axes.yaxis.set_major_locator(ticker.MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
@@ -78,25 +77,19 @@ def _ours(axes: Axes, result: StudyResult) -> None:
 
 def _markers(axes: Axes, result: StudyResult) -> None:
     """Plain models, means large and seeds small: bases, pairs, and both one-expert baselines."""
-    costs = {(cost.row, cost.num_experts): cost.macs / 1e6 for cost in result.costs}
+    costs = {(cost.row, cost.num_experts): cost.macs for cost in result.costs}
     cells = dict.fromkeys((m.num_experts, m.method, m.row) for m in result.measurements if m.metric == "top1")
     for k, method, row in cells:
         if method == "two networks":
-            place, kind, shade = sum(costs.get((part, 0), 0.0) for part in row.split(" + ")), "two", TWO
-        elif method == "backbone":
-            place, kind, shade = costs.get((row, 0), 0.0), "backbone", colour(row)
-        elif method == "bagging":
-            place, kind, shade = costs.get((row, k), 0.0), "one" if k == 1 else "moe", TWO if k == 1 else colour(row)
+            place, kind = sum(costs.get((part, 0), 0) for part in row.split(" + ")), "two"
+        elif method in ("backbone", "bagging"):
+            place, kind = costs.get((row, k), 0), {0: "backbone", 1: "one"}.get(k, "moe")
         else:
             continue
-        if place:
-            each = list(by_seed(result, Cell(k, method, row)).values())
-            marker = MARKS[kind][0]
-            if len(each) > 1:
-                axes.plot([place] * len(each), each, marker, color=shade, markersize=3, alpha=0.6, zorder=4)
-            axes.plot(
-                place, math.fsum(each) / len(each), marker, color=shade, markeredgecolor="white", markersize=9, zorder=5
-            )
+        summary = summary_of(result, Cell(k, method, row))
+        if place and summary:
+            shade = TWO if kind in ("one", "two") else colour(row)
+            mark(axes, place, summary, MARKS[kind][0], shade, markeredgecolor="white", markersize=9)
             _legend(axes, kind)
 
 
@@ -115,21 +108,22 @@ def _zoom(axes: Axes, low: float, high: float) -> None:
 
 
 def _paper(axes: Axes, dataset: str) -> None:
-    axes.plot(*_both(drawn(dataset, "anytime")), color=ENVELOPE_COLOUR, linewidth=2.4, label="envelope")
+    axes.plot(*zip(*sorted(drawn(dataset, "anytime")), strict=True), color=ENVELOPE_COLOUR, linewidth=2.4,
+              label="envelope")  # fmt: skip
     known = {paper_macs(dataset, *pair.split("-")): pair for pair in MODELS}
     for name, kind in (("one_expert", "two"), ("backbone", "backbone"), ("moe", "moe")):
         for macs, top1 in drawn(dataset, name):
             near = min(known, key=lambda cost: abs(cost - macs))
             shade = TWO if kind == "two" else colour(known[near]) if abs(near - macs) <= NEAR * macs else "#000000"
-            axes.plot(macs / 1e6, top1, MARKS[kind][0], color=shade, markeredgecolor="white", markersize=7, zorder=4)
+            axes.plot(macs, top1, MARKS[kind][0], color=shade, markeredgecolor="white", markersize=7, zorder=4)
         _legend(axes, kind)
-    axes.set_xlabel("multiply-adds an image, millions")
+    _in_millions(axes)
     axes.set_title(f"the paper: {DATASETS[dataset]}\n(digitised from the poster)")
 
 
-def _both(points: Sequence[tuple[int, float]]) -> tuple[list[float], list[float]]:
-    ordered = sorted(points)
-    return [macs / 1e6 for macs, _ in ordered], [top1 for _, top1 in ordered]
+def _in_millions(axes: Axes) -> None:
+    axes.set_xlabel("multiply-adds an image, millions")
+    axes.xaxis.set_major_formatter(lambda macs, _: f"{macs / 1e6:g}")
 
 
 def colour(pair: str) -> str:

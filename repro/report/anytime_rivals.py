@@ -27,7 +27,7 @@ def over_chance(result: StudyResult) -> dict[int, float]:
     """``{seed: points}`` above as many exits at random: these lie on the line from the base to the plain model."""
 
     def at_random(pair: str, seed: int) -> float:
-        base, plain = _value(result, Cell(0, row=_base(pair)), seed), _value(result, Cell(K, row=pair), seed)
+        base, plain = _value(result, Cell(0, row=pair.partition("-")[0]), seed), _value(result, Cell(K, row=pair), seed)
         runs = _value(result, Cell(K, NO_LOSS, pair, "experts"), seed)
         return base + min(runs, 1.0) * (plain - base)
 
@@ -59,10 +59,6 @@ def _above(result: StudyResult, rival: Callable[[str, int], float]) -> dict[int,
         if known := [gap for gap in gaps if not np.isnan(gap)]:
             found[seed] = sum(known) / len(known)
     return found
-
-
-def _base(pair: str) -> str:
-    return pair.partition("-")[0]
 
 
 def _value(result: StudyResult, cell: Cell, seed: int) -> float:

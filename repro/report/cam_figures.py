@@ -23,8 +23,8 @@ from repro.report.pictures import (
     show_tile,
     strip,
 )
-from repro.report.plots import COLOURS, PALETTE, common_legend, new_figure
-from repro.report.verdict import by_seed, summary_of
+from repro.report.plots import COLOURS, PALETTE, common_legend, mark, new_figure
+from repro.report.verdict import summary_of
 from repro.study.results import StudyResult
 
 TRUE, OWN = TARGETS
@@ -60,28 +60,18 @@ def pictures(results: Sequence[StudyResult]) -> Figure:
 
 
 def _picture_band(band: SubFigure, result: StudyResult, number: int) -> None:
-    tiles = result.pictures["examples"].tiles()
     maps, images = result.tables["maps"], result.tables["images"]
     width = 2 + min(MAPS_SHOWN, max(maps.column("tile").count(tile) for tile in range(number)))
-    grid = band.subplots(number, width, squeeze=False)
-    names = {"base": "base", "selected": "selected\nexpert", "other": "not\nselected"}
-    for tile, axes in enumerate(grid):
-        (_, _, name, *box), *_ = images.where(tile=tile).rows
-        sides = [float(side) for side in box if side is not None]
-        show_tile(axes[0], enlarged(tiles[tile], SIDE), "image" if tile == 0 else "", short(str(name)))
-        shown = maps.where(tile=tile).rows[:MAPS_SHOWN]
-        for place, (_, role, expert, spread, inside, text) in zip(axes[1:], shown, strict=False):
-            who = "" if role == "base" else f"e{expert}: "
-            words = who + f"{spread:.0f} %" + (f", box {inside:.0f} %" if inside is not None else "")
-            show_tile(place, blend(tiles[tile], from_hex(str(text))), names[str(role)] if tile == 0 else "", words)
-        by_role = {str(row[1]): from_hex(str(row[-1])) for row in shown}
-        change = difference(by_role["selected"], by_role["base"])
-        show_tile(axes[-1], change, "selected\nminus base" if tile == 0 else "")
-        for place in axes[len(shown) + 1 : -1]:
+    for tile, axes in enumerate(band.subplots(number, width, squeeze=False)):
+        shown = _under_maps(result, tile, MAPS_SHOWN)
+        sides = [float(side) for side in images.where(tile=tile).rows[0][3:] if side is not None]
+        for place in axes[len(shown) - 1 : -1]:
             place.set_axis_off()
-        for place in (*axes[: len(shown) + 1], axes[-1]) if sides else ():
-            draw_box(place, sides, SIDE)
-    size, side = result.pictures["examples"].size, len(by_role["base"])
+        for place, (picture, title, below) in zip([*axes[: len(shown) - 1], axes[-1]], shown, strict=True):
+            show_tile(place, picture, title if tile == 0 else "", below)
+            if sides:
+                draw_box(place, sides, SIDE)
+    size, side = result.pictures["examples"].size, len(from_hex(str(maps.rows[0][-1])))
     coarse = f"at {size} pixels a map has {side} × {side} positions: there is nothing to see. "
     band.suptitle(
         f"{where_run(result)}: {coarse if side <= NOTHING_TO_SEE else ''}"
@@ -91,18 +81,27 @@ def _picture_band(band: SubFigure, result: StudyResult, number: int) -> None:
     )  # fmt: skip
 
 
+def _under_maps(result: StudyResult, tile: int, most: int | None = None) -> list[tuple[np.ndarray, str, str]]:
+    """A recorded image, it under its maps, and how two of them differ; each with what stands above and below it."""
+    image = result.pictures["examples"].tiles()[tile]
+    maps = result.tables["maps"].where(tile=tile).rows[:most]
+    titles = {"base": "base", "selected": "selected\nexpert", "other": "not\nselected"}
+    found = [(enlarged(image, SIDE), "image", short(str(result.tables["images"].where(tile=tile).column("class")[0])))]
+    for _, role, expert, spread, inside, text in maps:
+        words = ("" if role == "base" else f"e{expert}: ") + f"{spread:.0f} %"
+        words += "" if inside is None else f", box {inside:.0f} %"
+        found.append((blend(image, from_hex(str(text))), titles[str(role)], words))
+    by_role = {str(row[1]): from_hex(str(row[-1])) for row in maps}
+    return [*found, (difference(by_role["selected"], by_role["base"]), "selected\nminus base", "")]
+
+
 def one_image(result: StudyResult | None, image: int) -> str:
     """HTML: a recorded image, its maps, and how those of the selected expert and of the base differ."""
     if result is None or "examples" not in result.pictures:
         return "<p>Nothing is recorded.</p>"
-    tile = result.pictures["examples"].tiles()[image]
-    rows = result.tables["maps"].where(tile=image).rows
-    by_role = {str(row[1]): from_hex(str(row[-1])) for row in rows}
-    pictures = [enlarged(tile, SIDE), *(blend(tile, from_hex(str(row[-1]))) for row in rows)]
-    words = [short(str(result.tables["images"].where(tile=image).column("class")[0]))]
-    words += [f"{row[1]}{'' if row[1] == 'base' else f', expert {row[2]}'}: {row[3]:.0f} %" for row in rows]
-    change = difference(by_role["selected"], by_role["base"])
-    return f"<p>{where_run(result)}</p>" + strip(np.stack([*pictures, change]), [*words, "selected minus base"])
+    pictures, titles, words = zip(*_under_maps(result, image), strict=True)
+    below = [f"{title}: {text}".strip(": ") for title, text in zip(titles, words, strict=True)]
+    return f"<p>{where_run(result)}</p>" + strip(np.stack(pictures), below)
 
 
 def numbers(results: Sequence[StudyResult]) -> Figure:
@@ -133,17 +132,9 @@ def _panel(axes: Axes, result: StudyResult, metric: str) -> None:
         return
     for x, (experts, method) in enumerate(names.values()):
         for row, shift, filled in ((TRUE, -0.14, True), (OWN, 0.14, False)):
-            cell = Cell(experts, method, row, metric)
-            summary = summary_of(result, cell)
-            if summary is None:
-                continue
-            colour = colours[method]
-            if summary.interval:
-                axes.plot([x + shift] * 2, summary.interval, color=colour, linewidth=2)
-            each = list(by_seed(result, cell).values())
-            axes.plot([x + shift] * len(each), each, "_", color=colour, markersize=9, alpha=0.7)
-            face = colour if filled else "white"
-            axes.plot([x + shift], [summary.mean], "o", color=colour, markerfacecolor=face, zorder=4)
+            if summary := summary_of(result, Cell(experts, method, row, metric)):
+                face = colours[method] if filled else "white"
+                mark(axes, x + shift, summary, "o", colours[method], interval=True, markerfacecolor=face)
     for row, face in ((TRUE, "black"), (OWN, "white")):
         axes.plot([], [], "o", color="black", markerfacecolor=face, label=f"map of the {row}")
     for name, style in (("uniform", ":"), ("centre", "--")):

@@ -11,8 +11,8 @@ from repro.families.single_gate.class_pictures import COMPANIONS, OWN_TILES, TIL
 from repro.report.claim import Cell
 from repro.report.numbers import where_run
 from repro.report.pictures import close_together, show_tile
-from repro.report.plots import COLOURS, PALETTE, new_figure
-from repro.report.verdict import by_seed, summary_of
+from repro.report.plots import COLOURS, PALETTE, mark, new_figure
+from repro.report.verdict import summary_of
 from repro.study.results import StudyResult
 
 
@@ -125,16 +125,10 @@ def _real_panel(axes: Axes, result: StudyResult) -> None:
     )
     known = [row for row in rows if summary_of(result, Cell(k, row[1], metric=row[0]))]
     for y, (metric, method, chance, _) in enumerate(known):
-        cell = Cell(k, method, metric=metric)
-        summary = summary_of(result, cell)
+        if summary := summary_of(result, Cell(k, method, metric=metric)):
+            label = "" if y else "the mean class"
+            mark(axes, y, summary, "o", COLOURS["expert"], interval=True, flat=True, label=label)
         blind = summary_of(result, Cell(k, chance, metric=metric)) if chance else None
-        if summary and summary.interval:
-            axes.plot(summary.interval, [y, y], color=COLOURS["expert"], linewidth=2)
-        each = list(by_seed(result, cell).values())
-        axes.plot(each, [y] * len(each), "|", color=COLOURS["expert"], markersize=9)
-        axes.plot(
-            [summary.mean if summary else 0], [y], "o", color=COLOURS["expert"], label="" if y else "the mean class"
-        )
         axes.plot([blind.mean if blind else 0], [y], "x", color="black", label="" if y else "by chance")
     axes.set_yticks(range(len(known)), [label for *_, label in known])
     axes.set_ylim(max(len(known), 1) - 0.5, -0.5)

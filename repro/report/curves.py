@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 from matplotlib.axes import Axes
 
 from repro.study.results import Table
@@ -40,22 +41,19 @@ def draw(axes: Axes, curves: Sequence[Curve], colour: str, label: str, **style: 
         return
     centre = mean(curves)
     if len(curves) > 1:
-        lows, highs = zip(
-            *((min(ys), max(ys)) for ys in zip(*(curve.ys for curve in curves), strict=True)), strict=True
-        )
-        axes.fill_between(centre.xs, lows, highs, color=colour, alpha=0.2, linewidth=0)
+        each = np.array([curve.ys for curve in curves])
+        axes.fill_between(centre.xs, each.min(0), each.max(0), color=colour, alpha=0.2, linewidth=0)
     axes.plot(*centre, color=colour, label=label, **{"linewidth": 2, **style})  # type: ignore[arg-type]
 
 
 def pooled(table: Table) -> tuple[list[float], list[float]]:
     """Mean confidence and accuracy of each bin over all seeds and pairs of a table, bins with few images left out."""
     total = sum(table.column("count"))
-    xs, ys = [], []
+    xs, ys = list[float](), list[float]()
     for index in sorted(set(table.column("bin"))):
         part = table.where(bin=index)
         counts = part.column("count")
-        size = sum(counts)
-        if size >= 0.005 * total:
-            xs.append(math.fsum(n * c for n, c in zip(counts, part.column("confidence"), strict=True)) / size)
-            ys.append(math.fsum(n * a for n, a in zip(counts, part.column("accuracy"), strict=True)) / size)
+        if sum(counts) >= 0.005 * total:
+            for values, name in ((xs, "confidence"), (ys, "accuracy")):
+                values.append(float(np.average(part.column(name), weights=counts)))
     return xs, ys

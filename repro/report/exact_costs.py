@@ -10,7 +10,7 @@ from repro.families.single_gate.scales import default_spec
 from repro.models.cost import ModelCost, model_cost
 from repro.report.numbers import DATASETS
 from repro.report.printed import PrintedValue, printed
-from repro.report.tables import Captioned, Columns, frame
+from repro.report.tables import Captioned, Columns, frame, frame_of_rows
 
 BACKBONES = ("tr10", "tr18", "tr34", "tr50")
 PAIRS = ("tr10-tr10", "tr10-tr18", "tr18-tr10", "tr18-tr18", "tr34-tr10")
@@ -71,15 +71,16 @@ def in_unit_of(paper: PrintedValue, value: float, more: int = 2) -> str:
     return f"{value / 10 ** int(exponent or 0):.{decimals + more}f}"
 
 
-def table1_figures(dataset: str, base: str, expert: str | None, num_experts: int = 20) -> list[Figure]:
-    """The cost figures of a row of Table 1; none for a row that it does not have."""
-    cost = paper_cost(dataset, base, expert, num_experts)
+def table1_figures(dataset: str, name: str) -> list[Figure]:
+    """The cost figures of a row of Table 1, a backbone or a pair; none for a row that it does not have."""
+    base, _, expert = name.partition("-")
+    cost = paper_cost(dataset, base, expert or None, TABLE1_EXPERTS)
     counts = {
         "macs": ("the whole base, the gate and one expert", cost.macs),
         "params_inference": ("base, gate and one expert, less one fc", cost.params_inference_paper),
         "params_trainable": ("all experts", cost.params_trainable),
     }
-    method, count = ("bagging", num_experts) if expert else ("backbone", 0)
+    method, count = ("bagging", TABLE1_EXPERTS) if expert else ("backbone", 0)
     figures = []
     for metric, (counted, exact) in counts.items():
         if value := printed(1, dataset, base, expert, count, method, metric):
@@ -93,36 +94,28 @@ def table1_tables() -> dict[str, Captioned]:
 
 
 def _exact(dataset: str) -> Captioned:
-    columns: Columns = {}
-    labels, agree, total = [], 0, 0
+    rows, matches = {}, list[bool]()
     for name in (*BACKBONES[1:], *PAIRS):
         base, _, expert = name.partition("-")
-        cost = paper_cost(dataset, base, expert or None, TABLE1_EXPERTS)
-        macs, inference, trainable = row = table1_figures(dataset, base, expert or None)
-        matching = sum(figure.matches for figure in row)
-        agree, total = agree + matching, total + len(row)
-        labels.append(name if expert else f"{name} alone")
-        shown = {
+        plain_sum = paper_cost(dataset, base, expert or None, TABLE1_EXPERTS).params_inference
+        macs, inference, trainable = row = table1_figures(dataset, name)
+        matching = [figure.matches for figure in row]
+        matches += matching
+        rows[name if expert else f"{name} alone"] = {
             "MACs: paper": macs.texts()[0],
             "exact, 1e9": macs.texts()[1],
             "inference: paper": inference.texts()[0],
-            "plain sum, 1e7": in_unit_of(inference.paper, cost.params_inference),
+            "plain sum, 1e7": in_unit_of(inference.paper, plain_sum),
             "less one fc, 1e7": inference.texts()[1],
             "trainable: paper": trainable.texts()[0],
             "exact, 1e7": trainable.texts()[1],
-            "match": f"{matching} of {len(row)}",
-            "with the plain sum": _agreement(inference.paper.matches(cost.params_inference)),
+            "match": f"{sum(matching)} of {len(row)}",
+            "with the plain sum": "match" if inference.paper.matches(plain_sum) else "mismatch",
         }
-        for column, cell in shown.items():
-            columns.setdefault(column, []).append(cell)
     caption = (
         f"{DATASETS[dataset]}: the printed costs of Table 1 against exact counts at the paper's widths and image size, "
-        f"with {TABLE1_EXPERTS} experts: {agree} of {total} match after rounding. MACs are those of the whole base, "
-        "the gate and one expert; 'trainable' counts all experts. The parameters for inference match only less one fc, "
-        "a rule that we fitted to the printed numbers; the plain sum is what a model holds."
+        f"with {TABLE1_EXPERTS} experts: {sum(matches)} of {len(matches)} match after rounding. MACs are those of the "
+        "whole base, the gate and one expert; 'trainable' counts all experts. The parameters for inference match only "
+        "less one fc, a rule that we fitted to the printed numbers; the plain sum is what a model holds."
     )
-    return Captioned(frame(columns, labels), caption)
-
-
-def _agreement(matches: bool) -> str:
-    return "match" if matches else "mismatch"
+    return Captioned(frame_of_rows(rows), caption)

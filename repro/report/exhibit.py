@@ -20,18 +20,6 @@ from repro.study.results import StudyResult, load_results
 _DRAWN: dict[tuple[object, ...], dict[str, str]] = {}
 
 
-def _no_figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
-    return {}
-
-
-def _nothing_exact() -> dict[str, Captioned]:
-    return {}
-
-
-def _no_advice(result: StudyResult) -> str:
-    return ""
-
-
 @dataclass(frozen=True)
 class Exhibit:
     """A table or figure of a paper.
@@ -56,9 +44,9 @@ class Exhibit:
     tables: Callable[[StudyResult], dict[str, Captioned]]
     claims: tuple[Claim, ...] = ()
     printed: Printed = not_printed
-    figures: Callable[[Sequence[StudyResult]], dict[str, Figure]] = _no_figures
-    exact: Callable[[], dict[str, Captioned]] = _nothing_exact
-    advice: Callable[[StudyResult], str] = _no_advice
+    figures: Callable[[Sequence[StudyResult]], dict[str, Figure]] = lambda results: {}
+    exact: Callable[[], dict[str, Captioned]] = dict
+    advice: Callable[[StudyResult], str] = lambda result: ""
     place: int | None = None
 
     def run(self, parameters: Parameters) -> list[StudyResult]:

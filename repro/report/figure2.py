@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
 
-from repro.models.cost import model_cost
+from repro.report.exact_costs import TABLE1_DATASETS, paper_cost
 from repro.report.printed import PrintedValue, drawn
 
-IMAGES = {"cifar100": (100, 32), "tiny-imagenet": (200, 64)}
-"""Classes and image side of the paper's two image sets."""
+IMAGES = TABLE1_DATASETS
+"""The two image sets that it draws."""
 
 NEAR = 1e-3
 """Relative tolerance at which a digitised cost is a computed one (they were read to about 1e-4 G)."""
 
 
-@cache
 def paper_macs(dataset: str, base: str, expert: str | None = None) -> int:
     """Multiply-adds of a backbone or of a pair with 20 experts, at the paper's own width and image size."""
-    classes, side = IMAGES[dataset]
-    return model_cost(base, expert, classes, side, 20 if expert else 0).macs
+    return paper_cost(dataset, base, expert, 20 if expert else 0).macs
 
 
 def marker(dataset: str, name: str, macs: int) -> PrintedValue | None:

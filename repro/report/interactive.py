@@ -14,15 +14,13 @@ from typing import Any
 from repro.errors import ReproError
 from repro.families.single_gate.class_pictures import short
 from repro.report.claim import Cell
+from repro.report.class_figures import class_of
 from repro.report.curves import each_seed, mean
 from repro.report.links import Book
 from repro.report.numbers import where_run
 from repro.report.verdict import summary_of
 from repro.study.places import project_folder
 from repro.study.results import StudyResult
-
-COUNTS = "counts"
-"""The table of Figure 3's record with the images of each class in each expert."""
 
 
 def anytime(results: Sequence[StudyResult]) -> list[dict[str, Any]]:
@@ -32,12 +30,10 @@ def anytime(results: Sequence[StudyResult]) -> list[dict[str, Any]]:
     marks   the plain models beside the curve: base alone, one expert for every image
     """
     curves = []
-    for r in results:
-        sweep = r.tables.get("sweep")
-        keys = dict.fromkeys(zip(sweep.column("pair"), sweep.column("K"), strict=True)) if sweep else {}
-        for pair, k in keys:
-            part = sweep.where(pair=pair, K=k) if sweep else None
-            assert part is not None
+    for r in (r for r in results if "sweep" in r.tables):
+        sweep = r.tables["sweep"]
+        for pair, k in dict.fromkeys(zip(sweep.column("pair"), sweep.column("K"), strict=True)):
+            part = sweep.where(pair=pair, K=k)
             columns = [mean(each_seed(part, "tau", name)) for name in ("macs", "top1", "exits", "experts_of_others")]
             points = [
                 [tau, round(macs), round(top1, 2), round(exits, 2), round(others, 2) if exits < 100 else None]
@@ -65,25 +61,16 @@ def routing(results: Sequence[StudyResult]) -> list[dict[str, Any]]:
 
     Of the first seed and the largest number of experts, as in the pictures; records without the table are left out.
     """
-    dealt = []
-    for r in results:
-        if table := r.tables.get(COUNTS):
-            experts = len(table.columns) - 1
-            dealt.append(
-                {
-                    "name": f"{where_run(r)}: {experts} experts, seed {r.seeds[0]}",
-                    "classes": [short(str(name)) for name in table.column("class")],
-                    "counts": [row[1:] for row in table.rows],
-                    "start": _pictured(r),
-                }
-            )
-    return dealt
-
-
-def _pictured(r: StudyResult) -> str:
-    """The class of the pictures, with which the explorer begins."""
-    table = r.tables.get("experts")
-    return short(str(table.column("class")[0])) if table and table.rows else ""
+    return [
+        {
+            "name": f"{where_run(r)}: {len(table.columns) - 1} experts, seed {r.seeds[0]}",
+            "classes": [short(str(name)) for name in table.column("class")],
+            "counts": [row[1:] for row in table.rows],
+            "start": class_of(r),
+        }
+        for r in results
+        if (table := r.tables.get("counts"))
+    ]
 
 
 WIDGETS = {

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from itertools import combinations_with_replacement
+from typing import NamedTuple
 
 import torch
 from pydantic import BaseModel
@@ -14,27 +14,25 @@ from torch import nn
 from repro.errors import ReproError
 from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.single_gate.choices import CHOICES
+from repro.families.single_gate.scales import default_spec
 from repro.families.sparse.config import SparseConfig
-from repro.models.cost import ModelCost, count_macs, count_params, model_cost
+from repro.models.cost import ModelCost, count_macs, count_params
 from repro.models.widenets import widenet
-from repro.report.exact_costs import BACKBONES, PAIRS, Figure, in_unit_of, paper_cost, table1_figures
+from repro.report.exact_costs import BACKBONES, PAIRS, TABLE1_EXPERTS, in_unit_of, paper_cost, table1_figures
 from repro.report.figure2 import IMAGES, NEAR, paper_macs
 from repro.report.numbers import DATASETS, Quote, millions
 from repro.report.printed import PrintedValue, drawn, printed
-from repro.report.tables import Captioned, frame
+from repro.report.tables import Captioned, frame_of_rows
 
 CONFIGS: dict[str, type[BaseModel]] = {"deepmoe": DeepMoEConfig, "sparse": SparseConfig}
 ASKED_FOR = {"family", "backbone", "width", "image_size", "placement", "top_k"}
 """Fields that say which network is meant: no text leaves them open."""
 
-K = 20
-"""Experts of every pair of Table 1."""
-
+K = TABLE1_EXPERTS
 STAGES = 4
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """What one part of a network costs on one image."""
 
     macs: int
@@ -44,10 +42,10 @@ class Part:
 @cache
 def parts(name: str, dataset: str) -> dict[str, Part]:
     """``stem``, ``stage 1`` ... ``stage 4`` and ``fc`` of a tr-network at the paper's width and image size."""
-    classes, side = IMAGES[dataset]
+    spec = default_spec("paper", dataset)
     with torch.device("meta"):
-        net = widenet(name, classes)
-        x = torch.empty(1, 3, side, side)
+        net = widenet(name, spec.num_classes)
+        x = torch.empty(1, 3, spec.image_size, spec.image_size)
         trunk, features = list(net.trunk.children()), list(net.head.features.children())
         modules = [*trunk, *features[: STAGES - 2], nn.Sequential(*features[STAGES - 2 :]), net.head.fc]
         names = ["stem", *(f"stage {s}" for s in range(1, STAGES + 1)), "pool", "fc"]
@@ -82,63 +80,46 @@ def tables() -> dict[str, Captioned]:
 
 def _family_choices(name: str, config: type[BaseModel]) -> Captioned:
     """The fields of a family's config that a text leaves open: defaults and reasons, read from the config itself."""
-    open_ones = {
-        field: about
+    rows = {
+        field: {"ours": str(about.default), "why, and what is said of it": about.description or ""}
         for field, about in config.model_fields.items()
         if field not in ASKED_FOR and not about.is_required()
     }
-    columns = {
-        "ours": [str(about.default) for about in open_ones.values()],
-        "why, and what is said of it": [about.description or "" for about in open_ones.values()],
-    }
-    return Captioned(
-        frame(columns, list(open_ones)), f"Choices that {name}'s text leaves open: fields of {config.__name__}."
-    )
-
-
-def facts() -> dict[str, Quote]:
-    """Counts for the prose, by name."""
-    fitted = [f for d in IMAGES for pair in PAIRS for f in _row(d, pair) if f.what == "params_inference"]
-    every = [f for d in IMAGES for name in (*BACKBONES[1:], *PAIRS) for f in _row(d, name)]
-    others = [f for f in every if f not in fitted]
-    prices = _prices()
-    plain = [_matches("params_inference", SUMS["base + expert + gate (the plain sum)"])]
-    tip = "exact counts at the paper's widths and image sizes, against what Table 1 prints"
-    return {
-        "table1": Quote(_of(sum(f.matches for f in every), len(every)), tip),
-        "table1/nothing-fitted": Quote(_of(sum(f.matches for f in others), len(others)), f"{tip}: all but those of "
-                                       "the parameters for inference of pairs"),
-        "table1/plain-sum": Quote(_of(*plain[0]), f"{tip}: parameters for inference of pairs, base + gate + expert"),
-        "poster/price": Quote(f"{min(prices):.2f} to {max(prices):.2f} times",
-                              "multiply-adds of two whole networks over those of a base and one expert on its trunk, "
-                              "tr10 and tr18, both image sets"),
-    }  # fmt: skip
-
-
-def _prices() -> list[float]:
-    """Two whole networks over one expert on a shared trunk, for equal depths at which the poster draws both."""
-    return [
-        2 * paper_macs(dataset, name) / model_cost(name, name, classes, side, 1).macs
-        for dataset, (classes, side) in IMAGES.items()
-        for name in ("tr10", "tr18")
-    ]
+    caption = f"Choices that {name}'s text leaves open: fields of {config.__name__}."
+    return Captioned(frame_of_rows(rows), caption)
 
 
 def fact(name: str) -> Quote:
-    """One of :func:`facts`; :class:`ReproError` names those there are."""
-    known = facts()
+    """A count for the prose, by name; :class:`ReproError` names those there are."""
+    figures = [(row, f) for d in IMAGES for row in (*BACKBONES[1:], *PAIRS) for f in table1_figures(d, row)]
+    every = [f.matches for _, f in figures]
+    unfitted = [f.matches for row, f in figures if row not in PAIRS or f.what != "params_inference"]
+    prices = [  # of equal depths at which the poster draws both
+        2 * paper_cost(d, depth, None, 0).macs / paper_cost(d, depth, depth, 1).macs
+        for d in IMAGES
+        for depth in ("tr10", "tr18")
+    ]
+    tip = "exact counts at the paper's widths and image sizes, against what Table 1 prints"
+    known = {
+        "table1": Quote(_of(every), tip),
+        "table1/nothing-fitted": Quote(_of(unfitted), f"{tip}: all but those of the parameters for inference of pairs"),
+        "table1/plain-sum": Quote(
+            _sum_matches(SUMS["base + expert + gate (the plain sum)"]),
+            f"{tip}: parameters for inference of pairs, base + gate + expert",
+        ),
+        "poster/price": Quote(
+            f"{min(prices):.2f} to {max(prices):.2f} times",
+            "multiply-adds of two whole networks over those of a base and one expert on its trunk, tr10 and tr18, both "
+            "image sets",
+        ),
+    }
     if name not in known:
         raise ReproError(f"there is no count '{name}' (there are: {', '.join(known)})")
     return known[name]
 
 
-def _row(dataset: str, name: str) -> list[Figure]:
-    base, _, expert = name.partition("-")
-    return table1_figures(dataset, base, expert or None)
-
-
-def _of(agree: int, total: int) -> str:
-    return f"{agree} of {total}"
+def _of(agree: Sequence[bool]) -> str:
+    return f"{sum(agree)} of {len(agree)}"
 
 
 def _print(dataset: str, pair: str, metric: str) -> PrintedValue | None:
@@ -146,94 +127,88 @@ def _print(dataset: str, pair: str, metric: str) -> PrintedValue | None:
     return printed(1, dataset, base, expert, K, "bagging", metric)
 
 
-def _matches(metric: str, count: Callable[[ModelCost], int]) -> tuple[int, int]:
+def _matches(metric: str, count: Callable[[str, str], int]) -> str:
     """How many of the pairs' printed figures a rule gives, and of how many."""
     figures = [(d, pair, value) for d in IMAGES for pair in PAIRS if (value := _print(d, pair, metric))]
-    return sum(value.matches(count(paper_cost(d, *pair.split("-"), K))) for d, pair, value in figures), len(figures)
+    return _of([value.matches(count(d, pair)) for d, pair, value in figures])
+
+
+def _sum_matches(count: Callable[[ModelCost], int]) -> str:
+    return _matches("params_inference", lambda d, pair: count(paper_cost(d, *pair.split("-"), K)))
 
 
 def _cut() -> Captioned:
     example = ("cifar100", "tr18-tr18")
-    paper_macs_, paper_trained = (_print(*example, metric) for metric in ("macs", "params_trainable"))
-    columns: dict[str, list[str]] = {}
-    for first in CUTS.values():
-        cells = {"MACs that match": _agree(first, "macs"), "trainable that match": _agree(first, "params_trainable")}
-        for metric, paper in (("macs", paper_macs_), ("params_trainable", paper_trained)):
-            if paper:
-                unit = f"1e{paper.digits.partition('e')[2]}"
-                name = {"macs": "MACs", "params_trainable": "trainable"}[metric]
-                counted = _counted(*example, first)[metric]
-                cells[f"tr18-tr18 {name}, {unit}"] = (
-                    f"{in_unit_of(paper, counted, 0)} ({in_unit_of(paper, paper.value, 0)})"
-                )
-        for column, cell in cells.items():
-            columns.setdefault(column, []).append(cell)
+    metrics = {"macs": "MACs", "params_trainable": "trainable"}
+    rows = {}
+    for name, first in CUTS.items():
+        counts = {metric: partial(_counted, metric, first) for metric in metrics}
+        row = {f"{metrics[metric]} that match": _matches(metric, count) for metric, count in counts.items()}
+        for metric, count in counts.items():
+            if paper := _print(*example, metric):
+                ours, theirs = in_unit_of(paper, count(*example), 0), in_unit_of(paper, paper.value, 0)
+                row[f"tr18-tr18 {metrics[metric]}, 1e{paper.digits.partition('e')[2]}"] = f"{ours} ({theirs})"
+        rows[name] = row
     caption = (
         "What an expert is made of, by three readings of the text, against the printed multiply-adds and trainable "
         "parameters of Table 1's pairs on both image sets; and the pair tr18-tr18 on CIFAR-100, with the printed "
         "figure in brackets. Multiply-adds are those of the base and one expert, trainable parameters those of all "
         f"{K} experts."
     )
-    return Captioned(frame(columns, list(CUTS)), caption)
+    return Captioned(frame_of_rows(rows), caption)
 
 
-def _agree(first: int, metric: str) -> str:
-    figures = [(d, pair, value) for d in IMAGES for pair in PAIRS if (value := _print(d, pair, metric))]
-    return _of(sum(value.matches(_counted(d, pair, first)[metric]) for d, pair, value in figures), len(figures))
-
-
-def _counted(dataset: str, pair: str, first: int) -> dict[str, int]:
-    """Costs of a pair whose experts begin with stage ``first``."""
+def _counted(metric: str, first: int, dataset: str, pair: str) -> int:
+    """Multiply-adds or trainable parameters of a pair whose experts begin with stage ``first``."""
     base, expert = (parts(name, dataset) for name in pair.split("-"))
     own = [expert[f"stage {s}"] for s in range(first, STAGES + 1)] + [expert["fc"]]
-    gate = expert["fc"].macs // IMAGES[dataset][0] * K
-    return {
-        "macs": sum(p.macs for p in base.values()) + gate + sum(p.macs for p in own),
-        "params_trainable": K * sum(p.params for p in own),
-    }
+    if metric == "params_trainable":
+        return K * sum(p.params for p in own)
+    gate = expert["fc"].macs // default_spec("paper", dataset).num_classes * K
+    return sum(p.macs for p in base.values()) + gate + sum(p.macs for p in own)
 
 
 def _sum() -> Captioned:
-    rows = [_of(*_matches("params_inference", count)) for count in SUMS.values()]
     caption = (
         "Sums that 'parameters for inference' may be, and how many of the printed figures of Table 1's pairs each "
         "gives after rounding."
     )
-    return Captioned(frame({"match": rows}, list(SUMS)), caption)
+    return Captioned(frame_of_rows({name: {"match": _sum_matches(count)} for name, count in SUMS.items()}), caption)
 
 
 def _poster() -> Captioned:
     """Where the poster's triangles stand: at two whole networks, or at one expert on a shared trunk?"""
-    columns: dict[str, list[str]] = {"drawn at": [], "markers": [], "two whole networks": [], "shared trunk": []}
-    labels = []
-    for dataset, (classes, side) in IMAGES.items():
+    rows, markers, placed = {}, 0, 0
+    for dataset in IMAGES:
         at = [macs for macs, _ in drawn(dataset, "one_expert")]
+        markers += len(at)
         for a, b in combinations_with_replacement(BACKBONES[:-1], 2):
             both = paper_macs(dataset, a) + paper_macs(dataset, b)
             near = [macs for macs in at if abs(macs - both) <= NEAR * both]
+            placed += len(near)
             if near:
-                labels.append(f"{DATASETS[dataset]}, {a} and {b}")
-                shared = {model_cost(x, y, classes, side, 1).macs for x, y in ((a, b), (b, a))}
-                columns["drawn at"].append(millions(round(sum(near) / len(near)), 1))
-                columns["markers"].append(str(len(near)))
-                columns["two whole networks"].append(millions(both, 1))
-                columns["shared trunk"].append(" or ".join(millions(macs, 1) for macs in sorted(shared)))
-    total = sum(len(drawn(dataset, "one_expert")) for dataset in IMAGES)
-    placed = sum(int(count) for count in columns["markers"])
+                shared = {paper_cost(dataset, x, y, 1).macs for x, y in ((a, b), (b, a))}
+                rows[f"{DATASETS[dataset]}, {a} and {b}"] = {
+                    "drawn at": millions(round(sum(near) / len(near)), 1),
+                    "markers": str(len(near)),
+                    "two whole networks": millions(both, 1),
+                    "shared trunk": " or ".join(millions(macs, 1) for macs in sorted(shared)),
+                }
     caption = (
         "The multiply-adds at which the poster draws its '1 expert' markers, those of two whole networks, and those of "
-        f"one expert on the base's trunk (either of the two as the base). {_of(placed, total)} markers stand at the "
+        f"one expert on the base's trunk (either of the two as the base). {placed} of {markers} markers stand at the "
         "sum of two whole networks."
     )
-    return Captioned(frame(columns, labels), caption)
+    return Captioned(frame_of_rows(rows), caption)
 
 
 def _choices() -> Captioned:
     """Defaults as the spec has them."""
-    columns = {
-        "what the paper says": [c.paper for c in CHOICES],
-        "ours": [c.default for c in CHOICES],
-        "why": [c.reason for c in CHOICES],
-    }
+    rows = {
+        f"{c.place}: {c.field}" if c.place else c.field: {
+            "what the paper says": c.paper, "ours": c.default, "why": c.reason,
+        }
+        for c in CHOICES
+    }  # fmt: skip
     caption = "Every choice that the text leaves open: the field or function that makes it, its default, its reason."
-    return Captioned(frame(columns, [f"{c.place}: {c.field}" if c.place else c.field for c in CHOICES]), caption)
+    return Captioned(frame_of_rows(rows), caption)

@@ -23,26 +23,19 @@ class Book:
     extra: Path
     root: str = ""
 
-    def page(self, name: str, place: str = "") -> str:
-        """The address of a page, or of a place in it."""
-        return f"{self.root}{name}.html" + (f"#{place}" if place else "")
-
     def record(self, name: str) -> str:
         """Where a record is described, with command, machine and files."""
-        return self.page("results", name)
+        return f"{self.root}results.html#{name}"
 
     def chapter(self, exhibit: str) -> str:
         """The chapter of an exhibit, which is its notebook."""
-        return self.page(f"notebooks/{exhibit}")
-
-    def csv(self, stem: str) -> list[Path]:
-        """The CSV files of an exhibit or benchmark: ``<stem>.csv`` first, then its tables."""
-        folder = self.extra / DATA
-        return [*folder.glob(f"{stem}.csv"), *sorted(folder.glob(f"{stem}-*.csv"))]
+        return f"{self.root}notebooks/{exhibit}.html"
 
     def csv_links(self, stem: str) -> str:
-        """Links to them, each by what it holds."""
-        names = {path.name: path.stem.removeprefix(stem).lstrip("-") or "measurements" for path in self.csv(stem)}
+        """Links to the CSV files of an exhibit or benchmark, each by what it holds."""
+        folder = self.extra / DATA
+        paths = [*folder.glob(f"{stem}.csv"), *sorted(folder.glob(f"{stem}-*.csv"))]
+        names = {path.name: path.stem.removeprefix(stem).lstrip("-") or "measurements" for path in paths}
         return ", ".join(link(f"{self.root}{DATA}/{file}", name) for file, name in names.items())
 
     def source_line(self, record: str) -> str:

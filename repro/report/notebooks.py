@@ -43,60 +43,38 @@ def execute(notebook: Path, target: Path, parameters: Mapping[str, object], here
 
     ``here`` runs its cells in this process (:mod:`repro.report.engine`), for those that only read records.
     """
-    try:
-        import papermill
-        from papermill.exceptions import PapermillException, PapermillExecutionError
-    except ModuleNotFoundError as error:
-        raise ReproError(
-            f"{error.name} is missing: run `uv sync`, or call the function that the notebook calls"
-        ) from error
+    import papermill
+    from papermill.exceptions import PapermillException, PapermillExecutionError
+
+    # The kernel must be this environment's, whatever kernels the user has registered elsewhere.
+    os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
     if here:
         os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # a debugger's warning; nobody debugs here
         from repro.report import engine
 
     failed = target.with_suffix(".failed.ipynb")
+    failed.unlink(missing_ok=True)
     try:
         with write_aside(target) as aside:
             try:
-                # The kernel must be this environment's, whatever kernels the user has registered elsewhere.
-                with _environment(JUPYTER_PREFER_ENV_PATH="1"):
-                    papermill.execute_notebook(
-                        str(notebook),
-                        str(aside),
-                        parameters=dict(parameters),
-                        kernel_name="python3",
-                        progress_bar=False,
-                        engine_name=engine.NAME if here else None,
-                        request_save_on_cell_execute=not here,
-                    )
-            except PapermillExecutionError:
-                os.replace(aside, failed)
+                papermill.execute_notebook(
+                    str(notebook),
+                    str(aside),
+                    parameters=dict(parameters),
+                    kernel_name="python3",
+                    progress_bar=False,
+                    engine_name=engine.NAME if here else None,
+                    request_save_on_cell_execute=not here,
+                )
+            except PapermillExecutionError as error:
+                if error.ename != TimeIsUpError.__name__:
+                    os.replace(aside, failed)
                 raise
     except PapermillExecutionError as error:
         if error.ename in (StoppedError.__name__, KeyboardInterrupt.__name__):
             raise StoppedError(error.evalue or "stopped") from error
         if error.ename == TimeIsUpError.__name__:
-            failed.unlink(missing_ok=True)
             raise TimeIsUpError(error.evalue) from error
         raise ReproError(f"{notebook.stem}: {error.ename}: {error.evalue} (as far as it came: {failed})") from error
     except PapermillException as error:
         raise ReproError(f"{notebook.stem}: {error}") from error
-    failed.unlink(missing_ok=True)
-
-
-class _environment:
-    """Environment variables set for a block."""
-
-    def __init__(self, **values: str) -> None:
-        self._values = values
-
-    def __enter__(self) -> None:
-        self._before = {name: os.environ.get(name) for name in self._values}
-        os.environ.update(self._values)
-
-    def __exit__(self, *exc: object) -> None:
-        for name, value in self._before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -13,7 +13,7 @@ from repro.report.claim import Cell
 from repro.report.printed import printed
 from repro.report.statistics import Summary
 from repro.report.verdict import ClaimVerdict, by_seed, summary_of
-from repro.study.results import Cost, StudyResult
+from repro.study.results import StudyResult
 
 NONE = "–"
 """Stands where there is no number."""
@@ -80,6 +80,12 @@ def gain(summary: Summary | None, decimals: int = 2) -> str:
     return signed(summary.mean, decimals) + (f" ({each})" if summary.std is None and summary.n > 1 else "")
 
 
+def effect(summary: Summary | None) -> str:
+    """``+0.27 [−1.14, +1.68]``: a mean difference, and its interval where there is one."""
+    ends = interval(summary, sign=True).replace(" to ", ", ")
+    return gain(summary) + ("" if ends == NONE else f" [{ends}]")
+
+
 def millions(count: int, decimals: int) -> str:
     """``16.3 M``."""
     return f"{count / 1e6:.{decimals}f} M"
@@ -88,33 +94,11 @@ def millions(count: int, decimals: int) -> str:
 def provenance_text(result: StudyResult) -> str:
     """Where a result came from, in four lines: what and which seeds; spec, code and date; command; hardware."""
     p = result.provenance
-    seeds = ", ".join(str(seed) for seed in result.seeds)
-    return "\n".join(
-        (
-            f"{DATASETS.get(result.dataset, result.dataset)}, {result.scale} scale, {result.evaluate} set: "
-            f"base {result.base}, experts {result.expert}, seeds {seeds}",
-            f"spec {result.spec_hash[:12]}, code {p.code[:12]}, {p.when[:10]}",
-            p.command,
-            f"{p.hardware}, {p.precision}",
-        )
+    seeds = ", ".join(map(str, result.seeds))
+    return (
+        f"{where_run(result)}, {result.evaluate} set: base {result.base}, experts {result.expert}, seeds {seeds}\n"
+        f"spec {result.spec_hash[:12]}, code {p.code[:12]}, {p.when[:10]}\n{p.command}\n{p.hardware}, {p.precision}"
     )
-
-
-def _plain(result: StudyResult) -> dict[str, str]:
-    p = result.provenance
-    return {
-        "seeds": str(len(result.seeds)),
-        "base": result.base,
-        "expert": result.expert,
-        "evaluate": result.evaluate,
-        "minutes": f"{p.seconds / 60:.0f}",
-        "hours": f"{p.seconds / 3600:.1f}",
-        "hardware": p.hardware,
-        "precision": p.precision,
-        "when": p.when[:10],
-        "command": p.command,
-        "code": p.code[:12],
-    }
 
 
 def look_up(result: StudyResult, key: str, judged: Sequence[ClaimVerdict] = ()) -> Quote:
@@ -124,54 +108,39 @@ def look_up(result: StudyResult, key: str, judged: Sequence[ClaimVerdict] = ()) 
     Raises:
         ReproError: the result has no such number; the sentence names the keys that there are.
     """
-    tooltip = provenance_text(result)
-    for cell in _cells(result):
-        if cell.key == key:
-            values = by_seed(result, cell)
-            each = ", ".join(f"{value:.2f}" for value in values.values())
-            summary = summary_of(result, cell)
-            spread = f"each seed: {each}; 95 % interval: {interval(summary)}"
-            return Quote(mean_std(summary), f"{spread}\n{tooltip}", result.name)
-    for cost in result.costs:
-        for field in ("macs", "params_inference", "params_trainable"):
-            if key == cost_key(cost, field):
-                return Quote(millions(getattr(cost, field), 1 if field == "macs" else 2), tooltip, result.name)
-    for claim in judged:
-        if claim.claim.key == key:
-            text = "not run" if claim.ours is None else signed(claim.ours.mean)
-            return Quote(text, f"{claim_tooltip(claim)}\n{tooltip}", result.name)
-    if key in (plain := _plain(result)):
-        return Quote(plain[key], tooltip, result.name)
-    raise ReproError(f"{result.name} has no '{key}'. It has: {', '.join(_keys(result))}.")
-
-
-def cost_key(cost: Cost, field: str) -> str:
-    """How the book's pages name a cost: ``macs/20``, and ``/row`` where there are rows."""
-    return f"{field}/{cost.num_experts}" + (f"/{cost.row}" if cost.row else "")
-
-
-def _cells(result: StudyResult) -> list[Cell]:
-    return list(dict.fromkeys(map(Cell.of, result.measurements)))
-
-
-def _keys(result: StudyResult) -> list[str]:
-    measured = sorted(cell.key for cell in _cells(result))
-    costs = [cost_key(cost, field) for field in ("macs", "params_inference") for cost in result.costs]
-    return [*measured, *costs, *_plain(result)]
-
-
-def claim_of(judged: Sequence[ClaimVerdict], key: str) -> ClaimVerdict:
-    """The judged claim ``key`` (``C1``, ``C2/5`` ...); ``ReproError`` names those there are."""
-    for claim in judged:
-        if claim.claim.key == key:
-            return claim
-    raise ReproError(f"There is no claim '{key}'. There are: {', '.join(claim.claim.key for claim in judged)}.")
+    cells = {cell.key: cell for cell in map(Cell.of, result.measurements)}
+    claims = {one.claim.key: one for one in judged}
+    facts = {
+        f"{field}/{cost.num_experts}" + (f"/{cost.row}" if cost.row else ""): millions(getattr(cost, field), decimals)
+        for field, decimals in (("macs", 1), ("params_inference", 2), ("params_trainable", 2))
+        for cost in result.costs
+    }
+    facts |= {
+        "seeds": str(len(result.seeds)),
+        "base": result.base,
+        "minutes": f"{result.provenance.seconds / 60:.0f}",
+        "hardware": result.provenance.hardware,
+        "command": result.provenance.command,
+    }
+    about = ""
+    if key in cells:
+        summary = summary_of(result, cells[key])
+        each = ", ".join(f"{value:.2f}" for value in by_seed(result, cells[key]).values())
+        text, about = mean_std(summary), f"each seed: {each}; 95 % interval: {interval(summary)}\n"
+    elif key in claims:
+        ours = claims[key].ours
+        text, about = signed(ours.mean) if ours else "not run", f"{claim_tooltip(claims[key])}\n"
+    elif key in facts:
+        text = facts[key]
+    else:
+        raise ReproError(f"{result.name} has no '{key}'. It has: {', '.join([*sorted(cells), *claims, *facts])}.")
+    return Quote(text, about + provenance_text(result), result.name)
 
 
 def claim_tooltip(judged: ClaimVerdict) -> str:
     """The claim, our difference and the paper's, in one line."""
     ours = "not run" if judged.ours is None else gain(judged.ours)
-    if judged.ours is not None and judged.ours.interval is not None:
+    if judged.ours and judged.ours.interval:
         ours += f" (95 % interval {interval(judged.ours, sign=True)}, {judged.ours.n} seeds)"
     paper = "" if judged.paper is None else f"; the paper, at its own scale: {signed(judged.paper)}"
     return f"{judged.claim.text}. Here: {ours}{paper}"

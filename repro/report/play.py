@@ -88,6 +88,11 @@ class Play:
         ]
         return strip(self.images.images[shown].transpose(0, 2, 3, 1), words)
 
+    def shape(self, name: str, tensor: Tensor, axes: str) -> None:
+        """Print what a tensor is, and where a run made it, between what its values lie."""
+        values = f"  from {float(tensor.min()):.3g} to {float(tensor.max()):.3g}" if self.trained else ""
+        print(f"{name:22}{axes:14}{list(tensor.shape)!s:18}{values}")
+
 
 class MixturePlay(Play):
     """Single-gate mixtures."""
@@ -173,12 +178,6 @@ class MixturePlay(Play):
             experts = [build_head(spec.expert, spec.num_classes, spec.width) for _ in range(spec.num_experts)]
             moe = SingleGateMoE(base, nn.Linear(base.head.fc.in_features, spec.num_experts), experts).eval()
             return moe, torch.empty(size, 3, spec.image_size, spec.image_size), torch.empty(size, dtype=torch.int64)
-
-
-def shape(name: str, tensor: Tensor, axes: str) -> None:
-    """Print what a tensor is: name, axes, how large they are, and between what its values lie."""
-    values = "" if tensor.is_meta else f"  from {float(tensor.min()):.3g} to {float(tensor.max()):.3g}"
-    print(f"{name:22}{axes:14}{list(tensor.shape)!s:18}{values}")
 
 
 def names(specs: Sequence[StudySpec]) -> list[str]:

@@ -21,7 +21,7 @@ from repro.families.sparse import model as sparse
 from repro.families.sparse.scales import SparseSpec
 from repro.families.sparse.steps import chosen_experts, load_network
 from repro.report.pictures import expert_tiles, strip
-from repro.report.play import AFTER_A_RUN, Play, shape
+from repro.report.play import AFTER_A_RUN, Play
 from repro.report.tables import Captioned, frame
 from repro.study.image_set import ImageSet
 from repro.study.plain import PlainSpec
@@ -135,10 +135,6 @@ class NetworksPlay(Play):
         source = self.runner.context.sources.batches(self._images, "evaluation", Augmentation())
         first = next(iter(source.clean(size)))
         return load(spec, self.runner.load(network)).eval(), first.images.cpu(), first.labels.cpu()
-
-    def shape(self, name: str, tensor: Tensor, axes: str) -> None:
-        """Print what a tensor is, and where a run made it, between what its values lie."""
-        shape(name, tensor if self.trained else tensor.to("meta"), axes)
 
 
 def _image_set(spec: Asked | ImageSet) -> ImageSet:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import matplotlib as mpl
@@ -14,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from repro.files import write_aside
+from repro.report.statistics import Summary
 
 T = TypeVar("T")
 
@@ -100,6 +99,34 @@ def panels(results: Sequence[T], *drawn: Callable[[Axes, T], None], height: floa
     return figure, grid
 
 
+def mark(
+    axes: Axes,
+    at: float,
+    found: Summary,
+    marker: str,
+    colour: str,
+    seeds_at: float | None = None,
+    interval: bool = False,
+    flat: bool = False,
+    **style: Any,
+) -> None:
+    """A mean as a large mark, its seeds as small ones, and its 95 % interval as a line.
+
+    ``flat``: ``at`` is the height, and values run to the right.
+    """
+
+    def plot(place: float, values: Sequence[float], shape: str, **how: Any) -> None:
+        places = [place] * len(values)
+        axes.plot(*((values, places) if flat else (places, values)), shape, color=colour, **how)
+
+    if interval and found.interval:
+        plot(at, found.interval, "-", linewidth=2)
+    if found.n > 1:
+        shape, size = ("|" if flat else "_", 9) if interval else (".", 4)
+        plot(at if seeds_at is None else seeds_at, found.values, shape, markersize=size, alpha=0.6)
+    plot(at, [found.mean], marker, zorder=4, **style)
+
+
 def common_legend(
     figure: Figure,
     axes: Iterable[Axes],
@@ -120,15 +147,3 @@ def as_svg(figure: Figure, title: str) -> str:
     with figure_style():
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Title": title})
     return buffer.getvalue()
-
-
-def save_figure(figure: Figure, stem: Path, formats: Sequence[str] = ("svg", "png")) -> list[Path]:
-    """Write ``<stem>.svg`` and ``<stem>.png`` (200 dpi), each whole or not at all; the same figure, the same bytes."""
-    stem = Path(stem)
-    paths = [stem.with_name(f"{stem.name}.{name}") for name in formats]
-    with figure_style():
-        for path in paths:
-            with write_aside(path) as aside:
-                metadata = {"Date": None} if path.suffix == ".svg" else None
-                figure.savefig(aside, dpi=200, metadata=metadata)
-    return paths

@@ -11,8 +11,6 @@ from importlib.resources import files
 SEEDS = 3
 """'Each number is reported over three random seeds' (caption of Table 1)."""
 
-Key = tuple[str, str, str, str, int | None, str, str]
-
 
 @dataclass(frozen=True)
 class PrintedValue:
@@ -50,12 +48,14 @@ def rows_of(name: str) -> tuple[dict[str, str], ...]:
 
 
 @cache
-def _by_key() -> dict[Key, PrintedValue]:
+def _values(name: str, seeds: int) -> dict[tuple[str, ...], PrintedValue]:
+    """The numbers of a table by what stands before ``value`` in their lines."""
     found = {}
-    for row in rows_of("royer2022"):
-        table, dataset, base, expert, count, method, metric = list(row.values())[:7]
-        key = table, dataset, base, expert, int(count) if count else None, method, metric
-        found[key] = PrintedValue(float(row["value"]), float(row["std"]) if row["std"] else None, digits=row["value"])
+    for row in rows_of(name):
+        key = tuple(row.values())[: list(row).index("value")]
+        found[key] = PrintedValue(
+            float(row["value"]), float(row["std"]) if row.get("std") else None, seeds, row["value"]
+        )
     return found
 
 
@@ -73,7 +73,8 @@ def printed(
     ``table`` is 1 ... 6, ``'3a'`` ... ``'3c'``, or ``'text'``; ``expert`` is ``None`` for a plain backbone of
     Table 1, and ``num_experts`` is 0 for a base model, ``None`` where a row holds for every number of experts.
     """
-    return _by_key().get((str(table), dataset, base, expert or "", num_experts, method, metric))
+    count = "" if num_experts is None else str(num_experts)
+    return _values("royer2022", SEEDS).get((str(table), dataset, base, expert or "", count, method, metric))
 
 
 def mean_printed(values: Sequence[PrintedValue | None]) -> PrintedValue | None:
@@ -82,11 +83,9 @@ def mean_printed(values: Sequence[PrintedValue | None]) -> PrintedValue | None:
     return PrintedValue(sum(known) / len(known), None) if known and len(known) == len(values) else None
 
 
-@cache
 def deepmoe_rows() -> dict[tuple[str, ...], PrintedValue]:
     """All that Wang et al. (2019) print, by table, image set, model, variant and metric (``err``: top-1 error, %)."""
-    rows = rows_of("deepmoe2019")
-    return {tuple(row.values())[:-1]: PrintedValue(float(row["value"]), None, 1, row["value"]) for row in rows}
+    return _values("deepmoe2019", 1)
 
 
 @cache

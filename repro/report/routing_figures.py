@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 from repro.report.claim import Cell
 from repro.report.numbers import where_run
-from repro.report.plots import COLOURS, MARKERS, NAMES, common_legend, figure_style, new_figure
+from repro.report.plots import COLOURS, MARKERS, NAMES, common_legend, figure_style, mark, new_figure
 from repro.report.printed import printed
-from repro.report.verdict import by_seed, summary_of
+from repro.report.verdict import summary_of
 from repro.study.results import StudyResult, evidence
 
 PAIR = ("tr18", "tr18")
@@ -76,25 +76,11 @@ def _accuracies(axes: Axes, result: StudyResult) -> None:
 def _dots(
     axes: Axes, result: StudyResult, cells: Sequence[Cell], method: str, shift: float, label: str | None = None
 ) -> None:
-    """Means as large marks, seeds as small ones beside them."""
-    found = [(x + shift, cell, summary) for x, cell in enumerate(cells) if (summary := summary_of(result, cell))]
-    if not found:
-        return
-    colour = COLOURS[method]
-    for x, cell, _ in found:
-        each = list(by_seed(result, cell).values())
-        if len(each) > 1:
-            axes.plot([x + 0.07] * len(each), each, ".", color=colour, markersize=4, alpha=0.6)
-    axes.plot(
-        [x for x, _, _ in found],
-        [summary.mean for _, _, summary in found],
-        linestyle="none",
-        marker=MARKERS[method],
-        color=colour,
-        markerfacecolor=colour if method == WITH else "white",
-        label=label or NAMES[method],
-        zorder=4,
-    )
+    for x, cell in enumerate(cells):
+        if found := summary_of(result, cell):
+            face = COLOURS[method] if method == WITH else "white"
+            mark(axes, x + shift, found, MARKERS[method], COLOURS[method], seeds_at=x + shift + 0.07,
+                 markerfacecolor=face, label=label or NAMES[method])  # fmt: skip
 
 
 def _paper_panel(axes: Axes) -> None:
@@ -147,8 +133,7 @@ def _right_and_wrong(axes: Axes, result: StudyResult, level: str) -> None:
     share = summary_of(result, Cell(k, "gate", level, "routing"))
     parts = ["", ""] if share is None else [f"\n({part:.0f} % of images)" for part in (share.mean, 100 - share.mean)]
     _names(axes, [f"rightly routed{parts[0]}", f"wrongly routed{parts[1]}", "these by\nthe right expert"])
-    where = where_run(result)
-    axes.set_title(f"{where}\n{LABELS[level]}")
+    axes.set_title(f"{where_run(result)}\n{LABELS[level]}")
 
 
 def _modes_figure(results: Sequence[StudyResult]) -> Figure:
@@ -160,13 +145,9 @@ def _modes_figure(results: Sequence[StudyResult]) -> Figure:
             return figure
         grid = figure.subplots(len(known), 2, squeeze=False, sharey="row")
         for panels, result in zip(grid, known, strict=True):
-            where = where_run(result)
-            for axes, metric, title in (
-                (panels[0], "ami", "all images"),
-                (panels[1], "ami-within", "within each class"),
-            ):
+            for axes, metric in zip(panels, ("ami", "ami-within"), strict=True):
                 _recovered(axes, result, metric)
-                axes.set_title(f"{where}\n{title}")
+                axes.set_title(f"{where_run(result)}\n{'all images' if metric == 'ami' else 'within each class'}")
             panels[0].set_ylim(bottom=-0.03 * panels[0].get_ylim()[1])  # shared: it knows both panels
             panels[0].set_ylabel("adjusted mutual information\nof expert and true mode")
     return figure

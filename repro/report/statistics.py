@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean, stdev
 
 from scipy import stats
 
@@ -19,29 +20,19 @@ LEVEL = 0.95
 class Summary:
     """``n`` values in the values' own unit: mean, sample standard deviation, and 95 % interval of the mean.
 
-    ``std``, ``low`` and ``high`` are ``None`` when there is one value, which says nothing about its spread, and when
-    the ``values`` depend on each other.
+    ``std`` and ``interval`` are ``None`` when there is one value, which says nothing about its spread, and when the
+    ``values`` depend on each other.
     """
 
     mean: float
     std: float | None
     n: int
-    low: float | None
-    high: float | None
+    interval: tuple[float, float] | None
     values: tuple[float, ...] = ()
-
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        """``(low, high)``, or ``None`` if one value allows none."""
-        return None if self.low is None or self.high is None else (self.low, self.high)
-
-    def contains(self, value: float) -> bool:
-        """Whether the interval, if there is one, contains ``value``."""
-        return self.low is not None and self.high is not None and self.low <= value <= self.high
 
 
 def _around(mean: float, error: float, degrees: float, level: float = LEVEL) -> tuple[float, float]:
-    half = float(stats.t.ppf((1 + level) / 2, degrees)) * error if error > 0 else 0.0
+    half = float(stats.t.ppf((1 + level) / 2, degrees)) * error
     return mean - half, mean + half
 
 
@@ -51,26 +42,17 @@ def summarise(values: Sequence[float]) -> Summary:
     Raises:
         ValueError: no values, or one that is not a number.
     """
-    n = len(values)
-    if n == 0:
-        raise ValueError("no values to summarise")
-    if not all(math.isfinite(value) for value in values):
-        raise ValueError(f"not all of {list(values)} are numbers")
-    mean = math.fsum(values) / n
+    if not values or not all(map(math.isfinite, values)):
+        raise ValueError(f"no values, or not all are numbers: {list(values)}")
+    mean, n = fmean(values), len(values)
     if n == 1:
-        return Summary(mean, None, 1, None, None, tuple(values))
-    std = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
-    return Summary(mean, std, n, *_around(mean, std / math.sqrt(n), n - 1), tuple(values))
+        return Summary(mean, None, 1, None, tuple(values))
+    std = stdev(values)
+    return Summary(mean, std, n, _around(mean, std / math.sqrt(n), n - 1), tuple(values))
 
 
 def paired_difference(a: Sequence[float], b: Sequence[float]) -> Summary:
-    """``a - b`` seed by seed (``a[i]`` and ``b[i]`` come from the same seed), summarised.
-
-    Raises:
-        ValueError: ``a`` and ``b`` differ in length, or are empty.
-    """
-    if len(a) != len(b):
-        raise ValueError(f"a paired difference needs the same seeds on both sides, not {len(a)} and {len(b)} values")
+    """``a - b`` seed by seed (``a[i]`` and ``b[i]`` come from the same seed), summarised."""
     return summarise([x - y for x, y in zip(a, b, strict=True)])
 
 
@@ -82,9 +64,10 @@ def unpaired_difference(a: Sequence[float], b: Sequence[float]) -> Summary:
     """
     paired, other = paired_difference(a, b), summarise(b)
     apart = welch(a, other.mean, other.std, other.n)
-    if paired.low is None or paired.high is None or apart.low is None or apart.high is None:
+    if paired.interval is None or apart.interval is None:
         return paired
-    return replace(paired, low=min(paired.low, apart.low), high=max(paired.high, apart.high))
+    lows, highs = zip(paired.interval, apart.interval, strict=True)
+    return replace(paired, interval=(min(lows), max(highs)))
 
 
 def welch(
@@ -99,27 +82,19 @@ def welch(
     own = summarise(ours)
     difference = own.mean - paper_mean
     if own.std is None:
-        return Summary(difference, None, own.n, None, None)
+        return Summary(difference, None, own.n, None)
     own_error = own.std**2 / own.n
     paper_error = (paper_std or 0.0) ** 2 / paper_n
     error = own_error + paper_error
     degrees = own.n - 1.0
     if error > 0 and paper_n > 1:
         degrees = error**2 / (own_error**2 / (own.n - 1) + paper_error**2 / (paper_n - 1))
-    return Summary(difference, math.sqrt(error), own.n, *_around(difference, math.sqrt(error), degrees, level))
-
-
-def shifted(summary: Summary, by: float) -> Summary:
-    """The summary of the same values with ``by`` added to each."""
-    low = None if summary.low is None else summary.low + by
-    high = None if summary.high is None else summary.high + by
-    values = tuple(value + by for value in summary.values)
-    return replace(summary, mean=summary.mean + by, low=low, high=high, values=values)
+    return Summary(difference, math.sqrt(error), own.n, _around(difference, math.sqrt(error), degrees, level))
 
 
 def without_interval(summary: Summary) -> Summary:
     """Mean and values alone, where the values depend on each other: a spread of them would look too small."""
-    return replace(summary, std=None, low=None, high=None)
+    return replace(summary, std=None, interval=None)
 
 
 def binomial_error(percent: float, images: int) -> float:

@@ -5,7 +5,6 @@ The frames hold finished text, one cell a quantity; whoever wants the numbers ta
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
@@ -13,21 +12,16 @@ from typing import TYPE_CHECKING
 
 from repro.data.catalogue import DATASETS as DATASET_CARDS
 from repro.report.claim import Cell
-from repro.report.numbers import DATASETS, NONE, gain, interval, mean_std, millions, signed
+from repro.report.numbers import DATASETS, NONE, gain, interval, mean_std, millions, signed, where_run
 from repro.report.printed import PrintedValue
 from repro.report.statistics import Summary, binomial_error
-from repro.report.verdict import ClaimVerdict, Printed, Verdict, by_seed, summary_of, value_verdict
+from repro.report.verdict import ClaimVerdict, Printed, Verdict, summary_of, value_verdict
 from repro.study.results import EXACT, Cost, StudyResult
 
 if TYPE_CHECKING:
     import pandas as pd
-    from pandas.io.formats.style import Styler
-    from pandas.io.formats.style_render import CSSDict
 
 PAPER_COLUMN = "paper"
-CLAIM_COLUMN = "claim"
-TEST_SET_COLUMN = "test set's error"
-"""Standard error of the accuracy in points, binomial, by the number of test images."""
 
 VERDICT_HUES = {
     Verdict.REPRODUCED: "0, 158, 115",
@@ -44,6 +38,9 @@ Columns = dict[str, list[str]]
 
 WORDS = 24
 """A column with a longer cell holds words: it breaks its lines, so that the numbers beside it stay in sight."""
+TEXT = "text-align: left; vertical-align: baseline; white-space: normal; min-width: 7em; "
+DIGITS = "text-align: right; vertical-align: baseline; white-space: nowrap; font-variant-numeric: tabular-nums"
+"""Inline style of cells, which a notebook shows outside the book, too."""
 
 
 @dataclass(frozen=True)
@@ -58,31 +55,47 @@ class Captioned:
 
         ``folded``: the caption alone, which opens the table.
         """
-        table = scroll_box(style(self.frame, self.caption).set_caption("").to_html(), self.caption.partition(";")[0])
+        table = self._table()
         if folded:
             return f'<details class="repro-folded"><summary>{escape(self.caption)}</summary>{table}</details>'
         return f'<p class="repro-caption">{escape(self.caption)}</p>{table}'
+
+    def _table(self) -> str:
+        """Digits align, words break their lines, and a verdict is coloured; readable in dark mode."""
+        shown = self.frame.astype(str)
+        words = [name == "verdict" or max(map(len, shown[name]), default=0) > WORDS for name in shown]
+        head = "<td></td>"
+        for name, is_words in zip(shown, words, strict=True):
+            head += f'<th scope="col" style="text-align: {"left" if is_words else "right"}">{escape(str(name))}</th>'
+        body = ""
+        for label, *cells in shown.itertuples():
+            body += f'<tr><th scope="row" style="{TEXT}">{escape(str(label))}</th>'
+            for name, is_words, cell in zip(shown, words, cells, strict=True):
+                css = (TEXT if is_words else DIGITS) + (verdict_css(cell) if name == "verdict" else "")
+                body += f'<td style="{css}">{escape(cell)}</td>'
+            body += "</tr>"
+        return _scroll_box(head, body, self.caption.partition(";")[0])
 
 
 def html_table(head: Sequence[str], rows: Iterable[Sequence[str]], label: str) -> str:
     """A table of finished HTML cells in a box of its own; ``label`` says what it is to a screen reader."""
     top = "".join(f'<th scope="col">{cell}</th>' for cell in head)
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return scroll_box(f'<table class="repro-table"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>', label)
+    return _scroll_box(top, body, label)
 
 
-def scroll_box(table: str, label: str) -> str:
+def _scroll_box(head: str, body: str, label: str) -> str:
     """A table in a box that scrolls by itself, which the keyboard reaches and a screen reader names."""
     about = f'role="group" tabindex="0" aria-label="{escape(label)}"'
+    table = f'<table class="repro-table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
     return f'<div class="repro-scroll" style="overflow-x: auto" {about}>{table}</div>'
 
 
 def about(result: StudyResult, models: bool = True) -> str:
     """``CIFAR-100, laptop scale: tr10 at width 0.25, 3 seeds``, with which captions begin."""
-    data = DATASETS.get(result.dataset, result.dataset)
     pair = result.base if result.base == result.expert else f"base {result.base}, experts {result.expert}"
     seeds = f"{len(result.seeds)} seed{'s' if len(result.seeds) > 1 else ''}"
-    return f"{data}, {result.scale} scale: " + (f"{pair}, {seeds}" if models and pair != "several" else seeds)
+    return f"{where_run(result)}: " + (f"{pair}, {seeds}" if models and pair != "several" else seeds)
 
 
 def text(paper: PrintedValue | None) -> str:
@@ -112,34 +125,33 @@ def comparison(
     if elsewhere and result.dataset not in elsewhere:
         papers = {f"{PAPER_COLUMN}, {DATASETS[d]}": result.model_copy(update={"dataset": d}) for d in elsewhere}
     columns: Columns = {name: [text(printed(of, cell)) for cell in cells.values()] for name, of in papers.items()}
-    columns |= {"ours": [], "95 % interval": [], TEST_SET_COLUMN: [], "verdict": [], "each seed": []}
-    if result.scale != "paper":
-        del columns["verdict"]
-    for cell in cells.values():
-        ours = summary_of(result, cell)
-        each = by_seed(result, cell).values()
-        columns["ours"].append(mean_std(ours) if ours else "not run")
-        columns["95 % interval"].append(interval(ours))
-        columns[TEST_SET_COLUMN].append(_error_of_test_set(result, cell, ours))
-        if "verdict" in columns:
-            same = same_model and cell not in other_models
-            columns["verdict"].append(value_verdict(result, cell, printed(result, cell), same))
-        columns["each seed"].append(" · ".join(f"{value:.2f}" for value in each) or NONE)
+    ours = {cell: summary_of(result, cell) for cell in cells.values()}
+    columns |= {
+        "ours": [mean_std(summary) if summary else "not run" for summary in ours.values()],
+        "95 % interval": list(map(interval, ours.values())),
+        "test set's error": [_error_of_test_set(result, cell, summary) for cell, summary in ours.items()],
+    }
+    if result.scale == "paper":
+        columns["verdict"] = [
+            value_verdict(result, cell, printed(result, cell), same_model and cell not in other_models) for cell in ours
+        ]
+    columns["each seed"] = [" · ".join(f"{value:.2f}" for value in s.values) if s else NONE for s in ours.values()]
     return frame(columns, list(cells))
 
 
 def _error_of_test_set(result: StudyResult, cell: Cell, ours: Summary | None) -> str:
+    """Standard error of an accuracy in points, binomial, by the number of test images."""
     card = DATASET_CARDS.get(result.dataset)
     images = result.spec.get("num_test") or (card.num_test if card else 0)
     known = ours and images and cell.metric == "top1" and result.evaluate == "test"
     return f"{binomial_error(ours.mean, images):.2f}" if ours and known else NONE
 
 
-def frame(columns: Columns, labels: Sequence[str]) -> pd.DataFrame:
+def frame(columns: Columns, labels: Iterable[str]) -> pd.DataFrame:
     """A frame of finished text."""
     import pandas as pd  # where it is used: an exhibit is also run where there is none
 
-    return pd.DataFrame(columns, index=pd.Index(labels))
+    return pd.DataFrame(columns, index=pd.Index(list(labels)))
 
 
 def frame_of_rows(rows: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:
@@ -178,7 +190,7 @@ def claims_table(judged: Sequence[ClaimVerdict]) -> pd.DataFrame:
     a column where it prints any.
     """
     columns: Columns = {
-        CLAIM_COLUMN: [j.claim.text for j in judged],
+        "claim": [j.claim.text for j in judged],
         PAPER_COLUMN: [NONE if j.paper is None else signed(j.paper) for j in judged],
         "ours": [gain(j.ours) for j in judged],
         "95 % interval": [interval(j.ours, sign=True) for j in judged],
@@ -204,39 +216,3 @@ def verdict_css(verdict: object) -> str:
     """Inline style of a verdict's cell, marks or none: a coloured edge and a tint that leaves the text readable."""
     hue = {str(known): hue for known, hue in VERDICT_HUES.items()}.get(str(verdict).partition(" (")[0], GREY)
     return f"border-left: 4px solid rgb({hue}); background-color: rgba({hue}, 0.15)"
-
-
-def style(frame: pd.DataFrame, caption: str) -> Styler:
-    """``frame`` with a caption, digits that align, and the verdict worded and coloured; readable in dark mode."""
-    from pandas.io.formats.style import Styler
-
-    styler = Styler(frame, uuid=_uuid(frame, caption), caption=caption, cell_ids=False)
-    styler.format(escape="html").format_index(escape="html").format_index(escape="html", axis="columns")
-    styler.set_table_attributes('class="repro-table"')
-    wordy = [
-        place
-        for place, name in enumerate(frame.columns)
-        if name == "verdict" or max(map(len, map(str, frame[name])), default=0) > WORDS
-    ]
-    left: list[CSSDict] = [
-        {"selector": f"{tag}.col{place}", "props": "text-align: left; white-space: normal; min-width: 7em"}
-        for place in wordy
-        for tag in ("th", "td")
-    ]
-    styler.set_table_styles(
-        [
-            {"selector": "caption", "props": "caption-side: top; text-align: left; padding: 0.3em 0"},
-            {"selector": "th", "props": "text-align: right; vertical-align: bottom; white-space: normal"},
-            {"selector": "td", "props": "text-align: right; vertical-align: baseline; white-space: nowrap; "
-                                        "font-variant-numeric: tabular-nums"},
-            {"selector": "th.row_heading", "props": "text-align: left; vertical-align: baseline; min-width: 7em"},
-            *left,
-        ]
-    )  # fmt: skip
-    if "verdict" in frame.columns:
-        styler.map(verdict_css, subset=["verdict"])
-    return styler
-
-
-def _uuid(frame: pd.DataFrame, caption: str) -> str:
-    return hashlib.sha256((caption + frame.to_csv()).encode()).hexdigest()[:8]

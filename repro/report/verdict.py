@@ -30,15 +30,7 @@ from enum import StrEnum
 from repro.errors import ReproError
 from repro.report.claim import MORE, Cell, Claim, Computed
 from repro.report.printed import PrintedValue
-from repro.report.statistics import (
-    Summary,
-    paired_difference,
-    shifted,
-    summarise,
-    unpaired_difference,
-    welch,
-    without_interval,
-)
+from repro.report.statistics import Summary, paired_difference, unpaired_difference, welch, without_interval
 from repro.study.results import EXACT, StudyResult
 
 EQUIVALENT = 1.0
@@ -108,36 +100,30 @@ def by_seed(result: StudyResult, cell: Cell | Computed) -> dict[int, float]:
 
 def summary_of(result: StudyResult, cell: Cell | Computed) -> Summary | None:
     """Mean and interval over the seeds of one measured number; ``None`` if it was not measured."""
-    values = list(by_seed(result, cell).values())
-    if not values:
-        return None
-    return without_interval(summarise(values)) if _of_pairs(cell) else summarise(values)
+    return difference(result, cell, 0.0)
 
 
-def _of_pairs(cell: Cell | Computed) -> bool:
-    return isinstance(cell, Cell) and cell.of_pairs
-
-
-def difference(result: StudyResult, more: Cell | Computed, less: Cell, paired: bool = True) -> Summary | None:
-    """``more`` minus ``less``, over the seeds that have both; ``None`` if none has."""
-    a, b = by_seed(result, more), by_seed(result, less)
+def difference(result: StudyResult, more: Cell | Computed, less: Cell | float, paired: bool = True) -> Summary | None:
+    """``more`` minus ``less``, another number or one known beforehand, over the seeds that have both, if any."""
+    a = by_seed(result, more)
+    b = by_seed(result, less) if isinstance(less, Cell) else dict.fromkeys(a, less)
     seeds = [seed for seed in a if seed in b]
     if not seeds:
         return None
     found = (paired_difference if paired else unpaired_difference)([a[s] for s in seeds], [b[s] for s in seeds])
-    return without_interval(found) if _of_pairs(more) or less.of_pairs else found
+    return without_interval(found) if any(isinstance(c, Cell) and c.of_pairs for c in (more, less)) else found
 
 
 def trend_verdict(ours: Summary | None, within: tuple[float, float] = MORE) -> Verdict:
     """The rule for trends: does the 95 % interval lie where the claim has it?"""
     if ours is None:
         return Verdict.NOT_RUN
-    if ours.low is None or ours.high is None:
+    if ours.interval is None:
         return Verdict.ANECDOTE if ours.n == 1 else Verdict.PAIRS
-    least, most = within
-    if least < ours.low and ours.high < most:
+    (low, high), (least, most) = ours.interval, within
+    if least < low and high < most:
         return Verdict.HOLDS
-    return Verdict.OPPOSITE if ours.high < least or ours.low > most else Verdict.UNDECIDED
+    return Verdict.OPPOSITE if high < least or low > most else Verdict.UNDECIDED
 
 
 def value_verdict(result: StudyResult, cell: Cell, paper: PrintedValue | None, same_model: bool) -> Verdict:
@@ -160,7 +146,7 @@ def value_verdict(result: StudyResult, cell: Cell, paper: PrintedValue | None, s
     gap, narrow = (welch(ours, paper.value, paper.std, paper.seeds, level) for level in (0.95, 0.9))
     if trend_verdict(narrow, (-EQUIVALENT, EQUIVALENT)) is Verdict.HOLDS:
         return Verdict.REPRODUCED
-    return Verdict.UNDECIDED if gap.contains(0.0) else Verdict.DIFFERS
+    return Verdict.UNDECIDED if trend_verdict(gap) is Verdict.UNDECIDED else Verdict.DIFFERS
 
 
 def is_model(result: StudyResult, base: str, expert: str) -> bool:
@@ -179,15 +165,10 @@ def judge(claims: Sequence[Claim], result: StudyResult, printed: Printed) -> lis
     for claim in claims:
         if claim.datasets and result.dataset not in claim.datasets:
             continue
-        more, less = printed(result, claim.more) if isinstance(claim.more, Cell) else None, None
-        if claim.less is None:
-            value = summary_of(result, claim.more)
-            ours = shifted(value, -claim.bar) if value else None
-            paper = more.value - claim.bar if more else None
-        else:
-            ours = difference(result, claim.more, claim.less, claim.paired)
-            less = printed(result, claim.less)
-            paper = more.value - less.value if more and less else None
+        ours = difference(result, claim.more, claim.less or claim.bar, claim.paired)
+        more = printed(result, claim.more) if isinstance(claim.more, Cell) else None
+        less = printed(result, claim.less) if claim.less else PrintedValue(claim.bar, None)
+        paper = more.value - less.value if more and less else None
         verdict = trend_verdict(ours, claim.within)
         if ours and result.scale == EXACT and not ours.std:
             verdict = Verdict.HOLDS if claim.within[0] < ours.mean < claim.within[1] else Verdict.OPPOSITE

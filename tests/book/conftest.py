@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,6 +15,8 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
+
+from repro.study.results import StudyResult
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -29,6 +31,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that asks for ``page_name`` is run for every page."""
     if "page_name" in metafunc.fixturenames:
         metafunc.parametrize("page_name", PAGES or ["(no book)"])
+
+
+@pytest.fixture
+def recorded(made_up: Callable[..., StudyResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of results with one made-up record of Table 2."""
+    values = {
+        ("backbone", 0): [57.0, 57.2, 57.4],
+        ("bagging", 1): [58.0, 58.1, 58.1],
+        ("bagging", 20): [59.5, 59.6, 59.7],
+    }
+    made_up(values).save(tmp_path / "results")
+    monkeypatch.setenv("REPRO_RESULTS", str(tmp_path / "results"))
+    return tmp_path / "results"
 
 
 class Quiet(SimpleHTTPRequestHandler):

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-from collections.abc import Callable
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -11,9 +10,7 @@ import pytest
 import yaml
 
 from repro.book.build import expected_pages
-from repro.book.drawing import STEPS
 from repro.exhibits import exhibits
-from repro.study.results import StudyResult
 from tests.book.test_build import built
 
 ROOT = Path(__file__).parents[2]
@@ -28,12 +25,6 @@ def prose(notebook: Path) -> str:
 
 PAGES = {path.stem: path.read_text(encoding="utf-8") for path in sorted(BOOK.glob("*.md"))}
 CHAPTERS = {path.stem: prose(path) for path in sorted((ROOT / "notebooks").glob("*.ipynb"))}
-
-
-@pytest.fixture
-def recorded(made_up: Callable[..., StudyResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made_up({("backbone", 0): [57.0, 57.2, 57.4], ("bagging", 1): [58.2, 58.3, 58.4]}).save(tmp_path / "results")
-    monkeypatch.setenv("REPRO_RESULTS", str(tmp_path / "results"))
 
 
 def test_the_contents_take_every_page_and_every_notebook_once() -> None:
@@ -79,24 +70,13 @@ def test_no_chapter_types_an_accuracy_by_hand() -> None:
 
 
 @pytest.mark.usefixtures("recorded")
-def test_code_is_drawn_from_the_module(tmp_path: Path) -> None:
-    page, warnings = built(tmp_path, "```{source-of} repro.families.single_gate.routing.smooth\n```")
-    assert warnings == "" and "repro/families/single_gate/routing.py: smooth" in page
-    assert 'clamp</span><span class="p">(</span><span class="nb">min</span>' in page
-    for text, warning in (
-        ("repro.families.single_gate.routing.gone", "Object named 'gone' not found in include file"),
-        ("repro.gone.smooth", "not found in include file"),
-        ("elsewhere.smooth", "there is no module of this project in 'elsewhere.smooth'"),
-    ):
-        assert warning in built(tmp_path / text, f"```{{source-of}} {text}\n```")[1]
-
-
-@pytest.mark.usefixtures("recorded")
-def test_all_code_of_the_method_chapter_resolves(tmp_path: Path) -> None:
-    wanted = re.findall(r"```\{source-of\} (\S+)", PAGES["method"])
+def test_all_code_of_the_method_chapter_is_drawn_from_the_module(tmp_path: Path) -> None:
+    wanted = ["repro.families.single_gate.routing.smooth", *re.findall(r"```\{source-of\} (\S+)", PAGES["method"])]
     assert len(wanted) > 15 and "repro.families.single_gate.steps.steps" in wanted
     page, warnings = built(tmp_path, "\n\n".join(f"```{{source-of}} {name}\n```" for name in wanted))
     assert warnings == "" and page.count("repro-where") == len(wanted)
+    assert "repro/families/single_gate/routing.py: smooth" in page
+    assert 'clamp</span><span class="p">(</span><span class="nb">min</span>' in page
 
 
 @pytest.mark.usefixtures("recorded")
@@ -120,15 +100,3 @@ def test_what_the_pages_show_of_all_records(tmp_path: Path) -> None:
         'role="img" aria-label="An image passes',
     ):
         assert shown in page
-
-
-@pytest.mark.usefixtures("recorded")
-@pytest.mark.parametrize(
-    ("text", "warning"),
-    [
-        ("```{drawing} gone\n```", f"there is no drawing 'gone' (there are: {', '.join(STEPS)})"),
-        ("{counted}`gone`", "there is no count 'gone'"),
-    ],
-)
-def test_a_wrong_name_is_a_warning(tmp_path: Path, text: str, warning: str) -> None:
-    assert warning in built(tmp_path, text)[1]

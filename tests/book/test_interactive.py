@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from repro.exhibits import exhibits
 from repro.report import interactive
 from repro.study.places import results_folder
 from repro.study.results import load_results
-from tests.book.conftest import BOOK, PAGES
+from tests.book.conftest import BOOK
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
@@ -29,80 +28,48 @@ def page(browser: Browser) -> Iterator[Page]:
     page.close()
 
 
-def readout(page: Page) -> dict[str, str]:
-    """The numbers beside the slider."""
-    values = page.locator("#anytime-slider dd").all()
-    return {value.get_attribute("data-value") or "": value.inner_text() for value in values}
-
-
-def marker(page: Page) -> tuple[float, float]:
-    circle = page.locator("#anytime-slider .marker")
-    return float(circle.get_attribute("cx") or "nan"), float(circle.get_attribute("cy") or "nan")
-
-
 def records(study: str) -> list:
     return list(load_results(results_folder(), study).values())
 
 
-def test_the_slider_is_turned_by_the_keyboard(page: Page, book: str) -> None:
+def test_the_slider_is_turned_by_the_keyboard_and_tells_what_is_recorded(page: Page, book: str) -> None:
     page.goto(f"{book}notebooks/figure2_anytime.html")
-    slider = page.locator("#anytime-threshold")
-    slider.focus()
-    before, place, said = readout(page), marker(page), slider.get_attribute("aria-valuetext")
-    for _ in range(4):
-        page.keyboard.press("ArrowLeft")
-    assert readout(page) != before
-    assert marker(page) != place
-    assert slider.get_attribute("aria-valuetext") != said
-
-
-def test_the_slider_tells_what_is_recorded(page: Page, book: str) -> None:
-    page.goto(f"{book}notebooks/figure2_anytime.html")
-    page.locator("#anytime-threshold").focus()
+    slider, marker = page.locator("#anytime-threshold"), page.locator("#anytime-slider .marker")
     for curve in interactive.anytime(records("figure2_anytime")):
         page.locator("#anytime-model").select_option(label=curve["name"])
-        page.locator("#anytime-threshold").focus()
+        slider.focus()
+        seen = set()
         for key, (tau, macs, top1, exits, others) in (("Home", curve["points"][0]), ("End", curve["points"][-1])):
             page.keyboard.press(key)
-            shown = readout(page)
+            seen.add((marker.get_attribute("cx"), slider.get_attribute("aria-valuetext")))
+            values = page.locator("#anytime-slider dd").all()
+            shown = {value.get_attribute("data-value"): value.inner_text() for value in values}
             assert shown["threshold τ"] == f"{tau:g}"
             assert float(shown["multiply-adds"].split()[0]) == pytest.approx(macs / 1e6, abs=0.051)
             assert float(shown["top-1 accuracy"].split()[0]) == pytest.approx(top1, abs=0.051)
             assert float(shown["images that exit early"].split()[0]) == pytest.approx(exits, abs=0.051)
             assert shown["experts the others use"] == ("–" if others is None else f"{others:.2f}")
+        assert len(seen) == 2, "marker and words follow"
 
 
-def rows(page: Page) -> list[Locator]:
-    return page.locator("#routing-explorer tbody tr").all()
-
-
-def test_the_explorer_deals_every_image_of_the_class(page: Page, book: str) -> None:
-    sets = interactive.routing(records("figure3_king_penguin"))
-    if not sets:
-        pytest.skip("no record has the images of each class in each expert")
+def test_the_explorer_deals_every_image_and_a_class_that_shares_an_expert_can_be_chosen(page: Page, book: str) -> None:
     page.goto(f"{book}notebooks/figure3_king_penguin.html")
-    for dealt in sets:
+    classes, rows = page.locator("#routing-class"), page.locator("#routing-explorer tbody tr")
+    for dealt in interactive.routing(records("figure3_king_penguin")):
         page.locator("#routing-set").select_option(label=dealt["name"])
-        classes = page.locator("#routing-class")
         classes.focus()
         page.keyboard.press("Home")
         page.keyboard.press("ArrowDown")
         name = classes.locator("option:checked").inner_text()
         counts = dealt["counts"][dealt["classes"].index(name)]
-        shown = [int(row.locator("td").first.inner_text()) for row in rows(page)]
+        shown = [int(row.locator("td").first.inner_text()) for row in rows.all()]
         assert shown == sorted((count for count in counts if count), reverse=True)
         assert f"{name}: {sum(counts)} training images" in page.locator("#routing-explorer [role=status]").inner_text()
-
-
-def test_a_class_that_shares_an_expert_can_be_chosen(page: Page, book: str) -> None:
-    if not interactive.routing(records("figure3_king_penguin")):
-        pytest.skip("no record has the images of each class in each expert")
-    page.goto(f"{book}notebooks/figure3_king_penguin.html")
-    companion = page.locator("#routing-explorer .repro-choose").first
-    name = companion.inner_text().rpartition(" (")[0]
-    companion.focus()
-    page.keyboard.press("Enter")
-    assert page.locator("#routing-class").locator("option:checked").inner_text() == name
+        companion = page.locator("#routing-explorer .repro-choose").first
+        name = companion.inner_text().rpartition(" (")[0]
+        companion.focus()
+        page.keyboard.press("Enter")
+        assert classes.locator("option:checked").inner_text() == name
 
 
 @pytest.mark.parametrize(("name", "box"), [("figure2_anytime", "anytime-slider"),
@@ -147,11 +114,14 @@ def test_every_exhibit_with_records_shows_figures_with_their_sources(page: Page,
                 assert answer.ok, link.get_attribute("href")
 
 
-def test_figures_stand_on_a_light_card_in_the_dark(page: Page, book: str) -> None:
-    page.goto(f"{book}notebooks/table2_num_experts.html")
+def test_figures_stand_on_a_light_card_in_the_dark_and_on_paper_controls_are_gone(page: Page, book: str) -> None:
+    page.goto(f"{book}notebooks/figure2_anytime.html")
     page.evaluate("document.documentElement.dataset.theme = 'dark'")
     ground = "getComputedStyle(document.querySelector('.repro-figure img')).backgroundColor"
     assert page.evaluate(ground) == "rgb(255, 255, 255)"
+    page.emulate_media(media="print")
+    assert page.locator("figure img:visible").count() >= 1
+    assert not page.locator("#anytime-slider").is_visible()
 
 
 def test_tables_beyond_the_first_of_a_run_are_folded_and_open(page: Page, book: str) -> None:
@@ -164,27 +134,24 @@ def test_tables_beyond_the_first_of_a_run_are_folded_and_open(page: Page, book: 
     assert more.locator("table").is_visible()
 
 
-def search_ends(page: Page) -> None:
-    """Results appear one by one, each after its page was fetched: wait until Sphinx says that these are all."""
+def search(page: Page, book: str, text: str) -> list[Locator]:
+    """What is found for the words of a text: results appear one by one, until Sphinx says that these are all."""
+    page.goto(f"{book}search.html?q={' '.join(re.findall(r'[A-Za-z0-9-]+', text))}")
     page.get_by_text("Search finished").wait_for()
+    return page.locator("#search-results li > a").all()
 
 
-def test_each_title_is_found_once(page: Page, book: str) -> None:
+def test_each_title_is_found_once_and_each_term_of_the_glossary(page: Page, book: str) -> None:
     for name in (shown.name for shown in exhibits()):
         page.goto(f"{book}notebooks/{name}.html")
         title = page.locator("h1").first.inner_text().rstrip("#")
-        page.goto(f"{book}search.html?q={' '.join(re.findall(r'[A-Za-z0-9]+', title))}")
-        search_ends(page)
-        found = [link.inner_text() for link in page.locator("#search-results li > a").all()]
+        found = [link.inner_text() for link in search(page, book, title.replace("-", " "))]
         assert found.count(title) == 1, f"{title}: {found}"
-
-
-def test_on_paper_figures_remain_and_controls_are_gone(page: Page, book: str) -> None:
-    page.goto(f"{book}notebooks/figure2_anytime.html")
-    page.evaluate("document.documentElement.dataset.theme = 'dark'")
-    page.emulate_media(media="print")
-    assert page.locator("figure img:visible").count() >= 1
-    assert not page.locator("#anytime-slider").is_visible()
+    page.goto(f"{book}glossary.html")
+    terms = [term.inner_text().rstrip("#") for term in page.locator("dt[id^=term-]").all()]
+    for term in filter(lambda term: re.search("[A-Za-z]{2}", term), terms):  # one letter is no word to the search
+        found = [link.get_attribute("href") or "" for link in search(page, book, re.sub(r"\b\w\b", "", term))]
+        assert any("glossary.html" in address for address in found), f"{term!r} finds {found}"
 
 
 def test_launch_buttons_open_notebooks_that_are_in_the_repository(page: Page, book: str) -> None:
@@ -194,24 +161,3 @@ def test_launch_buttons_open_notebooks_that_are_in_the_repository(page: Page, bo
         button = page.locator(f"a[href*='{service}']").first
         path = (button.get_attribute("href") or "").partition("main")[2].removeprefix("?urlpath=lab/tree/")
         assert (ROOT / path.lstrip("/")).is_file(), button.get_attribute("href")
-
-
-def glossary_terms() -> list[str]:
-    """The terms that the built glossary defines."""
-    if "glossary.html" not in PAGES:
-        return []
-    text = (BOOK / "glossary.html").read_text(encoding="utf-8")
-    terms = re.findall(r'<dt id="term-[^"]*">(.*?)<a class="headerlink', text, re.DOTALL)
-    return [html.unescape(re.sub(r"<[^>]*>", "", term)).strip() for term in terms]
-
-
-@pytest.mark.skipif(not glossary_terms(), reason="the book has no glossary")
-def test_search_finds_the_terms_of_the_glossary(page: Page, book: str) -> None:
-    for term in glossary_terms():
-        words = " ".join(re.findall(r"[A-Za-z][A-Za-z-]+", term))
-        if not words:
-            continue  # a letter alone, such as τ, is no word to the search
-        page.goto(f"{book}search.html?q={words}")
-        search_ends(page)
-        found = [link.get_attribute("href") or "" for link in page.locator("#search-results li a").all()]
-        assert any("glossary.html" in address for address in found), f"{words!r} finds {found}"

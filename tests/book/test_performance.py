@@ -1,6 +1,5 @@
 """Goals are judged by code, and the chapter says what was not run. The records are made up."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -39,6 +38,7 @@ def test_a_record_is_read_as_it_was_written_and_a_quick_one_is_none(tmp_path: Pa
     assert load_performance(tmp_path, "time_to_table") == record()
     record(quick=True).save(tmp_path)
     assert load_performance(tmp_path, "time_to_table") is None
+    assert performance.figures(performance.load_all(tmp_path)) == {}
 
 
 def test_a_broken_record_is_named(tmp_path: Path) -> None:
@@ -47,19 +47,8 @@ def test_a_broken_record_is_named(tmp_path: Path) -> None:
         load_performance(tmp_path, "time_to_table")
 
 
-def test_figures_of_what_was_not_run_are_not_drawn(tmp_path: Path) -> None:
-    record().save(tmp_path)
-    assert performance.figures(performance.load_all(tmp_path)) == {}
-
-
-@pytest.fixture
-def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("REPRO_RESULTS", str(tmp_path / "results"))
-    return Path(os.environ["REPRO_RESULTS"])
-
-
-def test_the_chapter_shows_goals_and_tables_and_what_was_not_run(results: Path, tmp_path: Path) -> None:
-    record().save(results / "performance")
+def test_the_chapter_shows_goals_and_tables_and_what_was_not_run(recorded: Path, tmp_path: Path) -> None:
+    record().save(recorded / "performance")
     page, warnings = built(
         tmp_path,
         "```{performance-goals}\n```\n\n```{performance} time_to_table\n```\n\n"
@@ -69,15 +58,3 @@ def test_the_chapter_shows_goals_and_tables_and_what_was_not_run(results: Path, 
     commands = [f"benchmarks/{name}.py</code> fills" for name in ("experts_one_pass", "anytime_wallclock")]
     for shown in (">met</td>", ">not run</td>", "at most 120", "a machine", *commands):
         assert shown in page, shown
-
-
-@pytest.mark.usefixtures("results")
-@pytest.mark.parametrize(
-    ("text", "warning"),
-    [
-        ("```{performance} speed\n```", "there is no benchmark 'speed'"),
-        ("```{recorded-figure} pie\n:alt: It\n```", "there is no figure pie"),
-    ],
-)
-def test_a_wrong_name_is_a_warning(text: str, warning: str, tmp_path: Path) -> None:
-    assert warning in built(tmp_path, text)[1]

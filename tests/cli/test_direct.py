@@ -16,6 +16,7 @@ from repro.cli.direct import remaining_of
 from repro.errors import TimeIsUpError
 from repro.exhibits.table2_num_experts import Parameters, run
 from repro.families.single_gate.steps import steps
+from repro.progress import time_limit
 from repro.report.notebooks import run_notebooks
 from repro.study.results import StudyResult, load_results
 from repro.study.store import Store
@@ -67,18 +68,20 @@ def test_without_jupyter_and_other_packages_for_show(tmp_path: Path) -> None:
     assert recorded(tmp_path / "root").numbers_of_experts() == [1, 3]
 
 
-def test_without_k_means_nothing_is_begun(tmp_path: Path) -> None:
-    done = plain_checkout(tmp_path / "root", (*FOR_SHOW, "sklearn", "threadpoolctl"))
-    assert done.returncode == 1
-    assert done.stderr.endswith(
-        "repro: scikit-learn is missing, whose K-means the gate needs: pip install scikit-learn\n"
-    )
+@pytest.mark.parametrize(
+    ("absent", "sentence"),
+    [
+        ((*FOR_SHOW, "sklearn", "threadpoolctl"), "scikit-learn is missing, whose K-means the gate needs: "),
+        (("PIL",), "pillow is missing: "),
+    ],
+)
+def test_without_what_nothing_can_do_without_nothing_is_begun(
+    tmp_path: Path, absent: tuple[str, ...], sentence: str
+) -> None:
+    done = plain_checkout(tmp_path / "root", absent)
+    package = sentence.partition(" ")[0]
+    assert done.returncode == 1 and done.stderr.endswith(f"repro: {sentence}pip install {package}\n")
     assert not (tmp_path / "root").exists()
-
-
-def test_a_package_that_nothing_can_do_without_is_named(tmp_path: Path) -> None:
-    done = plain_checkout(tmp_path / "root", ("PIL",))
-    assert (done.returncode, done.stderr) == (1, "repro: pillow is missing: pip install pillow\n")
 
 
 @pytest.fixture
@@ -166,9 +169,6 @@ def test_a_notebook_stops_in_time_as_well(tmp_path: Path, capsys: pytest.Capture
 
 
 def test_workers_stop_in_time_and_the_study_with_them(tmp_path: Path) -> None:
-
-    from repro.progress import time_limit
-
     asked = Parameters.check(scale="smoke", experts="1", root=tmp_path, executor="processes:1", device="cpu")
     with time_limit(0), pytest.raises(TimeIsUpError, match="base tr10: not begun"):
         run(asked)

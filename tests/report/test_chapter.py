@@ -100,11 +100,6 @@ def test_a_figure_is_in_the_notebook_or_a_file_of_the_book(shown: list[str], tmp
         opened.figure("pie", alt="", caption="")
 
 
-def test_a_control_that_was_run_for_fewer_seeds_is_drawn(made_up: Callable[..., StudyResult]) -> None:
-    fewer = {("equal-training", 1): [58.0]}
-    assert "main" in TABLE2.figures([made_up({**VALUES, **fewer})])
-
-
 def test_nothing_recorded_is_said(shown: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REPRO_RESULTS", str(tmp_path))
     recorded().figure(alt="a curve", caption="It.")

@@ -3,7 +3,7 @@
 import pytest
 
 from repro.report.exact_costs import in_unit_of
-from repro.report.printed import PrintedValue, drawn, printed
+from repro.report.printed import PrintedValue, printed
 
 
 def of(digits: str) -> PrintedValue:
@@ -32,8 +32,3 @@ def test_units_are_those_of_the_printed_number() -> None:
     assert in_unit_of(of("0.56e9"), 555_470_000) == "0.5555" and in_unit_of(of("21.1e7"), 210_890_000, 0) == "21.1"
     value = printed(1, "cifar100", "tr18", None, 0, "backbone", "macs")
     assert value and value.digits == "0.56e9"
-
-
-def test_markers_of_figure_2() -> None:
-    assert drawn("cifar100", "backbone")[0] == (253_480_000, 74.96)
-    assert len(drawn("tiny-imagenet", "backbone")) == 4 and drawn("modes", "backbone") == ()

@@ -19,27 +19,19 @@ from repro.exhibits.table2_num_experts import Parameters
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.export import Config, load, read_config
 from repro.families.single_gate.predict import predict
-from repro.families.single_gate.scales import default_spec
 from repro.families.single_gate.steps import steps
 from repro.families.single_gate.study import Study
-from repro.families.single_gate.thresholds import held_parts
 from repro.report.model_card import TAUS, export, export_asked, model_card
 
 TINY = {"width": "0.0625", "num_experts": "2", "epochs": "2", "expert_epochs": "1", "batch_size": "16"}
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory, tiny_smoke: StudySpec) -> Study:
+def study(tmp_path_factory: pytest.TempPathFactory, tiny: StudySpec) -> Study:
     """A trained one, of the embedded set."""
-    study = Study([tiny_smoke], tmp_path_factory.mktemp("root"), torch.device("cpu"))
-    study.run(tiny_smoke)
+    study = Study([tiny], tmp_path_factory.mktemp("root"), torch.device("cpu"))
+    study.run(tiny)
     return study
-
-
-@pytest.fixture(scope="module")
-def tiny_smoke() -> StudySpec:
-    """Three experts on 400 images of ``modes``."""
-    return default_spec("smoke", "modes").with_(width=0.0625, num_experts=3, stacking=False)
 
 
 def numbers(card: str) -> list[list[float]]:
@@ -48,9 +40,9 @@ def numbers(card: str) -> list[list[float]]:
     return [[float(cell) for cell in row] for row in rows if re.fullmatch(r"[\d. ]+", row[0])]
 
 
-def test_it_is_the_studys_model(study: Study, tiny_smoke: StudySpec, tmp_path: Path) -> None:
-    model = load(export(study, tiny_smoke, tmp_path / "moe"))
-    moe = study.moe(tiny_smoke)
+def test_it_is_the_studys_model(study: Study, tiny: StudySpec, tmp_path: Path) -> None:
+    model = load(export(study, tiny, tmp_path / "moe"))
+    moe = study.moe(tiny)
     images = torch.randn(5, 3, 32, 32)
     with torch.no_grad():
         assert all(torch.equal(a, b) for a, b in zip(model(images), moe(images), strict=True))
@@ -58,10 +50,10 @@ def test_it_is_the_studys_model(study: Study, tiny_smoke: StudySpec, tmp_path: P
     assert model.config.classes[3] == "class 03" and model.config.std == (0.25, 0.25, 0.25)
 
 
-def test_the_cards_numbers_are_worked_out(study: Study, tiny_smoke: StudySpec, tmp_path: Path) -> None:
-    folder = export(study, tiny_smoke, tmp_path / "moe", "repro run it")
+def test_the_cards_numbers_are_worked_out(study: Study, tiny: StudySpec, tmp_path: Path) -> None:
+    folder = export(study, tiny, tmp_path / "moe", "repro run it")
     card, test = (folder / "README.md").read_text(), read_config(folder).about["test"]
-    outputs, cost = study.outputs(tiny_smoke), study.cost(tiny_smoke)
+    outputs, cost = study.outputs(tiny), study.cost(tiny)
     base, plain = (accuracy(scores, outputs.labels) for scores in (outputs.base_logits, bagging(outputs)))
     assert (test["base_top1"], test["one_expert_top1"]) == (round(base, 2), round(plain, 2))
     table = numbers(card)
@@ -69,7 +61,7 @@ def test_the_cards_numbers_are_worked_out(study: Study, tiny_smoke: StudySpec, t
     assert table[1] == [round(plain, 2), 0.0, round(cost.macs / 1e6, 1)]
     assert [point["tau"] for point in test["anytime"]] == list(TAUS) and len(table) == 2 + len(TAUS)
     assert table[-1] == [round(base, 2), 100.0, round((cost.base_macs + cost.gate_macs) / 1e6, 1)]
-    made = study.store.load(steps(tiny_smoke).predictions).made
+    made = study.store.load(steps(tiny).predictions).made
     for words in (
         made["hardware"],
         made["code"],
@@ -81,15 +73,13 @@ def test_the_cards_numbers_are_worked_out(study: Study, tiny_smoke: StudySpec, t
     assert "Thresholds to begin with" not in card and str(study.root) not in card
 
 
-def test_a_number_that_is_missing_is_an_error(study: Study, tiny_smoke: StudySpec, tmp_path: Path) -> None:
-    config = read_config(export(study, tiny_smoke, tmp_path / "moe"))
+def test_a_number_that_is_missing_is_an_error_and_names_of_classes_are_text(
+    study: Study, tiny: StudySpec, tmp_path: Path
+) -> None:
+    config = read_config(export(study, tiny, tmp_path / "moe"))
     about = {**config.about, "test": {k: v for k, v in config.about["test"].items() if k != "images"}}
     with pytest.raises(UndefinedError, match="images"):
         model_card(Config(**{**config.model_dump(), "about": about}))
-
-
-def test_names_of_classes_are_text_in_a_card(study: Study, tiny_smoke: StudySpec, tmp_path: Path) -> None:
-    config = read_config(export(study, tiny_smoke, tmp_path / "moe"))
     card = model_card(config.model_copy(update={"classes": ("<b>", *config.classes[1:])}))
     assert "<b>" not in card and "Classes: &lt;b&gt;, class 01" in card
 
@@ -112,17 +102,13 @@ def test_of_a_folder_the_card_shows_the_test_part_and_what_was_chosen(
         assert value == pytest.approx(chosen["top1"], abs=1e-4)
     assert "Chosen on 15 validation images" in card and about["data"]["digest"] in card
     assert str(tmp_path) not in card + (out / "config.json").read_text()
-    (spec,) = OwnDataParameters.check(**asked).specs()
-    study = Study([spec], tmp_path / "root", torch.device("cpu"))
-    outputs, (_, test) = study.outputs(spec), held_parts(spec)
-    assert about["test"]["base_top1"] == round(accuracy(outputs.base_logits[test], outputs.labels[test]), 2)
 
 
-def test_what_is_not_trained_or_not_one_model_is_said(study: Study, tiny_smoke: StudySpec, tmp_path: Path) -> None:
+def test_what_is_not_trained_or_not_one_model_is_said(study: Study, tiny: StudySpec, tmp_path: Path) -> None:
     with pytest.raises(
         ReproError, match=r"base tr10 on modes, seed 7 \(and 5 more\) is not in .*`repro run it` trains"
     ):
-        export(study, tiny_smoke.with_(seed=7), tmp_path / "moe", "repro run it")
+        export(study, tiny.with_(seed=7), tmp_path / "moe", "repro run it")
     asked = {"scale": "smoke", "root": str(tmp_path)}
     with pytest.raises(ReproError, match=r"is 4 models \(tr10-tr10, 1 experts, seed 0; .*narrow it to one"):
         export_asked("table2_num_experts", Parameters.check(**asked))
@@ -131,4 +117,4 @@ def test_what_is_not_trained_or_not_one_model_is_said(study: Study, tiny_smoke: 
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("mine")
     with pytest.raises(StoreError, match="no exported model"):
-        export(study, tiny_smoke, tmp_path / "full")
+        export(study, tiny, tmp_path / "full")

@@ -21,8 +21,6 @@ def test_one_value_has_no_interval() -> None:
 def test_differences_are_taken_seed_by_seed() -> None:
     found = paired_difference([10.0, 20.0, 30.0], [9.0, 19.0, 29.0])
     assert found.mean == 1 and found.interval == (1, 1)
-    with pytest.raises(ValueError, match="same seeds"):
-        paired_difference([1.0, 2.0], [1.0])
 
 
 def test_welch_by_hand() -> None:
@@ -35,18 +33,14 @@ def test_welch_by_hand() -> None:
     assert found.interval == pytest.approx((-2 - 3.2187 * error, -2 + 3.2187 * error), abs=1e-2)
 
 
-def test_a_value_printed_without_spread_is_taken_as_exact() -> None:
-    assert welch([1.0, 2.0, 3.0], 2.0, None, 3).interval == pytest.approx((-2.48414, 2.48414), abs=1e-4)
+@pytest.mark.parametrize(("level", "half"), [(0.95, 2.48414), (0.9, 1.68585)])  # t(0.95, 2) = 2.91999
+def test_a_value_printed_without_spread_is_taken_as_exact(level: float, half: float) -> None:
+    assert welch([1.0, 2.0, 3.0], 2.0, None, 3, level).interval == pytest.approx((-half, half), abs=1e-4)
 
 
 def test_the_error_of_a_test_set_by_hand() -> None:
     assert binomial_error(50.0, 10_000) == pytest.approx(0.5)
     assert binomial_error(100.0, 10_000) == 0
-
-
-def test_two_one_sided_tests_use_the_narrower_interval() -> None:
-    # t(0.95, 2) = 2.91999, divided by the square root of 3
-    assert welch([1.0, 2.0, 3.0], 2.0, None, 3, level=0.9).interval == pytest.approx((-1.68585, 1.68585), abs=1e-4)
 
 
 @pytest.mark.parametrize("values", [[], [1.0, math.nan]])
