@@ -190,6 +190,13 @@ def cost(results: Sequence[StudyResult]) -> list[str]:
     return found
 
 
+def longer(results: Sequence[StudyResult]) -> str:
+    """What a base would gain by twice its training, where that was measured."""
+    gains = [(r, [float(v) for v in r.tables["longer"].column("top1")]) for r in results if "longer" in r.tables]
+    found = [f"{twice - once:+.1f} ({where_run(r)}, one seed)" for r, (once, twice) in gains if r.scale in SCALES]
+    return f"Twice its epochs would give the base alone {', '.join(found)}." if found else ""
+
+
 def older(results: Sequence[StudyResult]) -> str:
     """Where bases were trained for fewer epochs than the scale's recipe has by now, and which exhibit's were not."""
     epochs: dict[tuple[str, int], dict[str, int]] = {}

@@ -37,7 +37,7 @@ def study_answer(book: Book) -> str:
         for opening, (text, items) in front.answer(results).items()
     )  # fmt: skip
     about = "Effects are points of top-1 accuracy, brackets 95 % intervals over seeds, costs multiply-adds."
-    small = " ".join(filter(None, (about, front.older(results))))
+    small = " ".join(filter(None, (about, front.longer(results), front.older(results))))
     return (
         f'<div class="repro-answer" role="note" aria-label="The answer">{sentences}'
         f'<p class="repro-source">{escape(small)}</p></div>'

@@ -6,7 +6,7 @@ import pytest
 
 from repro.book import front
 from repro.book.forest import forest
-from repro.book.front import CONTROLS, GROUPS, answer, cost, headlines, older
+from repro.book.front import CONTROLS, GROUPS, answer, cost, headlines, longer, older
 from repro.book.learned import deepmoe_accounting, learned, table4_column, two_networks, vit_every_2
 from repro.errors import ReproError
 from repro.exhibits.three_families.rivals import cell
@@ -137,6 +137,14 @@ def test_cost_is_in_units_of_the_base(made_up: MakeUp) -> None:
     assert cost([with_base.model_copy(update=trained)]) == [
         "CIFAR-100, laptop scale: 1.50 times for an image, 1.50 times to train"
     ]
+
+
+def test_what_twice_the_training_would_gain_a_base_is_said_beside_the_effects(made_up: MakeUp) -> None:
+    result = made_up({("backbone", 0): [62.5]})
+    table = Table(columns=["epochs", "top1"], rows=[[24, 62.5], [48, 65.2]])
+    found = longer([result.model_copy(update={"tables": {"longer": table}})])
+    assert "+2.7 (CIFAR-100, laptop scale, one seed)" in found
+    assert longer([result]) == ""
 
 
 def test_what_no_record_bears_out_is_not_said(made_up: MakeUp) -> None:
