@@ -60,4 +60,4 @@ def test_a_run_has_each_row_once_a_seed(result: StudyResult) -> None:
 def test_its_figure(result: StudyResult) -> None:
     labels = [label.get_text() for label in EXHIBIT.figures([result])["main"].axes[0].get_yticklabels()]
     assert labels == ["γ = 0", "batch statistics", "logits averaged"]
-    assert EXHIBIT.figures([]) == {}
+    assert EXHIBIT.drawn([]) == {}, "of nothing nothing is drawn"
