@@ -125,17 +125,18 @@ def comparison(
     if elsewhere and result.dataset not in elsewhere:
         papers = {f"{PAPER_COLUMN}, {DATASETS[d]}": result.model_copy(update={"dataset": d}) for d in elsewhere}
     columns: Columns = {name: [text(printed(of, cell)) for cell in cells.values()] for name, of in papers.items()}
-    ours = {cell: summary_of(result, cell) for cell in cells.values()}
+    ours = [(cell, summary_of(result, cell)) for cell in cells.values()]  # a cell may have several names
     columns |= {
-        "ours": [mean_std(summary) if summary else "not run" for summary in ours.values()],
-        "95 % interval": list(map(interval, ours.values())),
-        "test set's error": [_error_of_test_set(result, cell, summary) for cell, summary in ours.items()],
+        "ours": [mean_std(summary) if summary else "not run" for _, summary in ours],
+        "95 % interval": [interval(summary) for _, summary in ours],
+        "test set's error": [_error_of_test_set(result, cell, summary) for cell, summary in ours],
     }
     if result.scale == "paper":
         columns["verdict"] = [
-            value_verdict(result, cell, printed(result, cell), same_model and cell not in other_models) for cell in ours
+            value_verdict(result, cell, printed(result, cell), same_model and cell not in other_models)
+            for cell in cells.values()
         ]
-    columns["each seed"] = [" · ".join(f"{value:.2f}" for value in s.values) if s else NONE for s in ours.values()]
+    columns["each seed"] = [" · ".join(f"{value:.2f}" for value in s.values) if s else NONE for _, s in ours]
     return frame(columns, list(cells))
 
 
