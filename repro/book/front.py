@@ -141,7 +141,11 @@ def answer(results: Sequence[StudyResult]) -> dict[str, tuple[str, list[str]]]:
     known = (Verdict.HOLDS, Verdict.UNDECIDED)
     absent = [line.words for line in lines if not line.effects]
     own_scale = any(e.result.scale == "paper" for line in lines for e in line.effects)
-    compared = [headline(r) for r in results if r.study == NAME and r.dataset != "modes" and r.scale in SCALES]
+    compared = [
+        f"{where_run(r)}: {headline(r)}"
+        for r in results
+        if r.study == NAME and r.dataset != "modes" and r.scale in SCALES
+    ]
     answers = {
         "Which mixture, at equal compute?": (" ".join(compared), []),
         "Does it hold?": (_tested(main), [f"{line.words}: {'; '.join(e.text for e in line.effects)}"

@@ -119,7 +119,7 @@ def test_the_three_families_verdict_comes_first(made_up: MakeUp) -> None:
     ]  # fmt: skip
     found = answer([made_up(BETTER), families.model_copy(update={"measurements": measured})])
     text, items = next(iter(found.values()))
-    assert text.startswith("CIFAR-100, laptop scale: single-gate mixture falls behind a plain network of the same")
+    assert text.startswith("CIFAR-100, laptop scale: Single-gate mixture falls behind a plain network of the same")
     assert items == [] and list(found)[1] == ASKED
     assert next(iter(answer([made_up(BETTER)]))) == ASKED, "not run, not said"
 

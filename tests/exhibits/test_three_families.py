@@ -70,7 +70,7 @@ def test_a_run_holds_every_family_against_every_rival(run: StudyResult) -> None:
 
 
 def test_a_run_with_one_seed_decides_nothing(run: StudyResult) -> None:
-    assert "with one seed it is not decided" in headline(run)
+    assert "With one seed it is not decided" in headline(run)
     assert {j.verdict for j in SHOWN.judge(run)} == {Verdict.ANECDOTE, Verdict.NOT_RUN}
     assert list(SHOWN.figures([run])) == ["main", "training", "time"]
     assert len(SHOWN.figures([run])["main"].axes) == 2  # tr-network and ConvNeXt
@@ -103,12 +103,12 @@ def test_every_claim_can_hold_and_can_come_out_opposite(record_of: Callable[...,
 
 def test_the_headline_says_what_the_record_says(record_of: Callable[..., StudyResult]) -> None:
     better, worse, level = (headline(made(record_of, over)) for over in (1.0, -1.0, -0.1))
-    all_four = "single-gate mixture, DeepMoE, sparse Last 2 and DeepMoE on resnet20"
+    all_four = "Single-gate mixture, DeepMoE, sparse Last 2 and DeepMoE on resnet20"
     assert f"{all_four} beat a plain network of the same inference cost, trained as long" in better
     assert f"{all_four} fall behind a plain network" in worse
     assert f"{all_four} are not found to beat a plain network" in level and "undecided" in level
     assert "+1.10 [+0.85 to +1.35], holds" in better
-    assert "at the middle budget no mixture was held" in headline(record_of("three_families", {}))
+    assert "At the middle budget no mixture was held" in headline(record_of("three_families", {}))
 
 
 def test_a_headline_of_one_family_speaks_of_that_one(record_of: Callable[..., StudyResult]) -> None:
@@ -116,8 +116,9 @@ def test_a_headline_of_one_family_speaks_of_that_one(record_of: Callable[..., St
         headline(result.model_copy(update={"measurements": [m for m in result.measurements if "sparse" in m.row]}))
         for result in (made(record_of, -1.0), made(record_of, -0.1))
     )
-    assert "scale: sparse Last 2 falls behind a plain network" in worse
-    assert "scale: sparse Last 2 is not found to beat a plain network" in level
+    assert worse.startswith("Sparse Last 2 falls behind a plain network")
+    assert level.startswith("Sparse Last 2 is not found to beat a plain network")
+    assert worse.endswith("opposite; not run: single-gate mixture and DeepMoE).")
 
 
 def test_one_family_may_win_alone(record_of: Callable[..., StudyResult]) -> None:
@@ -127,7 +128,7 @@ def test_one_family_may_win_alone(record_of: Callable[..., StudyResult]) -> None
         m.model_copy(update={"value": m.value + 3}) if (m.row, m.method, m.metric) == (row, "mixture", "top1") else m
         for m in worse.measurements
     ]
-    assert "scale: sparse Last 2 beats a plain network" in headline(worse.model_copy(update={"measurements": lines}))
+    assert headline(worse.model_copy(update={"measurements": lines})).startswith("Sparse Last 2 beats a plain network")
 
 
 def test_when_to_use_which_has_a_number_or_says_that_it_has_none(record_of: Callable[..., StudyResult]) -> None:

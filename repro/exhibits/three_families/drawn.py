@@ -42,13 +42,13 @@ def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     drawn = {}
     for name, axis in (("main", MACS), ("training", TRAINED), ("time", TIME)):
         with figure_style():
-            figure = new_figure(3.6 * len(bodies), 0.6 + 3.0 * len(results))
+            figure = new_figure(max(5.6, 3.6 * len(bodies)), 0.8 + 3.0 * len(results))
             grid = figure.subplots(len(results), len(bodies), squeeze=False, sharey="row")
             for line, result in zip(grid, results, strict=True):
                 for axes, body in zip(line, bodies, strict=True):
                     _panel(axes, result, body, axis)
                 line[0].set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
-            common_legend(figure, grid.flat, columns=3)
+            common_legend(figure, grid.flat, columns=2)
         drawn[name] = figure
     return drawn
 

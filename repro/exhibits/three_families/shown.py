@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from repro.exhibits.three_families.bodies import RESNET
 from repro.exhibits.three_families.families import BUDGETS, FAMILIES, SLACK, Family
 from repro.exhibits.three_families.rivals import cell
 from repro.exhibits.three_families.speed import BATCHES
 from repro.exhibits.three_families.trials import TRIALS
 from repro.report.claim import Cell, Claim
-from repro.report.numbers import NONE, gain, interval, mean_std, where_run
+from repro.report.numbers import NONE, gain, interval, mean_std
 from repro.report.statistics import Summary
 from repro.report.tables import Captioned, Columns, about, frame
 from repro.report.verdict import Verdict, difference, judge, not_printed, summary_of
@@ -57,26 +58,34 @@ No paper makes these claims: they are what a user would want to be told. What is
 def headline(result: StudyResult) -> str:
     """The study's verdict in a sentence: against plain networks trained as long, at the middle budget.
 
-    That budget and that control were fixed beforehand; whatever the record says, there is a sentence for it.
+    That budget and that control were fixed beforehand; whatever the record says, there is a sentence for it, with the
+    families that it does not have.
     """
     found = {j.claim.key: j for j in judge(CLAIMS, result, not_printed)}
     middle = {family: found[key(family.name, "middle", TRAINING)] for family in FAMILIES}
     run = {family: judged for family, judged in middle.items() if judged.ours}
     if not run:
-        return f"{where_run(result)}: at the middle budget no mixture was held against a plain network trained as long."
+        return "At the middle budget no mixture was held against a plain network trained as long."
     each = "; ".join(f"{f.words} {_with_interval(j.ours)}, {j.verdict}" for f, j in run.items())
-    numbers = f"(points of top-1 accuracy: {each})"
+    absent = [family.words for family in FAMILIES if family not in run and family.body is not RESNET]
+    numbers = f"(points of top-1 accuracy: {each}" + (f"; not run: {_and(absent)})" if absent else ")")
     best = [family.words for family, judged in run.items() if judged.verdict is Verdict.HOLDS]
     rival = "a plain network of the same inference cost, trained as long"
-    verdicts, where = {judged.verdict for judged in run.values()}, where_run(result)
+    verdicts = {judged.verdict for judged in run.values()}
     if verdicts <= {Verdict.ANECDOTE}:
-        return f"{where}: with one seed it is not decided whether any mixture beats {rival} {numbers}."
+        return f"With one seed it is not decided whether any mixture beats {rival} {numbers}."
     if best:
-        return f"{where}: {_and(best)} {'beats' if len(best) == 1 else 'beat'} {rival} {numbers}."
-    every, one = _and([family.words for family in run]), len(run) == 1
+        return f"{_sentence(best)} {'beats' if len(best) == 1 else 'beat'} {rival} {numbers}."
+    every, one = _sentence([family.words for family in run]), len(run) == 1
     if verdicts == {Verdict.OPPOSITE}:
-        return f"{where}: {every} {'falls' if one else 'fall'} behind {rival} {numbers}."
-    return f"{where}: {every} {'is' if one else 'are'} not found to beat {rival} {numbers}."
+        return f"{every} {'falls' if one else 'fall'} behind {rival} {numbers}."
+    return f"{every} {'is' if one else 'are'} not found to beat {rival} {numbers}."
+
+
+def _sentence(words: Sequence[str]) -> str:
+    """As a sentence begins."""
+    found = _and(words)
+    return found[0].upper() + found[1:]
 
 
 def _and(words: Sequence[str]) -> str:
