@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from papermill.cli import papermill
 from papermill.engines import papermill_engines
 
+from repro.book.readme import came_out, with_what_came_out
 from repro.cli import main
 from repro.cli.direct import remaining_of
 from repro.families.single_gate.export import load
@@ -54,6 +55,12 @@ def test_the_first_command_then_the_export(elsewhere: Path, capsys: pytest.Captu
     assert main(["run", "table2_num_experts", "--direct"]) == 0
     assert f"record: {elsewhere.parent / 'root' / 'results'}" in capsys.readouterr().out
     assert sorted(path.name for path in elsewhere.iterdir()) == ["my-moe", "notebooks", "table2.ipynb"]
+
+
+def test_what_came_out_is_what_the_records_say() -> None:
+    results = list(load_results(ROOT / "results").values())
+    assert with_what_came_out(README, results) == README, "write it anew: uv run python -m repro.book.readme"
+    assert "| not run |" in came_out([]) and "| not run |" not in came_out(results).partition("DeepMoE beats")[0]
 
 
 def test_the_usual_root_is_data_and_the_current_folder_is_had_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:

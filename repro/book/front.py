@@ -141,13 +141,14 @@ def answer(results: Sequence[StudyResult]) -> dict[str, tuple[str, list[str]]]:
     known = (Verdict.HOLDS, Verdict.UNDECIDED)
     absent = [line.words for line in lines if not line.effects]
     own_scale = any(e.result.scale == "paper" for line in lines for e in line.effects)
-    compared = [
-        f"{where_run(r)}: {headline(r)}"
-        for r in results
-        if r.study == NAME and r.dataset != "modes" and r.scale in SCALES
-    ]
+    compared: dict[str, list[StudyResult]] = {}
+    for r in results:
+        if r.study == NAME and r.dataset != "modes" and r.scale in SCALES:
+            compared.setdefault(where_run(r), []).append(r)
     answers = {
-        "Which mixture, at equal compute?": (" ".join(compared), []),
+        "Which mixture, at equal compute?": (
+            " ".join(f"{where}: {headline(parts)}" for where, parts in compared.items()), []
+        ),
         "Does it hold?": (_tested(main), [f"{line.words}: {'; '.join(e.text for e in line.effects)}"
                                           for line in main if line.effects]),
         "What else holds": ("in single-gate mixtures:", [f"{line.name}: {_brief(line.has(*known))}" for line in held]),

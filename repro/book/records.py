@@ -27,7 +27,7 @@ def runs(book: Book) -> str:
             "code, spec": f"<code>{escape(r.provenance.code)}</code>, <code>{r.spec_hash}</code>",
             "files": f"{_file(book, f'{name}.json')} (this record), CSV: {book.csv_links(r.study)}",
         }
-        found.append(_section(name, f"{r.study}: {where_run(r)}", facts))
+        found.append(_section(name, f"{r.study}: {', '.join(filter(None, (where_run(r), r.part)))}", facts))
     return "".join(found) or "<p>Nothing has been recorded yet.</p>"
 
 

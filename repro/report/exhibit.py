@@ -57,8 +57,9 @@ class Exhibit:
             return [self.study(parameters)]
 
     def judge(self, result: StudyResult) -> list[ClaimVerdict]:
-        """The verdict on every claim that is about the result's image set."""
-        return judge(self.claims, result, self.printed)
+        """The verdict on every claim that is about the result's image set; of a part, on those that it has."""
+        judged = judge(self.claims, result, self.printed)
+        return [one for one in judged if one.ours] if result.part else judged
 
     def drawn(self, results: Sequence[StudyResult]) -> dict[str, str]:
         """The figures as SVG by name, drawn once for the same records however often they are shown."""

@@ -95,7 +95,8 @@ def about(result: StudyResult, models: bool = True) -> str:
     """``CIFAR-100, laptop scale: tr10 at width 0.25, 3 seeds``, with which captions begin."""
     pair = result.base if result.base == result.expert else f"base {result.base}, experts {result.expert}"
     seeds = f"{len(result.seeds)} seed{'s' if len(result.seeds) > 1 else ''}"
-    return f"{where_run(result)}: " + (f"{pair}, {seeds}" if models and pair != "several" else seeds)
+    named = [result.part, pair if models and pair != "several" else "", seeds]
+    return f"{where_run(result)}: {', '.join(filter(None, named))}"
 
 
 def text(paper: PrintedValue | None) -> str:

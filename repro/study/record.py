@@ -75,9 +75,9 @@ def seed_by_seed(
 def record(
     name: str, parameters: Parameters, runner: Runner, spec: ImageSet, left_out: Mapping[str, Any],
     base: str, expert: str, measurements: Iterable[Measurement], costs: Iterable[Cost] = (),
-    tables: dict[str, Table] | None = None, pictures: dict[str, Picture] | None = None,
+    tables: dict[str, Table] | None = None, pictures: dict[str, Picture] | None = None, part: str = "",
 ) -> StudyResult:  # fmt: skip
-    """Write ``<root>/results/<name>-<dataset>-<scale>.json`` and return what it holds.
+    """Write ``<root>/results/<name>-<dataset>-<scale>.json`` (``part``: see the record) and return what it holds.
 
     Its seeds are those that were measured. A number that several specs share (the base alone) is kept once.
 
@@ -87,9 +87,9 @@ def record(
     found = list(dict.fromkeys(measurements))
     about = spec.model_dump(mode="json", exclude=dict(left_out))
     result = StudyResult(
-        study=name, dataset=spec.data, scale=parameters.scale, evaluate=spec.evaluate, base=base, expert=expert,
-        seeds=[seed for seed in parameters.seeds if seed in {m.seed for m in found}], spec=about,
-        spec_hash=digest(about), measurements=found, costs=list(dict.fromkeys(costs)), tables=tables or {},
+        study=name, dataset=spec.data, scale=parameters.scale, part=part, evaluate=spec.evaluate,
+        base=base, expert=expert, seeds=[seed for seed in parameters.seeds if seed in {m.seed for m in found}],
+        spec=about, spec_hash=digest(about), measurements=found, costs=list(dict.fromkeys(costs)), tables=tables or {},
         pictures=pictures or {},
         provenance=Provenance(command=parameters.command(name), **made_here(runner.context.device, runner.seconds)),
     )  # fmt: skip

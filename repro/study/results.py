@@ -104,11 +104,12 @@ class Provenance(Frozen):
 
 
 class StudyResult(Frozen):
-    """The record of one study: all seeds of one dataset at one scale."""
+    """The record of one study, or of a part of it: all seeds of one dataset at one scale."""
 
     study: str = Field(description="name of the notebook, e.g. table2_num_experts")
     dataset: str
     scale: str
+    part: str = Field("", description="where a study is recorded in parts, which: e.g. a family")
     evaluate: str = Field(description="test, or validation when something was being tuned")
     base: str = Field(description="e.g. 'tr10 at width 0.25'")
     expert: str
@@ -123,8 +124,8 @@ class StudyResult(Frozen):
 
     @property
     def name(self) -> str:
-        """File stem: ``<study>-<dataset>-<scale>``."""
-        return f"{self.study}-{self.dataset}-{self.scale}"
+        """File stem: ``<study>-<dataset>-<scale>``, then the part, if it is one."""
+        return "-".join(filter(None, (self.study, self.dataset, self.scale, self.part)))
 
     def values(self, metric: str, method: str, num_experts: int, row: str = "") -> list[float]:
         """One value a seed, in the order of the seeds; empty if it was not measured."""

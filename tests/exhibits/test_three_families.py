@@ -70,7 +70,7 @@ def test_a_run_holds_every_family_against_every_rival(run: StudyResult) -> None:
 
 
 def test_a_run_with_one_seed_decides_nothing(run: StudyResult) -> None:
-    assert "With one seed it is not decided" in headline(run)
+    assert "With one seed it is not decided" in headline([run])
     assert {j.verdict for j in SHOWN.judge(run)} == {Verdict.ANECDOTE, Verdict.NOT_RUN}
     assert list(SHOWN.figures([run])) == ["main", "training", "time"]
     assert len(SHOWN.figures([run])["main"].axes) == 2  # tr-network and ConvNeXt
@@ -102,23 +102,42 @@ def test_every_claim_can_hold_and_can_come_out_opposite(record_of: Callable[...,
 
 
 def test_the_headline_says_what_the_record_says(record_of: Callable[..., StudyResult]) -> None:
-    better, worse, level = (headline(made(record_of, over)) for over in (1.0, -1.0, -0.1))
+    better, worse, level = (headline([made(record_of, over)]) for over in (1.0, -1.0, -0.1))
     all_four = "Single-gate mixture, DeepMoE, sparse Last 2 and DeepMoE on resnet20"
     assert f"{all_four} beat a plain network of the same inference cost, trained as long" in better
     assert f"{all_four} fall behind a plain network" in worse
     assert f"{all_four} are not found to beat a plain network" in level and "undecided" in level
     assert "+1.10 [+0.85 to +1.35], holds" in better
-    assert "At the middle budget no mixture was held" in headline(record_of("three_families", {}))
+    assert "At the middle budget no mixture was held" in headline([record_of("three_families", {})])
 
 
 def test_a_headline_of_one_family_speaks_of_that_one(record_of: Callable[..., StudyResult]) -> None:
     worse, level = (
-        headline(result.model_copy(update={"measurements": [m for m in result.measurements if "sparse" in m.row]}))
+        headline([result.model_copy(update={"measurements": [m for m in result.measurements if "sparse" in m.row]})])
         for result in (made(record_of, -1.0), made(record_of, -0.1))
     )
     assert worse.startswith("Sparse Last 2 falls behind a plain network")
     assert level.startswith("Sparse Last 2 is not found to beat a plain network")
     assert worse.endswith("opposite; not run: single-gate mixture and DeepMoE).")
+
+
+def test_families_recorded_apart_are_one_answer(record_of: Callable[..., StudyResult]) -> None:
+    """As if they stood in one record; each by itself has only the claims that it is about."""
+
+    def part(name: str, over: float) -> StudyResult:
+        of = made(record_of, over)
+        lines = [m for m in of.measurements if m.row.startswith(f"{name}, ")]
+        return of.model_copy(update={"part": name, "measurements": lines})
+
+    names = ("single-gate", "DeepMoE")
+    parts = [part(name, over) for name, over in zip(names, (1.0, -1.0), strict=True)]
+    assert [result.name for result in parts] == [f"{made(record_of, 1.0).name}-{part}" for part in names]
+    together = headline(parts)
+    assert together.startswith("Single-gate mixture beats a plain network") and "DeepMoE −0.90" in together
+    assert together.endswith("not run: sparse Last 2).") and "not run" not in SHOWN.advice(parts[0])
+    assert {j.claim.key.partition("/")[0] for j in SHOWN.judge(parts[1])} == {"DeepMoE"}
+    assert len(SHOWN.figures(parts)["main"].axes) == 2, "each beside the plain networks of its own run"
+    assert "DeepMoE, 3 seeds" in SHOWN.tables(parts[1])["main"].caption
 
 
 def test_one_family_may_win_alone(record_of: Callable[..., StudyResult]) -> None:
@@ -128,7 +147,8 @@ def test_one_family_may_win_alone(record_of: Callable[..., StudyResult]) -> None
         m.model_copy(update={"value": m.value + 3}) if (m.row, m.method, m.metric) == (row, "mixture", "top1") else m
         for m in worse.measurements
     ]
-    assert headline(worse.model_copy(update={"measurements": lines})).startswith("Sparse Last 2 beats a plain network")
+    better = headline([worse.model_copy(update={"measurements": lines})])
+    assert better.startswith("Sparse Last 2 beats a plain network")
 
 
 def test_when_to_use_which_has_a_number_or_says_that_it_has_none(record_of: Callable[..., StudyResult]) -> None:
@@ -188,6 +208,14 @@ def test_every_mixture_meets_its_budget(scale: str, tmp_path: Path) -> None:
                 met += 1
                 assert mixture.model.macs == pytest.approx(parameters.macs(asked)[mixture.budget], rel=0.1)
     assert met == 2 * 3
+
+
+def test_a_record_of_some_families_says_so_in_its_name() -> None:
+    def part(families: str) -> str:
+        return ThreeFamiliesParameters.check(scale="smoke", families=families).part()
+
+    assert (part(""), part("single-gate,sparse,DeepMoE")) == ("", "")
+    assert (part("DeepMoE"), part("DeepMoE,single-gate")) == ("DeepMoE", "single-gate+DeepMoE")
 
 
 def test_what_was_taken_in_the_trials_is_what_is_planned(tmp_path: Path) -> None:

@@ -46,6 +46,11 @@ class ThreeFamiliesParameters(SingleGateParameters):
         found = _known("families", self.families or three, [f.name for f in FAMILIES])
         return [family for family in FAMILIES if family.name in found]
 
+    def part(self) -> str:
+        """Which families, where they are not the usual three: they are recorded apart."""
+        usual = self.model_copy(update={"families": ()}).chosen()
+        return "" if self.chosen() == usual else "+".join(family.name for family in self.chosen())
+
     def bodies(self) -> list[Body]:
         """Their bodies, each once."""
         return list({family.body.name: family.body for family in self.chosen()}.values())

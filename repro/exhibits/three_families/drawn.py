@@ -36,18 +36,25 @@ TIME = Axis("ms_256", "ms", 1.0, "milliseconds of an image, 256 at a time")
 
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
-    """Accuracy over inference MACs (``main``), training MACs and milliseconds: a row a record, a panel a body."""
-    shown = {family.body.name: family.body for result in results for family, _ in rows_of(result)}
-    bodies = list(shown.values()) or [TR]
+    """Accuracy over inference MACs (``main``), training MACs and milliseconds: a row a place, a panel a record and
+    body.
+    """
+    rows: dict[str, list[tuple[StudyResult, Body]]] = {}
+    for result in results:
+        bodies = {family.body.name: family.body for family, _ in rows_of(result)}.values() or [TR]
+        rows.setdefault(where_run(result), []).extend((result, body) for body in bodies)
+    columns = max(map(len, rows.values()))
     drawn = {}
     for name, axis in (("main", MACS), ("training", TRAINED), ("time", TIME)):
         with figure_style():
-            figure = new_figure(max(5.6, 3.6 * len(bodies)), 0.8 + 3.0 * len(results))
-            grid = figure.subplots(len(results), len(bodies), squeeze=False, sharey="row")
-            for line, result in zip(grid, results, strict=True):
-                for axes, body in zip(line, bodies, strict=True):
+            figure = new_figure(max(5.6, 3.6 * columns), 0.8 + 3.0 * len(rows))
+            grid = figure.subplots(len(rows), columns, squeeze=False, sharey="row")
+            for line, panels in zip(grid, rows.values(), strict=True):
+                for axes, (result, body) in zip(line, panels, strict=False):
                     _panel(axes, result, body, axis)
-                line[0].set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
+                for axes in line[len(panels) :]:
+                    axes.set_visible(False)
+                line[0].set_ylabel(f"top-1 accuracy, % ({panels[0][0].evaluate} set)")
             common_legend(figure, grid.flat, columns=2)
         drawn[name] = figure
     return drawn

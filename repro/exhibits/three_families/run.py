@@ -121,7 +121,10 @@ def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
     def write(found: list[Measurement]) -> StudyResult:
         tables["speed"] = Table(columns=SPEED, rows=[[*name, ms] for name, ms in times.items()])
         spec, differing = parameters.asked(parameters.seeds[0]).spec, {"seed": True, "width": True}
-        return record(NAME, parameters, runner, spec, differing, "several", "several", found, tables=tables)
+        return record(
+            NAME, parameters, runner, spec, differing, "several", "several", found, tables=tables,
+            part=parameters.part(),
+        )  # fmt: skip
 
     return seed_by_seed(parameters.seeds, of_seed, write)
 

@@ -55,19 +55,19 @@ No paper makes these claims: they are what a user would want to be told. What is
 """
 
 
-def headline(result: StudyResult) -> str:
+def headline(results: Sequence[StudyResult], others: bool = True) -> str:
     """The study's verdict in a sentence: against plain networks trained as long, at the middle budget.
 
-    That budget and that control were fixed beforehand; whatever the record says, there is a sentence for it, with the
-    families that it does not have.
+    That budget and that control were fixed beforehand; whatever the records say, there is a sentence for it, with the
+    families that they do not have, if ``others``. The records are those of one place, whole or a part each.
     """
-    found = {j.claim.key: j for j in judge(CLAIMS, result, not_printed)}
-    middle = {family: found[key(family.name, "middle", TRAINING)] for family in FAMILIES}
-    run = {family: judged for family, judged in middle.items() if judged.ours}
+    judged_by_key = {j.claim.key: j for result in results for j in judge(CLAIMS, result, not_printed) if j.ours}
+    middle = {family: judged_by_key.get(key(family.name, "middle", TRAINING)) for family in FAMILIES}
+    run = {family: judged for family, judged in middle.items() if judged}
     if not run:
         return "At the middle budget no mixture was held against a plain network trained as long."
     each = "; ".join(f"{f.words} {_with_interval(j.ours)}, {j.verdict}" for f, j in run.items())
-    absent = [family.words for family in FAMILIES if family not in run and family.body is not RESNET]
+    absent = [family.words for family in FAMILIES if others and family not in run and family.body is not RESNET]
     numbers = f"(points of top-1 accuracy: {each}" + (f"; not run: {_and(absent)})" if absent else ")")
     best = [family.words for family, judged in run.items() if judged.verdict is Verdict.HOLDS]
     rival = "a plain network of the same inference cost, trained as long"
@@ -233,7 +233,7 @@ def _gates(result: StudyResult) -> Captioned:
 
 def read(result: StudyResult) -> str:
     """The verdict, and the numbers in sentences."""
-    sentences = [headline(result), _tuning(result)]
+    sentences = [headline([result], others=not result.part), _tuning(result)]
     if result.scale in ("smoke", "quick"):
         sentences.append("At this scale it is a demonstration, no evidence.")
     for family, budget in rows_of(result):
