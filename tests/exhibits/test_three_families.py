@@ -15,7 +15,7 @@ from repro.exhibits.three_families.asked import ThreeFamiliesParameters
 from repro.exhibits.three_families.bodies import CONVNEXT, TR, Body, Model, Point
 from repro.exhibits.three_families.families import FAMILIES, RATES
 from repro.exhibits.three_families.rivals import Trained, as_fast, at_macs, cell, on_curve
-from repro.exhibits.three_families.run import CURVE, PLAIN, _tried, three_families
+from repro.exhibits.three_families.run import CURVE, PLAIN, SPEED, _tried, three_families
 from repro.exhibits.three_families.shown import AGAINST, CLAIMS, UNKNOWN, headline
 from repro.exhibits.three_families.speed import BATCHES
 from repro.exhibits.three_families.trials import TRIALS, best, tuned
@@ -161,6 +161,19 @@ def test_when_to_use_which_has_a_number_or_says_that_it_has_none(record_of: Call
     assert set(SHOWN.tables(result)["when"].frame.loc["inference compute is short: small budget"]) == {UNKNOWN}
 
 
+def test_times_stand_beside_a_plain_network_of_equal_cost(record_of: Callable[..., StudyResult]) -> None:
+    """By hand: single gate and the middle plain network have 6 M, DeepMoE too; it takes 3 of its 2 milliseconds."""
+    times = [("plain 0", 1.0), ("plain 1", 2.0), ("plain 2", 4.0), ("DeepMoE", 3.0), ("single-gate", 2.0)]
+    rows = [["tr-network", model, batch, ms / batch] for model, ms in times for batch in BATCHES.values()]
+    result = made(record_of, 1.0)
+    assert "service" not in SHOWN.tables(result)
+    tables = result.tables | {"speed": Table(columns=SPEED, rows=rows)}
+    found = SHOWN.tables(result.model_copy(update={"tables": tables}))["service"].frame
+    assert list(found["times a plain network's, one at a time"]) == ["–", "–", "–", "1.00", "1.50"]
+    assert found.loc["DeepMoE on tr-network", "times a plain network's, 256 at a time"] == "1.50"
+    assert list(found.index[:3]) == [f"plain on tr-network, {m}.0 M" for m in (3, 6, 12)]
+
+
 def test_trials_are_recorded_and_as_many_for_everybody(record_of: Callable[..., StudyResult], tmp_path: Path) -> None:
     rows: list[list[str | int | float | None]] = [
         [who, rate, None if rate == 2 else 50.0, 6e6, int(rate == 1)]
@@ -169,7 +182,11 @@ def test_trials_are_recorded_and_as_many_for_everybody(record_of: Callable[..., 
     ]
     tables = {"trials": Table(columns=TRIALS, rows=rows), "curve": Table(columns=CURVE, rows=[])}
     result = made(record_of, 1.0, tables=tables)
-    assert "in 4 trials for every mixture and every plain network" in SHOWN.advice(result)
+    assert "in 4 trials for every mixture and every plain network." in SHOWN.advice(result)
+    assert "may lie beyond" not in SHOWN.advice(result), "1 is neither the least nor the most"
+    rows = [[*row[:-1], int(row[1] == 0.25)] for row in rows]
+    ended = made(record_of, 1.0, tables=tables | {"trials": Table(columns=TRIALS, rows=rows)})
+    assert "Of tr-network (0.25) and DeepMoE (0.25) the best was the largest" in SHOWN.advice(ended)
     assert list(SHOWN.tables(result)["trials"].frame["top1"]) == 2 * ["50", "50", "–", "50"]
     asked = ThreeFamiliesParameters.check(scale="laptop", dataset="cifar100", root=tmp_path)
     tries = [goal for goal in asked.goals() if '"evaluate":"validation"' in goal.config]

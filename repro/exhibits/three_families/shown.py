@@ -9,6 +9,7 @@ import numpy as np
 from repro.exhibits.three_families.bodies import RESNET
 from repro.exhibits.three_families.families import BUDGETS, FAMILIES, SLACK, Family
 from repro.exhibits.three_families.rivals import cell
+from repro.exhibits.three_families.service import service
 from repro.exhibits.three_families.speed import BATCHES
 from repro.exhibits.three_families.trials import TRIALS
 from repro.report.claim import Cell, Claim
@@ -115,7 +116,7 @@ def number_of(result: StudyResult, family: Family, budget: str, metric: str, met
 
 
 def tables(result: StudyResult) -> dict[str, Captioned]:
-    """``main``: every mixture and its rivals; ``when``: when to use which; ``gates``: what they know; ``trials``."""
+    """``main``: every mixture and its rivals; ``when``: when to use which; ``service``; ``gates``; ``trials``."""
     rows = rows_of(result)
     found = {j.claim.key: j for j in judge(CLAIMS, result, not_printed)}
     columns: Columns = {
@@ -139,6 +140,8 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
         f"prototypes of its gates on the very images. A dash: not run, or beyond the curve. {_tuning(result)}"
     )
     shown = {"main": Captioned(frame(columns, [f"{f.words}, {b}" for f, b in rows]), caption), "when": _when(result)}
+    if result.tables.get("speed"):
+        shown["service"] = service(result)
     shown["gates"] = _gates(result)
     trials = result.tables.get("trials")
     if trials and trials.rows:
@@ -158,8 +161,21 @@ def _tuning(result: StudyResult) -> str:
     trials = result.tables.get("trials")
     if not trials or not trials.rows:
         return "Nothing was tuned: no trials, every choice is the default."
-    each = len(trials.rows) // len(set(trials.column("model")))
-    return f"Choices were made on validation images, in {each} trials for every mixture and every plain network."
+    models = dict.fromkeys(trials.column("model"))
+    choices = {model: trials.where(model=model).column("choice") for model in models}
+    at_an_end = [
+        f"{model} ({choice:g})"
+        for model in models
+        for choice in trials.where(model=model, taken=1).column("choice")
+        if choice in (min(choices[model]), max(choices[model]))
+    ]
+    each = len(trials.rows) // len(models)
+    made = f"Choices were made on validation images, in {each} trials for every mixture and every plain network."
+    if not at_an_end:
+        return made
+    return (
+        f"{made} Of {_and(at_an_end)} the best was the largest or the smallest that was tried: better may lie beyond."
+    )
 
 
 def _when(result: StudyResult) -> Captioned:
