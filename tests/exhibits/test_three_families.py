@@ -63,7 +63,7 @@ def test_a_run_holds_every_family_against_every_rival(run: StudyResult) -> None:
         assert as_many == [pytest.approx(params, rel=0.15)]
     assert {row[0] for row in run.tables["curve"].rows} == {family.name for family in three}
     lambdas = set(run.tables["curve"].where(family="DeepMoE").column("how"))
-    assert lambdas == {"λ = 2", "λ = 1", "λ = 4", "λ = 0.5"}
+    assert lambdas == {"λ = 2", "λ = 1", "λ = 0.7", "λ = 0.5"}
     known = [m for m in run.measurements if m.method == "gates"]
     assert len(known) == 3 * 3 + 3 and all(-1 <= m.value <= 1 for m in known)
     assert run.tables["trials"].rows == [] and "no trials" in SHOWN.advice(run)
@@ -191,7 +191,22 @@ def test_trials_are_recorded_and_as_many_for_everybody(record_of: Callable[..., 
     asked = ThreeFamiliesParameters.check(scale="laptop", dataset="cifar100", root=tmp_path)
     tries = [goal for goal in asked.goals() if '"evaluate":"validation"' in goal.config]
     assert asked.tried() == 4 and len(tries) == 4 * (3 + 2)  # three families, two bodies
-    assert asked.asked(0, "validation").spec.base_recipe.epochs == 8 < asked.asked(0).spec.base_recipe.epochs
+    lengths = [json.loads(goal.config)["recipe"]["epochs"] for goal in tries if "deepmoe" in goal.steps[0].kind]
+    assert len(lengths) == 4 and min(lengths) > 12, "λ decides the cost, which falls until the end"
+    assert asked.asked(0, short=True).spec.base_recipe.epochs == 8 < asked.asked(0).spec.base_recipe.epochs
+
+
+def test_a_mixture_cheaper_than_the_plain_curve_has_its_own_equal(tmp_path: Path) -> None:
+    parameters = ThreeFamiliesParameters.check(scale="laptop", dataset="cifar100", families="DeepMoE", root=tmp_path)
+    asked = parameters.asked(0)
+    mixture = next(m for m in parameters.mixtures(TR, asked, {"DeepMoE": 2.0}) if m.budget == "middle")
+    narrowest = TR.cost(asked, parameters.widths(TR, asked)[0])[0]
+    (own,) = parameters.rivals(TR, asked, mixture, 0.4 * narrowest)["equal-inference"]
+    assert (
+        own.macs is not None
+        and own.macs < narrowest
+        and "equal-inference" not in parameters.rivals(TR, asked, mixture, narrowest)
+    )
 
 
 def test_the_middle_mixture_is_the_scales_own(tmp_path: Path) -> None:
@@ -209,7 +224,7 @@ def test_budgets_are_met_and_seeds_share_no_network() -> None:
     (gated,) = (family for family in FAMILIES if family.name == "DeepMoE")
     asked_for = (("middle", 0), ("middle", 1), ("large", 0))
     drawn = [parameters.drawn(gated, budget, seed, 1.0) for budget, seed in asked_for]
-    assert drawn == [[1.0, 2.0, 4.0, 0.5], [1.0], [1.0]]
+    assert drawn == [[1.0, 2.0, 0.7, 0.5], [1.0], [1.0]]
     keys = [TR.make(parameters.asked(seed), 0.125).goal.steps[0].key for seed in (0, 1, 2, 1000, 1001, 1002)]
     assert len(set(keys)) == 6
 
@@ -252,7 +267,7 @@ def rate_of(model: Model) -> float:
 
 
 def test_a_family_is_tried_at_the_rate_that_its_body_took(tmp_path: Path) -> None:
-    """By hand: the body is most accurate at half its rate, λ = 4 is over the budget, λ = 1 collapses, λ = 0.5 best."""
+    """By hand: the body is most accurate at half its rate, λ = 0.7 is over the budget, λ = 1 collapses, λ = 0.5 best."""
     asked = {"scale": "quick", "trials": 4, "families": "DeepMoE", "budgets": "middle", "root": tmp_path}
     parameters = ThreeFamiliesParameters.check(**asked)
     rates: list[float] = []
@@ -261,7 +276,7 @@ def test_a_family_is_tried_at_the_rate_that_its_body_took(tmp_path: Path) -> Non
         if models[0].macs is not None:
             return [Point("", top1, 6e6) for top1 in (50.0, 60.0, 55.0, 40.0)]  # at RATES: 1, 0.5, 2, 0.25
         rates.extend(map(rate_of, models))
-        return [Point("", 50, 5e6), None, Point("", 70, 9e6), Point("", 55, 6e6)]  # at λ = 2, 1, 4, 0.5
+        return [Point("", 50, 5e6), None, Point("", 70, 9e6), Point("", 55, 6e6)]  # at λ = 2, 1, 0.7, 0.5
 
     found = tuned(parameters, answered)
     assert found.taken == {"tr-network": 0.5, "DeepMoE": 0.5} and rates == [0.5] * 4

@@ -12,7 +12,7 @@ from pydantic import Field
 from repro.errors import SpecError
 from repro.exhibits.three_families.bodies import RESNET, Asked, Body, Model, at_rate
 from repro.exhibits.three_families.families import BUDGETS, FAMILIES, USUAL, Family
-from repro.exhibits.three_families.rivals import rivals
+from repro.exhibits.three_families.rivals import INFERENCE, rivals
 from repro.exhibits.three_families.trials import in_store, tuned
 from repro.families.single_gate.study import SingleGateParameters
 from repro.models.cost import model_cost
@@ -59,12 +59,14 @@ class ThreeFamiliesParameters(SingleGateParameters):
         """Trials of each family and body."""
         return self.trials if self.trials >= 0 else int(USUAL.get(self.scale, {}).get("trials", 4))
 
-    def asked(self, seed: int, evaluate: Literal["test", "validation"] = "test", rate: float = 1.0) -> Asked:
-        """What all models of a seed share."""
+    def asked(
+        self, seed: int, evaluate: Literal["test", "validation"] = "test", rate: float = 1.0, short: bool = False
+    ) -> Asked:
+        """What all models of a seed share; ``short``: in trials, which need not be as long as what they are for."""
         usual = USUAL.get(self.scale, {})
         (spec,) = self.model_copy(update={"seeds": (seed,)}).specs()
         epochs = self.epochs or usual.get("epochs", spec.base_recipe.epochs)
-        if evaluate == "validation":
+        if short:
             epochs = min(epochs, usual.get("trial_epochs", epochs))
         longer = epochs / spec.base_recipe.epochs
         return Asked(self.scale, spec.with_(
@@ -113,9 +115,15 @@ class ThreeFamiliesParameters(SingleGateParameters):
                     yield Mixture(family, budget, first, others)
 
     def rivals(self, body: Body, asked: Asked, mixture: Mixture, macs: float | None) -> dict[str, list[Model]]:
-        """What a mixture of such MACs is held against; with as many parameters at the middle budget, first seeds."""
+        """What a mixture of such MACs is held against; with as many parameters at the middle budget, first seeds.
+
+        Where it costs less than the plain curve's narrowest, as a DeepMoE may, its equal in inference is trained too.
+        """
         first = mixture.budget == "middle" and asked.spec.seed in self.seeds[: self.elsewhere]
-        return rivals(body, asked, mixture.model, macs, first)
+        found = rivals(body, asked, mixture.model, macs, first)
+        if macs is not None and macs < body.cost(asked, self.widths(body, asked)[0])[0]:
+            found[INFERENCE] = [body.make(asked, width) for width in body.around(asked, macs)]
+        return found
 
     def planned(self, taken: Mapping[str, float]) -> list[Goal]:
         """All that is trained with what was taken, but for the rivals whose cost the gates of a mixture decide."""

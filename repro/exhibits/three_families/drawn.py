@@ -11,14 +11,13 @@ from matplotlib.figure import Figure
 
 from repro.exhibits.three_families.bodies import TR, Body
 from repro.exhibits.three_families.families import FAMILIES, Family
+from repro.exhibits.three_families.rivals import TRAINING
 from repro.exhibits.three_families.run import CURVE, PLAIN
 from repro.exhibits.three_families.shown import number_of, rows_of
 from repro.report.numbers import where_run
 from repro.report.plots import PALETTE, common_legend, figure_style, new_figure
 from repro.report.statistics import summarise
 from repro.study.results import StudyResult, Table
-
-TRAINING, INFERENCE = "equal-training", "equal-inference"
 
 
 class Axis(NamedTuple):

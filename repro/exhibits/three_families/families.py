@@ -194,7 +194,7 @@ def _by_token(spec: SparseSpec, tensors: Mapping[str, Tensor]) -> Tensor:
     return tokens_per_image(last[..., :1], spec.model.num_experts).argmax(1)
 
 
-RATES, LAMBDAS, WEIGHTS = (1.0, 0.5, 2.0, 0.25), (2.0, 1.0, 4.0, 0.5), (0.005, 0.0, 0.02, 0.05)
+RATES, LAMBDAS, WEIGHTS = (1.0, 0.5, 2.0, 0.25), (2.0, 1.0, 0.7, 0.5), (0.005, 0.0, 0.02, 0.05)
 FAMILIES = (
     Family("single-gate", "single-gate mixture", TR, single_gate, "rate, in the recipe's", RATES),
     Family("DeepMoE", "DeepMoE", TR, partial(deepmoe, TR), "λ", LAMBDAS, drawn=True),

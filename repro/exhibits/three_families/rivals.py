@@ -11,6 +11,7 @@ from repro.exhibits.three_families.bodies import Asked, Body, Model, Point
 from repro.exhibits.three_families.families import PARTNER
 from repro.report.claim import Cell
 
+TRAINING, INFERENCE = "equal-training", "equal-inference"
 Trained = tuple[Model, Point]
 
 
@@ -37,7 +38,7 @@ def rivals(body: Body, asked: Asked, mixture: Model, macs: float | None, as_larg
         }
         partner = asked._replace(spec=asked.spec.with_(seed=asked.spec.seed + PARTNER))
         half = body.width_for(asked, macs / 2)
-        found["equal-training"] = [body.make(asked, width, each) for width, each in epochs.items()]
+        found[TRAINING] = [body.make(asked, width, each) for width, each in epochs.items()]
         found["ensemble"] = [body.make(one, half) for one in (asked, partner)]
     if as_large:
         width = body.width_for(asked, mixture.params, lambda width: body.cost(asked, width)[1])

@@ -15,14 +15,15 @@ from repro.analysis.agreement import agreement, agreement_within
 from repro.analysis.anytime import bagged
 from repro.analysis.outputs import accuracy
 from repro.data.augment import Augmentation
-from repro.errors import TrainingError
+from repro.errors import TimeIsUpError, TrainingError
 from repro.exhibits.three_families.asked import Mixture, ThreeFamiliesParameters
 from repro.exhibits.three_families.bodies import Asked, Body, Model, Point
 from repro.exhibits.three_families.families import MANY, NAME
-from repro.exhibits.three_families.rivals import Trained, as_fast, at_macs, cell, on_curve
+from repro.exhibits.three_families.rivals import INFERENCE, Trained, as_fast, at_macs, cell, on_curve
 from repro.exhibits.three_families.speed import BATCHES, milliseconds
 from repro.exhibits.three_families.trials import tuned
 from repro.report.claim import Cell
+from repro.study.graph import Goal
 from repro.study.record import open_runner, record, seed_by_seed, train_also
 from repro.study.results import Measurement, StudyResult, Table
 from repro.study.runner import Runner
@@ -82,8 +83,6 @@ def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
                 parameters.rivals(body, asked, mixture, points[0].macs)
                 for (mixture, _), points in zip(mixtures, judged, strict=True)
             ]
-            more = [model.goal for of_one in held for models in of_one.values() for model in models]
-            train_also(runner, parameters.executor, more)
             middle: dict[str, Model] = {}
             for (mixture, tensors), points, against in zip(mixtures, judged, held, strict=True):
                 family, budget, model, others = mixture
@@ -118,6 +117,16 @@ def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
             tables[name].rows.extend(found)
         return [*measurements, *_known_by_gates(seed, groups, truths)]
 
+    def rivals_of(seed: int) -> list[Goal]:
+        """Of some the gates of a mixture decide, so they are known once it stands."""
+        found: list[Goal] = []
+        for body in parameters.bodies():
+            asked = parameters.asked(seed, rate=taken[body.name])
+            for mixture in parameters.mixtures(body, asked, taken):
+                held = parameters.rivals(body, asked, mixture, _point(runner, mixture.model).macs)
+                found += [model.goal for models in held.values() for model in models]
+        return found
+
     def write(found: list[Measurement]) -> StudyResult:
         tables["speed"] = Table(columns=SPEED, rows=[[*name, ms] for name, ms in times.items()])
         spec, differing = parameters.asked(parameters.seeds[0]).spec, {"seed": True, "width": True}
@@ -126,6 +135,11 @@ def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
             part=parameters.part(),
         )  # fmt: skip
 
+    rivals: list[Goal] = []
+    with suppress(TimeIsUpError):  # whoever asks for what is not there is told
+        for seed in parameters.seeds:
+            rivals += rivals_of(seed)
+    train_also(runner, parameters.executor, rivals)
     return seed_by_seed(parameters.seeds, of_seed, write)
 
 
@@ -148,7 +162,7 @@ def _measure(
     if len(points) > 1:
         yield one("mixture", "cheapest", 100 * min(point.macs for point in points) / macs)
     if (plain := on_curve(curve, macs)) is not None:
-        yield one("equal-inference", "top1", plain)
+        yield one(INFERENCE, "top1", plain)
     for method, networks in answers.items():
         if method == "ensemble":
             (first, a), (_, b) = networks

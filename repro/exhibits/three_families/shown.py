@@ -8,7 +8,7 @@ import numpy as np
 
 from repro.exhibits.three_families.bodies import RESNET
 from repro.exhibits.three_families.families import BUDGETS, FAMILIES, SLACK, Family
-from repro.exhibits.three_families.rivals import cell
+from repro.exhibits.three_families.rivals import INFERENCE, TRAINING, cell
 from repro.exhibits.three_families.service import service
 from repro.exhibits.three_families.speed import BATCHES
 from repro.exhibits.three_families.trials import TRIALS
@@ -19,7 +19,6 @@ from repro.report.tables import Captioned, Columns, about, frame
 from repro.report.verdict import Verdict, difference, judge, not_printed, summary_of
 from repro.study.results import StudyResult
 
-TRAINING, INFERENCE = "equal-training", "equal-inference"
 AGAINST = {
     INFERENCE: "a plain network of equal inference MACs",
     TRAINING: "a plain network of equal inference MACs, trained as long",

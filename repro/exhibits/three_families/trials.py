@@ -32,7 +32,8 @@ Tries = Iterator[tuple[str, Sequence[float], list[Model]]]
 def tuned(parameters: ThreeFamiliesParameters, answered: Callable[[list[Model]], list[Point | None] | None]) -> Tuned:
     """Try the rates of each body; then each family's own choice, at the rate that was taken for its body.
 
-    Trials are at the middle budget, or the first there is; as many for each family and each body.
+    Trials are at the middle budget, or the first there is; as many for each family and each body. A choice that
+    decides what a mixture costs (λ) is tried at full length, as gates go on closing; others may be tried for less.
 
     Args:
         parameters: What was asked for.
@@ -43,7 +44,7 @@ def tuned(parameters: ThreeFamiliesParameters, answered: Callable[[list[Model]],
     found = Tuned(taken, Table(columns=TRIALS, rows=[]), [])
     if not (count := parameters.tried()):
         return found
-    asked = parameters.asked(parameters.seeds[0], "validation")
+    asked = parameters.asked(parameters.seeds[0], "validation", short=True)
     budgets = parameters.macs(asked)
     budget = budgets.get("middle", next(iter(budgets.values())))
 
@@ -54,7 +55,8 @@ def tuned(parameters: ThreeFamiliesParameters, answered: Callable[[list[Model]],
 
     def of_families() -> Tries:
         for family in parameters.chosen():
-            choices, at_rate = family.choices[:count], asked._replace(rate=taken[family.body.name])
+            choices, rate = family.choices[:count], taken[family.body.name]
+            at_rate = parameters.asked(parameters.seeds[0], "validation", rate, short=not family.drawn)
             yield family.name, choices, [family.make(at_rate, budget, choice) for choice in choices]
 
     whole = True
