@@ -20,14 +20,17 @@ def service(result: StudyResult) -> Captioned:
     "times a plain network's" divides by the time of a plain network of equal MACs, straight between those of the curve
     over log MACs and log time; a dash beyond its ends.
     """
-    speed, rows = result.tables["speed"], {}
+    speed = result.tables["speed"]
+    rows: dict[str, dict[str, str]] = {}
     for body in dict.fromkeys(speed.column("body")):
         curve = result.tables["plain"].where(body=body)
         by_macs: dict[float, list[float]] = {}
         for macs, top1 in zip(curve.column("macs"), curve.column("top1"), strict=True):
             by_macs.setdefault(macs, []).append(top1)
         plain = sorted(by_macs)
-        ms = {(model, batch): time for _, model, batch, time in speed.where(body=body).rows}
+        timed = speed.where(body=body)
+        named = zip(timed.column("model"), timed.column("batch"), strict=True)
+        ms: dict[tuple[str, int], float] = dict(zip(named, timed.column("ms"), strict=True))
         for i, macs in enumerate(plain):
             times = {batch: ms[f"plain {i}", batch] for batch in BATCHES.values()}
             rows[f"plain on {body}, {macs / 1e6:.1f} M"] = _row(macs, mean_std(summarise(by_macs[macs])), times, {})
@@ -35,7 +38,8 @@ def service(result: StudyResult) -> Captioned:
             found = summary_of(result, cell(family.name, "middle", metric="macs_millions"))
             if found is None or (family.name, 1) not in ms:
                 continue
-            macs, ratios = 1e6 * found.mean, {}
+            macs = 1e6 * found.mean
+            ratios: dict[int, float] = {}
             times = {batch: ms[family.name, batch] for batch in BATCHES.values()}
             if plain[0] <= macs <= plain[-1]:
                 for batch, time in times.items():

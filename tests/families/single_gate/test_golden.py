@@ -36,9 +36,11 @@ WAYS: dict[str, dict[str, Any]] = {
     "one E-step": {"em_steps": 1, "stacking": False},
     "bf16": {"stacking": False},
 }
-# Processors add in different orders: their sums agree to about 1e-6, and a few training steps lose two digits of it;
-# bf16 itself has three digits. Any change of what is trained on, in what order, or how, is far larger.
-TOLERANCE = {"bf16": 0.1}
+# Processors add in different orders: their sums agree to about 1e-6, and a few training steps lose two digits of it.
+# bf16 has three digits, and processors round its products differently, which the usual rate makes other networks of:
+# it is trained slowly (as fp32 is then, it differs by 0.026 at most). Any change of what is trained on is larger.
+SLOWLY = 1e-3
+TOLERANCE = {"bf16": 0.05}
 USUAL_TOLERANCE = 3e-3
 
 
@@ -66,6 +68,10 @@ def numbers(root: Path) -> dict[str, Any]:
     try:
         for name, changes in WAYS.items():
             spec, folder = usual.with_(**changes), root / ("bf16" if name == "bf16" else "fp32")
+            if name == "bf16":
+                recipes = {"base_recipe": spec.base_recipe, "expert_recipe": spec.expert_recipe}
+                slow = {k: recipe.model_copy(update={"learning_rate": SLOWLY}) for k, recipe in recipes.items()}
+                spec = spec.with_(**slow)
             with mock.patch("repro.training.device.bf16_is_fast", return_value=name == "bf16"):
                 study = Study([spec], folder, torch.device("cpu"))
                 found[name] = rows(study.run(spec))
