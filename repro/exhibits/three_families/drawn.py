@@ -17,7 +17,7 @@ from repro.exhibits.three_families.shown import number_of, rows_of
 from repro.report.numbers import where_run
 from repro.report.plots import PALETTE, common_legend, figure_style, new_figure
 from repro.report.statistics import summarise
-from repro.study.results import StudyResult, Table
+from repro.study.results import StudyResult, Table, evidence
 
 
 class Axis(NamedTuple):
@@ -39,7 +39,7 @@ def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     body.
     """
     rows: dict[str, list[tuple[StudyResult, Body]]] = {}
-    for result in results:
+    for result in evidence(results):
         bodies = {family.body.name: family.body for family, _ in rows_of(result)}.values() or [TR]
         rows.setdefault(where_run(result), []).extend((result, body) for body in bodies)
     columns = max(map(len, rows.values()))

@@ -247,13 +247,8 @@ def _gates(result: StudyResult) -> Captioned:
 
 
 def read(result: StudyResult) -> str:
-    """The verdict, and the numbers in sentences."""
+    """The verdict, and how choices were made; the tables have the numbers."""
     sentences = [headline([result], others=not result.part), _tuning(result)]
     if result.scale in ("smoke", "quick"):
         sentences.append("At this scale it is a demonstration, no evidence.")
-    for family, budget in rows_of(result):
-        top1, macs = (mean_std(number_of(result, family, budget, metric)) for metric in ("top1", "macs_millions"))
-        rivals = {words: _over(result, family, budget, method) for method, words in AGAINST.items()}
-        against = ", ".join(f"{gain(ours)} against {words}" for words, ours in rivals.items() if ours)
-        sentences.append(f"{family.words}, {budget} budget: {top1} % at {macs} million MACs ({against}).")
     return " ".join(sentences)
