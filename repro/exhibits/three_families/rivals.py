@@ -70,6 +70,13 @@ def on_curve(networks: Sequence[Trained], macs: float) -> float | None:
     return at_macs(networks, macs)[0] if inside else None
 
 
+def between(at: float, x: Sequence[float], y: Sequence[float]) -> float | None:
+    """y at some x, straight in log x and log y between those of rising ``x``; None beyond its ends."""
+    if not x or not x[0] <= at <= x[-1]:
+        return None
+    return float(np.exp(np.interp(np.log(at), np.log(x), np.log(y))))
+
+
 def as_fast(networks: Sequence[Trained], times: Sequence[float], time: float) -> float | None:
     """Top-1 of a plain network that takes some time, straight between those of the curve over log time.
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from repro.exhibits.three_families.families import FAMILIES
-from repro.exhibits.three_families.rivals import cell
+from repro.exhibits.three_families.rivals import between, cell
 from repro.exhibits.three_families.speed import BATCHES
 from repro.report.numbers import NONE, mean_std
 from repro.report.statistics import summarise
@@ -41,10 +39,9 @@ def service(result: StudyResult) -> Captioned:
             macs = 1e6 * found.mean
             ratios: dict[int, float] = {}
             times = {batch: ms[family.name, batch] for batch in BATCHES.values()}
-            if plain[0] <= macs <= plain[-1]:
-                for batch, time in times.items():
-                    y = [ms[f"plain {i}", batch] for i in range(len(plain))]
-                    ratios[batch] = time / float(np.exp(np.interp(np.log(macs), np.log(plain), np.log(y))))
+            for batch, time in times.items():
+                if there := between(macs, plain, [ms[f"plain {i}", batch] for i in range(len(plain))]):
+                    ratios[batch] = time / there
             top1 = mean_std(summary_of(result, cell(family.name, "middle")))
             rows[f"{family.words} on {body}"] = _row(macs, top1, times, ratios)
     caption = (

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from repro.exhibits.three_families.bodies import RESNET
 from repro.exhibits.three_families.families import BUDGETS, FAMILIES, SLACK, Family
-from repro.exhibits.three_families.rivals import INFERENCE, TRAINING, cell
+from repro.exhibits.three_families.rivals import INFERENCE, TRAINING, between, cell
 from repro.exhibits.three_families.service import service
 from repro.exhibits.three_families.speed import BATCHES
 from repro.exhibits.three_families.trials import TRIALS
@@ -224,9 +222,8 @@ def _plain_at(result: StudyResult, family: Family, metric: str) -> float | None:
     if macs is None or curve is None or not curve.rows:
         return None
     points = sorted(set(zip(curve.column("macs"), curve.column(column), strict=True)))
-    x, y = np.log([point[0] for point in points]), np.log([point[1] for point in points])
-    here = np.log(1e6 * macs.mean)
-    return float(np.exp(np.interp(here, x, y))) / 1e6 if x[0] <= here <= x[-1] else None
+    found = between(1e6 * macs.mean, [point[0] for point in points], [point[1] for point in points])
+    return found / 1e6 if found else None
 
 
 def _gates(result: StudyResult) -> Captioned:
