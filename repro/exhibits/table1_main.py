@@ -4,17 +4,21 @@ the base or the experts?
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import matplotlib.ticker as ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pydantic import Field
+from torch import Tensor
 
 from repro.analysis.ensemblers import bagging
 from repro.analysis.outputs import accuracy
 from repro.errors import SpecError
 from repro.families.single_gate.config import StudySpec
+from repro.families.single_gate.controls import EQUAL_TRAINING
+from repro.families.single_gate.controls import equal_training as of_equal_training
 from repro.families.single_gate.scales import default_spec
 from repro.families.single_gate.study import SingleGateParameters, measured, open_study, record
 from repro.report.claim import AS_GOOD, MORE, Cell, Claim, equal_training, with_controls
@@ -26,8 +30,8 @@ from repro.report.printed import PrintedValue, drawn, printed
 from repro.report.tables import Captioned, Columns, about, comparison, cost_columns, frame
 from repro.report.verdict import by_seed, difference, summary_of
 from repro.study.lists import WordsOrNone
-from repro.study.record import cost_row
-from repro.study.results import Cost, StudyResult, evidence
+from repro.study.record import cost_row, seed_by_seed
+from repro.study.results import Cost, Measurement, StudyResult, evidence
 
 NAME = "table1_main"
 
@@ -35,16 +39,21 @@ IN_A_MINUTE = ("tr10-tr10", "tr18-tr10"), ("tr10", "tr18")
 USUAL = {"smoke": IN_A_MINUTE, "quick": IN_A_MINUTE, "laptop": (PAIRS, BACKBONES), "gpu": (PAIRS, BACKBONES)}
 USUAL["paper"] = USUAL["gpu"]
 """Pairs and backbones that a scale runs unless others are asked for."""
+DEMONSTRATIONS = ("smoke", "quick")
+"""Scales at which, unless they are asked for, no pair has a control."""
 
 
 class Parameters(SingleGateParameters):
-    """The common ones, which rows, and how many experts."""
+    """The common ones, which rows, how many experts, and which pairs have a control."""
 
     pairs: WordsOrNone = Field((), description="base-expert, e.g. tr10-tr10,tr18-tr10; or none")
     backbones: WordsOrNone = Field((), description="networks run alone, e.g. tr18,tr34; or none")
     experts: int = Field(20, ge=1, description="the number of experts K of every pair")
     fewer_seeds: WordsOrNone = Field(
         (), description="rows that get only the first of the seeds, e.g. tr34-tr10:1,tr50:1"
+    )
+    controls: WordsOrNone = Field(
+        (), description="pairs that are held against their base trained as long, e.g. tr18-tr10; or none"
     )
 
     def rows(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -63,13 +72,20 @@ class Parameters(SingleGateParameters):
             raise SpecError("pairs, backbones: nothing is left to run; name at least one row")
         if strange := sorted(set(self._few()) - {*rows[0], *rows[1]}):
             raise SpecError(f"fewer_seeds: {', '.join(strange)} is no row of this run")
-        self.bases()
+        if strange := sorted({*self.controls} - {*rows[0], "none"}):
+            raise SpecError(f"controls: {', '.join(strange)} is no pair of this run")
+        for row in rows[1]:
+            self._spec(row, row)
         return [self._pair(row).with_(seed=seed) for row in rows[0] for seed in self.seeds_of(row)]
 
     def bases(self) -> list[StudySpec]:
-        """The spec of every backbone and seed; only its base counts."""
+        """The spec of every backbone and seed, then of every control; only its base counts."""
         plain = {row: self._spec(row, row) for row in self.rows()[1]}
-        return [spec.with_(seed=seed) for row, spec in plain.items() for seed in self.seeds_of(row)]
+        backbones = [spec.with_(seed=seed) for row, spec in plain.items() for seed in self.seeds_of(row)]
+        return backbones + [of_equal_training(spec) for spec in self.specs() if self._controlled(spec.pair)]
+
+    def _controlled(self, pair: str) -> bool:
+        return pair in self.controls or (not self.controls and self.scale not in DEMONSTRATIONS)
 
     def _pair(self, row: str) -> StudySpec:
         base, dash, expert = row.partition("-")
@@ -92,26 +108,44 @@ class Parameters(SingleGateParameters):
 
 
 def run(parameters: Parameters) -> StudyResult:
-    """Run the rows that are asked for and write their record.
+    """Run the rows that are asked for, seed by seed, and write their record, of as many models as time allows.
 
     The record is what this one command makes, so it can be made again. To add rows to it, ask for the old ones
     and the new ones together: what was run before is found in the store.
     """
     study = open_study(parameters)
-    measurements, costs = [], []
-    alone: dict[tuple[str, int], tuple[StudySpec, float]] = {}
-    for spec in parameters.specs():
+    costs: list[Cost] = []
+    have: set[tuple[str, int]] = set()  # bases, by seed, that are measured
+
+    def of_pair(spec: StudySpec) -> Iterator[Measurement]:
         outputs = study.run(spec)
-        measurements.append(measured(spec, "bagging", accuracy(bagging(outputs), outputs.labels), row=spec.pair))
+        yield measured(spec, "bagging", accuracy(bagging(outputs), outputs.labels), row=spec.pair)
         costs.append(cost_row(study.cost(spec), spec.pair))
-        alone[spec.base, spec.seed] = spec, accuracy(outputs.base_logits, outputs.labels)
-    for spec in parameters.bases():
-        if (spec.base, spec.seed) not in alone:  # a pair's outputs hold its base's
-            alone[spec.base, spec.seed] = spec, accuracy(*study.base_outputs(spec))
-    for spec, top1 in alone.values():
-        measurements.append(measured(spec, "backbone", top1, row=spec.base, num_experts=0))
-        costs.append(cost_row(study.cost(spec).without_experts(), spec.base))
-    return record(NAME, parameters, study, measurements, costs, varies=("base", "expert"))
+        yield from of_base(spec, lambda: (outputs.base_logits, outputs.labels))  # a pair's outputs hold its base's
+
+    def of_backbone(spec: StudySpec) -> Iterator[Measurement]:
+        yield from of_base(spec, lambda: study.base_outputs(spec))
+
+    def of_base(spec: StudySpec, answers: Callable[[], tuple[Tensor, Tensor]]) -> Iterator[Measurement]:
+        if (spec.base, spec.seed) not in have:
+            have.add((spec.base, spec.seed))
+            yield measured(spec, "backbone", accuracy(*answers()), row=spec.base, num_experts=0)
+            costs.append(cost_row(study.cost(spec).without_experts(), spec.base))
+
+    def of_control(control: StudySpec) -> Iterator[Measurement]:
+        top1 = accuracy(*study.base_outputs(control))
+        yield measured(control, EQUAL_TRAINING, top1, row=control.pair, num_experts=parameters.experts)
+
+    models: list[tuple[int, Callable[[], Iterator[Measurement]]]] = []
+    models += [(spec.seed, partial(of_pair, spec)) for spec in parameters.specs()]
+    models += [
+        (spec.seed, partial(of_control if spec.role == "control" else of_backbone, spec)) for spec in parameters.bases()
+    ]
+    in_turn = [model for _, model in sorted(models, key=lambda each: each[0])]
+    return seed_by_seed(
+        in_turn, lambda model: model(),
+        lambda found: record(NAME, parameters, study, found, costs, varies=("base", "expert")),
+    )  # fmt: skip
 
 
 PAPER_EXPERTS = 20
@@ -125,6 +159,11 @@ def alone(backbone: str) -> Cell:
 def pair(name: str, num_experts: int = PAPER_EXPERTS) -> Cell:
     """A pair with K experts, bagged."""
     return Cell(num_experts, row=name)
+
+
+def longer(name: str, num_experts: int = PAPER_EXPERTS) -> Cell:
+    """The base of a pair, trained as long as base and K experts together."""
+    return Cell(num_experts, EQUAL_TRAINING, name)
 
 
 def _beats(key: str, text: str, one: str, other: str, within: tuple[float, float] = MORE) -> Claim:
@@ -166,12 +205,17 @@ def rows_of(result: StudyResult) -> list[Cell]:
     cells = []
     for backbone in backbones:
         cells.append(alone(backbone))
-        cells += [pair(name, experts) for name in names if name.startswith(f"{backbone}-")]
+        for name in names:
+            if name.startswith(f"{backbone}-"):
+                cells += [pair(name, experts)]
+                cells += [longer(name, experts)] if summary_of(result, longer(name, experts)) else []
     return cells
 
 
 def label(cell: Cell) -> str:
-    """``tr18-tr10, 20 experts`` or ``tr18 alone``."""
+    """``tr18-tr10, 20 experts``, ``tr18 alone``, or ``tr18 trained as long as tr18-tr10``."""
+    if cell.method == EQUAL_TRAINING:
+        return f"{_base(cell)} trained as long as {cell.row}"
     return f"{cell.row}, {cell.num_experts} experts" if cell.num_experts else f"{cell.row} alone"
 
 
@@ -182,10 +226,10 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
     known = result.dataset in TABLE1_DATASETS
     main = comparison(result, {label(cell): cell for cell in cells}, printed_value, full_width, TABLE1_DATASETS)
     by_row = {(cost.row, cost.num_experts): cost for cost in result.costs}
-    costs = [by_row.get((cell.row, cell.num_experts)) for cell in cells]
+    costs = [by_row.get(_runs(cell)) for cell in cells]
     main.insert(len(main.columns) - 1, "MACs here", [millions(cost.macs, 1) if cost else NONE for cost in costs])
     if known:
-        pairs = [cell.row.partition("-")[::2] for cell in cells]
+        pairs = [_runs(cell)[0].partition("-")[::2] for cell in cells]
         exact = [millions(paper_cost(result.dataset, base, expert or None, 20).macs, 0) for base, expert in pairs]
         main.insert(len(main.columns) - 1, "at the paper's width", exact)
     caption = (
@@ -197,6 +241,15 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
     return {"main": Captioned(main, caption), "cost": _costs(result, cells, costs)}
 
 
+def _runs(cell: Cell) -> tuple[str, int]:
+    """Name and number of experts of what runs for an image: of a control its base alone."""
+    return (_base(cell), 0) if cell.method == EQUAL_TRAINING else (cell.row, cell.num_experts)
+
+
+def _base(cell: Cell) -> str:
+    return cell.row.partition("-")[0]
+
+
 def _fewest(result: StudyResult, cells: Sequence[Cell]) -> str:
     """Said where rows have fewer seeds than the result."""
     fewest = min((summary.n for cell in cells if (summary := summary_of(result, cell))), default=len(result.seeds))
@@ -205,19 +258,24 @@ def _fewest(result: StudyResult, cells: Sequence[Cell]) -> str:
 
 def _costs(result: StudyResult, cells: Sequence[Cell], costs: Sequence[Cost | None]) -> Captioned:
     columns: Columns = {
-        "gain over its own base": [_gain(result, cell, alone(cell.row.partition("-")[0])) for cell in cells],
+        "gain over its own base": [_gain(result, cell, alone(_base(cell))) for cell in cells],
+        "over that base, trained as long": [
+            _gain(result, cell, longer(cell.row, cell.num_experts), paired=False) for cell in cells
+        ],
         **cost_columns(costs),
     }
     caption = (
-        f"{about(result, models=False)}; what each pair adds to its own base, in points of top-1 seed by seed with its "
-        "95 % interval, and what one image costs at the width of this run. 'trained' counts the parameters of all "
-        "experts, or of the whole backbone."
+        f"{about(result, models=False)}; what each pair adds to its own base, in points of top-1 with its 95 % "
+        "interval (seed by seed, as they share that base; a base that was trained as long as base and experts together "
+        "shares nothing with them), and what one image costs at the width of this run. 'trained' counts the parameters "
+        "of all experts, or of the whole backbone."
     )
     return Captioned(frame(columns, [label(cell) for cell in cells]), caption)
 
 
-def _gain(result: StudyResult, cell: Cell, base: Cell) -> str:
-    found = difference(result, cell, base) if cell.num_experts else None
+def _gain(result: StudyResult, cell: Cell, base: Cell, paired: bool = True) -> str:
+    is_pair = cell.num_experts and cell.method != EQUAL_TRAINING
+    found = difference(result, cell, base, paired) if is_pair else None
     return gain(found) + (f" ({interval(found, sign=True)})" if found and found.interval else "")
 
 

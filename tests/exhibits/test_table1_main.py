@@ -38,7 +38,25 @@ def test_the_scale_decides_which_rows_there_are_unless_they_are_named() -> None:
     assert Parameters(scale="laptop", dataset="cifar100").rows() == (PAIRS, BACKBONES)
     assert Parameters().rows() == (("tr10-tr10", "tr18-tr10"), ("tr10", "tr18"))
     laptop = Parameters(scale="laptop", dataset="cifar100", seeds=(0, 1, 2), fewer_seeds="tr34-tr10:1,tr50:2")
-    assert len(laptop.specs()) == 3 * 4 + 1 and len(laptop.bases()) == 3 * 3 + 2
+    assert len(laptop.specs()) == 3 * 4 + 1 and len(laptop.bases()) == (3 * 3 + 2) + (3 * 4 + 1)  # and the controls
+
+
+def test_a_control_is_the_pairs_base_trained_as_long_as_base_and_experts_and_costs_what_the_base_costs(
+    tmp_path: Path,
+) -> None:
+    asked = Parameters.check(**SMALL, backbones="none", controls="tr10-tr10", root=str(tmp_path))
+    (pair,), (control,) = asked.specs(), asked.bases()
+    assert control.base == "tr10" and control.base_recipe.epochs > pair.base_recipe.epochs
+    result = run(asked)
+    assert [(m.row, m.method, m.num_experts) for m in result.measurements] == [
+        ("tr10-tr10", "bagging", 2), ("tr10", "backbone", 0), ("tr10-tr10", "equal-training", 2)
+    ]  # fmt: skip
+    main, cost = (EXHIBIT.tables(result)[name].frame for name in ("main", "cost"))
+    row = "tr10 trained as long as tr10-tr10"
+    assert main.loc[row, "MACs here"] == main.loc["tr10 alone", "MACs here"]
+    bagged, _, longer = (m.value for m in result.measurements)
+    assert cost.loc["tr10-tr10, 2 experts", "over that base, trained as long"] == f"{bagged - longer:+.2f}"
+    assert cost.loc[row, "over that base, trained as long"] == "–"
 
 
 @pytest.mark.parametrize(
@@ -49,6 +67,7 @@ def test_the_scale_decides_which_rows_there_are_unless_they_are_named() -> None:
         ({"backbones": "tr99"}, "unknown backbone 'tr99'"),
         ({"fewer_seeds": "tr50:1"}, "tr50 is no row of this run"),
         ({"fewer_seeds": "tr18"}, "write row:count"),
+        ({"controls": "tr18-tr18"}, "tr18-tr18 is no pair of this run"),
         ({"pairs": "none", "backbones": "none"}, "nothing is left to run"),
     ],
 )
