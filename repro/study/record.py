@@ -35,9 +35,12 @@ def open_runner(parameters: Parameters) -> Runner:
     return Runner(parameters.goals(), context, parameters.executor)
 
 
-def train_also(runner: Runner, executor: str, goals: Sequence[Goal]) -> Mapping[Step, str]:
-    """Make, by workers too, goals that became known after the runner began; what could not be made, and why."""
-    also = Runner(goals, replace(runner.context), executor)
+def train_also(runner: Runner, executor: str, goals: Sequence[Goal], stage: str = "") -> Mapping[Step, str]:
+    """Make, by workers too, goals that became known after the runner began; what could not be made, and why.
+
+    ``stage``: what they are, for the lines of progress.
+    """
+    also = Runner(goals, replace(runner.context), executor, stage)
     with suppress(TrainingError, TimeIsUpError):  # whoever asks for what is not there is told
         also.run([step for goal in goals for step in goal.steps])
     return also.failed
@@ -59,17 +62,22 @@ def seed_by_seed(
 ) -> StudyResult:
     """What ``write`` makes of all that ``measure`` finds; a part is a seed, or less than one.
 
-    If the time is up before all is done, the parts that are whole are written, before :class:`TimeIsUpError` says so.
+    If the time is up before all is done, the parts that are whole are written, whichever they are, before
+    :class:`TimeIsUpError` says so: workers may have finished a part while an earlier one is not begun.
     """
     found: list[Measurement] = []
-    try:
-        for part in parts:
+    late: TimeIsUpError | None = None
+    for part in parts:
+        try:
             found += list(measure(part))
-    except TimeIsUpError:
-        if found:
-            write(found)
-        raise
-    return write(found)
+        except TimeIsUpError as error:
+            late = late or error
+    if late and not found:
+        raise late
+    result = write(found)
+    if late:
+        raise late
+    return result
 
 
 def record(

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from repro.errors import SpecError
-from repro.exhibits.table1_main import BACKBONES, EXHIBIT, PAIRS, Parameters, run
+from repro.exhibits.table1_main import EXHIBIT, Parameters, run
 from repro.report.claim import Cell
+from repro.report.exact_costs import BACKBONES, PAIRS
 from repro.report.verdict import Verdict
 from repro.study.results import Cost, StudyResult
 
@@ -57,6 +58,8 @@ def test_a_control_is_the_pairs_base_trained_as_long_as_base_and_experts_and_cos
     bagged, _, longer = (m.value for m in result.measurements)
     assert cost.loc["tr10-tr10, 2 experts", "over that base, trained as long"] == f"{bagged - longer:+.2f}"
     assert cost.loc[row, "over that base, trained as long"] == "–"
+    (axes, _) = EXHIBIT.figures([result])["main"].axes
+    assert row in axes.get_legend_handles_labels()[1]
 
 
 @pytest.mark.parametrize(
