@@ -30,6 +30,7 @@ VERDICT_HUES = {
     Verdict.OPPOSITE: "213, 94, 0",
     Verdict.UNDECIDED: "230, 159, 0",
     Verdict.ANECDOTE: "230, 159, 0",
+    Verdict.TWO_SEEDS: "230, 159, 0",
 }
 GREY = "128, 128, 128"
 """Red, green and blue of a verdict's mark, from Okabe and Ito's palette; the others are grey."""

@@ -16,9 +16,10 @@ without them it says so. A rule that was *settled afterwards*, with its numbers 
 
 **Counted** (scale ``exact``): what has no spread, since nothing is drawn or all draws agree, is judged as it is.
 
-**All**: one seed is *one seed: an anecdote*; no seed is *not run*. Only seeds that have both rows are compared. Values
-of pairs of seeds in a ring are not independent: their mean is shown, and neither interval nor verdict. The intervals
-are not corrected for the number of claims, and are over seeds alone: all of them share one test set.
+**All**: fewer than three seeds are *an anecdote*, whatever their interval; no seed is *not run*. Only seeds that have
+both rows are compared. Values of pairs of seeds in a ring are not independent: their mean is shown, and neither
+interval nor verdict. The intervals are not corrected for the number of claims, and are over seeds alone: all of them
+share one test set.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ from repro.study.results import EXACT, StudyResult
 
 EQUIVALENT = 1.0
 """Percentage points within which a value counts as the printed one."""
+SEEDS = 3
+"""So many have a verdict."""
 
 
 class Verdict(StrEnum):
@@ -46,6 +49,7 @@ class Verdict(StrEnum):
     OPPOSITE = "opposite"
     UNDECIDED = "undecided"
     ANECDOTE = "one seed: an anecdote"
+    TWO_SEEDS = "two seeds: an anecdote"
     PAIRS = "pairs of seeds: no interval"
     NO_PREMISE = "premise not met here"
     NOT_RUN = "not run"
@@ -118,12 +122,18 @@ def trend_verdict(ours: Summary | None, within: tuple[float, float] = MORE) -> V
     """The rule for trends: does the 95 % interval lie where the claim has it?"""
     if ours is None:
         return Verdict.NOT_RUN
+    if ours.n < SEEDS:
+        return _anecdote(ours.n)
     if ours.interval is None:
-        return Verdict.ANECDOTE if ours.n == 1 else Verdict.PAIRS
+        return Verdict.PAIRS
     (low, high), (least, most) = ours.interval, within
     if least < low and high < most:
         return Verdict.HOLDS
     return Verdict.OPPOSITE if high < least or low > most else Verdict.UNDECIDED
+
+
+def _anecdote(seeds: int) -> Verdict:
+    return Verdict.ANECDOTE if seeds == 1 else Verdict.TWO_SEEDS
 
 
 def value_verdict(result: StudyResult, cell: Cell, paper: PrintedValue | None, same_model: bool) -> Verdict:
@@ -139,8 +149,8 @@ def value_verdict(result: StudyResult, cell: Cell, paper: PrintedValue | None, s
         return Verdict.OTHER_MODEL
     if result.evaluate != "test":
         return Verdict.OTHER_SPLIT
-    if len(ours) == 1:
-        return Verdict.ANECDOTE
+    if len(ours) < SEEDS:
+        return _anecdote(len(ours))
     if cell.of_pairs:
         return Verdict.PAIRS
     gap, narrow = (welch(ours, paper.value, paper.std, paper.seeds, level) for level in (0.95, 0.9))

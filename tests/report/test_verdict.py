@@ -25,6 +25,7 @@ BASE, ONE, TWENTY = ("backbone", 0), ("bagging", 1), ("bagging", 20)
         ([77.8, 77.9, 78.1], "paper", "tr18", Verdict.DIFFERS),
         ([78.4, 79.9, 81.4], "paper", "tr18", Verdict.UNDECIDED),  # on the spot in the mean, but it may be anywhere
         ([79.9], "paper", "tr18", Verdict.ANECDOTE),
+        ([79.9, 79.91], "paper", "tr18", Verdict.TWO_SEEDS),
         ([79.8, 79.9, 80.1], "laptop", "tr18", Verdict.OTHER_SCALE),
         ([79.8, 79.9, 80.1], "paper", "tr10 at width 0.25", Verdict.OTHER_MODEL),
         ([], "paper", "tr18", Verdict.NOT_RUN),
@@ -44,6 +45,7 @@ def test_a_value_beside_the_printed_one(
         ([59.0, 59.1, 59.2], [60.0, 60.1, 60.1], "C2/20", Verdict.OPPOSITE),
         ([60.0, 60.5, 59.5], [60.0, 60.1, 60.1], "C2/20", Verdict.UNDECIDED),
         ([61.0], [60.0], "C2/20", Verdict.ANECDOTE),
+        ([61.0, 61.01], [60.0, 60.01], "C2/20", Verdict.TWO_SEEDS),  # whatever their interval
         ([], [60.0], "C2/20", Verdict.NOT_RUN),
         ([60.1, 60.0, 60.1], [60.0] * 3, "C3", Verdict.HOLDS),  # changes little
         ([61.0, 61.1, 61.0], [60.0] * 3, "C3", Verdict.OPPOSITE),
