@@ -69,10 +69,11 @@ class Progress:
 
     Attributes:
         total: The whole work; 0 means that it is not known.
+        stage: What the time left is of, where more is to come than is known yet: "the trials".
     """
 
-    def __init__(self, total_work: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self.total = total_work
+    def __init__(self, total_work: float, clock: Callable[[], float] = time.monotonic, stage: str = "") -> None:
+        self.total, self.stage = total_work, stage
         self._counts: Any = [0.0, total_work, 0.0]  # done in this run, left, whether it was stopped
         self._clock = clock
         self._began = self._last = clock()
@@ -89,6 +90,11 @@ class Progress:
     def skip(self, work: float) -> None:
         """Count work that needs no doing (it was found in the store)."""
         self._count(0.0, found=work)
+
+    def expect(self, work: float) -> None:
+        """Count work that has become known."""
+        self.total += work
+        self._count(0.0, found=-work)
 
     def advance(self, work: float, text: Callable[[], str]) -> None:
         """Count work as done; says ``text()`` and the time left, at most every few seconds."""
@@ -118,10 +124,10 @@ class Progress:
         return (self._clock() - self._began) * work / done if done > 0 else 0.0
 
     def time_left(self) -> str:
-        """E.g. ``3 min 20 s left``; empty knowledge is said as such."""
+        """E.g. ``3 min 20 s left``, ``3 min 20 s left of the trials``; empty knowledge is said as such."""
         if self._counts[0] <= 0:
             return "time left not known yet"
-        return f"{duration(self.seconds(max(self.left, 0)))} left"
+        return f"{duration(self.seconds(max(self.left, 0)))} left" + (f" of {self.stage}" if self.stage else "")
 
 
 _joined: list[Progress] = []

@@ -42,6 +42,8 @@ def test_seconds_follow_from_the_rate_so_far() -> None:
     told.advance(20, lambda: "a fifth")
     assert told.seconds(10) == pytest.approx(2.5)
     assert told.time_left() == "20 s left"
+    told.stage = "the trials"
+    assert told.time_left() == "20 s left of the trials"
 
 
 def _a_worker_s_share(work: float) -> None:

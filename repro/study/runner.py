@@ -7,7 +7,7 @@ again. A training that goes wrong is remembered: what rests on it is skipped, an
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from itertools import groupby
@@ -38,14 +38,13 @@ class Runner:
         seconds: Spent on everything that was used, now or earlier.
     """
 
-    def __init__(self, goals: Sequence[Goal], context: Context, executor: str = "serial") -> None:
+    def __init__(self, goals: Sequence[Goal], context: Context, executor: str = "serial", stage: str = "") -> None:
+        """``stage``: what the goals are of a run that has others as well, for its lines of progress."""
         self.context = context
         self.seconds = 0.0
         self._of: dict[Step, Goal] = {}
-        for goal in goals:
-            for step in ordered(goal.steps):
-                self._of.setdefault(step, goal)
-        context.progress = joined() or Progress(sum(step.work for step in self._of))
+        known = sum(step.work for step in self._plan(goals))
+        context.progress = joined() or Progress(known, stage=stage)
         self._executor = make_executor(executor, work, context.store.root, context.device, context.progress)
         self._tried_all = False
         self._about: dict[Step, dict[str, Any]] = {}  # what stands, checked
@@ -53,6 +52,14 @@ class Runner:
         self._made: set[Step] = set()
         self._unsaid: list[Step] = []
         self._recent: dict[Step, Artifact] = {}
+        self._follow: dict[Step, Callable[[], Sequence[Goal]]] = {}
+
+    def follow(self, step: Step, goals: Callable[[], Sequence[Goal]]) -> None:
+        """Goals that ``step`` decides about: known once it stands, and made by workers before what comes after it.
+
+        Without workers they are made when they are asked for.
+        """
+        self._follow[step] = goals
 
     def run(self, steps: Sequence[Step]) -> None:
         """Make steps, and what they rest on; what can be made elsewhere is made by the executor, for all goals.
@@ -67,6 +74,7 @@ class Runner:
                 with suppress(TimeIsUpError):  # of what is asked for, all may stand: this process finds out
                     self._fan_out(self._executor)
             self.make(steps)
+            self._following()
             if any(step in self._failed for step in ordered(steps)):
                 if not self._tried_all:
                     self._tried_all = True
@@ -220,11 +228,15 @@ class Runner:
 
     def _fan_out(self, executor: Executor) -> None:
         """Make the steps of all goals by workers: as soon as what they need stands, earlier goals first."""
-        place = {step: i for i, step in enumerate(self._of)}
+        place = {step: (i, 0) for i, step in enumerate(self._of)}
         waiting = sorted(passes(self._of), key=lambda group: place[group[0]])
         jobs: list[Job] = []
         try:
-            while waiting or jobs or executor.busy:
+            while (following := self._following()) or waiting or jobs or executor.busy:
+                for step, new in following:
+                    place |= {each: (place[step][0], i + len(place)) for i, each in enumerate(new)}
+                    waiting += filter(None, ([each for each in group if each in new] for group in passes(new)))
+                    waiting.sort(key=lambda group: place[group[0]])
                 while not jobs and (ready := self._ready(waiting)):
                     waiting.remove(ready)
                     jobs = self._jobs(self._missing(ready), executor.workers)
@@ -235,6 +247,25 @@ class Runner:
                     self._take_over(job, outcome)
         finally:
             executor.close()
+
+    def _plan(self, goals: Iterable[Goal]) -> list[Step]:
+        """Enter the steps of goals; those that are new."""
+        new = []
+        for goal in goals:
+            for step in ordered(goal.steps):
+                if step not in self._of:
+                    self._of[step] = goal
+                    new.append(step)
+        return new
+
+    def _following(self) -> list[tuple[Step, list[Step]]]:
+        """Steps that stand by now, and what is new of that which follows from each; it is entered and counted."""
+        found = []
+        for step in [step for step in self._follow if step in self._about]:
+            new = self._plan(self._follow.pop(step)())
+            self.context.progress.expect(sum(each.work for each in new))
+            found.append((step, new))
+        return found
 
     def _ready(self, waiting: Sequence[list[Step]]) -> list[Step]:
         """The first group of which all that it needs is settled; empty if there is none."""

@@ -291,6 +291,25 @@ def test_workers_make_the_same_and_share_a_pass(tmp_path: Path, here: list[Here]
     assert all(torch.equal(predictions(runner, goal), other) for goal, other in zip(goals, apart, strict=True))
 
 
+def test_what_follows_from_a_step_is_made_before_what_comes_after_it(tmp_path: Path, here: list[Here]) -> None:
+    first, later = asked(), asked(experts=1)  # they share a base
+    runner = Runner([first, *(asked(seed=i / 10) for i in range(1, 6))], toy.context(tmp_path))
+    runner.follow(first.steps[0], lambda: [later])
+    runner.run(first.steps)
+    made = [toy.CALLS.index(f"predictions of {of}") for of in ("3, 0", "1, 0", "3, 0.5")]
+    assert made == sorted(made) and toy.CALLS.count("base 0") == 1
+    assert runner.context.progress.left == pytest.approx(0) and here[0].count == 6 * 5 + 3
+    again = Runner([first], toy.context(tmp_path))
+    again.follow(first.steps[0], lambda: [asked(experts=2)])
+    again.run(first.steps)
+    assert toy.CALLS[-1] == "predictions of 2, 0", "also where it was found"
+    serial = Runner([first], toy.context(tmp_path))
+    serial._executor = None
+    serial.follow(first.steps[0], lambda: [asked(experts=4)])
+    serial.run(first.steps)
+    assert toy.CALLS[-1] == "predictions of 2, 0" and serial.context.progress.left > 4 * 5, "counted, but not asked for"
+
+
 def test_a_lost_worker_s_job_is_given_to_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: list[Here]
 ) -> None:

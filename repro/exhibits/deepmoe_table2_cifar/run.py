@@ -142,8 +142,8 @@ def run(parameters: Parameters) -> StudyResult:
     lam, rows = _scanned(parameters, study)
     if rows:  # the networks of the λ that was taken are known only now
         taken = parameters.model_copy(update={"lam": (lam,)})
-        train_also(study.runner, parameters.executor, taken.others())
-        train_also(study.runner, parameters.executor, list(_of_equal_cost(taken, study)))
+        train_also(study.runner, parameters.executor, taken.others(), "the networks of this λ")
+        train_also(study.runner, parameters.executor, list(_of_equal_cost(taken, study)), "its plain rivals")
     tables = {"shuffled": Table(columns=SHUFFLED, rows=[])} | ({"scan": Table(columns=SCAN, rows=rows)} if rows else {})
     of_seed = {spec.seed: spec for spec in parameters.narrow_networks()}
 

@@ -15,7 +15,7 @@ from repro.analysis.agreement import agreement, agreement_within
 from repro.analysis.anytime import bagged
 from repro.analysis.outputs import accuracy
 from repro.data.augment import Augmentation
-from repro.errors import TimeIsUpError, TrainingError
+from repro.errors import TrainingError
 from repro.exhibits.three_families.asked import Mixture, ThreeFamiliesParameters
 from repro.exhibits.three_families.bodies import Asked, Body, Model, Point
 from repro.exhibits.three_families.families import MANY, NAME
@@ -48,7 +48,7 @@ def _point(runner: Runner, model: Model) -> Point:
 
 def _tried(runner: Runner, executor: str, models: Sequence[Model]) -> list[Point | None]:
     """The point of each trial; None where its training collapsed."""
-    failed = train_also(runner, executor, [model.goal for model in models])
+    failed = train_also(runner, executor, [model.goal for model in models], "these trials")
     steps = [model.goal.steps[0] for model in models]  # loaded, as to run one would train all that is planned
     return [
         None if step in failed else model.points(runner.load(step).tensors)[0]
@@ -64,7 +64,7 @@ def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
     runner = open_runner(parameters)
     taken, trials, tries = tuned(parameters, partial(_tried, runner, parameters.executor))
     if tries:  # what is trained with the choices that were taken is known only now
-        after = Runner(parameters.planned(taken), runner.context, parameters.executor)
+        after = Runner(parameters.planned(taken), runner.context, parameters.executor, "what is known yet")
         after.seconds, runner = runner.seconds, after
     tables = {"plain": Table(columns=PLAIN, rows=[]), "curve": Table(columns=CURVE, rows=[]), "trials": trials}
     times: Times = {}
@@ -98,7 +98,7 @@ def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
                 rows["curve"].extend(
                     [family.name, budget, seed, p.how, round(p.macs), round(p.top1, 3)] for p in points
                 )
-            if seed == parameters.seeds[0]:  # other seeds have networks of the same sizes
+            if (body.name, "plain 0", MANY) not in times:  # other seeds have networks of the same sizes
                 times.update(_times(runner, body, asked, curve, middle))
             measurements += _as_fast(seed, body, curve, middle, times)
             rows["plain"].extend(
@@ -117,15 +117,10 @@ def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
             tables[name].rows.extend(found)
         return [*measurements, *_known_by_gates(seed, groups, truths)]
 
-    def rivals_of(seed: int) -> list[Goal]:
-        """Of some the gates of a mixture decide, so they are known once it stands."""
-        found: list[Goal] = []
-        for body in parameters.bodies():
-            asked = parameters.asked(seed, rate=taken[body.name])
-            for mixture in parameters.mixtures(body, asked, taken):
-                held = parameters.rivals(body, asked, mixture, _point(runner, mixture.model).macs)
-                found += [model.goal for models in held.values() for model in models]
-        return found
+    def rivals_of(body: Body, asked: Asked, mixture: Mixture) -> list[Goal]:
+        point, *_ = mixture.model.points(runner.load(mixture.model.goal.steps[0]).tensors)
+        held = parameters.rivals(body, asked, mixture, point.macs)
+        return [model.goal for models in held.values() for model in models]
 
     def write(found: list[Measurement]) -> StudyResult:
         tables["speed"] = Table(columns=SPEED, rows=[[*name, ms] for name, ms in times.items()])
@@ -135,11 +130,12 @@ def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
             part=parameters.part(),
         )  # fmt: skip
 
-    rivals: list[Goal] = []
-    with suppress(TimeIsUpError):  # whoever asks for what is not there is told
-        for seed in parameters.seeds:
-            rivals += rivals_of(seed)
-    train_also(runner, parameters.executor, rivals)
+    for seed in parameters.seeds:
+        for body in parameters.bodies():
+            asked = parameters.asked(seed, rate=taken[body.name])
+            for mixture in parameters.mixtures(body, asked, taken):
+                if mixture.model.macs is None:  # its gates decide what it costs, and so what it is held against
+                    runner.follow(mixture.model.goal.steps[0], partial(rivals_of, body, asked, mixture))
     return seed_by_seed(parameters.seeds, of_seed, write)
 
 

@@ -70,8 +70,8 @@ def headline(results: Sequence[StudyResult], others: bool = True) -> str:
     best = [family.words for family, judged in run.items() if judged.verdict is Verdict.HOLDS]
     rival = "a plain network of the same inference cost, trained as long"
     verdicts = {judged.verdict for judged in run.values()}
-    if verdicts <= {Verdict.ANECDOTE}:
-        return f"With one seed it is not decided whether any mixture beats {rival} {numbers}."
+    if verdicts <= {Verdict.ANECDOTE, Verdict.TWO_SEEDS}:
+        return f"With fewer than three seeds it is not decided whether any mixture beats {rival} {numbers}."
     if best:
         return f"{_sentence(best)} {'beats' if len(best) == 1 else 'beat'} {rival} {numbers}."
     every, one = _sentence([family.words for family in run]), len(run) == 1
