@@ -7,7 +7,7 @@ made in one go, what remains and who may make it is the same for all families an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from importlib import import_module
@@ -23,7 +23,7 @@ from repro.study.artifact import Artifact
 from repro.study.contents import digest
 from repro.study.sources import Sources
 from repro.study.store import Store
-from repro.training.fit import Report
+from repro.training.fit import Epoch, Report
 
 T = TypeVar("T")
 BACKWARD = 3  # a training step costs about three forward passes ...
@@ -192,3 +192,53 @@ def grouped(steps: Sequence[Step]) -> str:
         kinds.setdefault(step.kind, []).append(step)
     many = {kind: kind if kind.endswith("s") else f"{kind}s" for kind in kinds}
     return "; ".join(same[0].label if len(same) == 1 else f"{len(same)} {many[kind]}" for kind, same in kinds.items())
+
+
+def in_short(failures: Sequence[str], shown: int = 3) -> str:
+    """The first few failures; ``repro status`` has them all."""
+    more = f"; and {len(failures) - shown} more, which `repro status` lists" if len(failures) > shown else ""
+    return "; ".join(failures[:shown]) + more
+
+
+class Waiting:
+    """Steps that wait to be made, in groups (see :func:`passes`), in the order in which they were planned."""
+
+    def __init__(self, steps: Iterable[Step]) -> None:
+        listed = list(steps)
+        self._place: dict[Step, tuple[int, int]] = {step: (i, 0) for i, step in enumerate(listed)}
+        self._groups = sorted(passes(listed), key=lambda group: self._place[group[0]])
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    def add(self, new: Sequence[Step], after: Step) -> None:
+        """Steps that were not known before wait as well, ahead of those that were planned after ``after``."""
+        self._place |= {step: (self._place[after][0], i + len(self._place)) for i, step in enumerate(new)}
+        self._groups += filter(None, ([step for step in group if step in new] for group in passes(new)))
+        self._groups.sort(key=lambda group: self._place[group[0]])
+
+    def pop(self, settled: Container[Step]) -> list[Step]:
+        """The first group of which all that it needs is settled, which waits no more; empty if there is none."""
+        ready = (group for group in self._groups if all(need in settled for step in group for need in step.needs))
+        found = next(ready, [])
+        if found:
+            self._groups.remove(found)
+        return found
+
+
+def reporter(progress: Progress, steps: Sequence[Step]) -> Report:
+    """What is told of each epoch of steps that are trained together: it counts as done, and is said."""
+    first = steps[0].label
+    label = first if len(steps) == 1 else f"{len(steps)} {steps[0].kind}s in one pass, such as {first}"
+    epochs = steps[0].epochs
+    work = sum(step.work for step in steps) / max(epochs, 1)
+    begun: list[int] = []
+
+    def report(epoch: int, entry: Epoch) -> None:
+        if not begun:  # of a training that goes on, the first epochs need no doing
+            progress.skip(work * epoch)
+        begun.append(epoch)
+        done = f"{label} · epoch {epoch + 1}/{epochs} · training accuracy {100 * entry.accuracy:.1f} %"
+        progress.advance(work, lambda: done)
+
+    return report

@@ -21,12 +21,11 @@ from repro.progress import Progress, joined, late, say
 from repro.study.artifact import Artifact
 from repro.study.contents import checksum_of
 from repro.study.executors import Executor, Job, make_executor
-from repro.study.graph import Context, Goal, Inputs, Step, build, grouped, ordered, passes
+from repro.study.graph import Context, Goal, Inputs, Step, Waiting, build, grouped, in_short, ordered, passes, reporter
 from repro.study.sources import Sources
 from repro.study.store import Store
 from repro.training import compiling
 from repro.training.device import pick_device
-from repro.training.fit import Epoch, Report
 
 RECENT = 4  # artifacts that stay in memory: a base and a gate serve many experts in a row
 
@@ -79,7 +78,7 @@ class Runner:
                 if not self._tried_all:
                     self._tried_all = True
                     self.make(self._of)
-                raise TrainingError(_in_short(list(dict.fromkeys(self._failed.values()))))
+                raise TrainingError(in_short(list(dict.fromkeys(self._failed.values()))))
         finally:
             self._tell()
 
@@ -160,7 +159,7 @@ class Runner:
 
     def _make_claimed(self, steps: Sequence[Step]) -> None:
         store, device = self.context.store, self.context.device
-        report = self._report(steps)
+        report = reporter(self.context.progress, steps)
         inputs = [Inputs(step, store.checkpoint(step), report, self.load, self._parents(step)) for step in steps]
         began = time.monotonic()
         try:
@@ -201,21 +200,6 @@ class Runner:
         elif not reported:
             self.context.progress.advance(step.work, lambda: f"made {step.label}")
 
-    def _report(self, steps: Sequence[Step]) -> Report:
-        epochs, first = steps[0].epochs, steps[0].label
-        label = first if len(steps) == 1 else f"{len(steps)} {steps[0].kind}s in one pass, such as {first}"
-        work = sum(step.work for step in steps) / max(epochs, 1)
-        begun: list[int] = []
-
-        def report(epoch: int, entry: Epoch) -> None:
-            if not begun:  # of a training that goes on, the first epochs need no doing
-                self.context.progress.skip(work * epoch)
-            begun.append(epoch)
-            done = f"{label} · epoch {epoch + 1}/{epochs} · training accuracy {100 * entry.accuracy:.1f} %"
-            self.context.progress.advance(work, lambda: done)
-
-        return report
-
     def _tell(self) -> None:
         """Say in one line what was found and what was made since it was last said."""
         found, made = ([s for s in self._unsaid if (s in self._made) == new] for new in (False, True))
@@ -228,17 +212,13 @@ class Runner:
 
     def _fan_out(self, executor: Executor) -> None:
         """Make the steps of all goals by workers: as soon as what they need stands, earlier goals first."""
-        place = {step: (i, 0) for i, step in enumerate(self._of)}
-        waiting = sorted(passes(self._of), key=lambda group: place[group[0]])
+        waiting = Waiting(self._of)
         jobs: list[Job] = []
         try:
             while (following := self._following()) or waiting or jobs or executor.busy:
                 for step, new in following:
-                    place |= {each: (place[step][0], i + len(place)) for i, each in enumerate(new)}
-                    waiting += filter(None, ([each for each in group if each in new] for group in passes(new)))
-                    waiting.sort(key=lambda group: place[group[0]])
-                while not jobs and (ready := self._ready(waiting)):
-                    waiting.remove(ready)
+                    waiting.add(new, after=step)
+                while not jobs and (ready := waiting.pop({*self._about, *self._failed})):
                     jobs = self._jobs(self._missing(ready), executor.workers)
                 if jobs and executor.free:
                     executor.start(jobs.pop(0))
@@ -266,11 +246,6 @@ class Runner:
             self.context.progress.expect(sum(each.work for each in new))
             found.append((step, new))
         return found
-
-    def _ready(self, waiting: Sequence[list[Step]]) -> list[Step]:
-        """The first group of which all that it needs is settled; empty if there is none."""
-        settled = {*self._about, *self._failed}
-        return next((group for group in waiting if all(settled.issuperset(step.needs) for step in group)), [])
 
     def _jobs(self, steps: Sequence[Step], workers: int) -> list[Job]:
         """Steps of one group, shared out among workers."""
@@ -322,9 +297,3 @@ def _context(root: str, device: str) -> Context:
     """A worker's context: it keeps its images in memory from job to job."""
     where = pick_device(device)
     return Context(Store(Path(root)), Sources(Path(root), where), where)
-
-
-def _in_short(failures: Sequence[str], shown: int = 3) -> str:
-    """The first few failures; ``repro status`` has them all."""
-    more = f"; and {len(failures) - shown} more, which `repro status` lists" if len(failures) > shown else ""
-    return "; ".join(failures[:shown]) + more

@@ -138,7 +138,7 @@ def test_a_run_that_has_no_time_left_says_what_remains_and_the_next_goes_on(
 
     moments = iter([False, False, True])  # before an epoch of the three experts, at its first step, at its second
     monkeypatch.setattr(
-        "repro.training.fit.late", lambda seconds=0.0: store.has(steps(specs[1]).gate) and next(moments)
+        "repro.training.fit.late", lambda seconds=0.0: store.has(steps(specs[1]).gate) and next(moments, True)
     )
     assert main([*asked, "--minutes", "60"]) == 3
     told = capsys.readouterr().out
