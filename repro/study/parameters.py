@@ -16,6 +16,8 @@ from repro.study.places import default_root
 from repro.training import compiling
 
 SCALES = ("smoke", "quick", "laptop", "gpu", "paper")
+DEMONSTRATIONS = SCALES[:2]
+"""On the embedded set, in minutes: no evidence, so that not every control is trained unless it is asked for."""
 
 
 class Parameters(Frozen):

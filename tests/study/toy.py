@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from repro.errors import TimeIsUpError, TrainingError
 from repro.study.artifact import Artifact
 from repro.study.graph import Context, Goal, Inputs, Step
+from repro.study.runner import Runner
 from repro.study.sources import Sources
 from repro.study.store import Store
 from repro.training import fit as training
@@ -102,3 +103,18 @@ def train(inputs: Inputs) -> Artifact:
         checkpoint=inputs.checkpoint, report=inputs.report,
     )  # fmt: skip
     return Artifact(module.state_dict(), history=[list(epoch) for epoch in history])
+
+
+def asked(**config: Any) -> Goal:
+    return goal(json.dumps(config))
+
+
+def run(root: Path, *goals: Goal, executor: str = "serial") -> Runner:
+    runner = Runner(goals, context(root), executor)
+    for goal in goals:
+        runner.run(goal.steps)
+    return runner
+
+
+def predictions(runner: Runner, goal: Goal) -> Tensor:
+    return runner.load(goal.steps[0]).tensors["logits"]

@@ -81,8 +81,9 @@ def rows_of(result: StudyResult) -> list[Cell]:
         cells.append(alone(backbone))
         for name in names:
             if name.startswith(f"{backbone}-"):
-                cells += [pair(name, experts)]
-                cells += [longer(name, experts)] if summary_of(result, longer(name, experts)) else []
+                cells.append(pair(name, experts))
+                if summary_of(result, longer(name, experts)):
+                    cells.append(longer(name, experts))
     return cells
 
 

@@ -18,6 +18,7 @@ from repro.families.single_gate.scales import default_spec
 from repro.families.single_gate.study import SingleGateParameters, measured, open_study, record
 from repro.report.exact_costs import BACKBONES, PAIRS
 from repro.study.lists import WordsOrNone
+from repro.study.parameters import DEMONSTRATIONS
 from repro.study.record import cost_row, seed_by_seed
 from repro.study.results import Cost, Measurement, StudyResult
 
@@ -27,8 +28,6 @@ IN_A_MINUTE = ("tr10-tr10", "tr18-tr10"), ("tr10", "tr18")
 USUAL = {"smoke": IN_A_MINUTE, "quick": IN_A_MINUTE, "laptop": (PAIRS, BACKBONES), "gpu": (PAIRS, BACKBONES)}
 USUAL["paper"] = USUAL["gpu"]
 """Pairs and backbones that a scale runs unless others are asked for."""
-DEMONSTRATIONS = ("smoke", "quick")
-"""Scales at which, unless they are asked for, no pair has a control."""
 
 
 class Parameters(SingleGateParameters):
@@ -73,6 +72,7 @@ class Parameters(SingleGateParameters):
         return backbones + [of_equal_training(spec) for spec in self.specs() if self._controlled(spec.pair)]
 
     def _controlled(self, pair: str) -> bool:
+        """Whether it has a control: if it is asked for; where nothing is said, but in demonstrations."""
         return pair in self.controls or (not self.controls and self.scale not in DEMONSTRATIONS)
 
     def _pair(self, row: str) -> StudySpec:

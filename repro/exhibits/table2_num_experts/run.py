@@ -18,15 +18,13 @@ from repro.families.single_gate.controls import equal_training as of_equal_train
 from repro.families.single_gate.stacking import stacking
 from repro.families.single_gate.study import SingleGateParameters, Study, measured, open_study, record, usual
 from repro.study.lists import Numbers, WordsOrNone
+from repro.study.parameters import DEMONSTRATIONS
 from repro.study.record import cost_row, seed_by_seed
 from repro.study.results import Measurement, StudyResult, Table
 
 NAME = "table2_num_experts"
 LONGER = ["epochs", "top1"]
 CONTROLS = ["control", "experts", "width", "epochs", "inference", "training"]
-
-LARGEST_ONLY = ("smoke", "quick")
-"""Scales at which, unless others are asked for, only the largest number of experts has its equal-training control."""
 
 
 class Parameters(SingleGateParameters):
@@ -61,7 +59,7 @@ class Parameters(SingleGateParameters):
             return []
         if strange := set(self.controls) - set(map(str, self.experts)):
             raise SpecError(f"controls: {', '.join(sorted(strange))} is no number of experts of this run")
-        usual = [max(self.experts)] if self.scale in LARGEST_ONLY else self.experts
+        usual = [max(self.experts)] if self.scale in DEMONSTRATIONS else self.experts
         numbers = [int(k) for k in self.controls] or usual
         found = [(EQUAL_TRAINING, k, of_equal_training(spec.with_(num_experts=k))) for k in numbers]
         plain = of_equal_inference(spec.with_(num_experts=max(self.experts)))

@@ -15,6 +15,7 @@ from repro.report.numbers import NONE, gain, interval, mean_std
 from repro.report.statistics import Summary
 from repro.report.tables import Captioned, Columns, about, frame
 from repro.report.verdict import Verdict, difference, judge, not_printed, summary_of
+from repro.study.parameters import DEMONSTRATIONS
 from repro.study.results import StudyResult
 
 AGAINST = {
@@ -246,6 +247,6 @@ def _gates(result: StudyResult) -> Captioned:
 def read(result: StudyResult) -> str:
     """The verdict, and how choices were made; the tables have the numbers."""
     sentences = [headline([result], others=not result.part), _tuning(result)]
-    if result.scale in ("smoke", "quick"):
+    if result.scale in DEMONSTRATIONS:
         sentences.append("At this scale it is a demonstration, no evidence.")
     return " ".join(sentences)

@@ -1,0 +1,156 @@
+"""The same walk by workers: what they share, in which order they make it, and what goes wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from repro.errors import ReproError, TimeIsUpError, TrainingError
+from repro.progress import Progress
+from repro.study.executors import TRIES, Executor, Job
+from repro.study.remaining import Remaining
+from repro.study.runner import Runner
+from repro.study.store import Store
+from tests.study import toy
+from tests.study.toy import asked, predictions, run
+
+
+class Ended:
+    """A job that was done when it was asked for."""
+
+    def __init__(self, outcome: dict[str, Any] | None) -> None:
+        self.outcome = outcome
+
+    def done(self) -> bool:
+        return True
+
+    def result(self) -> dict[str, Any]:
+        if self.outcome is None:
+            raise KeyError("unplugged")
+        return self.outcome
+
+
+class Here(Executor):
+    """Does jobs in this process, losing the workers of some."""
+
+    lost = (KeyError,)
+    losing: tuple[int, ...] = ()
+    count = 0
+    biggest = 0
+
+    def submit(self, job: Job) -> Ended:
+        self.count += 1
+        self.biggest = max(self.biggest, len(job.keys))
+        return Ended(None if self.count in self.losing else self.work(*self.arguments(job)))
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Here]]:
+    """The executors that runners made."""
+    made: list[Here] = []
+
+    def making(name: str, work: Any, root: Path, device: torch.device, progress: Progress) -> Here:
+        made.append(Here(work, root, device, progress, 2))
+        return made[-1]
+
+    monkeypatch.setattr("repro.study.runner.make_executor", making)
+    yield made
+
+
+def test_workers_make_the_same_and_share_a_pass(tmp_path: Path, here: list[Here]) -> None:
+    goals = [asked(), asked(seed=1)]
+    runner = run(tmp_path, *goals)
+    assert here[0].count == 2 * (1 + 1 + 2 + 1) and here[0].biggest == 2, "three experts are two jobs of two workers"
+    assert runner.summary().startswith("12 artifacts were made and 0 found")
+    assert runner.context.progress.time_left() == "0 s left"
+    apart = [predictions(run(tmp_path / "serial", goal), goal) for goal in goals]
+    assert all(torch.equal(predictions(runner, goal), other) for goal, other in zip(goals, apart, strict=True))
+
+
+def test_what_follows_from_a_step_is_made_before_what_comes_after_it(tmp_path: Path, here: list[Here]) -> None:
+    first, later = asked(), asked(experts=1)  # they share a base
+    runner = Runner([first, *(asked(seed=i / 10) for i in range(1, 6))], toy.context(tmp_path))
+    runner.follow(first.steps[0], lambda: [later])
+    runner.run(first.steps)
+    made = [toy.CALLS.index(f"predictions of {of}") for of in ("3, 0", "1, 0", "3, 0.5")]
+    assert made == sorted(made) and toy.CALLS.count("base 0") == 1
+    assert runner.context.progress.left == pytest.approx(0) and here[0].count == 6 * 5 + 3
+    again = Runner([first], toy.context(tmp_path))
+    again.follow(first.steps[0], lambda: [asked(experts=2)])
+    again.run(first.steps)
+    assert toy.CALLS[-1] == "predictions of 2, 0", "also where it was found"
+    serial = Runner([first], toy.context(tmp_path))
+    serial._executor = None
+    serial.follow(first.steps[0], lambda: [asked(experts=4)])
+    serial.run(first.steps)
+    assert toy.CALLS[-1] == "predictions of 2, 0" and serial.context.progress.left > 4 * 5, "counted, but not asked for"
+
+
+def test_a_lost_worker_s_job_is_given_to_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: list[Here]
+) -> None:
+    monkeypatch.setattr(Here, "losing", (1, 3))
+    run(tmp_path, asked())
+    assert here[0].count == 5 + 2 and Remaining([asked()], Store(tmp_path)).whole
+
+
+def test_a_worker_that_is_always_lost_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: list[Here]
+) -> None:
+    monkeypatch.setattr(Here, "losing", tuple(range(99)))
+    with pytest.raises(ReproError, match=f"base 0: its worker was lost {TRIES} times"):
+        run(tmp_path, asked())
+
+
+def test_a_failure_in_a_worker_stops_what_needs_it_alone(tmp_path: Path, here: list[Here]) -> None:
+    bad, good = asked(fail=["gate of 3, 0"]), asked(seed=1)
+    runner = Runner([bad, good], toy.context(tmp_path))
+    with pytest.raises(TrainingError, match=r"^gate of 3, 0: the loss is not finite$"):
+        runner.run(bad.steps)
+    assert here[0].count == 2 + 5, "experts and predictions of a gate that failed are no jobs"
+    runner.run(good.steps)
+
+
+def test_an_error_that_is_no_training_s_stops_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: list[Here]
+) -> None:
+    monkeypatch.setattr(Ended, "result", lambda self: {"error": "the disk is full"})
+    with pytest.raises(ReproError, match="the disk is full"):
+        run(tmp_path, asked())
+
+
+def test_a_store_that_workers_do_not_share_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: list[Here]
+) -> None:
+    monkeypatch.setattr(Executor, "arguments", lambda self, job: (*job[:3], str(tmp_path / "b"), "cpu", 1, "off"))
+    with pytest.raises(ReproError, match=r"base 0: a worker made it, and it is not in .*every worker sees"):
+        run(tmp_path / "a", asked())
+
+
+def test_processes_count_what_they_make_and_nothing_twice(tmp_path: Path) -> None:
+    goals = [asked(experts=2), asked(experts=1)]
+    begun = run(tmp_path, goals[1])
+    assert begun.context.progress.left == pytest.approx(0)
+    runner = run(tmp_path, *goals, executor="processes:2")
+    assert runner.context.progress.left == pytest.approx(0) and runner.context.progress.seconds(1.0) > 0
+
+
+def test_a_killed_process_and_the_same_weights(tmp_path: Path) -> None:
+    goal = asked(kill=["expert 2 of 3, 0"])
+    runner = run(tmp_path, goal, executor="processes:2")
+    assert (Store(tmp_path).folder / "expert").exists() and runner.summary().startswith("6 artifacts were made")
+    assert torch.equal(predictions(runner, goal), predictions(run(tmp_path / "serial", asked()), asked()))
+
+
+def test_with_workers_what_is_whole_when_the_time_is_up_is_found_and_seeds_are_made_in_turn(tmp_path: Path) -> None:
+    """A worker is out of time at the second seed's base: the first seed stands, and whoever asks for it gets it."""
+    first, second = asked(), asked(seed=1, late=["base 1"])
+    runner = Runner([first, second], toy.context(tmp_path), "processes:1")
+    runner.run(first.steps)
+    assert Remaining([first, second], Store(tmp_path)).parts[1].finished == 0
+    with pytest.raises(TimeIsUpError, match="base 1: not begun"):
+        runner.run(second.steps)
