@@ -35,6 +35,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 RECORDING, PACKING = 25, 15  # seconds that are kept free: to stop, measure and write the record; for packs
 QUERY = "--query-gpu=utilization.gpu,memory.used,power.draw"
 COLUMNS = ["exhibit", "scale", "seeds", "processes", "seconds", "10¹⁵ MACs", "% of peak", "busy, %", "memory, MiB", "W"]
+ARTIFACT = "artifact.json"
 TOOK = ("kind", "hash", "label", "metrics", "history", "made")  # of an artifact's description
 
 
@@ -65,11 +66,12 @@ def busy(samples: str) -> dict[str, float]:
     return {"samples": len(rows), **means}
 
 
-def recorded(sitting: dict[str, Any]) -> PerformanceRecord:
+def recorded(sitting: dict[str, Any], root: Path) -> PerformanceRecord:
     """The sitting as the book shows it: what was trained in which time, and how busy the card was."""
     artifacts, card = sitting["artifacts"], sitting["card"]
+    latest = max((about["made"] for about in artifacts), key=lambda made: str(made["when"]))
     claim, _, method = (__doc__ or "").split("\n\n")
-    parameters = exhibit(sitting["exhibit"]).parameters(**sitting["parameters"])
+    parameters = exhibit(sitting["exhibit"]).parameters(**sitting["parameters"], root=root)
     made = {about["hash"] for about in artifacts}
     steps = ordered(step for goal in parameters.goals() for step in goal.steps)
     work = sum(step.work for step in steps if step.key in made)
@@ -80,9 +82,15 @@ def recorded(sitting: dict[str, Any]) -> PerformanceRecord:
     return PerformanceRecord(
         name=Path(__file__).stem, claim=claim.strip(), method=" ".join(method.split()), quick=not card["samples"],
         goals=[], tables={"One sitting": Table(columns=COLUMNS, rows=[row])},
-        provenance=Provenance(**{**artifacts[0]["made"], "seconds": sitting["seconds"],
+        provenance=Provenance(**{**latest, "seconds": sitting["seconds"],
                                  "command": parameters.command(sitting["exhibit"])}),
     )  # fmt: skip
+
+
+def here(root: Path) -> dict[Path, int]:
+    """The records and the artifacts of a root, and when each was written."""
+    found = [*root.glob("results/*.json"), *root.glob(f"store/*/*/{ARTIFACT}")]
+    return {path: path.stat().st_mtime_ns for path in found if "." not in path.parent.name}
 
 
 def main() -> int:
@@ -105,6 +113,7 @@ def main() -> int:
     parameters = {"executor": f"processes:{asked.workers}", **dict(asked.parameters), "root": str(asked.root)}
     listed = [part for pair in parameters.items() for part in ("-p", *pair)]
 
+    before = here(asked.root)
     cores = os.cpu_count() or 1
     with tempfile.TemporaryFile("w+") as samples:
         smi = shutil.which("nvidia-smi")
@@ -121,10 +130,11 @@ def main() -> int:
         card = busy(samples.read())
     trained = time.monotonic() - began
 
-    for path in sorted((asked.root / "results").glob(f"{asked.exhibit}-*.json")):
-        shutil.copy(path, asked.out)
-    abouts = [json.loads(path.read_text("utf-8")) for path in sorted(asked.root.glob("store/*/*/artifact.json"))
-              if "." not in path.parent.name]  # fmt: skip
+    new = sorted(path for path, written in here(asked.root).items() if before.get(path) != written)
+    for path in new:
+        if path.name.startswith(f"{asked.exhibit}-"):
+            shutil.copy(path, asked.out)
+    abouts = [json.loads(path.read_text("utf-8")) for path in new if path.name == ARTIFACT]
     sitting = {"exhibit": asked.exhibit, "parameters": dict(asked.parameters), "workers": asked.workers,
                "status": status, "seconds": round(trained, 1), "card": card,
                "artifacts": [{name: about.get(name) for name in TOOK} for about in abouts]}  # fmt: skip
@@ -132,11 +142,11 @@ def main() -> int:
     for kind in kinds:
         place = [str(asked.out / kind), "--root", str(asked.root), "--what", kind, "--max-mb", str(asked.max_mb)]
         done = ended(repro(log, cores, "pack", *place), end)
-        if done or sum(path.is_file() for path in asked.out.iterdir()) > asked.max_files:
+        if done or len(list(asked.out.iterdir())) + bool(abouts) > asked.max_files:
             for path in asked.out.glob(f"{kind}.*"):
                 path.unlink()
     if abouts:
-        recorded(sitting).save(asked.out)
+        recorded(sitting, asked.root).save(asked.out)
     print(f"{asked.out}: {', '.join(sorted(path.name for path in asked.out.iterdir()))}; status {status}")
     return status
 

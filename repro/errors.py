@@ -42,7 +42,12 @@ class StoreError(ReproError):
 
 
 class TimeIsUpError(ReproError):
-    """The time that a run was given is nearly up; what is finished is kept, and the same command goes on."""
+    """The time that a run was given is nearly up; what is finished is kept, and the same command goes on.
+
+    ``recorded``: whether a record has been written of what is whole.
+    """
+
+    recorded = False
 
 
 class TrainingError(ReproError):

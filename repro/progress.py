@@ -68,19 +68,19 @@ class Progress:
     the time left follows from the rate so far in this run, by all processes that share the progress.
 
     Attributes:
-        total: The whole work; 0 means that it is not known.
+        total: The whole work that is known; 0 where none is.
         stage: What the time left is of, where more is to come than is known yet: "the trials".
     """
 
-    def __init__(self, total_work: float, clock: Callable[[], float] = time.monotonic, stage: str = "") -> None:
-        self.total, self.stage = total_work, stage
+    def __init__(self, total_work: float = 0.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self.total, self.stage = total_work, ""
         self._counts: Any = [0.0, total_work, 0.0]  # done in this run, left, whether it was stopped
         self._clock = clock
         self._began = self._last = clock()
 
     def share(self) -> None:
         """From now on, processes of this host that are handed this progress as they start count together."""
-        self._counts = get_context("spawn").Array("d", list(self._counts))
+        self._counts = get_context("spawn").Array("d", [*self._counts[:2], 0.0])
 
     def _count(self, done: float, found: float = 0.0) -> None:
         with getattr(self._counts, "get_lock", nullcontext)():

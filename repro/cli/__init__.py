@@ -200,7 +200,10 @@ def run_notebooks(args: argparse.Namespace) -> int:
         with time_limit(args.minutes):
             run(args.notebooks, parameters, args.output, args.direct)
     except TimeIsUpError as error:
-        print(f"the time is up ({error})\n{remaining_of(args.notebooks, parameters)}")
+        left = remaining_of(args.notebooks, parameters)
+        print(f"the time is up ({error})\n{left}")
+        if "remains" not in left:
+            print("remains   what these decide, which is known only now; the same command goes on")
         return TIME_IS_UP
     return 0
 

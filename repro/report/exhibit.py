@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from repro.errors import in_a_sentence
+from repro.errors import TimeIsUpError, in_a_sentence
 from repro.report.claim import Claim
 from repro.report.plots import as_svg, figure_style
 from repro.report.tables import Captioned
 from repro.report.verdict import ClaimVerdict, Printed, judge, not_printed
 from repro.study.parameters import Parameters
 from repro.study.places import results_folder
+from repro.study.remaining import Remaining
 from repro.study.results import StudyResult, load_results
+from repro.study.store import Store
 
 _DRAWN: dict[tuple[object, ...], dict[str, str]] = {}
 
@@ -50,11 +53,20 @@ class Exhibit:
     place: int | None = None
 
     def run(self, parameters: Parameters) -> list[StudyResult]:
-        """Run the study; with ``recorded``, take what stands recorded: each image set and scale, in reading order."""
+        """Run the study; with ``recorded``, take what stands recorded: each image set and scale, in reading order.
+
+        If the time is up before all is done, the seeds that are whole are recorded before :class:`TimeIsUpError`.
+        """
         if parameters.recorded:
             return list(load_results(results_folder(), self.name).values())
         with in_a_sentence():
-            return [self.study(parameters)]
+            try:
+                return [self.study(parameters)]
+            except TimeIsUpError as late:
+                if not late.recorded and (whole := _whole_seeds(parameters)):
+                    with suppress(TimeIsUpError):
+                        self.study(parameters.model_copy(update={"seeds": whole}))
+                raise
 
     def judge(self, result: StudyResult) -> list[ClaimVerdict]:
         """The verdict on every claim that is about the result's image set; of a part, on those that it has."""
@@ -76,3 +88,11 @@ class Exhibit:
     def figure_name(self, name: str) -> str:
         """File stem of a figure."""
         return self.name if name == "main" else f"{self.name}-{name}"
+
+
+def _whole_seeds(parameters: Parameters) -> tuple[int, ...]:
+    """The seeds of which all models stand, where others are not done."""
+    store = Store(parameters.root)
+    of_seed = {seed: parameters.model_copy(update={"seeds": (seed,)}) for seed in parameters.seeds}
+    whole = tuple(seed for seed, alone in of_seed.items() if Remaining(alone.goals(), store).whole)
+    return whole if len(whole) < len(of_seed) else ()

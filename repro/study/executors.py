@@ -16,6 +16,7 @@ import json
 import logging
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -262,6 +263,7 @@ def make_executor(
 def _begin(progress: Progress) -> None:
     """In a worker process: count in the study's progress, and end when its process does, however that ended."""
     join(progress)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's reaches all: the study stops its workers itself
     study = multiprocessing.parent_process()
     assert study
 

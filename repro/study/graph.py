@@ -116,7 +116,7 @@ class Context:
     store: Store
     sources: Sources
     device: torch.device
-    progress: Progress = field(default_factory=lambda: Progress(0.0))
+    progress: Progress = field(default_factory=Progress)
     _memory: dict[str, Any] = field(default_factory=dict)
 
     def once(self, name: str, make: Callable[[], T]) -> T:

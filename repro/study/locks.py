@@ -32,8 +32,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from repro.errors import StoreError
-from repro.progress import say
+from repro.errors import StoreError, TimeIsUpError
+from repro.progress import late, say
 
 HEARTBEAT = 10.0  # seconds between two touches
 LEASE = 120.0  # seconds without a touch after which a holder elsewhere is taken for dead: NFS may hide one for 60
@@ -98,7 +98,7 @@ class Lock:
         """Hold the lock for a block; waits for whoever has it.
 
         Yields False, and holds nothing, if ``done()`` came true meanwhile, or where it would have to ``wait``
-        and shall not.
+        and shall not. :class:`TimeIsUpError` if the time of the run is up before.
         """
         mine = self._wait(done, wait)
         if mine is None:
@@ -151,6 +151,8 @@ class Lock:
                 waits_for = holder.token
             if done():
                 return None
+            if late():
+                raise TimeIsUpError(f"{self.label}: {holder or 'another process'} is making it")
             time.sleep(pause)
             pause = min(2 * pause, POLL[1])
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import replace
 from typing import Any, TypeVar
 
 import torch
@@ -13,7 +11,7 @@ from repro.errors import TimeIsUpError, TrainingError
 from repro.models.cost import ModelCost
 from repro.progress import say
 from repro.study.contents import digest
-from repro.study.graph import Context, Goal, Step
+from repro.study.graph import Context, Goal
 from repro.study.image_set import ImageSet
 from repro.study.parameters import Parameters
 from repro.study.provenance import made_here
@@ -27,23 +25,12 @@ from repro.training.device import pick_device
 P = TypeVar("P")
 
 
-def open_runner(parameters: Parameters) -> Runner:
-    """The runner of all that the parameters ask for, on their root, device and executor."""
+def open_runner(parameters: Parameters, goals: Sequence[Goal] | None = None) -> Runner:
+    """The runner of ``goals``, or of all that the parameters ask for, on their root, device and executor."""
     compiling.choose(parameters.compile)
     device = pick_device(parameters.device)
     context = Context(Store(parameters.root), Sources(parameters.root, device), device)
-    return Runner(parameters.goals(), context, parameters.executor)
-
-
-def train_also(runner: Runner, executor: str, goals: Sequence[Goal], stage: str = "") -> Mapping[Step, str]:
-    """Make, by workers too, goals that became known after the runner began; what could not be made, and why.
-
-    ``stage``: what they are, for the lines of progress.
-    """
-    also = Runner(goals, replace(runner.context), executor, stage)
-    with suppress(TrainingError, TimeIsUpError):  # whoever asks for what is not there is told
-        also.run([step for goal in goals for step in goal.steps])
-    return also.failed
+    return Runner(parameters.goals() if goals is None else goals, context, parameters.executor)
 
 
 def cost_row(cost: ModelCost, row: str = "") -> Cost:
@@ -62,22 +49,27 @@ def seed_by_seed(
 ) -> StudyResult:
     """What ``write`` makes of all that ``measure`` finds; a part is a seed, or less than one.
 
-    If the time is up before all is done, the parts that are whole are written, whichever they are, before
-    :class:`TimeIsUpError` says so: workers may have finished a part while an earlier one is not begun.
+    If the time is up before all is done, or a training went wrong, the parts that are whole are written, whichever
+    they are, before :class:`TimeIsUpError` or :class:`TrainingError` says so: workers may have finished a part while an
+    earlier one is not begun.
     """
     found: list[Measurement] = []
     late: TimeIsUpError | None = None
+    wrong: TrainingError | None = None
     for part in parts:
         try:
             found += list(measure(part))
         except TimeIsUpError as error:
             late = late or error
-    if late and not found:
-        raise late
-    result = write(found)
+        except TrainingError as error:
+            wrong = wrong or error
+    result = write(found) if found else None
     if late:
+        late.recorded = result is not None
         raise late
-    return result
+    if wrong:
+        raise wrong
+    return result or write(found)
 
 
 def record(

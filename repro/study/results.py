@@ -14,7 +14,8 @@ from PIL import Image
 from pydantic import Field
 
 from repro.errors import Frozen, StoreError
-from repro.files import write_text
+from repro.files import free_name, write_text
+from repro.progress import say
 
 M = TypeVar("M", bound=Frozen)
 EXACT = "exact"
@@ -144,10 +145,22 @@ class StudyResult(Frozen):
         return sorted({m.num_experts for m in self.measurements} - {0})
 
     def save(self, folder: Path) -> Path:
-        """Write ``<folder>/<name>.json``, whole or not at all; returns its path."""
+        """Write ``<folder>/<name>.json``, whole or not at all; returns its path.
+
+        A record of more seeds that stands there, or one that cannot be read, is set aside and not lost.
+        """
         path = Path(folder) / f"{self.name}.json"
+        if path.exists() and not self._has_the_seeds_of(path):
+            path.rename(aside := free_name(path, "before"))
+            say(f"{path} had other seeds, or could not be read: it is {aside.name} now")
         write_text(path, compact(self.model_dump()) + "\n")
         return path
+
+    def _has_the_seeds_of(self, path: Path) -> bool:
+        try:
+            return set(load_result(path).seeds) <= set(self.seeds)
+        except StoreError:
+            return False
 
 
 def compact(record: dict[str, Any]) -> str:

@@ -37,14 +37,13 @@ class Runner:
         seconds: Spent on everything that was used, now or earlier.
     """
 
-    def __init__(self, goals: Sequence[Goal], context: Context, executor: str = "serial", stage: str = "") -> None:
-        """``stage``: what the goals are of a run that has others as well, for its lines of progress."""
+    def __init__(self, goals: Sequence[Goal], context: Context, executor: str = "serial") -> None:
+        """``executor``: who makes the steps (:mod:`repro.study.executors`)."""
         self.context = context
         self.seconds = 0.0
+        context.progress = joined() or Progress()
+        self._executor, self._reports = executor, False
         self._of: dict[Step, Goal] = {}
-        known = sum(step.work for step in self._plan(goals))
-        context.progress = joined() or Progress(known, stage=stage)
-        self._executor = make_executor(executor, work, context.store.root, context.device, context.progress)
         self._tried_all = False
         self._about: dict[Step, dict[str, Any]] = {}  # what stands, checked
         self._failed: dict[Step, str] = {}
@@ -52,6 +51,13 @@ class Runner:
         self._unsaid: list[Step] = []
         self._recent: dict[Step, Artifact] = {}
         self._follow: dict[Step, Callable[[], Sequence[Goal]]] = {}
+        self._plan(goals)
+
+    def add(self, goals: Sequence[Goal], stage: str) -> None:
+        """Goals that are known only now; ``stage``: what they are, of a run that has others, for lines of progress."""
+        self._plan(goals)
+        self._tried_all = False
+        self.context.progress.stage = stage
 
     def follow(self, step: Step, goals: Callable[[], Sequence[Goal]]) -> None:
         """Goals that ``step`` decides about: known once it stands, and made by workers before what comes after it.
@@ -68,10 +74,10 @@ class Runner:
             TimeIsUpError: If the time that the run was given is up.
         """
         try:
-            if self._executor and not self._tried_all:
+            if not self._tried_all and (executor := self._workers()):
                 self._tried_all = True
                 with suppress(TimeIsUpError):  # of what is asked for, all may stand: this process finds out
-                    self._fan_out(self._executor)
+                    self._fan_out(executor)
             self.make(steps)
             self._following()
             if any(step in self._failed for step in ordered(steps)):
@@ -132,13 +138,17 @@ class Runner:
     def _make_together(self, group: Sequence[Step]) -> None:
         todo = self._missing(group)
         while todo:
-            work = sum(step.work for step in todo)
-            if not todo[0].epochs and late(self.context.progress.seconds(work)):
-                raise TimeIsUpError(f"{grouped(todo)}: not begun")
+            self._check_time(todo)
             with self.context.store.claim(todo, self._parents) as mine:
                 if mine:
+                    self._check_time(mine)  # others may have been waited for
                     self._make_claimed(mine)
             todo = self._missing(todo)  # those that others have made meanwhile, or are still making
+
+    def _check_time(self, todo: Sequence[Step]) -> None:
+        """:class:`TimeIsUpError` if steps would not be made in time that do not mind the clock themselves."""
+        if not todo[0].epochs and late(self.context.progress.seconds(sum(step.work for step in todo))):
+            raise TimeIsUpError(f"{grouped(todo)}: not begun")
 
     def _missing(self, group: Sequence[Step]) -> list[Step]:
         """Those of a group that are to be made: not in the store, and resting on nothing that failed."""
@@ -152,7 +162,7 @@ class Runner:
                 continue
             about, _ = self.context.store.find(step, self._parents(step))
             if about:
-                self._enter(step, about, reported=self._executor is not None and self._executor.reports)
+                self._enter(step, about, reported=self._reports)
             else:
                 found.append(step)
         return found
@@ -210,8 +220,14 @@ class Runner:
 
     # --- by an executor ------------------------------------------------------------------------
 
+    def _workers(self) -> Executor | None:
+        """Those who make what is planned by now; None where this process does."""
+        context = self.context
+        return make_executor(self._executor, work, context.store.root, context.device, context.progress)
+
     def _fan_out(self, executor: Executor) -> None:
         """Make the steps of all goals by workers: as soon as what they need stands, earlier goals first."""
+        self._reports = executor.reports
         waiting = Waiting(self._of)
         jobs: list[Job] = []
         try:
@@ -229,23 +245,20 @@ class Runner:
             executor.close()
 
     def _plan(self, goals: Iterable[Goal]) -> list[Step]:
-        """Enter the steps of goals; those that are new."""
+        """Enter and count the steps of goals; those that are new."""
         new = []
         for goal in goals:
             for step in ordered(goal.steps):
                 if step not in self._of:
                     self._of[step] = goal
                     new.append(step)
+        self.context.progress.expect(sum(step.work for step in new))
         return new
 
     def _following(self) -> list[tuple[Step, list[Step]]]:
-        """Steps that stand by now, and what is new of that which follows from each; it is entered and counted."""
-        found = []
-        for step in [step for step in self._follow if step in self._about]:
-            new = self._plan(self._follow.pop(step)())
-            self.context.progress.expect(sum(each.work for each in new))
-            found.append((step, new))
-        return found
+        """Steps that stand by now, and what is new of that which follows from each."""
+        stand = [step for step in self._follow if step in self._about]
+        return [(step, self._plan(self._follow.pop(step)())) for step in stand]
 
     def _jobs(self, steps: Sequence[Step], workers: int) -> list[Job]:
         """Steps of one group, shared out among workers."""

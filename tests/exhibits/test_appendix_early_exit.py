@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from repro.errors import TimeIsUpError
 from repro.exhibits.appendix_early_exit import EXHIBIT, LABELS, run
 from repro.families.single_gate.pairs import MEAN, PairParameters
 from repro.report.claim import Cell
-from repro.study.results import StudyResult
+from repro.study.remaining import Remaining
+from repro.study.results import StudyResult, load_results
+from repro.study.store import Store
 
 ASKED = {"experts": "3", "seeds": "0,1", "scale": "smoke"}
 
@@ -38,3 +43,21 @@ def test_exit_rules_lie_between_chance_and_the_oracle(smoke_root: Path) -> None:
             assert len(mine) == 2 and all(a <= b + 1e-6 for a, b in zip(mine, best, strict=True))
     curve = exits.tables["curves"].where(rule="paper", seed=0)
     assert curve.column("macs") == sorted(curve.column("macs"), reverse=True)
+
+
+def test_the_seeds_that_are_whole_are_recorded_when_the_time_is_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So it is with every exhibit that does not itself record what is whole."""
+    parameters = PairParameters.check(**ASKED, root=tmp_path)
+    first, store = parameters.model_copy(update={"seeds": (0,)}).goals(), Store(tmp_path)
+    monkeypatch.setattr("repro.training.fit.late", lambda seconds=0.0: True)
+    with pytest.raises(TimeIsUpError):
+        EXHIBIT.run(parameters)
+    assert load_results(tmp_path / "results") == {}, "of no seed there is no record"
+    monkeypatch.setattr("repro.training.fit.late", lambda seconds=0.0: Remaining(first, store).whole)
+    with pytest.raises(TimeIsUpError, match="not begun"):
+        EXHIBIT.run(parameters)
+    (result,) = load_results(tmp_path / "results").values()
+    assert result.seeds == [0]
+    assert result.provenance.command == "repro run appendix_early_exit -p scale smoke -p experts 3"

@@ -21,6 +21,7 @@ from repro.exhibits.three_families.trials import best, tuned
 from repro.report.verdict import Verdict
 from repro.study.graph import ordered
 from repro.study.record import open_runner
+from repro.study.remaining import Remaining
 from repro.study.results import StudyResult
 from repro.study.store import Store
 
@@ -29,9 +30,22 @@ MIDDLE = {"scale": "smoke", "budgets": "middle"}
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("root")
+
+
+@pytest.fixture(scope="module")
+def run(root: Path) -> StudyResult:
     """The middle budget at smoke scale."""
-    return three_families(ThreeFamiliesParameters.check(**MIDDLE, root=tmp_path_factory.mktemp("root")))
+    return three_families(ThreeFamiliesParameters.check(**MIDDLE, root=root))
+
+
+@pytest.mark.usefixtures("run")
+def test_what_a_gated_mixture_decided_is_planned_once_it_stands(root: Path) -> None:
+    parameters = ThreeFamiliesParameters.check(**MIDDLE, root=root)
+    again, unknown = parameters.goals(), ThreeFamiliesParameters.check(**MIDDLE, root=root / "empty").goals()
+    assert len(again) > len(unknown) and Remaining(again, Store(root)).whole
+    assert {about["hash"] for about in Store(root).finished()} == {s.key for g in again for s in ordered(g.steps)}
 
 
 def test_a_run_holds_every_family_against_every_rival(run: StudyResult) -> None:
@@ -68,7 +82,7 @@ def test_a_run_holds_every_family_against_every_rival(run: StudyResult) -> None:
 
 
 def test_a_run_with_one_seed_decides_nothing(run: StudyResult) -> None:
-    assert "With fewer than three seeds it is not decided" in headline([run])
+    assert headline([run]).startswith("Fewer than three seeds do not decide whether single-gate mixture, DeepMoE or ")
     assert {j.verdict for j in SHOWN.judge(run)} == {Verdict.ANECDOTE, Verdict.NOT_RUN}
     assert list(SHOWN.figures([run])) == ["main", "training", "time"]
     assert len(SHOWN.figures([run])["main"].axes) == 2  # tr-network and ConvNeXt
@@ -175,7 +189,7 @@ def test_trials_train_nothing_of_what_is_planned_with_other_choices(tmp_path: Pa
     """With workers a runner trains all that it was asked for as soon as it trains one."""
     asked = {**MIDDLE, "families": "DeepMoE", "trials": 1, "executor": "processes:1", "root": tmp_path}
     parameters = ThreeFamiliesParameters.check(**asked)
-    found = tuned(parameters, partial(_tried, open_runner(parameters), parameters.executor))
+    found = tuned(parameters, partial(_tried, open_runner(parameters, [])))
     tried = {step.key for goal in found.goals for step in ordered(goal.steps)}
     assert len(found.trials.rows) == 2 and {about["hash"] for about in Store(tmp_path).finished()} == tried
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from repro.errors import TimeIsUpError
+from repro.progress import time_limit
 from repro.study import locks
 from repro.study.locks import Holder, Lock, alive, read_holder, this_place
 
@@ -57,6 +59,17 @@ def test_waits_for_a_living_process_and_says_for_whom(tmp_path: Path, capsys: py
     with Lock(tmp_path / "a", "base of a test").held() as mine:
         assert mine and process.wait() == 0
     assert f"base of a test: waiting for process {process.pid} on " in capsys.readouterr().err
+
+
+def test_whoever_waits_stops_when_the_time_of_the_run_is_up(tmp_path: Path) -> None:
+    process = hold_elsewhere(tmp_path / "a", 60)
+    began = time.monotonic()
+    lock = Lock(tmp_path / "a", "base").held()
+    with time_limit(0), pytest.raises(TimeIsUpError, match=f"base: process {process.pid} on .* is making it"), lock:
+        pass
+    assert time.monotonic() - began < 30
+    process.kill()
+    process.wait()
 
 
 def test_takes_over_from_a_killed_process_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,48 +1,58 @@
-"""What is trained beside a runner's own goals, and what is recorded when the time is up."""
+"""What is recorded when the time is up, or when a training went wrong; and what becomes of a record that was there."""
 
-import json
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from repro.errors import TimeIsUpError
-from repro.study.record import seed_by_seed, train_also
-from repro.study.results import Measurement
-from repro.study.runner import Runner
-from tests.study import toy
+from repro.errors import ReproError, TimeIsUpError, TrainingError
+from repro.study.record import seed_by_seed
+from repro.study.results import Measurement, StudyResult, load_results
 
 
-def test_what_became_known_later_is_made_and_found_by_the_runner(tmp_path: Path) -> None:
-    first, later = toy.goal(json.dumps({"seed": 0})), toy.goal(json.dumps({"seed": 1}))
-    wrong = toy.goal(json.dumps({"seed": 2, "fail": ["base 2"]}))
-    runner = Runner([first], toy.context(tmp_path))
-    progress = runner.context.progress
-    runner.run(first.steps)
-    failed = train_also(runner, "serial", [later, wrong])
-    assert {why for why in failed.values()} == {"base 2: the loss is not finite"} and wrong.steps[0] in failed
-    late = toy.goal(json.dumps({"seed": 3, "late": ["base 3"]}))
-    assert train_also(runner, "serial", [late]) == {}
-    with pytest.raises(TimeIsUpError, match="base 3: not begun"):
-        runner.load(late.steps[0])
-    assert runner.context.progress is progress, "the runner goes on as it was"
-    toy.CALLS.clear()
-    runner.run(later.steps)
-    assert toy.CALLS == [] and runner.load(later.steps[0]).tensors["logits"].shape[0] == 3
-
-
-def test_the_seeds_that_are_whole_are_written_before_it_says_that_the_time_is_up() -> None:
-    written: list[list[int]] = []
+def written(seeds: Sequence[int], wrong: dict[int, ReproError], record_of: Callable[..., StudyResult]) -> list[int]:
+    """The seeds of the record that is written where measuring some goes wrong; empty where none is."""
+    found: list[int] = []
 
     def measure(seed: int) -> list[Measurement]:
-        if seed == last:
-            raise TimeIsUpError("not begun")
+        if seed in wrong:
+            raise wrong[seed]
         return [Measurement(seed=seed, num_experts=0, method="backbone", metric="top1", value=1.0)]
 
-    last = 1
-    with pytest.raises(TimeIsUpError):
-        seed_by_seed([0, 1, 2], measure, lambda found: written.append([m.seed for m in found]))  # type: ignore[arg-type, return-value, func-returns-value]
-    assert written == [[0, 2]], "also one that comes after what is not"
-    last = 0
-    with pytest.raises(TimeIsUpError):
-        seed_by_seed([0], measure, lambda found: written.append([]))  # type: ignore[arg-type, return-value, func-returns-value]
-    assert written == [[0, 2]], "of no seed there is no record"
+    def write(lines: list[Measurement]) -> StudyResult:
+        found.extend(m.seed for m in lines)
+        return record_of("table1_main", {})
+
+    with pytest.raises(type(next(iter(wrong.values())))):
+        seed_by_seed(seeds, measure, write)
+    return found
+
+
+def test_the_seeds_that_are_whole_are_written_before_it_says_what_was_not(
+    record_of: Callable[..., StudyResult],
+) -> None:
+    late, collapsed = TimeIsUpError("not begun"), TrainingError("the gates collapsed")
+    assert written([0, 1, 2], {1: late}, record_of) == [0, 2], "also one that comes after what is not"
+    assert late.recorded
+    assert written([0, 1, 2], {0: collapsed}, record_of) == [1, 2]
+    assert written([0, 1, 2], {2: late, 0: collapsed}, record_of) == [1], "the same command goes on: it was late"
+    unrecorded = TimeIsUpError("not begun")
+    assert written([0], {0: unrecorded}, record_of) == [] and not unrecorded.recorded, "of no seed there is no record"
+
+
+def test_a_record_of_more_seeds_is_set_aside_and_not_lost(
+    tmp_path: Path, made_up: Callable[..., StudyResult], capsys: pytest.CaptureFixture[str]
+) -> None:
+    more, fewer = made_up({("bagging", 20): [60.0, 61.0]}), made_up({("bagging", 20): [60.0]})
+    path = fewer.save(tmp_path)
+    more.save(tmp_path)
+    assert [each.name for each in tmp_path.iterdir()] == [path.name] and capsys.readouterr().err == ""
+    fewer.save(tmp_path)
+    assert load_results(tmp_path)[fewer.name] == fewer, "what is set aside is no record"
+    aside = tmp_path / f"{path.name}.before-1"
+    assert StudyResult.model_validate_json(aside.read_text()) == more and aside.name in capsys.readouterr().err
+    path.write_text("{}")
+    fewer.save(tmp_path)
+    assert load_results(tmp_path)[fewer.name] == fewer and (tmp_path / f"{path.name}.before-2").read_text() == "{}"

@@ -11,7 +11,7 @@ import torch
 
 from repro.errors import ReproError, TimeIsUpError, TrainingError
 from repro.progress import Progress
-from repro.study.executors import TRIES, Executor, Job
+from repro.study.executors import TRIES, Executor, Job, make_executor
 from repro.study.remaining import Remaining
 from repro.study.runner import Runner
 from repro.study.store import Store
@@ -71,7 +71,9 @@ def test_workers_make_the_same_and_share_a_pass(tmp_path: Path, here: list[Here]
     assert all(torch.equal(predictions(runner, goal), other) for goal, other in zip(goals, apart, strict=True))
 
 
-def test_what_follows_from_a_step_is_made_before_what_comes_after_it(tmp_path: Path, here: list[Here]) -> None:
+def test_what_follows_from_a_step_is_made_before_what_comes_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: list[Here]
+) -> None:
     first, later = asked(), asked(experts=1)  # they share a base
     runner = Runner([first, *(asked(seed=i / 10) for i in range(1, 6))], toy.context(tmp_path))
     runner.follow(first.steps[0], lambda: [later])
@@ -83,11 +85,35 @@ def test_what_follows_from_a_step_is_made_before_what_comes_after_it(tmp_path: P
     again.follow(first.steps[0], lambda: [asked(experts=2)])
     again.run(first.steps)
     assert toy.CALLS[-1] == "predictions of 2, 0", "also where it was found"
+    monkeypatch.setattr("repro.study.runner.make_executor", make_executor)
     serial = Runner([first], toy.context(tmp_path))
-    serial._executor = None
     serial.follow(first.steps[0], lambda: [asked(experts=4)])
     serial.run(first.steps)
     assert toy.CALLS[-1] == "predictions of 2, 0" and serial.context.progress.left > 4 * 5, "counted, but not asked for"
+
+
+@pytest.mark.parametrize("executor", ["serial", "processes:2"])
+def test_what_is_known_later_is_made_by_workers_too_and_what_went_wrong_stays_said(
+    tmp_path: Path, executor: str
+) -> None:
+    first, later, wrong = asked(), asked(seed=1), asked(seed=2, fail=["base 2"])
+    runner = Runner([first], toy.context(tmp_path), executor)
+    runner.run(first.steps)
+    toy.CALLS.clear()
+    left = runner.context.progress.left
+    runner.add([first, later, wrong], "the trials")
+    assert runner.context.progress.left - left == pytest.approx(2 * 27), "what stands is counted once"
+    assert runner.context.progress.time_left().endswith(" left of the trials")
+    with pytest.raises(TrainingError, match=r"^base 2: the loss is not finite$"):
+        runner.run([*later.steps, *wrong.steps])
+    assert len(toy.CALLS) == (5 if executor == "serial" else 0), "workers make theirs in processes of their own"
+    assert set(wrong.steps) <= set(runner.failed) and later.steps[0] in runner.made
+    runner.run([*first.steps, *later.steps])
+    assert torch.equal(predictions(runner, later), predictions(run(tmp_path / "alone", later), later))
+    late = asked(seed=3, late=["base 3"])
+    runner.add([late], "what is known yet")
+    with pytest.raises(TimeIsUpError, match="base 3: not begun"):
+        runner.run(late.steps)
 
 
 def test_a_lost_worker_s_job_is_given_to_another(

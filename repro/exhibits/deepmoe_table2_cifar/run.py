@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from functools import partial
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
 from repro.analysis.outputs import accuracy
-from repro.errors import TimeIsUpError, TrainingError
+from repro.errors import TrainingError
 from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.deepmoe.cost import active_shares, deepmoe_cost
 from repro.families.deepmoe.steps import Asked, goal, shuffles, steps, two_stages
@@ -21,10 +20,10 @@ from repro.families.single_gate.study import SingleGateParameters, Study, measur
 from repro.models.cost import model_cost, width_for
 from repro.progress import say
 from repro.report.claim import Cell
-from repro.study.graph import Goal
+from repro.study.graph import Goal, Step
 from repro.study.lists import Weights
 from repro.study.plain import PlainSpec, plain_goal
-from repro.study.record import seed_by_seed, train_also
+from repro.study.record import seed_by_seed
 from repro.study.results import Measurement, StudyResult, Table
 from repro.training.recipe import Recipe
 
@@ -141,9 +140,10 @@ def run(parameters: Parameters) -> StudyResult:
     study = open_study(parameters)
     lam, rows = _scanned(parameters, study)
     if rows:  # the networks of the λ that was taken are known only now
-        taken = parameters.model_copy(update={"lam": (lam,)})
-        train_also(study.runner, parameters.executor, taken.others(), "the networks of this λ")
-        train_also(study.runner, parameters.executor, list(_of_equal_cost(taken, study)), "its plain rivals")
+        study.runner.add(parameters.model_copy(update={"lam": (lam,)}).others(), "what is known yet")
+    for spec in parameters.narrow_networks():
+        predictions = steps(parameters.deepmoe(spec, lam))
+        study.runner.follow(predictions, partial(_of_equal_cost, spec, parameters.wide, study, predictions))
     tables = {"shuffled": Table(columns=SHUFFLED, rows=[])} | ({"scan": Table(columns=SCAN, rows=rows)} if rows else {})
     of_seed = {spec.seed: spec for spec in parameters.narrow_networks()}
 
@@ -235,12 +235,10 @@ def _measure(
             shuffled.append([spec.seed, names[group], shuffle, round(100 * float(within.mean()), 2)])
 
 
-def _of_equal_cost(parameters: Parameters, study: Study) -> Iterator[Goal]:
-    """The plain network of its cost, of each seed whose DeepMoE stands."""
-    for spec in parameters.narrow_networks():
-        with suppress(TrainingError, TimeIsUpError):
-            macs = float(study.runner.load(steps(parameters.deepmoe(spec, parameters.lam[0]))).tensors["macs"].mean())
-            yield plain_goal(spec.with_(width=_width_of(spec, parameters.wide * spec.width, macs)))
+def _of_equal_cost(spec: StudySpec, wide: float, study: Study, predictions: Step) -> list[Goal]:
+    """The plain network of a DeepMoE's cost."""
+    macs = float(study.runner.load(predictions).tensors["macs"].mean())
+    return [plain_goal(spec.with_(width=_width_of(spec, wide * spec.width, macs)))]
 
 
 def _plain_macs(spec: PlainSpec, width: float) -> int:

@@ -138,9 +138,29 @@ class ThreeFamiliesParameters(SingleGateParameters):
         return list({model.goal.steps[0]: model.goal for model in models}.values())
 
     def goals(self) -> list[Goal]:
-        """The trials, and all that is planned with what the store says that they gave; else with the first choices."""
-        found = tuned(self, partial(in_store, Store(self.root)))
-        return [*found.goals, *self.planned(found.taken)]
+        """The trials, and all that is planned with what the store says that they gave; else with the first choices.
+
+        And what follows from those gated mixtures that stand.
+        """
+        store = Store(self.root)
+        found = tuned(self, partial(in_store, store))
+        return [*found.goals, *self.planned(found.taken), *self._following(found.taken, store)]
+
+    def gated(self, taken: Mapping[str, float]) -> Iterator[tuple[Body, Asked, Mixture]]:
+        """The mixtures whose gates decide what they cost, and so what they are held against."""
+        for seed in self.seeds:
+            for body in self.bodies():
+                asked = self.asked(seed, rate=taken[body.name])
+                for mixture in self.mixtures(body, asked, taken):
+                    if mixture.model.macs is None:
+                        yield body, asked, mixture
+
+    def _following(self, taken: Mapping[str, float], store: Store) -> Iterator[Goal]:
+        for body, asked, mixture in self.gated(taken):
+            for point in in_store(store, [mixture.model]) or ():
+                if point:
+                    held = self.rivals(body, asked, mixture, point.macs)
+                    yield from (model.goal for model in chain.from_iterable(held.values()))
 
 
 def _known(field: str, asked: Sequence[str], known: Sequence[str]) -> Sequence[str]:

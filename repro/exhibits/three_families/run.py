@@ -24,7 +24,7 @@ from repro.exhibits.three_families.speed import BATCHES, milliseconds
 from repro.exhibits.three_families.trials import tuned
 from repro.report.claim import Cell
 from repro.study.graph import Goal
-from repro.study.record import open_runner, record, seed_by_seed, train_also
+from repro.study.record import open_runner, record, seed_by_seed
 from repro.study.results import Measurement, StudyResult, Table
 from repro.study.runner import Runner
 
@@ -46,14 +46,12 @@ def _point(runner: Runner, model: Model) -> Point:
     return model.points(_ask(runner, model))[0]
 
 
-def _tried(runner: Runner, executor: str, models: Sequence[Model]) -> list[Point | None]:
+def _tried(runner: Runner, models: Sequence[Model]) -> list[Point | None]:
     """The point of each trial; None where its training collapsed."""
-    failed = train_also(runner, executor, [model.goal for model in models], "these trials")
-    steps = [model.goal.steps[0] for model in models]  # loaded, as to run one would train all that is planned
-    return [
-        None if step in failed else model.points(runner.load(step).tensors)[0]
-        for step, model in zip(steps, models, strict=True)
-    ]
+    runner.add([model.goal for model in models], "these trials")
+    with suppress(TrainingError):
+        runner.run([model.goal.steps[0] for model in models])
+    return [None if model.goal.steps[0] in runner.failed else _point(runner, model) for model in models]
 
 
 def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
@@ -61,11 +59,9 @@ def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
 
     If the time is up before all is done, the record is of the seeds that are whole.
     """
-    runner = open_runner(parameters)
-    taken, trials, tries = tuned(parameters, partial(_tried, runner, parameters.executor))
-    if tries:  # what is trained with the choices that were taken is known only now
-        after = Runner(parameters.planned(taken), runner.context, parameters.executor, "what is known yet")
-        after.seconds, runner = runner.seconds, after
+    runner = open_runner(parameters, [])
+    taken, trials, _ = tuned(parameters, partial(_tried, runner))
+    runner.add(parameters.planned(taken), "what is known yet")
     tables = {"plain": Table(columns=PLAIN, rows=[]), "curve": Table(columns=CURVE, rows=[]), "trials": trials}
     times: Times = {}
 
@@ -130,12 +126,8 @@ def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
             part=parameters.part(),
         )  # fmt: skip
 
-    for seed in parameters.seeds:
-        for body in parameters.bodies():
-            asked = parameters.asked(seed, rate=taken[body.name])
-            for mixture in parameters.mixtures(body, asked, taken):
-                if mixture.model.macs is None:  # its gates decide what it costs, and so what it is held against
-                    runner.follow(mixture.model.goal.steps[0], partial(rivals_of, body, asked, mixture))
+    for body, asked, mixture in parameters.gated(taken):
+        runner.follow(mixture.model.goal.steps[0], partial(rivals_of, body, asked, mixture))
     return seed_by_seed(parameters.seeds, of_seed, write)
 
 
