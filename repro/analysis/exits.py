@@ -1,7 +1,7 @@
 """Rules for exiting early, compared: who should be content with the base's answer, and who should run the expert?
 
 A rule is a score of each image: the higher, the sooner it exits. The model is the same for all of them, base and one
-selected expert, bagged; a curve goes from no exits (the plain model) to all (the base alone).
+selected expert, bagged; a curve goes from no exits (the full mixture) to all (the base alone).
 Axes: N images, K experts, C classes.
 """
 
@@ -30,7 +30,7 @@ TOP = 5
 
 @dataclass(frozen=True)
 class Stakes:
-    """Is the base right, and is the plain model (base and selected expert, bagged) right; bool ``[N]`` each."""
+    """Is the base right, and is the full mixture (base and selected expert, bagged) right; bool ``[N]`` each."""
 
     base: Tensor
     full: Tensor
@@ -105,7 +105,7 @@ LEARNED: dict[str, Callable[[int], object]] = {"logistic": _logistic, "boosting"
 
 
 def learned_rule(name: str, outputs: Outputs, at_stake: Stakes, halves: Sequence[Tensor], seed: int) -> Tensor:
-    """Scores ``[N]`` of a classifier of "the plain model is right and the base is wrong", cross-fitted: each half
+    """Scores ``[N]`` of a classifier of "the full mixture is right and the base is wrong", cross-fitted: each half
     of the images is scored by the one that was fitted on the other. A half on which nothing is at stake teaches
     nothing: its scores are 0.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from textwrap import fill
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -17,14 +18,17 @@ MARKERS = dict(zip(SCALES, "os^", strict=True))
 COLOURS = {"cifar100": PALETTE[0], "tiny-imagenet": PALETTE[1], "cifar10": PALETTE[2], "imagenet": PALETTE[3]}
 ROW, GAP, TITLE = 1.0, 0.5, 1.3
 """Heights: of an effect or a line of words, between two claims, and of a heading."""
+INTERVAL = 1.6
+"""Width of an interval's line, in points."""
 SHORT = {Verdict.ANECDOTE: "one seed", Verdict.TWO_SEEDS: "two seeds", Verdict.PAIRS: "pairs of seeds"}
 
 
 def forest(lines: Sequence[Headline], narrow: bool = False) -> Figure:
     """A claim under the other; ``narrow``, for a phone, has its words above its marks instead of beside them.
 
-    Filled marks are means over the seeds, lines 95 % intervals, hollow diamonds the paper's own difference; † is a
-    rule that was settled with its numbers in sight.
+    Filled marks are means over the seeds, faint where fewer than three decide nothing; lines are 95 % intervals, with
+    an arrow where they go on beyond the figure; hollow diamonds the paper's own difference; † is a rule that was
+    settled with its numbers in sight.
     """
     with figure_style():
         figure = new_figure(4.0, 1.0)
@@ -42,6 +46,7 @@ def forest(lines: Sequence[Headline], narrow: bool = False) -> Figure:
         means = [0.0, *(e.judged.ours.mean for line in lines for e in line.effects if e.judged.ours)]
         means += [e.judged.paper for line in lines for e in line.effects if e.judged.paper is not None]
         axes.set_xlim(min(means) - 1, max(means) + 1)
+        _go_on(axes)
         axes.set_yticks([])
         axes.grid(True, axis="x")
         axes.spines["left"].set_visible(False)
@@ -76,16 +81,26 @@ def _words(axes: Axes, words: str, y: float, narrow: bool, weight: str = "normal
 
 
 def _mark(axes: Axes, effect: Effect, y: float) -> None:
-    """Mean and interval, and the verdict at the right edge; what was measured of one seed is faint."""
+    """Mean and interval, and the verdict at the right edge; what too few seeds were measured of is faint."""
     ours, colour = effect.judged.ours, COLOURS.get(effect.result.dataset, "black")
     assert ours is not None
+    faint = 0.5 if effect.judged.verdict in SHORT else 1.0
     if ours.interval:
-        axes.plot(ours.interval, [y, y], color=colour, linewidth=1.6, zorder=2)
-    axes.plot(ours.mean, y, MARKERS[effect.result.scale], color=colour, markersize=5,
-              alpha=1.0 if ours.interval else 0.5, zorder=3)  # fmt: skip
+        axes.plot(ours.interval, [y, y], color=colour, linewidth=INTERVAL, alpha=faint, zorder=2)
+    axes.plot(ours.mean, y, MARKERS[effect.result.scale], color=colour, markersize=5, alpha=faint, zorder=3)
     verdict = SHORT.get(effect.judged.verdict, str(effect.judged.verdict))
     words = verdict + ("" if effect.judged.controlled else "*")
     axes.text(1.01, y, words, transform=axes.get_yaxis_transform(), va="center", fontsize=8, color=colour)
+
+
+def _go_on(axes: Axes) -> None:
+    """An arrow where an interval goes on beyond the figure."""
+    left, right = axes.get_xlim()
+    for line in [line for line in axes.lines if line.get_linewidth() == INTERVAL]:
+        (low, y), (high, _) = np.asarray(line.get_xydata())
+        for end, mark, beyond in ((left, "<", low < left), (right, ">", high > right)):
+            if beyond:
+                axes.plot(end, y, mark, color=line.get_color(), alpha=line.get_alpha(), markersize=4, clip_on=False)
 
 
 def _legend(figure: Figure, axes: Axes, effects: Sequence[Effect], narrow: bool) -> None:

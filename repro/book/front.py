@@ -40,7 +40,8 @@ GROUPS: dict[str, tuple[tuple[str, str, str], ...]] = {
     ),
     "Early exit": (
         ("appendix_early_exit", "X1", "exits by the threshold beat exits at random"),
-        ("figure2_anytime", "F5", "model and threshold chosen for a cost beat plain models of that cost, trained less"),
+        ("figure2_anytime", "F5",
+         "choosing among mixtures and thresholds beats a mixture of that cost with one expert for every image"),
         ("appendix_early_exit", "X2/logistic", "the threshold beats a learned exit rule"),
     ),
 }  # fmt: skip
@@ -106,7 +107,8 @@ def headlines(results: Sequence[StudyResult]) -> list[Headline]:
             if claim is None:
                 raise ReproError(f"{name} has no claim '{key}' (there are: {', '.join(c.key for c in shown.claims)})")
             own = [r for r in results if r.study == name and r.dataset != "modes" and r.scale in SCALES]
-            effects = [one for r in own if (one := _effect(shown, claim, r))]
+            by_seeds = sorted(own, key=lambda r: len(r.seeds))  # of parts that both have it, that of more seeds
+            effects = {(r.dataset, r.scale): one for r in by_seeds if (one := _effect(shown, claim, r))}.values()
             found.append(Headline(group, words, shown, claim, tuple(sorted(effects, key=lambda e: e.place))))
     return found
 
@@ -135,19 +137,22 @@ def answer(results: Sequence[StudyResult]) -> dict[str, tuple[str, list[str]]]:
     gained = [line for line in parts if line.has(Verdict.HOLDS)]
     undecided = [line.name for line in parts if line.has(Verdict.UNDECIDED) and line not in gained]
     held = [line for line in gained if line.passed]
-    rest = [(line, [e.judged.controlled for e in line.has(Verdict.HOLDS)]) for line in gained if not line.passed]
-    lost = [line for line, controlled in rest if any(controlled)]
-    bare = [line.name for line, controlled in rest if not all(controlled)]
+    lost = [line for line in gained if not line.passed and any(e.judged.controlled for e in line.has(Verdict.HOLDS))]
+    bare = [
+        f"“{line.name}” ({'; '.join(where_run(e.result) for e in without)})"
+        for line in gained
+        if not line.passed and (without := [e for e in line.has(Verdict.HOLDS) if not e.judged.controlled])
+    ]
     known = (Verdict.HOLDS, Verdict.UNDECIDED)
     absent = [line.words for line in lines if not line.effects]
     own_scale = any(e.result.scale == "paper" for line in lines for e in line.effects)
-    compared: dict[str, list[StudyResult]] = {}
+    compared: dict[tuple[str, str], list[StudyResult]] = {}  # what was trained alike
     for r in results:
         if r.study == NAME and r.dataset != "modes" and r.scale in SCALES:
-            compared.setdefault(where_run(r), []).append(r)
+            compared.setdefault((where_run(r), r.spec_hash), []).append(r)
     answers = {
         "Which mixture, at equal compute?": (
-            " ".join(f"{where}: {headline(parts)}" for where, parts in compared.items()), []
+            " ".join(f"{where}: {headline(parts)}" for (where, _), parts in compared.items()), []
         ),
         "Does it hold?": (_tested(main), [f"{line.words}: {'; '.join(e.text for e in line.effects)}"
                                           for line in main if line.effects]),
@@ -163,7 +168,7 @@ def answer(results: Sequence[StudyResult]) -> dict[str, tuple[str, list[str]]]:
         "What was not run:": ("", [
             ("most at " if own_scale else "") + "the paper's own scale",
             *([f"whether {'; '.join(absent)}"] if absent else []),
-            *([f"controls of “{'”, “'.join(bare)}”"] if bare else []),
+            *([f"controls of {', '.join(bare)}"] if bare else []),
         ]),
     }  # fmt: skip
     alone = ("Which mixture, at equal compute?", "Does it hold?")
@@ -171,12 +176,14 @@ def answer(results: Sequence[StudyResult]) -> dict[str, tuple[str, list[str]]]:
 
 
 def _tested(main: Sequence[Headline]) -> str:
-    what = "a mixture beats a plain network given as much compute"
-    tested = [line for line in main if line.has(Verdict.HOLDS, Verdict.OPPOSITE, Verdict.UNDECIDED)]
+    tested = [e for line in main for e in line.has(Verdict.HOLDS, Verdict.OPPOSITE, Verdict.UNDECIDED)]
     if not tested:
-        return f"Whether {what} has been tested nowhere with enough seeds for a verdict."
-    won = sum(line.passed for line in tested)
-    return f"{'' if won else 'Not yet: '}{what} in {won} of {len(tested)} comparisons with enough seeds.".capitalize()
+        return "Whether a mixture beats a plain network given as much compute: nowhere tested with enough seeds."
+    ahead, behind = (sum(e.judged.verdict is one for e in tested) for one in (Verdict.HOLDS, Verdict.OPPOSITE))
+    return (
+        f"Of {len(tested)} comparison{'s' * (len(tested) > 1)} with plain networks given as much compute, three seeds "
+        f"or more each, a mixture is ahead in {ahead or 'none'} and behind in {behind or 'none'}."
+    )
 
 
 def cost(results: Sequence[StudyResult]) -> list[str]:

@@ -55,7 +55,8 @@ def headline_figure(book: Book) -> str:
     )
     caption = (
         "Every headline claim as a difference of top-1 accuracy: filled marks are means over seeds, lines 95 % "
-        "intervals, pale marks one seed alone; a hollow diamond is what the paper prints, at its own scale. * without "
+        "intervals (an arrow: it goes on), pale marks fewer than three seeds; a hollow diamond is what the paper "
+        "prints, at its own scale. * without "
         "its control; † by a rule that was settled after a first look. The embedded set is a demonstration and has no "
         "mark here."
     )

@@ -30,7 +30,9 @@ def load_all(folder: Path) -> dict[str, PerformanceRecord]:
 
 
 def goals_html(record: PerformanceRecord) -> str:
-    """What was aimed at, what was measured, and whether it was met."""
+    """What was aimed at, what was measured, and whether it was met; empty where there was no goal."""
+    if not record.goals:
+        return ""
     rows = []
     for goal in record.goals:
         bound = f"{'at most' if goal.at_most else 'at least'} {goal.bound:g} {goal.unit}"

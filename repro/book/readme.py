@@ -25,7 +25,11 @@ def came_out(results: Sequence[StudyResult]) -> str:
 
 
 def _effect(one: Effect) -> str:
-    seeds = f"{one.judged.ours.n} seeds, {one.result.provenance.hardware}" if one.judged.ours else ""
+    seeds = (
+        f"{one.judged.ours.n} seed{'s' * (one.judged.ours.n > 1)}, {one.result.provenance.hardware}"
+        if one.judged.ours
+        else ""
+    )
     return f"{one.text}: {seeds}"
 
 

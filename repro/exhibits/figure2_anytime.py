@@ -94,14 +94,14 @@ CLAIMS = (
           "that cost)", over_plain_networks, section="2.3", controls=(LONGER,), settled_after=True),
     Claim("F1/equal-training", f"... and beat {LONGER.words}", Cell(K, NO_LOSS, MEAN), LONGER.cell, section="2.3",
           settled_after=True, paired=False),
-    Claim("F2", "... and are as good as the plain model, which runs an expert for every image",
+    Claim("F2", "... and are as good as one expert for every image",
           Cell(K, NO_LOSS, MEAN), PLAIN, AS_GOOD, section="4.1"),
     Claim("F3", "At the cost of one expert for every image, the threshold does better than that",
           Cell(K, "anytime-same-cost", MEAN), PLAIN, section="4.1"),
     Claim("F4", "A small threshold (0.01), with several experts where base and gate are unsure, beats the top-1 expert",
           Cell(K, "anytime-small", MEAN), PLAIN, section="2.3", settled_after=True),
-    Claim("F5", "The envelope lies above the plain models, at their cost", Cell(K, ENVELOPE, MEAN), PLAIN,
-          section="4.1"),
+    Claim("F5", "The envelope lies above the mixtures with one expert for every image, at their cost",
+          Cell(K, ENVELOPE, MEAN), PLAIN, section="4.1"),
     *with_controls((
         Claim("F6", "The envelope lies above tr18 alone, at its cost", Cell(K, ENVELOPE, "at tr18"),
               Cell(0, row="tr18"), section="4.1", controls=(equal_training(K, "tr18-tr18"),), settled_after=True),
@@ -113,13 +113,13 @@ CLAIMS = (
 )  # fmt: skip
 """What Sections 2.3 and 4.1 say of Figure 2. Averages are over the pairs that were run.
 
-In F3 and F5 the plain model is among the candidates: what is chosen on one half of the images is then judged on the
-other, where it may be worse.
+In F3 and F5 one expert for every image is among the candidates: what is chosen on one half of the images is then judged
+on the other, where it may be worse.
 """
 
 
 def printed_value(result: StudyResult, cell: Cell) -> PrintedValue | None:
-    """The paper's number: Table 1's for plain models, the digitised figure's for everything else."""
+    """The paper's number: Table 1's for backbones and pairs, the digitised figure's for everything else."""
     data, method = result.dataset, cell.measured_as
     if data not in IMAGES or cell.metric != "top1":
         return None
@@ -147,11 +147,12 @@ def _paper_macs(data: str, name: str) -> int | None:
 
 
 def tables(result: StudyResult) -> dict[str, Captioned]:
-    """``main``: plain models, curves and envelope, paper beside ours; ``chosen``, ``thresholds``, ``counted``."""
+    """``main``: backbones, pairs, curves and envelope, paper beside ours; ``chosen``, ``thresholds``, ``counted``."""
     caption = (
         f"{about(result)}; top-1 accuracy on the {result.evaluate} set in percent. Thresholds (and the envelope's "
         "model) are chosen on one half of the images and reported on the other, and the other way round. The paper's "
-        "numbers: Table 1 for plain models, else the digitised figure; its envelope is over five pairs, at full width. "
+        "numbers: Table 1 for backbones and pairs, else the digitised figure; its envelope is over five pairs, at full "
+        "width. "
         "At a backbone's cost the envelope may spend what a gate costs besides."
     )
     cells = _cells(result)
@@ -190,13 +191,13 @@ def _chosen(result: StudyResult) -> Captioned:
         if summary_of(result, cell := Cell(k, method, pair, "saved"))
     }
     metrics = {
-        "top-1": ("top1", 2), "against the plain model, points": ("change", 2), "MACs saved, %": ("saved", 2),
-        "experts an image": ("experts", 2),
+        "top-1": ("top1", 2), "against one expert for every image, points": ("change", 2),
+        "MACs saved, %": ("saved", 2), "experts an image": ("experts", 2),
     }  # fmt: skip
     caption = (
         f"{about(result, models=False)}: thresholds chosen on the other half of the images for three ends. No loss: "
-        f"the cheapest within {SLACK:g} points of the plain model (one expert for every image) on the half where it is "
-        "chosen; same cost: the most accurate that costs no more than the plain model; most accurate: at any cost."
+        f"the cheapest within {SLACK:g} points of one expert for every image on the half where it is chosen; same "
+        "cost: the most accurate that costs no more than that; most accurate: at any cost."
     )
     return Captioned(frame(metric_columns(result, list(cells.values()), metrics), list(cells)), caption)
 

@@ -1,7 +1,7 @@
 """What exits at no loss are held against: exits at random that cost as much, and plain networks that cost as much.
 
 That a threshold saves multiply-adds proves nothing: whoever may choose among thresholds and finds none may choose the
-plain model, and experts that are copies of their base can be left out at will.
+full mixture, and experts that are copies of their base can be left out at will.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def pairs(result: StudyResult) -> list[str]:
 
 
 def over_chance(result: StudyResult) -> dict[int, float]:
-    """``{seed: points}`` above as many exits at random: these lie on the line from the base to the plain model."""
+    """``{seed: points}`` above as many exits at random: these lie on the line from the base to the full mixture."""
 
     def at_random(pair: str, seed: int) -> float:
         base, plain = _value(result, Cell(0, row=pair.partition("-")[0]), seed), _value(result, Cell(K, row=pair), seed)

@@ -27,7 +27,7 @@ def anytime(results: Sequence[StudyResult]) -> list[dict[str, Any]]:
     """Of Figure 2's records, a curve a model: at every recorded threshold the means over the seeds.
 
     points  ``[τ, multiply-adds, top-1 %, images that exit %, experts of the others]``, the last None where all exit
-    marks   the plain models beside the curve: base alone, one expert for every image
+    marks   what stands beside the curve: base alone, one expert for every image
     """
     curves = []
     for r in (r for r in results if "sweep" in r.tables):
@@ -45,7 +45,7 @@ def anytime(results: Sequence[StudyResult]) -> list[dict[str, Any]]:
 
 
 def _marks(r: StudyResult, pair: str, k: int) -> list[dict[str, Any]]:
-    """The plain models of a pair, where they were measured."""
+    """Base alone and one expert for every image of a pair, where they were measured."""
     costs = {(cost.row, cost.num_experts): cost.macs for cost in r.costs}
     base = pair.split("-")[0]
     plain = (

@@ -205,7 +205,7 @@ def _poster() -> Captioned:
 def _choices() -> Captioned:
     """Defaults as the spec has them."""
     rows = {
-        f"{c.place}: {c.field}" if c.place else c.field: {
+        f"{c.place}: {c.field}".removeprefix(": ").replace(".", ".\u200b"): {  # where a long name may break
             "what the paper says": c.paper, "ours": c.default, "why": c.reason,
         }
         for c in CHOICES

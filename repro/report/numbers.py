@@ -122,6 +122,8 @@ def look_up(result: StudyResult, key: str, judged: Sequence[ClaimVerdict] = ()) 
         "hardware": result.provenance.hardware,
         "command": result.provenance.command,
     }
+    if "base_recipe" in result.spec:
+        facts["epochs"] = str(result.spec["base_recipe"]["epochs"])
     about = ""
     if key in cells:
         summary = summary_of(result, cells[key])

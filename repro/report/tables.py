@@ -5,6 +5,7 @@ The frames hold finished text, one cell a quantity; whoever wants the numbers ta
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
@@ -54,12 +55,13 @@ class Captioned:
     def in_page(self, folded: bool = False) -> str:
         """For a page: the caption, which wraps at the page, above the table, which scrolls in a box.
 
-        ``folded``: the caption alone, which opens the table.
+        ``folded``: the caption's first sentence alone, which opens the rest and the table.
         """
-        table = self._table()
-        if folded:
-            return f'<details class="repro-folded"><summary>{escape(self.caption)}</summary>{table}</details>'
-        return f'<p class="repro-caption">{escape(self.caption)}</p>{table}'
+        if not folded:
+            return f'<p class="repro-caption">{escape(self.caption)}</p>{self._table()}'
+        first, *more = re.split(r"(?<=[a-z%)]\.) (?=[A-Z])", self.caption, maxsplit=1)
+        rest = "".join(f'<p class="repro-caption">{escape(text)}</p>' for text in more)
+        return f'<details class="repro-folded"><summary>{escape(first)}</summary>{rest}{self._table()}</details>'
 
     def _table(self) -> str:
         """Digits align, words break their lines, and a verdict is coloured; readable in dark mode."""

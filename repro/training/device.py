@@ -18,7 +18,7 @@ def pick_device(name: str = "auto") -> torch.device:
     """``auto`` takes a GPU if there is one; ``cpu``, ``cuda``, ``cuda:1``, ``mps`` are taken at their word.
 
     On a GPU each process tries which of cuDNN's kernels is fastest; they add in different orders, some of them in
-    another one each time. So two runs of a seed there agree to rounding, where on a CPU they agree to the last bit.
+    another one each time. So two runs of a seed there differ, where on a CPU they agree to the last bit.
     """
     torch.backends.cudnn.benchmark = True  # batches have few shapes: the fastest kernel of each is looked for
     try:
@@ -75,7 +75,8 @@ def hardware(device: torch.device) -> str:
     """A line about the machine for the record, e.g. ``AMD EPYC 9B45, 2 threads``."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{_processor()}, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"{_processor()}, {threads} thread{'s' * (threads > 1)}"
 
 
 def _processor() -> str:

@@ -19,7 +19,7 @@ def test_halves_are_disjoint_and_follow_the_seed() -> None:
 
 
 def test_points_by_hand() -> None:
-    """Two experts, one threshold that none passes and the plain model: 10, or 10 and an expert of 5 MACs."""
+    """Two experts, one threshold that none passes and the full mixture: 10, or 10 and an expert of 5 MACs."""
     right = torch.tensor([[True, True, True], [False, True, True], [True, True, True], [True, False, True]])
     cost = ModelCost(2, 4, 6, 5, 0, 0, 0, 0, 0)
     found = Points.of(Answers(right, torch.full((4, 2), -1.0)), cost, (torch.tensor([0, 1]), torch.tensor([2, 3])))

@@ -32,14 +32,17 @@ def said_of(*results: StudyResult) -> dict[str, str]:
 
 def test_a_gain_that_its_controls_lack_is_an_answer(made_up: MakeUp) -> None:
     said = said_of(made_up(BETTER))
-    assert said[ASKED].startswith("A mixture beats a plain network given as much compute in 2 of 2 comparisons with")
+    assert said[ASKED].startswith(
+        "Of 2 comparisons with plain networks given as much compute, three seeds or more each,"
+    )
+    assert "a mixture is ahead in 2 and behind in none." in said[ASKED]
     assert "base and 20 experts beat the base trained as long: holds, +1.47 [+1.15, +1.78] (CIFAR-100" in said[ASKED]
     assert "20 experts beat one: CIFAR-100 +1.30 (laptop scale)" in said[HOLDS]
 
 
 def test_a_gain_that_a_control_has_too_is_not_the_mixtures(made_up: MakeUp) -> None:
     said = said_of(made_up(BETTER | {("equal-training", 20): [60.0, 60.1, 60.3]}))
-    assert "in 1 of 2 comparisons" in said[ASKED]
+    assert "Of 2 comparisons" in said[ASKED] and "is ahead in 1 and behind in 1." in said[ASKED]
     assert "base and 20 experts beat the base trained as long: opposite, −0.53 [−0.85, −0.22] (CIFAR" in said[ASKED]
     assert HOLDS not in said, "it does not beat its control"
     assert "20 experts beat one, but not each control: CIFAR-100 +1.30 (laptop scale)" in said[NOT]
@@ -49,8 +52,8 @@ def test_a_gain_that_a_control_has_too_is_not_the_mixtures(made_up: MakeUp) -> N
 def test_a_gain_without_control_is_not_said_to_hold(made_up: MakeUp) -> None:
     said = said_of(made_up({key: BETTER[key] for key in (("bagging", 1), ("bagging", 20))}))
     assert HOLDS not in said and NOT not in said
-    assert "controls of “20 experts beat one”" in said[ABSENT]
-    assert "tested nowhere with enough seeds" in said[ASKED]
+    assert "controls of “20 experts beat one” (CIFAR-100, laptop scale)" in said[ABSENT]
+    assert "nowhere tested with enough seeds" in said[ASKED]
 
 
 def test_where_a_claim_that_holds_is_undecided_stands_beside_it(made_up: MakeUp) -> None:
@@ -60,6 +63,12 @@ def test_where_a_claim_that_holds_is_undecided_stands_beside_it(made_up: MakeUp)
         "20 experts beat one: CIFAR-100 +1.30, tiny-ImageNet +0.23 undecided (laptop scale); "
         "CIFAR-100 +0.23 undecided (gpu scale)"
     ) in said[HOLDS]
+
+
+def test_controls_that_are_absent_are_named_with_their_place(made_up: MakeUp) -> None:
+    bare = made_up({key: BETTER[key] for key in (("bagging", 1), ("bagging", 20))}, dataset="tiny-imagenet")
+    absent = said_of(made_up(BETTER | {("equal-training", 20): [60.0, 60.1, 60.3]}), bare)[ABSENT]
+    assert "controls of “20 experts beat one” (tiny-ImageNet, laptop scale)" in absent, "on CIFAR-100 they were run"
 
 
 def test_a_record_of_a_shorter_recipe_is_named(made_up: MakeUp) -> None:
@@ -77,7 +86,7 @@ def test_a_record_of_a_shorter_recipe_is_named(made_up: MakeUp) -> None:
 def test_one_seed_and_the_embedded_set_decide_nothing(made_up: MakeUp) -> None:
     one_seed = made_up({key: values[:1] for key, values in BETTER.items()})
     said = said_of(one_seed, made_up(BETTER, scale="quick", dataset="modes"))
-    assert "tested nowhere" in said[ASKED] and "one seed: an anecdote, +1.50 (CIFAR-100, laptop scale)" in said[ASKED]
+    assert "nowhere tested" in said[ASKED] and "one seed: an anecdote, +1.50 (CIFAR-100, laptop scale)" in said[ASKED]
     assert "the paper's own scale" in said[ABSENT] and "DeepMoE beats a plain network trained as long" in said[ABSENT]
 
 
@@ -110,6 +119,15 @@ def test_the_figure_draws_every_effect_and_says_what_was_not_run(made_up: MakeUp
     assert sum(text.endswith("†") for text in texts) == sum(line.claim.settled_after for line in lines) > 0
 
 
+def test_the_figure_points_where_an_interval_goes_on_and_two_seeds_are_faint(made_up: MakeUp) -> None:
+    (axes,) = forest(headlines([made_up(BETTER), made_up(BETTER | {("bagging", 20): [40.0, 80.0]}, scale="gpu")])).axes
+    _, right = axes.get_xlim()
+    far = {
+        line.get_alpha() for line in axes.lines if len(line.get_xdata()) == 2 and abs(line.get_xdata()[1]) > 2 * right
+    }  # type: ignore[arg-type, index]
+    assert far == {0.5} and {"<", ">"} <= {line.get_marker() for line in axes.lines}
+
+
 def test_the_three_families_verdict_comes_first(made_up: MakeUp) -> None:
     families = made_up({}).model_copy(update={"study": "three_families"})
     values = {"mixture": [50.0, 50.2, 50.1], "equal-training": [51.0, 51.2, 51.3]}
@@ -121,6 +139,15 @@ def test_the_three_families_verdict_comes_first(made_up: MakeUp) -> None:
     text, items = next(iter(found.values()))
     assert text.startswith("CIFAR-100, laptop scale: Single-gate mixture falls behind a plain network of the same")
     assert items == [] and list(found)[1] == ASKED
+    other = {"measurements": measured, "spec_hash": "1" * 16, "part": "single-gate"}
+    twice = answer([families.model_copy(update={"measurements": measured}), families.model_copy(update=other)])
+    assert next(iter(twice.values()))[0].count("falls behind") == 2, "what was not trained alike is not joined"
+    fewer = families.model_copy(
+        update={"measurements": measured[:1] + measured[3:4], "seeds": [0], "part": "single-gate"}
+    )
+    lines = headlines([families.model_copy(update={"measurements": measured, "seeds": [0, 1, 2]}), fewer])
+    (effect,) = next(line for line in lines if line.claim.key == "single-gate/middle/equal-training").effects
+    assert effect.judged.ours is not None and effect.judged.ours.n == 3
     assert next(iter(answer([made_up(BETTER)]))) == ASKED, "not run, not said"
 
 

@@ -38,7 +38,7 @@ def made(record_of: Callable[..., StudyResult], over: float, seeds: int = 3, **m
 
 
 def test_every_claim_can_hold_and_can_come_out_opposite(record_of: Callable[..., StudyResult]) -> None:
-    assert len(CLAIMS) == (2 * 3 + 2) * len(FAMILIES)
+    assert len(CLAIMS) == (2 * 3 + 3) * len(FAMILIES)
     for over, verdict in ((1.0, Verdict.HOLDS), (-1.0, Verdict.OPPOSITE), (-0.1, Verdict.UNDECIDED)):
         assert {j.verdict for j in SHOWN.judge(made(record_of, over))} == {verdict}
 
@@ -53,6 +53,23 @@ def test_the_headline_says_what_the_record_says(record_of: Callable[..., StudyRe
     assert "At the middle budget no mixture was held" in headline([record_of("three_families", {})])
 
 
+def test_a_family_with_fewer_than_three_seeds_is_no_finding(record_of: Callable[..., StudyResult]) -> None:
+    def part(name: str, seeds: int) -> StudyResult:
+        of = made(record_of, -1.0, seeds)
+        return of.model_copy(update={"part": name, "measurements": [m for m in of.measurements if name in m.row]})
+
+    found = headline([part("single-gate", 3), part("sparse", 2)])
+    assert found.startswith("Single-gate mixture falls behind a plain network of the same inference cost, trained as")
+    assert "Fewer than three seeds do not decide whether sparse Last 2 does (−0.95 [" in found
+    alone = headline([part("sparse", 1)])
+    assert alone.startswith("Fewer than three seeds do not decide whether sparse Last 2 beats a plain network of the")
+
+
+def test_of_two_records_of_a_family_that_of_more_seeds_speaks(record_of: Callable[..., StudyResult]) -> None:
+    whole, part = made(record_of, -1.0), made(record_of, 1.0, seeds=1).model_copy(update={"part": "single-gate"})
+    assert headline([whole, part]) == headline([part, whole]) == headline([whole])
+
+
 def test_a_headline_of_one_family_speaks_of_that_one(record_of: Callable[..., StudyResult]) -> None:
     worse, level = (
         headline([result.model_copy(update={"measurements": [m for m in result.measurements if "sparse" in m.row]})])
@@ -60,7 +77,7 @@ def test_a_headline_of_one_family_speaks_of_that_one(record_of: Callable[..., St
     )
     assert worse.startswith("Sparse Last 2 falls behind a plain network")
     assert level.startswith("Sparse Last 2 is not found to beat a plain network")
-    assert worse.endswith("opposite; not run: single-gate mixture and DeepMoE).")
+    assert worse.endswith("points of top-1 accuracy, opposite). Not run: single-gate mixture and DeepMoE.")
 
 
 def test_families_recorded_apart_are_one_answer(record_of: Callable[..., StudyResult]) -> None:
@@ -75,8 +92,9 @@ def test_families_recorded_apart_are_one_answer(record_of: Callable[..., StudyRe
     parts = [part(name, over) for name, over in zip(names, (1.0, -1.0), strict=True)]
     assert [result.name for result in parts] == [f"{made(record_of, 1.0).name}-{part}" for part in names]
     together = headline(parts)
-    assert together.startswith("Single-gate mixture beats a plain network") and "DeepMoE −0.90" in together
-    assert together.endswith("not run: sparse Last 2).") and "not run" not in SHOWN.advice(parts[0])
+    assert together.startswith("Single-gate mixture beats a plain network")
+    assert "); DeepMoE falls behind it (−0.90 [−1.15 to −0.65] points of top-1 accuracy, opposite)" in together
+    assert together.endswith("Not run: sparse Last 2.") and "Not run" not in SHOWN.advice(parts[0])
     assert {j.claim.key.partition("/")[0] for j in SHOWN.judge(parts[1])} == {"DeepMoE"}
     assert len(SHOWN.figures(parts)["main"].axes) == 2, "each beside the plain networks of its own run"
     assert "DeepMoE, 3 seeds" in SHOWN.tables(parts[1])["main"].caption
@@ -128,5 +146,5 @@ def test_trials_are_told_and_so_is_a_best_one_at_an_end(record_of: Callable[...,
     assert "may lie beyond" not in SHOWN.advice(result), "1 is neither the least nor the most"
     rows = [[*row[:-1], int(row[1] == 0.25)] for row in rows]
     ended = made(record_of, 1.0, tables=tables | {"trials": Table(columns=TRIALS, rows=rows)})
-    assert "Of tr-network (0.25) and DeepMoE (0.25) the best was the largest" in SHOWN.advice(ended)
+    assert "The best of tr-network (0.25) and DeepMoE (0.25) was the largest" in SHOWN.advice(ended)
     assert list(SHOWN.tables(result)["trials"].frame["top1"]) == 2 * ["50", "50", "–", "50"]

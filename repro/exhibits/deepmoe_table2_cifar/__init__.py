@@ -89,10 +89,17 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
 
 
 def _scan(scan: Table) -> Captioned:
-    names = ("top-1, %", "embedding's top-1, %", "active channels, %", "MACs, millions", "narrow's cost, % of it")
+    names = (
+        "top-1, %",
+        "embedding's top-1, %",
+        "active channels, %",
+        "MACs, millions",
+        "MACs, % of the narrow network's",
+    )
+    values = [scan.column(of) for of in SCAN[1:6]]
+    values[-1] = [None if x is None else 100 * 100 / x for x in values[-1]]  # recorded the other way round
     columns: Columns = {
-        name: [NONE if x is None else f"{x:.4g}" for x in scan.column(of)]
-        for name, of in zip(names, SCAN[1:6], strict=True)
+        name: [NONE if x is None else f"{x:.4g}" for x in column] for name, column in zip(names, values, strict=True)
     }
     each = zip(scan.column("taken"), scan.column("top1"), strict=True)
     columns["taken"] = ["taken" if taken else "collapsed" if top1 is None else "" for taken, top1 in each]
@@ -133,7 +140,7 @@ def _draw(axes: Axes, result: StudyResult) -> None:
             axes.plot(x, y, ".", color=colour, markersize=4, alpha=0.6)
             axes.plot(sum(x) / len(x), sum(y) / len(y), marker, color=colour, label=name, fillstyle="none")
     axes.set_xscale("log")
-    axes.set_xlabel("multiply-adds of an image, millions (honest mean)")
+    axes.set_xlabel("mean multiply-adds of an image, millions")
     axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
 
 

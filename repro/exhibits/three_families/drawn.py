@@ -81,7 +81,9 @@ def _panel(axes: Axes, result: StudyResult, body: Body, axis: Axis) -> None:
                     axes.plot([a, a], b.interval, color=colour, linewidth=0.8)
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter("{x:g}")
-    axes.set_title(f"{where_run(result)}\non {body.name}")
+    seeds = f"{len(result.seeds)} seed{'s' * (len(result.seeds) > 1)}"
+    shown = dict.fromkeys(family.words for family, _ in rows_of(result) if family.body is body)
+    axes.set_title(f"{where_run(result)}, {seeds}\n{', '.join(shown) or 'nothing'} on {body.name}")
     axes.set_xlabel(axis.label)
 
 

@@ -129,7 +129,7 @@ def deepmoe(body: Body, asked: Asked, budget: float, lam: float) -> Model:
     """A DeepMoE that with all channels active costs less than two budgets; λ closes some."""
     spec, network = asked.spec, asked.spec.base if body is TR else body.name
     whole = {"backbone": network, "num_classes": spec.num_classes, "image_size": spec.image_size, "lam": lam}
-    model = DeepMoEConfig(**whole, width=body.budgeted(asked, WIDE * budget), lambda_reaches="heads")
+    model = DeepMoEConfig(**whole, width=body.budgeted(asked, WIDE * budget))
     one, two = two_stages(asked.trained())
     images = spec.with_(base=network, expert=network, role="control", num_experts=1)
     made, cost = AskedDeepMoE(spec=images, model=model, recipe=one, recipe_two=two), deepmoe_cost(model)

@@ -39,7 +39,7 @@ class Model(NamedTuple):
     spec: StudySpec
     cost: ModelCost
     answers: Answers
-    points: Points  # one a threshold; the last is the plain model, one expert for every image
+    points: Points  # one a threshold; the last is the full mixture, one expert for every image
 
 
 def model_of(spec: StudySpec, cost: ModelCost, found: Answers) -> Model:
@@ -49,7 +49,7 @@ def model_of(spec: StudySpec, cost: ModelCost, found: Answers) -> Model:
 
 
 def plain(model: Model) -> Iterator[Measurement]:
-    """The base alone, the plain model, and the any-time model at a small threshold that nobody chose."""
+    """The base alone, the full mixture, and the any-time model at a small threshold that nobody chose."""
     spec, right = model.spec, model.answers.right
     yield measured(spec, "backbone", percent(right[:, 0]), row=spec.base, num_experts=0)
     yield measured(spec, "bagging", percent(right[:, 1]), row=spec.pair)
@@ -95,7 +95,7 @@ def two_networks(
 
 
 def bars(models: list[Model]) -> dict[str, float]:
-    """The budgets at which the envelope is held against something: every plain model and every base.
+    """The budgets at which the envelope is held against something: every full mixture and every base.
 
     A base's is its cost and its gate's: the gate is less than a thousandth of a base, and without it the base's
     own any-time model, all of whose images exit, would be too dear for the place where it stands.

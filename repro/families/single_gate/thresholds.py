@@ -40,7 +40,7 @@ def choices(spec: StudySpec, outputs: Outputs, cost: ModelCost, slack: float) ->
     chosen = []
     for rule, choose in rules(plain, slack, cost.macs).items():
         i = choose(points.top1[0], points.macs[0])
-        assert i is not None  # the plain model is always among them
+        assert i is not None  # the full mixture is always among them
         used = ways[i][test]
         tau = None if i == plain else THRESHOLDS[i]
         exits, experts = percent(used == 0), float(used.double().mean())

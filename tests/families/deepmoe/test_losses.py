@@ -22,7 +22,9 @@ from repro.families.deepmoe.model import DeepMoEOutput, Gating, build
 from repro.randomness import seeded_init
 from repro.training.recipe import Recipe
 
-CONFIG = DeepMoEConfig(backbone="tr10", width=0.0625, num_classes=3, lam=0.1, mu=2.0, lambda_warmup=0.0)
+CONFIG = DeepMoEConfig(
+    backbone="tr10", width=0.0625, num_classes=3, lam=0.1, mu=2.0, lambda_warmup=0.0, lambda_reaches="all"
+)
 
 
 RECIPE = Recipe(source="a test", epochs=2, batch_size=8, learning_rate=0.05)

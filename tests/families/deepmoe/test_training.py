@@ -30,7 +30,7 @@ from repro.training.recipe import Recipe
 from tests.stopping import Stop
 
 CPU = torch.device("cpu")
-CONFIG = DeepMoEConfig(backbone="tr10", width=0.0625, num_classes=20, lam=0.1)
+CONFIG = DeepMoEConfig(backbone="tr10", width=0.0625, num_classes=20, lam=0.1, lambda_reaches="all")
 CROP = Augmentation(crop="pad", pad=2)
 RECIPE = Recipe(source="a test", epochs=3, batch_size=50, learning_rate=0.05, weight_decay=5e-4, augmentation=CROP)
 
