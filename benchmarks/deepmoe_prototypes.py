@@ -63,7 +63,7 @@ def folded_network(width: float) -> nn.Module:
 
 def measure(width: float, batch: int, counts: tuple[int, ...], repetitions: int) -> list[list[Any]]:
     """A row a way: milliseconds of a batch, and the speed-up over the wide network, realised and promised."""
-    config = DeepMoEConfig(backbone="tr10", width=2 * width, num_classes=100, lam=0.02, lambda_reaches="all")
+    config = DeepMoEConfig(backbone="tr10", width=2 * width, num_classes=100)
     cost = deepmoe_cost(config)
     narrow_macs = deepmoe_cost(config.model_copy(update={"width": width})).dense_macs
     share = share_for(cost, narrow_macs)

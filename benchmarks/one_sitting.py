@@ -71,7 +71,7 @@ def recorded(sitting: dict[str, Any], root: Path) -> PerformanceRecord:
     artifacts, card = sitting["artifacts"], sitting["card"]
     latest = max((about["made"] for about in artifacts), key=lambda made: str(made["when"]))
     claim, _, method = (__doc__ or "").split("\n\n")
-    parameters = exhibit(sitting["exhibit"]).parameters(**sitting["parameters"], root=root)
+    parameters = exhibit(sitting["exhibit"]).parameters(**{**sitting["parameters"], "root": root})
     made = {about["hash"] for about in artifacts}
     steps = ordered(step for goal in parameters.goals() for step in goal.steps)
     work = sum(step.work for step in steps if step.key in made)

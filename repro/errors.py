@@ -21,8 +21,10 @@ class ReproError(Exception):
     """Something the user can act on: what is wrong, where, and what to do.
 
     The command line prints it as one sentence and exits with status 1; a notebook shows the
-    sentence instead of a traceback.
+    sentence instead of a traceback. ``recorded``: whoever measured has seen to a record of what is whole.
     """
+
+    recorded = False
 
     def _render_traceback_(self, *_: object, **__: object) -> list[str]:
         """IPython's hook: the lines that a notebook cell shows for this exception."""
@@ -42,12 +44,7 @@ class StoreError(ReproError):
 
 
 class TimeIsUpError(ReproError):
-    """The time that a run was given is nearly up; what is finished is kept, and the same command goes on.
-
-    ``recorded``: whether a record has been written of what is whole.
-    """
-
-    recorded = False
+    """The time that a run was given is nearly up; what is finished is kept, and the same command goes on."""
 
 
 class TrainingError(ReproError):

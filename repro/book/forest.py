@@ -18,8 +18,7 @@ MARKERS = dict(zip(SCALES, "os^", strict=True))
 COLOURS = {"cifar100": PALETTE[0], "tiny-imagenet": PALETTE[1], "cifar10": PALETTE[2], "imagenet": PALETTE[3]}
 ROW, GAP, TITLE = 1.0, 0.5, 1.3
 """Heights: of an effect or a line of words, between two claims, and of a heading."""
-INTERVAL = 1.6
-"""Width of an interval's line, in points."""
+INTERVAL = "interval"
 SHORT = {Verdict.ANECDOTE: "one seed", Verdict.TWO_SEEDS: "two seeds", Verdict.PAIRS: "pairs of seeds"}
 
 
@@ -86,7 +85,7 @@ def _mark(axes: Axes, effect: Effect, y: float) -> None:
     assert ours is not None
     faint = 0.5 if effect.judged.verdict in SHORT else 1.0
     if ours.interval:
-        axes.plot(ours.interval, [y, y], color=colour, linewidth=INTERVAL, alpha=faint, zorder=2)
+        axes.plot(ours.interval, [y, y], color=colour, linewidth=1.6, alpha=faint, zorder=2, gid=INTERVAL)
     axes.plot(ours.mean, y, MARKERS[effect.result.scale], color=colour, markersize=5, alpha=faint, zorder=3)
     verdict = SHORT.get(effect.judged.verdict, str(effect.judged.verdict))
     words = verdict + ("" if effect.judged.controlled else "*")
@@ -96,7 +95,7 @@ def _mark(axes: Axes, effect: Effect, y: float) -> None:
 def _go_on(axes: Axes) -> None:
     """An arrow where an interval goes on beyond the figure."""
     left, right = axes.get_xlim()
-    for line in [line for line in axes.lines if line.get_linewidth() == INTERVAL]:
+    for line in [line for line in axes.lines if line.get_gid() == INTERVAL]:
         (low, y), (high, _) = np.asarray(line.get_xydata())
         for end, mark, beyond in ((left, "<", low < left), (right, ">", high > right)):
             if beyond:

@@ -59,6 +59,11 @@ class Effect(NamedTuple):
     passed: bool
 
     @property
+    def seeds(self) -> int:
+        """Of how many seeds it is."""
+        return self.judged.ours.n if self.judged.ours else 0
+
+    @property
     def place(self) -> tuple[int, str]:
         """For the order of marks, rows and words."""
         return SCALES.index(self.result.scale), self.result.dataset
@@ -107,8 +112,8 @@ def headlines(results: Sequence[StudyResult]) -> list[Headline]:
             if claim is None:
                 raise ReproError(f"{name} has no claim '{key}' (there are: {', '.join(c.key for c in shown.claims)})")
             own = [r for r in results if r.study == name and r.dataset != "modes" and r.scale in SCALES]
-            by_seeds = sorted(own, key=lambda r: len(r.seeds))  # of parts that both have it, that of more seeds
-            effects = {(r.dataset, r.scale): one for r in by_seeds if (one := _effect(shown, claim, r))}.values()
+            each = sorted(filter(None, (_effect(shown, claim, r) for r in own)), key=lambda e: e.seeds)
+            effects = {e.place: e for e in each}.values()  # of two records of a place that of more seeds
             found.append(Headline(group, words, shown, claim, tuple(sorted(effects, key=lambda e: e.place))))
     return found
 
@@ -152,7 +157,10 @@ def answer(results: Sequence[StudyResult]) -> dict[str, tuple[str, list[str]]]:
             compared.setdefault((where_run(r), r.spec_hash), []).append(r)
     answers = {
         "Which mixture, at equal compute?": (
-            " ".join(f"{where}: {headline(parts)}" for (where, _), parts in compared.items()), []
+            " ".join(
+                f"{where}: {headline(parts, others=[w for w, _ in compared].count(where) == 1)}"
+                for (where, _), parts in compared.items()
+            ), []
         ),
         "Does it hold?": (_tested(main), [f"{line.words}: {'; '.join(e.text for e in line.effects)}"
                                           for line in main if line.effects]),
@@ -180,9 +188,10 @@ def _tested(main: Sequence[Headline]) -> str:
     if not tested:
         return "Whether a mixture beats a plain network given as much compute: nowhere tested with enough seeds."
     ahead, behind = (sum(e.judged.verdict is one for e in tested) for one in (Verdict.HOLDS, Verdict.OPPOSITE))
+    rest = ", and undecided in the others" if ahead + behind < len(tested) else ""
     return (
         f"Of {len(tested)} comparison{'s' * (len(tested) > 1)} with plain networks given as much compute, three seeds "
-        f"or more each, a mixture is ahead in {ahead or 'none'} and behind in {behind or 'none'}."
+        f"or more each, a mixture is ahead in {ahead or 'none'}, behind in {behind or 'none'}{rest}."
     )
 
 

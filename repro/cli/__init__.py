@@ -202,8 +202,8 @@ def run_notebooks(args: argparse.Namespace) -> int:
     except TimeIsUpError as error:
         left = remaining_of(args.notebooks, parameters)
         print(f"the time is up ({error})\n{left}")
-        if "remains" not in left:
-            print("remains   what these decide, which is known only now; the same command goes on")
+        if left and "remains" not in left:
+            print("remains   what follows from these, which is known only now; the same command goes on")
         return TIME_IS_UP
     return 0
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from repro.errors import TimeIsUpError, in_a_sentence
+from repro.errors import TimeIsUpError, TrainingError, in_a_sentence
 from repro.report.claim import Claim
 from repro.report.plots import as_svg, figure_style
 from repro.report.tables import Captioned
@@ -55,16 +55,17 @@ class Exhibit:
     def run(self, parameters: Parameters) -> list[StudyResult]:
         """Run the study; with ``recorded``, take what stands recorded: each image set and scale, in reading order.
 
-        If the time is up before all is done, the seeds that are whole are recorded before :class:`TimeIsUpError`.
+        If the time is up before all is done, or a training went wrong, the seeds that are whole are recorded before
+        :class:`TimeIsUpError` or :class:`TrainingError` says so.
         """
         if parameters.recorded:
             return list(load_results(results_folder(), self.name).values())
         with in_a_sentence():
             try:
                 return [self.study(parameters)]
-            except TimeIsUpError as late:
-                if not late.recorded and (whole := _whole_seeds(parameters)):
-                    with suppress(TimeIsUpError):
+            except (TimeIsUpError, TrainingError) as error:
+                if not error.recorded and (whole := _whole_seeds(parameters)):
+                    with suppress(TimeIsUpError, TrainingError):
                         self.study(parameters.model_copy(update={"seeds": whole}))
                 raise
 
@@ -92,7 +93,9 @@ class Exhibit:
 
 def _whole_seeds(parameters: Parameters) -> tuple[int, ...]:
     """The seeds of which all models stand, where others are not done."""
-    store = Store(parameters.root)
-    of_seed = {seed: parameters.model_copy(update={"seeds": (seed,)}) for seed in parameters.seeds}
-    whole = tuple(seed for seed, alone in of_seed.items() if Remaining(alone.goals(), store).whole)
-    return whole if len(whole) < len(of_seed) else ()
+    store, whole = Store(parameters.root), parameters.model_copy(update={"seeds": ()})
+    for seed in parameters.seeds:
+        more = whole.model_copy(update={"seeds": (*whole.seeds, seed)})
+        if Remaining(more.goals(), store).whole:
+            whole = more
+    return whole.seeds if len(whole.seeds) < len(parameters.seeds) else ()

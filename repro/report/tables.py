@@ -59,7 +59,7 @@ class Captioned:
         """
         if not folded:
             return f'<p class="repro-caption">{escape(self.caption)}</p>{self._table()}'
-        first, *more = re.split(r"(?<=[a-z%)]\.) (?=[A-Z])", self.caption, maxsplit=1)
+        first, *more = re.split(r"(?<=[a-zτ%)'\d]\.) (?=[A-Zτ'])", self.caption, maxsplit=1)
         rest = "".join(f'<p class="repro-caption">{escape(text)}</p>' for text in more)
         return f'<details class="repro-folded"><summary>{escape(first)}</summary>{rest}{self._table()}</details>'
 

@@ -5,7 +5,7 @@ Chosen by the parameter ``executor``, a name and, if wished, a number of workers
 enough to pay for their start, one each where memory allows: networks as small as these gain little from a second
 thread, and much from another network beside them. A worker is handed plain text (see :class:`Job`), builds the same
 graph from it and puts what it makes in the store, from which the study then reads; so results cannot depend on who
-made them, only on how many threads computed (the last digits). Making a step is idempotent: what stands is not made
+made them, only on how many threads computed (the order of sums). Making a step is idempotent: what stands is not made
 again, what another worker is making is waited for, and what a lost worker began goes on from its last epoch. submitit
 and Ray need the store on a file system that every worker sees under the same path.
 """
@@ -247,7 +247,8 @@ def make_executor(
 ) -> Executor | None:
     """The executor of a parameter, for a study whose work is that of ``progress``; None where this process makes it.
 
-    What ``auto`` means rests on the whole study, whatever of it stands: one that was stopped goes on as it began.
+    What ``auto`` means rests on all that is planned by then, whatever of it stands: one that was stopped goes on as it
+    began.
     """
     name, workers = parse(executor)
     threads = torch.get_num_threads()

@@ -63,13 +63,12 @@ def seed_by_seed(
             late = late or error
         except TrainingError as error:
             wrong = wrong or error
-    result = write(found) if found else None
-    if late:
-        late.recorded = result is not None
-        raise late
-    if wrong:
-        raise wrong
-    return result or write(found)
+    if why := late or wrong:
+        if found:
+            write(found)
+        why.recorded = True
+        raise why
+    return write(found)
 
 
 def record(

@@ -147,7 +147,7 @@ class StudyResult(Frozen):
     def save(self, folder: Path) -> Path:
         """Write ``<folder>/<name>.json``, whole or not at all; returns its path.
 
-        A record of more seeds that stands there, or one that cannot be read, is set aside and not lost.
+        A record that stands there and has seeds that this one lacks, or cannot be read, is set aside and not lost.
         """
         path = Path(folder) / f"{self.name}.json"
         if path.exists() and not self._has_the_seeds_of(path):

@@ -80,11 +80,11 @@ class Runner:
                     self._fan_out(executor)
             self.make(steps)
             self._following()
-            if any(step in self._failed for step in ordered(steps)):
+            if whys := [self._failed[step] for step in ordered(steps) if step in self._failed]:
                 if not self._tried_all:
                     self._tried_all = True
                     self.make(self._of)
-                raise TrainingError(in_short(list(dict.fromkeys(self._failed.values()))))
+                raise TrainingError(in_short(list(dict.fromkeys([*whys, *self._failed.values()]))))
         finally:
             self._tell()
 

@@ -35,14 +35,14 @@ def test_a_gain_that_its_controls_lack_is_an_answer(made_up: MakeUp) -> None:
     assert said[ASKED].startswith(
         "Of 2 comparisons with plain networks given as much compute, three seeds or more each,"
     )
-    assert "a mixture is ahead in 2 and behind in none." in said[ASKED]
+    assert "a mixture is ahead in 2, behind in none." in said[ASKED]
     assert "base and 20 experts beat the base trained as long: holds, +1.47 [+1.15, +1.78] (CIFAR-100" in said[ASKED]
     assert "20 experts beat one: CIFAR-100 +1.30 (laptop scale)" in said[HOLDS]
 
 
 def test_a_gain_that_a_control_has_too_is_not_the_mixtures(made_up: MakeUp) -> None:
     said = said_of(made_up(BETTER | {("equal-training", 20): [60.0, 60.1, 60.3]}))
-    assert "Of 2 comparisons" in said[ASKED] and "is ahead in 1 and behind in 1." in said[ASKED]
+    assert "Of 2 comparisons" in said[ASKED] and "is ahead in 1, behind in 1." in said[ASKED]
     assert "base and 20 experts beat the base trained as long: opposite, −0.53 [−0.85, −0.22] (CIFAR" in said[ASKED]
     assert HOLDS not in said, "it does not beat its control"
     assert "20 experts beat one, but not each control: CIFAR-100 +1.30 (laptop scale)" in said[NOT]
@@ -137,7 +137,7 @@ def test_the_three_families_verdict_comes_first(made_up: MakeUp) -> None:
     ]  # fmt: skip
     found = answer([made_up(BETTER), families.model_copy(update={"measurements": measured})])
     text, items = next(iter(found.values()))
-    assert text.startswith("CIFAR-100, laptop scale: Single-gate mixture falls behind a plain network of the same")
+    assert text.startswith("CIFAR-100, laptop scale: The single-gate mixture falls behind a plain network of the same")
     assert items == [] and list(found)[1] == ASKED
     other = {"measurements": measured, "spec_hash": "1" * 16, "part": "single-gate"}
     twice = answer([families.model_copy(update={"measurements": measured}), families.model_copy(update=other)])

@@ -82,7 +82,9 @@ def test_a_run_holds_every_family_against_every_rival(run: StudyResult) -> None:
 
 
 def test_a_run_with_one_seed_decides_nothing(run: StudyResult) -> None:
-    assert headline([run]).startswith("Fewer than three seeds do not decide whether single-gate mixture, DeepMoE or ")
+    assert headline([run]).startswith(
+        "Fewer than three seeds do not decide whether the single-gate mixture, DeepMoE or "
+    )
     assert {j.verdict for j in SHOWN.judge(run)} == {Verdict.ANECDOTE, Verdict.NOT_RUN}
     assert list(SHOWN.figures([run])) == ["main", "training", "time"]
     assert len(SHOWN.figures([run])["main"].axes) == 2  # tr-network and ConvNeXt

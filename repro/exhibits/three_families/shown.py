@@ -68,8 +68,8 @@ def headline(results: Sequence[StudyResult], others: bool = True) -> str:
     families that they do not have, if ``others``. The records are those of one place, whole or a part each; of two
     that have a family the one of more seeds is taken.
     """
-    by_seeds = sorted(results, key=lambda result: len(result.seeds))
-    judged_by_key = {j.claim.key: j for result in by_seeds for j in judge(CLAIMS, result, not_printed) if j.ours}
+    judged = [(j.ours.n, j) for result in results for j in judge(CLAIMS, result, not_printed) if j.ours]
+    judged_by_key = {j.claim.key: j for _, j in sorted(judged, key=lambda one: one[0])}
     middle = {family: judged_by_key.get(key(family.name, "middle", TRAINING)) for family in FAMILIES}
     run = {family: judged for family, judged in middle.items() if judged}
     if not run:
@@ -81,14 +81,14 @@ def headline(results: Sequence[StudyResult], others: bool = True) -> str:
     for verdict, one, several in VERBS:
         of = {f: judged for f, judged in decided.items() if judged.verdict is verdict}
         if of:
-            names, verb = _and([family.words for family in of]), one if len(of) == 1 else several
+            names, verb = _and(list(map(_named, of))), one if len(of) == 1 else several
             clauses.append(f"{names} {verb} {'it' if clauses else rival} ({_each(of)})")
     found = "; ".join(clauses)
     sentences = [f"{found[0].upper()}{found[1:]}."] if found else []
     if few:
-        names, does = _and([family.words for family in few], "or"), "does" if decided else f"beats {rival}"
-        sentences.append(f"Fewer than three seeds do not decide whether {names} {does} ({_each(few)}).")
-    absent = [family.words for family in FAMILIES if others and family not in run and family.body is not RESNET]
+        names, beats = _and(list(map(_named, few)), "or"), "beats one" if decided else f"beats {rival}"
+        sentences.append(f"Fewer than three seeds do not decide whether {names} {beats} ({_each(few)}).")
+    absent = [_named(family) for family in FAMILIES if others and family not in run and family.body is not RESNET]
     return " ".join([*sentences, *([f"Not run: {_and(absent)}."] if absent else [])])
 
 
@@ -99,6 +99,11 @@ def _each(judged: Mapping[Family, ClaimVerdict]) -> str:
         ((points, verdict),) = each.values()
         return f"{points} points of top-1 accuracy, {verdict}"
     return "points of top-1 accuracy: " + "; ".join(f"{name} {p}, {verdict}" for name, (p, verdict) in each.items())
+
+
+def _named(family: Family) -> str:
+    """As in a sentence."""
+    return f"the {family.words}" if family.words.endswith("mixture") else family.words
 
 
 def _and(words: Sequence[str], last: str = "and") -> str:
@@ -137,8 +142,13 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
         "training MACs, M": [mean_std(number_of(result, *row, "training_millions"), 0) for row in rows],
         "top-1": [mean_std(number_of(result, *row, "top1")) for row in rows],
         "top-1, 256 at a time": [mean_std(number_of(result, *row, "top1_many")) for row in rows],
-        **{words: [mean_std(number_of(result, *row, "top1", m)) for row in rows] for m, words in AGAINST.items()},
-        "MACs of these two, % of its": [mean_std(number_of(result, *row, "share", "ensemble"), 0) for row in rows],
+        **{
+            f"top-1 of {words}": [mean_std(number_of(result, *row, "top1", m)) for row in rows]
+            for m, words in AGAINST.items()
+        },
+        "MACs of the two networks, % of the mixture's": [
+            mean_std(number_of(result, *row, "share", "ensemble"), 0) for row in rows
+        ],
         **{
             f"verdict: {against}": [found[key(f.name, b, against)].text for f, b in rows]
             for against in (INFERENCE, TRAINING)
@@ -187,9 +197,7 @@ def _tuning(result: StudyResult) -> str:
     made = f"Choices were made on validation images, in {each} trials for every mixture and every plain network."
     if not at_an_end:
         return made
-    return (
-        f"{made} The best of {_and(at_an_end)} was the largest or the smallest that was tried: they may be under-tuned."
-    )
+    return f"{made} At an end of what was tried, so that better may lie beyond: {_and(at_an_end)}."
 
 
 def _when(result: StudyResult) -> Captioned:

@@ -83,7 +83,7 @@ def best(points: Sequence[Point | None], allowed: float, who: str = "") -> int:
     """
     found = {i: point for i, point in enumerate(points) if point}
     if not found:
-        raise TrainingError(f"{who}: all {len(points)} trials collapsed; leave it out (families), or raise trials")
+        raise TrainingError(f"{who}: all {len(points)} trials collapsed; choose other families, or more epochs")
     allowed = max(allowed, min(point.macs for point in found.values()))
     within = {i: point for i, point in found.items() if point.macs <= allowed}
     return max(within, key=lambda i: (within[i].top1, -within[i].macs))
