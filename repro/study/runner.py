@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ class Runner:
 
     Attributes:
         seconds: Spent on everything that was used, now or earlier.
+        failed: What could not be made, and the training that went wrong.
     """
 
     def __init__(self, goals: Sequence[Goal], context: Context, executor: str = "serial") -> None:
@@ -42,11 +43,11 @@ class Runner:
         self.context = context
         self.seconds = 0.0
         context.progress = joined() or Progress()
-        self._executor, self._reports = executor, False
+        self._workers = partial(make_executor, executor, work, context.store.root, context.device, context.progress)
         self._of: dict[Step, Goal] = {}
-        self._tried_all = False
+        self._tried_all = self._reports = False
         self._about: dict[Step, dict[str, Any]] = {}  # what stands, checked
-        self._failed: dict[Step, str] = {}
+        self.failed: dict[Step, str] = {}
         self._made: set[Step] = set()
         self._unsaid: list[Step] = []
         self._recent: dict[Step, Artifact] = {}
@@ -80,11 +81,11 @@ class Runner:
                     self._fan_out(executor)
             self.make(steps)
             self._following()
-            if whys := [self._failed[step] for step in ordered(steps) if step in self._failed]:
+            if whys := [self.failed[step] for step in ordered(steps) if step in self.failed]:
                 if not self._tried_all:
                     self._tried_all = True
                     self.make(self._of)
-                raise TrainingError(in_short(list(dict.fromkeys([*whys, *self._failed.values()]))))
+                raise TrainingError(in_short(list(dict.fromkeys([*whys, *self.failed.values()]))))
         finally:
             self._tell()
 
@@ -101,8 +102,8 @@ class Runner:
         """
         if step not in self._about:
             self.make([step])
-        if step in self._failed:
-            raise TrainingError(self._failed[step])
+        if step in self.failed:
+            raise TrainingError(self.failed[step])
         artifact = self._recent.pop(step, None) or self.context.store.load(step)
         self._recent[step] = artifact
         while len(self._recent) > RECENT:
@@ -120,18 +121,12 @@ class Runner:
         """What was made for this study, here or by its workers."""
         return [step for step in self._about if step in self._made]
 
-    @property
-    def failed(self) -> Mapping[Step, str]:
-        """What could not be made, and the training that went wrong."""
-        return self._failed
-
     def summary(self) -> str:
         """One sentence: how much was found in the store and how much was made."""
-        made, found = len(self.made), len(self._about) - len(self.made)
-        folder = self.context.store.folder
+        made, there, folder = len(self.made), len(self._about), self.context.store.folder
         if made == 0:
-            return f"all {found} artifacts were found in the store ({folder}); nothing was trained"
-        return f"{made} artifacts were made and {found} found in the store ({folder})"
+            return f"all {there} artifacts were found in the store ({folder}); nothing was trained"
+        return f"{made} artifacts were made and {there - made} found in the store ({folder})"
 
     # --- one group -----------------------------------------------------------------------------
 
@@ -154,10 +149,10 @@ class Runner:
         """Those of a group that are to be made: not in the store, and resting on nothing that failed."""
         found = []
         for step in group:
-            if step in self._about or step in self._failed:
+            if step in self._about or step in self.failed:
                 continue
-            if why := next((self._failed[need] for need in step.needs if need in self._failed), None):
-                self._failed[step] = why
+            if why := next((self.failed[need] for need in step.needs if need in self.failed), None):
+                self.failed[step] = why
                 say(f"{step.label}: skipped, as it rests on what went wrong: {why}")
                 continue
             about, _ = self.context.store.find(step, self._parents(step))
@@ -173,25 +168,23 @@ class Runner:
         inputs = [Inputs(step, store.checkpoint(step), report, self.load, self._parents(step)) for step in steps]
         began = time.monotonic()
         try:
-            if steps[0].together:
-                artifacts = steps[0].make(self.context, inputs)
-            else:
-                artifacts = [steps[0].make(self.context, inputs[0])]
+            made = steps[0].make(self.context, inputs if steps[0].together else inputs[0])
         except TrainingError as error:
             if len(steps) == 1:
                 store.fail(steps[0], error, device)
-                self._failed[steps[0]] = str(error)
-                return
-            for step in steps:  # each by itself: one that goes wrong shall not stop the others
-                self._make_claimed([step])
+                self.failed[steps[0]] = str(error)
+            else:  # each by itself: one that goes wrong shall not stop the others
+                for step in steps:
+                    self._make_claimed([step])
             return
+        artifacts = made if steps[0].together else [made]
         seconds = (time.monotonic() - began) / len(steps)
         for step, artifact in zip(steps, artifacts, strict=True):
             try:
                 about = store.write(step, artifact, self._parents(step), device, seconds)
             except TrainingError as error:
                 store.fail(step, error, device)
-                self._failed[step] = str(error)
+                self.failed[step] = str(error)
                 continue
             self._made.add(step)
             self._enter(step, about, reported=bool(step.epochs and artifact.history))
@@ -220,11 +213,6 @@ class Runner:
 
     # --- by an executor ------------------------------------------------------------------------
 
-    def _workers(self) -> Executor | None:
-        """Those who make what is planned by now; None where this process does."""
-        context = self.context
-        return make_executor(self._executor, work, context.store.root, context.device, context.progress)
-
     def _fan_out(self, executor: Executor) -> None:
         """Make the steps of all goals by workers: as soon as what they need stands, earlier goals first."""
         self._reports = executor.reports
@@ -234,7 +222,7 @@ class Runner:
             while (following := self._following()) or waiting or jobs or executor.busy:
                 for step, new in following:
                     waiting.add(new, after=step)
-                while not jobs and (ready := waiting.pop({*self._about, *self._failed})):
+                while not jobs and (ready := waiting.pop({*self._about, *self.failed})):
                     jobs = self._jobs(self._missing(ready), executor.workers)
                 if jobs and executor.free:
                     executor.start(jobs.pop(0))
@@ -276,7 +264,7 @@ class Runner:
         if "error" in outcome:
             raise ReproError(str(outcome["error"]))
         steps = [step for step in ordered(build(job.builder, job.config).steps) if step.key in job.keys]
-        self._failed |= {step: outcome["failed"][step.key] for step in steps if step.key in outcome["failed"]}
+        self.failed |= {step: outcome["failed"][step.key] for step in steps if step.key in outcome["failed"]}
         self._made.update(step for step in steps if step.key in outcome["made"])
         for step in self._missing(steps):
             raise ReproError(
