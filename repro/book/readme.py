@@ -7,6 +7,7 @@ from pathlib import Path
 
 from repro.book.front import CONTROLS, Effect, answer, headlines
 from repro.files import write_text
+from repro.report.numbers import so_many
 from repro.study.places import project_folder, results_folder
 from repro.study.results import StudyResult, load_results
 
@@ -25,12 +26,7 @@ def came_out(results: Sequence[StudyResult]) -> str:
 
 
 def _effect(one: Effect) -> str:
-    seeds = (
-        f"{one.judged.ours.n} seed{'s' * (one.judged.ours.n > 1)}, {one.result.provenance.hardware}"
-        if one.judged.ours
-        else ""
-    )
-    return f"{one.text}: {seeds}"
+    return f"{one.text}: {so_many(one.seeds)}, {one.result.provenance.hardware}"
 
 
 def with_what_came_out(readme: str, results: Sequence[StudyResult]) -> str:

@@ -152,8 +152,7 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
         f"{about(result)}; top-1 accuracy on the {result.evaluate} set in percent. Thresholds (and the envelope's "
         "model) are chosen on one half of the images and reported on the other, and the other way round. The paper's "
         "numbers: Table 1 for backbones and pairs, else the digitised figure; its envelope is over five pairs, at full "
-        "width. "
-        "At a backbone's cost the envelope may spend what a gate costs besides."
+        "width. At a backbone's cost the envelope may spend what a gate costs besides."
     )
     cells = _cells(result)
     envelope = [cell for cell in cells.values() if cell.method == ENVELOPE]

@@ -32,6 +32,11 @@ PRINTED = "printed"
 """The place of the paper's own numbers on the page of all recorded results."""
 
 
+def so_many(seeds: int) -> str:
+    """``1 seed``, ``3 seeds``."""
+    return f"{seeds} seed{'s' * (seeds != 1)}"
+
+
 def where_run(result: StudyResult) -> str:
     """``CIFAR-100, laptop scale``: what a reader has to know beside every number of a result."""
     return f"{DATASETS.get(result.dataset, result.dataset)}, {result.scale} scale"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from repro.data.catalogue import DATASETS as DATASET_CARDS
 from repro.report.claim import Cell
-from repro.report.numbers import DATASETS, NONE, gain, interval, mean_std, millions, signed, where_run
+from repro.report.numbers import DATASETS, NONE, gain, interval, mean_std, millions, signed, so_many, where_run
 from repro.report.printed import PrintedValue
 from repro.report.statistics import Summary, binomial_error
 from repro.report.verdict import ClaimVerdict, Printed, Verdict, summary_of, value_verdict
@@ -97,8 +97,7 @@ def _scroll_box(head: str, body: str, label: str) -> str:
 def about(result: StudyResult, models: bool = True) -> str:
     """``CIFAR-100, laptop scale: tr10 at width 0.25, 3 seeds``, with which captions begin."""
     pair = result.base if result.base == result.expert else f"base {result.base}, experts {result.expert}"
-    seeds = f"{len(result.seeds)} seed{'s' if len(result.seeds) > 1 else ''}"
-    named = [result.part, pair if models and pair != "several" else "", seeds]
+    named = [result.part, pair if models and pair != "several" else "", so_many(len(result.seeds))]
     return f"{where_run(result)}: {', '.join(filter(None, named))}"
 
 

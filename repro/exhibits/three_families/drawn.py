@@ -14,7 +14,7 @@ from repro.exhibits.three_families.families import FAMILIES, Family
 from repro.exhibits.three_families.rivals import TRAINING
 from repro.exhibits.three_families.run import CURVE, PLAIN
 from repro.exhibits.three_families.shown import number_of, rows_of
-from repro.report.numbers import where_run
+from repro.report.numbers import so_many, where_run
 from repro.report.plots import PALETTE, common_legend, figure_style, new_figure
 from repro.report.statistics import summarise
 from repro.study.results import StudyResult, Table, evidence
@@ -81,9 +81,8 @@ def _panel(axes: Axes, result: StudyResult, body: Body, axis: Axis) -> None:
                     axes.plot([a, a], b.interval, color=colour, linewidth=0.8)
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter("{x:g}")
-    seeds = f"{len(result.seeds)} seed{'s' * (len(result.seeds) > 1)}"
     shown = dict.fromkeys(family.words for family, _ in rows_of(result) if family.body is body)
-    axes.set_title(f"{where_run(result)}, {seeds}\n{', '.join(shown) or 'nothing'} on {body.name}")
+    axes.set_title(f"{where_run(result)}, {so_many(len(result.seeds))}\n{', '.join(shown) or 'nothing'} on {body.name}")
     axes.set_xlabel(axis.label)
 
 
