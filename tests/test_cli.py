@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from repro.cli import main, parser
+from repro.errors import TimeIsUpError
 
 COMMANDS = ["data list", "data fetch", "data check", "cost", "run", "export", "book"]
 COMMANDS += ["status", "doctor", "pack", "unpack"]
@@ -97,3 +98,17 @@ def test_a_stop_is_status_130_and_a_file_that_cannot_be_written_a_sentence(
     error = PermissionError(13, "Permission denied", "/a/b")
     assert main(["run", "own_data"]) == 1
     assert capsys.readouterr().err.startswith("repro: cannot read or write /a/b: Permission denied; put that right, or")
+
+
+def test_what_a_late_run_has_not_come_to_know_remains_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All that is known is finished, and the time was up all the same."""
+
+    def late(*_: object) -> None:
+        raise TimeIsUpError("control tr10: not begun")
+
+    monkeypatch.setattr("repro.cli.direct.run", late)
+    monkeypatch.setattr("repro.cli.direct.remaining_of", lambda *_: "three_families\nfinished  DeepMoE")
+    assert main(["run", "three_families", "--minutes", "1"]) == 3
+    assert capsys.readouterr().out.splitlines()[-1].startswith("remains   what follows from these")

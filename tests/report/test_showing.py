@@ -9,7 +9,7 @@ from repro.errors import StoppedError
 from repro.exhibits import exhibit
 from repro.report.numbers import look_up, paper_quote
 from repro.report.plots import as_svg
-from repro.report.tables import Captioned, claims_table, frame
+from repro.report.tables import Captioned, claims_table, frame, frame_of_rows
 from repro.study.results import StudyResult
 
 MakeUp = Callable[..., StudyResult]
@@ -66,3 +66,11 @@ def test_a_stop_shows_a_sentence_in_a_notebook() -> None:
     assert stopped.value._render_traceback_() == [
         "StoppedError: stopped; the same command goes on from the last epoch that was kept"
     ]
+
+
+def test_a_folded_table_opens_by_the_first_sentence_of_its_caption() -> None:
+    caption = "CIFAR-100: thresholds, by Eq. (2), of 3 seeds (nothing is chosen). τ = 0 runs all. A dash: none."
+    page = Captioned(frame_of_rows({"a": {"b": "1"}}), caption).in_page(folded=True)
+    first, rest = "CIFAR-100: thresholds, by Eq. (2), of 3 seeds (nothing is chosen).", "τ = 0 runs all. A dash: none."
+    assert f'<summary>{first}</summary><p class="repro-caption">{rest}</p>' in page
+    assert "<summary>One.</summary><div" in Captioned(frame_of_rows({"a": {"b": "1"}}), "One.").in_page(folded=True)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,7 +19,8 @@ from benchmarks.common import weights
 from benchmarks.executors import run
 from repro.errors import ReproError, SpecError
 from repro.progress import Progress
-from repro.study.executors import EXECUTORS, make_executor, parse
+from repro.study.executors import EXECUTORS, Job, Processes, make_executor, parse
+from tests.study.toy import hears_ctrl_c
 
 CPU = torch.device("cpu")
 
@@ -83,6 +85,7 @@ def test_auto_shares_out_the_threads_where_study_and_memory_are_large_enough(
 STUDY = """
 import sys, time, torch
 from pathlib import Path
+from typing import Any
 from repro.progress import Progress
 from repro.study.executors import Job, Processes
 from tests.study.toy import endless
@@ -107,6 +110,17 @@ def test_a_killed_study_takes_its_workers_with_it(how: str, tmp_path: Path) -> N
     study.send_signal(getattr(signal, how))
     study.wait()
     wait_until(lambda: not alive(pid))
+
+
+def test_ctrl_c_is_left_to_the_study(tmp_path: Path) -> None:
+    """A terminal interrupts the workers, too: an idle one would die with a traceback."""
+    executor = Processes(hears_ctrl_c, tmp_path, CPU, Progress(1), 1, 1)
+    executor.start(Job("", "", (), "a question"))
+    found: list[dict[str, Any]] = []
+    while executor.busy:
+        found += [outcome for _, outcome in executor.ended()]
+    executor.close()
+    assert found == [{"hears": False}]
 
 
 def wait_until(ready: Callable[[], bool], seconds: float = 60) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -84,6 +85,11 @@ def endless(_builder: str, config: str, *_: object) -> None:
     Path(config).write_text(str(os.getpid()))
     while True:
         time.sleep(1)
+
+
+def hears_ctrl_c(*_: object) -> dict[str, Any]:
+    """A job that says whether its process minds an interrupt from the keyboard."""
+    return {"hears": signal.getsignal(signal.SIGINT) is not signal.SIG_IGN}
 
 
 def train(inputs: Inputs) -> Artifact:
