@@ -4,7 +4,7 @@
     ```{all-claims}``` and its fellows    made of all that was recorded (:mod:`repro.book.pages`)
     ```{recorded-figure} NAME```          a figure of a benchmark, with alt text and its caption as content
     ```{source-of} repro.PACKAGE.MODULE.NAME```   a function or class as it stands in the module, with where it is
-    ```{drawing} method```                the method, or one step of it
+    ```{drawing} exit gate```             the method, or some parts of it lit, with alt text
 
 A name or key that does not exist is a warning, and so a failed build.
 """
@@ -12,6 +12,7 @@ A name or key that does not exist is a warning, and so a failed build.
 from __future__ import annotations
 
 import html
+import re
 from importlib.util import find_spec
 from os.path import relpath
 from pathlib import Path
@@ -25,7 +26,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 import repro
-from repro.book import drawing, pages, performance, records
+from repro.book import pages, performance, records
 from repro.book.quotes import ROLES, marked
 from repro.errors import ReproError
 from repro.report.chapter import book_figure, not_run
@@ -124,17 +125,23 @@ def place_of(name: str) -> tuple[Path, str]:
 
 
 class Drawing(SphinxDirective):
-    """The book's own drawing; its words for those who do not see it stand with the code."""
+    """The drawing of the method, all of it lit or the named parts alone; ``alt`` is for those who do not see it."""
 
-    required_arguments = 1
+    optional_arguments = 1
+    final_argument_whitespace = True
+    option_spec = {"alt": directives.unchanged_required}  # noqa: RUF012 (docutils wants it so)
 
     def run(self) -> list[nodes.Node]:
-        name = self.arguments[0]
-        if name not in drawing.STEPS:
-            warning = f"there is no drawing '{name}' (there are: {', '.join(drawing.STEPS)})"
-            return [self.state.document.reporter.warning(warning, line=self.lineno)]
         svg = (Path(self.env.srcdir) / "_static" / "method.svg").read_text(encoding="utf-8")
-        return [raw(drawing.drawing(name, svg))]
+        parts = set(re.findall(r'<g class="(\w+)">', svg))
+        lit = set(self.arguments[0].split()) if self.arguments else parts
+        if not self.options.get("alt") or not lit <= parts:
+            message = f"the drawing has no such part, or no alt text (its parts: {', '.join(sorted(parts))})"
+            return [self.state.document.reporter.warning(message, line=self.lineno)]
+        for part in parts - lit:
+            svg = svg.replace(f'<g class="{part}">', f'<g class="{part} faint">')
+        about = f'role="img" aria-label="{html.escape(self.options["alt"])}"'
+        return [raw(f'<div class="repro-drawing">{svg.replace("<svg ", f"<svg {about} ", 1)}</div>')]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The checks of the built book find what they are for, and a role with a wrong key is a warning."""
 
+import shutil
 import sys
 from io import StringIO
 from pathlib import Path
@@ -76,7 +77,8 @@ def built(tmp_path: Path, text: str) -> tuple[str, str]:
     """HTML and warnings of a one-page book with the project's roles."""
     application = pytest.importorskip("sphinx.application", reason="sphinx is in the group book: run `uv sync`")
     source = tmp_path / "source"
-    source.mkdir(parents=True, exist_ok=True)
+    (source / "_static").mkdir(parents=True, exist_ok=True)
+    shutil.copy(ROOT / "book" / "_static" / "method.svg", source / "_static")
     extensions = ["myst_parser", "repro_book"]
     (source / "conf.py").write_text(f"import sys; sys.path.insert(0, {str(EXTENSION)!r})\nextensions = {extensions}\n")
     (source / "index.md").write_text(f"# Title\n\n{text}\n")
@@ -137,7 +139,7 @@ def test_wrong_names_and_keys_are_warnings_and_so_a_failed_build(tmp_path: Path)
         "{reliability}`fire:kills`": "there is no campaign 'fire'",
         "```{recorded-figure} gone\n```": "there is no figure gone, or it has no alt text (there are: performance_",
         "```{performance} speed\n```": "there is no benchmark 'speed'",
-        "```{drawing} gone\n```": "there is no drawing 'gone' (there are: method, ",
+        "```{drawing} gone\n:alt: It\n```": "the drawing has no such part, or no alt text (its parts: base, ",
         "```{source-of} repro.families.single_gate.routing.gone\n```": "Object named 'gone' not found in include file",
         "```{source-of} elsewhere.smooth\n```": "there is no module of this project in 'elsewhere.smooth'",
     }

@@ -1,7 +1,6 @@
 """The book's pages and chapters: what they draw from the module exists, and what they show follows from records."""
 
 import re
-import shutil
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -81,11 +80,9 @@ def test_all_code_of_the_method_chapter_is_drawn_from_the_module(tmp_path: Path)
 
 @pytest.mark.usefixtures("recorded")
 def test_what_the_pages_show_of_all_records(tmp_path: Path) -> None:
-    (tmp_path / "source" / "_static").mkdir(parents=True)
-    shutil.copy(BOOK / "_static" / "method.svg", tmp_path / "source" / "_static")
-    directives = ("study-answer", "headline-figure", "what-we-learned", "cite-this", "drawing} method", "scales-table",
-                  "plan-of-runs")  # fmt: skip
-    text = "\n\n".join(f"```{{{name}{'' if '}' in name else '}'}\n```" for name in directives) + "\n\n{counted}`table1`"
+    directives = ("study-answer", "headline-figure", "what-we-learned", "cite-this", "scales-table", "plan-of-runs")
+    text = "\n\n".join(f"```{{{name}}}\n```" for name in directives)
+    text += "\n\n{counted}`table1`\n\n```{drawing} exit gate\n:alt: An <image> passes\n```"
     page, warnings = built(tmp_path, text)
     assert warnings == ""
     for shown in (
@@ -97,6 +94,8 @@ def test_what_the_pages_show_of_all_records(tmp_path: Path) -> None:
         "48 of 48</span>",
         "tr18-tr18 with 1, 5, 10, 20 experts, seed 0",
         "quick: modes",
-        'role="img" aria-label="An image passes',
+        'role="img" aria-label="An &lt;image&gt; passes',
+        '<g class="gate">',
+        '<g class="experts faint">',
     ):
         assert shown in page
