@@ -21,7 +21,7 @@ from repro.exhibits import exhibit, names
 from repro.files import write_text
 from repro.report.links import DATA, FIGURES, building
 from repro.report.notebooks import execute
-from repro.report.plots import as_svg
+from repro.report.plots import as_svg, figure_style
 from repro.study.places import results_folder
 from repro.study.results import load_results
 
@@ -109,7 +109,8 @@ def collect(project: Path, extra: Path) -> None:
     measured = performance.load_all(results_folder() / "performance")
     for name, record in measured.items():
         tidy.write(f"performance-{name}", tidy.of_tables(record.tables), data)
-    drawn = {FOREST: forest(lines), f"{FOREST}-narrow": forest(lines, narrow=True), **performance.figures(measured)}
+    with figure_style():
+        drawn = {FOREST: forest(lines), f"{FOREST}-narrow": forest(lines, narrow=True), **performance.figures(measured)}
     for name, figure in drawn.items():
         write_text(figures / f"{name}.svg", as_svg(figure, name))
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from repro.book.front import SCALES, Effect, Headline
 from repro.report.numbers import DATASETS
-from repro.report.plots import PALETTE, figure_style, new_figure
+from repro.report.plots import PALETTE, new_figure
 from repro.report.verdict import Verdict
 
 MARKERS = dict(zip(SCALES, "os^", strict=True))
@@ -29,28 +29,27 @@ def forest(lines: Sequence[Headline], narrow: bool = False) -> Figure:
     an arrow where they go on beyond the figure; hollow diamonds the paper's own difference; † is a rule that was
     settled with its numbers in sight.
     """
-    with figure_style():
-        figure = new_figure(4.0, 1.0)
-        axes = figure.subplots()
-        bottom = 0.0
-        for place, line in enumerate(lines):
-            if place == 0 or line.group != lines[place - 1].group:
-                title = fill(line.group, 46 if narrow else 80)
-                bottom += TITLE + title.count("\n")
-                _words(axes, title, bottom - 0.4 - title.count("\n") / 2, narrow, weight="bold")
-            bottom = _claim(axes, line, bottom, narrow)
-        figure.set_size_inches(4.2 if narrow else 8.0, 1.1 + 0.19 * bottom)
-        axes.set_ylim(bottom, 0)
-        axes.axvline(0, color="#595959", linewidth=1, zorder=0)
-        means = [0.0, *(e.judged.ours.mean for line in lines for e in line.effects if e.judged.ours)]
-        means += [e.judged.paper for line in lines for e in line.effects if e.judged.paper is not None]
-        axes.set_xlim(min(means) - 1, max(means) + 1)
-        _go_on(axes)
-        axes.set_yticks([])
-        axes.grid(True, axis="x")
-        axes.spines["left"].set_visible(False)
-        axes.set_xlabel("top-1 accuracy, points")
-        _legend(figure, axes, [effect for line in lines for effect in line.effects], narrow)
+    figure = new_figure(4.0, 1.0)
+    axes = figure.subplots()
+    bottom = 0.0
+    for place, line in enumerate(lines):
+        if place == 0 or line.group != lines[place - 1].group:
+            title = fill(line.group, 46 if narrow else 80)
+            bottom += TITLE + title.count("\n")
+            _words(axes, title, bottom - 0.4 - title.count("\n") / 2, narrow, weight="bold")
+        bottom = _claim(axes, line, bottom, narrow)
+    figure.set_size_inches(4.2 if narrow else 8.0, 1.1 + 0.19 * bottom)
+    axes.set_ylim(bottom, 0)
+    axes.axvline(0, color="#595959", linewidth=1, zorder=0)
+    means = [0.0, *(e.judged.ours.mean for line in lines for e in line.effects if e.judged.ours)]
+    means += [e.judged.paper for line in lines for e in line.effects if e.judged.paper is not None]
+    axes.set_xlim(min(means) - 1, max(means) + 1)
+    _go_on(axes)
+    axes.set_yticks([])
+    axes.grid(True, axis="x")
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel("top-1 accuracy, points")
+    _legend(figure, axes, [effect for line in lines for effect in line.effects], narrow)
     return figure
 
 

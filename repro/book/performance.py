@@ -11,7 +11,7 @@ from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from repro.report.plots import MODELS, PALETTE, common_legend, figure_style, new_figure
+from repro.report.plots import MODELS, PALETTE, common_legend, new_figure
 from repro.report.tables import html_table
 from repro.study.benchmarks import BENCHMARKS, PerformanceRecord, load_performance
 from repro.study.results import Table
@@ -61,26 +61,25 @@ def plot_anytime(record: PerformanceRecord) -> Figure:
     """
     table = record.tables[CURVE]
     height = "top-1, %" if table.rows[0][table.columns.index("top-1, %")] is not None else "experts an image"
-    with figure_style():
-        figure = new_figure(10.0, 3.6)
-        over_macs, over_rate, ratio = figure.subplots(1, 3)
-        one = table.where(threads=1)
-        over_macs.plot(one.column("MMACs an image"), one.column(height), "o-", color=PALETTE[1], label="1 thread")
-        over_macs.set_xlabel("expected multiply-adds\nan image, millions")
-        over_macs.set_ylabel(height)
-        for number, colour in ((1, PALETTE[1]), (2, PALETTE[0])):
-            of, label = table.where(threads=number), f"{number} thread{'s' * (number > 1)}"
-            over_rate.plot(of.column("images/s"), of.column(height), "o-", color=colour, label=label)
-            ratio.plot(of.column("MMACs an image"), of.column("realised / promised"), "o-", color=colour, label=label)
-        _mark_backbones(record, over_macs, over_rate)
-        over_rate.set_xlabel("measured images/s")
-        ratio.axhline(0.9, color=PALETTE[6], linestyle="--", linewidth=1)
-        ratio.set_xlabel("expected multiply-adds\nan image, millions")
-        ratio.set_ylabel("realised / promised speed-up")
-        ratio.set_ylim(bottom=0)
-        for axes in (over_macs, over_rate, ratio):
-            _logarithmic(axes)
-        common_legend(figure, (over_macs, over_rate, ratio))
+    figure = new_figure(10.0, 3.6)
+    over_macs, over_rate, ratio = figure.subplots(1, 3)
+    one = table.where(threads=1)
+    over_macs.plot(one.column("MMACs an image"), one.column(height), "o-", color=PALETTE[1], label="1 thread")
+    over_macs.set_xlabel("expected multiply-adds\nan image, millions")
+    over_macs.set_ylabel(height)
+    for number, colour in ((1, PALETTE[1]), (2, PALETTE[0])):
+        of, label = table.where(threads=number), f"{number} thread{'s' * (number > 1)}"
+        over_rate.plot(of.column("images/s"), of.column(height), "o-", color=colour, label=label)
+        ratio.plot(of.column("MMACs an image"), of.column("realised / promised"), "o-", color=colour, label=label)
+    _mark_backbones(record, over_macs, over_rate)
+    over_rate.set_xlabel("measured images/s")
+    ratio.axhline(0.9, color=PALETTE[6], linestyle="--", linewidth=1)
+    ratio.set_xlabel("expected multiply-adds\nan image, millions")
+    ratio.set_ylabel("realised / promised speed-up")
+    ratio.set_ylim(bottom=0)
+    for axes in (over_macs, over_rate, ratio):
+        _logarithmic(axes)
+    common_legend(figure, (over_macs, over_rate, ratio))
     return figure
 
 
@@ -102,23 +101,22 @@ def plot_experts(record: PerformanceRecord) -> Figure:
     table = record.tables["All experts for one epoch"]
     smoothed = table.where(**{"γ": 0.05})
     experts = smoothed.column("experts")
-    with figure_style():
-        figure = new_figure(8.0, 3.4)
-        seconds, ratio = figure.subplots(1, 2)
-        for name, colour in (("one pass", PALETTE[1]), ("apart", PALETTE[0]), ("plain", PALETTE[6])):
-            points = [(k, s) for k, s in zip(experts, smoothed.column(f"{name}, s"), strict=True) if s is not None]
-            samples = dict(zip(experts, smoothed.column("expert-samples"), strict=True))
-            xs, ys = [k for k, _ in points], [1000 * s / samples[k] for k, s in points]
-            seconds.plot(xs, ys, "o-", color=colour, label=name)
-        seconds.set_ylabel("seconds for 1000 expert-samples")
-        ratio.plot(experts, smoothed.column("one pass / one expert"), "o-", color=PALETTE[1])
-        ratio.axhline(1.1, color=PALETTE[6], linestyle="--", linewidth=1)
-        ratio.set_ylabel("one pass / one expert, same samples")
-        for axes in (seconds, ratio):
-            axes.set_xlabel("number of experts")
-            axes.set_ylim(bottom=0)
-            _logarithmic(axes, experts)
-        common_legend(figure, (seconds, ratio))
+    figure = new_figure(8.0, 3.4)
+    seconds, ratio = figure.subplots(1, 2)
+    for name, colour in (("one pass", PALETTE[1]), ("apart", PALETTE[0]), ("plain", PALETTE[6])):
+        points = [(k, s) for k, s in zip(experts, smoothed.column(f"{name}, s"), strict=True) if s is not None]
+        samples = dict(zip(experts, smoothed.column("expert-samples"), strict=True))
+        xs, ys = [k for k, _ in points], [1000 * s / samples[k] for k, s in points]
+        seconds.plot(xs, ys, "o-", color=colour, label=name)
+    seconds.set_ylabel("seconds for 1000 expert-samples")
+    ratio.plot(experts, smoothed.column("one pass / one expert"), "o-", color=PALETTE[1])
+    ratio.axhline(1.1, color=PALETTE[6], linestyle="--", linewidth=1)
+    ratio.set_ylabel("one pass / one expert, same samples")
+    for axes in (seconds, ratio):
+        axes.set_xlabel("number of experts")
+        axes.set_ylim(bottom=0)
+        _logarithmic(axes, experts)
+    common_legend(figure, (seconds, ratio))
     return figure
 
 

@@ -12,7 +12,7 @@ from repro.report.claim import Cell
 from repro.report.curves import draw, each_seed, mean
 from repro.report.figure2 import IMAGES, NEAR, paper_macs
 from repro.report.numbers import DATASETS, where_run
-from repro.report.plots import MODELS, PALETTE, common_legend, figure_style, mark, new_figure
+from repro.report.plots import MODELS, PALETTE, common_legend, mark, new_figure
 from repro.report.printed import drawn
 from repro.report.verdict import summary_of
 from repro.study.results import StudyResult, evidence
@@ -36,17 +36,16 @@ def curves_figure(results: Sequence[StudyResult]) -> Figure:
     paper's panel stands once for each image set; the embedded set is drawn where there is nothing else.
     """
     results = evidence(results)
-    with figure_style():
-        figure, seen = new_figure(8.0, 3.5 * len(results) + 0.8), set[str]()
-        grid = figure.subplots(len(results), 2, squeeze=False)
-        for (ours, paper), result in zip(grid, results, strict=True):
-            _ours(ours, result)
-            if result.dataset in IMAGES and result.dataset not in seen:
-                seen.add(result.dataset)
-                _paper(paper, result.dataset)
-            else:
-                paper.set_axis_off()
-        common_legend(figure, grid.flat, columns=2)
+    figure, seen = new_figure(8.0, 3.5 * len(results) + 0.8), set[str]()
+    grid = figure.subplots(len(results), 2, squeeze=False)
+    for (ours, paper), result in zip(grid, results, strict=True):
+        _ours(ours, result)
+        if result.dataset in IMAGES and result.dataset not in seen:
+            seen.add(result.dataset)
+            _paper(paper, result.dataset)
+        else:
+            paper.set_axis_off()
+    common_legend(figure, grid.flat, columns=2)
     return figure
 
 

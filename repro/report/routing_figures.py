@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from repro.report.claim import Cell
 from repro.report.numbers import where_run
-from repro.report.plots import COLOURS, MARKERS, NAMES, common_legend, figure_style, mark, new_figure
+from repro.report.plots import COLOURS, MARKERS, NAMES, common_legend, mark, new_figure
 from repro.report.printed import printed
 from repro.report.verdict import summary_of
 from repro.study.results import StudyResult, evidence
@@ -47,16 +47,15 @@ def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
 
 def _main_figure(results: Sequence[StudyResult]) -> Figure:
     results = evidence(results)
-    with figure_style():
-        figure = new_figure(8.4, 3.6 * len(results) + 0.5)
-        grid = figure.subplots(len(results), 2, squeeze=False, width_ratios=(5, 3))
-        for index, ((ours, paper), result) in enumerate(zip(grid, results, strict=True)):
-            _accuracies(ours, result)
-            if index:
-                paper.set_axis_off()  # the paper has one image set here
-            else:
-                _paper_panel(paper)
-        common_legend(figure, grid[:, 0])
+    figure = new_figure(8.4, 3.6 * len(results) + 0.5)
+    grid = figure.subplots(len(results), 2, squeeze=False, width_ratios=(5, 3))
+    for index, ((ours, paper), result) in enumerate(zip(grid, results, strict=True)):
+        _accuracies(ours, result)
+        if index:
+            paper.set_axis_off()  # the paper has one image set here
+        else:
+            _paper_panel(paper)
+    common_legend(figure, grid[:, 0])
     return figure
 
 
@@ -111,16 +110,15 @@ def _names(axes: Axes, names: Sequence[str]) -> None:
 
 
 def _routing_figure(results: Sequence[StudyResult]) -> Figure:
-    with figure_style():
-        figure = new_figure(8.4, 3.3 * len(results) + 0.5)
-        grid = figure.subplots(len(results), 2, squeeze=False, sharey="row")
-        for panels, result in zip(grid, results, strict=True):
-            for axes, level in zip(panels, GROUPINGS, strict=True):
-                _right_and_wrong(axes, result, level)
-            top = panels[0].get_ylim()[1]  # shared: it knows both panels
-            panels[0].set_ylim(-0.03 * top, top)
-            panels[0].set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
-        common_legend(figure, grid[:, 0])
+    figure = new_figure(8.4, 3.3 * len(results) + 0.5)
+    grid = figure.subplots(len(results), 2, squeeze=False, sharey="row")
+    for panels, result in zip(grid, results, strict=True):
+        for axes, level in zip(panels, GROUPINGS, strict=True):
+            _right_and_wrong(axes, result, level)
+        top = panels[0].get_ylim()[1]  # shared: it knows both panels
+        panels[0].set_ylim(-0.03 * top, top)
+        panels[0].set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
+    common_legend(figure, grid[:, 0])
     return figure
 
 
@@ -138,18 +136,17 @@ def _right_and_wrong(axes: Axes, result: StudyResult, level: str) -> None:
 
 def _modes_figure(results: Sequence[StudyResult]) -> Figure:
     known = [result for result in results if recovers(result)]
-    with figure_style():
-        figure = new_figure(8.4, 3.3 * max(len(known), 1))
-        if not known:
-            figure.text(0.5, 0.5, "not run: no recorded image set has known modes", ha="center", va="center")
-            return figure
-        grid = figure.subplots(len(known), 2, squeeze=False, sharey="row")
-        for panels, result in zip(grid, known, strict=True):
-            for axes, metric in zip(panels, ("ami", "ami-within"), strict=True):
-                _recovered(axes, result, metric)
-                axes.set_title(f"{where_run(result)}\n{'all images' if metric == 'ami' else 'within each class'}")
-            panels[0].set_ylim(bottom=-0.03 * panels[0].get_ylim()[1])  # shared: it knows both panels
-            panels[0].set_ylabel("adjusted mutual information\nof expert and true mode")
+    figure = new_figure(8.4, 3.3 * max(len(known), 1))
+    if not known:
+        figure.text(0.5, 0.5, "not run: no recorded image set has known modes", ha="center", va="center")
+        return figure
+    grid = figure.subplots(len(known), 2, squeeze=False, sharey="row")
+    for panels, result in zip(grid, known, strict=True):
+        for axes, metric in zip(panels, ("ami", "ami-within"), strict=True):
+            _recovered(axes, result, metric)
+            axes.set_title(f"{where_run(result)}\n{'all images' if metric == 'ami' else 'within each class'}")
+        panels[0].set_ylim(bottom=-0.03 * panels[0].get_ylim()[1])  # shared: it knows both panels
+        panels[0].set_ylabel("adjusted mutual information\nof expert and true mode")
     return figure
 
 
