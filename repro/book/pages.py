@@ -10,14 +10,16 @@ from collections.abc import Callable
 from html import escape
 from pathlib import Path
 
-from repro.book import front, performance, plan, quotes, settings
+from repro.book import front, performance, plan, quotes
 from repro.book.learned import learned
 from repro.errors import ReproError
 from repro.exhibits import exhibits
+from repro.families.single_gate.config import StudySpec
+from repro.families.single_gate.scales import SCALES, default_spec
 from repro.report.chapter import folded, not_run
 from repro.report.links import FIGURES, Book, link, source_line
-from repro.report.numbers import NONE, effect, gain, interval, signed, verdict_quote, where_run
-from repro.report.tables import html_table, verdict_css
+from repro.report.numbers import DATASETS, NONE, effect, gain, interval, signed, verdict_quote, where_run
+from repro.report.tables import Captioned, frame_of_rows, html_table, verdict_css
 from repro.report.verdict import ClaimVerdict
 from repro.study.benchmarks import BENCHMARKS, load_performance
 from repro.study.campaigns import CAMPAIGNS, load_campaign
@@ -130,6 +132,32 @@ def _markdown(text: str) -> str:
     return str(MarkdownIt().render(text))
 
 
+def scales_table() -> Captioned:
+    """Networks, images and lengths of training of every scale and image set, made of the scales themselves."""
+    rows = {
+        f"{scale}: {DATASETS[dataset]}": _cells(default_spec(scale, dataset))
+        for scale, sets in SCALES.items()
+        for dataset in sets
+    }
+    caption = (
+        "What each scale trains, unless a chapter says otherwise. Epochs are those of the base model, of each expert, "
+        "and of the gate; a base taken off the shelf trains for none."
+    )
+    return Captioned(frame_of_rows(rows), caption)
+
+
+def _cells(spec: StudySpec) -> dict[str, str]:
+    width = "" if spec.width == 1 else f", {spec.width:g} of the width"
+    return {
+        "base and experts": f"{spec.base if spec.base == spec.expert else spec.pair}{width}",
+        "pixels": str(spec.image_size),
+        "classes": str(spec.num_classes),
+        "base epochs": "off the shelf" if spec.pretrained else str(spec.base_recipe.epochs),
+        "expert epochs": str(spec.expert_recipe.epochs),
+        "gate epochs": str(spec.gate_recipe.epochs),
+    }
+
+
 def reliability_table(book: Book, name: str) -> str:
     """The table of a campaign, and the command that makes it."""
     campaign = load_campaign(name, results_folder())
@@ -143,16 +171,14 @@ def reliability_table(book: Book, name: str) -> str:
     return shown + source_line([about, link(book.record(f"reliability-{name}"), "record")])
 
 
-def benchmark(book: Book, name: str, title: str = "") -> str:
-    """The tables of a benchmark (all, or one), how it measures, and where they come from."""
+def benchmark(book: Book, name: str) -> str:
+    """The tables of a benchmark, how it measures, and where they come from."""
     if name not in BENCHMARKS:
         raise ReproError(f"there is no benchmark '{name}' (there are: {', '.join(BENCHMARKS)})")
     record = load_performance(_measured(), name)
     if record is None:
         return not_run(f"uv run python benchmarks/{name}.py")
-    if title and title not in record.tables:
-        raise ReproError(f"{name} has no table '{title}' (there are: {'; '.join(record.tables)})")
-    tables = [performance.table_html(each, record.tables[each]) for each in ([title] if title else record.tables)]
+    tables = [performance.table_html(title, table) for title, table in record.tables.items()]
     about = _markdown("\n\n".join([record.method, *record.notes]))
     machine = f"{record.provenance.hardware}, {record.provenance.precision}"
     source = source_line([escape(machine), link(book.record(f"performance-{name}"), "record and data (CSV)")])
@@ -185,7 +211,7 @@ PARTS: dict[str, Callable[..., str]] = {
     "what-we-learned": what_we_learned,
     "cite-this": cite_this,
     "all-claims": all_claims,
-    "scales-table": lambda book: settings.scales_table().in_page(),
+    "scales-table": lambda book: scales_table().in_page(),
     "plan-of-runs": lambda book: plan.plan_table().in_page(),
     "reliability-table": reliability_table,
     "performance": benchmark,

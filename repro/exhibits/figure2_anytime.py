@@ -20,13 +20,12 @@ from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.envelope import ENVELOPE, SLACK
 from repro.families.single_gate.pairs import MEAN, PairParameters, means_over_pairs
 from repro.families.single_gate.study import open_study, record
-from repro.report.anytime_figures import curves_figure
+from repro.report.anytime_figures import IMAGES, anytime_at, curves_figure, marker, paper_macs
 from repro.report.anytime_rivals import NO_LOSS, K, over_chance, over_plain_networks, pairs
 from repro.report.claim import AS_GOOD, Cell, Claim, equal_training, with_controls
 from repro.report.curves import each_seed, mean
 from repro.report.exact_costs import BACKBONES
 from repro.report.exhibit import Exhibit
-from repro.report.figure2 import IMAGES, anytime_at, marker, paper_macs
 from repro.report.numbers import NONE, millions
 from repro.report.printed import PrintedValue, mean_printed, printed
 from repro.report.tables import Captioned, about, comparison, frame, frame_of_rows, metric_columns

@@ -1,21 +1,28 @@
-"""The picture of Figure 2: accuracy against MACs beside the paper's."""
+"""Figure 2: the paper's as digitised from the poster's vector plots, and the picture with ours beside it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import matplotlib.ticker as ticker
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from repro.report.claim import Cell
 from repro.report.curves import draw, each_seed, mean
-from repro.report.figure2 import IMAGES, NEAR, paper_macs
+from repro.report.exact_costs import TABLE1_DATASETS, paper_cost
 from repro.report.numbers import DATASETS, where_run
 from repro.report.plots import MODELS, PALETTE, common_legend, mark, new_figure
-from repro.report.printed import drawn
+from repro.report.printed import PrintedValue, drawn
 from repro.report.verdict import summary_of
 from repro.study.results import StudyResult, evidence
+
+IMAGES = TABLE1_DATASETS
+"""The two image sets that it draws."""
+
+NEAR = 1e-3
+"""Relative tolerance at which a digitised cost is a computed one (they were read to about 1e-4 G)."""
 
 ENVELOPE_COLOUR = "#000000"
 TWO = PALETTE[2]
@@ -27,6 +34,26 @@ MARKS = {
 }
 LINES = ("-", "--", ":")
 """By number of experts, where a pair was run with several."""
+
+
+def paper_macs(dataset: str, base: str, expert: str | None = None) -> int:
+    """Multiply-adds of a backbone or of a pair with 20 experts, at the paper's own width and image size."""
+    return paper_cost(dataset, base, expert, 20 if expert else 0).macs
+
+
+def marker(dataset: str, name: str, macs: int) -> PrintedValue | None:
+    """The mean of a series' markers at a cost, if it has any there."""
+    found = [top1 for cost, top1 in drawn(dataset, name) if abs(cost - macs) <= NEAR * macs]
+    return PrintedValue(sum(found) / len(found), None) if found else None
+
+
+def anytime_at(dataset: str, macs: int) -> PrintedValue | None:
+    """The paper's any-time curve at a cost, on the line between its markers; its last value beyond its end."""
+    points = sorted(drawn(dataset, "anytime"))
+    if not points or macs < points[0][0] * (1 - NEAR):
+        return None
+    value = float(np.interp(macs, [cost for cost, _ in points], [top1 for _, top1 in points]))
+    return PrintedValue(round(value, 2), None)
 
 
 def curves_figure(results: Sequence[StudyResult]) -> Figure:

@@ -9,10 +9,10 @@ import pytest
 
 from repro.exhibits.figure2_anytime import EXHIBIT, Parameters, printed_value, run
 from repro.families.single_gate.pairs import MEAN
+from repro.report.anytime_figures import anytime_at, marker, paper_macs
 from repro.report.anytime_rivals import NO_LOSS
 from repro.report.claim import Cell
 from repro.report.curves import Curve, draw
-from repro.report.figure2 import anytime_at, marker, paper_macs
 from repro.report.plots import new_figure
 from repro.report.printed import drawn
 from repro.report.verdict import Verdict
