@@ -190,11 +190,9 @@ def names(specs: Sequence[StudySpec]) -> list[str]:
 
 
 def _controls(choices: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-    """Displayed: a slider for numbers, a list for names; without ipywidgets none."""
-    try:
-        from ipywidgets import Dropdown, SelectionSlider
-    except ModuleNotFoundError:
-        return {}
+    """Displayed: a slider for numbers, a list for names."""
+    from ipywidgets import Dropdown, SelectionSlider
+
     controls = {
         name: Dropdown(
             options=list(dict.fromkeys(options)), value=options[0], description=name, layout={"width": "max-content"}

@@ -98,15 +98,16 @@ def test_numbers_are_those_recorded_lead_to_their_record_and_say_where_they_come
     page, warnings = built(
         tmp_path,
         f"{{result}}`{name}:top1/bagging/20` {{verdict}}`{name}:C2/20` "
+        f"{{result}}`{name}:minutes` {{result}}`{name}:C2/20` "
         "{paper}`2/cifar100/tr18/tr18/20/bagging/top1` {result}`table2_num_experts-cifar100-paper:top1/bagging/20`\n\n"
         "```{all-claims}\n```\n\n```{recorded-runs}\n```",
     )
     assert warnings == ""
-    for shown in ("59.60 ± 0.10</a>", "holds (without control)</a>", "79.90 ± 0.22</a>", "not run</span>", "+1.53 ["):
-        assert shown in page
+    numbers = ("59.60 ± 0.10</a>", ">2</a>", "+1.53</a>", "79.90 ± 0.22</a>", "not run</span>", "+1.53 [")
+    assert all(shown in page for shown in (*numbers, "holds (without control)</a>"))
     link = page.partition('class="repro-number"')[2].partition("</a>")[0]
-    for part in (f'href="results.html#{name}"', "seeds 0, 1, 2", "laptop scale", "repro run it", "a machine"):
-        assert part in link
+    about = ("59.50, 59.60, 59.70", "seeds 0, 1, 2", "laptop scale", "repro run it", "a machine", "2026-01-02")
+    assert all(part in link for part in (f'href="results.html#{name}"', *about))
     assert f'id="{name}"' in page and f"recorded/{name}.json" in page
 
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from repro.exhibits import exhibits
 from repro.report import interactive
 from repro.study.places import results_folder
 from repro.study.results import load_results
-from tests.book.conftest import BOOK
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).parents[2]
 
@@ -96,24 +93,6 @@ def test_a_number_tells_where_it_comes_from_and_leads_there(page: Page, book: st
     assert page.locator(f"[id='{page.url.partition('#')[2]}']").is_visible()
 
 
-def test_every_exhibit_with_records_shows_figures_with_their_sources(page: Page, book: str) -> None:
-    for name in (shown.name for shown in exhibits()):
-        if not list((BOOK / "figures").glob(f"{name}*.svg")):
-            continue  # no record, or no figure is made of it
-        page.goto(f"{book}notebooks/{name}.html")
-        page.evaluate("document.querySelectorAll('details').forEach(fold => fold.open = true)")
-        figures = page.locator("figure.repro-figure").all()
-        assert figures, f"{name} shows no figure"
-        for figure in figures:
-            assert figure.locator("figcaption").is_visible(), name
-            sources = figure.locator("+ .repro-source a")
-            texts = sources.all_inner_texts()
-            assert {"measurements", "vector file (SVG)"} <= set(texts), f"{name}: {texts}"
-            for link in sources.all():
-                answer = page.request.get(f"{book}notebooks/{link.get_attribute('href')}")
-                assert answer.ok, link.get_attribute("href")
-
-
 def test_figures_stand_on_a_light_card_in_the_dark_and_on_paper_controls_are_gone(page: Page, book: str) -> None:
     page.goto(f"{book}notebooks/figure2_anytime.html")
     page.evaluate("document.documentElement.dataset.theme = 'dark'")
@@ -132,26 +111,6 @@ def test_tables_beyond_the_first_of_a_run_are_folded_and_open(page: Page, book: 
     more.locator("summary").focus()
     page.keyboard.press("Enter")
     assert more.locator("table").is_visible()
-
-
-def search(page: Page, book: str, text: str) -> list[Locator]:
-    """What is found for the words of a text: results appear one by one, until Sphinx says that these are all."""
-    page.goto(f"{book}search.html?q={' '.join(re.findall(r'[A-Za-z0-9-]+', text))}")
-    page.get_by_text("Search finished").wait_for()
-    return page.locator("#search-results li > a").all()
-
-
-def test_each_title_is_found_once_and_each_term_of_the_glossary(page: Page, book: str) -> None:
-    for name in (shown.name for shown in exhibits()):
-        page.goto(f"{book}notebooks/{name}.html")
-        title = page.locator("h1").first.inner_text().rstrip("#")
-        found = [link.inner_text() for link in search(page, book, title.replace("-", " "))]
-        assert found.count(title) == 1, f"{title}: {found}"
-    page.goto(f"{book}glossary.html")
-    terms = [term.inner_text().rstrip("#") for term in page.locator("dt[id^=term-]").all()]
-    for term in filter(lambda term: re.search("[A-Za-z]{2}", term), terms):  # one letter is no word to the search
-        found = [link.get_attribute("href") or "" for link in search(page, book, re.sub(r"\b\w\b", "", term))]
-        assert any("glossary.html" in address for address in found), f"{term!r} finds {found}"
 
 
 def test_launch_buttons_open_notebooks_that_are_in_the_repository(page: Page, book: str) -> None:

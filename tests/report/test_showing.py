@@ -1,4 +1,4 @@
-"""Tables, quotes, figures and the reading of a result."""
+"""Tables, figures, and a run that is stopped."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,7 +7,6 @@ import pytest
 
 from repro.errors import StoppedError
 from repro.exhibits import exhibit
-from repro.report.numbers import look_up, paper_quote
 from repro.report.plots import as_svg
 from repro.report.tables import Captioned, claims_table, frame, frame_of_rows
 from repro.study.results import StudyResult
@@ -34,16 +33,6 @@ def test_claims_and_style(result: StudyResult) -> None:
     assert claims.loc["C2/20", "verdict"] == "holds (without control)" and claims.loc["C2/5", "verdict"] == "not run"
     page = Captioned(claims, TABLE2.tables(result)["main"].caption).in_page()
     assert "CIFAR-100, laptop scale" in page and "3 seeds" in page and "rgba(0, 158, 115" in page
-
-
-def test_quotes_carry_their_provenance(result: StudyResult) -> None:
-    quote = look_up(result, "top1/bagging/20")
-    assert quote.text == "59.60 ± 0.10"
-    for part in ("59.50, 59.60, 59.70", "seeds 0, 1, 2", "repro run it", "a machine", "2026-01-02"):
-        assert part in quote.tooltip
-    assert look_up(result, "minutes").text == "2"
-    assert look_up(result, "C2/20", TABLE2.judge(result)).text == "+1.30"
-    assert paper_quote("2/cifar100/tr18/tr18/20/bagging/top1").text == "79.90 ± 0.22"
 
 
 def test_figures_are_the_same_bytes_each_time(result: StudyResult) -> None:
