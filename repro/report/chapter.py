@@ -80,8 +80,6 @@ class Chapter:
     def exact(self, *names: str) -> None:
         """Tables that need no run (all, unless named), the first open."""
         known = self.exhibit.exact()
-        if unknown := set(names) - set(known):
-            raise ReproError(f"there is no exact table {', '.join(sorted(unknown))} (there are: {', '.join(known)})")
         shown = [known[name] for name in names or known]
         _display("".join(table.in_page(folded=index > 0) for index, table in enumerate(shown)))
 
