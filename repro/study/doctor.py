@@ -16,10 +16,9 @@ import torch
 from repro.data.catalogue import DATASETS, check_sums, status
 from repro.files import write_text
 from repro.progress import duration
-from repro.study.artifact import read_tensors
+from repro.study.artifact import read_tensors, why_stale
 from repro.study.contents import ABOUT, DamagedError, checksum_of, read_about
 from repro.study.executors import PACKAGES
-from repro.study.freshness import why_stale
 from repro.study.locks import LEASE, alive, read_holder
 from repro.study.provenance import code_version, library_versions
 from repro.study.store import Store

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from repro.progress import duration
-from repro.study.contents import DamagedError, checksum_of, read_about
-from repro.study.freshness import why_stale
+from repro.study.contents import checksum_of, history
 from repro.study.graph import Goal, Step, ordered
 from repro.study.store import Store
 
@@ -68,23 +67,19 @@ class Remaining:
     def _about(self, step: Step) -> dict[str, Any] | None:
         """The description of an artifact that a run would find; one that it would make again counts as absent."""
         parents = [self._stands[need] for need in step.needs]
-        if None in parents or not self._store.has(step):
+        if None in parents:
             return None
         now = {f"{a['kind']}/{a['hash']}": checksum_of(a) for a in parents if a}
-        try:
-            about = read_about(self._store.path(step))
-        except (DamagedError, OSError):
-            return None
-        if why_stale(about, self._store.images(step), now):
-            return None
-        self._count(step.work, about["made"]["seconds"])
+        about, _ = self._store.find(step, now, tensors=False)
+        if about:
+            self._count(step.work, about["made"]["seconds"])
         return about
 
     def _share_begun(self, step: Step) -> float:
         """The share in [0, 1] of a training that lies behind."""
-        history = self._store.begun(step)
-        share = min(len(history) / step.epochs, 1.0) if step.epochs else 0.0
-        self._count(step.work * share, sum(entry[2] for entry in history))
+        epochs = history(self._store.unfinished(step))
+        share = min(len(epochs) / step.epochs, 1.0) if step.epochs else 0.0
+        self._count(step.work * share, sum(entry[2] for entry in epochs))
         return share
 
     def _count(self, work: float, seconds: float) -> None:

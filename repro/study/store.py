@@ -23,19 +23,8 @@ from repro.data.fingerprint import fingerprint
 from repro.errors import StoreError, TrainingError
 from repro.files import free_name, write_aside, write_text
 from repro.progress import say
-from repro.study.artifact import Artifact, read_tensors, write_artifact
-from repro.study.contents import (
-    ABOUT,
-    CHECKPOINT,
-    FAILED,
-    Contents,
-    DamagedError,
-    check_tensors,
-    history,
-    read_about,
-    text,
-)
-from repro.study.freshness import why_stale
+from repro.study.artifact import Artifact, read_tensors, why_stale, write_artifact
+from repro.study.contents import ABOUT, CHECKPOINT, FAILED, Contents, DamagedError, check_tensors, read_about, text
 from repro.study.locks import Lock
 from repro.study.provenance import code_version, made_here
 
@@ -85,17 +74,19 @@ class Store(Contents):
         return Artifact(tensors, about["metrics"], about["history"], about["made"])
 
     def find(
-        self, step: Step, parents: Mapping[str, str] | None = None
+        self, step: Step, parents: Mapping[str, str], tensors: bool = True
     ) -> tuple[dict[str, Any] | None, tuple[str, str] | None]:
         """The description of an artifact that can be used; else, if something is there, its state and what is wrong.
 
-        ``parents`` are the artifacts that it would be made from now: ``kind/key`` -> checksum.
+        ``parents`` are the artifacts that it would be made from now: ``kind/key`` -> checksum. Without ``tensors``
+        their file is not read: a damaged one is not seen.
         """
         if not self.path(step).exists():
             return None, None
         try:
             about = read_about(self.path(step))
-            check_tensors(self.path(step), about)
+            if tensors:
+                check_tensors(self.path(step), about)
         except DamagedError as error:
             return None, ("damaged", str(error))
         except OSError as error:  # a disk or a network that does not answer says nothing of the artifact
@@ -200,7 +191,3 @@ class Store(Contents):
             checkpoint.replace(begun.with_name(f"stale-{CHECKPOINT}"))
             say(f"{step.label}: what it was begun on was made anew; it begins again")
         write_text(begun, now)
-
-    def begun(self, step: Step) -> list[list[float]]:
-        """The epochs, as in :class:`Artifact`, of one that is not finished; empty if none is over."""
-        return history(self.unfinished(step))

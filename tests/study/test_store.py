@@ -16,9 +16,8 @@ from safetensors.torch import save_file
 from repro.data import modes
 from repro.data.fingerprint import Images, fingerprint
 from repro.errors import StoreError, TrainingError
-from repro.study import freshness
 from repro.study import store as store_module
-from repro.study.artifact import Artifact
+from repro.study.artifact import LIBRARIES_THAT_MATTER, Artifact
 from repro.study.contents import ABOUT, WEIGHTS, read_about, signed
 from repro.study.doctor import artifacts, findings, locks, unfinished
 from repro.study.graph import Context, Inputs, Step
@@ -142,7 +141,7 @@ def test_decoded_images_are_known_by_their_pixels_and_labels(tmp_path: Path) -> 
     assert None not in found and len(set(found)) == 3
 
 
-@pytest.mark.parametrize("library", freshness.LIBRARIES_THAT_MATTER)
+@pytest.mark.parametrize("library", LIBRARIES_THAT_MATTER)
 def test_another_major_version_makes_it_stale(store: Store, library: str, capsys: pytest.CaptureFixture[str]) -> None:
     edit(store, lambda about: about["made"]["libraries"].update({library: "99.1.0"}))
     assert remade(store)
