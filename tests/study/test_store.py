@@ -19,7 +19,7 @@ from repro.errors import StoreError, TrainingError
 from repro.study import store as store_module
 from repro.study.artifact import LIBRARIES_THAT_MATTER, Artifact
 from repro.study.contents import ABOUT, WEIGHTS, read_about, signed
-from repro.study.doctor import artifacts, findings, locks, unfinished
+from repro.study.doctor import artifacts, findings, locks
 from repro.study.graph import Context, Inputs, Step
 from repro.study.runner import Runner
 from repro.study.sources import Sources
@@ -162,7 +162,6 @@ def test_numbers_that_are_not_finite_stop_it_and_are_remembered(tmp_path: Path) 
         kept(tmp_path, step(make(float("nan"))))
     (row,) = store.half_done()
     assert "not finite" in row["failed"] and not store.has(KEY)
-    assert any(finding.state == "wrong" and "not finite" in finding.found for finding in unfinished(store))
     kept(tmp_path, KEY)  # a new run tries again
     assert not list(store.half_done())
 
@@ -227,6 +226,15 @@ def test_what_a_killed_writer_left_is_removed(store: Store) -> None:
     left.mkdir()
     shutil.rmtree(store.path(KEY))
     assert remade(store) and not left.exists()
+
+
+def test_the_doctor_sees_who_is_making_what_but_not_who_has_just_finished(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with store.lock(KEY).held():
+        assert ["held by process" in finding.found for finding in locks(store)] == [True]
+        monkeypatch.setattr("repro.study.doctor.read_holder", lambda path: path.unlink())
+        assert not list(locks(store))
 
 
 def test_the_doctor_on_an_empty_folder(tmp_path: Path) -> None:
