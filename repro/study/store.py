@@ -161,33 +161,22 @@ class Store(Contents):
         return self._images[step.images]
 
     def _set_aside(self, step: Step, state: str, why: str) -> None:
-        try:
-            aside = free_name(self.path(step), state)
-            self.path(step).rename(aside)
-        except OSError as error:
-            raise StoreError(f"{self.path(step)} is {state} ({why}) and cannot be set aside: {error}") from error
+        aside = free_name(self.path(step), state)
+        self.path(step).rename(aside)
         say(f"{step.label} is {state}: {why}; set aside as {step.kind}/{aside.name}, and made again")
 
     def _begin(self, step: Step, parents: Mapping[str, str]) -> None:
-        """Make the folder of an artifact that is not there yet."""
-        unfinished = self.unfinished(step)
-        try:
-            for left in self.path(step).parent.glob(f".{step.key}.*"):  # of a maker that died while it wrote
-                shutil.rmtree(left, ignore_errors=True)
-            unfinished.mkdir(parents=True, exist_ok=True)
-            (unfinished / FAILED).unlink(missing_ok=True)
-            self._check_begun(step, parents)
-            write_text(unfinished / "label.txt", step.label)
-        except OSError as error:
-            raise StoreError(
-                f"the store cannot be written: {error}; choose another folder with the parameter root"
-            ) from error
+        """Make the folder of an artifact that is not there yet.
 
-    def _check_begun(self, step: Step, parents: Mapping[str, str]) -> None:
-        """A checkpoint that was begun on other parents than these is set aside: it would go on to a mixture of both."""
-        begun, now = self.unfinished(step) / PARENTS, json.dumps(dict(parents))
-        checkpoint = begun.with_name(CHECKPOINT)
-        if checkpoint.exists() and text(begun) != now:
-            checkpoint.replace(begun.with_name(f"stale-{CHECKPOINT}"))
+        A checkpoint that was begun on other parents than these is set aside: it would go on to a mixture of both.
+        """
+        for left in self.path(step).parent.glob(f".{step.key}.*"):  # of a maker that died while it wrote
+            shutil.rmtree(left, ignore_errors=True)
+        unfinished, now = self.unfinished(step), json.dumps(dict(parents))
+        unfinished.mkdir(parents=True, exist_ok=True)
+        (unfinished / FAILED).unlink(missing_ok=True)
+        if self.checkpoint(step).exists() and text(unfinished / PARENTS) != now:
+            self.checkpoint(step).replace(unfinished / f"stale-{CHECKPOINT}")
             say(f"{step.label}: what it was begun on was made anew; it begins again")
-        write_text(begun, now)
+        write_text(unfinished / PARENTS, now)
+        write_text(unfinished / "label.txt", step.label)

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from repro.data import modes
 from repro.data.fingerprint import Images, fingerprint
-from repro.errors import StoreError, TrainingError
+from repro.errors import ReproError, StoreError, TrainingError, in_a_sentence
 from repro.study import store as store_module
 from repro.study.artifact import LIBRARIES_THAT_MATTER, Artifact
 from repro.study.contents import ABOUT, WEIGHTS, read_about, signed
@@ -175,7 +175,7 @@ def test_a_full_disk_is_said_and_nothing_is_taken_for_whole(
 
     with monkeypatch.context() as patch:
         patch.setattr(store_module, function, full)
-        with pytest.raises(StoreError, match=r"cannot be written.*No space left on device.*"):
+        with pytest.raises(ReproError, match="No space left on device"), in_a_sentence():
             kept(tmp_path, KEY)
     assert not Store(tmp_path).has(KEY) and not list(Store(tmp_path).finished())
     assert kept(tmp_path, KEY)[1] is False
@@ -207,7 +207,7 @@ def test_a_broken_artifact_is_named(store: Store) -> None:
 
 def test_a_store_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "store").write_text("a file where the store should be")
-    with pytest.raises(StoreError, match=r"cannot be written.*parameter root"):
+    with pytest.raises(ReproError, match=r"cannot read or write .*store/.*parameter root"), in_a_sentence():
         kept(tmp_path, KEY)
 
 
