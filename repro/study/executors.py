@@ -16,6 +16,7 @@ import json
 import logging
 import multiprocessing
 import os
+import re
 import signal
 import threading
 import time
@@ -46,17 +47,15 @@ SLURM = "REPRO_SLURM"  # environment variable: submitit's parameters as JSON, e.
 
 def parse(executor: str) -> tuple[str, int | None]:
     """Name and number of workers of ``NAME`` or ``NAME:WORKERS``; :class:`SpecError` names the choices."""
-    name, colon, number = executor.partition(":")
-    if name not in EXECUTORS or (name in ("auto", "serial") and colon):
+    name, _, number = executor.partition(":")
+    if not re.fullmatch("auto|serial|(processes|submitit|ray)(:[1-9][0-9]{0,3})?", executor):
         raise SpecError(f"executor: there is no {executor!r}; choose one of {', '.join(EXECUTORS)}, or processes:4")
-    if colon and not (number.isascii() and number.isdigit() and 0 < int(number) <= 10_000):
-        raise SpecError(f"executor: the number of workers should be a whole number from 1 on, not {number!r}")
     if name in PACKAGES and find_spec(name) is None:
         raise SpecError(
             f"executor: {name} is not installed; `uv sync --extra {PACKAGES[name]}` installs it, "
             "or choose auto, serial or processes"
         )
-    return name, int(number) if colon else None
+    return name, int(number) if number else None
 
 
 class Job(NamedTuple):
