@@ -49,7 +49,7 @@ def test_executors_by_name() -> None:
 
 @pytest.mark.parametrize("wrong", ["", "slurm", "serial:2", "auto:2", "processes:0", "processes:x", "processes:²"])
 def test_wrong_executors_name_the_choices(wrong: str) -> None:
-    with pytest.raises(SpecError, match="executor: .*auto, serial, processes, submitit, ray, or processes:4"):
+    with pytest.raises(SpecError, match=r"executor: .*auto, serial, processes, submitit, ray, or processes:4"):
         parse(wrong)
 
 
