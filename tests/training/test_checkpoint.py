@@ -1,4 +1,4 @@
-"""Where an optimiser's state is not plain tensors, where there is none, where it cannot be written; see also test_fit."""
+"""An optimiser's state that is no plain tensor, that is absent, that cannot be written; the rest is in test_fit."""
 
 from pathlib import Path
 
