@@ -33,13 +33,11 @@ class Artifact:
 
     metrics  small numbers, e.g. the gate's agreement with g0
     history  one ``[loss, accuracy, seconds, {name: mean}]`` an epoch, where it was trained
-    made     provenance: code, libraries, hardware, precision, seconds, when
     """
 
     tensors: dict[str, Tensor]
     metrics: dict[str, float] = field(default_factory=dict)
     history: list[list[Any]] = field(default_factory=list)
-    made: dict[str, Any] = field(default_factory=dict)
 
     def not_finite(self) -> str | None:
         """The name of a tensor that holds NaN or infinity, if one does."""
@@ -54,13 +52,15 @@ def trained(module: nn.Module, history: list[Epoch]) -> Artifact:
     )
 
 
-def write_artifact(folder: Path, step: Step, artifact: Artifact, conditions: Mapping[str, Any]) -> None:
-    """Write both files into ``folder``; ``conditions`` says of which images and parents they are."""
+def write_artifact(
+    folder: Path, step: Step, artifact: Artifact, made: Mapping[str, Any], conditions: Mapping[str, Any]
+) -> None:
+    """Write both files into ``folder``; ``made`` says where and when, ``conditions`` of which images and parents."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in artifact.tensors.items()}
     save_file(tensors, folder / WEIGHTS)
     about = {
         "kind": step.kind, "hash": step.key, "label": step.label, "depends_on": step.depends_on,
-        "metrics": artifact.metrics, "history": artifact.history, "made": artifact.made,
+        "metrics": artifact.metrics, "history": artifact.history, "made": made,
         "conditions": conditions, "weights_sha256": checksum(folder / WEIGHTS, "sha256"),
     }  # fmt: skip
     (folder / ABOUT).write_bytes(signed(about))

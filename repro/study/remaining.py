@@ -34,10 +34,6 @@ class Remaining:
         """Whether nothing remains."""
         return all(part.finished == part.needed for part in self.parts)
 
-    def seconds(self, work: float) -> float | None:
-        """How long work takes at the rate at which the rest of this study was made; None if nothing was."""
-        return self._seconds * work / self._done if self._done else None
-
     def report(self) -> str:
         """A line a goal, and how long what remains takes."""
         lines = []
@@ -53,8 +49,8 @@ class Remaining:
         return "\n".join(lines)
 
     def _time(self, work: float, text: str) -> str:
-        seconds = self.seconds(work)
-        return "" if seconds is None else text.format(duration(seconds))
+        """Text on how long work takes at the rate at which the rest of this study was made; none if nothing was."""
+        return text.format(duration(self._seconds * work / self._done)) if self._done else ""
 
     def _part(self, goal: Goal) -> Part:
         steps = ordered(goal.steps)

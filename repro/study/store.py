@@ -71,7 +71,7 @@ class Store(Contents):
             raise StoreError(
                 f"the {step.label} in {self.path(step)} cannot be read ({error}); run again to make it anew"
             ) from error
-        return Artifact(tensors, about["metrics"], about["history"], about["made"])
+        return Artifact(tensors, about["metrics"], about["history"])
 
     def find(
         self, step: Step, parents: Mapping[str, str], tensors: bool = True
@@ -106,11 +106,8 @@ class Store(Contents):
             mine = [step for step in steps if held.enter_context(self.lock(step).held(wait=False))]
             if not mine:
                 first = steps[0]
-
-                def done() -> bool:
-                    return self.has(first) and self.find(first, parents(first))[0] is not None
-
-                mine = [first] if held.enter_context(self.lock(first).held(done)) else []
+                waited_for = self.lock(first).held(lambda: self.find(first, parents(first))[0] is not None)
+                mine = [first] if held.enter_context(waited_for) else []
             missing = []
             for step in mine:
                 about, why = self.find(step, parents(step))
@@ -135,12 +132,12 @@ class Store(Contents):
         """
         if name := artifact.not_finite():
             raise TrainingError(f"{step.label}: {name} holds numbers that are not finite; lower the learning rate")
-        seconds = max(seconds, sum(entry[2] for entry in artifact.history))  # those before a stop count as well
-        artifact = Artifact(artifact.tensors, artifact.metrics, artifact.history, made_here(device, seconds))
+        made = made_here(device, max(seconds, sum(entry[2] for entry in artifact.history)))  # before a stop as well
+        conditions = {"images": self.images(step), "parents": dict(parents)}
         try:
             with write_aside(self.path(step)) as aside:
                 aside.mkdir()
-                write_artifact(aside, step, artifact, {"images": self.images(step), "parents": dict(parents)})
+                write_artifact(aside, step, artifact, made, conditions)
         except (OSError, SafetensorError) as error:
             raise StoreError(
                 f"the {step.label} cannot be written to {self.folder} ({error}); "
