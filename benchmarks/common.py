@@ -16,7 +16,7 @@ import torch
 from repro.data.archives import checksum
 from repro.exhibits.table2_num_experts import Parameters, run
 from repro.study.artifact import Artifact, read_tensors
-from repro.study.campaigns import Campaign
+from repro.study.benchmarks import Campaign
 from repro.study.contents import HASH, DamagedError, read_about
 from repro.study.graph import Step
 from repro.study.locks import Holder, read_holder

@@ -33,19 +33,14 @@ def write_aside(path: Path) -> Iterator[Path]:
     aside = aside_root / path.name
     try:
         yield aside
-        _sync_tree(aside)
+        for each in [aside] if aside.is_file() else [*aside.rglob("*"), aside]:  # names in a folder included
+            sync(each)
         if aside.is_dir() and path.is_dir():
             return
         os.replace(aside, path)
         sync(path.parent)
     finally:
         shutil.rmtree(aside_root, ignore_errors=True)
-
-
-def _sync_tree(path: Path) -> None:
-    """Flush a file, or a folder with all that is in it, names included."""
-    for each in [path] if path.is_file() else [*path.rglob("*"), path]:
-        sync(each)
 
 
 def free_name(path: Path, state: str) -> Path:

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import bad_input
 from repro.errors import StoreError
-from repro.study.campaigns import CAMPAIGNS, Campaign, load_campaign
+from repro.study.benchmarks import CAMPAIGNS, Campaign, load_campaign
 
 ROOT = Path(__file__).parents[1]
 

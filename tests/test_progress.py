@@ -52,21 +52,15 @@ def _a_worker_s_share(work: float) -> None:
     study.advance(work, lambda: "a share")
 
 
-def test_processes_that_share_a_progress_count_together() -> None:
+def test_processes_that_share_a_progress_count_together_and_are_late_when_the_study_stops() -> None:
     study = Progress(100.0)
     study.skip(20.0)
     study.share()
     with ProcessPoolExecutor(1, get_context("spawn"), join, (study,)) as pool:
         pool.submit(_a_worker_s_share, 30.0).result()
-    study.advance(50.0, lambda: "the rest")
-    assert study.time_left() == "0 s left" and study.seconds(80.0) > 0
-    assert joined() is None, "only a worker joins"
-
-
-def test_who_has_joined_is_late_when_the_study_stops() -> None:
-    study = Progress(100.0)
-    study.share()
-    with ProcessPoolExecutor(1, get_context("spawn"), join, (study,)) as pool:
+        study.advance(50.0, lambda: "the rest")
+        assert study.time_left() == "0 s left" and study.seconds(80.0) > 0
+        assert joined() is None, "only a worker joins"
         assert not pool.submit(late).result()
         study.stop()
         assert pool.submit(late).result() and not late(), "the one who stopped it may tidy up"

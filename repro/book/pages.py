@@ -21,8 +21,7 @@ from repro.report.links import FIGURES, Book, link, source_line
 from repro.report.numbers import DATASETS, NONE, effect, gain, interval, signed, verdict_quote, where_run
 from repro.report.tables import Captioned, frame_of_rows, html_table, verdict_css
 from repro.report.verdict import ClaimVerdict
-from repro.study.benchmarks import BENCHMARKS, load_performance
-from repro.study.campaigns import CAMPAIGNS, load_campaign
+from repro.study.benchmarks import BENCHMARKS, CAMPAIGNS, load_campaign, load_performance
 from repro.study.places import project_folder, results_folder
 from repro.study.results import StudyResult, evidence, load_results
 

@@ -28,7 +28,7 @@ from repro.report.chapter import command_of
 from repro.report.links import Book
 from repro.report.numbers import Quote
 from repro.report.verdict import ClaimVerdict
-from repro.study.campaigns import CAMPAIGNS, FOLDER, Campaign, load_campaign
+from repro.study.benchmarks import CAMPAIGNS, FOLDER, Campaign, load_campaign
 from repro.study.places import results_folder
 from repro.study.results import StudyResult, load_result
 

@@ -10,7 +10,7 @@ from repro.exhibits import exhibit
 from repro.progress import duration
 from repro.report.links import DATA, Book, link
 from repro.report.numbers import where_run
-from repro.study.campaigns import CAMPAIGNS, load_campaign
+from repro.study.benchmarks import CAMPAIGNS, load_campaign
 from repro.study.places import results_folder
 from repro.study.results import Provenance, load_results
 

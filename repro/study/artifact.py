@@ -1,4 +1,4 @@
-"""An artifact and its folder: written with checksums, believed only when they hold.
+"""An artifact and its folder: written with checksums, believed only when they hold, stale when it rests on others.
 
 weights.safetensors   tensors, never pickle
 artifact.json         what it depends on, metrics, history, where it came from, checksums
@@ -17,10 +17,14 @@ from torch import Tensor, float16, nn
 
 from repro.data.archives import checksum
 from repro.study.contents import ABOUT, WEIGHTS, DamagedError, check_tensors, signed
+from repro.study.provenance import library_versions
 from repro.training.fit import Epoch
 
 if TYPE_CHECKING:
     from repro.study.graph import Step
+
+# Libraries whose major version may change numbers; stores move between machines with different minor ones.
+LIBRARIES_THAT_MATTER = ("torch", "numpy", "scikit-learn")
 
 
 @dataclass(frozen=True)
@@ -29,13 +33,11 @@ class Artifact:
 
     metrics  small numbers, e.g. the gate's agreement with g0
     history  one ``[loss, accuracy, seconds, {name: mean}]`` an epoch, where it was trained
-    made     provenance: code, libraries, hardware, precision, seconds, when
     """
 
     tensors: dict[str, Tensor]
     metrics: dict[str, float] = field(default_factory=dict)
     history: list[list[Any]] = field(default_factory=list)
-    made: dict[str, Any] = field(default_factory=dict)
 
     def not_finite(self) -> str | None:
         """The name of a tensor that holds NaN or infinity, if one does."""
@@ -50,13 +52,15 @@ def trained(module: nn.Module, history: list[Epoch]) -> Artifact:
     )
 
 
-def write_artifact(folder: Path, step: Step, artifact: Artifact, conditions: Mapping[str, Any]) -> None:
-    """Write both files into ``folder``; ``conditions`` says of which code, images and parents they are."""
+def write_artifact(
+    folder: Path, step: Step, artifact: Artifact, made: Mapping[str, Any], conditions: Mapping[str, Any]
+) -> None:
+    """Write both files into ``folder``; ``made`` says where and when, ``conditions`` of which images and parents."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in artifact.tensors.items()}
     save_file(tensors, folder / WEIGHTS)
     about = {
         "kind": step.kind, "hash": step.key, "label": step.label, "depends_on": step.depends_on,
-        "metrics": artifact.metrics, "history": artifact.history, "made": artifact.made,
+        "metrics": artifact.metrics, "history": artifact.history, "made": made,
         "conditions": conditions, "weights_sha256": checksum(folder / WEIGHTS, "sha256"),
     }  # fmt: skip
     (folder / ABOUT).write_bytes(signed(about))
@@ -75,3 +79,23 @@ def read_tensors(folder: Path, about: Mapping[str, Any]) -> dict[str, Tensor]:
         return tensors
     except (SafetensorError, ValueError, KeyError) as error:
         raise DamagedError(f"{WEIGHTS} is not a file of tensors ({error})") from error
+
+
+def why_stale(about: Mapping[str, Any], images: str | None, parents: Mapping[str, str]) -> str | None:
+    """Why an artifact must be made again, in words; None when its images, parents and libraries are those of now.
+
+    ``images`` is their fingerprint; ``parents`` are the artifacts that it would be made from now: ``kind/key`` ->
+    checksum. What else it depends on, the revision of the code among it, is its key.
+    """
+    for name in LIBRARIES_THAT_MATTER:
+        then, now = about["made"]["libraries"][name], library_versions()[name]
+        if "unknown" not in (then, now) and then.partition(".")[0] != now.partition(".")[0]:
+            return f"it was made with {name} {then}, and this is {name} {now}"
+    recorded = about["conditions"]["images"]
+    if recorded and images and recorded != images:
+        return f"it was made from other images (digest {recorded}, now {images})"
+    for name, then in about["conditions"]["parents"].items():
+        if then != parents.get(name, then):
+            kind = name.partition("/")[0]
+            return f"the {kind} that it was made from was made anew and has other weights (in store/{name})"
+    return None

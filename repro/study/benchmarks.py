@@ -1,14 +1,19 @@
-"""What a benchmark leaves behind: tables of measured times, and the goals they are held against."""
+"""What ``benchmarks/`` leaves behind for the book.
+
+A benchmark: tables of measured times, and the goals they are held against. A campaign, of kills or bad input: counts.
+"""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+import torch
 from pydantic import Field
 
-from repro.errors import Frozen
+from repro.errors import Frozen, StoreError
 from repro.files import write_text
+from repro.study.provenance import made_here
 from repro.study.results import Provenance, Table, read
 
 BENCHMARKS = (
@@ -21,6 +26,13 @@ BENCHMARKS = (
     "token_dispatch",
     "deepmoe_prototypes",
 )
+FOLDER = "reliability"  # below the recorded results
+CAMPAIGNS = {
+    "faults": "uv run python -m benchmarks.fault_campaign",
+    "writers": "uv run python -m benchmarks.concurrent_writers",
+    "executors": "uv run python -m benchmarks.executors",
+    "bad-input": "uv run python -m benchmarks.bad_input",
+}
 
 
 class Goal(Frozen):
@@ -54,9 +66,7 @@ class PerformanceRecord(Frozen):
 
     def save(self, folder: Path) -> Path:
         """Write ``<folder>/<name>.json``, whole or not at all; returns its path."""
-        path = Path(folder) / f"{self.name}.json"
-        write_text(path, json.dumps(self.model_dump(), indent=1, ensure_ascii=False) + "\n")
-        return path
+        return _write(self, Path(folder))
 
 
 def load_performance(folder: Path, name: str) -> PerformanceRecord | None:
@@ -67,3 +77,44 @@ def load_performance(folder: Path, name: str) -> PerformanceRecord | None:
     path = Path(folder) / f"{name}.json"
     record = read(PerformanceRecord, path, "the record of a benchmark") if path.exists() else None
     return None if record and record.quick else record
+
+
+class Campaign(Frozen):
+    """The record of one campaign.
+
+    facts  its figures by name, e.g. ``kills: 108``
+    rows   its table: one row a phase, an executor, a kind of input; the same names in each
+    """
+
+    name: str = Field(description=f"one of {', '.join(CAMPAIGNS)}")
+    facts: dict[str, int | float]
+    rows: list[dict[str, str | int | float]]
+    provenance: Provenance
+
+    @classmethod
+    def now(
+        cls, name: str, facts: dict[str, int | float], rows: list[dict[str, str | int | float]], seconds: float,
+        options: str = "",
+    ) -> Campaign:  # fmt: skip
+        """The record of a campaign that has just been run here, with what was asked of it, e.g. ``--kills 110``."""
+        command = f"{CAMPAIGNS[name]} {options}".rstrip()
+        provenance = Provenance(command=command, **made_here(torch.device("cpu"), seconds))
+        return cls(name=name, facts=facts, rows=rows, provenance=provenance)
+
+    def save(self, results: Path) -> Path:
+        """Write ``<results>/reliability/<name>.json``, whole or not at all; returns its path."""
+        return _write(self, Path(results) / FOLDER)
+
+
+def load_campaign(name: str, results: Path) -> Campaign | None:
+    """A recorded campaign, None if it was not run; :class:`StoreError` if there is none of that name."""
+    if name not in CAMPAIGNS:
+        raise StoreError(f"there is no campaign {name!r}; choose one of {', '.join(CAMPAIGNS)}")
+    path = Path(results) / FOLDER / f"{name}.json"
+    return read(Campaign, path, "a recorded campaign") if path.exists() else None
+
+
+def _write(record: PerformanceRecord | Campaign, folder: Path) -> Path:
+    path = folder / f"{record.name}.json"
+    write_text(path, json.dumps(record.model_dump(), indent=1, ensure_ascii=False) + "\n")
+    return path

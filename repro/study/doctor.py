@@ -1,4 +1,7 @@
-"""``repro doctor``: is this installation, and this store, in order? Every finding says what to do about it."""
+"""``repro doctor``: is this installation, and this store, in order? Every finding says what to do about it.
+
+What is half-done and what failed is no disorder: ``repro status`` lists it.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,9 @@ import torch
 from repro.data.catalogue import DATASETS, check_sums, status
 from repro.files import write_text
 from repro.progress import duration
-from repro.study.artifact import read_tensors
-from repro.study.contents import ABOUT, DamagedError, checksum_of, read_about
+from repro.study.artifact import read_tensors, why_stale
+from repro.study.contents import DamagedError, checksum_of, read_about
 from repro.study.executors import PACKAGES
-from repro.study.freshness import why_stale
 from repro.study.locks import LEASE, alive, read_holder
 from repro.study.provenance import code_version, library_versions
 from repro.study.store import Store
@@ -37,8 +39,8 @@ class Finding(NamedTuple):
     do: str = ""
 
     def __str__(self) -> str:
-        mark = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}[self.state]
-        return f"{mark} {self.about}: {self.found}" + (f" -> {self.do}" if self.do else "")
+        mark = "WRONG" if self.state == "wrong" else self.state
+        return f"{mark:5} {self.about}: {self.found}" + (f" -> {self.do}" if self.do else "")
 
 
 def findings(root: Path) -> Iterator[Finding]:
@@ -48,7 +50,6 @@ def findings(root: Path) -> Iterator[Finding]:
     yield from folder(root)
     store = Store(root)
     yield from artifacts(store)
-    yield from unfinished(store)
     yield from locks(store)
 
 
@@ -132,26 +133,15 @@ def artifacts(store: Store) -> Iterator[Finding]:
         yield Finding(name, "note", "set aside", "delete it when nobody wants to look at it")
 
 
-def unfinished(store: Store) -> Iterator[Finding]:
-    """What is half-done, what failed, and what a killed writer left behind."""
-    for row in store.half_done():
-        name = f"{row['kind']}/{row['hash']}"
-        if row["failed"]:
-            yield Finding(name, "wrong", f"{row['label']} failed: {row['failed']}", "change that, and run it again")
-        else:
-            text = f"{row['label']}: half-done, {row['epochs_done']} epochs"
-            yield Finding(name, "note", text, "the same command goes on from there; or delete its .unfinished folder")
-    for path in sorted(store.folder.glob("*/.*")):
-        if not (path / ABOUT).exists() and time.time() - path.stat().st_mtime > LEASE:
-            yield Finding(f"{path.parent.name}/{path.name}", "note", "left by a writer that was killed", "delete it")
-
-
 def locks(store: Store) -> Iterator[Finding]:
     """Who is making what, and whether they live."""
     for path in sorted((store.folder / "locks").glob("*.*")):
         holder = read_holder(path)
         lives = alive(holder) if holder else None
-        silent = time.time() - path.stat().st_mtime
+        try:
+            silent = time.time() - path.stat().st_mtime
+        except FileNotFoundError:  # it has just been given back
+            continue
         if lives is False or (lives is None and silent > LEASE):
             text = f"of {holder or 'nobody that can be read'}; gone for {duration(max(silent, 0))}"
             yield Finding(f"lock {path.name}", "note", text, "nothing: the next run takes it over")

@@ -16,6 +16,7 @@ import json
 import logging
 import multiprocessing
 import os
+import re
 import signal
 import threading
 import time
@@ -46,17 +47,15 @@ SLURM = "REPRO_SLURM"  # environment variable: submitit's parameters as JSON, e.
 
 def parse(executor: str) -> tuple[str, int | None]:
     """Name and number of workers of ``NAME`` or ``NAME:WORKERS``; :class:`SpecError` names the choices."""
-    name, colon, number = executor.partition(":")
-    if name not in EXECUTORS or (name in ("auto", "serial") and colon):
+    name, _, number = executor.partition(":")
+    if not re.fullmatch("auto|serial|(processes|submitit|ray)(:[1-9][0-9]{0,3})?", executor):
         raise SpecError(f"executor: there is no {executor!r}; choose one of {', '.join(EXECUTORS)}, or processes:4")
-    if colon and not (number.isascii() and number.isdigit() and 0 < int(number) <= 10_000):
-        raise SpecError(f"executor: the number of workers should be a whole number from 1 on, not {number!r}")
     if name in PACKAGES and find_spec(name) is None:
         raise SpecError(
             f"executor: {name} is not installed; `uv sync --extra {PACKAGES[name]}` installs it, "
             "or choose auto, serial or processes"
         )
-    return name, int(number) if colon else None
+    return name, int(number) if number else None
 
 
 class Job(NamedTuple):
@@ -75,7 +74,7 @@ class Executor(ABC):
         work: What a worker does: ``work(builder, config, keys, root, device, threads, compile)``. The number of
             threads is the asker's (but for ``auto``), as the order of a sum may depend on it; so is how networks are
             called.
-        workers: How many jobs are in flight at most; by default as many as the cores hold of this process's threads.
+        workers: How many jobs are in flight at most.
         lost: The exceptions that say that a worker was lost.
         reports: Whether workers count what they do in the progress of the study themselves.
     """
@@ -85,17 +84,11 @@ class Executor(ABC):
 
     def __init__(
         self, work: Callable[..., dict[str, Any]], root: Path, device: torch.device, progress: Progress,
-        workers: int | None = None, threads: int | None = None,
+        workers: int, threads: int,
     ) -> None:  # fmt: skip
-        self.progress = progress
         self.work, self.device, self.root = work, device, Path(root).resolve()
-        self.threads = threads or torch.get_num_threads()
-        self.workers = workers or self.places() or max(1, (os.cpu_count() or 1) // self.threads)
+        self.progress, self.workers, self.threads = progress, workers, threads
         self._flying: list[tuple[Future[dict[str, Any]], Job, int]] = []
-
-    def places(self) -> int | None:
-        """How many workers there is a place for, where that is known."""
-        return None
 
     @abstractmethod
     def submit(self, job: Job) -> Future[dict[str, Any]]:
@@ -145,7 +138,7 @@ class Executor(ABC):
 
 
 class Processes(Executor):
-    """Worker processes of this host, by default one a GPU; a pool of one each, so that a lost one takes no other."""
+    """Worker processes of this host; a pool of one each, so that a lost one takes no other."""
 
     lost = (BrokenProcessPool,)
     reports = True
@@ -159,9 +152,6 @@ class Processes(Executor):
     def _pool(self) -> ProcessPoolExecutor:
         # spawn: a process that has started threads or a GPU cannot be forked
         return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin, (self.progress,))
-
-    def places(self) -> int | None:
-        return torch.cuda.device_count() if self.device.type == "cuda" else None
 
     def submit(self, job: Job) -> Future[dict[str, Any]]:
         slot = next(i for i, last in enumerate(self._last) if last is None or last.done())  # the first that is idle
@@ -202,11 +192,6 @@ class Submitit(Executor):
         except (ValueError, TypeError, NameError) as error:
             raise SpecError(f"{SLURM} is not a JSON object of submitit's parameters: {error}") from error
 
-    def places(self) -> int | None:
-        import submitit
-
-        return MANY if submitit.AutoExecutor.which() == "slurm" else None
-
     def submit(self, job: Job) -> Any:
         return self._executor.submit(self.work, *self.arguments(job))
 
@@ -228,9 +213,6 @@ class Ray(Executor):
             ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         gpus = 1 if self.device.type == "cuda" else 0
         self._work = ray.remote(num_cpus=1 if gpus else self.threads, num_gpus=gpus, max_retries=3)(self.work)
-
-    def places(self) -> int | None:
-        return MANY
 
     def submit(self, job: Job) -> Any:
         return self._work.remote(*self.arguments(job)).future()
@@ -258,7 +240,23 @@ def make_executor(
             return None
         return Processes(work, root, device, progress, workers, threads // workers)
     kinds: dict[str, type[Executor]] = {"processes": Processes, "submitit": Submitit, "ray": Ray}
-    return kinds[name](work, root, device, progress, workers) if name in kinds else None
+    if name not in kinds:
+        return None
+    return kinds[name](work, root, device, progress, workers or _places(name, device, threads), threads)
+
+
+def _places(name: str, device: torch.device, threads: int) -> int:
+    """Workers of whom none was asked for by number: one a GPU, or as many as the cores hold of so many threads."""
+    if name == "submitit":
+        import submitit
+
+        if submitit.AutoExecutor.which() == "slurm":
+            return MANY
+    if name == "ray":
+        return MANY
+    if name == "processes" and device.type == "cuda":
+        return torch.cuda.device_count()
+    return max(1, (os.cpu_count() or 1) // threads)
 
 
 def _begin(progress: Progress) -> None:

@@ -32,7 +32,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from repro.errors import StoreError, TimeIsUpError
+from repro.errors import TimeIsUpError
 from repro.progress import late, say
 
 HEARTBEAT = 10.0  # seconds between two touches
@@ -162,15 +162,11 @@ class Lock:
         token = f"{_started(os.getpid())}-{secrets.token_hex(8)}"
         now = datetime.now(UTC).isoformat(timespec="seconds")
         holder = Holder(platform.node(), os.getpid(), now, this_place(), token)
+        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
         except FileExistsError:
             return None
-        except OSError as error:
-            raise StoreError(
-                f"the store cannot be written: {error}; choose another folder with the parameter root"
-            ) from error
         with open(handle, "w", encoding="utf-8") as file:
             json.dump(holder._asdict(), file)
         return path

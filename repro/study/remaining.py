@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from repro.progress import duration
-from repro.study.contents import DamagedError, checksum_of, read_about
-from repro.study.freshness import why_stale
+from repro.study.contents import checksum_of, history
 from repro.study.graph import Goal, Step, ordered
 from repro.study.store import Store
 
@@ -35,10 +34,6 @@ class Remaining:
         """Whether nothing remains."""
         return all(part.finished == part.needed for part in self.parts)
 
-    def seconds(self, work: float) -> float | None:
-        """How long work takes at the rate at which the rest of this study was made; None if nothing was."""
-        return self._seconds * work / self._done if self._done else None
-
     def report(self) -> str:
         """A line a goal, and how long what remains takes."""
         lines = []
@@ -54,8 +49,8 @@ class Remaining:
         return "\n".join(lines)
 
     def _time(self, work: float, text: str) -> str:
-        seconds = self.seconds(work)
-        return "" if seconds is None else text.format(duration(seconds))
+        """Text on how long work takes at the rate at which the rest of this study was made; none if nothing was."""
+        return text.format(duration(self._seconds * work / self._done)) if self._done else ""
 
     def _part(self, goal: Goal) -> Part:
         steps = ordered(goal.steps)
@@ -68,23 +63,19 @@ class Remaining:
     def _about(self, step: Step) -> dict[str, Any] | None:
         """The description of an artifact that a run would find; one that it would make again counts as absent."""
         parents = [self._stands[need] for need in step.needs]
-        if None in parents or not self._store.has(step):
+        if None in parents:
             return None
         now = {f"{a['kind']}/{a['hash']}": checksum_of(a) for a in parents if a}
-        try:
-            about = read_about(self._store.path(step))
-        except (DamagedError, OSError):
-            return None
-        if why_stale(about, self._store.images(step), now):
-            return None
-        self._count(step.work, about["made"]["seconds"])
+        about, _ = self._store.find(step, now, tensors=False)
+        if about:
+            self._count(step.work, about["made"]["seconds"])
         return about
 
     def _share_begun(self, step: Step) -> float:
         """The share in [0, 1] of a training that lies behind."""
-        history = self._store.begun(step)
-        share = min(len(history) / step.epochs, 1.0) if step.epochs else 0.0
-        self._count(step.work * share, sum(entry[2] for entry in history))
+        epochs = history(self._store.unfinished(step))
+        share = min(len(epochs) / step.epochs, 1.0) if step.epochs else 0.0
+        self._count(step.work * share, sum(entry[2] for entry in epochs))
         return share
 
     def _count(self, work: float, seconds: float) -> None:

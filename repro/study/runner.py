@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from repro.errors import ReproError, TimeIsUpError, TrainingError
+from repro.errors import ReproError, TimeIsUpError, TrainingError, in_a_sentence
 from repro.progress import Progress, joined, late, say
 from repro.study.artifact import Artifact
 from repro.study.contents import checksum_of
@@ -50,7 +50,7 @@ class Runner:
         self.failed: dict[Step, str] = {}
         self._made: set[Step] = set()
         self._unsaid: list[Step] = []
-        self._recent: dict[Step, Artifact] = {}
+        self._read = lru_cache(RECENT)(context.store.load)
         self._follow: dict[Step, Callable[[], Sequence[Goal]]] = {}
         self._plan(goals)
 
@@ -104,11 +104,7 @@ class Runner:
             self.make([step])
         if step in self.failed:
             raise TrainingError(self.failed[step])
-        artifact = self._recent.pop(step, None) or self.context.store.load(step)
-        self._recent[step] = artifact
-        while len(self._recent) > RECENT:
-            del self._recent[next(iter(self._recent))]
-        return artifact
+        return self._read(step)
 
     def about(self, step: Step) -> dict[str, Any]:
         """The description of an artifact: metrics, history, how it was made; made first where it does not stand."""
@@ -165,7 +161,7 @@ class Runner:
     def _make_claimed(self, steps: Sequence[Step]) -> None:
         store, device = self.context.store, self.context.device
         report = reporter(self.context.progress, steps)
-        inputs = [Inputs(step, store.checkpoint(step), report, self.load, self._parents(step)) for step in steps]
+        inputs = [Inputs(step, store.checkpoint(step), report, self.load) for step in steps]
         began = time.monotonic()
         try:
             made = steps[0].make(self.context, inputs if steps[0].together else inputs[0])
@@ -284,9 +280,10 @@ def work(
     torch.set_num_threads(threads)
     compiling.choose(compile)
     try:
-        runner = Runner([], _context(root, device))
-        steps = [step for step in ordered(build(builder, config).steps) if step.key in keys]
-        runner.make(steps)
+        with in_a_sentence():
+            runner = Runner([], _context(root, device))
+            steps = [step for step in ordered(build(builder, config).steps) if step.key in keys]
+            runner.make(steps)
     except ReproError as error:
         return {"late" if isinstance(error, TimeIsUpError) else "error": str(error)}
     failed = {step.key: runner.failed[step] for step in steps if step in runner.failed}

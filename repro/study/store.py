@@ -23,19 +23,8 @@ from repro.data.fingerprint import fingerprint
 from repro.errors import StoreError, TrainingError
 from repro.files import free_name, write_aside, write_text
 from repro.progress import say
-from repro.study.artifact import Artifact, read_tensors, write_artifact
-from repro.study.contents import (
-    ABOUT,
-    CHECKPOINT,
-    FAILED,
-    Contents,
-    DamagedError,
-    check_tensors,
-    history,
-    read_about,
-    text,
-)
-from repro.study.freshness import why_stale
+from repro.study.artifact import Artifact, read_tensors, why_stale, write_artifact
+from repro.study.contents import ABOUT, CHECKPOINT, FAILED, Contents, DamagedError, check_tensors, read_about, text
 from repro.study.locks import Lock
 from repro.study.provenance import code_version, made_here
 
@@ -82,20 +71,22 @@ class Store(Contents):
             raise StoreError(
                 f"the {step.label} in {self.path(step)} cannot be read ({error}); run again to make it anew"
             ) from error
-        return Artifact(tensors, about["metrics"], about["history"], about["made"])
+        return Artifact(tensors, about["metrics"], about["history"])
 
     def find(
-        self, step: Step, parents: Mapping[str, str] | None = None
+        self, step: Step, parents: Mapping[str, str], tensors: bool = True
     ) -> tuple[dict[str, Any] | None, tuple[str, str] | None]:
         """The description of an artifact that can be used; else, if something is there, its state and what is wrong.
 
-        ``parents`` are the artifacts that it would be made from now: ``kind/key`` -> checksum.
+        ``parents`` are the artifacts that it would be made from now: ``kind/key`` -> checksum. Without ``tensors``
+        their file is not read: a damaged one is not seen.
         """
         if not self.path(step).exists():
             return None, None
         try:
             about = read_about(self.path(step))
-            check_tensors(self.path(step), about)
+            if tensors:
+                check_tensors(self.path(step), about)
         except DamagedError as error:
             return None, ("damaged", str(error))
         except OSError as error:  # a disk or a network that does not answer says nothing of the artifact
@@ -115,11 +106,8 @@ class Store(Contents):
             mine = [step for step in steps if held.enter_context(self.lock(step).held(wait=False))]
             if not mine:
                 first = steps[0]
-
-                def done() -> bool:
-                    return self.has(first) and self.find(first, parents(first))[0] is not None
-
-                mine = [first] if held.enter_context(self.lock(first).held(done)) else []
+                waited_for = self.lock(first).held(lambda: self.find(first, parents(first))[0] is not None)
+                mine = [first] if held.enter_context(waited_for) else []
             missing = []
             for step in mine:
                 about, why = self.find(step, parents(step))
@@ -144,12 +132,12 @@ class Store(Contents):
         """
         if name := artifact.not_finite():
             raise TrainingError(f"{step.label}: {name} holds numbers that are not finite; lower the learning rate")
-        seconds = max(seconds, sum(entry[2] for entry in artifact.history))  # those before a stop count as well
-        artifact = Artifact(artifact.tensors, artifact.metrics, artifact.history, made_here(device, seconds))
+        made = made_here(device, max(seconds, sum(entry[2] for entry in artifact.history)))  # before a stop as well
+        conditions = {"images": self.images(step), "parents": dict(parents)}
         try:
             with write_aside(self.path(step)) as aside:
                 aside.mkdir()
-                write_artifact(aside, step, artifact, {"images": self.images(step), "parents": dict(parents)})
+                write_artifact(aside, step, artifact, made, conditions)
         except (OSError, SafetensorError) as error:
             raise StoreError(
                 f"the {step.label} cannot be written to {self.folder} ({error}); "
@@ -170,37 +158,22 @@ class Store(Contents):
         return self._images[step.images]
 
     def _set_aside(self, step: Step, state: str, why: str) -> None:
-        try:
-            aside = free_name(self.path(step), state)
-            self.path(step).rename(aside)
-        except OSError as error:
-            raise StoreError(f"{self.path(step)} is {state} ({why}) and cannot be set aside: {error}") from error
+        aside = free_name(self.path(step), state)
+        self.path(step).rename(aside)
         say(f"{step.label} is {state}: {why}; set aside as {step.kind}/{aside.name}, and made again")
 
     def _begin(self, step: Step, parents: Mapping[str, str]) -> None:
-        """Make the folder of an artifact that is not there yet."""
-        unfinished = self.unfinished(step)
-        try:
-            for left in self.path(step).parent.glob(f".{step.key}.*"):  # of a maker that died while it wrote
-                shutil.rmtree(left, ignore_errors=True)
-            unfinished.mkdir(parents=True, exist_ok=True)
-            (unfinished / FAILED).unlink(missing_ok=True)
-            self._check_begun(step, parents)
-            write_text(unfinished / "label.txt", step.label)
-        except OSError as error:
-            raise StoreError(
-                f"the store cannot be written: {error}; choose another folder with the parameter root"
-            ) from error
+        """Make the folder of an artifact that is not there yet.
 
-    def _check_begun(self, step: Step, parents: Mapping[str, str]) -> None:
-        """A checkpoint that was begun on other parents than these is set aside: it would go on to a mixture of both."""
-        begun, now = self.unfinished(step) / PARENTS, json.dumps(dict(parents))
-        checkpoint = begun.with_name(CHECKPOINT)
-        if checkpoint.exists() and text(begun) != now:
-            checkpoint.replace(begun.with_name(f"stale-{CHECKPOINT}"))
+        A checkpoint that was begun on other parents than these is set aside: it would go on to a mixture of both.
+        """
+        for left in self.path(step).parent.glob(f".{step.key}.*"):  # of a maker that died while it wrote
+            shutil.rmtree(left, ignore_errors=True)
+        unfinished, now = self.unfinished(step), json.dumps(dict(parents))
+        unfinished.mkdir(parents=True, exist_ok=True)
+        (unfinished / FAILED).unlink(missing_ok=True)
+        if self.checkpoint(step).exists() and text(unfinished / PARENTS) != now:
+            self.checkpoint(step).replace(unfinished / f"stale-{CHECKPOINT}")
             say(f"{step.label}: what it was begun on was made anew; it begins again")
-        write_text(begun, now)
-
-    def begun(self, step: Step) -> list[list[float]]:
-        """The epochs, as in :class:`Artifact`, of one that is not finished; empty if none is over."""
-        return history(self.unfinished(step))
+        write_text(unfinished / PARENTS, now)
+        write_text(unfinished / "label.txt", step.label)

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from repro.book import performance
-from repro.study.benchmarks import BENCHMARKS, PerformanceRecord, load_performance
-from repro.study.campaigns import CAMPAIGNS
+from repro.study.benchmarks import BENCHMARKS, CAMPAIGNS, PerformanceRecord, load_performance
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 

@@ -9,7 +9,7 @@ import nbformat
 import pytest
 
 from repro.book.build import as_chapter, check_html, expected_pages
-from repro.study.campaigns import Campaign
+from repro.study.benchmarks import Campaign
 
 ROOT = Path(__file__).parents[2]
 EXTENSION = ROOT / "book" / "_ext"

@@ -64,7 +64,7 @@ def test_the_cards_numbers_are_worked_out(study: Study, tiny: StudySpec, tmp_pat
     assert table[1] == [round(plain, 2), 0.0, round(cost.macs / 1e6, 1)]
     assert [point["tau"] for point in test["anytime"]] == list(TAUS) and len(table) == 2 + len(TAUS)
     assert table[-1] == [round(base, 2), 100.0, round((cost.base_macs + cost.gate_macs) / 1e6, 1)]
-    made = study.store.load(steps(tiny).predictions).made
+    made = study.runner.about(steps(tiny).predictions)["made"]
     for words in (
         made["hardware"],
         made["code"],

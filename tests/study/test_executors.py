@@ -26,20 +26,14 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def one_thread() -> Iterator[None]:
-    """A worker takes over the number of threads; one thread also lets two workers run beside each other."""
+def serial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The weights that this process makes by itself, with the one thread that two workers beside each other have."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def serial(one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The weights that this process makes by itself."""
     root = tmp_path_factory.mktemp("serial")
     run("serial", root, disturbed=False)
-    return weights(root)
+    yield weights(root)
+    torch.set_num_threads(threads)
 
 
 def test_executors_by_name() -> None:
@@ -49,7 +43,7 @@ def test_executors_by_name() -> None:
 
 @pytest.mark.parametrize("wrong", ["", "slurm", "serial:2", "auto:2", "processes:0", "processes:x", "processes:²"])
 def test_wrong_executors_name_the_choices(wrong: str) -> None:
-    with pytest.raises(SpecError, match=r"executor: .*(auto, serial, processes, submitit, ray|whole number)"):
+    with pytest.raises(SpecError, match=r"executor: .*auto, serial, processes, submitit, ray, or processes:4"):
         parse(wrong)
 
 
@@ -140,25 +134,17 @@ def alive(pid: int) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("executor", ["processes:2", "submitit:2"])
-def test_a_killed_worker_and_the_same_weights(executor: str, serial: dict[str, str], tmp_path: Path) -> None:
-    package = executor.partition(":")[0]
-    if package != "processes" and find_spec(package) is None:
-        pytest.skip(f"{package} is not installed: `uv sync` installs it")
-    row = run(executor, tmp_path, disturbed=True)
-    assert row["killed"] == "a worker" and weights(tmp_path) == serial
-
-
-@pytest.mark.slow
-def test_a_ray_node_killed_and_the_same_weights(serial: dict[str, str], tmp_path: Path) -> None:
-    if find_spec("ray") is None:
-        pytest.skip("ray is not installed: `uv sync` installs it on Linux")
-    if os.environ.get("REPRO_SKIP_RAY"):
-        pytest.skip("REPRO_SKIP_RAY is set: no Ray cluster of three nodes is started")
+@pytest.mark.parametrize(("executor", "lost"), [("submitit:2", "a worker"), ("ray", "a node")])
+def test_what_does_the_work_is_killed_and_the_weights_are_the_same(
+    executor: str, lost: str, serial: dict[str, str], tmp_path: Path
+) -> None:
+    """``processes`` have their own test of this beside the others of the walk."""
+    if find_spec(executor.partition(":")[0]) is None:  # not imported: Ray reads the environment as it is
+        pytest.skip(f"{executor} is not installed: `uv sync` installs it")
     try:
-        row = run("ray", tmp_path, disturbed=True)
+        row = run(executor, tmp_path, disturbed=True)
     except ReproError as error:
         if "does not start on this machine" not in str(error):
             raise
         pytest.skip(str(error))
-    assert row["killed"] == "a node" and weights(tmp_path) == serial
+    assert row["killed"] == lost and weights(tmp_path) == serial

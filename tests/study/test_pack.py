@@ -195,16 +195,6 @@ def test_nothing_is_written_that_has_no_place_in_a_store(tmp_path: Path, name: s
     assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == ["forged.001", "forged.sha256"]
 
 
-def test_an_artifact_under_another_s_name_is_refused(made: Path, tmp_path: Path) -> None:
-    folder, name = Store(made).path(steps(spec()).base), f"base/{'0' * 16}"
-    members = {
-        f"store/{name}/{file}": (folder / file).read_bytes() for file in ("artifact.json", "weights.safetensors")
-    }
-    with pytest.raises(StoreError, match="it is base tr10 on modes, seed 0, under another's name"):
-        list(unpack([forged(tmp_path, members)], tmp_path / "root"))
-    assert not (tmp_path / "root" / "store").exists()
-
-
 def test_a_damaged_artifact_is_neither_packed_nor_unpacked(made: Path, tmp_path: Path) -> None:
     root = tmp_path / "root"
     shutil.copytree(made, root)

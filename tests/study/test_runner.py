@@ -15,15 +15,9 @@ from repro.study.graph import Goal, Step, ordered
 from repro.study.remaining import Remaining
 from repro.study.runner import Runner
 from repro.study.store import Store
-from repro.training import fit as training
+from tests.stopping import Stop
 from tests.study import toy
 from tests.study.toy import asked, predictions, run
-
-CPU = toy.CPU
-
-
-class Stop(Exception):
-    """Stands for whatever stops a run."""
 
 
 def step(goal: Goal, label: str) -> Step:
@@ -105,13 +99,11 @@ def test_a_parent_that_was_made_anew_with_the_same_weights_makes_nothing_stale(t
 
 
 def test_a_checkpoint_begun_on_another_parent_is_not_gone_on_with(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stops: list[int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    goal = asked(experts=1)
-    with monkeypatch.context() as patch:
-        stop_after(patch, 2)
-        with pytest.raises(Stop):
-            run(tmp_path, goal)
+    goal, stops[1] = asked(experts=1), 2
+    with pytest.raises(Stop):
+        run(tmp_path, goal)
     damage(Store(tmp_path), step(goal, "base 0"))
     monkeypatch.setenv("TOY_ROUNDING", "0.5")
     found = predictions(run(tmp_path, goal), goal)
@@ -122,34 +114,18 @@ def test_a_checkpoint_begun_on_another_parent_is_not_gone_on_with(
 # --- stopped and resumed --------------------------------------------------------------------------
 
 
-def stop_after(patch: pytest.MonkeyPatch, epochs: int) -> None:
-    save, left = training.save_checkpoint, [epochs]
-
-    def saving(*arguments: Any) -> None:
-        save(*arguments)
-        left[0] -= 1
-        if left[0] == 0:
-            raise Stop
-
-    patch.setattr(training, "save_checkpoint", saving)
-
-
 @pytest.mark.parametrize("epochs", [1, 3, 5, 9])
-def test_stopped_anywhere_and_resumed_no_epoch_is_repeated(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epochs: int
-) -> None:
-    goal = asked()
-    with monkeypatch.context() as patch:
-        stop_after(patch, epochs)
-        with pytest.raises(Stop):
-            run(tmp_path, goal)
+def test_stopped_anywhere_and_resumed_no_epoch_is_repeated(tmp_path: Path, stops: list[int], epochs: int) -> None:
+    goal, stops[1] = asked(), epochs
+    with pytest.raises(Stop):
+        run(tmp_path, goal)
     assert sum(row["epochs_done"] for row in Store(tmp_path).half_done()) == epochs
     found = predictions(run(tmp_path, goal), goal)
     assert len(toy.EPOCHS) == 9 and not list(Store(tmp_path).half_done())
     assert torch.equal(found, predictions(run(tmp_path / "clean", goal), goal))
 
 
-def test_what_remains_of_a_stopped_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_remains_of_a_stopped_study(tmp_path: Path, stops: list[int]) -> None:
     done, half = asked(seed=1), asked()
     nothing = Remaining([half, asked(experts=2)], Store(tmp_path))
     assert [(part.finished, part.needed, part.work) for part in nothing.parts] == [(0, 6, 27), (0, 5, 12)]
@@ -157,10 +133,9 @@ def test_what_remains_of_a_stopped_study(tmp_path: Path, monkeypatch: pytest.Mon
         "remains   toy of 2, seed 0: 0 of 5 artifacts are there", "the same command goes on",
     ]  # fmt: skip
     run(tmp_path, done)
-    with monkeypatch.context() as patch:
-        stop_after(patch, 3)
-        with pytest.raises(Stop):
-            run(tmp_path, half)
+    stops[1] = stops[0] + 3
+    with pytest.raises(Stop):
+        run(tmp_path, half)
     left = Remaining([done, half], Store(tmp_path))
     assert [(part.finished, part.needed, part.work) for part in left.parts] == [(6, 6, 0), (2, 6, 11)]
     assert left.report().splitlines()[0] == "finished  toy of 3, seed 1"

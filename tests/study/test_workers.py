@@ -54,7 +54,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Here]]:
     made: list[Here] = []
 
     def making(name: str, work: Any, root: Path, device: torch.device, progress: Progress) -> Here:
-        made.append(Here(work, root, device, progress, 2))
+        made.append(Here(work, root, device, progress, 2, 1))
         return made[-1]
 
     monkeypatch.setattr("repro.study.runner.make_executor", making)

@@ -14,12 +14,11 @@ from torch._functorch.compilers import nop
 from repro.data.augment import Augmentation
 from repro.data.batches import DeviceBatches
 from repro.data.modes import make_modes
-from repro.errors import SpecError
 from repro.families.single_gate.one_pass import NewExpert, train_experts
 from repro.models.registry import build_backbone, build_head, init_expert
 from repro.training import compiling, device
 from repro.training.classifier import train_base
-from repro.training.compiling import CHOICES, LONG, choose, described, forward_on, in_use
+from repro.training.compiling import LONG, choose, described, forward_on, in_use
 from repro.training.fit import Epoch
 from repro.training.recipe import Recipe
 
@@ -145,12 +144,6 @@ def test_a_long_training_on_a_cpu_is_compiled_and_that_is_said_once(
         compiling._compiled.cache_clear()
     assert compilations() == compiled
     assert capsys.readouterr().err.count("compiling networks") == (compiled > 0)
-
-
-def test_a_wrong_choice_names_the_right_ones() -> None:
-    with pytest.raises(SpecError, match=r"compile: there is no 'fast'; choose one of auto, off, on, reduce-overhead"):
-        choose("fast")
-    assert "aot_eager" in CHOICES
 
 
 def no_compiler(graph: object, inputs: object) -> None:

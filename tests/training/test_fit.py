@@ -15,22 +15,14 @@ from repro.errors import TimeIsUpError, TrainingError
 from repro.randomness import generator
 from repro.training.device import autocast
 from repro.training.fit import Epoch, Step, fit
-from repro.training.recipe import Group, Recipe
+from repro.training.recipe import Recipe
+from tests.stopping import Stop
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(
     source="test", epochs=5, batch_size=8, learning_rate=0.1, nesterov=True, weight_decay=1e-3, schedule="one-cycle"
 )
-
-
-class Stop(Exception):
-    """Stands for whatever stops a run."""
-
-
-ADAMW = RECIPE.model_copy(
-    update={"optimizer": "adamw", "learning_rate": 0.01, "decayed": "weights", "clip_norm": 0.5,
-            "groups": (Group(match="3", rate=0.5),)}
-)  # fmt: skip
+ADAMW = RECIPE.model_copy(update={"optimizer": "adamw", "learning_rate": 0.01, "decayed": "weights", "clip_norm": 0.5})
 
 
 def net(dropout: float = 0.0) -> nn.Module:
@@ -39,9 +31,8 @@ def net(dropout: float = 0.0) -> nn.Module:
 
 
 def train(
-    module: nn.Module, checkpoint: Path | None = None, stop_after: int = 99, scale: float = 1.0,
-    recipe: Recipe = RECIPE, seed: int = 0, more: Callable[[Tensor], dict[str, dict[str, Tensor]]] = lambda logits: {},
-    device: torch.device = CPU,
+    module: nn.Module, checkpoint: Path | None = None, scale: float = 1.0, recipe: Recipe = RECIPE, seed: int = 0,
+    more: Callable[[Tensor], dict[str, dict[str, Tensor]]] = lambda logits: {}, device: torch.device = CPU,
 ) -> list[Epoch]:  # fmt: skip
     def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         g = generator(3, "test", epoch)
@@ -53,12 +44,8 @@ def train(
         logits = module(batch[0]).float()
         return Step(F.cross_entropy(logits, batch[1]), (logits.argmax(1) == batch[1]).sum(), 8, **more(logits))
 
-    def report(epoch: int, entry: Epoch) -> None:
-        if epoch + 1 == stop_after:
-            raise Stop
-
     module.to(device)
-    return fit(module, recipe, batches, lambda epoch: 4, step, device, "the test", seed, checkpoint, report)
+    return fit(module, recipe, batches, lambda epoch: 4, step, device, "the test", seed, checkpoint)
 
 
 def same(a: nn.Module, b: nn.Module) -> bool:
@@ -69,15 +56,15 @@ def same(a: nn.Module, b: nn.Module) -> bool:
 @pytest.mark.parametrize("recipe", [RECIPE, ADAMW], ids=lambda recipe: recipe.optimizer)
 @pytest.mark.parametrize("stop_after", [1, 3, 4])
 def test_stopped_and_resumed_is_never_stopped(
-    tmp_path: Path, any_device: torch.device, stop_after: int, recipe: Recipe, dropout: float
+    tmp_path: Path, any_device: torch.device, stops: list[int], stop_after: int, recipe: Recipe, dropout: float
 ) -> None:
     def more(logits: Tensor) -> dict[str, dict[str, Tensor]]:
         return {"auxiliary": {"size": 0.01 * logits.square().mean()}, "statistics": {"logits": logits.mean(0)}}
 
-    whole = net(dropout)
+    whole, stops[1] = net(dropout), stop_after
     history = train(whole, recipe=recipe, more=more, device=any_device)
     with pytest.raises(Stop):
-        train(net(dropout), tmp_path / "c.safetensors", stop_after, recipe=recipe, more=more, device=any_device)
+        train(net(dropout), tmp_path / "c.safetensors", recipe=recipe, more=more, device=any_device)
     resumed = net(dropout)
     with torch.no_grad():
         resumed[0].weight.fill_(7.0)  # what a fresh process starts from must not matter  # type: ignore[index]
@@ -92,12 +79,12 @@ def test_stopped_and_resumed_is_never_stopped(
 def test_the_loop_is_torchs_plain_loop(kind: str, clip: float | None) -> None:
     """Losses and weights to the last bit, against the loop as a tutorial would write it."""
     module, losses = net(), []
-    recipe = RECIPE.model_copy(update={"optimizer": kind, "clip_norm": clip, "betas": (0.8, 0.99), "eps": 1e-6})
+    recipe = RECIPE.model_copy(update={"optimizer": kind, "clip_norm": clip})
     optimizer: torch.optim.Optimizer
     if kind == "sgd":
         optimizer = torch.optim.SGD(module.parameters(), lr=1.0, momentum=0.9, nesterov=True, weight_decay=1e-3)
     else:
-        optimizer = torch.optim.AdamW(module.parameters(), lr=1.0, betas=(0.8, 0.99), eps=1e-6, weight_decay=1e-3)
+        optimizer = torch.optim.AdamW(module.parameters(), lr=1.0, weight_decay=1e-3)
     for epoch in range(RECIPE.epochs):
         g, total = generator(3, "test", epoch), torch.zeros(())
         for index in range(4):
