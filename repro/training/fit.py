@@ -22,7 +22,7 @@ from repro.randomness import seeded
 from repro.training.checkpoint import load_checkpoint, save_checkpoint
 from repro.training.compiling import seconds_to_compile
 from repro.training.device import autocast
-from repro.training.optimizers import make_optimizer
+from repro.training.optimizers import make_optimizer, set_learning_rate
 from repro.training.recipe import Recipe
 
 NOTHING: Mapping[str, Any] = {}
@@ -124,8 +124,7 @@ class Training(Generic[B]):
         if late():
             raise TimeIsUpError(f"{self.what}: stopped in epoch {self.epoch + 1}")
         done = (self.epoch + self._index / self._steps) / self.recipe.epochs
-        for group in self._optimizer.param_groups:
-            group["lr"] = self.recipe.learning_rate_at(done)
+        set_learning_rate(self._optimizer, self.recipe.learning_rate_at(done))
         draws = seeded(self._seed, "inside", self.what, self.epoch, self._index, device=self._device)
         with draws, autocast(self._device):
             out = self._step(batch, done)
@@ -213,7 +212,7 @@ def fit(
         The history, one entry an epoch.
 
     Raises:
-        TrainingError: An epoch has no data, a loss is not finite or has diverged.
+        TrainingError: An epoch has no data, a loss is not finite or has diverged, the recipe does not fit the module.
         TimeIsUpError: The next epoch would not end in the time that the run was given.
     """
     training = Training(module, recipe, step, device, what, seed, checkpoint, report)

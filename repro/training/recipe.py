@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from repro.data.augment import Augmentation
 from repro.errors import Frozen
@@ -14,6 +15,26 @@ from repro.errors import Frozen
 def later(default: Any, **constraints: Any) -> Any:
     """A field that came later: left out of a dump, and so of keys and records, while it has its default."""
     return Field(default, exclude_if=lambda value: value == default, **constraints)
+
+
+class Group(Frozen):
+    """Parameters that are trained otherwise than the rest.
+
+    A parameter belongs to the first group whose ``match`` is found in its name (``layers.3.experts.0.weight``).
+    """
+
+    match: str = Field(min_length=1, description="a regular expression, searched for in the parameter's name")
+    rate: float = Field(1.0, ge=0, description="a factor on the learning rate")
+    decay: float = Field(1.0, ge=0, description="a factor on the weight decay")
+
+    @field_validator("match")
+    @classmethod
+    def _is_a_pattern(cls, match: str) -> str:
+        try:
+            re.compile(match)
+        except re.error as error:
+            raise ValueError(f"not a regular expression ({error})") from error
+        return match
 
 
 class Recipe(Frozen):
@@ -26,10 +47,13 @@ class Recipe(Frozen):
     learning_rate: float = Field(gt=0, description="the peak")
     momentum: float = Field(0.9, ge=0, lt=1, description="sgd")
     nesterov: bool = Field(False, description="sgd")
+    betas: tuple[float, float] = later((0.9, 0.999), description="adamw")
+    eps: float = later(1e-8, gt=0, description="adamw")
     weight_decay: float = Field(0.0, ge=0)
     decayed: Literal["all", "weights"] = later(
         "all", description="what decays; weights: those of linear layers, convolutions, attention and experts alone"
     )
+    groups: tuple[Group, ...] = later((), description="parameters with a rate or decay of their own")
     clip_norm: float | None = later(None, gt=0, description="the largest norm of the gradient; None: any")
     schedule: Literal["constant", "multistep", "cosine", "one-cycle"] = "cosine"
     milestones: tuple[float, ...] = Field((), description="multistep: shares of training after which the rate drops")

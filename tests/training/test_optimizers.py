@@ -1,13 +1,16 @@
-"""What decays, and what does not."""
+"""Groups of parameters, and what decays."""
 
+import pytest
 import torch
 from torch import nn
 from torchvision.models.convnext import CNBlockConfig, ConvNeXt
 from torchvision.models.vision_transformer import VisionTransformer
 
-from repro.training.optimizers import parameter_groups
-from repro.training.recipe import Recipe
+from repro.errors import TrainingError
+from repro.training.optimizers import make_optimizer, parameter_groups, set_learning_rate
+from repro.training.recipe import Group, Recipe
 
+CPU = torch.device("cpu")
 ADAMW = Recipe(source="test", epochs=1, batch_size=1, learning_rate=1e-3, optimizer="adamw", weight_decay=0.05)
 
 
@@ -21,10 +24,10 @@ def names(module: nn.Module, *parts: str) -> set[str]:
     return {name for name, _ in module.named_parameters() if any(part in name for part in parts)}
 
 
-def test_where_all_decays_there_is_one_group_in_the_modules_order() -> None:
+def test_without_rules_there_is_one_group_in_the_modules_order() -> None:
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 2))
     (group,) = parameter_groups(net, ADAMW)
-    assert group == {"params": list(net.parameters()), "weight_decay": 0.05}
+    assert group == {"params": list(net.parameters()), "rate": 1.0, "weight_decay": 0.05}
 
 
 def test_what_decays_of_a_vision_transformer() -> None:
@@ -52,6 +55,29 @@ def test_embeddings_do_not_decay_and_stacked_experts_do() -> None:
     assert decayed(net, ADAMW.model_copy(update={"decayed": "weights"})) == {"experts.weight_in"}
 
 
+def test_named_groups_have_their_own_rate_and_decay() -> None:
+    net = nn.ModuleDict({"body": nn.Linear(2, 2), "experts": nn.Linear(2, 2), "gate": nn.Linear(2, 2)})
+    rules = (Group(match=r"^experts", decay=2), Group(match="gate", rate=0.1, decay=0))
+    optimizer = make_optimizer(net, ADAMW.model_copy(update={"groups": rules, "decayed": "weights"}), CPU)
+    set_learning_rate(optimizer, 0.5)
+    found = {
+        name: (group["lr"], group["weight_decay"])
+        for group in optimizer.param_groups
+        for name, parameter in net.named_parameters()
+        if any(parameter is p for p in group["params"])
+    }
+    assert found == {
+        "body.weight": (0.5, 0.05), "body.bias": (0.5, 0.0),
+        "experts.weight": (0.5, 0.1), "experts.bias": (0.5, 0.0),
+        "gate.weight": (0.05, 0.0), "gate.bias": (0.05, 0.0),
+    }  # fmt: skip
+
+
 def test_what_is_frozen_is_in_no_group() -> None:
     net = nn.Sequential(nn.Linear(2, 2).requires_grad_(False), nn.Linear(2, 2))
     assert parameter_groups(net, ADAMW)[0]["params"] == list(net[1].parameters())
+
+
+def test_a_group_that_matches_nothing_is_named() -> None:
+    with pytest.raises(TrainingError, match=r"group 'exprets' matches no parameter.*there are weight, bias and 0 more"):
+        make_optimizer(nn.Linear(2, 2), ADAMW.model_copy(update={"groups": (Group(match="exprets"),)}), CPU)

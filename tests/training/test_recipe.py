@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
-from repro.training.recipe import Recipe
+from repro.training.recipe import Group, Recipe
 
 SINCE_THE_FIRST = {
     "source", "epochs", "batch_size", "learning_rate", "momentum", "nesterov", "weight_decay", "schedule",
@@ -12,8 +13,8 @@ SINCE_THE_FIRST = {
 }  # fmt: skip
 PLAIN = Recipe(source="test", epochs=2, batch_size=8, learning_rate=0.1)
 LATER = {
-    "optimizer": "adamw", "decayed": "weights", "clip_norm": 1.0, "warmup_from": 0.0, "label_smoothing": 0.1,
-    "mixup": 0.8, "cutmix": 1.0,
+    "optimizer": "adamw", "betas": (0.9, 0.95), "eps": 1e-6, "decayed": "weights", "groups": (Group(match="gate"),),
+    "clip_norm": 1.0, "warmup_from": 0.0, "label_smoothing": 0.1, "mixup": 0.8, "cutmix": 1.0,
 }  # fmt: skip
 
 
@@ -29,6 +30,11 @@ def test_each_of_them_is_written_where_it_differs(name: str) -> None:
     recipe = PLAIN.model_copy(update={name: LATER[name]})
     assert set(recipe.model_dump()) == SINCE_THE_FIRST | {name}
     assert Recipe(**recipe.model_dump()) == recipe == Recipe.model_validate_json(recipe.model_dump_json())
+
+
+def test_a_group_is_a_regular_expression() -> None:
+    with pytest.raises(ValidationError, match="not a regular expression"):
+        Group(match="experts[")
 
 
 @pytest.mark.parametrize(

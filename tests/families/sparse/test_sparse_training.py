@@ -26,14 +26,14 @@ from repro.families.sparse.training import (
 from repro.models.token_routing import Choice
 from repro.training.device import autocast
 from repro.training.fit import Epoch
-from repro.training.recipe import Recipe
+from repro.training.recipe import Group, Recipe
 from tests.stopping import Stop
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(
     source="a test", epochs=3, batch_size=50, optimizer="adamw", learning_rate=2e-3, weight_decay=0.05,
-    decayed="weights", schedule="one-cycle", warmup_from=0.0, label_smoothing=0.1, mixup=0.2, clip_norm=1.0,
-    augmentation=Augmentation(crop="pad", pad=2),
+    decayed="weights", groups=(Group(match=r"mlp\.(up|down)_weight", decay=2.0),), schedule="one-cycle",
+    warmup_from=0.0, label_smoothing=0.1, mixup=0.2, clip_norm=1.0, augmentation=Augmentation(crop="pad", pad=2),
 )  # fmt: skip
 
 
