@@ -85,12 +85,19 @@ class Inputs:
         checkpoint: File in which a training keeps its state; it goes when the artifact is whole.
         report: Told of each epoch. For steps made together it speaks of them all: the first one's is enough.
         load: Reads the artifact of a step.
+        parents: ``kind/key`` -> SHA-256 of the tensors of each parent.
     """
 
     step: Step
     checkpoint: Path
     report: Report
     load: Callable[[Step], Artifact]
+    parents: Mapping[str, str] = field(default_factory=dict)
+
+    def checksum(self, kind: str) -> str:
+        """What tells the only parent of a kind from every other artifact, made anew or not."""
+        (found,) = (sha256 for name, sha256 in self.parents.items() if name.startswith(f"{kind}/"))
+        return found
 
     def all(self, kind: str) -> list[Artifact]:
         """The parents of a kind, in order."""

@@ -161,7 +161,7 @@ class Runner:
     def _make_claimed(self, steps: Sequence[Step]) -> None:
         store, device = self.context.store, self.context.device
         report = reporter(self.context.progress, steps)
-        inputs = [Inputs(step, store.checkpoint(step), report, self.load) for step in steps]
+        inputs = [Inputs(step, store.checkpoint(step), report, self.load, self._parents(step)) for step in steps]
         began = time.monotonic()
         try:
             made = steps[0].make(self.context, inputs if steps[0].together else inputs[0])

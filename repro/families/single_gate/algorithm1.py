@@ -39,7 +39,7 @@ def make_gate(spec: StudySpec, context: Context, inputs: Inputs) -> Artifact:
     """
     base = load_base(spec, inputs["base"])
     source = context.sources.batches(spec, "train", spec.base_recipe.augmentation)
-    name = f"embeddings of base {inputs.step.needs[0].key}"  # which gates of different K share
+    name = f"embeddings of base {inputs.checksum('base')}"  # which gates of different K share
     embeddings = context.once(name, lambda: embed(base, source, context.device))
     if spec.em_steps:
         losses = inputs["losses"].tensors
