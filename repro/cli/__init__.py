@@ -161,8 +161,8 @@ def data_check(args: argparse.Namespace) -> int:
     else:
         for name, found in findings.items():
             print(f"{name}: {'; '.join(found) or 'whole'}")
-            if found and (here := status(name, args.root)).state == "absent":
-                print(f"{name}: `{here.command}` fetches it")
+            if found and status(name, args.root).state == "absent":
+                print(f"{name}: `repro data fetch {name}` fetches it")
     return 1 if any(findings.values()) else 0
 
 

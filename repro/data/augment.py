@@ -102,9 +102,9 @@ def flip_some(images: Tensor, flip: Tensor) -> Tensor:
     return torch.where(flip[:, None, None, None], images.flip(-1), images)
 
 
-def cutout(images: Tensor, hole: Tensor, side: int) -> Tensor:
-    """Zero, in place, a square around ``hole`` ``[B, 2]``, clipped at the borders (DeVries & Taylor 2017)."""
+def cutout(images: Tensor, hole: Tensor, side: int, value: float = 0.0) -> Tensor:
+    """Fill, in place, a square around ``hole`` ``[B, 2]``, clipped at the borders (DeVries & Taylor 2017)."""
     position = torch.arange(images.shape[-1], device=images.device)
     first = hole - side // 2  # [B, 2]
     inside = (position >= first[..., None]) & (position < first[..., None] + side)  # [B, 2, S]
-    return images.masked_fill_((inside[:, 0, :, None] & inside[:, 1, None, :])[:, None], 0.0)
+    return images.masked_fill_((inside[:, 0, :, None] & inside[:, 1, None, :])[:, None], value)

@@ -21,7 +21,6 @@ class DatasetCard(NamedTuple):
     image_size   side in pixels as distributed; None where it varies
     source       address of the official files, or ``embedded``
     disk         what it takes on disk once it is unpacked
-    by_hand      how to lay it out without ``repro data fetch``
     """
 
     name: str
@@ -32,17 +31,13 @@ class DatasetCard(NamedTuple):
     source: str
     terms: str
     disk: str
-    by_hand: str
 
 
 class DatasetStatus(NamedTuple):
-    """Whether a set is under a root, where, what is missing (sentences), and the command that fetches it."""
+    """Whether a set is under a root, and what is missing (sentences)."""
 
-    name: str
     state: State
-    where: Path | None
-    missing: tuple[str, ...]
-    command: str
+    missing: tuple[str, ...] = ()
 
 
 _CIFAR_TERMS = "no licence stated by its authors; they ask that the technical report be cited (Krizhevsky, 2009)"
@@ -60,7 +55,6 @@ _CARDS = (
         source="embedded",
         terms="part of this project, under its licence",
         disk="nothing",
-        by_hand="nothing to do: it is made in seconds when it is asked for",
     ),
     *(
         DatasetCard(
@@ -72,12 +66,8 @@ _CARDS = (
             source=cifar.SETS[name][1],
             terms=_CIFAR_TERMS,
             disk="0.4 GB, the archive included",
-            by_hand=f"get the archive from its source and unpack it so that data/{place} exists",
         )
-        for name, classes, place in (
-            ("cifar10", 10, "cifar-10-batches-py/data_batch_1"),
-            ("cifar100", 100, "cifar-100-python/train"),
-        )
+        for name, classes in (("cifar10", 10), ("cifar100", 100))
     ),
     DatasetCard(
         name="tiny-imagenet",
@@ -88,8 +78,6 @@ _CARDS = (
         source=tiny_imagenet.URL,
         terms=_IMAGENET_TERMS,
         disk="0.8 GB, the archive included; decoded, 0.3 GB more at 32 pixels and 1.4 GB more at 64",
-        by_hand="get the archive from its source and put it at data/tiny-imagenet-200.zip, or unpack it so that "
-        "data/tiny-imagenet-200/wnids.txt exists",
     ),
     DatasetCard(
         name="imagenet",
@@ -100,8 +88,6 @@ _CARDS = (
         source="https://image-net.org/download-images.php",
         terms=_IMAGENET_TERMS,
         disk="145 GB",
-        by_hand="ask for access at image-net.org, get the ILSVRC 2012 training and validation archives, and lay them "
-        "out as data/imagenet/train/<class>/*.JPEG and data/imagenet/val/<class>/*.JPEG, e.g. class n01440764",
     ),
 )
 DATASETS: dict[str, DatasetCard] = {card.name: card for card in _CARDS}
@@ -120,15 +106,11 @@ def load(
 
     ``image_size`` is a side in pixels, by default the set's own (tiny-imagenet alone has two).
     ``num_images`` is for ``modes``, which makes as many as are asked for. ``DataError`` for an
-    unknown name, split or size, and when the set is missing or damaged.
+    unknown name or size, and when the set is missing or damaged.
     """
     card = _card(name)
-    if split not in SPLITS:
-        raise DataError(f"{name} has no split {split!r}; choose one of {', '.join(SPLITS)}")
     if name == "imagenet":
         raise DataError("imagenet does not fit in memory; repro.data.imagenet.index_imagenet lists its images instead")
-    if num_images is not None and name != "modes":
-        raise DataError(f"{name} has a fixed number of images; num_images is for modes")
     if name == "tiny-imagenet":
         return tiny_imagenet.load_tiny_imagenet(split, root, image_size or tiny_imagenet.NATIVE_SIZE)
     if image_size not in (None, card.image_size):
@@ -141,17 +123,15 @@ def load(
 def status(name: str, root: Path) -> DatasetStatus:
     """What of the set lies under ``root``; a look at names alone, no file is opened (see ``check``)."""
     _card(name)
-    root, command = Path(root), f"repro data fetch {name}"
     if name == "modes":
-        return DatasetStatus(name, "present", None, (), command)
-    folder, wanted = _layout(name, root)
-    archive = root / f"{tiny_imagenet.FOLDER}.zip"
-    if name == "tiny-imagenet" and not folder.exists() and archive.is_file():
-        return DatasetStatus(name, "present", archive, (), command)  # unpacked when it is first loaded
+        return DatasetStatus("present")
+    folder, wanted = _layout(name, Path(root))
+    if name == "tiny-imagenet" and not folder.exists() and folder.with_suffix(".zip").is_file():
+        return DatasetStatus("present")  # unpacked when it is first loaded
     if not folder.exists():
-        return DatasetStatus(name, "absent", None, (f"{folder} is missing",), command)
+        return DatasetStatus("absent", (f"{folder} is missing",))
     gaps = tuple(f"{path} is missing" for path in wanted if not path.exists())
-    return DatasetStatus(name, "partial" if gaps else "present", folder, gaps, command)
+    return DatasetStatus("partial" if gaps else "present", gaps)
 
 
 def _layout(name: str, root: Path) -> tuple[Path, list[Path]]:
@@ -172,10 +152,14 @@ def fetch(name: str, root: Path) -> str:
     What is damaged is moved aside, progress is on stderr. Returns what became of it. ``DataError`` when it cannot be
     fetched by a program (imagenet, whose images are not read here), and for every failure of the download.
     """
-    card, root, found = _card(name), Path(root), status(name, root)
+    root, found = Path(root), status(name, root)
     if name == "imagenet":
         if found.state != "present":
-            raise DataError(f"imagenet cannot be fetched by a program ({found.missing[0]}): {card.by_hand}")
+            raise DataError(
+                f"imagenet cannot be fetched by a program ({found.missing[0]}): ask for access at image-net.org, get "
+                "the ILSVRC 2012 training and validation archives, and lay them out as "
+                "data/imagenet/train/<class>/*.JPEG and data/imagenet/val/<class>/*.JPEG, e.g. class n01440764"
+            )
         return "laid out; `repro data check imagenet` reads every image"
     if name == "tiny-imagenet":
         for cache in tiny_imagenet.damaged_caches(root):

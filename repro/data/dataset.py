@@ -5,13 +5,12 @@ Axes: N images, C classes, M modes, H x W pixels.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import torch
 
-from repro.errors import DataError
 from repro.randomness import generator
 
 Split = Literal["train", "test"]
@@ -37,23 +36,8 @@ class ImageDataset:
     class_names: tuple[str, ...]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    modes: np.ndarray | None = field(default=None)
-    boxes: np.ndarray | None = field(default=None)
-
-    def __post_init__(self) -> None:
-        where = f"{self.name}/{self.split}"
-        if self.images.dtype != np.uint8 or self.images.ndim != 4 or self.images.shape[1] != 3:
-            raise DataError(f"{where}: images must be uint8 [N, 3, H, W], not {self.images.dtype} {self.images.shape}")
-        if self.labels.dtype != np.int64 or self.labels.shape != self.images.shape[:1]:
-            raise DataError(
-                f"{where}: labels must be int64 [{len(self.images)}], not {self.labels.dtype} {self.labels.shape}"
-            )
-        if len(self.labels) and not (0 <= self.labels.min() and self.labels.max() < self.num_classes):
-            raise DataError(f"{where}: labels must lie in [0, {self.num_classes})")
-        if self.modes is not None and self.modes.shape != self.labels.shape:
-            raise DataError(f"{where}: modes must be [{len(self.labels)}], not {self.modes.shape}")
-        if self.boxes is not None and self.boxes.shape != (len(self.labels), 4):
-            raise DataError(f"{where}: boxes must be [{len(self.labels)}, 4], not {self.boxes.shape}")
+    modes: np.ndarray | None = None
+    boxes: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import Field
 
 from repro.data.dataset import ImageDataset, Split
-from repro.data.imagenet import MEAN, STD, ImageFolderIndex, center_crop_224, decode_all, pixel_digests, read_image
+from repro.data.imagenet import MEAN, STD, ImageFolderIndex, center_crop, decode_all, pixel_digests, read_image
 from repro.data.layout import PARTS, Layout, Listed, is_utf8, layout, not_utf8
 from repro.errors import DataError, Frozen
 from repro.files import write_text
@@ -105,7 +105,7 @@ def decode(index: ImageFolderIndex, size: int) -> ImageDataset:
     images = np.empty(shape, np.uint8)
 
     def one(i: int) -> None:
-        images[i] = center_crop_224(read_image(index.paths[i]), size, size)
+        images[i] = center_crop(read_image(index.paths[i]), size, size)
 
     decode_all(one, range(len(index)))
     return ImageDataset(

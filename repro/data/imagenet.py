@@ -174,7 +174,7 @@ def _to_array(image: Image.Image) -> np.ndarray:
     return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
 
 
-def center_crop_224(image: Image.Image, resize: int = 256, size: int = 224) -> np.ndarray:
+def center_crop(image: Image.Image, resize: int, size: int) -> np.ndarray:
     """The evaluation crop: shorter side to ``resize`` pixels (bilinear, antialiased), then the centre.
 
     Returns uint8 ``[3, size, size]``.
@@ -185,7 +185,7 @@ def center_crop_224(image: Image.Image, resize: int = 256, size: int = 224) -> n
 
 
 def resized_crop(
-    image: Image.Image, scale_area: float, log_ratio: float, u_top: float, u_left: float, size: int = 224
+    image: Image.Image, scale_area: float, log_ratio: float, u_top: float, u_left: float, size: int
 ) -> np.ndarray:
     """The training crop: a box of the image, resized to a square (bilinear, antialiased).
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from torch import Tensor
 from torchvision.transforms.v2 import functional as tv
 
+from repro.data.augment import cutout
 from repro.data.dataset import ImageDataset
 from repro.errors import SpecError
 from repro.randomness import generator
@@ -45,12 +45,7 @@ def shifted(data: ImageDataset, kind: str, strength: int) -> ImageDataset:
     elif kind == "contrast":
         found = tv.adjust_contrast(images, 1 - strength / 6)
     else:
-        found = _occluded(images, strength * data.image_size // 8, g)
+        side = strength * data.image_size // 8
+        corner_N2 = torch.randint(0, data.image_size - side + 1, (len(images), 2), generator=g)
+        found = cutout(images, corner_N2 + side // 2, side, 128)
     return replace(data, images=found.numpy())
-
-
-def _occluded(images: Tensor, side: int, g: torch.Generator) -> Tensor:
-    corner_N2 = torch.randint(0, images.shape[-1] - side + 1, (len(images), 2), generator=g)
-    position = torch.arange(images.shape[-1])
-    inside_N2S = (position >= corner_N2[..., None]) & (position < corner_N2[..., None] + side)
-    return images.masked_fill((inside_N2S[:, 0, :, None] & inside_N2S[:, 1, None, :])[:, None], 128)

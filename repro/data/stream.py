@@ -17,9 +17,10 @@ from torch import Tensor
 
 from repro.data.augment import Augmentation, Draws, draw_epoch
 from repro.data.batches import Batch, BatchSource, batch_orders, epoch_order, normaliser
-from repro.data.imagenet import ImageFolderIndex, center_crop_224, read_image, resized_crop
+from repro.data.imagenet import ImageFolderIndex, center_crop, read_image, resized_crop
 from repro.errors import DataError
 
+THREADS = 8  # that decode
 AHEAD = 4  # batches that are decoded before they are asked for
 
 
@@ -27,15 +28,9 @@ class StreamBatches(BatchSource):
     """A :class:`~repro.data.batches.BatchSource` over image files."""
 
     def __init__(
-        self,
-        index: ImageFolderIndex,
-        augmentation: Augmentation,
-        device: torch.device,
-        size: int = 224,
-        threads: int = 8,
-        resize: int | None = None,
+        self, index: ImageFolderIndex, augmentation: Augmentation, device: torch.device, size: int, resize: int
     ) -> None:
-        """``resize`` is the shorter side before the central square is cut; by default as ImageNet is, 256 for 224."""
+        """``size`` is the images' side in pixels, ``resize`` the shorter side before the central square is cut."""
         if augmentation.crop == "pad":
             raise DataError("images that are streamed have no common size: use crop 'resized' or 'none', not 'pad'")
         self.index = index
@@ -44,8 +39,7 @@ class StreamBatches(BatchSource):
         self.num_classes = index.num_classes
         self.image_size = size
         self.labels = torch.from_numpy(np.array(index.labels)).to(device)
-        self._threads = threads
-        self._resize = resize or round(size * 256 / 224)
+        self._resize = resize
         self.normalise = normaliser(index.mean, index.std, device)
 
     def train(
@@ -68,7 +62,7 @@ class StreamBatches(BatchSource):
 
     def _decoded(self, batches: tuple[Tensor, ...], draws: Draws | None) -> Iterator[tuple[Tensor, Tensor]]:
         """Indices ``[B]`` and pixels uint8 ``[B, 3, S, S]`` of each batch, a few batches ahead of whoever asks."""
-        with ThreadPoolExecutor(self._threads) as pool:
+        with ThreadPoolExecutor(THREADS) as pool:
             todo = iter(batches)
             queue = [(b, [pool.submit(self._cut, i, draws) for i in b.tolist()]) for b in islice(todo, AHEAD)]
             while queue:
@@ -80,6 +74,6 @@ class StreamBatches(BatchSource):
         """Image i as uint8 ``[3, S, S]``: its random crop of this epoch, or the centre."""
         image, size = read_image(self.index.paths[i]), self.image_size
         if draws is None or self.augmentation.crop == "none":
-            return center_crop_224(image, self._resize, size)
+            return center_crop(image, self._resize, size)
         area, log_ratio, top, left = draws.box[i].tolist()
         return resized_crop(image, area, log_ratio, top, left, size)

@@ -79,16 +79,16 @@ def images(root: Path) -> Iterator[Finding]:
     for name in DATASETS:
         found = status(name, root)
         if found.state == "absent":
-            yield Finding(name, "note", "not here", f"if it is wanted: `{found.command}`")
+            yield Finding(name, "note", "not here", f"if it is wanted: `repro data fetch {name}`")
         elif found.state == "partial":
-            yield Finding(name, "wrong", "; ".join(found.missing), f"run `{found.command}`")
+            yield Finding(name, "wrong", "; ".join(found.missing), f"run `repro data fetch {name}`")
         else:
             try:
                 wrong = check_sums(name, root)
             except OSError as error:
                 wrong = [str(error)]
             for sentence in wrong:
-                yield Finding(name, "wrong", sentence, f"run `{found.command}`")
+                yield Finding(name, "wrong", sentence, f"run `repro data fetch {name}`")
             if not wrong:
                 yield Finding(name, "ok", "here" if name in ("modes", "imagenet") else "here, checksums hold")
 

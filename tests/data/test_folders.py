@@ -63,7 +63,7 @@ def test_in_memory_and_streamed_are_the_same_pixels(picture_folder: Path, tmp_pa
     index = index_folder(adopt(picture_folder, tmp_path), "test", tmp_path)
     whole = decode(index, 24)
     assert whole.images.shape == (30, 3, 24, 24) and whole.labels.tolist() == index.labels.tolist()
-    streamed = StreamBatches(index, Augmentation(), torch.device("cpu"), 24, threads=2, resize=24)
+    streamed = StreamBatches(index, Augmentation(), torch.device("cpu"), 24, 24)
     (batch,) = streamed.clean(30)
     std, mean = (np.array(values)[:, None, None] for values in (index.std, index.mean))
     torch.testing.assert_close(batch.images, torch.tensor((whole.images / 255 - mean) / std, dtype=torch.float32))

@@ -13,7 +13,7 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import functional as F
 
-from repro.data.imagenet import RATIO, center_crop_224, crop_box, index_imagenet, read_image, resized_crop
+from repro.data.imagenet import RATIO, center_crop, crop_box, index_imagenet, read_image, resized_crop
 from repro.errors import DataError
 
 
@@ -106,7 +106,7 @@ def test_bad_images_are_named(tmp_path: Path) -> None:
 def test_the_evaluation_crop_is_the_one_of_torchvision(width: int, height: int) -> None:
     image = noise(width, height)
     theirs = transforms.Compose([transforms.Resize(256), transforms.CenterCrop(224)])(image)
-    ours = center_crop_224(image)
+    ours = center_crop(image, 256, 224)
     assert (ours.dtype, ours.shape) == (np.uint8, (3, 224, 224))
     assert np.array_equal(ours, np.asarray(theirs).transpose(2, 0, 1))
 

@@ -32,7 +32,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def source(root: Path, augmentation: Augmentation = RESIZED, split: str = "train") -> StreamBatches:
-    return StreamBatches(index_imagenet(split, root), augmentation, CPU, size=32, threads=2)  # type: ignore[arg-type]
+    return StreamBatches(index_imagenet(split, root), augmentation, CPU, 32, 37)  # type: ignore[arg-type]
 
 
 def test_an_epoch_is_a_pure_function_of_seed_and_epoch(root: Path) -> None:

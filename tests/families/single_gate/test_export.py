@@ -76,7 +76,7 @@ def test_loading_draws_nothing_and_knows_no_study(exported: Path) -> None:
 
 def test_a_picture_is_prepared_as_the_study_does(picture_folder: Path, tmp_path: Path, exported: Path) -> None:
     index = index_folder(adopt(picture_folder, tmp_path), "test", tmp_path)
-    (batch,) = StreamBatches(index, Augmentation(), torch.device("cpu"), 32, threads=2, resize=36).clean(30)
+    (batch,) = StreamBatches(index, Augmentation(), torch.device("cpu"), 32, 36).clean(30)
     model = load(exported)
     assert torch.equal(model.prepare([Image.open(path) for path in index.paths]), batch.images)
     said = predict(model, model.prepare(Image.open(index.paths[0])), 0.3)
