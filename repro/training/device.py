@@ -64,9 +64,9 @@ def wait_for(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def autocast(device: torch.device, arithmetic: str | None = None) -> AbstractContextManager[object]:
-    """The context in which networks run on ``device``: ``bf16`` autocast or ``fp32``; by default whichever is fast."""
-    if (arithmetic or precision(device)) == "bf16":
+def autocast(device: torch.device) -> AbstractContextManager[object]:
+    """The context in which networks run on ``device``: bf16 autocast where it is fast, else fp32."""
+    if bf16_is_fast(device):
         return torch.autocast(device.type, torch.bfloat16)
     return contextlib.nullcontext()
 

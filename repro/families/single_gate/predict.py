@@ -26,12 +26,10 @@ class Prediction(NamedTuple):
 
     scores        float32 ``[B, C]``; the argmax is the predicted class
     experts_used  int64 ``[B]``: how many experts each image ran; 0 is an early exit
-    expert_batches  K numbers: how many images each expert was called on
     """
 
     scores: Tensor
     experts_used: Tensor
-    expert_batches: tuple[int, ...]
 
     @property
     def exits(self) -> Tensor:
@@ -40,21 +38,18 @@ class Prediction(NamedTuple):
 
 
 @torch.no_grad()
-def predict(
-    moe: SingleGateMoE, images: Tensor, tau: float | None, rule: Rule = "anytime", arithmetic: str | None = None
-) -> Prediction:
+def predict(moe: SingleGateMoE, images: Tensor, tau: float | None, rule: Rule = "anytime") -> Prediction:
     """Predict normalised ``images`` ``[B, 3, H, W]`` at threshold ``tau``, running only what the rule asks for.
 
-    rule        ``anytime``: Equations 2 and 3; several experts an image, weighed by the gate; ``tau`` in [0, 1]
-                ``top-1``: an early exit if the base's confidence is at least ``tau``, else the most probable
-                expert alone (Tables 3 and 4); with None no image exits
-    arithmetic  ``bf16`` (autocast) or ``fp32``; by default whichever is fast
+    rule  ``anytime``: Equations 2 and 3; several experts an image, weighed by the gate; ``tau`` in [0, 1]
+          ``top-1``: an early exit if the base's confidence is at least ``tau``, else the most probable
+          expert alone (Tables 3 and 4); with None no image exits
 
     The model should be frozen; :func:`repro.models.inference.for_inference` makes it fast as well. The
     host waits for the device once, for the sizes of the experts' batches. Raises :class:`SpecError` for
     a threshold that makes no sense.
     """
-    with autocast(images.device, arithmetic):
+    with autocast(images.device):
         features = moe.base.trunk(images.contiguous(memory_format=torch.channels_last))
         out = moe.base_and_gate(features)
         selected = selected_expert(out, tau) if rule == "top-1" else selected_experts(out, tau)
@@ -63,7 +58,7 @@ def predict(
         pairs = torch.nonzero_static(selected.t(), size=selected.numel())  # of a fixed size: nothing is waited for yet
         counts = selected.sum(0).tolist()
         if not any(counts):
-            return Prediction(base, used, tuple(counts))
+            return Prediction(base, used)
         of_P = pairs[: sum(counts), 1]
         batches = zip(moe.experts, features[of_P].split(counts), strict=True)
         expert_logits_PC = torch.cat([expert(own) for expert, own in batches if len(own)])
@@ -73,4 +68,4 @@ def predict(
     # An expert sees an image once, so sums have one order and the result is the same every time, on a GPU too.
     for rows, scores, weight_B in zip(of_P.split(counts), joined_PC.split(counts), weights.unbind(1), strict=True):
         mixture.index_add_(0, rows, weight_B[rows, None] * scores)
-    return Prediction(torch.where((used == 0)[:, None], base, mixture), used, tuple(counts))
+    return Prediction(torch.where((used == 0)[:, None], base, mixture), used)

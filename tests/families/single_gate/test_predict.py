@@ -1,5 +1,7 @@
 """Inference that skips work says what Equations 2 and 3 say of every expert's word."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from repro.analysis.anytime import alpha, anytime, confidence
+from repro.analysis.anytime import alpha, anytime, confidence, selected_experts
 from repro.analysis.ensemblers import bagging
 from repro.analysis.outputs import Outputs
 from repro.errors import SpecError
@@ -20,6 +22,13 @@ from repro.models.registry import build_backbone, build_head, freeze
 
 CPU = torch.device("cpu")
 CLASSES = 7
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fp32() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("repro.training.device.bf16_is_fast", lambda where: False)
+        yield
 
 
 def small_moe(num_experts: int, seed: int, spread: float = 3.0) -> SingleGateMoE:
@@ -67,24 +76,19 @@ def close(actual: Tensor, expected: Tensor) -> None:
 def test_it_is_equations_2_and_3(num_experts: int, batch: int, tau: float, seed: int, spread: float) -> None:
     moe, images = small_moe(num_experts, seed, spread), torch.randn(batch, 3, 6, 6)
     scores, used = anytime(dense(moe, images), tau)
-    said = predict(moe, images, tau, arithmetic="fp32")
+    said = predict(moe, images, tau)
     close(said.scores, scores)
     assert torch.equal(said.experts_used, used)
     assert torch.equal(said.exits, used == 0)
-    assert len(said.expert_batches) == num_experts and sum(said.expert_batches) == int(used.sum())
 
 
 @settings(deadline=None, max_examples=60)
-@given(
-    num_experts=st.integers(1, 9),
-    tau=st.one_of(st.none(), st.floats(0, 1)),
-    seed=st.integers(0, 10**6),
-)
+@given(num_experts=st.integers(1, 9), tau=st.one_of(st.none(), st.floats(0, 1)), seed=st.integers(0, 10**6))
 def test_top_1_exits_where_the_base_is_sure_and_bags_elsewhere(num_experts: int, tau: float | None, seed: int) -> None:
     moe, images = small_moe(num_experts, seed), torch.randn(12, 3, 6, 6)
     outputs = dense(moe, images)
     exits = torch.zeros(12, dtype=torch.bool) if tau is None else confidence(outputs) >= tau
-    said = predict(moe, images, tau, rule="top-1", arithmetic="fp32")
+    said = predict(moe, images, tau, rule="top-1")
     assert torch.equal(said.exits, exits) and set(said.experts_used.tolist()) <= {0, 1}
     close(said.scores, torch.where(exits[:, None], outputs.base_logits.softmax(-1), bagging(outputs)))
 
@@ -94,32 +98,34 @@ def test_what_is_not_selected_does_not_run() -> None:
     ran: dict[int, int] = {}
     for k, expert in enumerate(moe.experts):
         expert.register_forward_hook(lambda module, args, out, k=k: ran.update({k: ran.get(k, 0) + len(out)}))
-    said = predict(moe, images, 0.2, arithmetic="fp32")
-    assert 0 < sum(said.expert_batches) < 40 and 0 in said.expert_batches
-    assert ran == {k: count for k, count in enumerate(said.expert_batches) if count}
+    counts = selected_experts(dense(moe, images), 0.2).sum(0).tolist()
     ran.clear()
-    predict(moe, images, 1.0, arithmetic="fp32")
+    predict(moe, images, 0.2)
+    assert 0 < sum(counts) < 40 and 0 in counts
+    assert ran == {k: count for k, count in enumerate(counts) if count}
+    ran.clear()
+    predict(moe, images, 1.0)
     assert ran == {}
 
 
 def test_images_do_not_depend_on_their_neighbours() -> None:
     moe, images = small_moe(4, 1), torch.randn(9, 3, 6, 6)
-    whole = predict(moe, images, 0.05, arithmetic="fp32").scores
-    close(torch.cat([predict(moe, image[None], 0.05, arithmetic="fp32").scores for image in images]), whole)
+    whole = predict(moe, images, 0.05).scores
+    close(torch.cat([predict(moe, image[None], 0.05).scores for image in images]), whole)
     turned = torch.randperm(9)
-    close(predict(moe, images[turned], 0.05, arithmetic="fp32").scores, whole[turned])
+    close(predict(moe, images[turned], 0.05).scores, whole[turned])
 
 
 @pytest.mark.parametrize("bf16", [True, False])
-def test_a_real_network_ready_for_inference(bf16: bool) -> None:
-    ready = for_inference(real_moe(3), CPU, bf16)
-    images, arithmetic = torch.randn(16, 3, 32, 32), "bf16" if bf16 else "fp32"
+def test_a_real_network_ready_for_inference(bf16: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("repro.training.device.bf16_is_fast", lambda where: bf16)
+    ready, images = for_inference(real_moe(3), CPU, bf16), torch.randn(16, 3, 32, 32)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         out = ready(images.contiguous(memory_format=torch.channels_last))
     outputs = Outputs(out.base_logits, out.gate_probs, out.expert_logits, torch.zeros(16, dtype=torch.int64))
     for tau in (0.0, 0.2, 0.4, 1.0):
         scores, used = anytime(outputs, tau)
-        said = predict(ready, images, tau, arithmetic=arithmetic)
+        said = predict(ready, images, tau)
         assert torch.equal(said.experts_used, used)
         torch.testing.assert_close(said.scores, scores, rtol=1e-3, atol=1e-3)
 
