@@ -43,14 +43,9 @@ def build_backbone(
             base.head.fc = nn.Linear(base.head.fc.in_features, num_classes)
             return base
         return torchvision_backbone(name, num_classes, pretrained)
-    raise SpecError(unknown(name))
-
-
-def unknown(name: str) -> str:
-    """What to say of a name that is no backbone: the choices, and the nearest of torchvision's."""
     usual = ["resnet18", "efficientnet_b0", "convnext_tiny"]
     near = get_close_matches(name.partition("@")[0], NETWORKS, 4, 0.5) or usual
-    return (
+    raise SpecError(
         f"unknown backbone {name!r}; choose one of {', '.join(WIDENETS)}, "
         f"or a network of torchvision, such as {', '.join(near)}"
     )

@@ -111,12 +111,6 @@ def test_one_expert_is_the_ensembling_baseline(outputs: Outputs) -> None:
     torch.testing.assert_close(bagging(one), anytime(one, 0.0)[0])
 
 
-@pytest.mark.parametrize("tau", [-0.1, 1.1])
-def test_a_threshold_that_makes_no_sense(tau: float) -> None:
-    with pytest.raises(SpecError, match=r"\[0, 1\]"):
-        anytime(three_samples(), tau)
-
-
 def test_answers_by_hand() -> None:
     found = answers(three_samples())
     # Sample 2: base 0.6/0.4 wrong; with its first expert 0.35/0.65 right; with both 0.7*(0.35, 0.65) + 0.3*(0.8, 0.2)

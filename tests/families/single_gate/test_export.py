@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -82,13 +81,6 @@ def test_a_picture_is_prepared_as_the_study_does(picture_folder: Path, tmp_path:
     said = predict(model, model.prepare(Image.open(index.paths[0])), 0.3)
     assert model.label(Image.open(index.paths[0]), 0.3) == CLASSES[int(said.scores.argmax())]
     assert model.names(torch.eye(3)) == list(CLASSES)
-
-
-def test_pictures_of_any_mode_and_shape(exported: Path) -> None:
-    model = load(exported)
-    for mode, size in (("L", (50, 40)), ("RGBA", (33, 90)), ("P", (200, 36))):
-        picture = Image.fromarray(np.zeros((size[1], size[0], 3), np.uint8)).convert(mode)
-        assert model.prepare(picture).shape == (1, 3, 32, 32)
 
 
 def test_a_damaged_or_foreign_folder_is_said_to_be_one(exported: Path, tmp_path: Path) -> None:

@@ -271,10 +271,3 @@ def test_an_expert_without_data_is_named(source: DeviceBatches) -> None:
     share[:, 1] = 0
     with pytest.raises(TrainingError, match="expert 1 has no data"):
         together(source, share, "sampling")
-
-
-def test_trunk_features_are_no_part_of_the_graph(source: DeviceBatches) -> None:
-    base, _ = new(1)
-    base.requires_grad_(True)
-    (seen, *_) = experts.through_trunk(base, source.train(0, 0, 16), CPU)
-    assert not seen.features.requires_grad
