@@ -1,34 +1,35 @@
-"""Which expert has the least loss on which images (end of Section 4, Appendix 3), and how that splits the classes.
+"""Which images each expert has, and how that splits the classes (Section 4, Figure 3; Appendix 3).
 
-Axes: N images, K experts, C classes.
+Whose images: by the initial gate, or by the least loss. Axes: N images, C classes, K experts, P numbers that describe
+an image.
 """
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from repro.analysis.agreement import agreement
 from repro.analysis.outputs import Outputs
+from repro.data.dataset import ImageDataset
 
 SPLIT = 0.2
 """A class counts as split if two experts or more have at least this share of its images each."""
 
 
-def least_loss_experts(losses: Tensor) -> Tensor:
-    """The expert with the least cross-entropy on each image, ``[N]``, of losses ``[N, K]``."""
-    return losses.argmin(1)
+def class_counts(g0: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    """Images of each class in each expert, ``[C, K]``, from the initial gate ``[N, K]`` (soft: in parts)."""
+    return torch.zeros(num_classes, g0.shape[1], dtype=torch.float64).index_add(0, labels, g0.double())
 
 
 def expert_losses(outputs: Outputs) -> Tensor:
     """Cross-entropy in nats of every expert on every image of the outputs, ``[N, K]``."""
     labels = outputs.labels[:, None].expand(-1, outputs.num_experts)
     return F.cross_entropy(outputs.expert_logits.movedim(2, 1), labels, reduction="none")
-
-
-def class_counts(experts: Tensor, labels: Tensor, num_classes: int, num_experts: int) -> Tensor:
-    """How many images of each class have which expert, int64 ``[C, K]``; ``experts``, ``labels`` ``[N]``."""
-    return torch.bincount(labels * num_experts + experts, minlength=num_classes * num_experts).view(num_classes, -1)
 
 
 def shares_of_classes(counts: Tensor) -> Tensor:
@@ -44,11 +45,6 @@ def effective_number(counts: Tensor) -> Tensor:
 def split_classes(counts: Tensor) -> Tensor:
     """Whether each class of counts ``[C, K]`` is split (see :data:`SPLIT`), bool ``[C]``."""
     return (shares_of_classes(counts) >= SPLIT).sum(1) >= 2
-
-
-def main_expert(counts: Tensor) -> Tensor:
-    """The expert that has most images of each class, ``[C]``: a partition of the classes."""
-    return counts.argmax(1)
 
 
 def together(counts: Tensor) -> Tensor:
@@ -84,3 +80,76 @@ def in_order(counts: Tensor) -> tuple[Tensor, Tensor]:
     shares = shares_of_classes(counts[:, experts])
     key = shares.argmax(1) * 2.0 - shares.amax(1)
     return key.argsort(stable=True), experts
+
+
+def companions(counts: Tensor, label: int, expert: int, number: int) -> list[int]:
+    """The classes with most images in an expert (counts ``[C, K]``), without ``label`` and classes it has none of."""
+    there = counts[:, expert].clone()
+    there[label] = 0
+    order = there.argsort(descending=True, stable=True)[:number].tolist()
+    return [c for c in order if there[c] > 0]
+
+
+def explained(features: np.ndarray, group: np.ndarray) -> float:
+    """Percent of the variance of features ``[N, P]`` that lies between groups ``[N]`` (η² of a one-way analysis)."""
+    values = features.astype(np.float64) - features.mean(0, dtype=np.float64)
+    total = float((values**2).sum())
+    between = sum(len(own) * float((own.mean(0) ** 2).sum()) for own in (values[group == g] for g in np.unique(group)))
+    return 100 * between / total if total > 0 else 0.0
+
+
+def explained_by_chance(group: np.ndarray) -> float:
+    """What :func:`explained` gives on average over all ways to deal the images to groups of the same sizes."""
+    count, groups = len(group), len(np.unique(group))
+    return 100 * (groups - 1) / (count - 1) if count > 1 else 0.0
+
+
+def agreement_within_class(one: np.ndarray, other: np.ndarray, labels: np.ndarray, label: int) -> float | None:
+    """Adjusted mutual information, in percent, of two ways to split the images of a class (0: chance, 100: the same).
+
+    ``None`` where neither splits it: then there is nothing to agree on.
+    """
+    a, b = one[labels == label], other[labels == label]
+    if len(np.unique(a)) < 2 and len(np.unique(b)) < 2:
+        return None
+    return 100 * agreement(torch.from_numpy(a), torch.from_numpy(b))
+
+
+def agreement_within_classes(one: np.ndarray, other: np.ndarray, labels: np.ndarray) -> float | None:
+    """The mean of :func:`agreement_within_class` over the classes that are split; ``None`` if none is."""
+    found = [agreement_within_class(one, other, labels, int(label)) for label in np.unique(labels)]
+    split = [value for value in found if value is not None]
+    return math.fsum(split) / len(split) if split else None
+
+
+def confused_classes_share_the_expert(outputs: Outputs, shares: Tensor) -> tuple[float, float] | None:
+    """Of the classes that images are taken for by mistake, the percentage that is in the image's own expert; by chance.
+
+    For each evaluation image that the base gets wrong: the share (of training images, ``shares`` ``[C, K]``) of the
+    wrongly predicted class that the image's selected expert has. By chance: the same with the expert of a random
+    image of the same true class, so that a whole class's neighbourhood counts for nothing. ``None`` without mistakes.
+    """
+    predicted, expert = outputs.base_logits.argmax(1), outputs.top_experts()[:, 0]
+    wrong = predicted != outputs.labels
+    if not bool(wrong.any()):
+        return None
+    counts = class_counts(torch.eye(outputs.num_experts)[expert], outputs.labels, len(shares))
+    own = shares[predicted[wrong], expert[wrong]]
+    chance = (shares[predicted[wrong]] * shares_of_classes(counts)[outputs.labels[wrong]]).sum(1)
+    return 100 * float(own.mean()), 100 * float(chance.mean())
+
+
+def pixels_explained(images: ImageDataset, group: np.ndarray) -> tuple[dict[int, float | None], dict[int, float]]:
+    """Percent of each class's pixel variance that its split explains (None: not split), and by chance.
+
+    Pixels, since the embeddings are what the split was made in: there it could not fail.
+    """
+    between: dict[int, float | None] = {}
+    chance: dict[int, float] = {}
+    for label in range(images.num_classes):
+        members = np.flatnonzero(images.labels == label)
+        own = group[members]
+        is_split = len(np.unique(own)) > 1
+        between[label] = explained(images.images[members].reshape(len(members), -1), own) if is_split else None
+        chance[label] = explained_by_chance(own) if is_split else 0.0
+    return between, chance

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from pydantic import Field, field_validator
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from repro.analysis.agreement import chance
 from repro.analysis.outputs import percent
@@ -25,9 +26,7 @@ from repro.analysis.specialisation import (
     effective_number,
     expert_losses,
     in_order,
-    least_loss_experts,
     likeness,
-    main_expert,
     split_classes,
     together,
 )
@@ -74,12 +73,12 @@ def run(parameters: Parameters) -> StudyResult:
         outputs = study.run(spec)
         losses = study.losses(spec)
         labels = study.sources.batches(spec, "train", Augmentation()).labels.cpu()
-        experts = least_loss_experts(losses.experts)
-        of_class = class_counts(experts, labels, spec.num_classes, spec.num_experts)
+        experts = losses.experts.argmin(1)
+        of_class = class_counts(one_hot(experts, spec.num_experts), labels, spec.num_classes).long()
         counts[spec.seed, spec.num_experts] = of_class
         measurements += _split(spec, of_class)
         measurements += _as_the_gate(spec, experts, losses.gate_probs.argmax(1), "training")
-        held_out = least_loss_experts(expert_losses(outputs))
+        held_out = expert_losses(outputs).argmin(1)
         measurements += _as_the_gate(spec, held_out, outputs.top_experts(1)[:, 0], "evaluation")
     measurements += _likenesses(parameters, counts)
     tables = {f"classes-{k}": _table(counts[parameters.seeds[0], k]) for k in parameters.experts}
@@ -89,7 +88,7 @@ def run(parameters: Parameters) -> StudyResult:
 
 def _split(spec: StudySpec, counts: Tensor) -> Iterator[Measurement]:
     """How the images are shared among experts, and how the classes are split."""
-    shares, main = 100 * counts.sum(0).double() / counts.sum(), main_expert(counts)
+    shares, main = 100 * counts.sum(0).double() / counts.sum(), counts.argmax(1)
     values = {
         "smallest_share": float(shares.min()),
         "largest_share": float(shares.max()),

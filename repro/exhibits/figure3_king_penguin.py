@@ -13,13 +13,14 @@ import torch
 from matplotlib.figure import Figure
 from pydantic import Field
 
-from repro.analysis.intraclass import (
+from repro.analysis.specialisation import (
     agreement_within_class,
     agreement_within_classes,
     confused_classes_share_the_expert,
+    effective_number,
     pixels_explained,
+    shares_of_classes,
 )
-from repro.analysis.specialisation import effective_number, shares_of_classes
 from repro.data.dataset import ImageDataset
 from repro.errors import SpecError
 from repro.families.single_gate.class_pictures import (

@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repro.analysis.intraclass import class_counts, companions
-from repro.analysis.specialisation import effective_number, shares_of_classes
+from repro.analysis.specialisation import class_counts, companions, effective_number, shares_of_classes
 from repro.data.dataset import ImageDataset
 from repro.randomness import generator
 from repro.study.results import Picture, Table
