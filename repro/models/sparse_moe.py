@@ -27,7 +27,7 @@ class SparseMoE(nn.Module):
         code_dim: dimensions in which the cos and L2 gates compare.
 
     Raises:
-        SpecError: if k is more than E, or a size is no multiple of 8.
+        SpecError: if a size is no multiple of 8.
     """
 
     up_weight: nn.Parameter  # [E, F, D]
@@ -38,8 +38,6 @@ class SparseMoE(nn.Module):
     def __init__(self, experts: Sequence[MLP], gate: GateName, routing: Routing, code_dim: int = 256) -> None:
         super().__init__()
         dim, hidden = experts[0][0].in_features, experts[0][0].out_features
-        if not 1 <= routing.top_k <= len(experts):
-            raise SpecError(f"top_k is {routing.top_k}, but there are {len(experts)} experts; choose 1 to that many")
         if dim % ALIGNED or hidden % ALIGNED:
             raise SpecError(
                 f"a mixture of {dim} channels with {hidden} hidden ones: both must be multiples of {ALIGNED}, "

@@ -16,10 +16,7 @@ from repro.randomness import derive
 def class_means(embeddings: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     """Mean embedding of each class, ``[C, D]``, of embeddings ``[N, D]`` with labels ``[N]``."""
     sums = torch.zeros(num_classes, embeddings.shape[1]).index_add_(0, labels, embeddings.float())
-    counts = torch.bincount(labels, minlength=num_classes)
-    if int(counts.min()) == 0:
-        raise TrainingError(f"class {int(counts.argmin())} has no training image, so it has no mean to cluster")
-    return sums / counts[:, None]
+    return sums / torch.bincount(labels, minlength=num_classes)[:, None]
 
 
 def cluster_class_means(means: Tensor, num_experts: int, restarts: int, seed: int) -> Tensor:

@@ -188,5 +188,3 @@ def test_sizes_that_grouped_products_cannot_have() -> None:
     mlp = nn.Linear(18, 72), nn.Linear(72, 18)
     with pytest.raises(SpecError, match="multiples of 8"):
         SparseMoE([mlp], "conv", Routing())
-    with pytest.raises(SpecError, match="top_k is 3"):
-        SparseMoE([(nn.Linear(8, 8), nn.Linear(8, 8))] * 2, "conv", Routing(3))
