@@ -11,12 +11,13 @@ from matplotlib.figure import Figure
 
 from repro.exhibits.three_families.bodies import TR, Body
 from repro.exhibits.three_families.families import FAMILIES, Family
-from repro.exhibits.three_families.rivals import TRAINING
+from repro.exhibits.three_families.rivals import TRAINING, cell
 from repro.exhibits.three_families.run import CURVE, PLAIN
-from repro.exhibits.three_families.shown import number_of, rows_of
+from repro.exhibits.three_families.shown import rows_of
 from repro.report.numbers import so_many, where_run
 from repro.report.plots import PALETTE, common_legend, figure_style, new_figure
 from repro.report.statistics import summarise
+from repro.report.verdict import summary_of
 from repro.study.results import StudyResult, Table, evidence
 
 
@@ -68,9 +69,11 @@ def _panel(axes: Axes, result: StudyResult, body: Body, axis: Axis) -> None:
             _trained_curves(axes, result, family, colour)
         budgets = [budget for f, budget in rows_of(result) if f is family]
         for method, mark, words in (("mixture", "o", ""), (TRAINING, "v", ": plain, trained as long")):
-            x = [number_of(result, family, budget, axis.metric, method) for budget in budgets]
             many = axis is TIME and method == "mixture"
-            y = [number_of(result, family, budget, "top1_many" if many else "top1", method) for budget in budgets]
+            x, y = (
+                [summary_of(result, cell(family.name, budget, method, metric)) for budget in budgets]
+                for metric in (axis.metric, "top1_many" if many else "top1")
+            )
             points = [(a.mean, b) for a, b in zip(x, y, strict=True) if a and b]
             if points:
                 axes.plot(
