@@ -89,7 +89,6 @@ class Parameters(SingleGateParameters):
 
     def specs(self) -> list[StudySpec]:
         """There is no single-gate mixture in this."""
-        self.narrow_networks()
         return []
 
     def bases(self) -> list[StudySpec]:
