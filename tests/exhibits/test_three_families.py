@@ -13,10 +13,9 @@ from repro.exhibits import exhibit
 from repro.exhibits.three_families.asked import ThreeFamiliesParameters
 from repro.exhibits.three_families.bodies import CONVNEXT, TR, Body, Model, Point
 from repro.exhibits.three_families.families import FAMILIES
-from repro.exhibits.three_families.rivals import Trained, as_fast, at_macs, cell, on_curve
+from repro.exhibits.three_families.rivals import BATCHES, Trained, as_fast, at_macs, cell, on_curve
 from repro.exhibits.three_families.run import _tried, three_families
 from repro.exhibits.three_families.shown import AGAINST, headline
-from repro.exhibits.three_families.speed import BATCHES
 from repro.exhibits.three_families.trials import best, tuned
 from repro.report.verdict import Verdict
 from repro.study.graph import ordered
@@ -104,12 +103,8 @@ def test_a_mixture_cheaper_than_the_plain_curve_has_its_own_equal(tmp_path: Path
     asked = parameters.asked(0)
     mixture = next(m for m in parameters.mixtures(TR, asked, {"DeepMoE": 2.0}) if m.budget == "middle")
     narrowest = TR.cost(asked, parameters.widths(TR, asked)[0])[0]
-    (own,) = parameters.rivals(TR, asked, mixture, 0.4 * narrowest)["equal-inference"]
-    assert (
-        own.macs is not None
-        and own.macs < narrowest
-        and "equal-inference" not in parameters.rivals(TR, asked, mixture, narrowest)
-    )
+    (own,) = parameters.rivals(mixture, 0.4 * narrowest)["equal-inference"]
+    assert own.macs and own.macs < narrowest and "equal-inference" not in parameters.rivals(mixture, narrowest)
 
 
 def test_the_middle_mixture_is_the_scales_own(tmp_path: Path) -> None:
@@ -121,13 +116,11 @@ def test_the_middle_mixture_is_the_scales_own(tmp_path: Path) -> None:
     assert model.goal.steps[0] in [step for goal in theirs for step in goal.steps]
 
 
-def test_budgets_are_met_and_seeds_share_no_network() -> None:
-    parameters = ThreeFamiliesParameters.check(scale="quick", seeds="0,1,2")
-    assert parameters.at("middle") == (0, 1, 2) and parameters.at("small") == (0,)
-    (gated,) = (family for family in FAMILIES if family.name == "DeepMoE")
-    asked_for = (("middle", 0), ("middle", 1), ("large", 0))
-    drawn = [parameters.drawn(gated, budget, seed, 1.0) for budget, seed in asked_for]
-    assert drawn == [[1.0, 2.0, 0.7, 0.5], [1.0], [1.0]]
+def test_the_first_seed_has_all_budgets_and_the_curve_of_lambda_and_seeds_share_no_network() -> None:
+    parameters = ThreeFamiliesParameters.check(scale="quick", seeds="0,1,2", families="DeepMoE")
+    shared = [parameters.asked(seed) for seed in (0, 1)]
+    each = [(m.budget, len(m.others)) for asked in shared for m in parameters.mixtures(TR, asked, {"DeepMoE": 1.0})]
+    assert each == [("small", 0), ("middle", 3), ("large", 0), ("middle", 0)]
     keys = [TR.make(parameters.asked(seed), 0.125).goal.steps[0].key for seed in (0, 1, 2, 1000, 1001, 1002)]
     assert len(set(keys)) == 6
 
@@ -143,6 +136,12 @@ def test_every_mixture_meets_its_budget(scale: str, tmp_path: Path) -> None:
                 met += 1
                 assert mixture.model.macs == pytest.approx(parameters.macs(asked)[mixture.budget], rel=0.1)
     assert met == 2 * 3
+
+
+def test_deepmoe_on_its_papers_network_is_wider_than_the_scales_own(tmp_path: Path) -> None:
+    """A laptop's tr-network is narrower than any resnet20."""
+    asked = {"scale": "laptop", "dataset": "cifar100", "families": "DeepMoE-native", "budgets": "middle"}
+    assert ThreeFamiliesParameters.check(**asked, root=tmp_path).goals()
 
 
 def test_a_record_of_some_families_says_so_in_its_name() -> None:
@@ -161,24 +160,16 @@ def test_what_was_taken_in_the_trials_is_what_is_planned(tmp_path: Path) -> None
     assert [g.steps[0].key for g in parameters.goals()] == [g.steps[0].key for g in usual], "no trials at this scale"
 
 
-def rate_of(model: Model) -> float:
-    """Of a DeepMoE, in its recipe's."""
-    recipe = json.loads(model.goal.config)["recipe"]
-    return (
-        float(recipe["learning_rate"]) / ThreeFamiliesParameters.check(scale="quick").asked(0).trained().learning_rate
-    )
-
-
 def test_a_family_is_tried_at_the_rate_that_its_body_took(tmp_path: Path) -> None:
     """By hand: the body is best at half its rate, λ = 0.7 is over the budget, λ = 1 collapses, λ = 0.5 is best."""
     asked = {"scale": "quick", "trials": 4, "families": "DeepMoE", "budgets": "middle", "root": tmp_path}
     parameters = ThreeFamiliesParameters.check(**asked)
-    rates: list[float] = []
+    rates, usual = list[float](), parameters.asked(0).trained().learning_rate
 
     def answered(models: list[Model]) -> list[Point | None]:
         if models[0].macs is not None:
             return [Point("", top1, 6e6) for top1 in (50.0, 60.0, 55.0, 40.0)]  # at RATES: 1, 0.5, 2, 0.25
-        rates.extend(map(rate_of, models))
+        rates.extend(json.loads(model.goal.config)["recipe"]["learning_rate"] / usual for model in models)
         return [Point("", 50, 5e6), None, Point("", 70, 9e6), Point("", 55, 6e6)]  # at λ = 2, 1, 0.7, 0.5
 
     found = tuned(parameters, answered)

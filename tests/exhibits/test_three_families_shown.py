@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from repro.exhibits import exhibit
-from repro.exhibits.three_families.families import FAMILIES, RATES
-from repro.exhibits.three_families.rivals import cell
+from repro.exhibits.three_families.families import BUDGETS, FAMILIES, RATES
+from repro.exhibits.three_families.rivals import BATCHES, cell
 from repro.exhibits.three_families.run import CURVE, PLAIN, SPEED
 from repro.exhibits.three_families.shown import AGAINST, CLAIMS, UNKNOWN, headline
-from repro.exhibits.three_families.speed import BATCHES
 from repro.exhibits.three_families.trials import TRIALS
 from repro.report.claim import Cell
 from repro.report.verdict import Verdict
@@ -21,20 +21,22 @@ SHOWN = exhibit("three_families")
 def made(record_of: Callable[..., StudyResult], over: float, seeds: int = 3, **more: object) -> StudyResult:
     """Every mixture so many points over each of its rivals, give or take a tenth."""
     cells: dict[Cell, list[float]] = {}
-    for family in FAMILIES:
-        for budget in ("small", "middle", "large"):
-            rivals = {method: 60.0 for method in AGAINST} | {"mixture": 60.0 + over}
-            for method, top1 in rivals.items():
-                shake = 0.1 if method == "mixture" else 0.0
-                cells[cell(family.name, budget, method)] = [top1 + shake * seed for seed in range(seeds)]
-            many = [60.0 + over + 0.1 * seed for seed in range(seeds)]
-            cells[cell(family.name, budget, metric="top1_many")] = many
-            for metric, value in (("macs_millions", 6.0), ("params_millions", 0.2), ("training_millions", 40.0)):
-                cells[cell(family.name, budget, metric=metric)] = [value] * seeds
+    costs = {"macs_millions": 6.0, "params_millions": 0.2, "training_millions": 40.0}
+    for of in (partial(cell, family.name, budget) for family in FAMILIES for budget in BUDGETS):
+        cells |= {of(method): [60.0] * seeds for method in AGAINST}
+        cells |= {of(metric=m): [60.0 + over + 0.1 * seed for seed in range(seeds)] for m in ("top1", "top1_many")}
+        cells |= {of(metric=metric): [value] * seeds for metric, value in costs.items()}
     curve = [[body, s, m * 1e6, m * 1e4, m * 24e6, m / 10, 50.0 + m] for body in ("tr-network", "ConvNeXt", "resnet20")
              for s in range(seeds) for m in (3.0, 6.0, 12.0)]  # fmt: skip
     known = {"tables": {"plain": Table(columns=PLAIN, rows=curve)}} | more
     return record_of("three_families", cells, **known)
+
+
+def part(record_of: Callable[..., StudyResult], family: str, over: float, seeds: int = 3) -> StudyResult:
+    """One family alone, recorded apart."""
+    of = made(record_of, over, seeds)
+    lines = [m for m in of.measurements if m.row.startswith(f"{family}, ")]
+    return of.model_copy(update={"part": family, "measurements": lines})
 
 
 def test_every_claim_can_hold_and_can_come_out_opposite(record_of: Callable[..., StudyResult]) -> None:
@@ -54,63 +56,38 @@ def test_the_headline_says_what_the_record_says(record_of: Callable[..., StudyRe
 
 
 def test_a_family_with_fewer_than_three_seeds_is_no_finding(record_of: Callable[..., StudyResult]) -> None:
-    def part(name: str, seeds: int) -> StudyResult:
-        of = made(record_of, -1.0, seeds)
-        return of.model_copy(update={"part": name, "measurements": [m for m in of.measurements if name in m.row]})
-
-    found = headline([part("single-gate", 3), part("sparse", 2)])
+    found = headline([part(record_of, "single-gate", -1.0), part(record_of, "sparse", -1.0, seeds=2)])
     assert found.startswith(
         "The single-gate mixture falls behind a plain network of the same inference cost, trained as"
     )
     assert "Fewer than three seeds do not decide whether sparse Last 2 beats one (−0.95 [" in found
-    alone = headline([part("sparse", 1)])
+    alone = headline([part(record_of, "sparse", -1.0, seeds=1)])
     assert alone.startswith("Fewer than three seeds do not decide whether sparse Last 2 beats a plain network of the")
 
 
 def test_of_two_records_of_a_family_that_of_more_seeds_speaks(record_of: Callable[..., StudyResult]) -> None:
-    whole, part = made(record_of, -1.0), made(record_of, 1.0, seeds=1).model_copy(update={"part": "single-gate"})
-    assert headline([whole, part]) == headline([part, whole]) == headline([whole])
+    whole, fewer = made(record_of, -1.0), part(record_of, "single-gate", 1.0, seeds=1)
+    assert headline([whole, fewer]) == headline([fewer, whole]) == headline([whole])
 
 
 def test_a_headline_of_one_family_speaks_of_that_one(record_of: Callable[..., StudyResult]) -> None:
-    worse, level = (
-        headline([result.model_copy(update={"measurements": [m for m in result.measurements if "sparse" in m.row]})])
-        for result in (made(record_of, -1.0), made(record_of, -0.1))
-    )
+    worse, level = (headline([part(record_of, "sparse", over)]) for over in (-1.0, -0.1))
     assert worse.startswith("Sparse Last 2 falls behind a plain network")
     assert level.startswith("Sparse Last 2 is not found to beat a plain network")
     assert worse.endswith("points of top-1 accuracy, opposite). Not run: the single-gate mixture and DeepMoE.")
 
 
-def test_families_recorded_apart_are_one_answer(record_of: Callable[..., StudyResult]) -> None:
+def test_families_recorded_apart_are_one_answer_and_one_may_win_alone(record_of: Callable[..., StudyResult]) -> None:
     """As if they stood in one record; each by itself has only the claims that it is about."""
-
-    def part(name: str, over: float) -> StudyResult:
-        of = made(record_of, over)
-        lines = [m for m in of.measurements if m.row.startswith(f"{name}, ")]
-        return of.model_copy(update={"part": name, "measurements": lines})
-
-    names = ("single-gate", "DeepMoE")
-    parts = [part(name, over) for name, over in zip(names, (1.0, -1.0), strict=True)]
-    assert [result.name for result in parts] == [f"{made(record_of, 1.0).name}-{part}" for part in names]
+    parts = [part(record_of, name, over) for name, over in (("single-gate", -1.0), ("DeepMoE", 1.0))]
+    assert [result.name for result in parts] == [f"{made(record_of, 1.0).name}-{each.part}" for each in parts]
     together = headline(parts)
-    assert together.startswith("The single-gate mixture beats a plain network")
-    assert "); DeepMoE falls behind it (−0.90 [−1.15 to −0.65] points of top-1 accuracy, opposite)" in together
+    assert together.startswith("DeepMoE beats a plain network")
+    assert "); the single-gate mixture falls behind it (−0.90 [−1.15 to −0.65] points of top-1 accuracy" in together
     assert together.endswith("Not run: sparse Last 2.") and "Not run" not in SHOWN.advice(parts[0])
     assert {j.claim.key.partition("/")[0] for j in SHOWN.judge(parts[1])} == {"DeepMoE"}
     assert len(SHOWN.figures(parts)["main"].axes) == 2, "each beside the plain networks of its own run"
     assert "DeepMoE, 3 seeds" in SHOWN.tables(parts[1])["main"].caption
-
-
-def test_one_family_may_win_alone(record_of: Callable[..., StudyResult]) -> None:
-    worse = made(record_of, -1.0)
-    row = cell("sparse", "middle").row
-    lines = [
-        m.model_copy(update={"value": m.value + 3}) if (m.row, m.method, m.metric) == (row, "mixture", "top1") else m
-        for m in worse.measurements
-    ]
-    better = headline([worse.model_copy(update={"measurements": lines})])
-    assert better.startswith("Sparse Last 2 beats a plain network")
 
 
 def test_when_to_use_which_has_a_number_or_says_that_it_has_none(record_of: Callable[..., StudyResult]) -> None:

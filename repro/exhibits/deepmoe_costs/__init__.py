@@ -11,7 +11,6 @@ from repro.exhibits.deepmoe_costs.counted import (
     dense,
     gated,
     implied,
-    in_print,
     narrow,
     reductions,
     resnet101,
@@ -47,7 +46,7 @@ ROWS = {
 
 def _dense_table() -> Captioned:
     fewer = 100 * (1 - dense("resnet50-B", 1000, 224, 224, 2.0).params / resnet101().base_params)
-    value = in_print("text", "imagenet", "resnet50-B", "wide-deepmoe", "params_reduction_percent")
+    value = deepmoe_rows()["text", "imagenet", "resnet50-B", "wide-deepmoe", "params_reduction_percent"]
     section = Figure("Section 5.1.2: wide B, fewer parameters, %", value, "than ResNet-101", fewer)
     figures = [*widenings(), section, *reductions(False), *reductions(True), *segmentation()]
     caption = (

@@ -15,7 +15,7 @@ from repro.models.gated import GateAt, Gated
 from repro.models.trnet import Shortcut
 from repro.models.widenets import widenet
 from repro.report.exact_costs import Figure
-from repro.report.printed import PrintedValue, deepmoe_rows
+from repro.report.printed import deepmoe_rows
 
 WIDENED = ("W1-High", "W1-Mid", "W4-Low", "W13-All")
 
@@ -85,11 +85,6 @@ def resnet101() -> ModelCost:
     return model_cost("resnet101", None, 1000, 224, 0)
 
 
-def in_print(*key: str) -> PrintedValue:
-    """The number of a key of :func:`deepmoe_rows`."""
-    return deepmoe_rows()[key]
-
-
 def reductions(shortcuts: bool) -> list[Figure]:
     """Table 3's multiply-adds, as what its reductions leave of ResNet-50 with or without its shortcuts."""
     whole = dense("resnet50", 1000, 224, 224)
@@ -99,7 +94,7 @@ def reductions(shortcuts: bool) -> list[Figure]:
     for (*row, metric), less in deepmoe_rows().items():
         if row[0] == "3" and metric == "flops_reduction_percent":
             counted, exact = f"{whose}, less {less.digits} %", macs * (1 - less.value / 100)
-            figures.append(Figure(f"Table 3: {row[-1]}, MACs", in_print(*row, "flops"), counted, exact))
+            figures.append(Figure(f"Table 3: {row[-1]}, MACs", deepmoe_rows()[*row, "flops"], counted, exact))
     return figures
 
 
@@ -108,9 +103,10 @@ def widenings() -> list[Figure]:
     figures = []
     for name in WIDENED:
         net, row = dense(f"vgg16-{name}", 100, 32, 32), ("4", "cifar100", "vgg16", f"{name} (same params)")
-        macs, params, what = in_print(*row, "flops"), in_print(*row, "params"), f"Table 4: {name}"
-        figures.append(Figure(f"{what}, MACs", macs, "of convolutions, all channels", net.macs - net.linear))
-        figures.append(Figure(f"{what}, parameters", params, "weights of convolutions", net.weights))
+        macs, params = (deepmoe_rows()[*row, metric] for metric in ("flops", "params"))
+        counted = "of convolutions, all channels"
+        figures.append(Figure(f"Table 4: {name}, MACs", macs, counted, net.macs - net.linear))
+        figures.append(Figure(f"Table 4: {name}, parameters", params, "weights of convolutions", net.weights))
     return figures
 
 
@@ -120,7 +116,7 @@ def segmentation() -> list[Figure]:
     for times, variant in ((1.0, "baseline"), (2.0, "wide-baseline")):
         net = dense("drn50-A", 19, 1024, 2048, times)
         exact = net.macs + (128 * 256 - 1) * net.linear - net.shortcuts
-        value = in_print("5", "cityscapes", "drn-a-50", variant, "flops")
+        value = deepmoe_rows()["5", "cityscapes", "drn-a-50", variant, "flops"]
         figures.append(Figure(f"Table 5: {variant}, MACs", value, "DRN-A-50 less its shortcuts", exact))
     return figures
 
@@ -141,18 +137,18 @@ def implied() -> tuple[Implied, ...]:
     """The lower half of Table 4, the gated rows of Table 5, and Section 5.1.2's shares of ResNet-101."""
     found = []
     for name in WIDENED:
-        macs = in_print("4", "cifar100", "vgg16", f"{name} (same params and flops)", "flops").value
+        macs = deepmoe_rows()["4", "cifar100", "vgg16", f"{name} (same params and flops)", "flops"].value
         linear = dense(f"vgg16-{name}", 100, 32, 32).linear
         found.append(Implied(f"Table 4: {name}", macs, linear, f"vgg16-{name}", 1.0, "vgg16"))
     for letter in "AB":
         name = f"resnet50-{letter}"
-        less = in_print("text", "imagenet", name, "wide-deepmoe", "flops_reduction_percent").value
+        less = deepmoe_rows()["text", "imagenet", name, "wide-deepmoe", "flops_reduction_percent"].value
         macs = resnet101().base_macs * (1 - less / 100)
         found.append(Implied(f"Section 5.1.2: ResNet-50, {letter}", macs, 0, name, plain=name))
     half = dense("drn50-A", 19, 1024, 1024, 2.0)
     uncounted = half.shortcuts - (128 * 128 - 1) * half.linear
     for letter in "ab":
-        macs = in_print("5", "cityscapes", "drn-a-50", f"wide-deepmoe-{letter}", "flops").value / 2
+        macs = deepmoe_rows()["5", "cityscapes", "drn-a-50", f"wide-deepmoe-{letter}", "flops"].value / 2
         found.append(Implied(f"Table 5: {letter.upper()}", macs, uncounted, "drn50-A", plain="drn50-A"))
     return tuple(found)
 

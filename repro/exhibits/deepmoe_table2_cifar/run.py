@@ -15,14 +15,15 @@ from repro.families.deepmoe.cost import active_shares, deepmoe_cost
 from repro.families.deepmoe.steps import Asked, goal, shuffles, steps, two_stages
 from repro.families.deepmoe.training import SHUFFLES
 from repro.families.single_gate.config import StudySpec
+from repro.families.single_gate.controls import plain_cost
 from repro.families.single_gate.scales import CROP_AND_FLIP, SCALES, TORCHVISION
 from repro.families.single_gate.study import SingleGateParameters, Study, measured, open_study, record
-from repro.models.cost import model_cost, width_for
+from repro.models.cost import width_for
 from repro.progress import say
 from repro.report.claim import Cell
 from repro.study.graph import Goal, Step
 from repro.study.lists import Weights
-from repro.study.plain import PlainSpec, plain_goal
+from repro.study.plain import plain_goal
 from repro.study.record import seed_by_seed
 from repro.study.results import Measurement, StudyResult, Table
 from repro.training.recipe import Recipe
@@ -88,7 +89,6 @@ class Parameters(SingleGateParameters):
 
     def specs(self) -> list[StudySpec]:
         """There is no single-gate mixture in this."""
-        self.narrow_networks()
         return []
 
     def bases(self) -> list[StudySpec]:
@@ -165,6 +165,7 @@ def _scanned(parameters: Parameters, study: Study) -> tuple[float, list[list[Any
         return parameters.lam[0], []
     rows: list[list[Any]] = []
     collapsed: list[list[Any]] = []
+    narrow = plain_cost(parameters.narrow_networks()[0]).macs
     for asked in parameters.scan():
         try:
             at = _numbers(asked, study)
@@ -174,7 +175,7 @@ def _scanned(parameters: Parameters, study: Study) -> tuple[float, list[list[Any
                 raise
             say(f"λ = {asked.model.lam:g} is not taken: {error}")
             continue
-        narrows = 100 * _plain_macs(asked.spec, asked.spec.width) / (1e6 * at["macs_millions"])
+        narrows = 100 * narrow / (1e6 * at["macs_millions"])
         rows.append([asked.model.lam, *(at[name] for name in SCAN[1:5]), narrows])
     taken = max(rows, key=lambda row: (row[-1] >= EQUAL_COST, row[1] if row[-1] >= EQUAL_COST else row[-1]))
     return taken[0], [*([*(round(value, 4) for value in row), int(row is taken)] for row in rows), *collapsed]
@@ -216,12 +217,12 @@ def _measure(
             macs = 1e6 * at["macs_millions"]
             yield one("embedding", at["embedding"])
             yield one("embedding", at["gating"], "macs_millions")
-            yield one("deepmoe", 100 * _plain_macs(spec, spec.width) / macs, NARROWS_COST.metric)
+            yield one("deepmoe", 100 * plain_cost(spec).macs / macs, NARROWS_COST.metric)
     wide = parameters.wide * spec.width
     for method, width in (("narrow", spec.width), ("equal-cost", _width_of(spec, wide, macs)), ("wide", wide)):
         logits, labels = study.base_outputs(spec.with_(width=width))
         yield one(method, accuracy(logits, labels))
-        yield one(method, (plain := _plain_macs(spec, width)) / 1e6, "macs_millions")
+        yield one(method, (plain := plain_cost(spec, width).macs) / 1e6, "macs_millions")
         if method == PLAIN.method:
             yield one(method, 100 * min(plain, macs) / max(plain, macs), PLAINS_COST.metric)
     correct = study.runner.load(shuffles(parameters.deepmoe(spec, lam))).tensors
@@ -241,13 +242,9 @@ def _of_equal_cost(spec: StudySpec, wide: float, study: Study, predictions: Step
     return [plain_goal(spec.with_(width=_width_of(spec, wide * spec.width, macs)))]
 
 
-def _plain_macs(spec: PlainSpec, width: float) -> int:
-    return model_cost(spec.base, None, spec.num_classes, spec.image_size, 0, width).base_macs
-
-
 def _width_of(spec: StudySpec, wide: float, macs: float) -> float:
     """The width from half of narrow's to wide whose plain network costs nearest to ``macs``; narrow's if it does."""
     between = [spec.width / 2 + step / 48 * (wide - spec.width / 2) for step in range(49)]
-    found = width_for(between, macs, partial(_plain_macs, spec))
-    trained = (width for width in (spec.width, wide) if _plain_macs(spec, width) == _plain_macs(spec, found))
-    return next(trained, found)
+    found = width_for(between, macs, lambda width: plain_cost(spec, width).macs)
+    macs = plain_cost(spec, found).macs
+    return next((width for width in (spec.width, wide) if plain_cost(spec, width).macs == macs), found)

@@ -15,8 +15,6 @@ from repro.exhibits.three_families.run import three_families
 from repro.exhibits.three_families.shown import CLAIMS, read, tables
 from repro.report.exhibit import Exhibit
 
-__all__ = ["EXHIBIT"]
-
 EXHIBIT = Exhibit(
     NAME, "Three families: which mixture, at equal compute?", ThreeFamiliesParameters, three_families, tables,
     CLAIMS, figures=figures, advice=read,

@@ -1,40 +1,48 @@
-"""What may be asked for."""
+"""What may be asked for, and what of it is trained."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import chain
-from typing import Literal, NamedTuple
+from math import ceil
+from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from repro.errors import SpecError
 from repro.exhibits.three_families.bodies import RESNET, Asked, Body, Model, at_rate
-from repro.exhibits.three_families.families import BUDGETS, FAMILIES, USUAL, Family
-from repro.exhibits.three_families.rivals import INFERENCE, rivals
+from repro.exhibits.three_families.families import BUDGETS, FAMILIES, PARTNER, USUAL, Family
+from repro.exhibits.three_families.rivals import INFERENCE, TRAINING
 from repro.exhibits.three_families.trials import in_store, tuned
 from repro.families.single_gate.study import SingleGateParameters
-from repro.models.cost import model_cost
 from repro.study.graph import Goal
-from repro.study.lists import Words, WordsOrNone
+from repro.study.lists import Words, WordsOrNone, chosen_of
 from repro.study.store import Store
 
 
 class Mixture(NamedTuple):
-    """A family at a budget: the model that is judged, and the other points of its curve."""
+    """A family at a budget, of a seed: the model that is judged, the other points of its curve, and its rivals.
+
+    ``as_large``: it is also held against a network of as many parameters.
+    """
 
     family: Family
     budget: str
+    asked: Asked
     model: Model
     others: list[Model]
+    as_large: bool
 
 
 class ThreeFamiliesParameters(SingleGateParameters):
     """The common ones; which families at which budgets; how many experts; how many trials."""
 
-    families: WordsOrNone = Field((), description="of " + "; ".join(f.name for f in FAMILIES) + "; empty: the three")
-    budgets: Words = Field(tuple(BUDGETS), description="in units of the middle one: small 1/2, middle 1, large 2")
+    families: Annotated[WordsOrNone, AfterValidator(partial(chosen_of, [f.name for f in FAMILIES]))] = Field(
+        (), description="of " + "; ".join(f.name for f in FAMILIES) + "; empty: the three"
+    )
+    budgets: Annotated[Words, AfterValidator(partial(chosen_of, BUDGETS))] = Field(
+        tuple(BUDGETS), description="in units of the middle one: small 1/2, middle 1, large 2"
+    )
     elsewhere: int = Field(1, ge=0, description="first seeds, which have all budgets, curves of λ, as many parameters")
     experts: int = Field(0, ge=0, le=1024, description="of the single-gate mixture; 0: the scale's")
     epochs: int = Field(0, ge=0, description="of each plain network, DeepMoE and ConvNeXt; 0: the scale's")
@@ -42,9 +50,7 @@ class ThreeFamiliesParameters(SingleGateParameters):
 
     def chosen(self) -> list[Family]:
         """The families asked for, in the table's order."""
-        three = [f.name for f in FAMILIES if f.body is not RESNET]
-        found = _known("families", self.families or three, [f.name for f in FAMILIES])
-        return [family for family in FAMILIES if family.name in found]
+        return [f for f in FAMILIES if (f.name in self.families if self.families else f.body is not RESNET)]
 
     def part(self) -> str:
         """Which families, where they are not the usual three: they are recorded apart."""
@@ -79,21 +85,7 @@ class ThreeFamiliesParameters(SingleGateParameters):
 
     def macs(self, asked: Asked) -> dict[str, float]:
         """MACs of each budget that is asked for."""
-        _known("budgets", self.budgets, list(BUDGETS))
-        spec = asked.spec
-        middle = model_cost(
-            spec.base, spec.expert, spec.num_classes, spec.image_size, spec.num_experts, spec.width
-        ).macs
-        return {name: BUDGETS[name] * middle for name in BUDGETS if name in self.budgets}
-
-    def at(self, budget: str) -> tuple[int, ...]:
-        """The seeds of a budget."""
-        return self.seeds if budget == "middle" else self.seeds[: self.elsewhere]
-
-    def drawn(self, family: Family, budget: str, seed: int, taken: float) -> list[float]:
-        """What is trained: the choice that was taken, then, of the first seeds at the middle budget, the curve's."""
-        curve = family.drawn and budget == "middle" and seed in self.seeds[: self.elsewhere]
-        return list(dict.fromkeys([taken, *(family.choices if curve else ())]))
+        return {name: BUDGETS[name] * asked.spec.cost.macs for name in BUDGETS if name in self.budgets}
 
     def widths(self, body: Body, asked: Asked) -> list[float]:
         """The plain curve of a body: half of each budget, the budgets, and more than any DeepMoE of them."""
@@ -106,64 +98,65 @@ class ThreeFamiliesParameters(SingleGateParameters):
         return [body.make(asked, width) for width in self.widths(body, asked)]
 
     def mixtures(self, body: Body, asked: Asked, taken: Mapping[str, float]) -> Iterator[Mixture]:
-        """The mixtures on a body at every budget."""
+        """The mixtures on a body, with what was taken: at the middle budget; of the first seeds at every one, and there
+        with the curves of those that are drawn.
+        """
+        first = asked.spec.seed in self.seeds[: self.elsewhere]
         for family in (family for family in self.chosen() if family.body is body):
             for budget, macs in self.macs(asked).items():
-                if asked.spec.seed in self.at(budget):
-                    choices = self.drawn(family, budget, asked.spec.seed, taken[family.name])
-                    first, *others = [family.make(asked, macs, choice) for choice in choices]
-                    yield Mixture(family, budget, first, others)
+                more = first and budget == "middle"
+                if first or budget == "middle":
+                    choices = dict.fromkeys([taken[family.name], *(family.choices if more and family.drawn else ())])
+                    judged, *others = [family.make(asked, macs, choice) for choice in choices]
+                    yield Mixture(family, budget, asked, judged, others, more)
 
-    def rivals(self, body: Body, asked: Asked, mixture: Mixture, macs: float | None) -> dict[str, list[Model]]:
-        """What a mixture of such MACs is held against; with as many parameters at the middle budget, first seeds.
+    def rivals(self, mixture: Mixture, macs: float | None) -> dict[str, list[Model]]:
+        """The networks that are trained for a mixture of such MACs alone, by what they are held against it for.
 
-        Where it costs less than the plain curve's narrowest, as a DeepMoE may, its equal in inference is trained too.
+        equal-training    of its inference MACs, the next narrower and the next wider one where none is near, each
+                          trained for its training MACs: whole epochs, rounded up
+        ensemble          two of half its inference MACs
+        equal-parameters  of as many parameters as it has in all
+        equal-inference   where it costs less than the plain curve's narrowest, as a DeepMoE may
+
+        Where its ``macs`` are not known yet there is only the one of as many parameters.
         """
-        first = mixture.budget == "middle" and asked.spec.seed in self.seeds[: self.elsewhere]
-        found = rivals(body, asked, mixture.model, macs, first)
+        body, asked, model, found = mixture.family.body, mixture.asked, mixture.model, dict[str, list[Model]]()
+        if macs is not None:
+            for width in body.around(asked, macs):
+                epochs = ceil(round(model.training / (3 * body.cost(asked, width)[0]), 6))
+                found.setdefault(TRAINING, []).append(body.make(asked, width, max(1, epochs)))
+            partner = asked._replace(spec=asked.spec.with_(seed=asked.spec.seed + PARTNER))
+            half = body.width_for(asked, macs / 2)
+            found["ensemble"] = [body.make(one, half) for one in (asked, partner)]
+        if mixture.as_large:
+            width = body.width_for(asked, model.params, lambda width: body.cost(asked, width)[1])
+            found["equal-parameters"] = [body.make(asked, width)]
         if macs is not None and macs < body.cost(asked, self.widths(body, asked)[0])[0]:
             found[INFERENCE] = [body.make(asked, width) for width in body.around(asked, macs)]
         return found
 
-    def planned(self, taken: Mapping[str, float]) -> list[Goal]:
-        """All that is trained with what was taken, but for the rivals whose cost the gates of a mixture decide."""
+    def places(self, taken: Mapping[str, float]) -> Iterator[tuple[Body, Asked]]:
+        """Each seed on each body, at the rate that was taken for it."""
+        return ((body, self.asked(seed, rate=taken[body.name])) for seed in self.seeds for body in self.bodies())
+
+    def planned(self, taken: Mapping[str, float], store: Store | None = None) -> list[Goal]:
+        """All that is trained with what was taken; the rivals of a mixture whose gates decide what it costs, and so
+        what it is held against, where it stands in the ``store``.
+        """
         models: list[Model] = []
-        for seed in self.seeds:
-            for body in self.bodies():
-                asked = self.asked(seed, rate=taken[body.name])
-                models += self.curve(body, asked)
-                for mixture in self.mixtures(body, asked, taken):
-                    held = self.rivals(body, asked, mixture, mixture.model.macs)
-                    models += [mixture.model, *mixture.others, *chain.from_iterable(held.values())]
+        for body, asked in self.places(taken):
+            models += self.curve(body, asked)
+            for mixture in self.mixtures(body, asked, taken):
+                macs = mixture.model.macs
+                if macs is None and store:
+                    (point,) = in_store(store, [mixture.model]) or [None]
+                    macs = point.macs if point else None
+                models += [mixture.model, *mixture.others, *chain.from_iterable(self.rivals(mixture, macs).values())]
         return list({model.goal.steps[0]: model.goal for model in models}.values())
 
     def goals(self) -> list[Goal]:
-        """The trials, and all that is planned with what the store says that they gave; else with the first choices.
-
-        And what follows from those gated mixtures that stand.
-        """
+        """The trials, and all that is planned with what the store says that they gave; else with the first choices."""
         store = Store(self.root)
         found = tuned(self, partial(in_store, store))
-        return [*found.goals, *self.planned(found.taken), *self._following(found.taken, store)]
-
-    def gated(self, taken: Mapping[str, float]) -> Iterator[tuple[Body, Asked, Mixture]]:
-        """The mixtures whose gates decide what they cost, and so what they are held against."""
-        for seed in self.seeds:
-            for body in self.bodies():
-                asked = self.asked(seed, rate=taken[body.name])
-                for mixture in self.mixtures(body, asked, taken):
-                    if mixture.model.macs is None:
-                        yield body, asked, mixture
-
-    def _following(self, taken: Mapping[str, float], store: Store) -> Iterator[Goal]:
-        for body, asked, mixture in self.gated(taken):
-            for point in in_store(store, [mixture.model]) or ():
-                if point:
-                    held = self.rivals(body, asked, mixture, point.macs)
-                    yield from (model.goal for model in chain.from_iterable(held.values()))
-
-
-def _known(field: str, asked: Sequence[str], known: Sequence[str]) -> Sequence[str]:
-    if wrong := [name for name in asked if name not in known]:
-        raise SpecError(f"{field}: there is no {wrong[0]!r}; choose of {', '.join(known)}")
-    return asked
+        return [*found.goals, *self.planned(found.taken, store)]

@@ -19,6 +19,7 @@ from repro.families.sparse.steps import goal as sparse_goal
 from repro.families.sparse.steps import load_network
 from repro.models.cost import model_cost, width_for
 from repro.models.inference import for_inference
+from repro.study.artifact import Artifact
 from repro.study.graph import Goal
 from repro.study.plain import load_base, plain_goal
 from repro.study.runner import Runner
@@ -141,9 +142,10 @@ def at_rate(recipe: Recipe, rate: float, epochs: int | None = None) -> Recipe:
     return recipe.model_copy(update=changes)
 
 
-def as_it_is(macs: float, tensors: Mapping[str, Tensor]) -> list[Point]:
-    """Of predictions: the only way to run a plain or sparse network, all of whose images cost the same."""
-    return [Point("", accuracy(tensors["logits"], tensors["labels"]), macs)]
+def as_it_is(macs: float | None, tensors: Mapping[str, Tensor], how: str = "") -> list[Point]:
+    """Of predictions: the only way to run a network; without ``macs`` it costs the mean of what its images do."""
+    mean = float(tensors["macs"].mean()) if macs is None else macs
+    return [Point(how, accuracy(tensors["logits"], tensors["labels"]), mean)]
 
 
 def _residual(network: str = "", narrowest: float = 1 / 16) -> Body:
@@ -158,13 +160,7 @@ def _residual(network: str = "", narrowest: float = 1 / 16) -> Body:
         name = network or asked.spec.base
         changes = {"base": name, "expert": name, "role": "control", "num_experts": 1}
         spec = asked.spec.with_(**changes, width=width, base_recipe=recipe)
-        goal = plain_goal(spec)
-
-        def ready(runner: Runner) -> Answer:
-            (trained,) = goal.steps[0].needs
-            return fastest(load_base(spec, runner.load(trained)), runner)
-
-        return goal, ready
+        return in_use(plain_goal(spec), partial(load_base, spec))
 
     return Body(network or "tr-network", narrowest, cost, plain)
 
@@ -185,16 +181,16 @@ def convnext_cost(asked: Asked, width: float, placement: str = "none") -> tuple[
 
 
 def _convnext(asked: Asked, width: float, recipe: Recipe) -> tuple[Goal, Ready]:
-    return sparse_trained(convnext_spec(asked, recipe, placement="none", width=width))
+    spec = convnext_spec(asked, recipe, placement="none", width=width)
+    return in_use(sparse_goal(spec), partial(load_network, spec))
 
 
-def sparse_trained(spec: SparseSpec) -> tuple[Goal, Ready]:
-    """The steps of a dense or sparse ConvNeXt, and how it is used when they are done."""
-    goal = sparse_goal(spec)
+def in_use(goal: Goal, load: Callable[[Artifact], nn.Module]) -> tuple[Goal, Ready]:
+    """The steps of a network's predictions, and how it is used when they are done."""
 
     def ready(runner: Runner) -> Answer:
         (trained,) = goal.steps[0].needs
-        return fastest(load_network(spec, runner.load(trained)), runner)
+        return fastest(load(runner.load(trained)), runner)
 
     return goal, ready
 

@@ -11,12 +11,13 @@ from matplotlib.figure import Figure
 
 from repro.exhibits.three_families.bodies import TR, Body
 from repro.exhibits.three_families.families import FAMILIES, Family
-from repro.exhibits.three_families.rivals import TRAINING
+from repro.exhibits.three_families.rivals import TRAINING, cell
 from repro.exhibits.three_families.run import CURVE, PLAIN
-from repro.exhibits.three_families.shown import number_of, rows_of
+from repro.exhibits.three_families.shown import rows_of
 from repro.report.numbers import so_many, where_run
-from repro.report.plots import PALETTE, common_legend, figure_style, new_figure
+from repro.report.plots import PALETTE, common_legend, new_figure
 from repro.report.statistics import summarise
+from repro.report.verdict import summary_of
 from repro.study.results import StudyResult, Table, evidence
 
 
@@ -45,16 +46,15 @@ def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     columns = max(map(len, rows.values()))
     drawn = {}
     for name, axis in (("main", MACS), ("training", TRAINED), ("time", TIME)):
-        with figure_style():
-            figure = new_figure(max(5.6, 3.6 * columns), 0.8 + 3.0 * len(rows))
-            grid = figure.subplots(len(rows), columns, squeeze=False, sharey="row")
-            for line, panels in zip(grid, rows.values(), strict=True):
-                for axes, (result, body) in zip(line, panels, strict=False):
-                    _panel(axes, result, body, axis)
-                for axes in line[len(panels) :]:
-                    axes.set_visible(False)
-                line[0].set_ylabel(f"top-1 accuracy, % ({panels[0][0].evaluate} set)")
-            common_legend(figure, grid.flat, columns=2)
+        figure = new_figure(max(5.6, 3.6 * columns), 0.8 + 3.0 * len(rows))
+        grid = figure.subplots(len(rows), columns, squeeze=False, sharey="row")
+        for line, panels in zip(grid, rows.values(), strict=True):
+            for axes, (result, body) in zip(line, panels, strict=False):
+                _panel(axes, result, body, axis)
+            for axes in line[len(panels) :]:
+                axes.set_visible(False)
+            line[0].set_ylabel(f"top-1 accuracy, % ({panels[0][0].evaluate} set)")
+        common_legend(figure, grid.flat, columns=2)
         drawn[name] = figure
     return drawn
 
@@ -68,9 +68,11 @@ def _panel(axes: Axes, result: StudyResult, body: Body, axis: Axis) -> None:
             _trained_curves(axes, result, family, colour)
         budgets = [budget for f, budget in rows_of(result) if f is family]
         for method, mark, words in (("mixture", "o", ""), (TRAINING, "v", ": plain, trained as long")):
-            x = [number_of(result, family, budget, axis.metric, method) for budget in budgets]
             many = axis is TIME and method == "mixture"
-            y = [number_of(result, family, budget, "top1_many" if many else "top1", method) for budget in budgets]
+            x, y = (
+                [summary_of(result, cell(family.name, budget, method, metric)) for budget in budgets]
+                for metric in (axis.metric, "top1_many" if many else "top1")
+            )
             points = [(a.mean, b) for a, b in zip(x, y, strict=True) if a and b]
             if points:
                 axes.plot(

@@ -29,23 +29,20 @@ from repro.exhibits.three_families.bodies import (
     convnext_cost,
     convnext_spec,
     fastest,
-    sparse_trained,
+    in_use,
 )
+from repro.families.deepmoe import steps as deepmoe_steps
 from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.deepmoe.cost import deepmoe_cost
 from repro.families.deepmoe.speed import Folded, Prototypes
-from repro.families.deepmoe.steps import Asked as AskedDeepMoE
-from repro.families.deepmoe.steps import goal as deepmoe_goal
-from repro.families.deepmoe.steps import load as load_deepmoe
-from repro.families.deepmoe.steps import two_stages
+from repro.families.single_gate import steps as single_gate_steps
 from repro.families.single_gate.algorithm1 import build as build_single_gate
 from repro.families.single_gate.controls import training_epochs
 from repro.families.single_gate.predict import predict
-from repro.families.single_gate.steps import goal as single_gate_goal
-from repro.families.single_gate.steps import steps as single_gate_steps
 from repro.families.sparse.cost import sparse_cost
 from repro.families.sparse.scales import SparseSpec
-from repro.families.sparse.steps import chosen_experts
+from repro.families.sparse.steps import chosen_experts, load_network
+from repro.families.sparse.steps import goal as sparse_goal
 from repro.models.cost import ModelCost, model_cost
 from repro.randomness import derive
 from repro.study.runner import Runner
@@ -103,12 +100,13 @@ def single_gate(asked: Asked, budget: float, rate: float) -> Model:
     training = 3 * training_epochs(made) * found.base_macs
 
     def ready(runner: Runner) -> Answer:
-        of, load = single_gate_steps(made), runner.load
+        of, load = single_gate_steps.steps(made), runner.load
         experts = [load(expert) for expert in of.experts]
         moe = fastest(build_single_gate(made, load(of.base), load(of.gate), experts), runner)
         return partial(predict, moe, tau=None, rule="top-1")
 
-    return Model(single_gate_goal(made), found.macs, training, params, ready, partial(_anytime, found), _by_expert)
+    points = partial(_anytime, found)
+    return Model(single_gate_steps.goal(made), found.macs, training, params, ready, points, _by_expert)
 
 
 def _anytime(cost: ModelCost, tensors: Mapping[str, Tensor]) -> list[Point]:
@@ -130,18 +128,18 @@ def deepmoe(body: Body, asked: Asked, budget: float, lam: float) -> Model:
     spec, network = asked.spec, asked.spec.base if body is TR else body.name
     whole = {"backbone": network, "num_classes": spec.num_classes, "image_size": spec.image_size, "lam": lam}
     model = DeepMoEConfig(**whole, width=body.budgeted(asked, WIDE * budget))
-    one, two = two_stages(asked.trained())
-    images = spec.with_(base=network, expert=network, role="control", num_experts=1)
-    made, cost = AskedDeepMoE(spec=images, model=model, recipe=one, recipe_two=two), deepmoe_cost(model)
+    one, two = deepmoe_steps.two_stages(asked.trained())
+    images = spec.with_(base=network, expert=network, width=model.width, role="control", num_experts=1)
+    made, cost = deepmoe_steps.Asked(spec=images, model=model, recipe=one, recipe_two=two), deepmoe_cost(model)
     training = 3 * (one.epochs + two.epochs) * cost.dense_macs + (3 * one.epochs + two.epochs) * cost.gating_macs
     groups = partial(_by_gates, spec.num_experts, spec.seed)
-    goal = deepmoe_goal(made)
+    goal = deepmoe_steps.goal(made)
 
     def ready(runner: Runner) -> Answer:
         """Only the active channels: of one image those of its gates, of many those of K prototypes of the gates."""
         device = runner.context.device
         (trained,) = goal.steps[0].needs
-        model = load_deepmoe(made, runner.load(trained)).eval().to(device).to(memory_format=torch.channels_last)
+        model = deepmoe_steps.load(made, runner.load(trained)).eval().to(device).to(memory_format=torch.channels_last)
         model.gating.features = nn.Sequential(fuse(model.gating.features))
         gates_NG = runner.load(goal.steps[0]).tensors["gates"].float().to(device)
         folded = Folded(model.network)
@@ -161,11 +159,8 @@ def deepmoe(body: Body, asked: Asked, budget: float, lam: float) -> Model:
                 found.append(torch.as_tensor(answer(batch.images)).float().cpu())
         return accuracy(torch.cat(found), source.labels.cpu())
 
-    return Model(goal, None, training, cost.params, ready, partial(_gated, lam), groups, by_prototypes)
-
-
-def _gated(lam: float, tensors: Mapping[str, Tensor]) -> list[Point]:
-    return [Point(f"λ = {lam:g}", accuracy(tensors["logits"], tensors["labels"]), float(tensors["macs"].mean()))]
+    points = partial(as_it_is, None, how=f"λ = {lam:g}")
+    return Model(goal, None, training, cost.params, ready, points, groups, by_prototypes)
 
 
 def _by_gates(number: int, seed: int, tensors: Mapping[str, Tensor]) -> Tensor:
@@ -183,7 +178,7 @@ def sparse(asked: Asked, budget: float, weight: float) -> Model:
     width = CONVNEXT.budgeted(asked, budget, lambda width: convnext_cost(asked, width, "last-2")[0])
     balance = {"importance_weight": weight, "load_weight": weight}
     made = convnext_spec(asked, asked.trained(), placement="last-2", width=width, **balance)
-    cost, (goal, ready) = sparse_cost(made.model), sparse_trained(made)
+    cost, (goal, ready) = sparse_cost(made.model), in_use(sparse_goal(made), partial(load_network, made))
     points, training = partial(as_it_is, cost.macs), 3.0 * made.recipe.epochs * cost.macs
     return Model(goal, cost.macs, training, cost.params, ready, points, partial(_by_token, made))
 

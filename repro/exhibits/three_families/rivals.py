@@ -1,49 +1,24 @@
-"""What a mixture is held against: the plain networks of its body."""
+"""What lies between the plain networks that a mixture is held against, and where a record holds it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil
 
 import numpy as np
 
-from repro.exhibits.three_families.bodies import Asked, Body, Model, Point
-from repro.exhibits.three_families.families import PARTNER
+from repro.exhibits.three_families.bodies import Model, Point
+from repro.exhibits.three_families.families import MANY
 from repro.report.claim import Cell
 
 TRAINING, INFERENCE = "equal-training", "equal-inference"
+BATCHES = {"equal-latency": 1, "equal-throughput": MANY}
+"""Images that come together where a plain network is held to the time that a mixture takes."""
 Trained = tuple[Model, Point]
 
 
 def cell(family: str, budget: str, method: str = "mixture", metric: str = "top1") -> Cell:
     """Where the record holds a number of a family at a budget, or of what it is held against."""
     return Cell(0, method, f"{family}, {budget}", metric)
-
-
-def rivals(body: Body, asked: Asked, mixture: Model, macs: float | None, as_large: bool) -> dict[str, list[Model]]:
-    """The networks that are trained for a mixture alone, by what they are held against it for.
-
-    equal-training    of its inference MACs, the next narrower and the next wider one where none is near, each trained
-                      for its training MACs: whole epochs, rounded up
-    ensemble          two of half its inference MACs
-    equal-parameters  of as many parameters as it has in all, if ``as_large``
-
-    Where its ``macs`` are not known yet there is only the last.
-    """
-    found: dict[str, list[Model]] = {}
-    if macs is not None:
-        epochs = {
-            width: max(1, ceil(round(mixture.training / (3 * body.cost(asked, width)[0]), 6)))
-            for width in body.around(asked, macs)
-        }
-        partner = asked._replace(spec=asked.spec.with_(seed=asked.spec.seed + PARTNER))
-        half = body.width_for(asked, macs / 2)
-        found[TRAINING] = [body.make(asked, width, each) for width, each in epochs.items()]
-        found["ensemble"] = [body.make(one, half) for one in (asked, partner)]
-    if as_large:
-        width = body.width_for(asked, mixture.params, lambda width: body.cost(asked, width)[1])
-        found["equal-parameters"] = [body.make(asked, width)]
-    return found
 
 
 def at_macs(networks: Sequence[Trained], macs: float) -> tuple[float, float, float, int]:
@@ -53,15 +28,9 @@ def at_macs(networks: Sequence[Trained], macs: float) -> tuple[float, float, flo
     """
     x = [point.macs for _, point in networks]
     at = macs if len(x) > 1 else x[0]
-
-    def between(y: Sequence[float]) -> float:
-        return float(np.interp(np.log(at), np.log(x), y))
-
-    models = [model for model, _ in networks]
-    return (
-        between([point.top1 for _, point in networks]), at, between([model.training for model in models]),
-        round(between([model.params for model in models])),
-    )  # fmt: skip
+    each = [(point.top1, model.training, model.params) for model, point in networks]
+    top1, training, params = (float(np.interp(np.log(at), np.log(x), y)) for y in zip(*each, strict=True))
+    return top1, at, training, round(params)
 
 
 def on_curve(networks: Sequence[Trained], macs: float) -> float | None:

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import combinations
+from statistics import median
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.benchmark import Timer
 
 from repro.analysis.agreement import agreement, agreement_within
 from repro.analysis.anytime import bagged
@@ -17,22 +19,23 @@ from repro.analysis.outputs import accuracy
 from repro.data.augment import Augmentation
 from repro.errors import TrainingError
 from repro.exhibits.three_families.asked import Mixture, ThreeFamiliesParameters
-from repro.exhibits.three_families.bodies import Asked, Body, Model, Point
+from repro.exhibits.three_families.bodies import Answer, Asked, Body, Model, Point
 from repro.exhibits.three_families.families import MANY, NAME
-from repro.exhibits.three_families.rivals import INFERENCE, Trained, as_fast, at_macs, cell, on_curve
-from repro.exhibits.three_families.speed import BATCHES, milliseconds
+from repro.exhibits.three_families.rivals import BATCHES, INFERENCE, Trained, as_fast, at_macs, cell, on_curve
 from repro.exhibits.three_families.trials import tuned
 from repro.report.claim import Cell
 from repro.study.graph import Goal
 from repro.study.record import open_runner, record, seed_by_seed
 from repro.study.results import Measurement, StudyResult, Table
 from repro.study.runner import Runner
+from repro.training.device import autocast
 
 Times = dict[tuple[str, str, int], float]
 """Milliseconds an image by (body, model, batch); the networks of the plain curve are ``plain 0``, ``plain 1`` ..."""
 PLAIN = ["body", "seed", "macs", "params", "training", "ms", "top1"]
 CURVE = ["family", "budget", "seed", "how", "macs", "top1"]
 SPEED = ["body", "model", "batch", "ms"]
+REPETITIONS = 5
 
 
 def _ask(runner: Runner, model: Model) -> Mapping[str, Tensor]:
@@ -60,40 +63,35 @@ def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
     If the time is up before all is done, the record is of the seeds that are whole.
     """
     runner = open_runner(parameters, [])
+    sources = runner.context.sources
     taken, trials, _ = tuned(parameters, partial(_tried, runner))
     runner.add(parameters.planned(taken), "what is known yet")
     tables = {"plain": Table(columns=PLAIN, rows=[]), "curve": Table(columns=CURVE, rows=[]), "trials": trials}
     times: Times = {}
 
     def of_seed(seed: int) -> list[Measurement]:
-        sources = runner.context.sources
         measurements: list[Measurement] = []
         rows: dict[str, list[list[Any]]] = {"plain": [], "curve": []}
         groups: dict[str, Tensor] = {}
         for body in parameters.bodies():
             asked = parameters.asked(seed, rate=taken[body.name])
             curve = [(model, _point(runner, model)) for model in parameters.curve(body, asked)]
-            mixtures = [(mixture, _ask(runner, mixture.model)) for mixture in parameters.mixtures(body, asked, taken)]
-            judged = [mixture.model.points(tensors) for mixture, tensors in mixtures]
-            held = [
-                parameters.rivals(body, asked, mixture, points[0].macs)
-                for (mixture, _), points in zip(mixtures, judged, strict=True)
-            ]
             middle: dict[str, Model] = {}
-            for (mixture, tensors), points, against in zip(mixtures, judged, held, strict=True):
-                family, budget, model, others = mixture
-                answers = {method: [(m, _ask(runner, m)) for m in models] for method, models in against.items()}
+            for mixture in parameters.mixtures(body, asked, taken):
+                family, budget, model = mixture.family.name, mixture.budget, mixture.model
+                tensors = _ask(runner, model)
+                points = model.points(tensors)
+                held = parameters.rivals(mixture, points[0].macs)
+                answers = {method: [(m, _ask(runner, m)) for m in models] for method, models in held.items()}
                 measurements += _measure(seed, mixture, points, curve, answers)
                 if budget == "middle":
-                    groups[family.name], middle[family.name] = model.groups(tensors), model
+                    groups[family], middle[family] = model.groups(tensors), model
                     many = points[0].top1 if model.many is None else model.many(runner)
-                    measurements.append(cell(family.name, budget, metric="top1_many").measurement(seed, many))
-                for other in others:
+                    measurements.append(cell(family, budget, metric="top1_many").measurement(seed, many))
+                for other in mixture.others:
                     with suppress(TrainingError):  # its gates collapsed: no point of the curve
                         points += other.points(_ask(runner, other))
-                rows["curve"].extend(
-                    [family.name, budget, seed, p.how, round(p.macs), round(p.top1, 3)] for p in points
-                )
+                rows["curve"].extend([family, budget, seed, p.how, round(p.macs), round(p.top1, 3)] for p in points)
             if (body.name, "plain 0", MANY) not in times:  # other seeds have networks of the same sizes
                 times.update(_times(runner, body, asked, curve, middle))
             measurements += _as_fast(seed, body, curve, middle, times)
@@ -101,9 +99,9 @@ def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
                 [body.name, seed, p.macs, m.params, m.training, times[body.name, f"plain {i}", MANY], round(p.top1, 3)]
                 for i, (m, p) in enumerate(curve)
             )
-        asked = parameters.asked(seed)
-        images = sources.images(asked.spec, "evaluation")
-        labels, (_, superclass_C) = torch.from_numpy(images.labels), sources.superclasses(asked.spec)
+        spec = parameters.asked(seed).spec
+        images, (_, superclass_C) = sources.images(spec, "evaluation"), sources.superclasses(spec)
+        labels = torch.from_numpy(images.labels)
         truths = {"class": labels}
         if len(superclass_C.unique()) < len(superclass_C):
             truths["superclass"] = superclass_C[labels]
@@ -113,10 +111,9 @@ def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
             tables[name].rows.extend(found)
         return [*measurements, *_known_by_gates(seed, groups, truths)]
 
-    def rivals_of(body: Body, asked: Asked, mixture: Mixture) -> list[Goal]:
+    def rivals_of(mixture: Mixture) -> list[Goal]:
         point, *_ = mixture.model.points(runner.load(mixture.model.goal.steps[0]).tensors)
-        held = parameters.rivals(body, asked, mixture, point.macs)
-        return [model.goal for models in held.values() for model in models]
+        return [model.goal for models in parameters.rivals(mixture, point.macs).values() for model in models]
 
     def write(found: list[Measurement]) -> StudyResult:
         tables["speed"] = Table(columns=SPEED, rows=[[*name, ms] for name, ms in times.items()])
@@ -126,8 +123,10 @@ def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
             part=parameters.part(),
         )  # fmt: skip
 
-    for body, asked, mixture in parameters.gated(taken):
-        runner.follow(mixture.model.goal.steps[0], partial(rivals_of, body, asked, mixture))
+    for body, asked in parameters.places(taken):
+        for mixture in parameters.mixtures(body, asked, taken):
+            if mixture.model.macs is None:
+                runner.follow(mixture.model.goal.steps[0], partial(rivals_of, mixture))
     return seed_by_seed(parameters.seeds, of_seed, write)
 
 
@@ -186,8 +185,19 @@ def _times(runner: Runner, body: Body, asked: Asked, curve: Sequence[Trained], m
     return {
         (body.name, name, batch): round(ms, 5)
         for batch in BATCHES.values()
-        for name, ms in milliseconds(ready, images[:batch]).items()
+        for name, ms in _milliseconds(ready, images[:batch]).items()
     }
+
+
+def _milliseconds(answers: Mapping[str, Answer], images: Tensor) -> dict[str, float]:
+    """Milliseconds that each takes for an image of a batch, on one thread: the median of interleaved repetitions."""
+    found: dict[str, list[float]] = {name: [] for name in answers}
+    with torch.inference_mode(), autocast(images.device):
+        for _ in range(REPETITIONS):
+            for name, answer in answers.items():
+                timer = Timer("answer(images)", globals={"answer": answer, "images": images})
+                found[name].append(1e3 * timer.blocked_autorange(min_run_time=0.1).median / len(images))
+    return {name: median(each) for name, each in found.items()}
 
 
 def _as_fast(

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from repro.exhibits.three_families.families import FAMILIES
-from repro.exhibits.three_families.rivals import between, cell
-from repro.exhibits.three_families.speed import BATCHES
+from repro.exhibits.three_families.rivals import BATCHES, between, cell
 from repro.report.numbers import NONE, mean_std
-from repro.report.statistics import summarise
+from repro.report.statistics import Summary, summarise
 from repro.report.tables import Captioned, about, frame_of_rows
 from repro.report.verdict import summary_of
 from repro.study.results import StudyResult
@@ -21,29 +20,25 @@ def service(result: StudyResult) -> Captioned:
     speed = result.tables["speed"]
     rows: dict[str, dict[str, str]] = {}
     for body in dict.fromkeys(speed.column("body")):
-        curve = result.tables["plain"].where(body=body)
-        by_macs: dict[float, list[float]] = {}
-        for macs, top1 in zip(curve.column("macs"), curve.column("top1"), strict=True):
-            by_macs.setdefault(macs, []).append(top1)
-        plain = sorted(by_macs)
-        timed = speed.where(body=body)
+        curve, timed = result.tables["plain"].where(body=body), speed.where(body=body)
         named = zip(timed.column("model"), timed.column("batch"), strict=True)
         ms: dict[tuple[str, int], float] = dict(zip(named, timed.column("ms"), strict=True))
-        for i, macs in enumerate(plain):
-            times = {batch: ms[f"plain {i}", batch] for batch in BATCHES.values()}
-            rows[f"plain on {body}, {macs / 1e6:.1f} M"] = _row(macs, mean_std(summarise(by_macs[macs])), times, {})
+        plain = sorted(set(curve.column("macs")))
+        networks: dict[str, tuple[str, float, Summary]] = {}
+        for i, each in enumerate(plain):
+            top1 = summarise(curve.where(macs=each).column("top1"))
+            networks[f"plain on {body}, {each / 1e6:.1f} M"] = (f"plain {i}", each, top1)
         for family in FAMILIES:
-            found = summary_of(result, cell(family.name, "middle", metric="macs_millions"))
-            if found is None or (family.name, 1) not in ms:
-                continue
-            macs = 1e6 * found.mean
-            ratios: dict[int, float] = {}
-            times = {batch: ms[family.name, batch] for batch in BATCHES.values()}
-            for batch, time in times.items():
-                if there := between(macs, plain, [ms[f"plain {i}", batch] for i in range(len(plain))]):
-                    ratios[batch] = time / there
-            top1 = mean_std(summary_of(result, cell(family.name, "middle")))
-            rows[f"{family.words} on {body}"] = _row(macs, top1, times, ratios)
+            cost, ours = (summary_of(result, cell(family.name, "middle", metric=m)) for m in ("macs_millions", "top1"))
+            if cost and ours and (family.name, 1) in ms:
+                networks[f"{family.words} on {body}"] = (family.name, 1e6 * cost.mean, ours)
+        for label, (name, macs, top1) in networks.items():
+            rows[label] = {"MACs, M": f"{macs / 1e6:.2f}", "top-1": mean_std(top1)}
+            for batch in BATCHES.values():
+                words, time = "one at a time" if batch == 1 else f"{batch} at a time", ms[name, batch]
+                there = between(macs, plain, [ms[f"plain {i}", batch] for i in range(len(plain))])
+                ratio = f"{time / there:.2f}" if there and not name.startswith("plain ") else NONE
+                rows[label] |= {f"ms, {words}": f"{time:.3f}", f"times a plain network's, {words}": ratio}
     caption = (
         f"{about(result)}; what a service would find, on one thread of {result.provenance.hardware.partition(',')[0]}: "
         "milliseconds of an image, each network in the form in which it is fastest to use, and in times of a plain "
@@ -51,12 +46,3 @@ def service(result: StudyResult) -> Captioned:
         "256 at a time DeepMoE answers by prototypes; their top-1 is in the first table."
     )
     return Captioned(frame_of_rows(rows), caption)
-
-
-def _row(macs: float, top1: str, ms: dict[int, float], ratios: dict[int, float]) -> dict[str, str]:
-    row = {"MACs, M": f"{macs / 1e6:.2f}", "top-1": top1}
-    for batch, time in ms.items():
-        words = "one at a time" if batch == 1 else f"{batch} at a time"
-        row |= {f"ms, {words}": f"{time:.3f}"}
-        row |= {f"times a plain network's, {words}": f"{ratios[batch]:.2f}" if batch in ratios else NONE}
-    return row

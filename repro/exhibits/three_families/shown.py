@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from repro.exhibits.three_families.bodies import RESNET
 from repro.exhibits.three_families.families import BUDGETS, FAMILIES, SLACK, Family
-from repro.exhibits.three_families.rivals import INFERENCE, TRAINING, between, cell
+from repro.exhibits.three_families.rivals import BATCHES, INFERENCE, TRAINING, between, cell
 from repro.exhibits.three_families.service import service
-from repro.exhibits.three_families.speed import BATCHES
 from repro.exhibits.three_families.trials import TRIALS
 from repro.report.claim import Cell, Claim
-from repro.report.numbers import NONE, gain, interval, mean_std
+from repro.report.numbers import NONE, gain, interval
 from repro.report.statistics import Summary
-from repro.report.tables import Captioned, Columns, about, frame
+from repro.report.tables import Captioned, Columns, about, frame, means, metric_columns
 from repro.report.verdict import ClaimVerdict, Verdict, difference, judge, not_printed, summary_of
 from repro.study.parameters import DEMONSTRATIONS
 from repro.study.results import StudyResult
@@ -110,12 +109,6 @@ def _and(words: Sequence[str], last: str = "and") -> str:
     return ", ".join(words[:-1]) + f" {last} " + words[-1] if len(words) > 1 else words[0]
 
 
-def _over(result: StudyResult, family: Family, budget: str, method: str) -> Summary | None:
-    """Points of a mixture over what it is held against."""
-    mixture = mixture_cell(family.name, budget, method)
-    return difference(result, mixture, cell(family.name, budget, method), paired=False)
-
-
 def _with_interval(summary: Summary | None) -> str:
     known = interval(summary, sign=True)
     return gain(summary) + ("" if known == NONE else f" [{known}]")
@@ -127,33 +120,21 @@ def rows_of(result: StudyResult) -> list[tuple[Family, str]]:
     return [(family, budget) for family in FAMILIES for budget in BUDGETS if f"{family.name}, {budget}" in rows]
 
 
-def number_of(result: StudyResult, family: Family, budget: str, metric: str, method: str = "mixture") -> Summary | None:
-    """A number of a family at a budget, or of what it is held against."""
-    return summary_of(result, cell(family.name, budget, method, metric))
-
-
 def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: every mixture and its rivals; ``when``: when to use which; ``service``; ``gates``; ``trials``."""
     rows = rows_of(result)
     found = {j.claim.key: j for j in judge(CLAIMS, result, not_printed)}
-    columns: Columns = {
-        "MACs, M": [mean_std(number_of(result, *row, "macs_millions"), 2) for row in rows],
-        "parameters, M": [mean_std(number_of(result, *row, "params_millions"), 2) for row in rows],
-        "training MACs, M": [mean_std(number_of(result, *row, "training_millions"), 0) for row in rows],
-        "top-1": [mean_std(number_of(result, *row, "top1")) for row in rows],
-        "top-1, 256 at a time": [mean_std(number_of(result, *row, "top1_many")) for row in rows],
-        **{
-            f"top-1 of {words}": [mean_std(number_of(result, *row, "top1", m)) for row in rows]
-            for m, words in AGAINST.items()
-        },
-        "MACs of the two networks, % of the mixture's": [
-            mean_std(number_of(result, *row, "share", "ensemble"), 0) for row in rows
-        ],
-        **{
-            f"verdict: {against}": [found[key(f.name, b, against)].text for f, b in rows]
-            for against in (INFERENCE, TRAINING)
-        },
-    }
+    metrics = {
+        "MACs, M": ("macs_millions", 2), "parameters, M": ("params_millions", 2),
+        "training MACs, M": ("training_millions", 0), "top-1": ("top1", 2), "top-1, 256 at a time": ("top1_many", 2),
+    }  # fmt: skip
+    columns = metric_columns(result, [cell(f.name, b) for f, b in rows], metrics)
+    for method, words in AGAINST.items():
+        columns[f"top-1 of {words}"] = means(result, [cell(f.name, b, method) for f, b in rows])
+    shares = [cell(f.name, b, "ensemble", "share") for f, b in rows]
+    columns["MACs of the two networks, % of the mixture's"] = means(result, shares, 0)
+    for against in (INFERENCE, TRAINING):
+        columns[f"verdict: {against}"] = [found[key(f.name, b, against)].text for f, b in rows]
     caption = (
         f"{about(result)}; top-1 accuracy on the {result.evaluate} set in percent. Training is counted in MACs of one "
         "image over all epochs. Plain networks of equal inference MACs are interpolated in log MACs between those of "
@@ -162,8 +143,8 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
         "prototypes, the K-means centres of its gates on these very images, which favours it. A dash: not run, or "
         f"beyond the curve. {_tuning(result)}"
     )
-    table = {f"{f.words}, {b}": [column[i] for column in columns.values()] for i, (f, b) in enumerate(rows)}
-    shown = {"main": Captioned(frame(table, list(columns)), caption), "when": _when(result)}
+    main = frame(columns, [f"{f.words}, {b}" for f, b in rows]).T
+    shown = {"main": Captioned(main, caption), "when": _when(result, found)}
     if result.tables.get("speed"):
         shown["service"] = service(result)
     shown["gates"] = _gates(result)
@@ -200,26 +181,28 @@ def _tuning(result: StudyResult) -> str:
     return f"{made} At an end of what was tried, so that better may lie beyond: {_and(at_an_end)}."
 
 
-def _when(result: StudyResult) -> Captioned:
+def _when(result: StudyResult, found: Mapping[str, ClaimVerdict]) -> Captioned:
     """A number or 'we do not know' for each family and each thing that a user may be short of."""
-    families = [family for family in FAMILIES if any(family is f for f, _ in rows_of(result))]
-    found = {j.claim.key: j for j in judge(CLAIMS, result, not_printed)}
+    families = list(dict.fromkeys(family for family, _ in rows_of(result)))
 
     def against(family: Family, budget: str, method: str) -> str:
-        ours = _over(result, family, budget, method)
+        """Points of a mixture over what it is held against, and the verdict where there is one."""
+        mixture = mixture_cell(family.name, budget, method)
+        ours = difference(result, mixture, cell(family.name, budget, method), paired=False)
         judged = found.get(key(family.name, budget, method))
         return UNKNOWN if ours is None else _with_interval(ours) + (f", {judged.verdict}" if judged else "")
 
     def times(family: Family, metric: str) -> str:
         """In units of the plain network of equal inference, at the recipe's own length."""
-        mixture, plain = number_of(result, family, "middle", metric), _plain_at(result, family, metric)
+        mixture = summary_of(result, cell(family.name, "middle", metric=metric))
+        plain = _plain_at(result, family, metric)
         return f"{mixture.mean / plain:.1f} times the plain network's" if mixture and plain else UNKNOWN
 
     def knob(family: Family) -> str:
-        least = number_of(result, family, "middle", "cheapest")
+        least = summary_of(result, cell(family.name, "middle", metric="cheapest"))
         return f"down to {least.mean:.0f} % of its MACs" if least else "trained, it has one cost"
 
-    lines: dict[str, list[str]] = {}
+    lines: Columns = {}
     for method, words in ((INFERENCE, "inference compute is short"), (TRAINING, "training compute is short as well")):
         lines |= {f"{words}: {budget} budget": [against(f, budget, method) for f in families] for budget in BUDGETS}
     lines |= {
@@ -231,17 +214,16 @@ def _when(result: StudyResult) -> Captioned:
         "milliseconds count, one image at a time": [against(f, "middle", "equal-latency") for f in families],
         "images a second count, 256 at a time": [against(f, "middle", "equal-throughput") for f in families],
     }
-    columns = {family.words: [line[i] for line in lines.values()] for i, family in enumerate(families)}
     caption = (
         f"{about(result)}: when to use which. Points of top-1 accuracy over the plain network that one would pick "
         "instead, [95 % interval], and the verdict where there is one; at the middle budget where none is named."
     )
-    return Captioned(frame(columns, list(lines)), caption)
+    return Captioned(frame(lines, [family.words for family in families]).T, caption)
 
 
 def _plain_at(result: StudyResult, family: Family, metric: str) -> float | None:
     """Parameters or training, in millions, of the plain curve at the mixture's MACs; None beyond its ends."""
-    macs = number_of(result, family, "middle", "macs_millions")
+    macs = summary_of(result, cell(family.name, "middle", metric="macs_millions"))
     column = {"params_millions": "params", "training_millions": "training"}[metric]
     curve = result.tables["plain"].where(body=family.body.name) if "plain" in result.tables else None
     if macs is None or curve is None or not curve.rows:
@@ -254,9 +236,7 @@ def _plain_at(result: StudyResult, family: Family, metric: str) -> float | None:
 def _gates(result: StudyResult) -> Captioned:
     rows = list(dict.fromkeys(m.row for m in result.measurements if m.method == "gates"))
     metrics = ("class", "superclass", "mode", "mode within class", "each other")
-    columns = {
-        metric: [mean_std(summary_of(result, Cell(0, "gates", row, metric))) for row in rows] for metric in metrics
-    }
+    columns = {metric: means(result, [Cell(0, "gates", row, metric) for row in rows]) for metric in metrics}
     caption = (
         f"{about(result)}, middle budget: what the gates know of the {result.evaluate} images. Adjusted mutual "
         "information (0: chance, 1: the same grouping) of the groups that a gate makes with the classes, with "

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from repro.errors import StoreError, TrainingError
-from repro.exhibits.three_families.bodies import Model, Point
-from repro.exhibits.three_families.families import RATES, SLACK
+from repro.exhibits.three_families.bodies import Asked, Body, Model, Point
+from repro.exhibits.three_families.families import RATES, SLACK, Family
 from repro.study.graph import Goal, ordered
 from repro.study.results import Table
 from repro.study.store import Store
@@ -26,7 +27,13 @@ class Tuned(NamedTuple):
     goals: list[Goal]
 
 
-Tries = Iterator[tuple[str, Sequence[float], list[Model]]]
+def plain(body: Body) -> Family:
+    """A body's plain networks, tried at several rates as families are at their own choices."""
+
+    def make(asked: Asked, budget: float, rate: float) -> Model:
+        return body.make(asked._replace(rate=rate), body.width_for(asked, budget))
+
+    return Family(body.name, f"plain {body.name}", body, make, "rate, in the recipe's", RATES)
 
 
 def tuned(parameters: ThreeFamiliesParameters, answered: Callable[[list[Model]], list[Point | None] | None]) -> Tuned:
@@ -39,39 +46,28 @@ def tuned(parameters: ThreeFamiliesParameters, answered: Callable[[list[Model]],
         parameters: What was asked for.
         answered: Gives the point of each model, None for one that collapsed; or None if some are still to be trained.
     """
-    taken = {body.name: RATES[0] for body in parameters.bodies()}
-    taken |= {family.name: family.choices[0] for family in parameters.chosen()}
-    found = Tuned(taken, Table(columns=TRIALS, rows=[]), [])
+    stages = list(map(plain, parameters.bodies())), parameters.chosen()
+    found = Tuned({one.name: one.choices[0] for stage in stages for one in stage}, Table(columns=TRIALS, rows=[]), [])
     if not (count := parameters.tried()):
         return found
-    asked = parameters.asked(parameters.seeds[0], "validation", short=True)
-    budgets = parameters.macs(asked)
+    asked = partial(parameters.asked, parameters.seeds[0], "validation")
+    budgets = parameters.macs(asked())
     budget = budgets.get("middle", next(iter(budgets.values())))
-
-    def of_bodies() -> Tries:
-        for body in parameters.bodies():
-            width = body.width_for(asked, budget)
-            yield body.name, RATES[:count], [body.make(asked._replace(rate=rate), width) for rate in RATES[:count]]
-
-    def of_families() -> Tries:
-        for family in parameters.chosen():
-            choices, rate = family.choices[:count], taken[family.body.name]
-            at_rate = parameters.asked(parameters.seeds[0], "validation", rate, short=not family.drawn)
-            yield family.name, choices, [family.make(at_rate, budget, choice) for choice in choices]
-
     whole = True
-    for stage in (of_bodies, of_families):
-        tries = list(stage())
-        models = [model for _, _, each in tries for model in each]
+    for stage in stages:
+        models: list[Model] = []
+        for one in stage:
+            shared = asked(found.taken[one.body.name], short=not one.drawn)
+            models += [one.make(shared, budget, choice) for choice in one.choices[:count]]
         found.goals.extend(model.goal for model in models)
         points = answered(models) if whole else None
         whole = points is not None
-        for i, (who, choices, _) in enumerate(tries if points else ()):
+        for i, one in enumerate(stage if points else ()):
             own = (points or [])[i * count : (i + 1) * count]
-            taken[who] = choices[best(own, SLACK * budget, who)]
+            taken = found.taken[one.name] = one.choices[best(own, SLACK * budget, one.name)]
             found.trials.rows.extend(
-                [who, choice, round(p.top1, 3) if p else None, round(p.macs) if p else None, int(choice == taken[who])]
-                for choice, p in zip(choices, own, strict=True)
+                [one.name, choice, round(p.top1, 3) if p else None, round(p.macs) if p else None, int(choice == taken)]
+                for choice, p in zip(one.choices[:count], own, strict=True)
             )
     return found
 
