@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 from pydantic import Field
@@ -209,20 +210,15 @@ def implied_share(network: str, tau: float) -> ImpliedShare | None:
     return ImpliedShare.of(macs, base, paper_cost("imagenet", network, network, 4)) if macs and base else None
 
 
-def cost_figures(network: str) -> list[Figure]:
-    """The printed costs of a network without early exit, and exact counts."""
-    cost, table = paper_cost("imagenet", network, network, 4), SUBTABLES[network]
-    counts = ((0, "backbone", "the network", cost.base_macs), (None, "bagging", "with gate and one expert", cost.macs))
-    return [
-        Figure(TITLES[network], value, what, exact)
-        for k, method, what, exact in counts
-        if (value := printed(table, "imagenet", network, network, k, method, "macs"))
-    ]
-
-
 def exact() -> dict[str, Captioned]:
     """``costs``: Table 3's MACs against exact counts; ``shares``: what its MACs with early exit say of who exits."""
-    figures = [figure for network in NETWORKS for figure in cost_figures(network)]
+    figures = []
+    for network, table in SUBTABLES.items():
+        cost, paper = paper_cost("imagenet", network, network, 4), partial(printed, table, "imagenet", network, network)
+        if macs := paper(0, "backbone", "macs"):
+            figures.append(Figure(TITLES[network], macs, "the network", cost.base_macs))
+        if macs := paper(None, "bagging", "macs"):
+            figures.append(Figure(TITLES[network], macs, "with gate and one expert", cost.macs))
     costs = (
         "Multiply-adds of Table 3 without early exit, against exact counts at 224 pixels: {matching} of {all} "
         "match after rounding. An expert is stage 3, stage 4 and the last layer of a ResNet; of MobileNetV3-small the "

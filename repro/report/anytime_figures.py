@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import matplotlib.ticker as ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -11,7 +12,7 @@ from repro.report.claim import Cell
 from repro.report.curves import draw, each_seed, mean
 from repro.report.figure2 import IMAGES, NEAR, paper_macs
 from repro.report.numbers import DATASETS, where_run
-from repro.report.plots import MODELS, PALETTE, common_legend, few_ticks, figure_style, mark, new_figure
+from repro.report.plots import MODELS, PALETTE, common_legend, figure_style, mark, new_figure
 from repro.report.printed import drawn
 from repro.report.verdict import summary_of
 from repro.study.results import StudyResult, evidence
@@ -71,7 +72,7 @@ def _ours(axes: Axes, result: StudyResult) -> None:
     _in_millions(axes)
     axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
     axes.set_title(where_run(result))
-    few_ticks(axes, 6)
+    axes.yaxis.set_major_locator(ticker.MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
 
 
 def _markers(axes: Axes, result: StudyResult) -> None:
