@@ -42,10 +42,13 @@ def made_up() -> Callable[..., StudyResult]:
 
 @pytest.fixture
 def record_of() -> Callable[..., StudyResult]:
-    """``record_of("table1_main", {Cell(20, row="tr10-tr10"): [60.0, 61.0, 62.0], ...}, dataset=..., scale=...)``."""
+    """``record_of("table1_main", {Cell(20, row="tr10-tr10"): [60.0, 61.0, 62.0], ...}, dataset=..., scale=...)``.
+
+    One number stands for three seeds, of which the second has 0.1 more, the third 0.2.
+    """
 
     def make(
-        study: str, values: Mapping[Cell, list[float]], dataset: str = "cifar100", scale: str = "laptop",
+        study: str, values: Mapping[Cell, float | list[float]], dataset: str = "cifar100", scale: str = "laptop",
         costs: Sequence[Cost] = (), **more: Any,
     ) -> StudyResult:  # fmt: skip
         lines = [
@@ -54,7 +57,7 @@ def record_of() -> Callable[..., StudyResult]:
                 row=cell.row,
             )
             for cell, each in values.items()
-            for seed, value in enumerate(each)
+            for seed, value in enumerate(each if isinstance(each, list) else [each, each + 0.1, each + 0.2])
         ]  # fmt: skip
         own = {"study": study, "dataset": dataset, "scale": scale, "costs": list(costs), "spec": {"width": 0.25}}
         return recorded(lines, **{**own, **more})

@@ -14,7 +14,7 @@ from repro.analysis.crossfit import halves
 from repro.analysis.exits import LEARNED, RULES, accuracies, area, chance, learned_rule, oracle, stakes
 from repro.analysis.outputs import Outputs
 from repro.families.single_gate.pairs import MEAN, PairParameters, means_over_pairs
-from repro.families.single_gate.study import measured, open_study, record
+from repro.families.single_gate.study import measured, measures, open_study, record
 from repro.report.claim import AS_GOOD, Cell, Claim
 from repro.report.curves import Curve, draw, each_seed, in_millions, mean
 from repro.report.exhibit import Exhibit
@@ -39,7 +39,7 @@ def run(parameters: PairParameters) -> StudyResult:
         cost = study.cost(spec)
         for rule, curve in curves(study.run(spec), spec.seed).items():
             values = {"area": area(SHARES, curve), "half": curve[len(SHARES) // 2]}
-            measurements += [measured(spec, rule, value, metric, spec.pair) for metric, value in values.items()]
+            measurements += measures(spec, rule, values, spec.pair)
             table.rows.extend(
                 [spec.pair, spec.num_experts, rule, spec.seed, share, round(cost.macs - share * cost.expert_macs),
                  round(value, 3)]
@@ -64,22 +64,18 @@ def curves(outputs: Outputs, seed: int) -> dict[str, list[float]]:
 
 
 K = 20
-LABELS = {
-    "oracle": "oracle (ceiling)",
-    "paper": "the paper's (Equation 2)",
-    "confidence": "base confidence (Table 3)",
-    "entropy": "entropy of the base",
-    "margin": "margin of the base",
-    "gate": "the gate's own confidence",
-    "logistic": "learned: logistic regression",
-    "boosting": "learned: boosted trees",
-    "chance": "at random (floor)",
+SHOWN = {
+    "oracle": ("oracle (ceiling)", "#000000", ":"),
+    "paper": ("the paper's (Equation 2)", COLOURS["bagging"], "-"),
+    "confidence": ("base confidence (Table 3)", PALETTE[0], "-"),
+    "entropy": ("entropy of the base", PALETTE[5], "--"),
+    "margin": ("margin of the base", PALETTE[3], "--"),
+    "gate": ("the gate's own confidence", PALETTE[4], "-"),
+    "logistic": ("learned: logistic regression", PALETTE[2], "-"),
+    "boosting": ("learned: boosted trees", PALETTE[2], "--"),
+    "chance": ("at random (floor)", PALETTE[6], ":"),
 }
-LOOKS = {
-    "oracle": ("#000000", ":"), "paper": (COLOURS["bagging"], "-"), "confidence": (PALETTE[0], "-"),
-    "entropy": (PALETTE[5], "--"), "margin": (PALETTE[3], "--"), "gate": (PALETTE[4], "-"),
-    "logistic": (PALETTE[2], "-"), "boosting": (PALETTE[2], "--"), "chance": (PALETTE[6], ":"),
-}  # fmt: skip
+"""What a rule is called, and the colour and the line with which it is drawn."""
 
 
 def _area(rule: str) -> Cell:
@@ -87,33 +83,16 @@ def _area(rule: str) -> Cell:
 
 
 CLAIMS = (
-    Claim(
-        "X1",
-        "The simple threshold beats exits at random (mean accuracy over all shares of exits)",
-        _area("paper"),
-        _area("chance"),
-        section="2.3",
-    ),
+    Claim("X1", "The simple threshold beats exits at random (mean accuracy over all shares of exits)",
+          _area("paper"), _area("chance"), section="2.3"),
     *(
-        Claim(
-            f"X2/{rule}",
-            f"A learned exit rule ({name}) does not help: the paper's is better",
-            _area("paper"),
-            _area(rule),
-            section="2.3",
-            settled_after=True,
-        )
+        Claim(f"X2/{rule}", f"A learned exit rule ({name}) does not help: the paper's is better",
+              _area("paper"), _area(rule), section="2.3", settled_after=True)
         for rule, name in (("logistic", "logistic regression"), ("boosting", "boosted trees"))
     ),
-    Claim(
-        "X3",
-        "Half of the images can exit at little cost in accuracy",
-        Cell(K, "paper", MEAN, "half"),
-        Cell(K, "bagging", MEAN),
-        AS_GOOD,
-        section="2.3",
-    ),
-)
+    Claim("X3", "Half of the images can exit at little cost in accuracy",
+          Cell(K, "paper", MEAN, "half"), Cell(K, "bagging", MEAN), AS_GOOD, section="2.3"),
+)  # fmt: skip
 """Section 2.3, and the poster: "more complex (e.g., learned) early-exiting strategies did not help". Means of pairs."""
 
 
@@ -127,7 +106,7 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
     cells = {
         f"{pair}, {k} experts: {name}": Cell(k, rule, pair, "area")
         for pair, k in models(result)
-        for rule, name in LABELS.items()
+        for rule, (name, *_) in SHOWN.items()
     }
     gaps = [difference(result, cell, replace(cell, method="paper")) for cell in cells.values()]
     columns: Columns = {
@@ -158,28 +137,26 @@ def _of_first(result: StudyResult, rule: str) -> list[Curve]:
 
 
 def _curves(axes: Axes, result: StudyResult) -> None:
-    for rule, (shade, line) in LOOKS.items():
+    for rule, (name, shade, line) in SHOWN.items():
         if rule != "oracle":  # the means alone: the seeds' levels differ by more than the rules do
-            draw(axes, [mean(_of_first(result, rule))], shade, LABELS[rule], linestyle=line, linewidth=1.8)
+            draw(axes, [mean(_of_first(result, rule))], shade, name, linestyle=line, linewidth=1.8)
     axes.set_title(f"{where_run(result)}, {models(result)[0][0]}")
-    axes.set_xlabel("multiply-adds an image, millions")
-    axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
+    axes.set(xlabel="multiply-adds an image, millions", ylabel=f"top-1 accuracy, % ({result.evaluate} set)")
 
 
 def _gaps(axes: Axes, result: StudyResult) -> None:
     """Differences to the paper's rule, seed by seed at the same share of exits: the seeds' own level drops out."""
     paper = _of_first(result, "paper")
-    for rule, (shade, line) in LOOKS.items():
+    for rule, (name, shade, line) in SHOWN.items():
         if rule not in ("oracle", "paper"):
             gaps = [
                 Curve(mine.xs, [a - b for a, b in zip(mine.ys, theirs.ys, strict=True)])
                 for mine, theirs in zip(_of_first(result, rule), paper, strict=True)
             ]
-            draw(axes, gaps, shade, LABELS[rule], linestyle=line, linewidth=1.8)
+            draw(axes, gaps, shade, name, linestyle=line, linewidth=1.8)
     axes.axhline(0, color=COLOURS["bagging"], linewidth=1.8)
-    axes.set_xlabel("multiply-adds an image, millions")
-    axes.set_ylabel("against the paper's rule, points")
     axes.set_title("the same, against the paper's rule")
+    axes.set(xlabel="multiply-adds an image, millions", ylabel="against the paper's rule, points")
 
 
 EXHIBIT = Exhibit(NAME, "Appendix: other exit rules", PairParameters, run, tables, CLAIMS, figures=figures, place=12)

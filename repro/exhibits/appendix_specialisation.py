@@ -32,7 +32,7 @@ from repro.analysis.specialisation import (
 )
 from repro.data.augment import Augmentation
 from repro.families.single_gate.config import StudySpec
-from repro.families.single_gate.study import SingleGateParameters, measured, open_study, record
+from repro.families.single_gate.study import SingleGateParameters, measured, measures, open_study, record
 from repro.report.claim import Cell, Claim
 from repro.report.exhibit import Exhibit
 from repro.report.numbers import where_run
@@ -98,8 +98,7 @@ def _split(spec: StudySpec, counts: Tensor) -> Iterator[Measurement]:
         "main_experts": len(main.unique()),
         "most_classes": int(torch.bincount(main).max()),
     }
-    for metric, value in values.items():
-        yield measured(spec, WHO, value, metric)
+    yield from measures(spec, WHO, values)
 
 
 def _as_the_gate(spec: StudySpec, experts: Tensor, gate: Tensor, part: str) -> Iterator[Measurement]:
@@ -254,9 +253,7 @@ def _heat_map(axes: Axes, result: StudyResult, k: int) -> AxesImage:
     image = axes.imshow(
         shares[classes][:, experts].numpy(), aspect="auto", interpolation="nearest", cmap="Blues", vmin=0, vmax=100
     )
-    axes.set_title(f"{k} experts")
-    axes.set_xlabel("experts")
-    axes.set_xticks([])
+    axes.set(title=f"{k} experts", xlabel="experts", xticks=[])
     axes.set_yticks([0, len(counts) - 1], ["1", str(len(counts))])
     axes.grid(False)
     return image

@@ -54,17 +54,17 @@ def run(parameters: Parameters) -> StudyResult:
     images = study.sources.images(study.specs[0], "evaluation")  # first of all: not every set fits in memory
     measurements: list[Measurement] = []
     tables: dict[str, Table] = {}
-    pictures: dict[str, Picture] = {}
+    shown: dict[str, Picture] = {}
     for spec in study.specs:
         selected = study.run(spec).top_experts()[:, 0]
         source = study.sources.batches(spec, "evaluation", Augmentation())
         found = compute_class_maps(study.moe(spec), source, study.device)
         measurements += measure(spec, found, selected, images, with_base=spec.num_experts == parameters.experts[0])
         if spec.seed == parameters.seeds[0] and spec.num_experts == parameters.experts[-1]:
-            shown = choose_examples(found, selected, parameters.examples, spec.seed)
-            pictures["examples"] = Picture.of(images.images[np.sort(shown)])
-            tables |= example_tables(found, selected, images, sorted(shown), spec.seed)
-    return record(NAME, parameters, study, measurements, tables=tables, pictures=pictures)
+            chosen = sorted(choose_examples(found, selected, parameters.examples, spec.seed))
+            shown["examples"] = Picture.of(images.images[chosen])
+            tables |= example_tables(found, selected, images, chosen, spec.seed)
+    return record(NAME, parameters, study, measurements, tables=tables, pictures=shown)
 
 
 def measure(
@@ -189,32 +189,32 @@ BLIND = {"a uniform map": Cell(0, "uniform", "", "in_box"), "the centre of the i
 """What knows nothing of the image."""
 
 
-def _networks(result: StudyResult) -> dict[str, tuple[int, str]]:
-    """The rows of the table: what is mapped."""
-    rows = {"base": (0, "backbone")}
+def _networks(result: StudyResult, row: str) -> dict[str, Cell]:
+    """What is mapped, in the rows of the table; ``row`` says which class the maps explain."""
+    cells = {"base": Cell(0, "backbone", row)}
     for k in result.numbers_of_experts():
         if k == 1:
-            rows["one expert, trained on everything"] = (1, "expert")
+            cells["one expert, trained on everything"] = Cell(1, "expert", row)
         else:
-            rows |= {f"selected of {k} experts": (k, "expert"), f"not selected, of {k}": (k, "others")}
-    return rows
+            cells[f"selected of {k} experts"] = Cell(k, "expert", row)
+            cells[f"not selected, of {k}"] = Cell(k, "others", row)
+    return cells
 
 
 def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: maps of the label's class; ``own``: of each network's own prediction."""
-    what = {"main": (TRUE, "the image's label"), "own": (OWN, "the class that the network itself predicts")}
-    return {name: _table(result, row, words) for name, (row, words) in what.items()}
+    own = "the class that the network itself predicts"
+    return {"main": _table(result, TRUE, "the image's label"), "own": _table(result, OWN, own)}
 
 
 def _table(result: StudyResult, row: str, words: str) -> Captioned:
-    networks = _networks(result)
-    cells = {name: Cell(k, method, row) for name, (k, method) in networks.items()}
+    cells = _networks(result, row)
     if BLIND["a uniform map"] in map(Cell.of, result.measurements):
         cells |= BLIND
     columns = metric_columns(result, list(cells.values()), {title: (metric, 1) for metric, title in METRICS.items()})
     columns = {title: shown for title, shown in columns.items() if set(shown) != {NONE}}
-    top1 = means(result, [Cell(k, method) for k, method in networks.values()], 1)
-    columns["top-1, %"] = top1 + [NONE] * (len(cells) - len(networks))
+    top1 = means(result, list(_networks(result, "").values()), 1)
+    columns["top-1, %"] = top1 + [NONE] * (len(cells) - len(top1))
     caption = (
         f"{about(result)}; Grad-CAM of {words}, means over the {result.evaluate} set, mean ± standard deviation over "
         "the seeds. Spread: the share of the image that a map effectively covers (100: uniform), before and after it "

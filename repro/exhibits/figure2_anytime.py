@@ -26,7 +26,7 @@ from repro.report.claim import AS_GOOD, Cell, Claim, equal_training, with_contro
 from repro.report.curves import each_seed, mean
 from repro.report.exact_costs import BACKBONES
 from repro.report.exhibit import Exhibit
-from repro.report.numbers import NONE, millions
+from repro.report.numbers import NONE, millions, so_many
 from repro.report.printed import PrintedValue, mean_printed, printed
 from repro.report.tables import Captioned, about, comparison, frame, frame_of_rows, metric_columns
 from repro.report.verdict import summary_of
@@ -163,7 +163,7 @@ def _cells(result: StudyResult) -> dict[str, Cell]:
     """Every accuracy of the record by name: the models first, then the envelope at the cost of each."""
     names = {
         "backbone": "{row} alone",
-        "bagging": "{row}, {K} experts",
+        "bagging": "{row}, {experts}",
         "two networks": "{row}, two whole networks",
         "anytime-small": "{row}, any-time, τ = 0.01",
         "anytime-same-cost": "{row}, any-time, at the cost of one expert",
@@ -171,7 +171,7 @@ def _cells(result: StudyResult) -> dict[str, Cell]:
         ENVELOPE: "envelope, {row}",
     }
     return {
-        name.format(row=m.row, K=m.num_experts).replace(", 1 experts", ", 1 expert"): Cell.of(m)
+        name.format(row=m.row, experts=so_many(m.num_experts, "expert")): Cell.of(m)
         for method, name in names.items()
         for m in result.measurements
         if (m.method, m.metric) == (method, "top1") and m.row != MEAN
@@ -229,7 +229,7 @@ def _counted(result: StudyResult) -> Captioned:
     """Expected multiply-adds beside those of a forward that skips."""
     rows: Any = result.tables["counted"].where(seed=result.seeds[0]).rows
     shown = {
-        f"{pair}, {k} expert{'s' * (k != 1)}, τ = {tau:g}": {
+        f"{pair}, {so_many(k, 'expert')}, τ = {tau:g}": {
             "images": str(images),
             "expected": millions(expected, 3),
             "counted": millions(counted, 3),

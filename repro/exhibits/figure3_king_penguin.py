@@ -38,7 +38,7 @@ from repro.report.exhibit import Exhibit
 from repro.report.tables import Captioned, Columns, about, frame, means
 from repro.report.verdict import by_seed
 from repro.study.lists import Ascending
-from repro.study.results import Measurement, Picture, StudyResult
+from repro.study.results import Measurement, StudyResult
 
 NAME = "figure3_king_penguin"
 KING_PENGUIN = "n02056570"
@@ -84,15 +84,14 @@ def run(parameters: Parameters) -> StudyResult:
         if (other := following[spec.seed]) != spec.seed:  # one seed has nobody to agree with
             group = gates[spec.num_experts, other].argmax(1).numpy()
             measurements += agreeing(spec, "agreement", g0.argmax(1).numpy(), group, images, label)
-    tiles, pictures = pictures_of(images, counts_of(images, pictured), pictured, label, parameters.seeds[0])
+    tiles, shown = pictures_of(images, counts_of(images, pictured), pictured, label, parameters.seeds[0])
     tables = {
         "ranking": ranking(images, gates),
         "experts": experts_of_class(images, label, gates),
         "counts": counts_of_classes(images, pictured),
         "tiles": tiles,
     }
-    shown: dict[str, Picture] = {"tiles": pictures}
-    return record(NAME, parameters, study, measurements, tables=tables, pictures=shown)
+    return record(NAME, parameters, study, measurements, tables=tables, pictures={"tiles": shown})
 
 
 def named_class(name: str, images: ImageDataset) -> int:

@@ -29,7 +29,7 @@ from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.export import load
 from repro.families.single_gate.predict import predict
 from repro.families.single_gate.scales import GATE, STACKING
-from repro.families.single_gate.study import SingleGateParameters, Study, measured, open_study, record
+from repro.families.single_gate.study import SingleGateParameters, Study, measured, measures, open_study, record
 from repro.families.single_gate.thresholds import choices, held_parts, ways_of
 from repro.models.cost import ModelCost
 from repro.models.trnet import BLOCKS_PER_STAGE
@@ -171,12 +171,10 @@ def _measure(spec: StudySpec, outputs: Outputs, study: Study, slack: float) -> I
     for chosen in choices(spec, outputs, study.cost(spec), slack):
         method = f"anytime-{chosen.rule}"
         numbers = {"top1": chosen.top1, "macs_millions": chosen.macs / 1e6, "exits": chosen.exits}
-        for metric, value in {**numbers, "experts": chosen.experts}.items():
-            yield measured(spec, method, value, metric)
+        yield from measures(spec, method, {**numbers, "experts": chosen.experts})
         if chosen.tau is not None:  # not rounded: it may be 1e-6
             yield measured(spec, method, 0.0, "tau").model_copy(update={"value": chosen.tau})
-    for metric, value in study.gate_metrics(spec).items():
-        yield measured(spec, "gate", value, metric)
+    yield from measures(spec, "gate", study.gate_metrics(spec))
 
 
 def _sweep(spec: StudySpec, outputs: Outputs, cost: ModelCost) -> Iterator[list[str | int | float | None]]:
@@ -263,9 +261,8 @@ def _panel(axes: Axes, result: StudyResult) -> None:
     for count, way, name in ((0, "backbone", "base alone"), (k, "expert", "one expert for every image")):
         each = by_seed(result, Cell(count)).values()
         axes.plot(costs[count], sum(each) / len(each), MARKERS[way], color=COLOURS[way], label=name, zorder=3)
+    axes.set(xlabel="multiply-adds an image, millions", ylabel="top-1 on the test images, %")
     axes.set_title(f"{result.dataset}, {k} experts")
-    axes.set_xlabel("multiply-adds an image, millions")
-    axes.set_ylabel("top-1 on the test images, %")
     axes.legend(frameon=False, loc="lower right")
 
 

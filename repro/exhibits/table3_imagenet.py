@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 from pydantic import Field
@@ -19,8 +20,9 @@ from repro.data.augment import Augmentation
 from repro.errors import SpecError
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.scales import default_spec
-from repro.families.single_gate.study import SingleGateParameters, Study, measured, open_study, record
-from repro.models.torchvision_nets import PAPER_NETWORKS
+from repro.families.single_gate.study import SingleGateParameters, Study, measured, measures, open_study, record
+from repro.models.cost import ModelCost
+from repro.models.torchvision_nets import PAPER_NETWORKS as NETWORKS
 from repro.report.claim import AS_GOOD, CHANGES_LITTLE, Cell, Claim, equal_inference, equal_training, with_controls
 from repro.report.exact_costs import Figure, figures_table, paper_cost
 from repro.report.exhibit import Exhibit
@@ -32,7 +34,7 @@ from repro.study.record import cost_row
 from repro.study.results import Measurement, StudyResult
 
 NAME = "table3_imagenet"
-NETWORKS = PAPER_NETWORKS
+EXPERTS = (1, 4, 20)
 THRESHOLDS = (0.75, 0.5)
 
 
@@ -40,7 +42,7 @@ class Parameters(SingleGateParameters):
     """The common ones, which networks, how many experts, and where to exit."""
 
     networks: WordsOrNone = Field((), description="empty: Table 3's on imagenet, elsewhere the scale's own")
-    experts: Numbers = Field((1, 4, 20), description="numbers of experts K, e.g. 1,4,20")
+    experts: Numbers = Field(EXPERTS, description="numbers of experts K, e.g. 1,4,20")
     thresholds: Shares = Field(THRESHOLDS, description="base confidences at which an image exits")
     pretrained: bool = Field(True, description="imagenet: torchvision's weights; false: train the base here")
 
@@ -81,9 +83,8 @@ def measure(
     yield measured(spec, "bagging", accuracy(bagging(outputs), outputs.labels), row=row)
     for tau in thresholds:
         exited = at_confidence(outputs, study.cost(spec), tau)
-        yield measured(spec, exit_method(tau), exited.top1, row=row)
-        yield measured(spec, exit_method(tau), exited.runs_expert, "runs_expert", row)
-        yield measured(spec, exit_method(tau), exited.macs / 1e6, "macs_millions", row)
+        values = {"top1": exited.top1, "runs_expert": exited.runs_expert, "macs_millions": exited.macs / 1e6}
+        yield from measures(spec, exit_method(tau), values, row)
 
 
 def check_classes(spec: StudySpec, study: Study) -> None:
@@ -104,8 +105,8 @@ def check_classes(spec: StudySpec, study: Study) -> None:
 
 SUBTABLES = dict(zip(NETWORKS, ("3a", "3b", "3c"), strict=True))
 TITLES = {"resnet18": "ResNet-18", "resnet34": "ResNet-34", "mobilenet_v3_small": "MobileNetV3-small"}
-EXPERTS = (1, 4, 20)
 SATURATED = ("resnet34", "mobilenet_v3_small")
+EXIT_METRICS = {"runs the expert, %": ("runs_expert", 1), "mean MACs, millions": ("macs_millions", 1)}
 
 
 def _claims() -> tuple[Claim, ...]:
@@ -175,8 +176,7 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
 
 def _exits(result: StudyResult) -> Captioned:
     cells = [cell for cell in _cells(result) if "tau=" in cell.method]
-    metrics = {"runs the expert, %": ("runs_expert", 1), "mean MACs, millions": ("macs_millions", 1)}
-    columns = metric_columns(result, cells, metrics)
+    columns = metric_columns(result, cells, EXIT_METRICS)
     if result.dataset == "imagenet":
         implied = [implied_share(cell.row, float(cell.method.partition("tau=")[2])) for cell in cells]
         columns["implied by the paper, %"] = [f"{share.percent:.1f}" if share else NONE for share in implied]
@@ -192,10 +192,10 @@ class ImpliedShare(NamedTuple):
     high: float
 
     @classmethod
-    def of(cls, macs: PrintedValue, base: PrintedValue, expert_macs: int) -> ImpliedShare:
+    def of(cls, macs: PrintedValue, base: PrintedValue, cost: ModelCost) -> ImpliedShare:
         """Of base and mixture as printed, and the expert's cost as counted."""
-        slack = macs.half_unit + base.half_unit
-        return cls(*(share_that_runs(macs.value + shift, base.value, expert_macs) for shift in (0.0, -slack, slack)))
+        slack, count = macs.half_unit + base.half_unit, cost.expert_macs
+        return cls(*(share_that_runs(macs.value + shift, base.value, count) for shift in (0.0, -slack, slack)))
 
     def row(self) -> dict[str, str]:
         """Of a table of shares."""
@@ -204,28 +204,21 @@ class ImpliedShare(NamedTuple):
 
 def implied_share(network: str, tau: float) -> ImpliedShare | None:
     """The share behind Table 3's MACs at a threshold; ``None`` where it prints none."""
-    if network not in SUBTABLES:
-        return None
-    macs = printed(SUBTABLES[network], "imagenet", network, network, None, exit_method(tau), "macs")
-    base = printed(SUBTABLES[network], "imagenet", network, network, 0, "backbone", "macs")
-    expert_macs = paper_cost("imagenet", network, network, 4).expert_macs
-    return ImpliedShare.of(macs, base, expert_macs) if macs and base else None
-
-
-def cost_figures(network: str) -> list[Figure]:
-    """The printed costs of a network without early exit, and exact counts."""
-    cost, table = paper_cost("imagenet", network, network, 4), SUBTABLES[network]
-    counts = ((0, "backbone", "the network", cost.base_macs), (None, "bagging", "with gate and one expert", cost.macs))
-    return [
-        Figure(TITLES[network], value, what, exact)
-        for k, method, what, exact in counts
-        if (value := printed(table, "imagenet", network, network, k, method, "macs"))
-    ]
+    table = SUBTABLES.get(network, "")
+    macs = printed(table, "imagenet", network, network, None, exit_method(tau), "macs")
+    base = printed(table, "imagenet", network, network, 0, "backbone", "macs")
+    return ImpliedShare.of(macs, base, paper_cost("imagenet", network, network, 4)) if macs and base else None
 
 
 def exact() -> dict[str, Captioned]:
     """``costs``: Table 3's MACs against exact counts; ``shares``: what its MACs with early exit say of who exits."""
-    figures = [figure for network in NETWORKS for figure in cost_figures(network)]
+    figures = []
+    for network, table in SUBTABLES.items():
+        cost, paper = paper_cost("imagenet", network, network, 4), partial(printed, table, "imagenet", network, network)
+        if macs := paper(0, "backbone", "macs"):
+            figures.append(Figure(TITLES[network], macs, "the network", cost.base_macs))
+        if macs := paper(None, "bagging", "macs"):
+            figures.append(Figure(TITLES[network], macs, "with gate and one expert", cost.macs))
     costs = (
         "Multiply-adds of Table 3 without early exit, against exact counts at 224 pixels: {matching} of {all} "
         "match after rounding. An expert is stage 3, stage 4 and the last layer of a ResNet; of MobileNetV3-small the "

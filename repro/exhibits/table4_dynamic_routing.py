@@ -12,11 +12,11 @@ from functools import partial
 from pydantic import Field
 
 from repro.errors import SpecError
-from repro.exhibits.table3_imagenet import ImpliedShare, check_classes, exit_method, measure
+from repro.exhibits.table3_imagenet import EXIT_METRICS, ImpliedShare, check_classes, exit_method, measure
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.scales import default_spec
 from repro.families.single_gate.study import SingleGateParameters, measured, open_study, record
-from repro.models.cost import model_cost
+from repro.models.cost import ModelCost, model_cost
 from repro.report.claim import AS_GOOD, Cell, Claim, equal_inference, equal_training, with_controls
 from repro.report.exact_costs import Figure, figures_table, paper_cost
 from repro.report.exhibit import Exhibit
@@ -29,14 +29,12 @@ from repro.study.record import cost_row
 from repro.study.results import Measurement, StudyResult
 
 NAME = "table4_dynamic_routing"
-OURS = {"imagenet": ("resnet18-resnet18", 4)}
-OURS_ELSEWHERE = ("tr18-tr10", 10)
 THRESHOLDS = (0.75,)
 
 
 def ours_on(dataset: str) -> tuple[str, int]:
     """The pair and the number of experts of Table 4 on an image set."""
-    return OURS.get(dataset, OURS_ELSEWHERE)
+    return ("resnet18-resnet18", 4) if dataset == "imagenet" else ("tr18-tr10", 10)
 
 
 class Parameters(SingleGateParameters):
@@ -83,20 +81,15 @@ COPIES_IN_RMN = 8
 
 def counts() -> dict[str, Captioned]:
     """``counts``: every printed cost of Table 4 against what it is by our count; ``share``: who runs the expert."""
-    caption = (
-        "The costs that Table 4 prints. The left half's column '#params (train)' holds multiply-adds: its numbers are "
-        "those of running the base and all four experts, and of a dense network of twice the width; as parameters "
-        "they do not come out. Of the right half the parameters of ours are not reproduced."
-    )
-    return {"counts": figures_table([*_imagenet(), *_tiny_imagenet()], caption), "share": _share()}
-
-
-def _imagenet() -> list[Figure]:
     cost = paper_cost("imagenet", "resnet18", "resnet18", 4)
     wide = model_cost("resnet18", None, 1000, 224, 0, 2.0)  # DeepMoE runs about half of its channels
     ours = partial(_counted, "ours", "imagenet", "resnet18", "resnet18", 4, "bagging")
     deepmoe = partial(_counted, "DeepMoE", "imagenet", "resnet18", "", 17, "deepmoe")
-    return [
+    tiny = paper_cost("tiny-imagenet", "tr18", "tr10", 10)
+    pair = partial(_counted, "tr18-tr10", "tiny-imagenet", "tr18", "tr10", 10, "bagging")
+    rmn = partial(_counted, "RMN", "tiny-imagenet", "tr18", "", 8, "rmn (no SE)")
+    everything = tiny.base_params + tiny.gate_params + tiny.params_trainable
+    figures = [
         ours("MACs", "base, gate and one expert", cost.macs),
         ours("training", "multiply-adds of base and 4 experts", cost.base_macs + 4 * cost.expert_macs),
         ours("training", "parameters of 4 experts", cost.params_trainable),
@@ -104,21 +97,18 @@ def _imagenet() -> list[Figure]:
         deepmoe("MACs", "the plain ResNet-18", cost.base_macs),
         deepmoe("training", "multiply-adds of a dense ResNet-18 twice as wide", wide.macs),
         deepmoe("training", "parameters of a dense ResNet-18 twice as wide", wide.base_params),
+        pair("MACs", "base, gate and one expert", tiny.macs),
+        pair("parameters", "10 experts", tiny.params_trainable),
+        pair("parameters", "base, gate and 10 experts", everything),
+        rmn("MACs", "the plain tr18", tiny.base_macs),
+        rmn("parameters", f"{COPIES_IN_RMN} whole tr18", COPIES_IN_RMN * tiny.base_params),
     ]
-
-
-def _tiny_imagenet() -> list[Figure]:
-    cost = paper_cost("tiny-imagenet", "tr18", "tr10", 10)
-    ours = partial(_counted, "tr18-tr10", "tiny-imagenet", "tr18", "tr10", 10, "bagging")
-    rmn = partial(_counted, "RMN", "tiny-imagenet", "tr18", "", 8, "rmn (no SE)")
-    everything = cost.base_params + cost.gate_params + cost.params_trainable
-    return [
-        ours("MACs", "base, gate and one expert", cost.macs),
-        ours("parameters", "10 experts", cost.params_trainable),
-        ours("parameters", "base, gate and 10 experts", everything),
-        rmn("MACs", "the plain tr18", cost.base_macs),
-        rmn("parameters", f"{COPIES_IN_RMN} whole tr18", COPIES_IN_RMN * cost.base_params),
-    ]
+    caption = (
+        "The costs that Table 4 prints. The left half's column '#params (train)' holds multiply-adds: its numbers are "
+        "those of running the base and all four experts, and of a dense network of twice the width; as parameters "
+        "they do not come out. Of the right half the parameters of ours are not reproduced."
+    )
+    return {"counts": figures_table(figures, caption), "share": _share(tiny)}
 
 
 def _counted(
@@ -130,13 +120,12 @@ def _counted(
     return Figure(f"{who}, {what}", paper, counted, exact)
 
 
-def _share() -> Captioned:
+def _share(cost: ModelCost) -> Captioned:
     """Who runs the expert of tr18-tr10 at 0.75, by the printed MACs (ResNet-18's shares stand in Table 3)."""
-    cost = paper_cost("tiny-imagenet", "tr18", "tr10", 10)
     macs = printed(4, "tiny-imagenet", "tr18", "tr10", 10, "bagging tau=0.75", "macs")
     base = printed(1, "tiny-imagenet", "tr18", "", 0, "backbone", "macs")
     assert macs and base
-    share = ImpliedShare.of(macs, base, cost.expert_macs)
+    share = ImpliedShare.of(macs, base, cost)
     caption = "tiny-ImageNet: the share of images that run their expert, by the printed multiply-adds as for Table 3."
     return Captioned(frame_of_rows({"tr18-tr10, 10 experts, exit at 0.75": share.row()}), caption)
 
@@ -153,7 +142,7 @@ def _claims() -> tuple[Claim, ...]:
     claims = []
     for key, pair, count, datasets in (
         ("R", "tr18-tr10", ours_on("")[1], ("tiny-imagenet", "cifar100", "cifar10", "modes")),
-        ("W", "ResNet-18", ours_on("imagenet")[1], tuple(OURS)),
+        ("W", "ResNet-18", ours_on("imagenet")[1], ("imagenet",)),
     ):
         whole, early = Cell(count), Cell(count, EARLY)
         claims += [
@@ -183,7 +172,7 @@ def printed_value(result: StudyResult, cell: Cell) -> PrintedValue | None:
 
 
 def _cells(result: StudyResult) -> dict[str, Cell]:
-    k = max(result.numbers_of_experts(), default=ours_on(result.dataset)[1])
+    k = result.most_experts(ours_on(result.dataset)[1])
     taus = [m.method for m in result.measurements if m.metric == "top1" and "tau=" in m.method]
     exits = {f"ours, exit at {method.partition('tau=')[2]}": Cell(k, method) for method in [EARLY, *taus]}
     return {"our base alone": Cell(0), f"ours, {k} experts": Cell(k), **exits}
@@ -210,12 +199,7 @@ def _trade_off(result: StudyResult) -> Captioned:
     papers = [printed_value(result, replace(cell, metric="gain")) for cell in cells]
     macs = {cost.num_experts: cost.macs / 1e6 for cost in result.costs}
     columns = {PAPER_COLUMN: [signed(paper.value) if paper else NONE for paper in papers]}
-    metrics = {
-        "gain": ("gain", 2),
-        "runs the expert, %": ("runs_expert", 1),
-        "mean MACs, millions": ("macs_millions", 1),
-    }
-    columns |= metric_columns(result, cells, metrics)
+    columns |= metric_columns(result, cells, {"gain": ("gain", 2), **EXIT_METRICS})
     columns["runs the expert, %"][0] = "100"  # without an exit
     columns["mean MACs, millions"][0] = f"{macs[cells[0].num_experts]:.1f}"
     caption = (

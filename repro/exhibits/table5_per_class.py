@@ -4,43 +4,47 @@ gate.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from math import nan
 
 import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from pydantic import Field
 from torch import Tensor
 
 from repro.analysis.agreement import agreement, agreement_within, chance
-from repro.analysis.ensemblers import bagging, no_ensembling
+from repro.analysis.ensemblers import ENSEMBLERS
 from repro.analysis.outputs import Outputs, accuracy, percent
 from repro.analysis.routing_accuracy import base_with_oracle, rightly_routed, routed_by_base, with_oracle_gate
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.study import SingleGateParameters, Study, measured, open_study, record, usual
 from repro.report.claim import Cell, Claim
 from repro.report.exhibit import Exhibit
+from repro.report.numbers import where_run
+from repro.report.plots import COLOURS, MARKERS, NAMES, common_legend, few_ticks, mark, mark_printed, panels
 from repro.report.printed import PrintedValue, printed
-from repro.report.routing_figures import (
-    ENSEMBLING,
-    GROUPINGS,
-    LABELS,
-    PAIR,
-    PAPER_EXPERTS,
-    WITH,
-    WITHOUT,
-    experts_of,
-    figures,
-    recovers,
-)
 from repro.report.tables import Captioned, about, comparison, frame, frame_of_rows, means
 from repro.report.verdict import is_model, summary_of
 from repro.study.record import cost_row
-from repro.study.results import Measurement, StudyResult
+from repro.study.results import Measurement, StudyResult, evidence
 
 NAME = "table5_per_class"
-LEVELS = ("per-sample", "per-class", "confusion")
-METHODS = {"expert": no_ensembling, "bagging": bagging}
+PAIR = ("tr18", "tr18")
+PAPER_EXPERTS = 10
+LABELS = {
+    "per-sample": "per-sample",
+    "per-class": "per-class, class means",
+    "confusion": "per-class, confusion",
+    "per-class-oracle": "class means + oracle",
+    "confusion-oracle": "confusion + oracle",
+}
+GROUPINGS = {"per-class": "class means", "confusion": "confused classes"}
+"""The two ways to group classes."""
+WITHOUT, WITH = "expert", "bagging"
 HOW = {WITHOUT: "without", WITH: "with"}
+ENSEMBLING = {WITHOUT: "no-ensembling", WITH: "bagging"}
 
 
 class Parameters(SingleGateParameters):
@@ -50,7 +54,7 @@ class Parameters(SingleGateParameters):
 
     def specs(self) -> list[StudySpec]:
         """Every routing of every seed; nothing here needs stacking."""
-        return [routed(spec, level, self.experts) for spec in super().specs() for level in LEVELS]
+        return [routed(spec, level, self.experts) for spec in super().specs() for level in ("per-sample", *GROUPINGS)]
 
 
 def routed(spec: StudySpec, level: str, num_experts: int) -> StudySpec:
@@ -85,15 +89,15 @@ def _accuracies(spec: StudySpec, outputs: Outputs, study: Study) -> Iterator[Mea
     yield measured(spec, "gate", percent(right), "routing", row=level)
     yield measured(spec, "backbone", percent(by_base), "routing", row=level)
     yield measured(spec, "backbone", accuracy(with_oracle, labels), row=f"{level}-oracle")
-    for name, method in METHODS.items():
-        yield measured(spec, name, accuracy(method(oracle), labels), row=f"{level}-oracle")
+    for name in HOW:
+        yield measured(spec, name, accuracy(ENSEMBLERS[name](oracle), labels), row=f"{level}-oracle")
     for metric, images in (("top1-right", right), ("top1-wrong", ~right)):
         if not images.any():
             continue
         yield measured(spec, "backbone", accuracy(outputs.base_logits[images], labels[images]), metric, row=level)
-        for name, method in METHODS.items():
+        for name in HOW:
             for row, model in ((level, outputs), (f"{level}-oracle", oracle)):
-                yield measured(spec, name, accuracy(method(model)[images], labels[images]), metric, row=row)
+                yield measured(spec, name, accuracy(ENSEMBLERS[name](model)[images], labels[images]), metric, row=row)
 
 
 def _recovered(spec: StudySpec, outputs: Outputs, modes: Tensor, study: Study) -> Iterator[Measurement]:
@@ -115,50 +119,25 @@ def _cell(row: str, method: str, metric: str = "top1") -> Cell:
     return Cell(PAPER_EXPERTS, method, row, metric)
 
 
-def _better(key: str, text: str, more: Cell, less: Cell, settled_after: bool = False) -> Claim:
-    return Claim(f"C5/{key}", text, more, less, section="4.3", settled_after=settled_after)
+def _claims() -> Iterator[Claim]:
+    better = partial(Claim, section="4.3")
+    for method, how in HOW.items():
+        for level, grouping in GROUPINGS.items():
+            text = f"Per-sample routing beats routing by class ({grouping}), {how} ensembling"
+            yield better(f"C5/{level}/{how}", text, _cell("per-sample", method), _cell(level, method))
+    for method, how in HOW.items():
+        text = f"An oracle gate makes per-class routing better, {how} ensembling"
+        yield better(f"C5/oracle/{how}", text, _cell("per-class-oracle", method), _cell("per-class", method))
+    text = "With the oracle gate the expert alone beats the ensemble"
+    yield better("C5/oracle-alone", text, _cell("per-class-oracle", WITHOUT), _cell("per-class-oracle", WITH))
+    base, expert, both = (_cell("per-class", method, "top1-wrong") for method in ("backbone", WITHOUT, WITH))
+    text = "Being routed to an expert of other classes is detrimental (on those images even the base alone is better)"
+    yield better("C5/wrong", text, base, expert, settled_after=True)
+    text = "On wrongly routed images ensembling makes up for part of the loss"
+    yield better("C5/wrong-ensembled", text, both, expert)
 
 
-CLAIMS = (
-    *(
-        _better(
-            f"{level}/{how}",
-            f"Per-sample routing beats routing by class ({grouping}), {how} ensembling",
-            _cell("per-sample", method),
-            _cell(level, method),
-        )
-        for method, how in HOW.items()
-        for level, grouping in GROUPINGS.items()
-    ),
-    *(
-        _better(
-            f"oracle/{how}",
-            f"An oracle gate makes per-class routing better, {how} ensembling",
-            _cell("per-class-oracle", method),
-            _cell("per-class", method),
-        )
-        for method, how in HOW.items()
-    ),
-    _better(
-        "oracle-alone",
-        "With the oracle gate the expert alone beats the ensemble",
-        _cell("per-class-oracle", WITHOUT),
-        _cell("per-class-oracle", WITH),
-    ),
-    _better(
-        "wrong",
-        "Being routed to an expert of other classes is detrimental (on those images even the base alone is better)",
-        _cell("per-class", "backbone", "top1-wrong"),
-        _cell("per-class", WITHOUT, "top1-wrong"),
-        settled_after=True,
-    ),
-    _better(
-        "wrong-ensembled",
-        "On wrongly routed images ensembling makes up for part of the loss",
-        _cell("per-class", WITH, "top1-wrong"),
-        _cell("per-class", WITHOUT, "top1-wrong"),
-    ),
-)
+CLAIMS = tuple(_claims())
 
 
 def printed_value(result: StudyResult, cell: Cell) -> PrintedValue | None:
@@ -172,7 +151,7 @@ def printed_value(result: StudyResult, cell: Cell) -> PrintedValue | None:
 
 def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: Table 5; ``routing``: rightly and wrongly routed images; ``modes``: what each routing recovers."""
-    k = experts_of(result)
+    k = result.most_experts(PAPER_EXPERTS)
     cells = {"base model": Cell(0)}
     for method, how in ((WITHOUT, "expert alone"), (WITH, "with bagging")):
         cells |= {f"{label}, {how}": Cell(k, method, name) for name, label in LABELS.items()}
@@ -183,7 +162,7 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
     )
     table = comparison(result, cells, printed_value, is_model(result, *PAIR), ["tiny-imagenet"])
     shown = {"main": Captioned(table, caption), "routing": _routing(result, k)}
-    if recovers(result):
+    if _recovers(result):
         shown["modes"] = _modes(result, k)
     return shown
 
@@ -202,8 +181,8 @@ def _routing(result: StudyResult, k: int) -> Captioned:
                 "right expert": Cell(k, WITHOUT, f"{level}-oracle", metric),
                 "right expert, bagging": Cell(k, WITH, f"{level}-oracle", metric),
             }
-            shown = dict(zip(cells, means(result, list(cells.values())), strict=True))
-            rows[f"{LABELS[level]}: {images}"] = {"% of images": f"{of_all:.1f}", **shown}
+            shown = zip(cells, means(result, list(cells.values())), strict=True)
+            rows[f"{LABELS[level]}: {images}"] = {"% of images": f"{of_all:.1f}", **dict(shown)}
     caption = (
         f"{about(result, models=False)}; {k} experts. 'Rightly routed': the gate selects the expert that owns the "
         "image's class. Top-1 accuracy in percent of the base, of the selected expert, and of the right one (oracle), "
@@ -229,6 +208,107 @@ def _modes(result: StudyResult, k: int) -> Captioned:
         "class apart: with the oracle it scores 0 by construction, and what its gate finds are its routing errors."
     )
     return Captioned(frame(columns, list(LABELS.values())), caption)
+
+
+def _recovers(result: StudyResult) -> bool:
+    """Whether the image set has known modes, and they were compared with the routing."""
+    return any(m.metric == "ami" for m in result.measurements)
+
+
+def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
+    """``main``: Table 5, ours left, the paper's right; ``routing``: rightly and wrongly routed images; ``modes``."""
+    shown = evidence(results)
+
+    def paper(axes: Axes, result: StudyResult) -> None:
+        if result is shown[0]:
+            _paper_panel(axes)
+        else:
+            axes.set_axis_off()  # the paper has one image set here
+
+    main, grid = panels(shown, _ours_panel, paper, height=3.6, width_ratios=(5, 3))
+    common_legend(main, grid[:, 0])
+    right_and_wrong = (partial(_right_and_wrong, level) for level in GROUPINGS)
+    routing, grid = panels(results, *right_and_wrong, height=3.3, sharey="row")
+    for axes, result in zip(grid[:, 0], results, strict=True):
+        _from_zero(axes, f"top-1 accuracy, % ({result.evaluate} set)")
+    common_legend(routing, grid[:, 0])
+    found = {"main": main, "routing": routing}
+    if known := [result for result in results if _recovers(result)]:
+        recovered = (partial(_modes_panel, metric) for metric in ("ami", "ami-within"))
+        found["modes"], grid = panels(known, *recovered, height=3.3, sharey="row")
+        for axes in grid[:, 0]:
+            _from_zero(axes, "adjusted mutual information\nof expert and true mode")
+    return found
+
+
+def _from_zero(axes: Axes, what: str) -> None:
+    """Of panels that share an axis the first, which knows them all, shows it from just below 0."""
+    axes.set(ylim=(-0.03 * axes.get_ylim()[1], None), ylabel=what)
+
+
+def _ours_panel(axes: Axes, result: StudyResult) -> None:
+    k = result.most_experts(PAPER_EXPERTS)
+    if base := summary_of(result, Cell(0)):
+        axes.axhline(base.mean, color=COLOURS["backbone"], linestyle="--", linewidth=1, label=NAMES["backbone"])
+    for method, shift in ((WITHOUT, -0.12), (WITH, 0.12)):
+        _dots(axes, result, [Cell(k, method, row) for row in LABELS], method, shift)
+    cells = [Cell(k, "backbone", row) for row in LABELS]
+    _dots(axes, result, cells, "backbone", 0.34, "base told the group of classes")
+    _names(axes, list(LABELS.values()))
+    title = f"{where_run(result)}\n{result.base}, {k} experts"
+    axes.set(title=title, ylabel=f"top-1 accuracy, % ({result.evaluate} set)")
+
+
+def _dots(
+    axes: Axes, result: StudyResult, cells: Sequence[Cell], method: str, shift: float, label: str | None = None
+) -> None:
+    for x, cell in enumerate(cells):
+        if found := summary_of(result, cell):
+            face = COLOURS[method] if method == WITH else "white"
+            mark(axes, x + shift, found, MARKERS[method], COLOURS[method], seeds_at=x + shift + 0.07,
+                 markerfacecolor=face, label=label or NAMES[method])  # fmt: skip
+
+
+def _paper_panel(axes: Axes) -> None:
+    rows = [row for row in LABELS if "confusion" not in row]
+    for method, shift in ((WITHOUT, -0.12), (WITH, 0.12)):
+        how = [f"{row} {ENSEMBLING[method]}" for row in rows]
+        values = [printed(5, "tiny-imagenet", *PAIR, PAPER_EXPERTS, name, "top1") for name in how]
+        face = COLOURS[method] if method == WITH else "white"
+        places = [x + shift for x, _ in enumerate(rows)]
+        mark_printed(axes, places, values, MARKERS[method], COLOURS[method], linestyle="none", markerfacecolor=face)
+    _names(axes, ["per-sample", "per-class", "per-class + oracle"])
+    axes.set_title(f"the paper: tiny-ImageNet\n{'-'.join(PAIR)}, {PAPER_EXPERTS} experts (bars: ±)")
+
+
+def _names(axes: Axes, names: Sequence[str]) -> None:
+    axes.set_xticks(range(len(names)), [name.replace(", ", ",\n").replace(" + ", "\n+ ") for name in names])
+    axes.tick_params(axis="x", labelsize=8)
+    axes.set_xlim(-0.5, len(names) - 0.4)
+    few_ticks(axes, 6)
+
+
+def _right_and_wrong(level: str, axes: Axes, result: StudyResult) -> None:
+    k = result.most_experts(PAPER_EXPERTS)
+    for method, shift in (("backbone", -0.2), (WITHOUT, 0.0), (WITH, 0.2)):
+        cells = [Cell(k, method, level, metric) for metric in ("top1-right", "top1-wrong")]
+        cells.append(Cell(k, method, f"{level}-oracle", "top1-wrong"))
+        _dots(axes, result, cells, method, shift)
+    share = summary_of(result, Cell(k, "gate", level, "routing"))
+    parts = ["", ""] if share is None else [f"\n({part:.0f} % of images)" for part in (share.mean, 100 - share.mean)]
+    _names(axes, [f"rightly routed{parts[0]}", f"wrongly routed{parts[1]}", "these by\nthe right expert"])
+    axes.set_title(f"{where_run(result)}\n{LABELS[level]}")
+
+
+def _modes_panel(metric: str, axes: Axes, result: StudyResult) -> None:
+    k = result.most_experts(PAPER_EXPERTS)
+    _dots(axes, result, [Cell(k, "gate", row, metric) for row in LABELS], WITHOUT, 0.0)
+    for x, row in enumerate(LABELS):
+        if level := summary_of(result, Cell(k, "chance", row, metric)):
+            axes.plot([x - 0.3, x + 0.3], [level.mean] * 2, color=COLOURS["backbone"], linestyle=":")
+    _names(axes, list(LABELS.values()))
+    axes.tick_params(axis="x", labelsize=7)
+    axes.set_title(f"{where_run(result)}\n{'all images' if metric == 'ami' else 'within each class'}")
 
 
 EXHIBIT = Exhibit(

@@ -22,7 +22,7 @@ from repro.families.single_gate.study import Study, open_study, record
 from repro.report.claim import AS_GOOD, Cell, Claim, equal_training, with_controls
 from repro.report.curves import pooled
 from repro.report.exhibit import Exhibit
-from repro.report.numbers import where_run
+from repro.report.numbers import so_many, where_run
 from repro.report.plots import COLOURS, MARKERS, MODELS, NAMES, common_legend, panels
 from repro.report.printed import PrintedValue, mean_printed, printed
 from repro.report.tables import Captioned, about, comparison, frame, metric_columns
@@ -119,31 +119,24 @@ MANY = 50.0
 at least this many of a hundred training images. Where it is not, there is no such base to judge.
 It is measured for tr10, the base of the pair whose fit of the training images is taken."""
 
-BASE, EXPERT = Cell(0, "backbone", MEAN), _ensembled("expert")
-STACKING, BAGGING = _ensembled("stacking"), _ensembled("bagging")
-CLAIMS = (
-    Claim("E1", "Even without ensembling, the selected expert beats one expert trained on everything", EXPERT,
-          Cell(1, "expert", MEAN), section="4.3", settled_after=True),
-    *with_controls(
-        (
-            Claim("E1/base", "Even without ensembling, the selected expert beats the base", EXPERT, BASE, section="4.3",
-                  controls=(equal_training(K, MEAN),)),
-        )
-    ),
-    Claim("E2/top-2", "Two experts beat the selected one alone", _ensembled("top-2"), EXPERT, section="4.3"),
-    Claim("E2/stacking", "Stacking beats the selected expert alone", STACKING, EXPERT, section="4.3"),
-    Claim("E2/bagging", "Bagging beats the selected expert alone", BAGGING, EXPERT, section="4.3"),
-    Claim("E3/stacking", "Stacking beats two experts", STACKING, _ensembled("top-2"), section="4.3"),
-    Claim("E3/bagging", "Bagging beats two experts", BAGGING, _ensembled("top-2"), section="4.3"),
-    Claim("E4", "Bagging is about as good as stacking", BAGGING, STACKING, AS_GOOD, section="4.3"),
-    Claim(
-        "E5",
-        "The base is over-confident (mean confidence above accuracy on the evaluation set, in percentage points)",
-        Cell(0, "backbone", MEAN, "overconfidence"),
-        section="2.2",
-        premise=(Cell(0, "backbone", "tr10", "training-sure"), MANY),
-        settled_after=True,
-    ),
+BASE = Cell(0, "backbone", MEAN)
+EXPERT, TOP_2, STACKING, BAGGING = map(_ensembled, ("expert", "top-2", "stacking", "bagging"))
+CLAIMS = with_controls(
+    (
+        Claim("E1", "Even without ensembling, the selected expert beats one expert trained on everything", EXPERT,
+              Cell(1, "expert", MEAN), section="4.3", settled_after=True),
+        Claim("E1/base", "Even without ensembling, the selected expert beats the base", EXPERT, BASE, section="4.3",
+              controls=(equal_training(K, MEAN),)),
+        Claim("E2/top-2", "Two experts beat the selected one alone", TOP_2, EXPERT, section="4.3"),
+        Claim("E2/stacking", "Stacking beats the selected expert alone", STACKING, EXPERT, section="4.3"),
+        Claim("E2/bagging", "Bagging beats the selected expert alone", BAGGING, EXPERT, section="4.3"),
+        Claim("E3/stacking", "Stacking beats two experts", STACKING, TOP_2, section="4.3"),
+        Claim("E3/bagging", "Bagging beats two experts", BAGGING, TOP_2, section="4.3"),
+        Claim("E4", "Bagging is about as good as stacking", BAGGING, STACKING, AS_GOOD, section="4.3"),
+        Claim("E5", "The base is over-confident (mean confidence above accuracy on the evaluation set, in percentage "
+              "points)", replace(BASE, metric="overconfidence"), section="2.2",
+              premise=(Cell(0, "backbone", "tr10", "training-sure"), MANY), settled_after=True),
+    )
 )  # fmt: skip
 """What Sections 2.2 and 4.3 say of ensemblers, each averaged over the pairs that were run."""
 
@@ -186,7 +179,7 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
 
 
 def _experts(k: int) -> str:
-    return "" if k == K else f", {k} expert{'s' * (k != 1)}"
+    return "" if k in (0, K) else f", {so_many(k, 'expert')}"
 
 
 def _cells(result: StudyResult, methods: Mapping[str, str]) -> dict[str, Cell]:
@@ -215,7 +208,7 @@ def _calibration(result: StudyResult) -> Captioned:
 
 def _training(result: StudyResult) -> Captioned:
     cells = {
-        f"{m.row}: {METHODS[m.method][0]}" + _experts(m.num_experts) * (m.num_experts > 0): Cell.of(m)
+        f"{m.row}: {METHODS[m.method][0]}{_experts(m.num_experts)}": Cell.of(m)
         for m in result.measurements
         if m.metric == "training-loss" and m.row != MEAN
     }
@@ -240,7 +233,7 @@ def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
 
 
 def _gains(axes: Axes, result: StudyResult) -> None:
-    methods, k = [method for method in METHODS if method != "backbone"], max(result.numbers_of_experts())
+    methods, k = [method for method in METHODS if method != "backbone"], result.most_experts()
     for i, pair in enumerate(pairs(result)):
         shade, base = MODELS.get(pair, "#000000"), cell_of(pair, "backbone", k)
         shift = 0.18 * (i - (len(pairs(result)) - 1) / 2)
@@ -261,8 +254,7 @@ def _gains(axes: Axes, result: StudyResult) -> None:
     axes.set_ylim(len(methods) - 0.5, -0.5)
     axes.grid(axis="x", visible=True)
     axes.grid(axis="y", visible=False)
-    axes.set_xlabel("top-1 against the base alone, points")
-    axes.set_title(where_run(result))
+    axes.set(title=where_run(result), xlabel="top-1 against the base alone, points")
 
 
 def _diagram(axes: Axes, result: StudyResult) -> None:
@@ -274,11 +266,7 @@ def _diagram(axes: Axes, result: StudyResult) -> None:
             axes.plot(xs, ys, ":", color=COLOURS["stacking"], label="stacking, untrained")
         elif xs:
             axes.plot(xs, ys, color=COLOURS[method], marker=MARKERS[method], markersize=4, label=NAMES[method])
-    axes.set_xlim(0, 1)
-    axes.set_ylim(0, 1)
-    axes.set_aspect("equal")
-    axes.set_xlabel("confidence")
-    axes.set_ylabel("accuracy")
+    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="confidence", ylabel="accuracy")
     axes.set_title("reliability (below the line: over-confident)")
 
 

@@ -18,8 +18,8 @@ from repro.families.single_gate.scales import default_spec
 from repro.families.sparse.config import SparseConfig
 from repro.models.cost import ModelCost, count_macs, count_params
 from repro.models.widenets import widenet
+from repro.report.anytime_figures import IMAGES, NEAR, paper_macs
 from repro.report.exact_costs import BACKBONES, PAIRS, TABLE1_EXPERTS, in_unit_of, paper_cost, table1_figures
-from repro.report.figure2 import IMAGES, NEAR, paper_macs
 from repro.report.numbers import DATASETS, Quote, millions
 from repro.report.printed import PrintedValue, drawn, printed
 from repro.report.tables import Captioned, frame_of_rows

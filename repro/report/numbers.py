@@ -32,9 +32,9 @@ PRINTED = "printed"
 """The place of the paper's own numbers on the page of all recorded results."""
 
 
-def so_many(seeds: int) -> str:
-    """``1 seed``, ``3 seeds``."""
-    return f"{seeds} seed{'s' * (seeds != 1)}"
+def so_many(number: int, what: str = "seed") -> str:
+    """``1 seed``, ``3 seeds``, ``20 experts``."""
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def where_run(result: StudyResult) -> str:

@@ -12,7 +12,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
+from repro.report.printed import PrintedValue
 from repro.report.statistics import Summary
 
 T = TypeVar("T")
@@ -86,17 +88,19 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def panels(results: Sequence[T], *drawn: Callable[[Axes, T], None], height: float) -> tuple[Figure, np.ndarray]:
+def panels(
+    results: Sequence[T], *drawn: Callable[[Axes, T], None], height: float, **grid: Any
+) -> tuple[Figure, np.ndarray]:
     """A figure with a row of panels a result, each filled by one function, and the panels ``[results, functions]``.
 
-    ``height`` is that of a row, in inches; a legend has room above them.
+    ``height`` is that of a row, in inches; a legend has room above them. ``grid``: matplotlib's own, of subplots.
     """
     figure = new_figure(8.0, height * len(results) + 0.7)
-    grid = figure.subplots(len(results), len(drawn), squeeze=False)
-    for row, result in zip(grid, results, strict=True):
-        for axes, draw in zip(row, drawn, strict=True):
-            draw(axes, result)
-    return figure, grid
+    axes = figure.subplots(len(results), len(drawn), squeeze=False, **grid)
+    for row, result in zip(axes, results, strict=True):
+        for panel, draw in zip(row, drawn, strict=True):
+            draw(panel, result)
+    return figure, axes
 
 
 def mark(
@@ -125,6 +129,22 @@ def mark(
         shape, size = ("|" if flat else "_", 9) if interval else (".", 4)
         plot(at if seeds_at is None else seeds_at, found.values, shape, markersize=size, alpha=0.6)
     plot(at, [found.mean], marker, zorder=4, **style)
+
+
+def mark_printed(
+    axes: Axes, places: Sequence[float], values: Sequence[PrintedValue | None], marker: str, colour: str, **style: Any
+) -> None:
+    """The paper's numbers, those that it prints, each with its printed ± as a bar."""
+    known = [(place, value) for place, value in zip(places, values, strict=True) if value]
+    axes.errorbar(
+        [place for place, _ in known], [value.value for _, value in known], [value.std or 0.0 for _, value in known],
+        marker=marker, color=colour, elinewidth=1, capsize=3, **style,
+    )  # fmt: skip
+
+
+def few_ticks(axes: Axes, most: int = 5) -> None:
+    """A few round numbers up the side."""
+    axes.yaxis.set_major_locator(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]))
 
 
 def common_legend(

@@ -144,6 +144,10 @@ class StudyResult(Frozen):
         """Every number of experts that was measured, ascending, without the base alone (0)."""
         return sorted({m.num_experts for m in self.measurements} - {0})
 
+    def most_experts(self, usual: int = 0) -> int:
+        """The largest number of experts that was measured; ``usual`` where none was."""
+        return max(self.numbers_of_experts(), default=usual)
+
     def save(self, folder: Path) -> Path:
         """Write ``<folder>/<name>.json``, whole or not at all; returns its path.
 

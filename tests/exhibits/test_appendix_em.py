@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from repro.errors import SpecError
 from repro.exhibits.appendix_em import EXHIBIT, Parameters, run
 from repro.exhibits.appendix_specialisation import Parameters as Specialisation
 from repro.report.claim import Cell
@@ -17,15 +16,15 @@ from repro.study.results import StudyResult
 
 @pytest.fixture
 def result(record_of: Callable[..., StudyResult]) -> StudyResult:
-    made = {}
+    made: dict[Cell, float | list[float]] = {}
     for row in ("em-0", "em-1", "em-2", "long-1", "long-2"):
         steps = int(row[-1])
         gain = steps * (0.9 if row.startswith("long") else 0.5)
         for method in ("expert", "bagging"):
-            made[Cell(10, method, row)] = [34 + gain, 34.1 + gain, 34.2 + gain]
+            made[Cell(10, method, row)] = 34 + gain
             made[Cell(10, method, row, "top1_gain")] = [gain] * 3
         made[Cell(10, "training", row, "tera-macs")] = [1.0 + steps] * 3
-        made[Cell(10, "E-step", row, "moved")] = [3.0, 3.1, 3.2]
+        made[Cell(10, "E-step", row, "moved")] = 3.0
     return record_of("appendix_em", made, "tiny-imagenet")
 
 
@@ -71,18 +70,7 @@ def test_training_costs_more_with_every_round(em: tuple[StudyResult, Path]) -> N
     result, _ = em
     (first,), (one,), (longer,) = (result.values("tera-macs", "training", 2, row) for row in ("em-0", "em-1", "long-1"))
     assert first < longer < one
-    (gain,), (before,), (after,) = (
-        result.values("top1_gain", "expert", 2, "em-1"),
-        result.values("top1", "expert", 2, "em-0"),
-        result.values("top1", "expert", 2, "em-1"),
-    )
+    (gain,), (after,) = (result.values(metric, "expert", 2, "em-1") for metric in ("top1_gain", "top1"))
+    (before,) = result.values("top1", "expert", 2, "em-0")
     assert gain == pytest.approx(after - before)
     assert "em_steps" not in result.spec and result.provenance.command.endswith("-p em_steps 0,1 -p experts 2")
-
-
-@pytest.mark.parametrize(
-    ("asked", "sentence"), [({"em_steps": "1,2"}, "em_steps: .*should begin with 0"), ({"experts": 1}, "experts: ")]
-)
-def test_what_makes_no_sense_is_said(asked: dict[str, object], sentence: str) -> None:
-    with pytest.raises(SpecError, match=sentence):
-        Parameters.check(scale="smoke", **asked)

@@ -11,7 +11,7 @@ import torch
 
 from repro.analysis.outputs import Outputs
 from repro.errors import DataError, ReproError, SpecError
-from repro.exhibits import exhibit, exhibits, own_data
+from repro.exhibits import own_data
 from repro.exhibits.own_data import Parameters, baselines, choices, held_parts, run
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.scales import default_spec
@@ -229,11 +229,6 @@ def test_the_picture(result: StudyResult) -> None:
     drawn = {line.get_label(): (list(line.get_xdata()), list(line.get_ydata())) for line in axes.lines}
     assert drawn["any-time, over τ"] == ([20.0, 10.0], [80.0, 80.0])
     assert drawn["base alone"] == ([10.0], [81.0]) and drawn["one expert for every image"] == ([20.0], [85.0])
-
-
-def test_it_is_found_by_its_name_and_is_none_of_the_papers() -> None:
-    assert exhibit("own_data") is own_data.EXHIBIT and not own_data.EXHIBIT.claims
-    assert own_data.EXHIBIT not in exhibits()
 
 
 def test_where_only_records_are_shown_nothing_is_exported(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from repro.errors import SpecError
 from repro.exhibits.table1_main import EXHIBIT, Parameters, run
 from repro.report.claim import Cell
 from repro.report.exact_costs import BACKBONES, PAIRS
@@ -60,23 +59,6 @@ def test_a_control_is_the_pairs_base_trained_as_long_as_base_and_experts_and_cos
     assert cost.loc[row, "over that base, trained as long"] == "–"
     (axes, _) = EXHIBIT.figures([result])["main"].axes
     assert row in axes.get_legend_handles_labels()[1]
-
-
-@pytest.mark.parametrize(
-    ("wrong", "sentence"),
-    [
-        ({"pairs": "tr10"}, "write base-expert"),
-        ({"pairs": "tr50-tr10"}, "do not join"),
-        ({"backbones": "tr99"}, "unknown backbone 'tr99'"),
-        ({"fewer_seeds": "tr50:1"}, "tr50 is no row of this run"),
-        ({"fewer_seeds": "tr18"}, "write row:count"),
-        ({"controls": "tr18-tr18"}, "tr18-tr18 is no pair of this run"),
-        ({"pairs": "none", "backbones": "none"}, "nothing is left to run"),
-    ],
-)
-def test_what_cannot_be_run_is_said_before_any_work(wrong: dict[str, str], sentence: str) -> None:
-    with pytest.raises(SpecError, match=sentence):
-        Parameters.check(scale="smoke", **wrong)
 
 
 COSTS = [

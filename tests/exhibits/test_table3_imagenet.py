@@ -71,12 +71,6 @@ def test_networks_are_table_3s_on_imagenet_and_the_scales_own_elsewhere() -> Non
     assert [spec.pair for spec in Parameters.check(experts="4").specs()] == ["tr10-tr10"]
 
 
-@pytest.mark.parametrize("wrong", ["75", "0.5,0.5", "half", ""])
-def test_thresholds_are_confidences(wrong: str) -> None:
-    with pytest.raises(SpecError, match="thresholds: "):
-        Parameters.check(thresholds=wrong)
-
-
 EARLY = "bagging tau=0.75"
 
 

@@ -20,7 +20,7 @@ from repro.analysis.outputs import accuracy, percent
 from repro.data.augment import Augmentation
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.predict import predict
-from repro.families.single_gate.study import Study, measured
+from repro.families.single_gate.study import Study, measured, measures
 from repro.models.cost import ModelCost
 from repro.study.results import Measurement, Table
 
@@ -67,11 +67,10 @@ def chosen(model: Model) -> Iterator[Measurement]:
         held, method = held_out(points, choose), f"anytime-{rule}"
         if held is None:
             continue
-        yield measured(spec, method, held.top1, row=spec.pair)
-        yield measured(spec, method, held.top1 - float(full), "change", spec.pair)
-        yield measured(spec, method, 100 * (1 - held.macs / model.cost.macs), "saved", spec.pair)
+        saved = 100 * (1 - held.macs / model.cost.macs)
         run = (held.macs - model.cost.base_macs - model.cost.gate_macs) / model.cost.expert_macs
-        yield measured(spec, method, run, "experts", spec.pair)
+        values = {"top1": held.top1, "change": held.top1 - float(full), "saved": saved, "experts": run}
+        yield from measures(spec, method, values, spec.pair)
 
 
 def two_networks(

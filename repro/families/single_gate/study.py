@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -138,6 +138,12 @@ def measured(
     return Measurement(seed=spec.seed, num_experts=count, method=method, metric=metric, value=round(value, 4), row=row)
 
 
+def measures(spec: StudySpec, method: str, values: Mapping[str, float], row: str = "") -> Iterator[Measurement]:
+    """Several metrics of one method."""
+    for metric, value in values.items():
+        yield measured(spec, method, value, metric, row)
+
+
 def usual(
     study: Study, spec: StudySpec, outputs: Outputs, row: str = "", methods: Iterable[str] = ("expert", "bagging")
 ) -> Iterator[Measurement]:
@@ -145,8 +151,7 @@ def usual(
     yield measured(spec, "backbone", accuracy(outputs.base_logits, outputs.labels), num_experts=0)
     for method in methods:
         yield measured(spec, method, accuracy(ENSEMBLERS[method](outputs), outputs.labels), row=row)
-    for metric, value in study.gate_metrics(spec).items():
-        yield measured(spec, "gate", value, metric, row)
+    yield from measures(spec, "gate", study.gate_metrics(spec), row)
 
 
 def record(

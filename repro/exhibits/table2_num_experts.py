@@ -4,23 +4,138 @@ the controls that a gain has to beat.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from math import nan
+from typing import Any
 
-import matplotlib.ticker as ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from pydantic import Field
 
-from repro.exhibits.table2_num_experts.run import CONTROLS, NAME, Parameters, run
-from repro.families.single_gate.controls import EQUAL_INFERENCE, EQUAL_TRAINING
+from repro.analysis.anytime import bagged
+from repro.analysis.ensemblers import ENSEMBLERS
+from repro.analysis.outputs import Outputs, accuracy
+from repro.errors import SpecError
+from repro.families.single_gate.config import StudySpec
+from repro.families.single_gate.controls import EQUAL_INFERENCE, EQUAL_TRAINING, plain_cost, shares_of
+from repro.families.single_gate.controls import equal_inference as of_equal_inference
+from repro.families.single_gate.controls import equal_training as of_equal_training
+from repro.families.single_gate.stacking import stacking
+from repro.families.single_gate.study import SingleGateParameters, measured, open_study, record, usual
 from repro.report.claim import CHANGES_LITTLE, Cell, Claim, equal_inference, equal_training, with_controls
 from repro.report.exhibit import Exhibit
-from repro.report.numbers import DATASETS, NONE, where_run
-from repro.report.plots import COLOURS, MARKERS, NAMES, common_legend, panels
+from repro.report.numbers import DATASETS, NONE, so_many, where_run
+from repro.report.plots import COLOURS, MARKERS, NAMES, common_legend, few_ticks, mark_printed, panels
 from repro.report.printed import PrintedValue, printed
-from repro.report.tables import Captioned, Columns, about, comparison, cost_columns, frame, means
-from repro.report.verdict import by_seed, is_model
-from repro.study.results import StudyResult, Table, evidence
+from repro.report.tables import Captioned, about, comparison, cost_columns, frame, frame_of_rows, means
+from repro.report.verdict import by_seed, is_model, summary_of
+from repro.study.lists import Numbers, WordsOrNone
+from repro.study.parameters import DEMONSTRATIONS
+from repro.study.record import cost_row, seed_by_seed
+from repro.study.results import Measurement, StudyResult, Table, evidence
+
+NAME = "table2_num_experts"
+LONGER = ["epochs", "top1"]
+CONTROLS = ["control", "experts", "width", "epochs", "inference", "training"]
+
+
+class Parameters(SingleGateParameters):
+    """The common ones, how many experts, and which of these numbers get a control of equal training."""
+
+    experts: Numbers = Field((1, 5, 10, 20), description="numbers of experts K, e.g. 1,5,10,20")
+    controls: WordsOrNone = Field(
+        (), description="numbers of experts that are held against the base trained as long; or none (and no control)"
+    )
+    longer: bool = Field(False, description="also train the base on validation images, once and for twice as long")
+
+    def specs(self) -> list[StudySpec]:
+        """The spec of every seed and number of experts, seed by seed."""
+        return [spec.with_(num_experts=k) for spec in super().specs() for k in self.experts]
+
+    def bases(self) -> list[StudySpec]:
+        """The controls of every seed, in the order of their worth; then what says if the base is trained enough."""
+        controls = [control for spec in super().specs() for _, _, control in self.controls_of(spec)]
+        return controls + self.longer_bases()
+
+    def longer_bases(self) -> list[StudySpec]:
+        """The base of the first seed, trained by its recipe and for twice as long, on validation images."""
+        spec, recipe = super().specs()[0], super().specs()[0].base_recipe
+        recipes = [recipe.model_copy(update={"epochs": times * recipe.epochs}) for times in (1, 2)]
+        held_out = spec.with_(role="control", evaluate="validation", expert=spec.base, num_experts=1, stacking=False)
+        return [held_out.with_(base_recipe=each) for each in recipes] if self.longer else []
+
+    def controls_of(self, spec: StudySpec) -> list[tuple[str, int, StudySpec]]:
+        """Method, number of experts and spec of each control of one seed: equal inference, then equal training."""
+        if self.controls == ("none",):
+            return []
+        if strange := set(self.controls) - set(map(str, self.experts)):
+            raise SpecError(f"controls: {', '.join(sorted(strange))} is no number of experts of this run")
+        usual = [max(self.experts)] if self.scale in DEMONSTRATIONS else self.experts
+        numbers = [int(k) for k in self.controls] or usual
+        found = [(EQUAL_TRAINING, k, of_equal_training(spec.with_(num_experts=k))) for k in numbers]
+        plain = of_equal_inference(spec.with_(num_experts=max(self.experts)))
+        return [*([(EQUAL_INFERENCE, 1, plain)] if plain else []), *found]
+
+
+def run(parameters: Parameters) -> StudyResult:
+    """Run Table 2, seed by seed, and write its record to ``<root>/results``, of as many models as time allows."""
+    study = open_study(parameters)
+    outputs: dict[int, Outputs] = {}
+    tables: dict[str, Table] = {}
+
+    def of_mixture(spec: StudySpec) -> Iterator[Measurement]:
+        outputs[spec.seed] = found = study.run(spec)
+        yield from usual(study, spec, found, methods=[m for m in ENSEMBLERS if m != "top-2" or spec.num_experts > 1])
+        if spec.stacking:
+            yield measured(spec, "stacking", accuracy(stacking(found, study.stackers(spec)), found.labels))
+
+    def of_control(method: str, k: int, control: StudySpec) -> Iterator[Measurement]:
+        yield measured(control, method, accuracy(*study.base_outputs(control)), num_experts=k)
+
+    models: list[Callable[[], Iterator[Measurement]]] = []
+    for seed in parameters.seeds:
+        specs = [spec for spec in parameters.specs() if spec.seed == seed]
+        models += [partial(of_mixture, spec) for spec in specs]
+        models += [partial(of_control, *each) for each in parameters.controls_of(specs[0])]
+
+    def write(found: list[Measurement]) -> StudyResult:
+        spec = parameters.specs()[0]
+        costs = [cost_row(study.cost(spec).without_experts())]
+        costs += [cost_row(study.cost(spec.with_(num_experts=k))) for k in parameters.experts]
+        costs += [cost_row(plain_cost(c), f"{method} of {k}") for method, k, c in parameters.controls_of(spec)]
+        tables["controls"] = Table(columns=CONTROLS, rows=list(_what_controls_get(parameters, spec)))
+        return record(NAME, parameters, study, [*found, *_two_networks(spec, outputs)], costs, tables)
+
+    result = seed_by_seed(models, lambda model: model(), write)
+    if longer := parameters.longer_bases():  # last: should time not allow it, the rest is on record
+        rows = [[base.base_recipe.epochs, round(accuracy(*study.base_outputs(base)), 4)] for base in longer]
+        tables["longer"] = Table(columns=LONGER, rows=rows)
+        result = write(result.measurements)
+    return result
+
+
+def _what_controls_get(parameters: Parameters, spec: StudySpec) -> Iterator[list[str | float | None]]:
+    """What each control is, and its multiply-adds in percent of the mixture's that it is held against."""
+    for method, k, control in parameters.controls_of(spec):
+        for experts in parameters.experts if method == EQUAL_INFERENCE else (k,):
+            shares = shares_of(control, spec.with_(num_experts=experts))
+            rounded = (round(share, 1) for share in shares)
+            yield [method, experts, round(control.width, 4), control.base_recipe.epochs, *rounded]
+
+
+def _two_networks(spec: StudySpec, outputs: dict[int, Outputs]) -> Iterator[Measurement]:
+    """The poster's reading of "one expert": two whole networks, here the bases of a seed and of the next one.
+
+    With three seeds each base takes part in two of the three pairs. Two seeds are one pair, one seed is none.
+    """
+    seeds = sorted(outputs)
+    following = seeds[1:] + seeds[: len(seeds) > 2]
+    for seed, other in zip(seeds, following, strict=False):
+        both = bagged(outputs[seed].base_logits, outputs[other].base_logits)
+        value = accuracy(both, outputs[seed].labels)
+        yield measured(spec.with_(seed=seed, num_experts=1), "two networks", value)
+
 
 ENOUGH = 2.0
 """Points on validation images: a base is trained for long enough where twice its epochs gain less."""
@@ -79,14 +194,14 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
 def _given(controls: Table) -> Captioned:
     """What the controls get."""
     names = {EQUAL_INFERENCE: "plain network, for base + ", EQUAL_TRAINING: "base trained longer, for base + "}
-    rows = [names[str(row[0])] + experts_named(int(str(row[1]))) for row in controls.rows]
     headings = ("width", "epochs", "inference MACs, % of the mixture's", "training MACs, % of the mixture's")
-    columns: Columns = {
-        heading: [f"{value:g}" for value in controls.column(name)]
-        for heading, name in zip(headings, CONTROLS[2:], strict=True)
+    rows: Any = controls.rows
+    shown = {
+        names[method] + so_many(k, "expert"): {name: f"{x:g}" for name, x in zip(headings, values, strict=True)}
+        for method, k, *values in rows
     }
     return Captioned(
-        frame(columns, rows), "What each control is and what it gets, beside the mixture that it is held against."
+        frame_of_rows(shown), "What each control is and what it gets, beside the mixture that it is held against."
     )
 
 
@@ -110,21 +225,16 @@ def _controls(result: StudyResult) -> dict[str, Cell]:
     """Plain networks that get as much inference, or as much training, as the mixtures above them."""
     cells = {"control: plain network, inference MACs of base + 1 expert": Cell(1, EQUAL_INFERENCE)}
     cells |= {
-        f"control: base, training MACs of base + {experts_named(k)}": Cell(k, EQUAL_TRAINING)
+        f"control: base, training MACs of base + {so_many(k, 'expert')}": Cell(k, EQUAL_TRAINING)
         for k in result.numbers_of_experts()
     }
     return {label: cell for label, cell in cells.items() if by_seed(result, cell)}
 
 
-def experts_named(number: int) -> str:
-    """``1 expert``, ``20 experts``."""
-    return "1 expert" if number == 1 else f"{number} experts"
-
-
 def _label(num_experts: int) -> str:
     if num_experts == 0:
         return "base model"
-    return "1 expert (ensembling baseline)" if num_experts == 1 else experts_named(num_experts)
+    return "1 expert (ensembling baseline)" if num_experts == 1 else so_many(num_experts, "expert")
 
 
 def _details(result: StudyResult) -> Captioned:
@@ -156,15 +266,14 @@ def _experts(result: StudyResult) -> list[int]:
 
 
 def _ours_panel(axes: Axes, result: StudyResult) -> None:
-    base = by_seed(result, Cell(0)).values()
-    axes.axhline(sum(base) / len(base), color=COLOURS["backbone"], linestyle="--", linewidth=1)
+    if base := summary_of(result, Cell(0)):
+        axes.axhline(base.mean, color=COLOURS["backbone"], linestyle="--", linewidth=1)
     _series(axes, result, "backbone", [0], [0.0])
     experts = _experts(result)
     for method, shift in (("expert", -0.14), ("bagging", 0.0), ("stacking", 0.14), (EQUAL_TRAINING, 0.07)):
         _series(axes, result, method, experts, [i + 1 + shift for i in range(len(experts))])
     _series(axes, result, EQUAL_INFERENCE, [1], [0.28])
-    axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
-    axes.set_title(f"{where_run(result)}\n{result.base}")
+    axes.set(title=f"{where_run(result)}\n{result.base}", ylabel=f"top-1 accuracy, % ({result.evaluate} set)")
     _finish(axes, experts)
 
 
@@ -186,18 +295,13 @@ def _series(axes: Axes, result: StudyResult, method: str, experts: list[int], pl
 
 
 def _paper_panel(axes: Axes, result: StudyResult) -> None:
-    numbers = [printed_value(result, Cell(k)) for k in (0, *PAPER_EXPERTS)]
-    known: list[tuple[int, PrintedValue]] = [(x, value) for x, value in enumerate(numbers) if value]
-    if not known:
+    base, *values = (printed_value(result, Cell(k)) for k in (0, *PAPER_EXPERTS))
+    if not base:
         axes.set_axis_off()
         return
-    (_, base), *rest = known
     axes.axhline(base.value, color=COLOURS["backbone"], linestyle="--", linewidth=1)
     axes.plot([0], [base.value], color=COLOURS["backbone"], marker=MARKERS["backbone"], markerfacecolor="white")
-    axes.errorbar(
-        [x for x, _ in rest], [value.value for _, value in rest], yerr=[value.std or 0.0 for _, value in rest],
-        color=COLOURS["bagging"], marker=MARKERS["bagging"], elinewidth=1, capsize=3,
-    )  # fmt: skip
+    mark_printed(axes, range(1, len(values) + 1), values, MARKERS["bagging"], COLOURS["bagging"])
     axes.set_title(f"the paper: {DATASETS[result.dataset]}\n{'-'.join(PAIR)} (bars: its printed ±)")
     _finish(axes, PAPER_EXPERTS)
 
@@ -205,9 +309,8 @@ def _paper_panel(axes: Axes, result: StudyResult) -> None:
 def _finish(axes: Axes, experts: Sequence[int]) -> None:
     ticks = ["base", *map(str, experts)]
     axes.set_xticks(range(len(ticks)), ticks)
-    axes.set_xlim(-0.4, len(ticks) - 0.6)
-    axes.set_xlabel("number of experts")
-    axes.yaxis.set_major_locator(ticker.MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    axes.set(xlabel="number of experts", xlim=(-0.4, len(ticks) - 0.6))
+    few_ticks(axes)
 
 
 EXHIBIT = Exhibit(

@@ -1,0 +1,35 @@
+"""What cannot be run is said before any work, in a sentence that names the parameter."""
+
+import pytest
+
+from repro.errors import SpecError
+from repro.exhibits import exhibit
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "sentence"),
+    [
+        ("table1_main", {"pairs": "tr10"}, "write base-expert"),
+        ("table1_main", {"pairs": "tr50-tr10"}, "do not join"),
+        ("table1_main", {"backbones": "tr99"}, "unknown backbone 'tr99'"),
+        ("table1_main", {"fewer_seeds": "tr50:1"}, "tr50 is no row of this run"),
+        ("table1_main", {"fewer_seeds": "tr18"}, "write row:count"),
+        ("table1_main", {"controls": "tr18-tr18"}, "tr18-tr18 is no pair of this run"),
+        ("table1_main", {"pairs": "none", "backbones": "none"}, "nothing is left to run"),
+        ("table1_main", {"scale": "huge"}, "scale: there is no 'huge'"),
+        ("table3_imagenet", {"thresholds": "75"}, "thresholds: "),
+        ("table3_imagenet", {"thresholds": "0.5,0.5"}, "thresholds: "),
+        ("table3_imagenet", {"thresholds": "half"}, "thresholds: "),
+        ("table3_imagenet", {"thresholds": ""}, "thresholds: "),
+        ("table4_dynamic_routing", {"pair": "tr18"}, "write base-expert"),
+        ("appendix_em", {"em_steps": "1,2"}, "em_steps: .*should begin with 0"),
+        ("appendix_em", {"experts": 1}, "experts: "),
+        ("appendix_specialisation", {"experts": "1,5"}, "experts: .*two or more"),
+        ("unstated_choices", {"alternatives": "γ = 7"}, "alternatives: there is no .*; choose of"),
+        ("unstated_choices", {"alternatives": "γ = 0, and more"}, "alternatives: there is no .*; choose of"),
+        ("unstated_choices", {"alternatives": 5}, "alternatives: .*names"),
+    ],
+)
+def test_what_cannot_be_run_is_said(name: str, wrong: dict[str, object], sentence: str) -> None:
+    with pytest.raises(SpecError, match=sentence):
+        exhibit(name).parameters.check(**{"scale": "smoke", **wrong})
