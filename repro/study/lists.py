@@ -2,25 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from math import inf
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator
 
-T = TypeVar("T")
+N = TypeVar("N", int, float)
 
 
 def _parts(value: Any) -> Sequence[Any]:
-    """The values of a list or of a text, or the one value."""
     if isinstance(value, str):
-        return [part.strip(" '\"") for part in value.strip("[]() ").split(",")]
+        return value.strip("[]() ").split(",")
     return value if isinstance(value, Sequence) else [value]
 
 
-def _different(values: tuple[T, ...]) -> tuple[T, ...]:
-    if not values or len(set(values)) < len(values):
-        raise ValueError("should be one or more different values, with commas between them")
-    return values
+def _different(
+    value: Any, kind: Callable[[Any], N], example: str, what: str, right: Callable[[N], bool] = lambda each: True
+) -> tuple[N, ...]:
+    """One or more different numbers of a kind, all of them right; :class:`ValueError` says what they should be."""
+    try:
+        found = tuple(kind(part) for part in _parts(value))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"should be {example}") from error
+    if not found or len(set(found)) < len(found) or not all(map(right, found)):
+        raise ValueError(f"should be one or more different {what}")
+    return found
+
+
+def numbers(value: Any) -> tuple[int, ...]:
+    """A number, a list of numbers, or both as text (``-p seeds 0,1,2``)."""
+    return _different(value, int, "whole numbers, such as 0,1,2", "numbers")
+
+
+def shares(value: Any) -> tuple[float, ...]:
+    """One or more numbers between 0 and 1."""
+    example = "numbers between 0 and 1, such as 0.75,0.5"
+    return _different(value, float, example, "numbers between 0 and 1", lambda share: 0 <= share <= 1)
+
+
+def weights(value: Any) -> tuple[float, ...]:
+    """One or more numbers that are not negative."""
+    example = "numbers, such as 0.5,1,2"
+    return _different(value, float, example, "numbers that are not negative", lambda weight: 0 <= weight < inf)
+
+
+def words(value: Any) -> tuple[str, ...]:
+    """One or more names (``-p networks resnet18,resnet34``)."""
+    parts = _parts(value)
+    if not all(isinstance(part, str) for part in parts):
+        raise ValueError("should be names, with commas between them")
+    names = tuple(part.strip(" '\"") for part in parts)
+    if not all(names) or len(set(names)) < len(names) or not names:
+        raise ValueError("should be one or more different names, with commas between them")
+    return names
 
 
 def chosen_of(known: Iterable[str], names: tuple[str, ...]) -> tuple[str, ...]:
@@ -30,22 +65,18 @@ def chosen_of(known: Iterable[str], names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-def _joined(pairs: tuple[str, ...]) -> tuple[str, ...]:
-    if not all(len(pair.split("-")) == 2 and all(pair.split("-")) for pair in pairs):
+def pairs(value: Any) -> tuple[str, ...]:
+    """One or more pairs ``base-expert`` (``-p pairs tr10-tr10,tr18-tr10``)."""
+    found = words(value)
+    if not all(len(pair.split("-")) == 2 and all(pair.split("-")) for pair in found):
         raise ValueError("should be pairs written base-expert, such as tr10-tr10,tr18-tr10")
-    return pairs
+    return found
 
 
-Several = Annotated[tuple[T, ...], BeforeValidator(_parts), AfterValidator(_different)]
-Name = Annotated[str, Field(min_length=1)]
-Numbers = Several[int]
+Numbers = Annotated[tuple[int, ...], BeforeValidator(numbers)]
 Ascending = Annotated[Numbers, AfterValidator(lambda value: tuple(sorted(value)))]
-Shares = Several[Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]]
-Weights = Several[Annotated[float, Field(ge=0, allow_inf_nan=False)]]
-Words = Several[Name]
-WordsOrNone = Annotated[
-    tuple[Name, ...],
-    BeforeValidator(lambda value: _parts(value) if value else ()),
-    AfterValidator(lambda names: names and _different(names)),
-]
-Pairs = Annotated[Words, AfterValidator(_joined)]
+Shares = Annotated[tuple[float, ...], BeforeValidator(shares)]
+Weights = Annotated[tuple[float, ...], BeforeValidator(weights)]
+Words = Annotated[tuple[str, ...], BeforeValidator(words)]
+WordsOrNone = Annotated[tuple[str, ...], BeforeValidator(lambda value: words(value) if value else ())]
+Pairs = Annotated[tuple[str, ...], BeforeValidator(pairs)]
