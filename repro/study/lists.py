@@ -31,8 +31,8 @@ def _different(
 
 
 def numbers(value: Any) -> tuple[int, ...]:
-    """A number, a list of numbers, or both as text (``-p seeds 0,1,2``)."""
-    return _different(value, int, "whole numbers, such as 0,1,2", "numbers")
+    """A number, a list of numbers, or both as text (``-p seeds 0,1,2``); 1.5 is none."""
+    return _different(value, lambda part: int(str(part)), "whole numbers, such as 0,1,2", "numbers")
 
 
 def shares(value: Any) -> tuple[float, ...]:

@@ -51,6 +51,7 @@ def test_the_command_says_what_was_asked() -> None:
         ({"recorded": "perhaps"}, "recorded: "),
         ({"device": 5}, "device: "),
         ({"seeds": float("inf")}, "seeds: .*whole numbers"),
+        ({"seeds": 1.5}, "seeds: .*whole numbers"),
         ({"experts": []}, "experts: .*one or more different numbers"),
         ({"executor": "slurm"}, "executor: there is no 'slurm'; choose one of auto, serial"),
         ({"compile": "fast"}, "compile: there is no 'fast'; choose one of auto, off"),
