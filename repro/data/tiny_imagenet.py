@@ -56,6 +56,8 @@ def load_tiny_imagenet(split: Split, root: Path, image_size: int = 64) -> ImageD
         _decode_into(cache, split, official_folder(root), image_size)
     images, labels, meta = read_cache(cache, image_size)
     boxes = read_boxes(Path(root) / FOLDER, image_size) if split == "test" else None
+    if boxes is not None and len(boxes) != len(labels):
+        raise DataError(f"{Path(root) / FOLDER / VAL_ANNOTATIONS} has {len(boxes)} lines for {len(labels)} images")
     return ImageDataset(NAME, split, images, labels, tuple(meta["class_names"]), MEAN, STD, boxes=boxes)
 
 
@@ -187,7 +189,7 @@ def hash_images(images: np.ndarray) -> str:
 
 
 def read_cache(cache: Path, image_size: int) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
-    """(images, mapped read-only; labels; hash and class names). Shapes are checked, the pixels' hash is not."""
+    """(images, mapped read-only; labels; hash and class names). All but the pixels' hash is checked."""
     try:
         meta = json.loads((cache / "meta.json").read_text(encoding="utf-8"))
         images = np.load(cache / "images.npy", mmap_mode="r", allow_pickle=False)
@@ -195,7 +197,7 @@ def read_cache(cache: Path, image_size: int) -> tuple[np.ndarray, np.ndarray, di
         whole = (
             (images.dtype, images.shape) == (np.uint8, (len(labels), 3, image_size, image_size))
             and (labels.dtype, labels.ndim) == (np.int64, 1)
-            and len(meta["class_names"]) > 0
+            and 0 <= labels.min() <= labels.max() < len(meta["class_names"])
             and "images_sha256" in meta
         )
     except (OSError, EOFError, ValueError, KeyError, TypeError, SyntaxError, TokenError):  # of NumPy's header, too

@@ -104,6 +104,13 @@ def test_download_unpacks_the_official_archive(
     monkeypatch.setattr(kind, "tgz_md5", checksum(archive))
     assert fetch(name, fresh) == "ready" and len(load_cifar(name, "test", fresh)) == 20
     assert check_cifar(name, fresh) == []
+    damaged = {path: path.read_bytes() for path in (next(iter(official_files(name, fresh))), fresh / kind.filename)}
+    for path, whole in damaged.items():
+        path.write_bytes(whole[:-1])
+    fetch(name, fresh)  # neither what is damaged nor a damaged download is in the way
+    assert check_cifar(name, fresh) == []
+    left = {path.name for path in fresh.iterdir()} - {kind.filename, kind.base_folder}
+    assert left == {f"{kind.filename}.damaged-1", f"{kind.base_folder}.damaged-1"}
 
 
 @pytest.mark.real

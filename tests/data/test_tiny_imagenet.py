@@ -60,6 +60,9 @@ def test_boxes_need_their_file_and_only_they_do(fake_tiny: Path) -> None:
     annotations.write_text(annotations.read_text().replace("\t62\t62", "", 1))
     with pytest.raises(DataError, match=r"val_annotations\.txt, line 1 has no box"):
         load_tiny_imagenet("test", fake_tiny)
+    annotations.write_text(annotations.read_text().partition("\n")[2])
+    with pytest.raises(DataError, match=r"val_annotations\.txt has \d+ lines for \d+ images"):
+        load_tiny_imagenet("test", fake_tiny)
     annotations.unlink()
     assert load_tiny_imagenet("test", fake_tiny).boxes is None
 
@@ -152,6 +155,7 @@ def test_a_full_disk_is_said_before_work_starts(fake_tiny: Path, monkeypatch: py
         lambda cache: (cache / "meta.json").write_text('{"class_names": ["a"]}'),
         lambda cache: (cache / "images.npy").write_bytes((cache / "images.npy").read_bytes()[:-1]),
         lambda cache: np.save(cache / "labels.npy", np.zeros(5, np.int64)),
+        lambda cache: np.save(cache / "labels.npy", np.load(cache / "labels.npy") + 1),
         lambda cache: (cache / "images.npy").unlink(),
     ],
 )

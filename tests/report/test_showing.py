@@ -7,7 +7,8 @@ import pytest
 
 from repro.errors import StoppedError
 from repro.exhibits import exhibit
-from repro.report.plots import as_svg
+from repro.report.plots import as_svg, mark_printed, new_figure
+from repro.report.printed import PrintedValue
 from repro.report.tables import Captioned, claims_table, frame, frame_of_rows
 from repro.study.results import StudyResult
 
@@ -33,6 +34,16 @@ def test_claims_and_style(result: StudyResult) -> None:
     assert claims.loc["C2/20", "verdict"] == "holds (without control)" and claims.loc["C2/5", "verdict"] == "not run"
     page = Captioned(claims, TABLE2.tables(result)["main"].caption).in_page()
     assert "CIFAR-100, laptop scale" in page and "3 seeds" in page and "rgba(0, 158, 115" in page
+
+
+def test_printed_numbers_have_their_bars_and_those_that_are_not_printed_no_mark() -> None:
+    axes = new_figure(3, 3).subplots()
+    values = [PrintedValue(60.0, 0.5, 2, "60.00"), None, PrintedValue(61.0, None, 2, "61.00")]
+    mark_printed(axes, [0.0, 1.0, 2.0], values, "o", "black")
+    (drawn,) = axes.containers
+    points, _, (bars,) = drawn
+    assert points.get_xydata().tolist() == [[0.0, 60.0], [2.0, 61.0]]
+    assert [bar[:, 1].tolist() for bar in bars.get_segments()] == [[59.5, 60.5], [61.0, 61.0]]
 
 
 def test_figures_are_the_same_bytes_each_time(result: StudyResult) -> None:

@@ -121,7 +121,8 @@ class ThreeFamiliesParameters(SingleGateParameters):
 
         Where its ``macs`` are not known yet there is only the one of as many parameters.
         """
-        body, asked, model, found = mixture.family.body, mixture.asked, mixture.model, dict[str, list[Model]]()
+        body, asked, model = mixture.family.body, mixture.asked, mixture.model
+        found: dict[str, list[Model]] = {}
         if macs is not None:
             for width in body.around(asked, macs):
                 epochs = ceil(round(model.training / (3 * body.cost(asked, width)[0]), 6))
