@@ -93,6 +93,8 @@ class GatedBackbone(nn.Module):
             raise SpecError("gated 'widened' means a convolution's own channels; choose gate_at 'output'")
         self.backbone, self.gate_at = backbone, gate_at
         names = dict(_to_gate(backbone, gate_at, gated))
+        if not names:
+            raise SpecError(f"gated {gated!r} leaves {backbone.name} without a gate; choose 'all', or a wider network")
         for parent in list(backbone.modules()):
             for key, layer in parent.named_children():
                 if not isinstance(layer, ConvBN) or layer not in names:

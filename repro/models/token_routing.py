@@ -133,7 +133,7 @@ def squared_variation(x_E: Tensor) -> Tensor:
 
 
 def importance_loss(probabilities_NE: Tensor) -> Tensor:
-    """CV² of the experts' summed gate probabilities (Shazeer et al. 2017, Eq. 6-7), of logits without noise."""
+    """CV² of the experts' summed gate probabilities (Shazeer et al. 2017, Eq. 6-7): V-MoE's, without noise."""
     return squared_variation(probabilities_NE.sum(0))
 
 

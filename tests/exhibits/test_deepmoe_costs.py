@@ -80,4 +80,8 @@ def test_every_command_of_an_accuracy_can_be_run() -> None:
     for command in EXHIBIT.exact()["accuracies"].frame["the command"]:
         words = command.split()[5:]
         if words:
-            Parameters.check(**{words[i + 1]: words[i + 2] for i in range(0, len(words), 3)})
+            parameters = Parameters.check(**{words[i + 1]: words[i + 2] for i in range(0, len(words), 3)})
+            asked = parameters.deepmoe(parameters.narrow_networks()[0], 2.0)
+            vgg = asked.model.backbone.startswith("vgg")
+            assert asked.recipe.learning_rate == (0.01 if vgg else 0.1)
+            assert asked.model.gated == ("widened" if vgg else "all"), "Table 4's are gated where they are wider"

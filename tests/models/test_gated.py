@@ -100,6 +100,8 @@ def test_gates_are_let_go_after_a_step() -> None:
 def test_widened_means_the_channels_that_a_convolution_gives() -> None:
     with pytest.raises(SpecError, match="choose gate_at 'output'"):
         GatedBackbone(widenet("vgg16", 5, 0.0625), "input", "widened")
+    with pytest.raises(SpecError, match="leaves vgg16 without a gate"):
+        GatedBackbone(widenet("vgg16", 5, 0.0625), "output", "widened")
 
 
 def test_the_registry_has_them_at_any_width() -> None:

@@ -115,7 +115,8 @@ def _accuracies() -> Captioned:
         if table in "1345" and metric in ACCURACIES and ("deepmoe" in variant or table == "4")
     }
     caption = (
-        "The accuracies beside these costs, each with the command that trains it and its controls. "
+        "The accuracies beside these costs, each with a command that trains such a network and its controls. No λ is "
+        "printed for them: it is the default, and the share of channels that stays active is not the paper's. "
         "Cityscapes is not among the image sets here."
     )
     return Captioned(frame_of_rows(rows), caption)
@@ -131,6 +132,7 @@ def _command(table: str, dataset: str, model: str, variant: str) -> str:
         f"vgg16-{variant.split()[0]}" if table == "4" else "resnet50-A" if table + model == "1resnet50" else model
     )
     more = "" if table == "1" else " -p wide 1"
+    more += " -p gated widened" if table == "4" else ""
     more += " -p mu 0 -p stages 1" if dataset == "imagenet" else ""
     return f"uv run repro run deepmoe_table2_cifar -p scale paper -p dataset {dataset} -p backbone {backbone}{more}"
 

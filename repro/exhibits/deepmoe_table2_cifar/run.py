@@ -19,6 +19,7 @@ from repro.families.single_gate.controls import plain_cost
 from repro.families.single_gate.scales import CROP_AND_FLIP, SCALES, TORCHVISION
 from repro.families.single_gate.study import SingleGateParameters, Study, measured, open_study, record
 from repro.models.cost import width_for
+from repro.models.gated import Gated
 from repro.progress import say
 from repro.report.claim import Cell
 from repro.study.graph import Goal, Step
@@ -54,6 +55,7 @@ PAPERS = Recipe(
     epochs=350, batch_size=128, learning_rate=0.1, weight_decay=1e-4, schedule="multistep", drop=0.1,
     milestones=(150 / 350, 250 / 350), augmentation=CROP_AND_FLIP,
 )  # fmt: skip
+VGGS_RATE = 0.01
 IMAGENETS = TORCHVISION.model_copy(update={
     "source": "Wang et al. 2019, Section 5 (rate, its steps, epochs); torchvision's reference for all else",
     "epochs": 100, "milestones": (0.3, 0.6, 0.9),
@@ -77,6 +79,7 @@ class Parameters(SingleGateParameters):
     lam: Weights = Field((2.0,), description="λ, larger is sparser; of several one is taken on validation images")
     lambda_reaches: Literal["all", "heads"] = Field("heads", description="what λ trains; all: the embedding as well")
     mu: float = Field(1.0, ge=0, description="μ, the weight of the embedding's own loss")
+    gated: Gated = Field("all", description="which channels have gates: all, inner, or widened (VGG16's of Table 4)")
     stages: int = Field(2, ge=1, le=2, description="1: joint training for all epochs, gates are never frozen")
     ways: bool = Field(False, description="on the first seed also DeepMoE jointly throughout, and with μ = 0")
 
@@ -110,6 +113,8 @@ class Parameters(SingleGateParameters):
             asked = {"base": self.backbone, "width": self.narrow}
             network: dict[str, Any] = usual | {name: value for name, value in asked.items() if value}
             recipe: Recipe = usual.get("base_recipe", spec.base_recipe)
+            if recipe is PAPERS and network["base"].startswith("vgg"):
+                recipe = PAPERS.model_copy(update={"learning_rate": VGGS_RATE})
             network["base_recipe"] = recipe.model_copy(update={"epochs": self.epochs or recipe.epochs})
             network |= {"expert": network["base"], "role": "control", "stacking": False}
             found.append(spec.with_(**network))
@@ -119,7 +124,7 @@ class Parameters(SingleGateParameters):
         """The DeepMoE beside a narrow network: the same recipe in both stages, of as many epochs together."""
         model = DeepMoEConfig(
             backbone=spec.base, width=self.wide * spec.width, num_classes=spec.num_classes, image_size=spec.image_size,
-            lam=lam, mu=self.mu, lambda_reaches=self.lambda_reaches,
+            lam=lam, mu=self.mu, lambda_reaches=self.lambda_reaches, gated=self.gated,
         )  # fmt: skip
         one, two = two_stages(spec.base_recipe) if self.stages == 2 else (spec.base_recipe, None)
         return Asked(spec=spec, model=model, recipe=one, recipe_two=two, shuffled=spec.evaluate == "test")

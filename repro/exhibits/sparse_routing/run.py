@@ -130,7 +130,7 @@ def _write(parameters: Parameters, runner: Runner, found: list[Measurement]) -> 
     return record(
         NAME, parameters, runner, first, {"seed": True, "model": {"num_experts"}},
         f"{parameters.network} at width {first.model.width:g}", f"{parameters.placement}, top {parameters.top_k}",
-        [*found, *gains_under_shift(found, cell(first.model.shape.body, parameters.placement))],
+        found,
         tables=inspected(chosen, tensors["labels"], first.model.num_experts, first.model.num_classes),
         pictures={"maps": Picture.of(maps, columns=len(images))},
     )  # fmt: skip
@@ -155,22 +155,6 @@ def measure(spec: SparseSpec, tensors: dict[str, Tensor], shifted_KS: Tensor) ->
         yield named(name, "similarity").measurement(spec.seed, float(pairs_EE.nanmean()))
         explained = mutual_information(occurrence(first_ME, labels, model.num_classes))
         yield named(name, "information").measurement(spec.seed, explained)
-
-
-def gains_under_shift(found: Sequence[Measurement], sparse: Cell) -> Iterator[Measurement]:
-    """Of each seed: the mean gain under shift, in points, counted positive where it has the clean gain's sign.
-
-    A seed without a clean gain has no sign, and gives none.
-    """
-    body = sparse.row.partition(" ")[0]
-    values = {(m.row, m.num_experts, m.seed): m.value for m in found if m.metric == "top1"}
-    for (row, experts, seed), top1 in values.items():
-        if row == sparse.row:
-            clean = top1 - values[f"{body} none", 0, seed]
-            under = values[f"{row}, {SHIFT}", experts, seed] - values[f"{body} none, {SHIFT}", 0, seed]
-            if clean:
-                where = Cell(experts, "sparse", f"{row}, {SHIFT}", "top1_gain")
-                yield where.measurement(seed, under if clean > 0 else -under)
 
 
 def inspected(chosen: Sequence[Tensor], labels: Tensor, num_experts: int, num_classes: int) -> dict[str, Table]:

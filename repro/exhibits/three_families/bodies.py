@@ -166,12 +166,13 @@ def _residual(network: str = "", narrowest: float = 1 / 16) -> Body:
 
 
 def convnext_spec(asked: Asked, recipe: Recipe, **model: Any) -> SparseSpec:
-    """A ConvNeXt on the images of ``asked``: its own optimiser and rate; epochs and augmentation are everybody's."""
+    """A ConvNeXt on the images of ``asked``: its own optimiser and rate; epochs and augmentation, mixing too, are shared."""
     spec = asked.spec
     found = sparse_spec(asked.scale, spec.dataset, spec.seed, network=asked.convnext, **model)
     own = at_rate(found.recipe, asked.rate, recipe.epochs)
     images = {"num_train": spec.num_train, "num_test": spec.num_test, "evaluate": spec.evaluate}
-    return found.model_copy(update={"recipe": own.model_copy(update={"augmentation": recipe.augmentation}), **images})
+    shared = {name: getattr(recipe, name) for name in ("augmentation", "mixup", "cutmix")}
+    return found.model_copy(update={"recipe": own.model_copy(update=shared), **images})
 
 
 def convnext_cost(asked: Asked, width: float, placement: str = "none") -> tuple[int, int]:

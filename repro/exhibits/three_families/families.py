@@ -123,14 +123,21 @@ def _by_expert(tensors: Mapping[str, Tensor]) -> Tensor:
     return tensors["gate_probs"].argmax(1)
 
 
-def deepmoe(body: Body, asked: Asked, budget: float, lam: float) -> Model:
-    """A DeepMoE that with all channels active costs less than two budgets; λ closes some."""
+def asked_deepmoe(body: Body, asked: Asked, budget: float, lam: float) -> deepmoe_steps.Asked:
+    """A DeepMoE, in training as plain networks are; all its channels cost less than two budgets, and λ closes some."""
     spec, network = asked.spec, asked.spec.base if body is TR else body.name
     whole = {"backbone": network, "num_classes": spec.num_classes, "image_size": spec.image_size, "lam": lam}
     model = DeepMoEConfig(**whole, width=body.budgeted(asked, WIDE * budget))
     one, two = deepmoe_steps.two_stages(asked.trained())
     images = spec.with_(base=network, expert=network, width=model.width, role="control", num_experts=1)
-    made, cost = deepmoe_steps.Asked(spec=images, model=model, recipe=one, recipe_two=two), deepmoe_cost(model)
+    return deepmoe_steps.Asked(spec=images, model=model, recipe=one, recipe_two=two)
+
+
+def deepmoe(body: Body, asked: Asked, budget: float, lam: float) -> Model:
+    """The model of :func:`asked_deepmoe`; what it costs an image its gates come to decide."""
+    spec, made = asked.spec, asked_deepmoe(body, asked, budget, lam)
+    one, two, cost = made.recipe, made.recipe_two, deepmoe_cost(made.model)
+    assert two
     training = 3 * (one.epochs + two.epochs) * cost.dense_macs + (3 * one.epochs + two.epochs) * cost.gating_macs
     groups = partial(_by_gates, spec.num_experts, spec.seed)
     goal = deepmoe_steps.goal(made)

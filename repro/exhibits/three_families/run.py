@@ -35,6 +35,8 @@ Times = dict[tuple[str, str, int], float]
 PLAIN = ["body", "seed", "macs", "params", "training", "ms", "top1"]
 CURVE = ["family", "budget", "seed", "how", "macs", "top1"]
 SPEED = ["body", "model", "batch", "ms"]
+MODELS = ["family", "budget", "spec"]
+"""What a mixture is in full, as JSON; of the first seed, which alone differs."""
 REPETITIONS = 5
 
 
@@ -67,6 +69,7 @@ def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
     taken, trials, _ = tuned(parameters, partial(_tried, runner))
     runner.add(parameters.planned(taken), "what is known yet")
     tables = {"plain": Table(columns=PLAIN, rows=[]), "curve": Table(columns=CURVE, rows=[]), "trials": trials}
+    tables["models"] = Table(columns=MODELS, rows=_described(parameters, taken))
     times: Times = {}
 
     def of_seed(seed: int) -> list[Measurement]:
@@ -128,6 +131,15 @@ def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
             if mixture.model.macs is None:
                 runner.follow(mixture.model.goal.steps[0], partial(rivals_of, mixture))
     return seed_by_seed(parameters.seeds, of_seed, write)
+
+
+def _described(parameters: ThreeFamiliesParameters, taken: Mapping[str, float]) -> list[list[Any]]:
+    seed, *_ = parameters.seeds
+    return [
+        [mixture.family.name, mixture.budget, mixture.model.goal.config]
+        for body, asked in parameters.places(taken) if asked.spec.seed == seed
+        for mixture in parameters.mixtures(body, asked, taken)
+    ]  # fmt: skip
 
 
 def _measure(

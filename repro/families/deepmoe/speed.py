@@ -2,8 +2,8 @@
 
 Masking alone saves nothing: every channel is computed and then scaled. Two ways save something. ``Folded.gather``
 builds the small network of one image's gates, at batch 1. ``Prototypes`` has K such networks, gathered beforehand, for
-K prototype gates (K-means over the gates of training images), and runs each image through the one whose centre is
-nearest to its own gates: a single-gate mixture of K experts with shared weights.
+K prototype gates (K-means over the gates of the images that it is given), and runs each image through the one whose
+centre is nearest to its own gates: a single-gate mixture of K experts with shared weights.
 
 Axes: B images, N training images, G gated channels of all layers, K prototypes, C classes.
 """

@@ -87,9 +87,15 @@ def _how(kind: str, recipe: Recipe) -> dict[str, Any]:
     return {"recipe": recipe.model_dump(mode="json", exclude={"source"}), "revision": REVISIONS[kind]}
 
 
+NAMED = {"family", "backbone", "width", "num_classes", "image_size", "lam", "mu"}
+
+
 def _label(asked: Asked) -> str:
+    """With the choices that are not at their default."""
     config, spec = asked.model, asked.spec
     how = f"width {config.width:g}, λ {config.lam:g}, μ {config.mu:g}" + ("" if asked.recipe_two else ", never frozen")
+    how += "".join(f", {name} {each}" for name, each in config.model_dump(exclude_defaults=True, exclude=NAMED).items())
+    how += "".join(f", {each.match} at {each.rate:g} rate, {each.decay:g} decay" for each in asked.recipe.groups)
     return f"DeepMoE {config.backbone} at {how}, on {spec.data}, seed {spec.seed}"
 
 

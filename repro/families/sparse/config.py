@@ -59,7 +59,9 @@ class SparseConfig(BaseModel):
         4.0, gt=0, description="hidden over model dims of an expert; 4 / k costs what the dense MLP does"
     )
     gate: GateName = Field("conv", description="no gate is clearly better (Table 10)")
-    code_dim: int = Field(256, ge=1, description="cos and l2: where the likeness is taken; Tutel's value")
+    code_dim: int = Field(
+        256, ge=1, description="cos and l2: dimensions of the likeness, at most half of the model's; Tutel's value"
+    )
     noise: float = Field(1.0, ge=0, description="std of the noise on logits, in 1/E, while training; V-MoE's value")
     capacity: float | None = Field(
         1.05,

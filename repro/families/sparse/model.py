@@ -206,7 +206,7 @@ def _mixture(config: SparseConfig, dense: MLP, initialise: Callable[[nn.Module],
         experts = [fresh()] * config.num_experts
     else:
         experts = [fresh() for _ in range(config.num_experts)]
-    return SparseMoE(experts, config.gate, config.routing, config.code_dim)
+    return SparseMoE(experts, config.gate, config.routing, min(config.code_dim, max(1, dim // 2)))
 
 
 def _small_normal(layer: Any) -> None:

@@ -36,8 +36,7 @@ class SparseSpec(ImageSet):
 
 
 LAPTOP = Recipe(
-    source="ours: ConvNeXt's recipe in few epochs (AdamW, decay of weights alone, warm-up and cosine, smoothing), "
-    "at a batch of 128; not tuned",
+    source="ours: ConvNeXt's recipe in few epochs, not tuned (AdamW, decay of weights, warm-up, cosine, smoothing)",
     epochs=20,
     batch_size=128,
     optimizer="adamw",

@@ -1,0 +1,69 @@
+"""What DeepMoE's text leaves open: what differs of each row, a run at smoke scale, and what is shown of a record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from repro.exhibits.deepmoe_choices import ALTERNATIVES, DEFAULT, EXHIBIT, Parameters, run
+from repro.exhibits.three_families import EXHIBIT as THREE_FAMILIES
+from repro.families.deepmoe.steps import steps
+from repro.report.claim import Cell
+from repro.report.verdict import Verdict
+from repro.study.results import StudyResult, Table
+
+
+def test_each_row_is_another_network_and_the_default_is_the_three_families(tmp_path: Path) -> None:
+    asked = {"scale": "laptop", "dataset": "cifar100", "root": str(tmp_path)}
+    rows = {row: steps(made) for row, made in Parameters.check(**asked).rows(0).items()}
+    assert len({step.needs[0].key for step in rows.values()}) == len(rows) == 1 + len(ALTERNATIVES) + 3
+    trials = THREE_FAMILIES.parameters.check(**asked, families="DeepMoE", budgets="middle").goals()
+    tried = {step.key for goal in trials for step in goal.steps}
+    assert {row for row, step in rows.items() if step.key in tried} == {DEFAULT, "λ = 0.5", "λ = 1", "λ = 2"}
+
+
+def test_a_run_records_every_row_beside_a_plain_network_of_its_cost(
+    smoke_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = {"scale": "smoke", "alternatives": "λ = 0,never frozen,sum of channels", "curve": "0.5", "root": smoke_root}
+    result = run(Parameters.check(**asked, lam=0.7))
+    found = [row for row in result.rows() if result.values("top1", "deepmoe", 0, row)]
+    assert found == [DEFAULT, "λ = 0", "never frozen", "sum of channels", "λ = 0.5"]
+    plain = result.tables["plain"]
+    for row in found:
+        (macs,), (top1,) = result.values("macs_millions", "deepmoe", 0, row), result.values("top1", "plain", 0, row)
+        assert plain.column("macs")[0] < 1e6 * macs < plain.column("macs")[-1]
+        assert min(plain.column("top1")) <= top1 <= max(plain.column("top1"))
+    assert result.evaluate == "validation"
+    run(Parameters.check(**asked, lam=0.7))
+    assert "nothing was trained" in capsys.readouterr().err
+
+
+@pytest.fixture
+def recorded(record_of: Callable[..., StudyResult]) -> StudyResult:
+    cells = {}
+    for row, top1, macs in ((DEFAULT, 52.0, 6.0), ("λ = 0", 60.0, 11.0), ("λ = 2", 40.0, 3.0)):
+        cells |= {Cell(0, "deepmoe", row): [top1, top1 + 0.4, top1 - 0.3], Cell(0, "plain", row): [57.0, 57.1, 56.8]}
+        cells |= {Cell(0, "deepmoe", row, metric): [macs] * 3 for metric in ("macs_millions", "active", "embedding")}
+    cells[Cell(0, "deepmoe", "sum of channels", "collapsed")] = [1.0] * 3
+    rows = [[seed, 1e6 * macs, top1] for seed in range(3) for macs, top1 in ((3, 49), (6, 57), (14, 62))]
+    result = record_of("deepmoe_choices", cells, dataset="cifar100", scale="laptop")
+    return result.model_copy(update={"tables": {"plain": Table(columns=["seed", "macs", "top1"], rows=rows)}})
+
+
+def test_the_table_holds_each_row_against_its_own_cost(recorded: StudyResult) -> None:
+    table = EXHIBIT.tables(recorded)["main"].frame
+    assert list(table.index) == [DEFAULT, "λ = 0", "sum of channels", "λ = 2"]
+    against = table["against a plain network of its MACs"]
+    assert [against[row] for row in table.index] == ["−4.93", "+3.07", "collapsed", "−16.93"]
+    verdicts = {judged.claim.key: judged.verdict for judged in EXHIBIT.judge(recorded) if judged.ours}
+    assert verdicts == {f"open/{DEFAULT}": Verdict.OPPOSITE, "open/λ = 0": Verdict.HOLDS}
+
+
+def test_its_figure_names_the_alternatives_and_draws_the_default_over_lambda(recorded: StudyResult) -> None:
+    (axes,) = EXHIBIT.figures([recorded])["main"].axes
+    assert [text.get_text() for text in axes.texts] == ["λ = 0"]
+    (curve,) = [line for line in axes.lines if line.get_label() == "DeepMoE by default, at several λ"]
+    assert list(curve.get_xdata()) == [3.0, 6.0]
