@@ -1,7 +1,7 @@
 """A trained model in the form in which it is fastest to use: the same function, no longer trainable.
 
 BatchNorm in evaluation mode is a scale and a shift, which the convolution before it takes over; where
-networks run in bf16 the weights of convolutions and of experts are rounded once rather than at every call. The result
+networks run in bf16 the convolutions' weights are rounded once rather than at every call. The result
 differs from the trained module's by rounding alone.
 """
 
@@ -16,7 +16,6 @@ from torch.fx.experimental.optimization import fuse
 
 from repro.models.backbone import Backbone, Head
 from repro.models.registry import freeze
-from repro.models.sparse_moe import SparseMoE
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -24,7 +23,7 @@ Module = TypeVar("Module", bound=nn.Module)
 def for_inference(module: Module, device: torch.device, bf16: bool) -> Module:
     """A frozen copy of a backbone, expert or whole mixture on ``device``, channels-last, BatchNorm folded in.
 
-    With ``bf16`` the weights of convolutions and experts are bf16, so the copy runs under bf16 autocast only.
+    With ``bf16`` the convolutions' weights are bf16, so the copy runs under bf16 autocast only.
     """
     module = freeze(copy.deepcopy(module))
     for part in list(module.modules()):
@@ -36,7 +35,4 @@ def for_inference(module: Module, device: torch.device, bf16: bool) -> Module:
         for part in module.modules():
             if isinstance(part, nn.Conv2d):
                 part.to(torch.bfloat16)
-            if isinstance(part, SparseMoE):  # all experts, which are cast together; not its gate
-                for parameter in part.expert_parameters():
-                    parameter.data = parameter.data.to(torch.bfloat16)
     return module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

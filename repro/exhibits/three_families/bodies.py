@@ -166,7 +166,7 @@ def _residual(network: str = "", narrowest: float = 1 / 16) -> Body:
 
 
 def convnext_spec(asked: Asked, recipe: Recipe, **model: Any) -> SparseSpec:
-    """A ConvNeXt on the images of ``asked``: its own optimiser and rate; epochs and augmentation, mixing too, are all's."""
+    """A ConvNeXt on the images of ``asked``: its own optimiser and rate; epochs, augmentation and mixing are shared."""
     spec = asked.spec
     found = sparse_spec(asked.scale, spec.dataset, spec.seed, network=asked.convnext, **model)
     own = at_rate(found.recipe, asked.rate, recipe.epochs)
