@@ -120,7 +120,7 @@ def _claims() -> Iterator[Claim]:
                 f"{so_many(steps, 'E-step')} raise{'' if steps > 1 else 's'} accuracy {how}",
                 replace(longer, row=f"em-{steps}"),
                 section="2.2",
-                controls=(Control("as-long", "Algorithm 1 trained as long", longer),),
+                controls=(Control("as-long", "Algorithm 1 trained as long", longer, paired=True),),
             )
     for method, how in HOW.items():
         yield Claim(

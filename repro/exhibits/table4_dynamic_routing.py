@@ -14,8 +14,10 @@ from pydantic import Field
 from repro.errors import SpecError
 from repro.exhibits.table3_imagenet import EXIT_METRICS, ImpliedShare, check_classes, exit_method, measure
 from repro.families.single_gate.config import StudySpec
+from repro.families.single_gate.controlled import ControlledParameters, of_controls
+from repro.families.single_gate.controls import EQUAL_INFERENCE, EQUAL_TRAINING
 from repro.families.single_gate.scales import default_spec
-from repro.families.single_gate.study import SingleGateParameters, measured, open_study, record
+from repro.families.single_gate.study import measured, open_study, record
 from repro.models.cost import ModelCost, model_cost
 from repro.report.claim import AS_GOOD, Cell, Claim, equal_inference, equal_training, with_controls
 from repro.report.exact_costs import Figure, figures_table, paper_cost
@@ -23,7 +25,7 @@ from repro.report.exhibit import Exhibit
 from repro.report.numbers import NONE, signed
 from repro.report.printed import PrintedValue, printed
 from repro.report.tables import PAPER_COLUMN, Captioned, about, comparison, frame, frame_of_rows, metric_columns, text
-from repro.report.verdict import is_model
+from repro.report.verdict import by_seed, is_model
 from repro.study.lists import Shares
 from repro.study.record import cost_row
 from repro.study.results import Measurement, StudyResult
@@ -37,8 +39,8 @@ def ours_on(dataset: str) -> tuple[str, int]:
     return ("resnet18-resnet18", 4) if dataset == "imagenet" else ("tr18-tr10", 10)
 
 
-class Parameters(SingleGateParameters):
-    """The common ones, the model, and where to exit."""
+class Parameters(ControlledParameters):
+    """The common ones, the model, its controls, and where to exit."""
 
     pair: str = Field("", description="base-expert; empty: Table 4's, resnet18-resnet18 on imagenet, else tr18-tr10")
     experts: int = Field(0, ge=0, description="number of experts K; 0: Table 4's, 4 on imagenet, else 10")
@@ -62,7 +64,7 @@ class Parameters(SingleGateParameters):
 def run(parameters: Parameters) -> StudyResult:
     """Run our half of Table 4 and write its record."""
     study = open_study(parameters)
-    specs = study.specs
+    specs = parameters.specs()
     check_classes(specs[0], study)
     measurements: list[Measurement] = []
     for spec in specs:
@@ -71,6 +73,7 @@ def run(parameters: Parameters) -> StudyResult:
         measurements += found
         # Table 4 compares gains over each method's own base, since the bases differ.
         measurements += [measured(spec, m.method, m.value - base.value, "gain") for m in mixtures]
+    measurements += of_controls(parameters, study, rows=False)
     cost = study.cost(specs[0])
     return record(NAME, parameters, study, measurements, [cost_row(cost.without_experts()), cost_row(cost)])
 
@@ -181,7 +184,11 @@ def _cells(result: StudyResult) -> dict[str, Cell]:
 def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: accuracies, ours and as printed; ``trade_off``: gain over the own base against multiply-adds."""
     pair, _ = ours_on(result.dataset)
-    main = comparison(result, _cells(result), printed_value, is_model(result, *pair.split("-")))
+    k = result.most_experts(ours_on(result.dataset)[1])
+    controls = {"control: the base, trained as long": Cell(k, EQUAL_TRAINING),
+                "control: a plain network of its cost": Cell(1, EQUAL_INFERENCE)}  # fmt: skip
+    cells = _cells(result) | {name: cell for name, cell in controls.items() if by_seed(result, cell)}
+    main = comparison(result, cells, printed_value, is_model(result, *pair.split("-")))
     for name, (count, method) in OTHERS.get(result.dataset, {}).items():
         other = printed(4, result.dataset, pair.partition("-")[0], "", count, method, "top1")
         known = {PAPER_COLUMN: text(other), "ours": "not run", "verdict": "not run"}

@@ -151,6 +151,8 @@ class Chapter:
 def provenance(r: StudyResult) -> str:
     """A line of HTML: what was run or counted, where and when, and how long it took in all."""
     about, how = provenance_text(r).replace("\n", "; "), "counted" if r.scale == EXACT else "training"
+    if "expert_recipe" in r.spec and "expert_length" not in r.spec:  # before randomness was told apart by purpose
+        about += "; by an earlier code, whose experts saw the base's first epochs over again, augmented alike"
     return f"<strong>{escape(r.name)}</strong>: {escape(about)}; {how}: {duration(r.provenance.seconds)}."
 
 

@@ -66,11 +66,15 @@ Computed = Callable[[StudyResult], Mapping[int, float]]
 
 @dataclass(frozen=True)
 class Control:
-    """What a gain has to beat as well: how keys name it, what it is in words, and where the record holds it."""
+    """What a gain has to beat as well: how keys name it, what it is in words, and where the record holds it.
+
+    ``paired``: it rests on what the gain itself rests on, such as the base; a network that is trained apart does not.
+    """
 
     key: str
     words: str
     cell: Cell
+    paired: bool = False
 
 
 def equal_training(num_experts: int, row: str = "") -> Control:
@@ -120,7 +124,7 @@ def with_controls(claims: Iterable[Claim]) -> tuple[Claim, ...]:
             claim,
             *(
                 replace(claim, key=f"{claim.key}/{control.key}", text=f"{claim.text}: against {control.words}",
-                        less=control.cell, within=MORE, controls=(), paired=False)
+                        less=control.cell, within=MORE, controls=(), paired=control.paired)
                 for control in claim.controls
             ),
         )

@@ -78,12 +78,16 @@ def record(
 ) -> StudyResult:  # fmt: skip
     """Write ``<root>/results/<name>-<dataset>-<scale>.json`` (``part``: see the record) and return what it holds.
 
-    Its seeds are those that were measured. A number that several specs share (the base alone) is kept once.
+    Its seeds are those that were measured. A number that several specs share (the base alone) is kept once: the first
+    one, as a base's predictions that came from another machine may differ from those made here in near ties.
 
     ``spec`` is one of the specs; of its fields those of ``left_out`` (pydantic's ``exclude``) differ from row to row,
     and are no part of the record. ``base`` and ``expert`` are what is compared, for the record's head.
     """
-    found = list(dict.fromkeys(measurements))
+    once: dict[tuple[Any, ...], Measurement] = {}
+    for m in measurements:
+        once.setdefault((m.seed, m.num_experts, m.method, m.metric, m.row, m.value if m.num_experts else None), m)
+    found = list(once.values())
     about = spec.model_dump(mode="json", exclude=dict(left_out))
     result = StudyResult(
         study=name, dataset=spec.data, scale=parameters.scale, part=part, evaluate=spec.evaluate,

@@ -165,15 +165,16 @@ class Store(Contents):
     def _begin(self, step: Step, parents: Mapping[str, str]) -> None:
         """Make the folder of an artifact that is not there yet.
 
-        A checkpoint that was begun on other parents than these is set aside: it would go on to a mixture of both.
+        A checkpoint that was begun on other parents or images than these is set aside: it would go on to a mixture of
+        both.
         """
         for left in self.path(step).parent.glob(f".{step.key}.*"):  # of a maker that died while it wrote
             shutil.rmtree(left, ignore_errors=True)
-        unfinished, now = self.unfinished(step), json.dumps(dict(parents))
+        unfinished, now = self.unfinished(step), json.dumps({"images": self.images(step), **parents})
         unfinished.mkdir(parents=True, exist_ok=True)
         (unfinished / FAILED).unlink(missing_ok=True)
         if self.checkpoint(step).exists() and text(unfinished / PARENTS) != now:
             self.checkpoint(step).replace(unfinished / f"stale-{CHECKPOINT}")
-            say(f"{step.label}: what it was begun on was made anew; it begins again")
+            say(f"{step.label}: what it was begun on is not the same any more; it begins again")
         write_text(unfinished / PARENTS, now)
         write_text(unfinished / "label.txt", step.label)

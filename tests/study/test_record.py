@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from repro.errors import ReproError, TimeIsUpError, TrainingError
-from repro.study.record import seed_by_seed
+from repro.families.single_gate.study import SingleGateParameters
+from repro.study.record import open_runner, record, seed_by_seed
 from repro.study.results import Measurement, StudyResult, load_results
 
 
@@ -55,3 +56,12 @@ def test_a_record_of_more_seeds_is_set_aside_and_not_lost(
     path.write_text("{}")
     fewer.save(tmp_path)
     assert load_results(tmp_path)[fewer.name] == fewer and (tmp_path / f"{path.name}.before-2").read_text() == "{}"
+
+
+def test_a_base_that_two_machines_answer_for_differently_is_recorded_once(tmp_path: Path) -> None:
+    parameters = SingleGateParameters.check(scale="smoke", root=tmp_path)
+    runner = open_runner(parameters, [])
+    (spec,) = parameters.specs()
+    alone = [Measurement(seed=0, num_experts=0, method="backbone", metric="top1", value=v) for v in (50.0, 50.01)]
+    result = record("table2_num_experts", parameters, runner, spec, {"seed": True}, "tr10", "tr10", alone)
+    assert result.values("top1", "backbone", 0) == [50.0]

@@ -107,7 +107,7 @@ def test_a_checkpoint_begun_on_another_parent_is_not_gone_on_with(
     damage(Store(tmp_path), step(goal, "base 0"))
     monkeypatch.setenv("TOY_ROUNDING", "0.5")
     found = predictions(run(tmp_path, goal), goal)
-    assert "expert 0 of 1, 0: what it was begun on was made anew; it begins again" in capsys.readouterr().err
+    assert "expert 0 of 1, 0: what it was begun on is not the same any more; it begins again" in capsys.readouterr().err
     assert torch.equal(found, predictions(run(tmp_path / "clean", goal), goal))
 
 

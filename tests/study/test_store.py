@@ -113,6 +113,27 @@ def test_under_another_name_it_is_not_taken_for_it(store: Store) -> None:
 # --- what it rests on, in turn: spec, images, parents, libraries ----------------------------------
 
 
+def test_a_training_begun_on_other_images_begins_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(context: Context, inputs: Inputs) -> Artifact:
+        inputs.checkpoint.write_text("an epoch")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        kept(tmp_path, step(stopped))
+    seen: list[bool] = []
+
+    def goes_on(context: Context, inputs: Inputs) -> Artifact:
+        seen.append(inputs.checkpoint.exists())
+        return Artifact({"w": torch.zeros(1)})
+
+    monkeypatch.setitem(modes.PIXELS, "train", "other pixels")
+    kept(tmp_path, step(goes_on))
+    assert seen == [False]
+    assert "base of a test: what it was begun on is not the same any more" in capsys.readouterr().err
+
+
 def test_other_images_make_it_stale(
     store: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,7 +28,7 @@ ENVELOPE = "envelope"
 SLACK = 0.1
 """Points of accuracy that 'no loss' may lose on the images on which the threshold is chosen."""
 SMALL = 0.01
-"""A threshold at which whoever is unsure uses several experts, fixed beforehand."""
+"""A threshold at which whoever is unsure uses several experts; one for all models, fixed after a first look."""
 BUDGETS = 60
 COUNTED_IMAGES, COUNTED_AT = 64, (0.001, 0.05, 0.3)
 
@@ -49,7 +49,7 @@ def model_of(spec: StudySpec, cost: ModelCost, found: Answers) -> Model:
 
 
 def plain(model: Model) -> Iterator[Measurement]:
-    """The base alone, the full mixture, and the any-time model at a small threshold that nobody chose."""
+    """The base alone, the full mixture, and the any-time model at :data:`SMALL`, the same for every model."""
     spec, right = model.spec, model.answers.right
     yield measured(spec, "backbone", percent(right[:, 0]), row=spec.base, num_experts=0)
     yield measured(spec, "bagging", percent(right[:, 1]), row=spec.pair)
