@@ -1,15 +1,18 @@
-"""What is recorded when the time is up, or when a training went wrong; and what becomes of a record that was there."""
+"""What is recorded when the time is up, or when a training went wrong; and what becomes of a record that was there;
+small pictures in a record.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from repro.errors import ReproError, TimeIsUpError, TrainingError
 from repro.study.record import seed_by_seed
-from repro.study.results import Measurement, StudyResult, load_results
+from repro.study.results import Measurement, Picture, StudyResult, load_results
 
 
 def written(seeds: Sequence[int], wrong: dict[int, ReproError], record_of: Callable[..., StudyResult]) -> list[int]:
@@ -55,3 +58,19 @@ def test_a_record_of_more_seeds_is_set_aside_and_not_lost(
     path.write_text("{}")
     fewer.save(tmp_path)
     assert load_results(tmp_path)[fewer.name] == fewer and (tmp_path / f"{path.name}.before-2").read_text() == "{}"
+
+
+def test_pictures_go_into_a_record_as_text_and_come_out_in_order() -> None:
+    colours = np.random.default_rng(0).integers(0, 256, (7, 3, 1, 1), dtype=np.uint8)
+    images = np.broadcast_to(colours, (7, 3, 32, 32)).copy()
+    picture = Picture.of(images, columns=3)
+    tiles = Picture.model_validate_json(picture.model_dump_json()).tiles()
+    assert tiles.shape == (7, 32, 32, 3)
+    assert np.abs(tiles.astype(int) - images.transpose(0, 2, 3, 1)).max() <= 3  # JPEG
+    assert "/" not in picture.jpeg and "+" not in picture.jpeg
+
+
+def test_large_images_are_made_smaller() -> None:
+    images = np.zeros((2, 3, 96, 96), np.uint8)
+    images[:, 0] = 200
+    assert Picture.of(images, largest=48).tiles().shape == (2, 48, 48, 3)
