@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
     from repro.families.single_gate.config import StudySpec
+    from repro.families.single_gate.study import Study
 
 # Tests are small and start processes of their own: with several threads each they would wait for one another's
 # turn, on a busy machine for minutes. Set before torch is imported, and inherited by every process.
@@ -72,9 +73,64 @@ def any_device(request: pytest.FixtureRequest) -> torch.device:
     return torch.device(request.param)
 
 
+@pytest.fixture
+def fp32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Single precision, whatever is fast here."""
+    monkeypatch.setattr("repro.training.device.bf16_is_fast", lambda where: False)
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Notebooks run in this process, not in a kernel of their own."""
+    from papermill.engines import papermill_engines
+
+    from repro.report.engine import InProcessEngine
+
+    monkeypatch.setitem(papermill_engines._engines, None, InProcessEngine)
+
+
+def shared(factory: pytest.TempPathFactory, name: str) -> Path:
+    """A folder of the session, one for all workers of xdist; a store's locks see to it that each thing is made once."""
+    base = factory.getbasetemp()
+    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    root.mkdir(exist_ok=True)
+    return root
+
+
+@pytest.fixture(scope="session")
+def smoke_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One root for runs at smoke scale: what one exhibit trains the next finds."""
+    return shared(tmp_path_factory, "smoke")
+
+
+@pytest.fixture(scope="session")
+def table2_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One and three experts at smoke scale, whole, with their record; nobody writes into it."""
+    from repro.exhibits.table2_num_experts import Parameters, run
+    from repro.study.locks import Lock
+
+    root = shared(tmp_path_factory, "table2")
+    with Lock(root.with_name("table2.lock"), "Table 2").held():
+        if not (root / "results").exists():
+            run(Parameters.check(root=root, scale="smoke", experts="1,3", controls="none", device="cpu"))
+    return root
+
+
 @pytest.fixture(scope="session")
 def tiny() -> StudySpec:
     """Three experts on 400 images of ``modes``, smoke recipes: a study that trains in a second or two."""
     from repro.families.single_gate.scales import default_spec
 
     return default_spec("smoke", "modes").with_(width=0.0625, num_experts=3)
+
+
+@pytest.fixture(scope="session")
+def study(tiny: StudySpec, tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """It, trained: one store for all workers, to which more may be added."""
+    import torch
+
+    from repro.families.single_gate.study import Study
+
+    study = Study([tiny], shared(tmp_path_factory, "tiny"), torch.device("cpu"))
+    study.run(tiny)
+    return study

@@ -19,6 +19,7 @@ def test_every_benchmark_and_campaign_is_known() -> None:
     assert {path.stem for path in FOLDER.glob("*.py")} - helpers == {*BENCHMARKS, *campaigns}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in BENCHMARKS if name != "one_sitting"])  # it has a test of its own
 def test_it_runs_and_leaves_a_record(name: str, tmp_path: Path) -> None:
     command = [sys.executable, str(FOLDER / f"{name}.py"), "--quick", "--out", str(tmp_path), "--root", str(tmp_path)]

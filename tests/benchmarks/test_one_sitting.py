@@ -50,6 +50,7 @@ def test_two_seeds_side_by_side_are_trained_recorded_and_packed(tmp_path: Path) 
     assert sentence.startswith("predictions.sha256: 0 results and 2 artifacts put in")
 
 
+@pytest.mark.slow
 def test_it_ends_in_time_with_what_there_is(tmp_path: Path) -> None:
     began = time.monotonic()
     (tmp_path / "root" / "results").mkdir(parents=True)

@@ -2,7 +2,6 @@
 
 import pytest
 
-from repro.errors import SpecError
 from repro.models.cost import model_cost
 
 
@@ -34,9 +33,3 @@ def test_one_expert_needs_no_gate() -> None:
 def test_width_scales_all_channels() -> None:
     full, quarter = model_cost("tr10", "tr10", 100, 32, 20), model_cost("tr10", "tr10", 100, 32, 20, width=0.25)
     assert quarter.base_macs == pytest.approx(full.base_macs / 16, rel=0.03)
-
-
-@pytest.mark.parametrize(("base", "expert"), [("tr50", "tr18"), ("tr18", "resnet18x"), ("tr9", "tr18")])
-def test_pairs_that_do_not_exist(base: str, expert: str) -> None:
-    with pytest.raises(SpecError, match=r"do not join|choose one of"):
-        model_cost(base, expert, 100, 32, 20)

@@ -10,13 +10,14 @@ import torchvision
 
 from repro.errors import SpecError
 from repro.models.gated import GateAt, Gated, GatedBackbone, blocks
-from repro.models.registry import build_backbone
-from repro.models.widenets import PLANS, VGG, WIDENETS, widenet
+from repro.models.widenets import PLANS, widenet
 
-SMALL = {name: 0.0625 if name in VGG or "-" in name or name.startswith("tr") else 0.25 for name in WIDENETS}
+SMALL = {"tr10": 0.0625, "tr50": 0.0625, "resnet20": 0.25, "resnet18": 0.25, "resnet50-A": 0.0625,
+         "resnet18-B": 0.0625, "vgg16": 0.0625, "vgg16-W13-All": 0.0625}  # fmt: skip
+"""One of each kind of block, with a width."""
 
 
-@pytest.mark.parametrize("name", [n for n in WIDENETS if n not in ("vgg16-W1-Mid", "vgg16-W4-Low", "drn50-A")])
+@pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize("gate_at", ["output", "input"])
 def test_with_all_gates_1_it_is_the_plain_network_to_the_last_bit(name: str, gate_at: GateAt) -> None:
     """Outputs and gradients, while training: BatchNorm sees the same numbers."""
@@ -31,7 +32,7 @@ def test_with_all_gates_1_it_is_the_plain_network_to_the_last_bit(name: str, gat
     assert all(torch.equal(p.grad, g) for p, g in zip(plain.parameters(), ours, strict=True) if p.grad is not None)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50"])
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
 @torch.no_grad()
 def test_imagenet_resnets_are_torchvisions_functions(name: str) -> None:
     ours, theirs = widenet(name, 10).eval(), torchvision.models.get_model(name, num_classes=10).eval()
@@ -102,10 +103,3 @@ def test_widened_means_the_channels_that_a_convolution_gives() -> None:
         GatedBackbone(widenet("vgg16", 5, 0.0625), "input", "widened")
     with pytest.raises(SpecError, match="leaves vgg16 without a gate"):
         GatedBackbone(widenet("vgg16", 5, 0.0625), "output", "widened")
-
-
-def test_the_registry_has_them_at_any_width() -> None:
-    with torch.device("meta"):
-        assert build_backbone("resnet56", 10).name == "resnet56"
-        wide, usual = build_backbone("resnet18", 10, 2.0), build_backbone("resnet18", 10)
-    assert wide.trunk_channels == 2 * usual.trunk_channels

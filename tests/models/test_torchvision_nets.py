@@ -10,6 +10,7 @@ import torchvision.models as tv
 from repro.errors import SpecError
 from repro.models.registry import build_backbone, build_head, init_expert
 from repro.models.torchvision_nets import FAMILIES, NETWORKS
+from tests.helpers import same
 
 SMALLEST = {  # of each family, with its first and last cut
     "resnet18": ("maxpool", "layer3"),
@@ -27,34 +28,21 @@ def test_all_are_torchvisions_and_every_family_has_its_smallest_here() -> None:
 
 
 @pytest.mark.parametrize("name", [*SMALLEST, "mobilenet_v2", "efficientnet_b0"])
-def test_trunk_and_head_are_torchvisions_network(name: str) -> None:
+def test_trunk_and_head_are_torchvisions_network_wherever_it_is_cut(name: str) -> None:
     """The same seed gives the same weights, and these the same logits, to the last bit."""
+    images = torch.randn(2, 3, 64, 64)
     torch.manual_seed(0)
     theirs = tv.get_model(name, weights=None, num_classes=7).eval()
-    torch.manual_seed(0)
-    ours = build_backbone(name, 7).eval()
-    images = torch.randn(2, 3, 64, 64)
-    with torch.no_grad():
-        features = ours.trunk(images)
-        before = features.clone()
-        assert torch.equal(ours(images), theirs(images))
-        assert torch.equal(ours.head(features), theirs(images))
-    assert torch.equal(features, before), "the head writes into what the trunk says: experts would see something else"
-    assert ours.trunk_channels in features.shape
-
-
-@pytest.mark.parametrize("name", SMALLEST)
-def test_any_cut_is_the_same_network(name: str) -> None:
-    images = torch.randn(1, 3, 64, 64)
-    said = []
-    for stage in SMALLEST[name]:
+    for cut in (name, *(f"{name}@{stage}" for stage in SMALLEST.get(name, ()))):
         torch.manual_seed(0)
-        net = build_backbone(f"{name}@{stage}", 5).eval()
+        ours = build_backbone(cut, 7).eval()
         with torch.no_grad():
-            said.append(net(images))
-        expert = init_expert(net, build_head(f"{name}@{stage}", 5))
-        assert all(torch.equal(v, net.head.state_dict()[k]) for k, v in expert.state_dict().items())
-    assert torch.equal(*said)
+            features = ours.trunk(images)
+            before = features.clone()
+            assert torch.equal(ours(images), theirs(images)) and torch.equal(ours.head(features), theirs(images))
+        assert torch.equal(features, before), "the head writes into what the trunk says: experts would see other things"
+        assert ours.trunk_channels in features.shape
+        assert same(init_expert(ours, build_head(cut, 7)), ours.head)
 
 
 def test_the_usual_places() -> None:
@@ -84,8 +72,6 @@ def test_a_place_that_is_none_is_said_with_those_there_are() -> None:
     for stage in ("layer4", "layer9"):
         with pytest.raises(SpecError, match=rf"can be cut after maxpool, layer1, layer2, layer3, not after '{stage}'"):
             build_backbone(f"resnet18@{stage}", 5)
-    with pytest.raises(SpecError, match="do not join"):
-        init_expert(build_backbone("resnet18@layer1", 5), build_head("resnet18@layer3", 5))
 
 
 @pytest.mark.parametrize("name", ["resnet19", "efficientnetb0", "vgg19", "convnext", "nothing of the kind"])
@@ -111,5 +97,3 @@ def test_fine_tuning_begins_at_torchvisions_weights_but_for_the_last_layer(
     assert torch.equal(base.trunk.state_dict()["0.0.weight"], given["features.0.0.weight"])
     assert torch.equal(base.head.features.state_dict()["before_fc.0.weight"], given["classifier.0.weight"])
     assert base.head.fc.weight.shape == (5, given["classifier.3.weight"].shape[1])
-    with pytest.raises(SpecError, match="no pretrained weights of tr10"):
-        build_backbone("tr10", 5, start="imagenet")

@@ -1,16 +1,29 @@
-"""Every notebook at smoke scale, as ``repro run all`` runs them: one store, one kernel each."""
+"""Notebooks as a user executes them: Table 2's, that of one's own images, and all at smoke scale (one store)."""
 
 from pathlib import Path
 
 import nbformat
 import pytest
 
+from repro.cli import main
 from repro.cli.direct import asked
 from repro.exhibits import exhibit, exhibits, names
+from repro.families.single_gate.export import load
 from repro.report.notebooks import run_notebooks
 from repro.study.results import EXACT, load_results
+from tests.exhibits.test_own_data import TINY
 
 ROOT = Path(__file__).parents[2]
+
+
+def outputs_of(path: Path) -> str:
+    """All that the cells of an executed notebook show, as text."""
+    texts = []
+    for cell in nbformat.read(path, as_version=4).cells:
+        for output in cell.get("outputs", []):
+            texts.append(output.get("text", ""))
+            texts += [str(value) for value in output.get("data", {}).values()]
+    return "\n".join(texts)
 
 
 def test_every_exhibit_has_its_notebook_and_every_notebook_its_form() -> None:
@@ -38,3 +51,35 @@ def test_repro_run_all_at_smoke_scale(tmp_path: Path) -> None:
             continue  # counted, whatever the scale
         assert (result.dataset, result.scale, result.seeds) == ("modes", "smoke", [0])
         assert result.measurements or result.tables
+
+
+def test_by_notebook_and_then_directly_the_record_is_the_same_and_nothing_is_trained_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = {"scale": "smoke", "experts": "1,3", "controls": "none", "root": str(tmp_path)}
+    (executed,) = run_notebooks(["table2_num_experts"], values)
+    shown = outputs_of(executed)
+    for words in ("ensembling baseline", "3 experts", "anecdote", "artifacts were made"):
+        assert words in shown
+    (result,) = load_results(tmp_path / "results", "table2_num_experts").values()
+    assert result.numbers_of_experts() == [1, 3] and result.seeds == [0]
+    assert len(result.values("top1", "bagging", 3)) == 1 and len(result.values("top1", "backbone", 0)) == 1
+    command = "run table2_num_experts -p scale smoke -p experts 1,3 -p controls none"
+    assert result.provenance.command == f"repro {command}"
+    assert main([*command.split(), "-p", "root", str(tmp_path), "--direct"]) == 0
+    assert "artifacts were found in the store" in capsys.readouterr().err
+    (again,) = load_results(tmp_path / "results").values()
+    assert (again.measurements, again.provenance.command) == (result.measurements, result.provenance.command)
+
+
+@pytest.mark.usefixtures("in_process")
+def test_from_a_folder_of_pictures_to_a_model_that_is_loaded(picture_folder: Path, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (executed,) = run_notebooks(["own_data"], {"folder": str(picture_folder), "root": str(root), **TINY})
+    shown = outputs_of(executed)
+    for words in ("base alone", "no costlier than one expert", "validation images", "experts that ran", ">leaf<"):
+        assert words in shown
+    (result,) = load_results(root / "results", "own_data").values()
+    assert result.dataset == "my-pictures" and result.numbers_of_experts() == [2]
+    (exported,) = (root / "exports").iterdir()
+    assert load(exported).config.classes == ("apple", "leaf", "sky")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from repro.families.single_gate.config import StudySpec
+from repro.exhibits import exhibits
+from repro.report.exhibit import Exhibit
 from repro.study.graph import Context, Inputs, Step, build, grouped, levels, ordered, passes
-from repro.study.plain import plain_goal
 from tests.study.toy import context, goal
 
 
@@ -49,12 +48,10 @@ def test_steps_made_together_are_one_pass_and_never_with_those_they_rest_on() ->
     assert passes([again]) == [[first], [again]]
 
 
-def test_a_worker_builds_the_same_steps_from_plain_text(tiny: StudySpec) -> None:
-    config = json.dumps({"experts": 4, "seed": 2})
-    assert build("tests.study.toy:goal", config).steps == goal(config).steps
-    alone = plain_goal(tiny)
-    assert (alone.label, len(ordered(alone.steps))) == ("tr10 on modes alone, seed 0", 2)
-    assert build(alone.builder, alone.config).steps == alone.steps
+@pytest.mark.parametrize("shown", exhibits(), ids=lambda shown: shown.name)
+def test_a_worker_builds_the_same_steps_from_plain_text(shown: Exhibit) -> None:
+    for asked in shown.parameters.check(scale="smoke").goals():
+        assert build(asked.builder, asked.config).steps == asked.steps
 
 
 def test_a_line_for_twenty_names_no_twenty() -> None:

@@ -62,14 +62,10 @@ def test_waits_for_a_living_process_and_says_for_whom(tmp_path: Path, capsys: py
 
 
 def test_whoever_waits_stops_when_the_time_of_the_run_is_up(tmp_path: Path) -> None:
-    process = hold_elsewhere(tmp_path / "a", 60)
-    began = time.monotonic()
+    plant(tmp_path / "a")
     lock = Lock(tmp_path / "a", "base").held()
-    with time_limit(0), pytest.raises(TimeIsUpError, match=f"base: process {process.pid} on .* is making it"), lock:
+    with time_limit(0), pytest.raises(TimeIsUpError, match=r"base: process 1 on elsewhere.* is making it"), lock:
         pass
-    assert time.monotonic() - began < 30
-    process.kill()
-    process.wait()
 
 
 def test_takes_over_from_a_killed_process_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

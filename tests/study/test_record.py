@@ -1,16 +1,19 @@
-"""What is recorded when the time is up, or when a training went wrong; and what becomes of a record that was there."""
+"""What is recorded when the time is up, or when a training went wrong; and what becomes of a record that was there;
+small pictures in a record.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from repro.errors import ReproError, TimeIsUpError, TrainingError
 from repro.families.single_gate.study import SingleGateParameters
 from repro.study.record import open_runner, record, seed_by_seed
-from repro.study.results import Measurement, StudyResult, load_results
+from repro.study.results import Measurement, Picture, StudyResult, load_results
 
 
 def written(seeds: Sequence[int], wrong: dict[int, ReproError], record_of: Callable[..., StudyResult]) -> list[int]:
@@ -65,3 +68,19 @@ def test_a_base_that_two_machines_answer_for_differently_is_recorded_once(tmp_pa
     alone = [Measurement(seed=0, num_experts=0, method="backbone", metric="top1", value=v) for v in (50.0, 50.01)]
     result = record("table2_num_experts", parameters, runner, spec, {"seed": True}, "tr10", "tr10", alone)
     assert result.values("top1", "backbone", 0) == [50.0]
+
+
+def test_pictures_go_into_a_record_as_text_and_come_out_in_order() -> None:
+    colours = np.random.default_rng(0).integers(0, 256, (7, 3, 1, 1), dtype=np.uint8)
+    images = np.broadcast_to(colours, (7, 3, 32, 32)).copy()
+    picture = Picture.of(images, columns=3)
+    tiles = Picture.model_validate_json(picture.model_dump_json()).tiles()
+    assert tiles.shape == (7, 32, 32, 3)
+    assert np.abs(tiles.astype(int) - images.transpose(0, 2, 3, 1)).max() <= 3  # JPEG
+    assert "/" not in picture.jpeg and "+" not in picture.jpeg
+
+
+def test_large_images_are_made_smaller() -> None:
+    images = np.zeros((2, 3, 96, 96), np.uint8)
+    images[:, 0] = 200
+    assert Picture.of(images, largest=48).tiles().shape == (2, 48, 48, 3)

@@ -15,6 +15,7 @@ from repro.study.graph import Goal, Step, ordered
 from repro.study.remaining import Remaining
 from repro.study.runner import Runner
 from repro.study.store import Store
+from tests.helpers import flip_a_byte
 from tests.stopping import Stop
 from tests.study import toy
 from tests.study.toy import asked, predictions, run
@@ -66,8 +67,7 @@ def test_what_others_made_between_the_look_and_the_claim_is_found(
 
 
 def damage(store: Store, of: Step) -> None:
-    path = store.path(of) / WEIGHTS
-    path.write_bytes(path.read_bytes()[:-1] + b"\x55")
+    flip_a_byte(store.path(of) / WEIGHTS)
 
 
 def test_what_was_made_from_a_parent_that_was_made_anew_is_stale(

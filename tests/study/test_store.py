@@ -24,6 +24,7 @@ from repro.study.graph import Context, Inputs, Step
 from repro.study.runner import Runner
 from repro.study.sources import Sources
 from repro.study.store import Store
+from tests.helpers import flip_a_byte
 
 CPU = torch.device("cpu")
 IMAGES = (Images("modes", "train", 32),)
@@ -72,16 +73,10 @@ def test_what_is_whole_is_found(store: Store) -> None:
     assert not remade(store) and not store.set_aside()
 
 
-def flip_a_byte(path: Path, at: int) -> None:
-    data = bytearray(path.read_bytes())
-    data[at % len(data)] ^= 0x55
-    path.write_bytes(bytes(data))
-
-
 @pytest.mark.parametrize(
     ("damage", "why"),
     [
-        (lambda folder: flip_a_byte(folder / WEIGHTS, -1), "the checksum of weights.safetensors"),
+        (lambda folder: flip_a_byte(folder / WEIGHTS), "the checksum of weights.safetensors"),
         (lambda folder: (folder / WEIGHTS).write_bytes(b""), "the checksum of weights.safetensors"),
         (lambda folder: (folder / WEIGHTS).unlink(), "weights.safetensors is missing"),
         (lambda folder: (folder / ABOUT).unlink(), "artifact.json is missing"),

@@ -92,15 +92,16 @@ def test_what_follows_from_a_step_is_made_before_what_comes_after_it(
     assert toy.CALLS[-1] == "predictions of 2, 0" and serial.context.progress.left > 4 * 5, "counted, but not asked for"
 
 
-@pytest.mark.parametrize("executor", ["serial", "processes:2"])
+@pytest.mark.parametrize("executor", ["serial", "processes:1"])
 def test_what_is_known_later_is_made_by_workers_too_and_what_went_wrong_stays_said(
     tmp_path: Path, executor: str
 ) -> None:
-    first, later, wrong = asked(), asked(seed=1), asked(seed=2, fail=["base 2"])
+    first, later, wrong = asked(experts=1), asked(seed=1), asked(seed=2, fail=["base 2"])
     runner = Runner([first], toy.context(tmp_path), executor)
     runner.run(first.steps)
     toy.CALLS.clear()
     left = runner.context.progress.left
+    assert left == pytest.approx(0) and runner.context.progress.seconds(1.0) > 0, "workers count what they make"
     runner.add([first, later, wrong], "the trials")
     assert runner.context.progress.left - left == pytest.approx(2 * 27), "what stands is counted once"
     assert runner.context.progress.time_left().endswith(" left of the trials")
@@ -157,14 +158,6 @@ def test_a_store_that_workers_do_not_share_is_said(
         run(tmp_path / "a", asked())
 
 
-def test_processes_count_what_they_make_and_nothing_twice(tmp_path: Path) -> None:
-    goals = [asked(experts=2), asked(experts=1)]
-    begun = run(tmp_path, goals[1])
-    assert begun.context.progress.left == pytest.approx(0)
-    runner = run(tmp_path, *goals, executor="processes:2")
-    assert runner.context.progress.left == pytest.approx(0) and runner.context.progress.seconds(1.0) > 0
-
-
 def test_a_killed_process_and_the_same_weights(tmp_path: Path) -> None:
     goal = asked(kill=["expert 2 of 3, 0"])
     runner = run(tmp_path, goal, executor="processes:2")
@@ -172,10 +165,12 @@ def test_a_killed_process_and_the_same_weights(tmp_path: Path) -> None:
     assert torch.equal(predictions(runner, goal), predictions(run(tmp_path / "serial", asked()), asked()))
 
 
-def test_with_workers_what_is_whole_when_the_time_is_up_is_found_and_seeds_are_made_in_turn(tmp_path: Path) -> None:
+def test_with_workers_what_is_whole_when_the_time_is_up_is_found_and_seeds_are_made_in_turn(
+    tmp_path: Path, here: list[Here]
+) -> None:
     """A worker is out of time at the second seed's base: the first seed stands, and whoever asks for it gets it."""
     first, second = asked(), asked(seed=1, late=["base 1"])
-    runner = Runner([first, second], toy.context(tmp_path), "processes:1")
+    runner = Runner([first, second], toy.context(tmp_path))
     runner.run(first.steps)
     assert Remaining([first, second], Store(tmp_path)).parts[1].finished == 0
     with pytest.raises(TimeIsUpError, match="base 1: not begun"):

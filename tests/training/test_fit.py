@@ -16,6 +16,7 @@ from repro.randomness import generator
 from repro.training.device import autocast
 from repro.training.fit import Epoch, Step, fit
 from repro.training.recipe import Group, Recipe
+from tests.helpers import same
 from tests.stopping import Stop
 
 CPU = torch.device("cpu")
@@ -49,10 +50,6 @@ def train(
 
     module.to(device)
     return fit(module, recipe, batches, lambda epoch: 4, step, device, "the test", seed, checkpoint)
-
-
-def same(a: nn.Module, b: nn.Module) -> bool:
-    return all(torch.equal(v, b.state_dict()[k]) for k, v in a.state_dict().items())
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.5])

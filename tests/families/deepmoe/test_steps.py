@@ -1,4 +1,4 @@
-"""The steps of a DeepMoE: what shares what, what a worker builds again, and an off-the-shelf start."""
+"""The steps of a DeepMoE: what shares what, and an off-the-shelf start."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.deepmoe.cost import deepmoe_cost
 from repro.families.deepmoe.steps import Asked, goal, steps
 from repro.families.single_gate.scales import default_spec
-from repro.study.graph import Context, build, ordered
+from repro.study.graph import Context, ordered
 from repro.study.runner import Runner
 from repro.study.sources import Sources
 from repro.study.store import Store
@@ -44,11 +44,6 @@ def test_what_differs_later_shares_what_is_before_it() -> None:
     assert keys(asked())[0] == keys(asked(two=False))[0]
     assert not set(keys(asked())) & set(keys(asked(lam=0.5)))
     assert not set(keys(asked())) & set(keys(asked(seed=1)))
-
-
-def test_a_worker_builds_the_same_steps_from_text() -> None:
-    there = goal(asked(lam=0.5))
-    assert build(there.builder, there.config).steps == there.steps
 
 
 def test_a_start_from_a_trained_network_is_made_and_found_again(tmp_path: Path) -> None:

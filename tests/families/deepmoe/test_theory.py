@@ -24,8 +24,6 @@ def test_rank_is_exact() -> None:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_dense_and_static_ranks(patches: int, features: int, channels: int, active: int, seed: int) -> None:
     """m^(N/2) and n^(N/2): the exponent is 2^(L-1) with L = log2 N, not the printed 2^L."""
-    layers = int(np.log2(patches))
-    assert patches // 2 == 2 ** (layers - 1)
     assert circuit_rank(patches, features, channels, active, "dense", seed) == channels ** (patches // 2)
     assert circuit_rank(patches, features, channels, active, "static", seed) == active ** (patches // 2)
 

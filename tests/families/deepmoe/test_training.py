@@ -24,9 +24,10 @@ from repro.families.deepmoe.training import (
     train_with_gates_frozen,
 )
 from repro.randomness import seeded_init
-from repro.training import compiling, device
+from repro.training import compiling
 from repro.training.fit import Epoch
 from repro.training.recipe import Recipe
+from tests.helpers import same
 from tests.stopping import Stop
 
 CPU = torch.device("cpu")
@@ -45,14 +46,9 @@ def fresh() -> DeepMoE:
         return build(CONFIG)
 
 
-def same(a: DeepMoE, b: DeepMoE) -> bool:
-    return all(torch.equal(v, b.state_dict()[k]) for k, v in a.state_dict().items())
-
-
-def test_compiled_it_trains_as_it_does_plain_to_float_noise(
-    source: DeviceBatches, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(device, "bf16_is_fast", lambda where: False)
+@pytest.mark.usefixtures("fp32")
+def test_compiled_it_trains_as_it_does_plain_to_float_noise(source: DeviceBatches) -> None:
+    recipe = RECIPE.model_copy(update={"epochs": 1})
     histories: dict[str, list[Epoch]] = {}
     before = compiling.choice()
     for way in ("off", "aot_eager"):
@@ -60,8 +56,8 @@ def test_compiled_it_trains_as_it_does_plain_to_float_noise(
         counters.clear()
         try:
             model = fresh()
-            histories[way] = train_jointly(model, CONFIG, RECIPE, source, CPU, seed=1)
-            histories[way] += train_with_gates_frozen(model, RECIPE, source, CPU, seed=1)
+            histories[way] = train_jointly(model, CONFIG, recipe, source, CPU, seed=1)
+            histories[way] += train_with_gates_frozen(model, recipe, source, CPU, seed=1)
         finally:
             compiling.choose(before)
         assert counters["stats"]["unique_graphs"] == {"off": 0, "aot_eager": 3}[way], "all, the gates frozen, the rest"

@@ -45,10 +45,7 @@ def exported(tmp_path: Path) -> Path:
     return save(tmp_path / "moe", *mixture("tr10", 0.0625), "# A card")
 
 
-@pytest.mark.parametrize(
-    ("name", "width"),
-    [("tr10", 0.0625), ("tr18", 0.125), ("resnet18@layer3", 1.0), ("swin_t", 1), ("convnext_tiny", 1)],
-)
+@pytest.mark.parametrize(("name", "width"), [("tr10", 0.0625), ("resnet18@layer3", 1.0)])
 def test_it_says_the_same_to_the_last_bit(name: str, width: float, tmp_path: Path) -> None:
     moe, config = mixture(name, width)
     model = load(save(tmp_path / "moe", moe, config, "# A card"))

@@ -18,7 +18,6 @@ from repro.families.single_gate.model import SingleGateMoE
 from repro.families.single_gate.one_pass import _windows
 from repro.families.single_gate.stacking import Stacking, logits_of_training
 from repro.models.registry import build_backbone, build_head
-from repro.training import device
 from repro.training.classifier import compute_base_outputs
 from repro.training.recipe import Recipe
 
@@ -44,8 +43,7 @@ class Pretended:
 
 
 @pytest.fixture
-def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(device, "bf16_is_fast", lambda where: False)
+def gpu(fp32: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(nn.Module, "to", lambda module, *where, **how: module)  # pretended tensors cannot be moved
     with FakeTensorMode():
         yield

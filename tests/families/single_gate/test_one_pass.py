@@ -25,6 +25,7 @@ from repro.models.registry import build_backbone, build_head, freeze, init_exper
 from repro.training import device, fit
 from repro.training.fit import Epoch
 from repro.training.recipe import Recipe
+from tests.helpers import same
 from tests.stopping import Stop
 
 CPU = torch.device("cpu")
@@ -32,16 +33,12 @@ N = 230
 RECIPE = Recipe(
     source="test", epochs=2, batch_size=16, learning_rate=0.05, nesterov=True, weight_decay=5e-4, schedule="one-cycle"
 )
+Together = tuple[list[Head], list[list[Epoch]]]
 
 
 @pytest.fixture(scope="module")
 def source() -> DeviceBatches:
     return DeviceBatches(make_modes("train", N), Augmentation(crop="pad", pad=2, flip=True, cutout=6), CPU)
-
-
-@pytest.fixture
-def fp32(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device, "bf16_is_fast", lambda where: False)
 
 
 def shares(num_experts: int, gamma: float = 0.05, sizes: Tensor | None = None) -> Tensor:
@@ -88,7 +85,7 @@ def apart(source: DeviceBatches, share: Tensor, sharing: str, recipe: Recipe = R
 
 def together(
     source: DeviceBatches, share: Tensor, sharing: str, recipe: Recipe = RECIPE, folder: Path | None = None
-) -> tuple[list[Head], list[list[Epoch]]]:
+) -> Together:
     base, heads = new(share.shape[1])
     several = [
         NewExpert(k, head, share[:, k], folder / f"{k}.safetensors" if folder else None) for k, head in enumerate(heads)
@@ -96,8 +93,14 @@ def together(
     return heads, train_experts(several, base, source, sharing, recipe, 3, CPU)  # type: ignore[arg-type]
 
 
-def same(a: nn.Module, b: nn.Module) -> bool:
-    return all(torch.equal(v, b.state_dict()[k]) for k, v in a.state_dict().items())
+@pytest.fixture(scope="module")
+def three(source: DeviceBatches) -> Together:
+    return together(source, shares(3), "sampling")
+
+
+@pytest.fixture(scope="module")
+def five(source: DeviceBatches) -> Together:
+    return together(source, shares(5), "sampling")
 
 
 def numbers(histories: list[list[Epoch]]) -> list[list[tuple[float, float]]]:
@@ -116,7 +119,7 @@ def test_sampling_visits_each_image_with_its_probability_and_by_seed_expert_and_
 
 
 @pytest.mark.parametrize("sharing", ["sampling", "reweighting"])
-@pytest.mark.parametrize(("num_experts", "precision"), [(1, None), (2, None), (5, None), (3, "fp32")])
+@pytest.mark.parametrize(("num_experts", "precision"), [(1, None), (5, None), (3, "fp32")])
 def test_one_pass_makes_the_experts_of_k_passes(
     source: DeviceBatches, num_experts: int, sharing: str, precision: str | None, request: pytest.FixtureRequest
 ) -> None:
@@ -137,10 +140,10 @@ def test_with_everything_to_itself_an_expert_is_the_same_however_data_are_shared
 
 @pytest.mark.parametrize("batches", [0, 2.5])
 def test_however_many_batches_a_window_has(
-    source: DeviceBatches, batches: float, monkeypatch: pytest.MonkeyPatch
+    source: DeviceBatches, five: Together, batches: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One by one, or two by two, as all of them at once."""
-    whole, said = together(source, shares(5), "sampling")
+    whole, said = five
     width, side, size = 8, 16, 2 if device.bf16_is_fast(CPU) else 4
     monkeypatch.setattr(one_pass, "WINDOW", batches * RECIPE.batch_size * width * side * side * size)
     ours, told = together(source, shares(5), "sampling")
@@ -173,30 +176,29 @@ def test_the_trunk_runs_once_on_each_image_that_some_expert_wants(
     assert set(images) == {RECIPE.batch_size}
 
 
-@pytest.mark.parametrize("stop_after", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("stop_after", [1, 3, 4])
 def test_stopped_anywhere_and_resumed_is_never_stopped(
-    source: DeviceBatches, tmp_path: Path, stops: list[int], stop_after: int
+    source: DeviceBatches, three: Together, tmp_path: Path, stops: list[int], stop_after: int
 ) -> None:
-    share = shares(3)
-    whole, expected = together(source, share, "sampling")
-    stops[1] = stop_after
+    (whole, expected), stops[1] = three, stop_after
     with pytest.raises(Stop):
-        together(source, share, "sampling", folder=tmp_path)
-    resumed, said = together(source, share, "sampling", folder=tmp_path)
+        together(source, shares(3), "sampling", folder=tmp_path)
+    resumed, said = together(source, shares(3), "sampling", folder=tmp_path)
     assert stops[0] == 3 * RECIPE.epochs, "no epoch of any expert was trained twice"
     assert numbers(said) == numbers(expected)
     assert all(same(a, b) for a, b in zip(whole, resumed, strict=True))
 
 
-def test_begun_alone_and_gone_on_together(source: DeviceBatches, tmp_path: Path, stops: list[int]) -> None:
+def test_begun_alone_and_gone_on_together(
+    source: DeviceBatches, three: Together, tmp_path: Path, stops: list[int]
+) -> None:
     share, stops[1] = shares(3), 1
     base, heads = new(3)
     with pytest.raises(Stop):
         one = NewExpert(1, heads[1], share[:, 1], tmp_path / "1.safetensors")
         train_experts([one], base, source, "sampling", RECIPE, 3, CPU)
-    whole, _ = together(source, share, "sampling")
     resumed, _ = together(source, share, "sampling", folder=tmp_path)
-    assert all(same(a, b) for a, b in zip(whole, resumed, strict=True))
+    assert all(same(a, b) for a, b in zip(three[0], resumed, strict=True))
 
 
 @pytest.mark.usefixtures("fp32")
