@@ -1,0 +1,24 @@
+"""Small things that the tests of more than one part share."""
+
+import numpy as np
+import torch
+
+from repro.data.dataset import ImageDataset
+
+TABLE2 = {
+    ("backbone", 0): [57.0, 57.2, 57.4],
+    ("expert", 1): [58.0, 58.1, 58.2],
+    ("bagging", 1): [58.2, 58.3, 58.4],
+    ("expert", 20): [59.0, 59.1, 59.2],
+    ("bagging", 20): [59.5, 59.6, 59.7],
+}
+"""Made-up values of Table 2, for ``made_up``."""
+
+CHOSEN = torch.tensor([[0, 0, 1, 1], [0, 1, 1, 1]])[..., None]
+"""The experts of two images of four tokens."""
+
+
+def apes_and_bats() -> ImageDataset:
+    """Four black images, of two classes in turn."""
+    black, labels = np.zeros((4, 3, 8, 8), np.uint8), np.array([0, 1, 0, 1])
+    return ImageDataset("two", "test", black, labels, ("ape", "bat"), (0.5,) * 3, (0.5,) * 3)
