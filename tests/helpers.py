@@ -1,11 +1,25 @@
-"""What many tests compare, or damage."""
+"""Small things that the tests of more than one part share: what is compared, damaged, or made up."""
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
+from repro.data.dataset import ImageDataset
 from repro.study.results import StudyResult
+
+TABLE2 = {
+    ("backbone", 0): [57.0, 57.2, 57.4],
+    ("expert", 1): [58.0, 58.1, 58.2],
+    ("bagging", 1): [58.2, 58.3, 58.4],
+    ("expert", 20): [59.0, 59.1, 59.2],
+    ("bagging", 20): [59.5, 59.6, 59.7],
+}
+"""Made-up values of Table 2, for ``made_up``."""
+
+CHOSEN = torch.tensor([[0, 0, 1, 1], [0, 1, 1, 1]])[..., None]
+"""The experts of two images of four tokens."""
 
 
 def same(a: nn.Module, b: nn.Module) -> bool:
@@ -21,3 +35,9 @@ def flip_a_byte(path: Path, at: int = -1) -> None:
     data = bytearray(path.read_bytes())
     data[at] ^= 0x55
     path.write_bytes(data)
+
+
+def apes_and_bats() -> ImageDataset:
+    """Four black images, of two classes in turn."""
+    black, labels = np.zeros((4, 3, 8, 8), np.uint8), np.array([0, 1, 0, 1])
+    return ImageDataset("two", "test", black, labels, ("ape", "bat"), (0.5,) * 3, (0.5,) * 3)

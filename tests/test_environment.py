@@ -1,4 +1,4 @@
-"""What is said in more than one place is said alike: environments, lock, versions, the README's commands."""
+"""What is said in more than one place is said alike: environments, lock, versions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ import repro
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-HOST_FILES = [".pre-commit-config.yaml", ".github/workflows/tests.yml", ".github/workflows/book.yml"]
 
 
 def read_yaml(name: str) -> Any:
@@ -53,11 +52,6 @@ def test_workflows_try_every_python_of_pyproject() -> None:
     assert tried == [f"3.{minor}" for minor in range(30) if allowed.contains(f"3.{minor}")]
 
 
-@pytest.mark.parametrize("name", HOST_FILES)
-def test_host_files_are_yaml(name: str) -> None:
-    assert isinstance(read_yaml(name), dict)
-
-
 def test_lock_is_in_step_with_pyproject() -> None:
     uv = os.environ.get("UV") or shutil.which("uv")
     if uv is None:
@@ -78,15 +72,3 @@ def test_citation_names_the_papers() -> None:
     assert {"message", "title", "authors"} <= set(citation)
     papers = [(paper["type"], paper["year"], len(paper["authors"])) for paper in citation["references"]]
     assert papers == [("conference-paper", 2022, 5), ("conference-paper", 2019, 8), ("article", 2024, 4)]
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        "pip install uv && uv run papermill notebooks/table2_num_experts.ipynb table2.ipynb",
-        "uv run pytest",
-    ],
-)
-def test_readme_shows_its_commands_on_the_first_screen(command: str) -> None:
-    first_screen = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()[:40]
-    assert any(command in line for line in first_screen), command

@@ -57,6 +57,12 @@ def test_the_first_command_then_the_export(elsewhere: Path, capsys: pytest.Captu
     assert sorted(path.name for path in elsewhere.iterdir()) == ["my-moe", "notebooks", "table2.ipynb"]
 
 
+def test_the_commands_stand_on_the_first_screen() -> None:
+    first = "\n".join(README.splitlines()[:40])
+    assert "pip install uv && uv run papermill notebooks/table2_num_experts.ipynb table2.ipynb" in first
+    assert "uv run pytest" in first
+
+
 def test_what_came_out_is_what_the_records_say() -> None:
     results = list(load_results(ROOT / "results").values())
     assert with_what_came_out(README, results) == README, "write it anew: uv run python -m repro.book.readme"

@@ -65,13 +65,12 @@ def test_stretched_is_what_pictures_show() -> None:
 
 def test_glyphs_lie_in_their_boxes() -> None:
     """What a box of ``modes`` should hold: two classes of a scene differ most inside their glyphs' boxes."""
-    images = make_modes("test", 2000)
+    images = make_modes("test", 300)
     assert images.boxes is not None and images.modes is not None
     assert (images.boxes[:, 2:] - images.boxes[:, :2] == 10).all()
     assert images.boxes.min() >= 0 and images.boxes.max() <= 32
-    flat = images.images.astype(float).std(
-        1
-    )  # a glyph's tint drives the channels apart, in its box more than beside it
+    # A glyph's tint drives the channels apart, in its box more than beside it.
+    flat = images.images.astype(float).std(1)
     inside, outside = [], []
     for deviation, (left, top, right, bottom) in zip(flat, images.boxes.astype(int), strict=True):
         mask = torch.zeros(32, 32, dtype=torch.bool).numpy()

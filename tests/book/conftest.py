@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from repro.study.results import StudyResult
+from tests.helpers import TABLE2
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -36,12 +37,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture
 def recorded(made_up: Callable[..., StudyResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of results with one made-up record of Table 2."""
-    values = {
-        ("backbone", 0): [57.0, 57.2, 57.4],
-        ("bagging", 1): [58.0, 58.1, 58.1],
-        ("bagging", 20): [59.5, 59.6, 59.7],
-    }
-    made_up(values).save(tmp_path / "results")
+    made_up(TABLE2).save(tmp_path / "results")
     monkeypatch.setenv("REPRO_RESULTS", str(tmp_path / "results"))
     return tmp_path / "results"
 

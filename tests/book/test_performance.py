@@ -7,13 +7,11 @@ import pytest
 from repro.book import performance
 from repro.errors import StoreError
 from repro.study.benchmarks import Goal, PerformanceRecord, load_performance
-from repro.study.results import Provenance, Table
+from repro.study.results import Table
 from tests.book.test_build import built
+from tests.records import recorded as made_up
 
-MADE_UP = Provenance(
-    command="python benchmarks/time_to_table.py", code="abc", when="2026-01-02T03:04:05+00:00", hardware="a machine",
-    precision="fp32", libraries={"torch": "2"}, seconds=120,
-)  # fmt: skip
+MADE_UP = made_up([], study="any", dataset="any", scale="any", costs=[]).provenance
 
 
 def record(quick: bool = False) -> PerformanceRecord:

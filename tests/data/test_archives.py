@@ -36,13 +36,14 @@ def test_unpacks_every_kind(tmp_path: Path, name: str, folder: str) -> None:
 @pytest.mark.parametrize("name", ["a.zip", "a.tar"])
 @pytest.mark.parametrize("bad", ["../out.txt", "/tmp/a/out.txt", "set/../../out.txt", "C:/out.txt", "set\\..\\out.txt"])
 def test_names_that_lead_outside_are_refused_or_stay_within(tmp_path: Path, name: str, bad: str) -> None:
+    """A tar with a way up is refused; of other names what leads outside is dropped."""
     archive = pack(tmp_path / name, {"set/a.txt": b"a", bad: b"b"})
-    try:
-        unpacked(archive, tmp_path / "set")
-    except DataError as error:
-        assert "cannot be unpacked" in str(error)
+    if name == "a.tar" and bad in ("../out.txt", "set/../../out.txt"):
+        with pytest.raises(DataError, match=r"cannot be unpacked: .*outside"):
+            unpacked(archive, tmp_path / "set")
         assert_nothing_but(tmp_path, name)
     else:
+        unpacked(archive, tmp_path / "set")
         assert sorted(p.read_bytes() for p in (tmp_path / "set").rglob("*") if p.is_file()) == [b"a", b"b"]
         assert_nothing_but(tmp_path, name, "set")
     assert not Path("/tmp/a/out.txt").exists()
@@ -64,15 +65,14 @@ def test_refuses_devices_and_links_that_lead_outside(tmp_path: Path, kind: bytes
     assert_nothing_but(tmp_path, "a.tar")
 
 
-@pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz", "a.tar.xz"])
-def test_a_damaged_archive_is_not_opened(tmp_path: Path, name: str) -> None:
-    whole = pack(tmp_path / name, CONTENT)
+def test_a_damaged_archive_is_not_opened(tmp_path: Path) -> None:
+    whole = pack(tmp_path / "a.zip", CONTENT)
     md5 = checksum(whole)
     whole.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    sentence = f"{name} is not the official file: its md5 is .*, not {md5}; `repro data fetch` with the name"
+    sentence = f"a.zip is not the official file: its md5 is .*, not {md5}; `repro data fetch` with the name"
     with pytest.raises(DataError, match=sentence):
         unpack(whole, tmp_path / "set", md5)
-    assert_nothing_but(tmp_path, name)
+    assert_nothing_but(tmp_path, "a.zip")
 
 
 def test_something_that_is_no_archive(tmp_path: Path) -> None:

@@ -1,38 +1,60 @@
-"""Order and augmentation are pure functions of (seed, epoch, image)."""
+"""Order and augmentation are pure functions of (seed, epoch, image), of images in memory and of streamed ones."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from repro.data.augment import Augmentation, cutout, draw_epoch, pad_crop, resized_crop, resized_crop_boxes
-from repro.data.batches import DeviceBatches, epoch_order
+from repro.data.batches import BatchSource, DeviceBatches, epoch_order
+from repro.data.dataset import Split
+from repro.data.imagenet import index_imagenet
 from repro.data.modes import make_modes
+from repro.data.stream import StreamBatches
+from repro.errors import DataError
+from tests.conftest import write_pictures
 
 CPU = torch.device("cpu")
 EVERYTHING = Augmentation(crop="pad", pad=3, flip=True, cutout=6)
+RESIZED = Augmentation(crop="resized", flip=True)
 
 
 @pytest.fixture(scope="module")
-def source() -> DeviceBatches:
-    return DeviceBatches(make_modes("train", 200), EVERYTHING, CPU)
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes of pictures of unlike sizes, laid out like ImageNet."""
+    root = tmp_path_factory.mktemp("root")
+    for i, path in enumerate(sorted(write_pictures(root / "imagenet", {"train": 12, "val": 4}).rglob("*.png"))):
+        Image.open(path).resize((60, 50 + 3 * (i % 4))).save(path)
+    return root
+
+
+def streamed(root: Path, augmentation: Augmentation = RESIZED, split: Split = "train") -> StreamBatches:
+    return StreamBatches(index_imagenet(split, root), augmentation, CPU, 32, 37)
+
+
+@pytest.fixture(scope="module", params=["memory", "streamed"])
+def source(request: pytest.FixtureRequest, root: Path) -> BatchSource:
+    return streamed(root) if request.param == "streamed" else DeviceBatches(make_modes("train", 200), EVERYTHING, CPU)
 
 
 def by_image(
-    source: DeviceBatches, epoch: int, chosen: torch.Tensor | None = None, batch: int = 32
+    source: BatchSource, epoch: int, chosen: torch.Tensor | None = None, batch: int = 32
 ) -> dict[int, torch.Tensor]:
     return {int(i): x for b in source.train(7, epoch, batch, chosen) for i, x in zip(b.indices, b.images, strict=True)}
 
 
-def test_an_epoch_can_be_repeated_and_the_next_differs(source: DeviceBatches) -> None:
+def test_an_epoch_can_be_repeated_and_the_next_differs(source: BatchSource) -> None:
     first, again, other = by_image(source, 0), by_image(source, 0), by_image(source, 1)
     assert all(torch.equal(first[i], again[i]) for i in first)
     assert not all(torch.equal(first[i], other[i]) for i in first if i in other)
 
 
-def test_an_image_looks_the_same_to_every_expert_in_an_epoch(source: DeviceBatches) -> None:
-    chosen = torch.arange(200) % 3 == 0
-    everyone, some = by_image(source, 4, batch=8), by_image(source, 4, chosen, batch=8)
-    assert len(some) >= 64
+def test_an_image_looks_the_same_to_every_expert_in_an_epoch(source: BatchSource) -> None:
+    chosen = torch.arange(len(source)) % 3 == 0
+    everyone, some = by_image(source, 4, batch=4), by_image(source, 4, chosen, batch=4)
+    assert len(some) == chosen.sum() // 4 * 4
     assert all(chosen[i] and torch.equal(some[i], everyone[i]) for i in some)
 
 
@@ -42,21 +64,42 @@ def test_an_expert_visits_its_images_in_the_common_order() -> None:
     assert epoch_order(50, 1, 2, chosen).tolist() == common
 
 
-def test_epochs_hold_whole_batches_or_one_small_one(source: DeviceBatches) -> None:
-    sizes = [len(b.labels) for b in source.train(0, 0, 64)]
-    assert sizes == [64, 64, 64] and source.num_steps(64) == 3
-    few = torch.arange(200) < 10
-    assert [len(b.labels) for b in source.train(0, 0, 64, few)] == [10] and source.num_steps(64, few) == 1
+def test_epochs_hold_whole_batches_or_one_small_one(source: BatchSource) -> None:
+    batches = list(source.train(0, 0, 32))
+    assert [len(b.labels) for b in batches] == [32] * source.num_steps(32) and source.num_steps(32) == len(source) // 32
+    assert all(torch.equal(b.labels, source.labels[b.indices]) for b in batches)
+    assert all(b.images.is_contiguous(memory_format=torch.channels_last) for b in batches)
+    few = torch.arange(len(source)) < 10
+    assert [b.images.shape for b in source.train(0, 0, 64, few)] == [(10, 3, 32, 32)] and source.num_steps(64, few) == 1
 
 
-def test_clean_batches_are_the_normalised_images_in_order(source: DeviceBatches) -> None:
+def test_clean_batches_are_in_order(source: BatchSource) -> None:
+    batches = list(source.clean(16))
+    assert torch.cat([b.indices for b in batches]).tolist() == list(range(len(source)))
+    chosen = torch.arange(len(source)) % 7 == 0
+    clean = torch.cat([b.images for b in batches])
+    assert torch.equal(torch.cat([b.images for b in source.clean(16, chosen)]), clean[chosen])
+
+
+def test_clean_batches_in_memory_are_the_normalised_images() -> None:
     images = make_modes("train", 200)
-    clean = torch.cat([b.images for b in source.clean(64)])
+    clean = torch.cat([b.images for b in DeviceBatches(images, EVERYTHING, CPU).clean(64)])
     expected = (torch.from_numpy(images.images).float() / 255 - 0.5) / 0.25
     torch.testing.assert_close(clean, expected, atol=1e-5, rtol=1e-5)
-    chosen = torch.arange(200) % 7 == 0
-    assert torch.equal(torch.cat([b.images for b in source.clean(16, chosen)]), clean[chosen])
-    assert all(b.images.is_contiguous(memory_format=torch.channels_last) for b in source.train(0, 0, 64))
+
+
+def test_padding_makes_no_sense_of_streamed_images(root: Path) -> None:
+    with pytest.raises(DataError, match="no common size"):
+        streamed(root, EVERYTHING)
+
+
+def test_a_broken_file_is_named(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        folder = tmp_path / "imagenet" / split / "n0"
+        folder.mkdir(parents=True)
+        (folder / "bad.JPEG").write_bytes(b"\xff\xd8 no image")
+    with pytest.raises(DataError, match=r"bad\.JPEG cannot be read"):
+        list(streamed(tmp_path, split="test").clean(1))
 
 
 def test_pad_crop_against_slices() -> None:
@@ -96,10 +139,10 @@ def test_every_offset_flip_and_hole_is_drawn() -> None:
     assert np.array_equal(np.unique(draws.hole), np.arange(32))
 
 
-def test_filled_batches_leave_nothing_out_and_have_one_shape(source: DeviceBatches) -> None:
-    chosen = torch.arange(200) < 70
-    filled = list(source.train(7, 3, 32, chosen, fill=True))
-    assert [len(b.labels) for b in filled] == [32, 32, 32]
-    order = epoch_order(200, 7, 3, chosen)
-    assert torch.equal(torch.cat([b.indices for b in filled]), torch.cat([order, order[:26]]))
-    assert [len(b.labels) for b in source.train(7, 3, 32, torch.arange(200) < 3, fill=True)] == [32]
+def test_filled_batches_leave_nothing_out_and_have_one_shape(source: BatchSource) -> None:
+    chosen = torch.arange(len(source)) < 22
+    filled = list(source.train(7, 3, 8, chosen, fill=True))
+    assert [len(b.labels) for b in filled] == [8, 8, 8]
+    order = epoch_order(len(source), 7, 3, chosen)
+    assert torch.equal(torch.cat([b.indices for b in filled]), torch.cat([order, order[:2]]))
+    assert [len(b.labels) for b in source.train(7, 3, 32, torch.arange(len(source)) < 3, fill=True)] == [32]

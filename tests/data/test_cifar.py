@@ -48,10 +48,6 @@ def test_pixels_labels_and_names(fake: tuple[str, Path]) -> None:
     assert test.class_names[3] == "thing 3"
     assert np.allclose(np.array(train.mean) * 255, [125.3, 123.0, 113.9])
     assert np.allclose(np.array(train.std) * 255, [63.0, 62.1, 66.7])
-
-
-def test_superclasses_of_the_classes(fake: tuple[str, Path]) -> None:
-    name, root = fake
     if name == "cifar100":
         names, of_class = superclasses(root)
         assert names == ("a", "b", "c", "d") and of_class[:10].tolist() == [0, 1, 2, 3, 0, 1, 2, 3, 0, 1]

@@ -9,7 +9,6 @@ from PIL import Image
 from repro.data import example
 from repro.data.folders import adopt
 from repro.data.modes import make_modes
-from repro.errors import DataError
 
 
 def test_ten_classes_as_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,11 +24,3 @@ def test_ten_classes_as_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert example.example_folder("modes", tmp_path) == folder
     adopted = adopt(folder, tmp_path)
     assert (adopted.num_train, adopted.num_validation, adopted.num_test) == (40, 20, 20)
-
-
-def test_a_set_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="there is no data set 'mnist'"):
-        example.example_folder("mnist", tmp_path)
-    with pytest.raises(DataError, match="repro data fetch cifar100"):
-        example.example_folder("cifar100", tmp_path)
-    assert not list(tmp_path.glob("examples/*"))

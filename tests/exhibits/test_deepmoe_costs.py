@@ -20,13 +20,9 @@ from repro.exhibits.deepmoe_costs.counted import (
     widenings,
 )
 from repro.exhibits.deepmoe_table2_cifar import Parameters
-from repro.report.printed import deepmoe_rows
+from repro.report.numbers import NONE
 from repro.report.verdict import Verdict
 from repro.study.parameters import Counted
-
-
-def test_every_line_of_the_paper_is_there() -> None:
-    assert len(deepmoe_rows()) == 58
 
 
 def test_table_4_comes_out_whole() -> None:
@@ -72,16 +68,17 @@ def test_the_record_holds_counts_which_are_judged_without_seeds(tmp_path: Path) 
     assert all(j.verdict is Verdict.OPPOSITE for key, j in judged.items() if key not in holds)
     assert len(judged) == 6 + len(HALF)
     tables = EXHIBIT.tables(result)
-    assert set(tables["accuracies"].frame["ours"]) == {"not run"}
+    assert tables["accuracies"].frame["ours"].tolist() == ["not run"] * 14
     assert tables["dense"].caption.count("13 of 21")
 
 
 def test_every_command_of_an_accuracy_can_be_run() -> None:
-    for command in EXHIBIT.exact()["accuracies"].frame["the command"]:
-        words = command.split()[5:]
-        if words:
-            parameters = Parameters.check(**{words[i + 1]: words[i + 2] for i in range(0, len(words), 3)})
-            asked = parameters.deepmoe(parameters.narrow_networks()[0], 2.0)
-            vgg = asked.model.backbone.startswith("vgg")
-            assert asked.recipe.learning_rate == (0.01 if vgg else 0.1)
-            assert asked.model.gated == ("widened" if vgg else "all"), "Table 4's are gated where they are wider"
+    commands = EXHIBIT.exact()["accuracies"].frame["the command"]
+    given = [command.split()[5:] for command in commands if command != NONE]
+    assert len(given) == 12, "all but those of Cityscapes"
+    for words in given:
+        parameters = Parameters.check(**{words[i + 1]: words[i + 2] for i in range(0, len(words), 3)})
+        asked = parameters.deepmoe(parameters.narrow_networks()[0], 2.0)
+        vgg = asked.model.backbone.startswith("vgg")
+        assert asked.recipe.learning_rate == (0.01 if vgg else 0.1)
+        assert asked.model.gated == ("widened" if vgg else "all"), "Table 4's are gated where they are wider"

@@ -20,9 +20,8 @@ from repro.study.results import StudyResult, Table
 
 
 @pytest.fixture(scope="module")
-def result(tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
-    root: Path = tmp_path_factory.mktemp("figure2")
-    asked = {"pairs": "tr10-tr10,tr10-tr18", "experts": "3", "seeds": "0,1", "scale": "smoke", "root": root}
+def result(smoke_root: Path) -> StudyResult:
+    asked = {"pairs": "tr10-tr10,tr10-tr18", "experts": "3", "seeds": "0,1", "scale": "smoke", "root": smoke_root}
     return run(Parameters.check(**asked))
 
 

@@ -21,16 +21,14 @@ from repro.exhibits.sparse_routing.run import (
 from repro.report.tables import claims_table
 from repro.study.graph import build
 from repro.study.results import StudyResult, load_results
-
-CHOSEN = torch.tensor([[0, 0, 1, 1], [0, 1, 1, 1]])[..., None]  # two images of four tokens
+from tests.helpers import CHOSEN
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def root(smoke_root: Path) -> Path:
     """A folder in which the exhibit was run at smoke scale."""
-    folder = tmp_path_factory.mktemp("root")
-    EXHIBIT.run(Parameters.check(scale="smoke", root=folder))
-    return folder
+    EXHIBIT.run(Parameters.check(scale="smoke", root=smoke_root))
+    return smoke_root
 
 
 def test_a_run_measures_and_shows_everything(root: Path) -> None:

@@ -42,9 +42,9 @@ def test_the_scale_decides_which_rows_there_are_unless_they_are_named() -> None:
 
 
 def test_a_control_is_the_pairs_base_trained_as_long_as_base_and_experts_and_costs_what_the_base_costs(
-    tmp_path: Path,
+    smoke_root: Path,
 ) -> None:
-    asked = Parameters.check(**SMALL, backbones="none", controls="tr10-tr10", root=str(tmp_path))
+    asked = Parameters.check(**SMALL, backbones="none", controls="tr10-tr10", root=smoke_root)
     (pair,), (control,) = asked.specs(), asked.bases()
     assert control.base == "tr10" and control.base_recipe.epochs > pair.base_recipe.epochs
     result = run(asked)
@@ -100,11 +100,6 @@ def test_all_48_printed_costs_are_set_beside_exact_ones() -> None:
     assert all("24 of 24 match" in shown.caption for shown in tables.values()) and len(tables) == 2
     cifar = tables["cifar100"].frame
     assert cifar.loc["tr18-tr18", "exact, 1e9"] == "0.8240" and set(cifar["match"]) == {"3 of 3"}
-    # The plain sum of inference parameters rounds to the printed value in two of the ten pairs only.
-    both = [
-        cell for shown in tables.values() for name, cell in shown.frame["with the plain sum"].items() if "-" in name
-    ]
-    assert both.count("match") == 2 and both.count("mismatch") == 8
 
 
 def test_claims_compare_pairs_with_backbones(result: StudyResult) -> None:

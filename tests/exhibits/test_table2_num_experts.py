@@ -13,21 +13,14 @@ from repro.exhibits.table2_num_experts import EXHIBIT, Parameters, run
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.study import Study
 from repro.study.results import StudyResult, Table, load_result
+from tests.helpers import TABLE2
 
 MakeUp = Callable[..., StudyResult]
 
 
 @pytest.fixture
 def result(made_up: MakeUp) -> StudyResult:
-    return made_up(
-        {
-            ("backbone", 0): [57.0, 57.2, 57.4],
-            ("expert", 1): [58.0, 58.1, 58.2],
-            ("bagging", 1): [58.2, 58.3, 58.4],
-            ("expert", 20): [59.0, 59.1, 59.2],
-            ("bagging", 20): [59.5, 59.6, 59.7],
-        }
-    )
+    return made_up(TABLE2)
 
 
 def test_the_table_puts_the_paper_beside_ours(result: StudyResult) -> None:
@@ -72,8 +65,8 @@ def test_table_2_records_what_is_whole_when_the_time_is_up(tmp_path: Path, monke
     assert {("bagging", 1), ("equal-training", 2)} <= found and ("bagging", 2) not in found
 
 
-def test_what_twice_the_epochs_would_gain_is_measured_on_validation_images(tmp_path: Path) -> None:
-    parameters = Parameters(scale="smoke", dataset="modes", experts="1", controls="none", root=tmp_path, longer=True)
+def test_what_twice_the_epochs_would_gain_is_measured_on_validation_images(smoke_root: Path) -> None:
+    parameters = Parameters(scale="smoke", dataset="modes", experts="1", controls="none", root=smoke_root, longer=True)
     once, twice = parameters.longer_bases()
     assert once.evaluate == twice.evaluate == "validation" and twice.base_recipe.epochs == 2 * once.base_recipe.epochs
     result = run(parameters)

@@ -13,8 +13,8 @@ from repro.report.verdict import Verdict
 from repro.study.results import Cost, StudyResult
 
 
-def test_gains_exits_and_costs_of_one_seed(tmp_path: Path) -> None:
-    asked = {"scale": "smoke", "pair": "tr10-tr10", "experts": 2, "root": str(tmp_path)}
+def test_gains_exits_and_costs_of_one_seed(smoke_root: Path) -> None:
+    asked = {"scale": "smoke", "pair": "tr10-tr10", "experts": 2, "root": smoke_root}
     result = run(Parameters.check(**asked))
     (base,), (whole,) = result.values("top1", "backbone", 0), result.values("top1", "bagging", 2)
     assert result.values("gain", "bagging", 2) == [pytest.approx(whole - base, abs=1e-3)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -13,10 +14,9 @@ from repro.study.results import StudyResult, load_result
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
-    root = tmp_path_factory.mktemp("table5")
-    made = run(Parameters.check(scale="smoke", experts=3, root=root, device="cpu"))
-    assert load_result(root / "results" / f"{NAME}-modes-smoke.json") == made
+def measured(smoke_root: Path) -> StudyResult:
+    made = run(Parameters.check(scale="smoke", experts=3, root=smoke_root, device="cpu"))
+    assert load_result(smoke_root / "results" / f"{NAME}-modes-smoke.json") == made
     return made
 
 

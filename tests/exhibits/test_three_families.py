@@ -237,17 +237,3 @@ def test_a_mixture_slower_than_every_plain_network_is_held_against_the_best() ->
     assert as_fast(curve, [1, 6, 4, 8], 4) == 70, "the wide one is as fast, whatever a narrow one takes"
     assert as_fast(curve, [1, 2, 9, 8], 8) == 65 and as_fast(curve, [1, 2, 9, 8], 8.5) == 65
     assert on_curve(curve, 3) == pytest.approx(60 + 10 * 0.5849625) and on_curve(curve, 9) is None
-
-
-@pytest.mark.parametrize(
-    ("asked", "message"),
-    [
-        ({"families": "dense"}, "families: there is no 'dense'; choose of single-gate, DeepMoE"),
-        ({"budgets": "huge"}, "budgets: there is no 'huge'; choose of small, middle, large"),
-        ({"scale": "paper", "dataset": "cifar100"}, "sparse networks have no 'paper'"),
-        ({"scale": "gpu", "dataset": "cifar100", "families": "DeepMoE-native"}, "budgets: a mixture on resnet20 was"),
-    ],
-)
-def test_what_cannot_be_asked_for_ends_in_a_sentence(asked: dict[str, str], message: str) -> None:
-    with pytest.raises(SpecError, match=message):
-        ThreeFamiliesParameters.check(**asked)

@@ -11,9 +11,9 @@ from repro.report import chapter
 from repro.report.chapter import Chapter
 from repro.report.links import building
 from repro.study.results import StudyResult
+from tests.helpers import TABLE2 as VALUES
 
 TABLE2 = exhibit("table2_num_experts")
-VALUES = {("backbone", 0): [57.0, 57.2, 57.4], ("bagging", 1): [58.2, 58.3, 58.4], ("expert", 1): [58.0, 58.1, 58.2]}
 LAPTOP = "table2_num_experts-cifar100-laptop"
 
 

@@ -11,10 +11,7 @@ from jinja2 import UndefinedError
 
 from repro.analysis.ensemblers import bagging
 from repro.analysis.outputs import accuracy
-from repro.cli import main
-from repro.errors import ReproError, StoreError
-from repro.exhibits.own_data import Parameters as OwnDataParameters
-from repro.exhibits.own_data import run as own_data
+from repro.errors import ReproError
 from repro.exhibits.table2_num_experts import Parameters
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.export import Config, load, read_config
@@ -22,8 +19,6 @@ from repro.families.single_gate.predict import predict
 from repro.families.single_gate.steps import steps
 from repro.families.single_gate.study import Study
 from repro.report.model_card import TAUS, export, export_asked, model_card
-
-TINY = {"width": "0.0625", "num_experts": "2", "epochs": "2", "expert_epochs": "1", "batch_size": "16"}
 
 
 @pytest.fixture(scope="module")
@@ -65,14 +60,8 @@ def test_the_cards_numbers_are_worked_out(study: Study, tiny: StudySpec, tmp_pat
     assert [point["tau"] for point in test["anytime"]] == list(TAUS) and len(table) == 2 + len(TAUS)
     assert table[-1] == [round(base, 2), 100.0, round((cost.base_macs + cost.gate_macs) / 1e6, 1)]
     made = study.runner.about(steps(tiny).predictions)["made"]
-    for words in (
-        made["hardware"],
-        made["code"],
-        "`repro run it`",
-        "part of this project, under its licence",
-        "seed 0",
-    ):
-        assert words in card
+    told = (made["hardware"], made["code"], "`repro run it`", "part of this project, under its licence", "seed 0")
+    assert all(words in card for words in told)
     assert "Thresholds to begin with" not in card and str(study.root) not in card
 
 
@@ -87,26 +76,6 @@ def test_a_number_that_is_missing_is_an_error_and_names_of_classes_are_text(
     assert "<b>" not in card and "Classes: &lt;b&gt;, class 01" in card
 
 
-def test_of_a_folder_the_card_shows_the_test_part_and_what_was_chosen(
-    picture_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    asked = {"folder": str(picture_folder), "root": str(tmp_path / "root"), **TINY}
-    result = own_data(OwnDataParameters.check(**asked))
-    out = tmp_path / "moe"
-    arguments = [word for name, value in asked.items() for word in ("-p", name, value)]
-    assert main(["export", "own_data", *arguments, "--out", str(out)]) == 0
-    assert str(out) in capsys.readouterr().out
-    config, card = read_config(out), (out / "README.md").read_text()
-    about = config.about
-    assert about["test"]["images"] == 15 and config.classes == ("apple", "leaf", "sky")
-    assert [about["test"]["base_top1"]] == [round(v, 2) for v in result.values("top1", "backbone", 0)]
-    for chosen in about["chosen"]:
-        (value,) = result.values("top1", f"anytime-{chosen['rule']}", 2)
-        assert value == pytest.approx(chosen["top1"], abs=1e-4)
-    assert "Chosen on 15 validation images" in card and about["data"]["digest"] in card
-    assert str(tmp_path) not in card + (out / "config.json").read_text()
-
-
 def test_what_is_not_trained_or_not_one_model_is_said(study: Study, tiny: StudySpec, tmp_path: Path) -> None:
     with pytest.raises(
         ReproError, match=r"base tr10 on modes, seed 7 \(and 5 more\) is not in .*`repro run it` trains"
@@ -117,7 +86,3 @@ def test_what_is_not_trained_or_not_one_model_is_said(study: Study, tiny: StudyS
         export_asked("table2_num_experts", Parameters.check(**asked))
     with pytest.raises(ReproError, match="trains it"):
         export_asked("table2_num_experts", Parameters.check(**asked, experts="3"), tmp_path / "moe")
-    (tmp_path / "full").mkdir()
-    (tmp_path / "full" / "thesis.txt").write_text("mine")
-    with pytest.raises(StoreError, match="no exported model"):
-        export(study, tiny, tmp_path / "full")

@@ -4,15 +4,14 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
 from repro.analysis.outputs import Outputs
-from repro.data.dataset import ImageDataset
 from repro.exhibits import open_exhibit
 from repro.report.play import AFTER_A_RUN, MixturePlay, names
 from repro.study.results import StudyResult
+from tests.helpers import apes_and_bats
 
 SURE = 4.0
 """A logit beside 0 for the other of two classes: a probability of 0.98."""
@@ -25,10 +24,8 @@ def play() -> MixturePlay:
     base = torch.tensor([[SURE, 0], [SURE, 0], [0, 0.1], [0, 0.1]])  # sure of the first two, not of the others
     expert = torch.tensor([[SURE, 0], [SURE, 0], [SURE, 0], [0, SURE]])
     outputs = Outputs(base, torch.tensor([[0.1, 0.9]] * 4), torch.stack([base, expert], 1), torch.tensor([0, 1, 0, 1]))
-    images = ImageDataset("two", "test", np.zeros((4, 3, 8, 8), np.uint8), outputs.labels.numpy(), ("ape", "bat"),
-                          (0.5,) * 3, (0.5,) * 3)  # fmt: skip
     found.trained = True
-    found.images = images
+    found.images = apes_and_bats()
     cost = SimpleNamespace(base_macs=10_000_000, gate_macs=0, expert_macs=4_000_000)
     found.study = SimpleNamespace(outputs=lambda _: outputs, cost=lambda _: cost)
     return found

@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from repro.data.dataset import ImageDataset
 from repro.exhibits import open_exhibit
 from repro.report.pictures import EXPERT_COLOURS, expert_tiles
 from repro.report.play import AFTER_A_RUN
 from repro.report.play_networks import EMBEDDING, NetworksPlay
+from tests.helpers import CHOSEN, apes_and_bats
 
-CHOSEN = torch.tensor([[0, 0, 1, 1], [0, 1, 1, 1]])[..., None]  # two images of four tokens
 LABELS = torch.tensor([0, 1, 0, 1])
 
 
@@ -24,8 +23,7 @@ def played(exhibit: str, predictions: dict[str, dict[str, torch.Tensor]], **para
     """Of a notebook that has run: four images of two classes, and what each network is made to say of them."""
     play = NetworksPlay(open_exhibit(exhibit, {"scale": "smoke", **parameters}))
     play.trained = True
-    play.images = ImageDataset("two", "test", np.zeros((4, 3, 8, 8), np.uint8), LABELS.numpy(), ("ape", "bat"),
-                               (0.5,) * 3, (0.5,) * 3)  # fmt: skip
+    play.images = apes_and_bats()
     play.predictions = lambda model: predictions.get(model.removesuffix(EMBEDDING), {})  # type: ignore[method-assign]
     return play
 

@@ -11,6 +11,7 @@ from repro.report.plots import as_svg, mark_printed, new_figure
 from repro.report.printed import PrintedValue
 from repro.report.tables import Captioned, claims_table, frame, frame_of_rows
 from repro.study.results import StudyResult
+from tests.helpers import TABLE2 as VALUES
 
 MakeUp = Callable[..., StudyResult]
 TABLE2 = exhibit("table2_num_experts")
@@ -18,15 +19,7 @@ TABLE2 = exhibit("table2_num_experts")
 
 @pytest.fixture
 def result(made_up: MakeUp) -> StudyResult:
-    return made_up(
-        {
-            ("backbone", 0): [57.0, 57.2, 57.4],
-            ("expert", 1): [58.0, 58.1, 58.2],
-            ("bagging", 1): [58.2, 58.3, 58.4],
-            ("expert", 20): [59.0, 59.1, 59.2],
-            ("bagging", 20): [59.5, 59.6, 59.7],
-        }
-    )
+    return made_up(VALUES)
 
 
 def test_claims_and_style(result: StudyResult) -> None:

@@ -10,8 +10,8 @@ from repro.exhibits.table4_dynamic_routing import EXHIBIT, Parameters, run
 from repro.families.single_gate.controls import EQUAL_INFERENCE, EQUAL_TRAINING
 
 
-def test_a_mixture_is_held_against_what_gets_as_much_and_says_so(tmp_path: Path) -> None:
-    asked = {"scale": "smoke", "pair": "tr10-tr10", "experts": 10, "root": tmp_path}
+def test_a_mixture_is_held_against_what_gets_as_much_and_says_so(smoke_root: Path) -> None:
+    asked = {"scale": "smoke", "pair": "tr10-tr10", "experts": 10, "root": smoke_root}
     assert not Parameters.check(**asked).bases(), "a demonstration has none unless it is asked for"
     result = run(Parameters.check(**asked, controls="all"))
     (trained,), (plain,) = result.values("top1", EQUAL_TRAINING, 10), result.values("top1", EQUAL_INFERENCE, 1)
