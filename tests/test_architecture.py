@@ -1,7 +1,5 @@
 """The house keeps its floor plan: who may import whom, how long a file may be, what a notebook may carry."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """The campaigns of benchmarks/, small: kills survived, writers that agree, bad input refused."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """What is said in more than one place is said alike: environments, lock, versions."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """Time: what is left of the work, and what is left of the time."""
 
-from __future__ import annotations
-
 import os
 import sys
 from concurrent.futures import ProcessPoolExecutor

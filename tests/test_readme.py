@@ -1,7 +1,5 @@
 """README's commands exactly as it prints them, with no further parameter, in another folder than the checkout."""
 
-from __future__ import annotations
-
 import re
 import shlex
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Inspections of chosen experts, on two images of four tokens that are counted by hand."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """A sitting of two seeds on a processor: everything comes home, in few files, and in time."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """The plan of runs: work by hand, and each artifact once."""
 
-from __future__ import annotations
-
 import pytest
 
 from repro.book.plan import RUNS, SHARE, minutes, new_work, plan_table

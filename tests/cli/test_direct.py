@@ -1,7 +1,5 @@
 """Exhibits without notebooks: the path of a GPU with little installed, and of a run that has little time."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

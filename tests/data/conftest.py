@@ -1,7 +1,5 @@
 """Small fake image sets, laid out as the official ones."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

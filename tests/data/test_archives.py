@@ -1,7 +1,5 @@
 """Downloads are checked, archives are not trusted, and nothing half done keeps its name."""
 
-from __future__ import annotations
-
 import io
 import tarfile
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The catalogue: every set by name, and sentences that say what to do about what is not here."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """CIFAR: the official order and names, and no pickle opened before its checksum passes."""
 
-from __future__ import annotations
-
 import pickle
 import tarfile
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Anybody's folder of images: its three parts by rule, known by content, and what is wrong with it said."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from pathlib import Path

@@ -1,7 +1,5 @@
 """ImageNet folders: the index, reading one image, and crops that are torchvision's."""
 
-from __future__ import annotations
-
 import math
 import shutil
 from pathlib import Path

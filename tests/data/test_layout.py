@@ -1,7 +1,5 @@
 """Three parts of a folder by rule: names of splits, classes, what is left out, and what is ambiguous."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from pathlib import Path

@@ -1,7 +1,5 @@
 """tiny-ImageNet: labels, pixels and names are the official ones, and every kind of damage is named."""
 
-from __future__ import annotations
-
 import shutil
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The exit rules: hand-worked differences, and a run at smoke scale."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

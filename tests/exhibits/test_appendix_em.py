@@ -1,7 +1,5 @@
 """The EM variant shown: gains beside the paper's two, the control, the cost; and run."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Appendix 3 shown: numbers and claims; and run."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What DeepMoE's text leaves open: what differs of each row, a run at smoke scale, and what is shown of a record."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """DeepMoE's printed costs against counts: what comes out, what does not, and claims that can fail."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

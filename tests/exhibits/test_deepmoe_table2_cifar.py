@@ -1,7 +1,5 @@
 """DeepMoE's Table 2: a run at smoke scale, and what is shown of a record."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 from pathlib import Path

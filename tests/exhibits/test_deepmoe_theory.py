@@ -1,7 +1,5 @@
 """The ranks of Appendix A.1 in a record, and what is shown of it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from repro.exhibits.deepmoe_theory import CIRCUITS, DEEP, EXHIBIT, ROUTINGS, Parameters, cell, run

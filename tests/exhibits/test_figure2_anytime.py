@@ -1,7 +1,5 @@
 """Figure 2, shown: of a made-up result, of one seed, and of nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

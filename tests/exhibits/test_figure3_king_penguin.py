@@ -1,7 +1,5 @@
 """Figure 3's numbers and pictures, shown, of a made-up result."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Your own images, shown: the table, the picture and the sentences say what the record says."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

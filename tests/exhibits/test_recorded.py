@@ -1,7 +1,5 @@
 """What was recorded is shown: every table, figure and verdict of every exhibit, of one seed and of several."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Printed costs against counts, the eight that do not match, and claims by printed numbers, each of which can fail."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The placement exhibit: trained at smoke scale, and shown with made-up numbers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

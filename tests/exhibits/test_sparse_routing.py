@@ -1,7 +1,5 @@
 """The routing exhibit: run at smoke scale; its numbers and claims on made-up records; its pictures."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Table 1 shown: what was run beside the paper's numbers, the rest "not run", and all 48 costs."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

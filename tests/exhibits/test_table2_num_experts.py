@@ -1,7 +1,5 @@
 """Table 2 shown, of a made-up result; and its run where the time is up."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Table 3 shown: exact costs and implied shares without any run, the paper's numbers beside ours, stand-ins as such."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Table 4 shown: ours beside the others as printed, and what its columns hold."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Table 5 run, and shown: the paper's row beside both of ours, verdicts, modes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

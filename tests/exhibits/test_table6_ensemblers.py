@@ -1,7 +1,5 @@
 """Table 6: run, and shown with hand-worked numbers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Three families: a run at smoke scale, what is planned, and what a mixture is held against."""
 
-from __future__ import annotations
-
 import json
 from functools import partial
 from pathlib import Path

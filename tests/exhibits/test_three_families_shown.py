@@ -1,7 +1,5 @@
 """What a record of three families says: both outcomes of every verdict, from records made up for the test."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 

@@ -1,7 +1,5 @@
 """Unstated choices: parameters, table, reading and figure, at smoke scale and of what is not there."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

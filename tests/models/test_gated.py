@@ -1,7 +1,5 @@
 """Gated backbones: the plain network with all gates 1, which layers have a gate, and what a gate does."""
 
-from __future__ import annotations
-
 import copy
 
 import pytest

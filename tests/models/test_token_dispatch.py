@@ -1,7 +1,5 @@
 """Sort and split, and grouped products, give what the definition gives: values and gradients."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 import torch.nn.functional as F

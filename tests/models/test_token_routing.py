@@ -1,7 +1,5 @@
 """Gates, top-k, capacity and the balance losses on cases worked by hand."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

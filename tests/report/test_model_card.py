@@ -1,7 +1,5 @@
 """Exports of what the store holds: the model to the last bit, a card whose numbers are worked out, clear refusals."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Whoever does the jobs, the store ends with the same weights; a lost worker's job is taken up."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Walks over steps: keys, order, passes, and how long planning takes."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping
 from pathlib import Path

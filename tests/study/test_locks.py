@@ -1,7 +1,5 @@
 """One maker at a time: who waits, for whom, and who takes over."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

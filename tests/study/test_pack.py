@@ -1,7 +1,5 @@
 """Packed stores: whole again elsewhere, in parts of a given size; nothing overwritten, nothing outside the root."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json

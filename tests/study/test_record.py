@@ -2,8 +2,6 @@
 small pictures in a record.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 

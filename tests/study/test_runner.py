@@ -1,7 +1,5 @@
 """What is found, made, made again, skipped and resumed, whatever the kinds are."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Artifacts are whole or absent, fresh or made again, and never served silently when they are not."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Callable

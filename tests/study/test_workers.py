@@ -1,7 +1,5 @@
 """The same walk by workers: what they share, in which order they make it, and what goes wrong with them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """A family of models that is made in milliseconds: a base, a gate, experts in one pass, predictions."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

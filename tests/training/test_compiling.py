@@ -1,7 +1,5 @@
 """Compiled networks: the same numbers to float noise, one compilation for all that are built alike."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

@@ -1,7 +1,5 @@
 """What a process asks of the machine."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 

@@ -1,7 +1,5 @@
 """Nothing inside an epoch asks the device for a number: how often it is asked does not grow with the steps."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """Both conventions for gated networks; the paper's dense costs are the exhibit's."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """Equations (6) to (8) on cases worked by hand, the schedules, both stages, and collapse."""
 
-from __future__ import annotations
-
 from math import log
 
 import pytest

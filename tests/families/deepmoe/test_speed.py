@@ -1,7 +1,5 @@
 """Networks without their inactive channels compute what masked ones do."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch import nn

@@ -1,7 +1,5 @@
 """The steps of a DeepMoE: what shares what, and an off-the-shelf start."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Appendix A.1 on small circuits, exactly."""
 
-from __future__ import annotations
-
 from itertools import product
 
 import numpy as np

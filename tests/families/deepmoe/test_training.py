@@ -1,7 +1,5 @@
 """A small DeepMoE on modes, end to end: both stages, each resumed to the same bits, and its predictions."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """What a mixture is held against gets what the mixture gets, and draws its own images."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

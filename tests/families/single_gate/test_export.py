@@ -1,7 +1,5 @@
 """An exported model is the model, to the last bit; what is no exported model is said to be none."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -5,8 +5,6 @@ way in bf16. After a change that is meant to change numbers: raise the revision,
 `uv run python tests/families/single_gate/test_golden.py` writes it anew.
 """
 
-from __future__ import annotations
-
 import json
 import tempfile
 from pathlib import Path

@@ -1,7 +1,5 @@
 """No forward path mixes devices: each runs with its networks on a pretended GPU, where nothing is computed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What a network costs: equal active multiply-adds, and the share that is routed. Printed costs: test_sparse_costs."""
 
-from __future__ import annotations
-
 import pytest
 
 from repro.families.sparse.config import SHAPES, SparseConfig

@@ -1,7 +1,5 @@
 """torchvision's networks with mixtures in them: the same to the last bit where they must be, and placed as said."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

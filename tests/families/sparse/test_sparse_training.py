@@ -1,7 +1,5 @@
 """Sparse networks through the one loop: balance losses apart, randomness resumed bit-exact, dead experts named."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 
