@@ -23,6 +23,7 @@ from repro.exhibits.three_families.families import LAMBDAS, asked_deepmoe
 from repro.exhibits.three_families.rivals import on_curve
 from repro.families.deepmoe import steps as deepmoe
 from repro.families.deepmoe.cost import active_shares, deepmoe_cost
+from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.study import SingleGateParameters
 from repro.progress import say
 from repro.report.claim import Cell, Claim
@@ -78,6 +79,10 @@ class Parameters(SingleGateParameters):
     alternatives: Annotated[WordsOrNone, AfterValidator(partial(chosen_of, ALTERNATIVES))] = Field(
         tuple(ALTERNATIVES), description="which alternatives, with commas between them; default: all"
     )
+
+    def specs(self) -> list[StudySpec]:
+        """There is no single-gate mixture in this."""
+        return []
 
     def asked(self, seed: int) -> Asked:
         """Images, recipe and width of the three families, on validation images."""

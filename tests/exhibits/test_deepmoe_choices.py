@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from repro.exhibits import open_exhibit
 from repro.exhibits.deepmoe_choices import ALTERNATIVES, DEFAULT, EXHIBIT, Parameters, run
 from repro.exhibits.three_families import EXHIBIT as THREE_FAMILIES
 from repro.families.deepmoe.steps import steps
@@ -35,8 +36,11 @@ def test_a_run_records_every_row_beside_a_plain_network_of_its_cost(
         assert plain.column("macs")[0] < 1e6 * macs < plain.column("macs")[-1]
         assert min(plain.column("top1")) <= top1 <= max(plain.column("top1"))
     assert result.evaluate == "validation"
-    run(Parameters.check(**asked, lam=0.7))
+    chapter = open_exhibit("deepmoe_choices", asked)
+    chapter.run()
     assert "nothing was trained" in capsys.readouterr().err
+    play = chapter.play()
+    assert len(play.mixtures) == 5 and "images" in play.compare(play.models[0], play.models[-1])
 
 
 @pytest.fixture
