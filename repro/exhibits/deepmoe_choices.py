@@ -18,7 +18,7 @@ from pydantic import AfterValidator, Field
 from repro.analysis.outputs import accuracy
 from repro.errors import TrainingError
 from repro.exhibits.three_families.asked import ThreeFamiliesParameters
-from repro.exhibits.three_families.bodies import TR, Asked, Model, at_rate
+from repro.exhibits.three_families.bodies import TR, Asked, Model
 from repro.exhibits.three_families.families import LAMBDAS, asked_deepmoe
 from repro.exhibits.three_families.rivals import on_curve
 from repro.families.deepmoe import steps as deepmoe
@@ -56,7 +56,7 @@ ALTERNATIVES = {
     "λ = 0": Alternative("no penalty: gates as the loss alone has them", {"lam": 0.0}),
     "gates on inputs": Alternative("what a gate scales: what a convolution reads, Eq. (5)", {"gate_at": "input"}),
     "gates do not decay": Alternative("weight decay of gates and embedding", groups=(Group(match="gating", decay=0),)),
-    "heads' rate / 10": Alternative("rate of the heads that make gates", groups=(Group(match="heads", rate=0.1),)),
+    "heads at rate / 10": Alternative("rate of the heads that make gates", groups=(Group(match="heads", rate=0.1),)),
     "features": Alternative("what gates are made of", {"embedding_output": "relu"}),
     "λ reaches all": Alternative("what λ trains", {"lambda_reaches": "all"}),
     "PyTorch's start": Alternative("how the gates start", {"gate_init": "default"}),
@@ -110,8 +110,6 @@ class Parameters(SingleGateParameters):
         changes["recipe"] = usual.recipe.model_copy(update={"groups": other.groups})
         if other.stages == 1:
             changes |= {"recipe": asked.trained(), "recipe_two": None}
-        if "start" in other.model:
-            changes["spec"] = usual.spec.model_copy(update={"base_recipe": at_rate(usual.spec.base_recipe, self.rate)})
         return usual.model_copy(update=changes)
 
     def goals(self) -> list[Goal]:
@@ -238,7 +236,7 @@ def _draw(axes: Axes, result: StudyResult) -> None:
     if others:
         axes.plot(*zip(*others.values(), strict=True), "^", color=PALETTE[0], label="another choice", fillstyle="none")
     for row, point in others.items():
-        axes.annotate(row, point, (5, 0), textcoords="offset points", va="center", fontsize=7)
+        axes.annotate(row, point, (8, 0), textcoords="offset points", va="center", fontsize=7)
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("mean multiply-adds of an image, millions")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from shlex import quote
 from typing import Any, Self
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -72,7 +73,7 @@ class Parameters(Frozen):
         """The command that runs ``notebook`` with these parameters, for the record (not where and by whom)."""
         shown = self.model_dump(exclude={"root", "device", "executor", "compile", "recorded"})
         defaults = {name: type(self).model_fields[name].default for name in shown}
-        asked = [f"-p {name} {_shown(value)}" for name, value in shown.items() if value != defaults[name]]
+        asked = [f"-p {name} {quote(_shown(value))}" for name, value in shown.items() if value != defaults[name]]
         return " ".join(["repro run", notebook, *asked])
 
 
@@ -87,7 +88,7 @@ class Counted(Parameters):
 def _shown(value: Any) -> str:
     """A value as one would type it; of a path the name alone, since records are read on other machines."""
     if isinstance(value, tuple):
-        return ",".join(map(str, value)) or "''"
+        return ",".join(map(str, value))
     return value.name if isinstance(value, Path) else str(value)
 
 

@@ -34,6 +34,8 @@ def test_the_command_says_what_was_asked() -> None:
     assert parameters.root == Path("somewhere")
     none = exhibit("sparse_placement").parameters.check(others="")
     assert none.command("s") == "repro run s -p others ''"
+    two = exhibit("deepmoe_choices").parameters.check(alternatives="λ = 0,gates on inputs")
+    assert two.command("c") == "repro run c -p alternatives 'λ = 0,gates on inputs'", "it can be typed as it stands"
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,8 @@ def asked_deepmoe(body: Body, asked: Asked, budget: float, lam: float) -> deepmo
     whole = {"backbone": network, "num_classes": spec.num_classes, "image_size": spec.image_size, "lam": lam}
     model = DeepMoEConfig(**whole, width=body.budgeted(asked, WIDE * budget))
     one, two = deepmoe_steps.two_stages(asked.trained())
-    images = spec.with_(base=network, expert=network, width=model.width, role="control", num_experts=1)
+    plain = {"base": network, "expert": network, "width": model.width, "base_recipe": asked.trained()}
+    images = spec.with_(**plain, role="control", num_experts=1)
     return deepmoe_steps.Asked(spec=images, model=model, recipe=one, recipe_two=two)
 
 

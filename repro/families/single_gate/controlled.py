@@ -27,11 +27,11 @@ class ControlledParameters(SingleGateParameters):
         wanted = self.controls == "all" or (self.controls == "auto" and self.scale not in DEMONSTRATIONS)
         if not wanted or spec.num_experts == 1 or spec.pretrained:
             return {}
-        plain = equal_inference(spec)
+        plain = equal_inference(spec.with_(num_experts=max(each.num_experts for each in self.specs())))
         return {EQUAL_TRAINING: equal_training(spec), **({EQUAL_INFERENCE: plain} if plain else {})}
 
     def bases(self) -> list[StudySpec]:
-        """Every control; a plain network of equal inference once, as it is one for every number of experts."""
+        """Every control; a plain network of equal inference once, of the cost with the most experts."""
         return list(dict.fromkeys(control for spec in self.specs() for control in self.controls_of(spec).values()))
 
 

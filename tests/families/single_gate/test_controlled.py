@@ -30,6 +30,10 @@ def test_where_evidence_is_asked_for_controls_are_trained_without_a_word() -> No
     controls = parameters.bases()
     assert {spec.role for spec in controls} == {"control"} and len(controls) == 2 * 2 * 2, "seeds, pairs, kinds"
     assert not parameters.model_copy(update={"controls": "none"}).bases()
+    trained, plain = EQUAL_TRAINING, EQUAL_INFERENCE
+    several = Figure2.check(scale="laptop", dataset="cifar100", experts="10,20")
+    ten, twenty = map(several.controls_of, several.specs()[:2])
+    assert ten[plain] == twenty[plain] and ten[trained] != twenty[trained], "one cost, whatever the number of experts"
 
 
 def test_a_base_that_comes_trained_has_none() -> None:
