@@ -46,6 +46,8 @@ def test_claims_have_the_papers_gain_and_the_control(result: StudyResult) -> Non
     claims = claims_table(EXHIBIT.judge(result))
     assert (claims.loc["EM/1/without", "paper"], claims.loc["EM/1/without", "ours"]) == ("+1.37", "+0.50")
     assert claims.loc["EM/2/with", "verdict"] == "holds"
+    control = next(c for c in EXHIBIT.claims if c.key == "EM/2/with/as-long")
+    assert control.paired, "both rest on one base, as those of EM/cost do"
     assert (claims.loc["EM/cost/with", "ours"], claims.loc["EM/cost/with", "verdict"]) == ("+0.80", "holds")
 
 

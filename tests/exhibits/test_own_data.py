@@ -42,7 +42,7 @@ def test_a_folder_becomes_a_record_and_the_second_run_trains_nothing(
     assert (result.name, result.numbers_of_experts()) == ("own_data-my-pictures-own", [2])
     assert load_results(root / "results")[result.name] == result
     assert result.spec["folder"]["num_train"] == 120 and str(root) not in result.model_dump_json()
-    assert "-p folder My Pictures" in result.provenance.command
+    assert "-p folder 'My Pictures'" in result.provenance.command, "as a shell takes it"
     for method in ("bagging", "anytime-no-loss", "anytime-same-cost", "anytime-best"):
         (value,) = result.values("top1", method, 2)
         assert 0 <= value <= 100 and round(value * 15 / 100, 3) % 1 in (0, pytest.approx(1)), "15 test images"

@@ -8,7 +8,7 @@ import pytest
 from repro.errors import ReproError
 from repro.exhibits import exhibit, open_exhibit
 from repro.report import chapter
-from repro.report.chapter import Chapter
+from repro.report.chapter import Chapter, provenance
 from repro.report.links import building
 from repro.study.results import StudyResult
 from tests.helpers import TABLE2 as VALUES
@@ -47,6 +47,13 @@ def test_the_first_table_stands_open_and_the_others_are_folded(shown: list[str])
     first, *others = TABLE2.tables(opened.recorded[0]).values()
     assert page.count("<details") == len(others) >= 1
     assert page.index(first.caption[:20]) < page.index("<details")
+
+
+def test_a_record_of_before_randomness_was_told_apart_says_so(record: StudyResult) -> None:
+    words = "saw the base&#x27;s first epochs over again"
+    old, new = {"expert_recipe": {}}, {"expert_recipe": {}, "expert_length": "epochs"}
+    said = [words in provenance(record.model_copy(update={"spec": spec})) for spec in (old, new, {})]
+    assert said == [True, False, False]
 
 
 @pytest.mark.usefixtures("record")

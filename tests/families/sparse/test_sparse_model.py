@@ -156,6 +156,13 @@ def test_experts_begin_apart_or_alike() -> None:
             assert torch.equal(mixture.up_weight[0], mixture.up_weight[1]) == alike
 
 
+@pytest.mark.parametrize("gate", ["cos", "l2"])
+def test_a_likeness_is_taken_in_fewer_dimensions_than_the_model_has(gate: str) -> None:
+    for mixture in make(gate=gate).mixtures:
+        project = mixture.gate.project
+        assert isinstance(project, nn.Linear) and project.out_features * 2 == project.in_features
+
+
 def test_the_added_skip_goes_around_the_experts() -> None:
     """With experts that give nothing, a block is x + γ h."""
     network = make()
