@@ -108,7 +108,7 @@ def test_a_block_reads_what_stem_and_blocks_before_it_have_written() -> None:
      {"embedding_layers": 5}, {"embedding_share": 0.1}, {"width": 0.5}, {"num_classes": 7}, {"image_size": 64},
      {"backbone": "tr18"}],
 )  # fmt: skip
-def test_a_cost_that_was_counted_for_another_network_is_given_only_where_it_is_the_same(
+def test_a_cost_counted_for_another_network_is_given_only_where_it_is_the_same(
     changes: dict[str, Any],
 ) -> None:
     config = DeepMoEConfig(num_classes=10, width=0.25)
