@@ -236,8 +236,9 @@ def _draw(axes: Axes, result: StudyResult) -> None:
     if others:
         axes.plot(*zip(*others.values(), strict=True), "^", color=PALETTE[0], label="another choice", fillstyle="none")
     for row, point in others.items():
-        axes.annotate(row, point, (8, 0), textcoords="offset points", va="center", fontsize=7)
+        axes.annotate(row, point, (7, -5), textcoords="offset points", va="center", fontsize=7)
     axes.set_xscale("log", base=2)
+    axes.margins(x=0.12)  # a label has room
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("mean multiply-adds of an image, millions")
     axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
