@@ -10,7 +10,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator, Field
 
-from repro.exhibits.three_families.bodies import RESNET, Asked, Body, Model, at_rate
+from repro.exhibits.three_families.bodies import Asked, Body, Model, at_rate
 from repro.exhibits.three_families.families import BUDGETS, FAMILIES, PARTNER, USUAL, Family
 from repro.exhibits.three_families.rivals import INFERENCE, TRAINING
 from repro.exhibits.three_families.trials import in_store, tuned
@@ -50,7 +50,7 @@ class ThreeFamiliesParameters(SingleGateParameters):
 
     def chosen(self) -> list[Family]:
         """The families asked for, in the table's order."""
-        return [f for f in FAMILIES if (f.name in self.families if self.families else f.body is not RESNET)]
+        return [f for f in FAMILIES if (f.name in self.families if self.families else f.usual)]
 
     def part(self) -> str:
         """Which families, where they are not the usual three: they are recorded apart."""

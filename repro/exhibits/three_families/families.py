@@ -44,6 +44,7 @@ from repro.families.sparse.scales import SparseSpec
 from repro.families.sparse.steps import chosen_experts, load_network
 from repro.families.sparse.steps import goal as sparse_goal
 from repro.models.cost import ModelCost, model_cost
+from repro.models.gated import GateAt
 from repro.randomness import derive
 from repro.study.runner import Runner
 from repro.training.device import autocast
@@ -74,7 +75,7 @@ class Family(NamedTuple):
 
     ``body`` is what it is held against; ``choices`` of what ``choice`` is in words, the first unless trials say
     otherwise; where each is a point of its curve, ``drawn``, all are trained at the middle budget. It is trained at the
-    rate that was taken for its body, unless the rate is its own choice.
+    rate that was taken for its body, unless the rate is its own choice. ``usual``: it is run unless others are named.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Family(NamedTuple):
     choice: str
     choices: tuple[float, ...]
     drawn: bool = False
+    usual: bool = True
 
 
 def single_gate(asked: Asked, budget: float, rate: float) -> Model:
@@ -123,20 +125,22 @@ def _by_expert(tensors: Mapping[str, Tensor]) -> Tensor:
     return tensors["gate_probs"].argmax(1)
 
 
-def asked_deepmoe(body: Body, asked: Asked, budget: float, lam: float) -> deepmoe_steps.Asked:
+def asked_deepmoe(
+    body: Body, asked: Asked, budget: float, lam: float, gate_at: GateAt = "output"
+) -> deepmoe_steps.Asked:
     """A DeepMoE, in training as plain networks are; all its channels cost less than two budgets, and λ closes some."""
     spec, network = asked.spec, asked.spec.base if body is TR else body.name
     whole = {"backbone": network, "num_classes": spec.num_classes, "image_size": spec.image_size, "lam": lam}
-    model = DeepMoEConfig(**whole, width=body.budgeted(asked, WIDE * budget))
+    model = DeepMoEConfig(**whole, gate_at=gate_at, width=body.budgeted(asked, WIDE * budget))
     one, two = deepmoe_steps.two_stages(asked.trained())
     plain = {"base": network, "expert": network, "width": model.width, "base_recipe": asked.trained()}
     images = spec.with_(**plain, role="control", num_experts=1)
     return deepmoe_steps.Asked(spec=images, model=model, recipe=one, recipe_two=two)
 
 
-def deepmoe(body: Body, asked: Asked, budget: float, lam: float) -> Model:
+def deepmoe(body: Body, gate_at: GateAt, asked: Asked, budget: float, lam: float) -> Model:
     """The model of :func:`asked_deepmoe`; what it costs an image its gates come to decide."""
-    spec, made = asked.spec, asked_deepmoe(body, asked, budget, lam)
+    spec, made = asked.spec, asked_deepmoe(body, asked, budget, lam, gate_at)
     one, two, cost = made.recipe, made.recipe_two, deepmoe_cost(made.model)
     assert two
     training = 3 * (one.epochs + two.epochs) * cost.dense_macs + (3 * one.epochs + two.epochs) * cost.gating_macs
@@ -198,10 +202,14 @@ def _by_token(spec: SparseSpec, tensors: Mapping[str, Tensor]) -> Tensor:
 
 
 RATES, LAMBDAS, WEIGHTS = (1.0, 0.5, 2.0, 0.25), (2.0, 1.0, 0.7, 0.5), (0.005, 0.0, 0.02, 0.05)
+LAMBDA: dict[str, Any] = {"choice": "λ", "choices": LAMBDAS, "drawn": True}
 FAMILIES = (
     Family("single-gate", "single-gate mixture", TR, single_gate, "rate, in the recipe's", RATES),
-    Family("DeepMoE", "DeepMoE", TR, partial(deepmoe, TR), "λ", LAMBDAS, drawn=True),
+    Family("DeepMoE", "DeepMoE", TR, partial(deepmoe, TR, "output"), **LAMBDA),
     Family("sparse", "sparse Last 2", CONVNEXT, sparse, "weight of the balance losses", WEIGHTS),
-    Family("DeepMoE-native", "DeepMoE on resnet20", RESNET, partial(deepmoe, RESNET), "λ", LAMBDAS, drawn=True),
+    Family("DeepMoE-inputs", "DeepMoE, gates on inputs", TR, partial(deepmoe, TR, "input"), **LAMBDA, usual=False),
+    Family("DeepMoE-native", "DeepMoE on resnet20", RESNET, partial(deepmoe, RESNET, "output"), **LAMBDA, usual=False),
 )
-"""A line a family, on a body. The single gate is at home on tr-networks, sparse layers on a ConvNeXt."""
+"""A line a family, on a body. The single gate is at home on tr-networks, sparse layers on a ConvNeXt. The text leaves
+open whether DeepMoE's gates scale what a convolution writes or, as Eq. (5) is printed, what it reads.
+"""

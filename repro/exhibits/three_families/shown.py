@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from repro.exhibits.three_families.bodies import RESNET
 from repro.exhibits.three_families.families import BUDGETS, FAMILIES, SLACK, Family
 from repro.exhibits.three_families.rivals import BATCHES, INFERENCE, TRAINING, between, cell
 from repro.exhibits.three_families.service import service
@@ -87,7 +86,7 @@ def headline(results: Sequence[StudyResult], others: bool = True) -> str:
     if few:
         names, beats = _and(list(map(_named, few)), "or"), "beats one" if decided else f"beats {rival}"
         sentences.append(f"Fewer than three seeds do not decide whether {names} {beats} ({_each(few)}).")
-    absent = [_named(family) for family in FAMILIES if others and family not in run and family.body is not RESNET]
+    absent = [_named(family) for family in FAMILIES if others and family not in run and family.usual]
     return " ".join([*sentences, *([f"Not run: {_and(absent)}."] if absent else [])])
 
 
