@@ -23,6 +23,8 @@ GROUPS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("table2_num_experts", "C2/20/equal-training", "base and 20 experts beat the base trained as long"),
         ("three_families", "single-gate/middle/equal-training", "single gate beats a plain network trained as long"),
         ("three_families", "DeepMoE/middle/equal-training", "DeepMoE beats a plain network trained as long"),
+        ("three_families", "DeepMoE-inputs/middle/equal-training",
+         "DeepMoE with gates on inputs beats a plain network trained as long"),
         ("three_families", "sparse/middle/equal-training", "sparse layers beat a plain network trained as long"),
         ("deepmoe_table2_cifar", "DM2", "DeepMoE beats a plain network of its cost"),
         ("sparse_placement", "V1/convnext", "ConvNeXt with two sparse layers beats the dense one"),

@@ -18,9 +18,10 @@ def test_each_row_is_another_network_and_the_default_is_the_three_families(tmp_p
     asked = {"scale": "laptop", "dataset": "cifar100", "root": str(tmp_path)}
     rows = {row: steps(made) for row, made in Parameters.check(**asked).rows(0).items()}
     assert len({step.needs[0].key for step in rows.values()}) == len(rows) == 1 + len(ALTERNATIVES) + 3
-    trials = THREE_FAMILIES.parameters.check(**asked, families="DeepMoE", budgets="middle").goals()
-    tried = {step.key for goal in trials for step in goal.steps}
-    assert {row for row, step in rows.items() if step.key in tried} == {DEFAULT, "λ = 0.5", "λ = 1", "λ = 2"}
+    for family, own in (("DeepMoE", {DEFAULT, "λ = 0.5", "λ = 1", "λ = 2"}), ("DeepMoE-inputs", {"gates on inputs"})):
+        trials = THREE_FAMILIES.parameters.check(**asked, families=family, budgets="middle").goals()
+        tried = {step.key for goal in trials for step in goal.steps}
+        assert {row for row, step in rows.items() if step.key in tried} == own
 
 
 def test_a_run_records_every_row_beside_a_plain_network_of_its_cost(

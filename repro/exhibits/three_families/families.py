@@ -207,7 +207,7 @@ FAMILIES = (
     Family("single-gate", "single-gate mixture", TR, single_gate, "rate, in the recipe's", RATES),
     Family("DeepMoE", "DeepMoE", TR, partial(deepmoe, TR, "output"), **LAMBDA),
     Family("sparse", "sparse Last 2", CONVNEXT, sparse, "weight of the balance losses", WEIGHTS),
-    Family("DeepMoE-inputs", "DeepMoE, gates on inputs", TR, partial(deepmoe, TR, "input"), **LAMBDA, usual=False),
+    Family("DeepMoE-inputs", "DeepMoE with gates on inputs", TR, partial(deepmoe, TR, "input"), **LAMBDA, usual=False),
     Family("DeepMoE-native", "DeepMoE on resnet20", RESNET, partial(deepmoe, RESNET, "output"), **LAMBDA, usual=False),
 )
 """A line a family, on a body. The single gate is at home on tr-networks, sparse layers on a ConvNeXt. The text leaves
