@@ -202,14 +202,17 @@ def _by_token(spec: SparseSpec, tensors: Mapping[str, Tensor]) -> Tensor:
 
 
 RATES, LAMBDAS, WEIGHTS = (1.0, 0.5, 2.0, 0.25), (2.0, 1.0, 0.7, 0.5), (0.005, 0.0, 0.02, 0.05)
-LAMBDA: dict[str, Any] = {"choice": "λ", "choices": LAMBDAS, "drawn": True}
+LAMBDAS_OF_INPUTS = (2.0, 1.2, 1.0, 0.7)
+"""Gates on inputs leave more to be computed, so that λ = 0.5 is beyond the budget; they have as many on both sides."""
 FAMILIES = (
     Family("single-gate", "single-gate mixture", TR, single_gate, "rate, in the recipe's", RATES),
-    Family("DeepMoE", "DeepMoE", TR, partial(deepmoe, TR, "output"), **LAMBDA),
+    Family("DeepMoE", "DeepMoE", TR, partial(deepmoe, TR, "output"), "λ", LAMBDAS, drawn=True),
     Family("sparse", "sparse Last 2", CONVNEXT, sparse, "weight of the balance losses", WEIGHTS),
-    Family("DeepMoE-inputs", "DeepMoE with gates on inputs", TR, partial(deepmoe, TR, "input"), **LAMBDA, usual=False),
-    Family("DeepMoE-native", "DeepMoE on resnet20", RESNET, partial(deepmoe, RESNET, "output"), **LAMBDA, usual=False),
-)
+    Family("DeepMoE-inputs", "DeepMoE with gates on inputs", TR, partial(deepmoe, TR, "input"), "λ", LAMBDAS_OF_INPUTS,
+           drawn=True, usual=False),
+    Family("DeepMoE-native", "DeepMoE on resnet20", RESNET, partial(deepmoe, RESNET, "output"), "λ", LAMBDAS,
+           drawn=True, usual=False),
+)  # fmt: skip
 """A line a family, on a body. The single gate is at home on tr-networks, sparse layers on a ConvNeXt. The text leaves
 open whether DeepMoE's gates scale what a convolution writes or, as Eq. (5) is printed, what it reads.
 """
