@@ -17,9 +17,6 @@ from repro.analysis.agreement import agreement
 from repro.analysis.outputs import Outputs
 from repro.data.dataset import ImageDataset
 
-SPLIT = 0.2
-"""A class counts as split if two experts or more have at least this share of its images each."""
-
 
 def class_counts(g0: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     """Images of each class in each expert, ``[C, K]``, from the initial gate ``[N, K]`` (soft: in parts)."""
@@ -40,11 +37,6 @@ def shares_of_classes(counts: Tensor) -> Tensor:
 def effective_number(counts: Tensor) -> Tensor:
     """exp of the entropy of the shares along the last axis: K if all are equal, 1 if one has everything."""
     return torch.special.entr(shares_of_classes(counts)).sum(-1).exp()
-
-
-def split_classes(counts: Tensor) -> Tensor:
-    """Whether each class of counts ``[C, K]`` is split (see :data:`SPLIT`), bool ``[C]``."""
-    return (shares_of_classes(counts) >= SPLIT).sum(1) >= 2
 
 
 def together(counts: Tensor) -> Tensor:

@@ -48,7 +48,7 @@ def forest(lines: Sequence[Headline], narrow: bool = False) -> Figure:
     axes.set_yticks([])
     axes.grid(True, axis="x")
     axes.spines["left"].set_visible(False)
-    axes.set_xlabel("top-1 accuracy, points")
+    axes.set_xlabel("difference of top-1 accuracy, points")
     _legend(figure, axes, [effect for line in lines for effect in line.effects], narrow)
     return figure
 

@@ -72,8 +72,8 @@ class Effect(NamedTuple):
 
     @property
     def text(self) -> str:
-        """``undecided, +0.27 [−1.14, +1.68] (CIFAR-100, laptop scale)``."""
-        return f"{self.judged.verdict.value}, {effect(self.judged.ours)} ({where_run(self.result)})"
+        """``undecided, +0.27 [−1.14, +1.68] (CIFAR-100, laptop scale)``, marks included."""
+        return f"{self.judged.text}, {effect(self.judged.ours)} ({where_run(self.result)})"
 
 
 class Headline(NamedTuple):
@@ -167,7 +167,7 @@ def answer(results: Sequence[StudyResult]) -> dict[str, tuple[str, list[str]]]:
         "Does it hold?": (_tested(main), [f"{line.words}: {'; '.join(e.text for e in line.effects)}"
                                           for line in main if line.effects]),
         "What else holds": ("in single-gate mixtures:", [f"{line.name}: {_brief(line.has(*known))}" for line in held]),
-        "What does not": ("in single-gate mixtures:", [
+        "What does not hold": ("in single-gate mixtures:", [
             *(f"{line.name}, but not each control: {_brief([e for e in line.has(*known) if e.judged.controlled])}"
               for line in lost),
             *(f"the opposite of “{line.name}”: {_brief(line.has(Verdict.OPPOSITE), Verdict.OPPOSITE)}"
@@ -188,12 +188,13 @@ def answer(results: Sequence[StudyResult]) -> dict[str, tuple[str, list[str]]]:
 def _tested(main: Sequence[Headline]) -> str:
     tested = [e for line in main for e in line.has(Verdict.HOLDS, Verdict.OPPOSITE, Verdict.UNDECIDED)]
     if not tested:
-        return "Whether a mixture beats a plain network given as much compute: nowhere tested with enough seeds."
+        return "Whether a mixture beats a plain network that had as much compute: nowhere tested with enough seeds."
     ahead, behind = (sum(e.judged.verdict is one for e in tested) for one in (Verdict.HOLDS, Verdict.OPPOSITE))
     rest = ", and undecided in the others" if ahead + behind < len(tested) else ""
     return (
-        f"Of {len(tested)} comparison{'s' * (len(tested) > 1)} with plain networks given as much compute, three seeds "
-        f"or more each, a mixture is ahead in {ahead or 'none'}, behind in {behind or 'none'}{rest}."
+        f"Of {len(tested)} comparison{'s' * (len(tested) > 1)} with plain networks that had as much compute for an "
+        f"image, in training, or both, three seeds or more each, a mixture is "
+        f"ahead in {ahead or 'none'}, behind in {behind or 'none'}{rest}."
     )
 
 
@@ -217,7 +218,7 @@ def longer(results: Sequence[StudyResult]) -> str:
     """What a base would gain by twice its training, where that was measured."""
     gains = [(r, [float(v) for v in r.tables["longer"].column("top1")]) for r in results if "longer" in r.tables]
     found = [f"{twice - once:+.1f} ({where_run(r)}, one seed)" for r, (once, twice) in gains if r.scale in SCALES]
-    return f"Twice its epochs would give the base alone {', '.join(found)}." if found else ""
+    return f"Twice the epochs gave the base alone {', '.join(found)}: it is not trained to the end." if found else ""
 
 
 def older(results: Sequence[StudyResult]) -> str:
@@ -234,8 +235,8 @@ def older(results: Sequence[StudyResult]) -> str:
         past = sorted({str(n) for n in of.values() if n < now})
         others = [title for title, n in of.items() if n >= now]
         if past:
-            but = f" (except for {', '.join(others)})" if others else ""
-            found.append(f"{where}: bases had {' or '.join(past)} epochs{but}; the recipe now has {now}.")
+            but = f"{now} in {' and '.join(others)}" if others else f"the recipe now has {now}"
+            found.append(f"{where}: bases were trained for {' or '.join(past)} epochs ({but}).")
     return " ".join(found)
 
 

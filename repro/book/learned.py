@@ -46,7 +46,7 @@ def two_networks(results: Sequence[StudyResult]) -> str:
     return (
         f"The mean accuracy of two plain networks, averaged, is within {EQUIVALENT:g} point of the mixture's: "
         f"{', '.join(found)}. The poster's "
-        f"“1 expert” is such a pair of networks, which costs {cost} as much as one expert on a shared trunk."
+        f"“1 expert” is such a pair of networks, which costs {cost} as much as a base and one expert on its trunk."
     ) if found else ""  # fmt: skip
 
 

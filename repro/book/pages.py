@@ -100,10 +100,10 @@ def what_we_learned(book: Book) -> str:
 def cite_this(book: Book) -> str:
     """The study as BibTeX, of ``CITATION.cff``."""
     text = ((project_folder() or Path()) / "CITATION.cff").read_text(encoding="utf-8")
-    facts = dict(re.findall(r'^(title|version): "?(.*?)"?$', text, re.MULTILINE))
+    facts = dict(re.findall(r'^(title|version|repository-code): "?(.*?)"?$', text, re.MULTILINE))
     authors = " and ".join(re.findall(r"^  - name: (.*)$", text, re.MULTILINE))
     entry = f"@software{{moe_study,\n  title = {{{facts['title']}}},\n  author = {{{{{authors}}}}},\n"
-    return f"<pre>{escape(entry)}  version = {{{facts['version']}}}\n}}</pre>"
+    return f"<pre>{escape(entry)}  version = {{{facts['version']}}},\n  url = {{{facts['repository-code']}}}\n}}</pre>"
 
 
 def all_claims(book: Book) -> str:
@@ -121,7 +121,7 @@ def all_claims(book: Book) -> str:
             chapter = link(book.chapter(shown.name), shown.title.partition(":")[0])
             where = f"Section {claim.section}" if claim.section else ""
             rows.append((escape(claim.text), "<br>".join(marks) or "not run", chapter, where))
-    head = ("the paper's claim", "here", "evidence", "where in the paper")
+    head = ("claim", "here", "evidence", "where in the paper")
     return html_table(head, rows, "every claim of the paper with its verdicts")
 
 

@@ -93,7 +93,7 @@ CLAIMS = (
     Claim("F1", "Exits by the threshold, at next to no loss, beat exits at random that cost as much", over_chance,
           section="2.3", settled_after=True),
     Claim("F1/plain", "... and beat plain networks that cost as much (on the line between the two recorded ones around "
-          "that cost)", over_plain_networks, section="2.3", controls=(LONGER,), settled_after=True),
+          "it; beyond all, the costliest)", over_plain_networks, section="2.3", controls=(LONGER,), settled_after=True),
     Claim("F1/equal-training", f"... and beat {LONGER.words}", Cell(K, NO_LOSS, MEAN), LONGER.cell, section="2.3",
           settled_after=True, paired=False),
     Claim("F2", "... and are as good as one expert for every image",

@@ -168,6 +168,7 @@ def _measure(spec: StudySpec, outputs: Outputs, study: Study, slack: float) -> I
     right = answers(outputs).right[held_parts(spec)[1]]
     yield measured(spec, "backbone", percent(right[:, 0]), num_experts=0)
     yield measured(spec, "bagging", percent(right[:, 1]))
+    yield measured(spec, "bagging", percent(right[:, 0] != right[:, 1]), "discordant")
     for chosen in choices(spec, outputs, study.cost(spec), slack):
         method = f"anytime-{chosen.rule}"
         numbers = {"top1": chosen.top1, "macs_millions": chosen.macs / 1e6, "exits": chosen.exits}
@@ -233,6 +234,11 @@ def advice(result: StudyResult) -> str:
     number = result.spec["folder"]["num_test"]
     ours = max(math.fsum(each.values()) / len(each) for each in (by_seed(result, Cell(0)), by_seed(result, Cell(k))))
     text = f"With {number} test images, differences of up to {by_chance(ours, number):.1f} points are within chance."
+    if discordant := summary_of(result, Cell(k, metric="discordant")):
+        text += (
+            f" Base and mixture answer the same images and part on {discordant.mean:.1f} % of them: between these two "
+            f"up to {by_chance_of_pairs(discordant.mean, number):.1f} points."
+        )
     simple = {label: found.mean for name, label in SIMPLE.items() if (found := summary_of(result, Cell(0, name)))}
     best = max(simple, key=simple.__getitem__, default=None)
     if best and ours - simple[best] <= by_chance(ours, number):
@@ -245,8 +251,17 @@ def advice(result: StudyResult) -> str:
 
 def by_chance(top1: float, num_images: int) -> float:
     """Points by which two equally good models near ``top1`` percent differ at most, in 19 of 20 such sets of images."""
-    p = (top1 / 100 * num_images + 1) / (num_images + 2)  # two answers added, so that 100 % is no certainty
+    p = _share(top1, num_images)
     return 196 * math.sqrt(2 * p * (1 - p) / num_images)
+
+
+def by_chance_of_pairs(discordant: float, num_images: int) -> float:
+    """The same of two models on the same images, of which ``discordant`` percent are right in one of the two alone."""
+    return 196 * math.sqrt(_share(discordant, num_images) / num_images)
+
+
+def _share(percent: float, num_images: int) -> float:
+    return (percent / 100 * num_images + 1) / (num_images + 2)  # two answers added, so that 100 % is no certainty
 
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:

@@ -35,7 +35,7 @@ def over_chance(result: StudyResult) -> dict[int, float]:
 
 
 def over_plain_networks(result: StudyResult) -> dict[int, float]:
-    """``{seed: points}`` above the line between the two recorded backbones around the cost, for pairs that have them.
+    """``{seed: points}`` above the line between the two recorded backbones around the cost; above the costliest, that.
 
     On that line lies whoever sends each image to one of the two at random.
     """
@@ -46,7 +46,7 @@ def over_plain_networks(result: StudyResult) -> dict[int, float]:
     def on_the_line(pair: str, seed: int) -> float:
         cost = whole.get(pair, np.nan) * (1 - _value(result, Cell(K, NO_LOSS, pair, "saved"), seed) / 100)
         at, top1 = [macs[row] for row in rows], [_value(result, Cell(0, row=row), seed) for row in rows]
-        return float(np.interp(cost, at, top1, left=np.nan, right=np.nan)) if rows else np.nan
+        return float(np.interp(cost, at, top1, left=np.nan)) if rows else np.nan
 
     return _above(result, on_the_line)
 

@@ -68,7 +68,8 @@ def interval(summary: Summary | None, decimals: int = 2, sign: bool = False) -> 
     """``59.60 to 60.60``, with ``sign`` ``−0.10 to +0.50``; a dash where there is no interval."""
     if summary is None or summary.interval is None:
         return NONE
-    low, high = (signed(end, decimals) if sign else f"{end:.{decimals}f}" for end in summary.interval)
+    form, minus = f"{'+' if sign else ''}.{decimals}f", "−" if sign else "-"
+    low, high = (f"{end + 0.0:{form}}".replace("-", minus) for end in summary.interval)  # −0.003: −0.00
     return f"{low} to {high}"
 
 

@@ -22,7 +22,6 @@ from repro.analysis.specialisation import (
     in_order,
     likeness,
     shares_of_classes,
-    split_classes,
     together,
 )
 
@@ -36,11 +35,6 @@ def test_losses_of_every_expert() -> None:
     probabilities = torch.tensor([[[0.5, 0.5], [0.1, 0.9]]])
     outputs = Outputs(torch.zeros(1, 2), torch.tensor([[0.5, 0.5]]), probabilities.log(), torch.tensor([1]))
     torch.testing.assert_close(expert_losses(outputs), torch.tensor([[math.log(2), -math.log(0.9)]]))
-
-
-def test_a_split_is_a_fifth_with_two_or_more() -> None:
-    assert split_classes(COUNTS).tolist() == [True, False, False, True]
-    assert split_classes(torch.tensor([[8, 2], [81, 19]])).tolist() == [True, False]
 
 
 def test_together_by_hand() -> None:

@@ -16,7 +16,7 @@ from repro.study.results import StudyResult, Table, load_results
 from tests.helpers import TABLE2
 
 MakeUp = Callable[..., StudyResult]
-ASKED, HOLDS, NOT, ABSENT = "Does it hold?", "What else holds", "What does not", "What was not run:"
+ASKED, HOLDS, NOT, ABSENT = "Does it hold?", "What else holds", "What does not hold", "What was not run:"
 BETTER = TABLE2 | {("equal-training", 20): [58.0, 58.1, 58.3], ("equal-inference", 1): [58.0, 58.2, 58.3]}
 
 
@@ -28,7 +28,7 @@ def said_of(*results: StudyResult) -> dict[str, str]:
 def test_a_gain_that_its_controls_lack_is_an_answer(made_up: MakeUp) -> None:
     said = said_of(made_up(BETTER))
     assert said[ASKED].startswith(
-        "Of 2 comparisons with plain networks given as much compute, three seeds or more each,"
+        "Of 2 comparisons with plain networks that had as much compute for an image, in training, or both, three seeds"
     )
     assert "a mixture is ahead in 2, behind in none." in said[ASKED]
     assert "base and 20 experts beat the base trained as long: holds, +1.47 [+1.15, +1.78] (CIFAR-100" in said[ASKED]
@@ -70,9 +70,9 @@ def test_a_record_of_a_shorter_recipe_is_named(made_up: MakeUp) -> None:
     result = made_up(BETTER)
     recipe = {"base_recipe": {"epochs": 12}, "expert_recipe": {"epochs": 4}}
     past = result.model_copy(update={"spec": recipe, "study": "table1_main"})
-    assert older([past]) == "CIFAR-100, laptop scale: bases had 12 epochs; the recipe now has 24."
+    assert older([past]) == "CIFAR-100, laptop scale: bases were trained for 12 epochs (the recipe now has 24)."
     present = result.model_copy(update={"spec": recipe | {"base_recipe": {"epochs": 24}}})
-    assert older([present]) == "" and "12 epochs (except for Table 2);" in older([past, present])
+    assert older([present]) == "" and "12 epochs (24 in Table 2)." in older([past, present])
     assert older([past, present.model_copy(update={"study": "deepmoe_table2_cifar"})]) == older([past]), (
         "it has no base"
     )

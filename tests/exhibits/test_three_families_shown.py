@@ -124,4 +124,4 @@ def test_trials_are_told_and_so_is_a_best_one_at_an_end(record_of: Callable[...,
     rows = [[*row[:-1], int(row[1] == 0.25)] for row in rows]
     ended = made(record_of, 1.0, tables=tables | {"trials": Table(columns=TRIALS, rows=rows)})
     assert SHOWN.advice(ended).endswith("better may lie beyond: tr-network (0.25) and DeepMoE (0.25).")
-    assert list(SHOWN.tables(result)["trials"].frame["top1"]) == 2 * ["50", "50", "–", "50"]
+    assert list(SHOWN.tables(result)["trials"].frame["top-1"]) == 2 * ["50.00", "50.00", "–", "50.00"]

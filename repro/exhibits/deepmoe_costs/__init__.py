@@ -169,8 +169,8 @@ CLAIMS = (
     ),
     Claim("DC5", "Table 4: the networks 'at equal parameters and FLOPs' cost the same (the least, percent of the most)",
           cell("equal", "4"), bar=EQUAL, section="5.3.3", settled_after=True),
-    Claim("DC6", "Royer et al., Table 4: DeepMoE costs less than the single gate (whose MACs, percent of its)",
-          cell("single gate", "resnet18"), bar=100),
+    Claim("DC6", "Royer et al., Table 4: DeepMoE costs what the single gate does (whose MACs, percent of its)",
+          cell("single gate", "resnet18"), bar=100, within=(EQUAL - 100, 5.0), settled_after=True),
 )  # fmt: skip
 """Two costs are equal up to 5 %, as for DM1; gated ones are counted honestly, embedding network included. The counts of
 DC3 to DC5 were in sight when that was settled."""

@@ -123,9 +123,12 @@ def _shuffled(result: StudyResult) -> Captioned:
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     """``main``: accuracy over cost; ``scan``: over active channels; ``shuffled``: with gates of other images."""
     drawn = {}
-    for name, draw, height in (("main", _draw, 4.0), ("scan", _draw_scan, 3.4), ("shuffled", _draw_shuffled, 5.6)):
-        drawn[name], grid = panels(results, draw, height=height)
-        for axes, result in zip(grid.flat, results, strict=True):
+    scanned = [result for result in results if "scan" in result.tables] or results
+    for name, of, draw, height in (
+        ("main", results, _draw, 4.0), ("scan", scanned, _draw_scan, 3.4), ("shuffled", results, _draw_shuffled, 5.6),
+    ):  # fmt: skip
+        drawn[name], grid = panels(of, draw, height=height)
+        for axes, result in zip(grid.flat, of, strict=True):
             axes.set_title(where_run(result))
         common_legend(drawn[name], grid.flat, columns=2)
     return drawn
@@ -139,7 +142,8 @@ def _draw(axes: Axes, result: StudyResult) -> None:
             x, y = [macs[seed] for seed in top1], list(top1.values())
             axes.plot(x, y, ".", color=colour, markersize=4, alpha=0.6)
             axes.plot(sum(x) / len(x), sum(y) / len(y), marker, color=colour, label=name, fillstyle="none")
-    axes.set_xscale("log")
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("mean multiply-adds of an image, millions")
     axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
 

@@ -24,21 +24,17 @@ from repro.report.tables import Captioned, Columns, about, frame, means, metric_
 from repro.report.verdict import by_seed
 from repro.study.results import StudyResult, Table
 
-AMONG = 45
-"""Percent of the experts that process an image at least, by the paper's 15.8 of 32 ("almost half")."""
+ABOUT = (-10.0, 10.0)
+"""Points around half of the experts that process an image, by the paper's 15.8 of 32 ("almost half"). Tokens that chose
+at random would visit 87 % (64 of them in the first mixture of a small ConvNeXt), so that there is an upper end."""
 
 
 def _claims(body: str, name: str) -> Iterator[Claim]:
     last_2 = partial(cell, body, "last-2")
     yield Claim(
-        f"V6/{body}", f"{name}, 32 experts: an image's tokens go to more than {AMONG} % of them (first mixture)",
-        last_2("first", "share", 32), bar=AMONG,
+        f"V6/{body}", f"{name}, 32 experts: an image's tokens go to about half of them (first mixture)",
+        last_2("first", "share", 32), bar=50, within=ABOUT,
     )  # fmt: skip
-    for more, less in ((16, 8), (32, 16)):
-        yield Claim(
-            f"V6/{body}/{more}", f"{name}: more experts process an image of {more} than of {less} (first mixture)",
-            last_2("first", "experts", more), last_2("first", "experts", less), paired=False,
-        )  # fmt: skip
     information = partial(last_2, metric="information")
     yield Claim(
         f"V7/{body}", f"{name}: the class explains more of the choice in the last mixture than in the first",

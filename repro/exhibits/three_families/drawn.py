@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from repro.exhibits.three_families.bodies import TR, Body
 from repro.exhibits.three_families.families import FAMILIES, Family
@@ -82,6 +83,7 @@ def _panel(axes: Axes, result: StudyResult, body: Body, axis: Axis) -> None:
                 if b.interval:
                     axes.plot([a, a], b.interval, color=colour, linewidth=0.8)
     axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_locator(LogLocator(2, (1, 1.5)))
     axes.xaxis.set_major_formatter("{x:g}")
     shown = dict.fromkeys(family.words for family, _ in rows_of(result) if family.body is body)
     axes.set_title(f"{where_run(result)}, {so_many(len(result.seeds))}\n{', '.join(shown) or 'nothing'} on {body.name}")

@@ -136,8 +136,8 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
         columns[f"verdict: {against}"] = [found[key(f.name, b, against)].text for f, b in rows]
     caption = (
         f"{about(result)}; top-1 accuracy on the {result.evaluate} set in percent. Training is counted in MACs of one "
-        "image over all epochs. Plain networks of equal inference MACs are interpolated in log MACs between those of "
-        "the same body of the next lower and higher MACs; one that takes as long, in log time on the plain curve: of a "
+        "image over all epochs. Plain networks of equal inference MACs are interpolated in log MACs on the curve of "
+        "the same body; one that takes as long, in log time on the plain curve: of a "
         "mixture slower than all of that, its most accurate network. 256 at a time DeepMoE is timed, and answers, by "
         "prototypes, the K-means centres of its gates on these very images, which favours it. A dash: not run, or "
         f"beyond the curve. {_tuning(result)}"
@@ -149,13 +149,18 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
     shown["gates"] = _gates(result)
     trials = result.tables.get("trials")
     if trials and trials.rows:
-        texts = {
-            name: [NONE if value is None else f"{value:g}" for value in trials.column(name)] for name in TRIALS[1:]
+        texts: Columns = {
+            "choice": [f"{value:g}" for value in trials.column("choice")],
+            "top-1": [NONE if value is None else f"{value:.2f}" for value in trials.column("top1")],
+            "MACs, M": [NONE if value is None else f"{value / 1e6:.2f}" for value in trials.column("macs")],
+            "taken": ["taken" if value else "" for value in trials.column("taken")],
         }
+        choices = "; ".join(f"of {f.words} {f.choice}" for f in FAMILIES if f.name in trials.column("model"))
         caption = (
             f"{about(result)}; trials on validation images: the most accurate one is taken of those within "
-            f"{SLACK:g} budgets, or as cheap as the cheapest. Choices are rates of the body, in the recipe's; then, at "
-            f"that rate, {'; '.join(f'of {f.words} {f.choice}' for f in FAMILIES)}. A dash: the gates collapsed."
+            f"{SLACK:g} budgets, or as cheap as the cheapest. Choices: of plain networks the learning rate, in the "
+            f"recipe's; then, at the best rate, {choices}. Where a trial is shorter than what it is for, accuracies "
+            "compare within a model only. A dash: the gates collapsed."
         )
         shown["trials"] = Captioned(frame(texts, trials.column(TRIALS[0])), caption)
     return shown
@@ -177,7 +182,7 @@ def _tuning(result: StudyResult) -> str:
     made = f"Choices were made on validation images, in {each} trials for every mixture and every plain network."
     if not at_an_end:
         return made
-    return f"{made} At an end of what was tried, so that better may lie beyond: {_and(at_an_end)}."
+    return f"{made} The one taken is at an end of what was tried, so that better may lie beyond: {_and(at_an_end)}."
 
 
 def _when(result: StudyResult, found: Mapping[str, ClaimVerdict]) -> Captioned:
@@ -189,7 +194,7 @@ def _when(result: StudyResult, found: Mapping[str, ClaimVerdict]) -> Captioned:
         mixture = mixture_cell(family.name, budget, method)
         ours = difference(result, mixture, cell(family.name, budget, method), paired=False)
         judged = found.get(key(family.name, budget, method))
-        return UNKNOWN if ours is None else _with_interval(ours) + (f", {judged.verdict}" if judged else "")
+        return UNKNOWN if ours is None else _with_interval(ours) + (f", {judged.text}" if judged else "")
 
     def times(family: Family, metric: str) -> str:
         """In units of the plain network of equal inference, at the recipe's own length."""
