@@ -8,13 +8,13 @@ import pytest
 from repro.exhibits.figure2_anytime import EXHIBIT, Parameters, printed_value, run
 from repro.families.single_gate.pairs import MEAN
 from repro.report.anytime_figures import anytime_at, marker, paper_macs
-from repro.report.anytime_rivals import NO_LOSS
+from repro.report.anytime_rivals import NO_LOSS, over_plain_networks
 from repro.report.claim import Cell
 from repro.report.curves import Curve, draw
 from repro.report.plots import new_figure
 from repro.report.printed import drawn
 from repro.report.verdict import Verdict
-from repro.study.results import StudyResult, Table
+from repro.study.results import Cost, StudyResult, Table
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +103,12 @@ def test_claims_and_reading(made: StudyResult) -> None:
     judged = {j.claim.key: str(j.verdict) for j in EXHIBIT.judge(made)}
     assert (judged["F1"], judged["F2"], judged["F6"], judged["F8"]) == ("holds", "holds", "not run", Verdict.PAIRS)
     assert "0.20 points better on average" in EXHIBIT.advice(made)
+
+
+def test_a_pair_that_costs_more_than_every_plain_network_is_held_against_the_costliest(made: StudyResult) -> None:
+    counted = [Cost(num_experts=k, row=row, macs=macs, params_inference=1, params_trainable=1)
+               for k, row, macs in ((0, "tr10", 10**6), (20, PAIR, 9 * 10**6))]  # fmt: skip
+    assert over_plain_networks(made.model_copy(update={"costs": counted})) == pytest.approx(dict.fromkeys(range(3), 2))
 
 
 def test_a_band_reaches_from_the_lowest_to_the_highest_seed() -> None:

@@ -247,6 +247,13 @@ def test_chance_is_a_matter_of_how_many_images() -> None:
     assert own_data.by_chance(100.0, 20) > own_data.by_chance(100.0, 2000) > 0
 
 
+def test_two_models_on_the_same_images_are_told_apart_by_where_they_part(result: StudyResult) -> None:
+    """Of 100 images 4 are right in one of the two alone: 196 √(5/102 / 100) points, less than half of 10.1."""
+    parting = [Measurement(seed=s, num_experts=4, method="bagging", metric="discordant", value=4.0) for s in (0, 1)]
+    told = own_data.advice(result.model_copy(update={"measurements": [*result.measurements, *parting]}))
+    assert "part on 4.0 % of them: between these two up to 4.3 points." in told
+
+
 def test_the_picture(result: StudyResult) -> None:
     (axes,) = own_data.figures([result])["main"].axes
     drawn = {line.get_label(): (list(line.get_xdata()), list(line.get_ydata())) for line in axes.lines}
