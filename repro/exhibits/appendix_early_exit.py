@@ -36,7 +36,7 @@ def run(parameters: PairParameters) -> StudyResult:
     measurements: list[Measurement] = []
     table = Table(columns=["pair", "K", "rule", "seed", "share", "macs", "top1"], rows=[])
     for spec in study.specs:
-        cost = study.cost(spec)
+        cost = spec.cost
         for rule, curve in curves(study.run(spec), spec.seed).items():
             values = {"area": area(SHARES, curve), "half": curve[len(SHARES) // 2]}
             measurements += measures(spec, rule, values, spec.pair)
@@ -48,7 +48,7 @@ def run(parameters: PairParameters) -> StudyResult:
         measurements.append(measured(spec, "backbone", curve[-1], row=spec.base, num_experts=0))
         measurements.append(measured(spec, "bagging", curve[0], row=spec.pair))
     measurements += list(means_over_pairs(measurements, parameters.pairs))
-    costs = [cost_row(study.cost(spec), spec.pair) for spec in study.specs]
+    costs = [cost_row(spec.cost, spec.pair) for spec in study.specs]
     return record(NAME, parameters, study, measurements, costs, {"curves": table}, parameters.varies())
 
 

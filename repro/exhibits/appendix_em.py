@@ -17,6 +17,7 @@ from repro.data.catalogue import DATASETS
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.em import mean_entropy, moved, training_macs
 from repro.families.single_gate.routing import smooth
+from repro.families.single_gate.steps import steps as steps_of
 from repro.families.single_gate.study import SingleGateParameters, Study, measured, measures, open_study, record, usual
 from repro.report.claim import Cell, Claim, Control, with_controls
 from repro.report.exhibit import Exhibit
@@ -68,7 +69,7 @@ def run(parameters: Parameters) -> StudyResult:
     measurements: list[Measurement] = []
     for rows in parameters.rows():
         measurements += _seed(rows, study)
-    cost = cost_row(study.cost(study.specs[0]))
+    cost = cost_row(study.specs[0].cost)
     return record(NAME, parameters, study, measurements, [cost], varies=("em_steps",))
 
 
@@ -94,10 +95,10 @@ def _training(row: str, spec: StudySpec, study: Study) -> Iterator[Measurement]:
         number = round(0.9 * number)
     rounds = [spec.model_copy(update={"em_steps": steps}) for steps in range(spec.em_steps + 1)]
     visits = [float(smooth(study.assignment(each), spec.gamma).double().sum(1).mean()) for each in rounds]
-    macs = training_macs(study.cost(spec), number, spec.expert_recipe.epochs, visits)
+    macs = training_macs(spec.cost, number, spec.expert_recipe.epochs, visits)
     seconds = sum(
         study.runner.about(step)["made"]["seconds"]
-        for step in ordered([study.steps(spec).predictions])
+        for step in ordered([steps_of(spec).predictions])
         if step.kind in ("gate", "expert", "losses")
     )
     values = {"visits": visits[-1], "tera-macs": macs / 1e12, "seconds": seconds}

@@ -80,7 +80,7 @@ def run(parameters: Parameters) -> StudyResult:
         measurements += _as_the_gate(spec, held_out, outputs.top_experts(1)[:, 0], "evaluation")
     measurements += _likenesses(parameters, counts)
     tables = {f"classes-{k}": _table(counts[parameters.seeds[0], k]) for k in parameters.experts}
-    costs = [cost_row(study.cost(spec)) for spec in study.specs]
+    costs = [cost_row(spec.cost) for spec in study.specs]
     return record(NAME, parameters, study, measurements, costs, tables)
 
 

@@ -61,7 +61,7 @@ def run(parameters: Parameters) -> StudyResult:
     for spec in parameters.specs():
         outputs = study.run(spec)  # up to 170 MB: one at a time, and only what is small is kept
         base_logits[spec.base, spec.seed] = outputs.base_logits
-        models.append(anytime.model_of(spec, study.cost(spec), answers(outputs)))
+        models.append(anytime.Model.of(spec, answers(outputs)))
         counted.rows.extend(anytime.counted(study, spec, models[-1]))
     labels = outputs.labels
     several = [model for model in models if model.spec.num_experts in parameters.experts]

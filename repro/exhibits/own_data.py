@@ -31,7 +31,6 @@ from repro.families.single_gate.predict import predict
 from repro.families.single_gate.scales import GATE, STACKING
 from repro.families.single_gate.study import SingleGateParameters, Study, measured, measures, open_study, record
 from repro.families.single_gate.thresholds import choices, held_parts, ways_of
-from repro.models.cost import ModelCost
 from repro.models.trnet import BLOCKS_PER_STAGE
 from repro.report.claim import Cell
 from repro.report.curves import draw, each_seed, in_millions
@@ -144,8 +143,8 @@ def run(parameters: Parameters) -> StudyResult:
         measurements += [measured(spec, method, top1, num_experts=0) for method, top1 in simple.items()]
         outputs = study.run(spec)
         measurements += _measure(spec, outputs, study, parameters.slack)
-        sweep.rows.extend(_sweep(spec, outputs, study.cost(spec)))
-    cost = study.cost(study.specs[0])
+        sweep.rows.extend(_sweep(spec, outputs))
+    cost = study.specs[0].cost
     costs = [cost_row(cost.without_experts()), cost_row(cost)]
     return record(NAME, parameters, study, measurements, costs, {"sweep": sweep})
 
@@ -169,7 +168,7 @@ def _measure(spec: StudySpec, outputs: Outputs, study: Study, slack: float) -> I
     yield measured(spec, "backbone", percent(right[:, 0]), num_experts=0)
     yield measured(spec, "bagging", percent(right[:, 1]))
     yield measured(spec, "bagging", percent(right[:, 0] != right[:, 1]), "discordant")
-    for chosen in choices(spec, outputs, study.cost(spec), slack):
+    for chosen in choices(spec, outputs, slack):
         method = f"anytime-{chosen.rule}"
         numbers = {"top1": chosen.top1, "macs_millions": chosen.macs / 1e6, "exits": chosen.exits}
         yield from measures(spec, method, {**numbers, "experts": chosen.experts})
@@ -178,8 +177,8 @@ def _measure(spec: StudySpec, outputs: Outputs, study: Study, slack: float) -> I
     yield from measures(spec, "gate", study.gate_metrics(spec))
 
 
-def _sweep(spec: StudySpec, outputs: Outputs, cost: ModelCost) -> Iterator[list[str | int | float | None]]:
-    ways, points = ways_of(spec, outputs, cost)
+def _sweep(spec: StudySpec, outputs: Outputs) -> Iterator[list[str | int | float | None]]:
+    ways, points = ways_of(spec, outputs)
     for i, tau in enumerate(THRESHOLDS):
         used = ways[i][held_parts(spec)[1]].double()
         top1 = [round(float(points.top1[part, i]), 3) for part in (1, 0)]

@@ -115,7 +115,7 @@ def run(parameters: Parameters) -> StudyResult:
     def of_pair(spec: StudySpec) -> Iterator[Measurement]:
         outputs = study.run(spec)
         yield measured(spec, "bagging", accuracy(bagging(outputs), outputs.labels), row=spec.pair)
-        costs.append(cost_row(study.cost(spec), spec.pair))
+        costs.append(cost_row(spec.cost, spec.pair))
         yield from of_backbone(spec, (outputs.base_logits, outputs.labels))  # a pair's outputs hold its base's
 
     def of_backbone(spec: StudySpec, answers: tuple[Tensor, Tensor] | None = None) -> Iterator[Measurement]:
@@ -123,7 +123,7 @@ def run(parameters: Parameters) -> StudyResult:
             top1 = accuracy(*(answers or study.base_outputs(spec)))
             yield measured(spec, "backbone", top1, row=spec.base, num_experts=0)
             have.add((spec.base, spec.seed))
-            costs.append(cost_row(study.cost(spec).without_experts(), spec.base))
+            costs.append(cost_row(spec.cost.without_experts(), spec.base))
 
     def of_control(spec: StudySpec) -> Iterator[Measurement]:
         top1 = accuracy(*study.base_outputs(spec))

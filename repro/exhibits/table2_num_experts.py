@@ -101,8 +101,8 @@ def run(parameters: Parameters) -> StudyResult:
 
     def write(found: list[Measurement]) -> StudyResult:
         spec = parameters.specs()[0]
-        costs = [cost_row(study.cost(spec).without_experts())]
-        costs += [cost_row(study.cost(spec.with_(num_experts=k))) for k in parameters.experts]
+        costs = [cost_row(spec.cost.without_experts())]
+        costs += [cost_row(spec.with_(num_experts=k).cost) for k in parameters.experts]
         costs += [cost_row(plain_cost(c), f"{method} of {k}") for method, k, c in parameters.controls_of(spec)]
         tables["controls"] = Table(columns=CONTROLS, rows=list(_what_controls_get(parameters, spec)))
         return record(NAME, parameters, study, [*found, *_two_networks(spec, outputs)], costs, tables)

@@ -69,7 +69,7 @@ def run(parameters: Parameters) -> StudyResult:
     costs = []
     for spec in specs:
         measurements += measure(spec, study.run(spec), study, parameters.thresholds, row=spec.base)
-        cost = study.cost(spec)
+        cost = spec.cost
         costs += [cost_row(cost.without_experts(), spec.base), cost_row(cost, spec.base)]
     varies = ("base", "expert") if len({spec.base for spec in specs}) > 1 else ()
     return record(NAME, parameters, study, measurements, costs, varies=varies)
@@ -82,7 +82,7 @@ def measure(
     yield measured(spec, "backbone", accuracy(outputs.base_logits, outputs.labels), row=row, num_experts=0)
     yield measured(spec, "bagging", accuracy(bagging(outputs), outputs.labels), row=row)
     for tau in thresholds:
-        exited = at_confidence(outputs, study.cost(spec), tau)
+        exited = at_confidence(outputs, spec.cost, tau)
         values = {"top1": exited.top1, "runs_expert": exited.runs_expert, "macs_millions": exited.macs / 1e6}
         yield from measures(spec, exit_method(tau), values, row)
 

@@ -74,7 +74,7 @@ def run(parameters: Parameters) -> StudyResult:
         # Table 4 compares gains over each method's own base, since the bases differ.
         measurements += [measured(spec, m.method, m.value - base.value, "gain") for m in mixtures]
     measurements += of_controls(parameters, study, rows=False)
-    cost = study.cost(specs[0])
+    cost = specs[0].cost
     return record(NAME, parameters, study, measurements, [cost_row(cost.without_experts()), cost_row(cost)])
 
 

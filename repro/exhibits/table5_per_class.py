@@ -73,7 +73,7 @@ def run(parameters: Parameters) -> StudyResult:
         modes = study.sources.images(spec, "evaluation").modes
         if modes is not None:
             measurements += _recovered(spec, outputs, torch.from_numpy(modes), study)
-    costs = [cost_row(study.cost(study.specs[0]))]
+    costs = [cost_row(study.specs[0].cost)]
     return record(NAME, parameters, study, measurements, costs, varies=("routing",))
 
 

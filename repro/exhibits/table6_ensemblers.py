@@ -70,7 +70,7 @@ def run(parameters: Parameters) -> StudyResult:
             measurements += _fit(study, spec)
     measurements += of_controls(parameters, study)
     measurements += list(means_over_pairs(measurements, parameters.pairs))
-    costs = [cost_row(study.cost(spec), spec.pair) for spec in parameters.specs()]
+    costs = [cost_row(spec.cost, spec.pair) for spec in parameters.specs()]
     return record(NAME, parameters, study, measurements, costs, {"reliability": diagram}, parameters.varies())
 
 

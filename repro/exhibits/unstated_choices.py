@@ -103,7 +103,7 @@ def run(parameters: Parameters) -> StudyResult:
         if row == DEFAULT:
             top1 = accuracy(bagging_logits(outputs), outputs.labels)
             measurements.append(measured(spec, "bagging", top1, row=SPACE))
-    return record(NAME, parameters, study, measurements, [cost_row(study.cost(study.specs[0]))])
+    return record(NAME, parameters, study, measurements, [cost_row(study.specs[0].cost)])
 
 
 CLAIMS = (

@@ -17,7 +17,6 @@ from repro.families.single_gate.export import Config, save
 from repro.families.single_gate.steps import steps
 from repro.families.single_gate.study import SingleGateParameters, Study
 from repro.families.single_gate.thresholds import choices, held_parts
-from repro.models.cost import ModelCost
 from repro.progress import duration
 from repro.study.graph import ordered
 from repro.study.parameters import Parameters
@@ -58,7 +57,7 @@ def export(
         how = f"; `{command}` trains it" if command else ""
         raise ReproError(f"the {absent[0]}{more} is not in {study.store.folder}{how}")
     about = study.sources.about(spec)
-    outputs, cost = study.outputs(spec), study.cost(spec)
+    outputs, cost = study.outputs(spec), spec.cost
     made = [study.runner.about(step)["made"] for step in needed]
     facts: dict[str, Any] = {
         "data": data_facts(spec),
@@ -66,8 +65,8 @@ def export(
         "command": command,
         "cost": {"base_macs": cost.base_macs, "macs": cost.macs, "params": cost.base_params + cost.gate_params
                  + spec.num_experts * cost.expert_params, "params_inference": cost.params_inference},
-        "test": reported(spec, outputs, cost),
-        "chosen": [c._asdict() for c in choices(spec, outputs, cost, slack)] if slack is not None else [],
+        "test": reported(spec, outputs),
+        "chosen": [c._asdict() for c in choices(spec, outputs, slack)] if slack is not None else [],
         "slack": slack,
         "made": {"base": made[0], "outputs": made[-1]},
         "seconds": round(sum(each["seconds"] for each in made), 1),
@@ -82,7 +81,7 @@ def export(
     return save(out or study.root / "exports" / name, study.moe(spec), config, model_card(config))
 
 
-def reported(spec: StudySpec, outputs: Outputs, cost: ModelCost) -> dict[str, Any]:
+def reported(spec: StudySpec, outputs: Outputs) -> dict[str, Any]:
     """What the model does on the images that results are reported on (of a folder, its test part)."""
     found = answers(outputs)
     rows = held_parts(spec)[1] if spec.folder else slice(None)
@@ -96,7 +95,7 @@ def reported(spec: StudySpec, outputs: Outputs, cost: ModelCost) -> dict[str, An
         "one_expert_top1": rounded(found.right[:, 1]),
         "anytime": [
             {"tau": tau, "top1": rounded(found.right_with(used)), "exits": rounded(used == 0),
-             "macs": round(float(cost.anytime_macs(used)[rows].double().mean()))}
+             "macs": round(float(spec.cost.anytime_macs(used)[rows].double().mean()))}
             for tau, used in ((tau, found.used(tau)) for tau in TAUS)
         ],
     }  # fmt: skip

@@ -124,7 +124,7 @@ class MixturePlay(Play):
         """Who exits at a threshold: by Equation 2 (``any-time``) or by the base's ``confidence`` (Table 3)."""
         if not self.trained:
             return AFTER_A_RUN
-        outputs, cost = self.outputs(model), self.study.cost(self.models[model or self.largest])
+        outputs, cost = self.outputs(model), self.models[model or self.largest].cost
         if rule == "any-time":
             (scores, experts), alone = anytime(outputs, tau), ~selected_experts(outputs, tau).any(1)
         else:

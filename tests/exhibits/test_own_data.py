@@ -99,14 +99,13 @@ def test_test_images_have_no_part_in_the_choice(picture_folder: Path, tmp_path: 
     said = made_up(spec, labels).base_logits.argmax(1)  # with these labels the base is always right
     other = labels.clone()
     other[test] = said[test]
-    cost = study.cost(spec)
-    one, two = (choices(spec, made_up(spec, each), cost, 0.0) for each in (labels, other))
+    one, two = (choices(spec, made_up(spec, each), 0.0) for each in (labels, other))
     assert [c.tau for c in one] == [c.tau for c in two] and [c.top1 for c in one] != [c.top1 for c in two]
     third = labels.clone()
     third[validation] = said[validation]
-    three = choices(spec, made_up(spec, third), cost, 0.0)
+    three = choices(spec, made_up(spec, third), 0.0)
     assert [c.tau for c in one] != [c.tau for c in three]
-    assert all(c.macs <= cost.macs for c in one if c.rule == "same-cost") and [c.rule for c in one] == [
+    assert all(c.macs <= spec.cost.macs for c in one if c.rule == "same-cost") and [c.rule for c in one] == [
         "no-loss", "same-cost", "best"
     ]  # fmt: skip
 

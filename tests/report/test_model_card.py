@@ -49,7 +49,7 @@ def test_it_is_the_studys_model(study: Study, tiny: StudySpec, tmp_path: Path) -
 def test_the_cards_numbers_are_worked_out(study: Study, tiny: StudySpec, tmp_path: Path) -> None:
     folder = export(study, tiny, tmp_path / "moe", "repro run it")
     card, test = (folder / "README.md").read_text(), read_config(folder).about["test"]
-    outputs, cost = study.outputs(tiny), study.cost(tiny)
+    outputs, cost = study.outputs(tiny), tiny.cost
     base, plain = (accuracy(scores, outputs.labels) for scores in (outputs.base_logits, bagging(outputs)))
     assert (test["base_top1"], test["one_expert_top1"]) == (round(base, 2), round(plain, 2))
     table = numbers(card)

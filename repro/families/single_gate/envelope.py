@@ -37,15 +37,18 @@ class Model(NamedTuple):
     """What is kept of a trained model once its outputs have been read: small."""
 
     spec: StudySpec
-    cost: ModelCost
     answers: Answers
     points: Points  # one a threshold; the last is the full mixture, one expert for every image
 
+    @classmethod
+    def of(cls, spec: StudySpec, found: Answers) -> Model:
+        """A model with its points on both halves of the images."""
+        return cls(spec, found, Points.of(found, spec.cost, halves(len(found.right), spec.seed)))
 
-def model_of(spec: StudySpec, cost: ModelCost, found: Answers) -> Model:
-    """A model's points on both halves of the images: one a threshold, and last one expert for every image."""
-    points = Points.of(found, cost, halves(len(found.right), spec.seed))
-    return Model(spec, cost, found, points)
+    @property
+    def cost(self) -> ModelCost:
+        """Of base, gate and experts."""
+        return self.spec.cost
 
 
 def plain(model: Model) -> Iterator[Measurement]:
@@ -137,13 +140,12 @@ def sweeps(models: list[Model]) -> Table:
     """Every model at every threshold, all images."""
     columns = ["pair", "K", "seed", "tau", "macs", "top1", "exits", "experts_of_others"]
     rows: list[list[str | int | float | None]] = []
-    for spec, cost, found, points in models:
+    for spec, found, points in models:
         macs, swept = points.whole(points.macs), sweep(found)
         rows += [
             [spec.pair, spec.num_experts, spec.seed, tau, round(float(macs[i])), round(swept.top1[i], 3),
              round(swept.exits[i], 3), round(swept.experts_of_others[i], 4)]
             for i, tau in enumerate(THRESHOLDS)
-            if cost.num_experts
         ]  # fmt: skip
     return Table(columns=columns, rows=rows)
 

@@ -15,8 +15,7 @@ from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.model import SingleGateMoE
 from repro.families.single_gate.scales import default_spec
 from repro.families.single_gate.stacking import Stacking
-from repro.families.single_gate.steps import Steps, goal, goals, steps
-from repro.models.cost import ModelCost
+from repro.families.single_gate.steps import goal, goals, steps
 from repro.study.graph import Context, Goal
 from repro.study.parameters import Parameters
 from repro.study.record import record as write
@@ -106,20 +105,12 @@ class Study:
 
     def moe(self, spec: StudySpec) -> SingleGateMoE:
         """The whole trained model."""
-        of, load = self.steps(spec), self.runner.load
+        of, load = steps(spec), self.runner.load
         return build(spec, load(of.base), load(of.gate), [load(expert) for expert in of.experts])
 
     def stackers(self, spec: StudySpec) -> list[Stacking]:
         """The K trained stacking ensemblers."""
         return [load_stacker(spec, self.runner.load(each)) for each in steps(spec).ensemblers]
-
-    def steps(self, spec: StudySpec) -> Steps:
-        """What a spec is made of; ``runner`` says of each how it was made."""
-        return steps(spec)
-
-    def cost(self, spec: StudySpec) -> ModelCost:
-        """Exact cost of the model of a spec."""
-        return spec.cost
 
 
 def open_study(parameters: SingleGateParameters) -> Study:

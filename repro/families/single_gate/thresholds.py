@@ -11,7 +11,6 @@ from repro.analysis.answers import THRESHOLDS, answers
 from repro.analysis.crossfit import Points, rules
 from repro.analysis.outputs import Outputs, percent
 from repro.families.single_gate.config import StudySpec
-from repro.models.cost import ModelCost
 
 
 class Chosen(NamedTuple):
@@ -30,15 +29,15 @@ class Chosen(NamedTuple):
     experts: float
 
 
-def choices(spec: StudySpec, outputs: Outputs, cost: ModelCost, slack: float) -> list[Chosen]:
+def choices(spec: StudySpec, outputs: Outputs, slack: float) -> list[Chosen]:
     """What three rules choose on the validation images: the cheapest threshold that loses at most ``slack`` points
     against one expert for every image, the best that costs no more than that, and the best at any cost.
     """
     test = held_parts(spec)[1]
-    ways, points = ways_of(spec, outputs, cost)
+    ways, points = ways_of(spec, outputs)
     plain = len(ways) - 1
     chosen = []
-    for rule, choose in rules(plain, slack, cost.macs).items():
+    for rule, choose in rules(plain, slack, spec.cost.macs).items():
         i = choose(points.top1[0], points.macs[0])
         assert i is not None  # the full mixture is always among them
         used = ways[i][test]
@@ -55,9 +54,9 @@ def held_parts(spec: StudySpec) -> tuple[Tensor, Tensor]:
     return rows[: spec.folder.num_validation], rows[spec.folder.num_validation :]
 
 
-def ways_of(spec: StudySpec, outputs: Outputs, cost: ModelCost) -> tuple[list[Tensor], Points]:
+def ways_of(spec: StudySpec, outputs: Outputs) -> tuple[list[Tensor], Points]:
     """How many experts each image runs ``[N]`` at each threshold, and last with one for every image; and the points
     that these make on validation and test images.
     """
     found = answers(outputs)
-    return found.ways(), Points.of(found, cost, held_parts(spec))
+    return found.ways(), Points.of(found, spec.cost, held_parts(spec))
