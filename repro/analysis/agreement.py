@@ -7,7 +7,6 @@ Axes: N images (or classes) that both groupings group.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -41,20 +40,12 @@ def agreement_within(first: Tensor, second: Tensor, parts: Tensor) -> float:
     return total / weight if weight else 0.0
 
 
-class Chance(NamedTuple):
-    """Mean and largest score of :data:`PERMUTATIONS` permuted groupings."""
+def chance(score: Callable[[Tensor], float], grouping: Tensor, seed: int, parts: Tensor | None = None) -> float:
+    """The largest ``score`` of ``grouping`` ``[N]`` with its entries permuted, within each of ``parts`` if given.
 
-    mean: float
-    highest: float
-
-
-def chance(score: Callable[[Tensor], float], grouping: Tensor, seed: int, parts: Tensor | None = None) -> Chance:
-    """What ``score`` gives for ``grouping`` ``[N]`` with its entries permuted, within each of ``parts`` if given.
-
-    The permutations are a pure function of the seed.
+    The permutations, of which there are :data:`PERMUTATIONS`, are a pure function of the seed.
     """
-    scores = [score(grouping[_permutation(len(grouping), seed, i, parts)]) for i in range(PERMUTATIONS)]
-    return Chance(sum(scores) / len(scores), max(scores))
+    return max(score(grouping[_permutation(len(grouping), seed, i, parts)]) for i in range(PERMUTATIONS))
 
 
 def _permutation(count: int, seed: int, number: int, parts: Tensor | None) -> Tensor:

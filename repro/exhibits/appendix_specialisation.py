@@ -117,7 +117,7 @@ def _likenesses(parameters: Parameters, counts: dict[tuple[int, int], Tensor]) -
         first, second = together(counts[one]), together(counts[two])
         level = chance(partial(_likeness_in_order, first, second), torch.arange(len(first)), one[0])
         yield Cell(one[1], WHO, row, "likeness").measurement(one[0], likeness(first, second))
-        yield Cell(one[1], "chance", row, "likeness").measurement(one[0], level.highest)
+        yield Cell(one[1], "chance", row, "likeness").measurement(one[0], level)
 
 
 def _likeness_in_order(first: Tensor, second: Tensor, order: Tensor) -> float:
