@@ -17,8 +17,7 @@ from torch import Tensor
 from repro.analysis.answers import answers
 from repro.families.single_gate import envelope as anytime
 from repro.families.single_gate.config import StudySpec
-from repro.families.single_gate.controlled import ControlledParameters, of_controls
-from repro.families.single_gate.controls import EQUAL_INFERENCE, EQUAL_TRAINING
+from repro.families.single_gate.controls import EQUAL_INFERENCE, EQUAL_TRAINING, ControlledParameters, of_controls
 from repro.families.single_gate.envelope import ENVELOPE, SLACK
 from repro.families.single_gate.pairs import MEAN, PairParameters, means_over_pairs
 from repro.families.single_gate.study import open_study, record

@@ -14,8 +14,7 @@ from pydantic import Field
 from repro.errors import SpecError
 from repro.exhibits.table3_imagenet import EXIT_METRICS, ImpliedShare, check_classes, exit_method, measure
 from repro.families.single_gate.config import StudySpec
-from repro.families.single_gate.controlled import ControlledParameters, of_controls
-from repro.families.single_gate.controls import EQUAL_INFERENCE, EQUAL_TRAINING
+from repro.families.single_gate.controls import EQUAL_INFERENCE, EQUAL_TRAINING, ControlledParameters, of_controls
 from repro.families.single_gate.scales import default_spec
 from repro.families.single_gate.study import measured, open_study, record
 from repro.models.cost import ModelCost, model_cost

@@ -16,8 +16,7 @@ from repro.analysis.calibration import fit_of, reliability
 from repro.analysis.ensemblers import ENSEMBLERS
 from repro.analysis.outputs import Outputs, accuracy
 from repro.families.single_gate.config import StudySpec
-from repro.families.single_gate.controlled import ControlledParameters, of_controls
-from repro.families.single_gate.controls import EQUAL_INFERENCE, EQUAL_TRAINING
+from repro.families.single_gate.controls import EQUAL_INFERENCE, EQUAL_TRAINING, ControlledParameters, of_controls
 from repro.families.single_gate.pairs import MEAN, PairParameters, means_over_pairs
 from repro.families.single_gate.stacking import Stacking, stacking
 from repro.families.single_gate.study import Study, open_study, record
