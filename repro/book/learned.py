@@ -14,7 +14,7 @@ from repro.models.cost import model_cost
 from repro.report.claim import Cell
 from repro.report.left_out import fact
 from repro.report.numbers import where_run
-from repro.report.sweetspot import sweetspot_rows
+from repro.report.printed import sweetspot_rows
 from repro.report.verdict import EQUIVALENT, difference, summary_of
 from repro.study.results import StudyResult
 

@@ -27,8 +27,7 @@ from repro.report.claim import CHANGES_LITTLE, Cell, Claim, Control, with_contro
 from repro.report.exhibit import Exhibit
 from repro.report.numbers import millions, where_run
 from repro.report.plots import PALETTE, panels
-from repro.report.printed import PrintedValue, rows_of
-from repro.report.sweetspot import sweetspot_rows
+from repro.report.printed import PrintedValue, rows_of, sweetspot_rows
 from repro.report.tables import Captioned, about, comparison, frame, frame_of_rows, means, metric_columns
 from repro.report.verdict import by_seed
 from repro.study import parameters as common

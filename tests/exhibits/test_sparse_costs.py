@@ -10,7 +10,7 @@ from repro.exhibits.sparse_costs import EXHIBIT, explained, matches, with_mixtur
 from repro.exhibits.sparse_costs.readings import READINGS, Pair, Printed, dense_of, gain, printed
 from repro.families.sparse.config import SparseConfig
 from repro.families.sparse.cost import SparseCost, sparse_cost
-from repro.report.sweetspot import SweetSpotRow, sweetspot_rows
+from repro.report.printed import SweetSpotRow, sweetspot_rows
 from repro.study.results import StudyResult, load_results
 
 RESULTS = Path(__file__).parents[2] / "results"

@@ -18,7 +18,7 @@ from repro.families.sparse.cost import SparseCost, sparse_cost
 from repro.report.exhibit import Exhibit
 from repro.report.numbers import NONE, signed
 from repro.report.plots import PALETTE, common_legend, new_figure
-from repro.report.sweetspot import SweetSpotRow, sweetspot_rows
+from repro.report.printed import SweetSpotRow, sweetspot_rows
 from repro.report.tables import Captioned, Columns, frame
 from repro.study.parameters import Counted
 from repro.study.record import record_exact

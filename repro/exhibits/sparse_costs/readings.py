@@ -10,8 +10,7 @@ from repro.families.sparse.config import Placement
 from repro.families.sparse.cost import sparse_cost
 from repro.report.claim import CHANGES_LITTLE, MORE
 from repro.report.numbers import NONE
-from repro.report.printed import rows_of
-from repro.report.sweetspot import SweetSpotRow, sweetspot_rows
+from repro.report.printed import SweetSpotRow, rows_of, sweetspot_rows
 
 EQUAL = 0.02
 """Share by which multiply-adds of two networks may differ and still be called equal."""
