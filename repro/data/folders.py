@@ -1,4 +1,7 @@
-"""Any folder of images as an image set, wherever it lies: known by its content, divided by :mod:`repro.data.layout`."""
+"""Any folder of images as an image set, wherever it lies: known by its content, divided by :mod:`repro.data.layout`.
+
+Whoever has none at hand may have one made of an image set (:func:`example_folder`).
+"""
 
 from __future__ import annotations
 
@@ -13,16 +16,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from pydantic import Field
 
+from repro.data.catalogue import load
 from repro.data.dataset import ImageDataset, Split
 from repro.data.imagenet import MEAN, STD, ImageFolderIndex, center_crop, decode_all, pixel_digests, read_image
 from repro.data.layout import PARTS, Layout, Listed, is_utf8, layout, not_utf8
 from repro.errors import DataError, Frozen
-from repro.files import write_text
+from repro.files import write_aside, write_text
 from repro.progress import say
 from repro.randomness import derive
 
+EXAMPLE_CLASSES = 10
+EXAMPLE_PARTS: dict[str, Split] = {"train": "train", "val": "test"}
 IN_MEMORY = 8e9  # bytes of pixels that may be kept in memory
 
 
@@ -146,3 +153,24 @@ def _look_through(folder: Path, found: Layout) -> tuple[str, list[str]]:
         for here, there in again[:1]
     ]
     return f"{derive(0, json.dumps([found.classes, found.parts, content])):016x}", odd
+
+
+def example_folder(dataset: str, root: Path) -> Path:
+    """``<root>/examples/<dataset>-10``: the first ten classes of a set as PNG files, made if it is not there.
+
+    ``train/<class>/`` and ``val/<class>/`` hold the images of the set's train and test split in their order.
+    :class:`DataError` if there is no such set, or it is not below ``root``.
+    """
+    folder = Path(root) / "examples" / f"{dataset}-{EXAMPLE_CLASSES}"
+    if folder.is_dir():
+        return folder
+    sets = {name: load(dataset, split, root) for name, split in EXAMPLE_PARTS.items()}
+    say(f"writing {EXAMPLE_CLASSES} classes of {dataset} as image files to {folder}")
+    with write_aside(folder) as aside:
+        for name, images in sets.items():
+            for label, class_name in enumerate(images.class_names[:EXAMPLE_CLASSES]):
+                within = aside / name / class_name.replace("/", "-")
+                within.mkdir(parents=True)
+                for index in (images.labels == label).nonzero()[0]:
+                    Image.fromarray(images.images[index].transpose(1, 2, 0)).save(within / f"{index:05d}.png")
+    return folder

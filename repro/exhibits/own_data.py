@@ -22,8 +22,7 @@ from repro.analysis.answers import THRESHOLDS, answers
 from repro.analysis.outputs import Outputs, percent
 from repro.data.batches import num_steps
 from repro.data.catalogue import SPLITS
-from repro.data.example import example_folder
-from repro.data.folders import Folder, adopt, decode, index_folder
+from repro.data.folders import Folder, adopt, decode, example_folder, index_folder
 from repro.errors import SpecError, validated
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.export import load

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from repro.data.augment import Augmentation
-from repro.data.folders import _say_once, adopt, decode, index_folder
+from repro.data.folders import _say_once, adopt, decode, example_folder, index_folder
+from repro.data.modes import make_modes
 from repro.data.stream import StreamBatches
 from repro.errors import DataError
 from tests.conftest import write_pictures
@@ -106,3 +107,18 @@ def test_images_that_are_trained_on_and_tested_on_are_said(
             "1 of 31 validation and test images are also training images, e.g. val/sky/twin.bmp is train/sky/007"
             in said
         )
+
+
+def test_ten_classes_as_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("repro.data.folders.load", lambda name, split, root: make_modes(split, 80))
+    folder = example_folder("modes", tmp_path)
+    assert folder == tmp_path / "examples" / "modes-10"
+    assert len(list((folder / "train").iterdir())) == len(list((folder / "val").iterdir())) == 10
+    images = make_modes("train", 80)
+    for index in (3, 23, 43):
+        written = np.asarray(Image.open(folder / "train" / "class 03" / f"{index:05d}.png"))
+        assert np.array_equal(written, images.images[index].transpose(1, 2, 0)) and images.labels[index] == 3
+    monkeypatch.setattr("repro.data.folders.load", None)  # the second time there is nothing to be made
+    assert example_folder("modes", tmp_path) == folder
+    adopted = adopt(folder, tmp_path)
+    assert (adopted.num_train, adopted.num_validation, adopted.num_test) == (40, 20, 20)
