@@ -15,14 +15,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pydantic import AfterValidator, Field
 
-from repro.analysis.outputs import accuracy
 from repro.errors import TrainingError
+from repro.exhibits.deepmoe_table2_cifar.run import numbers
 from repro.exhibits.three_families.asked import ThreeFamiliesParameters
 from repro.exhibits.three_families.bodies import TR, Asked, Model
 from repro.exhibits.three_families.families import LAMBDAS, asked_deepmoe
 from repro.exhibits.three_families.rivals import on_curve
 from repro.families.deepmoe import steps as deepmoe
-from repro.families.deepmoe.cost import active_shares, deepmoe_cost
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.study import SingleGateParameters
 from repro.progress import say
@@ -36,7 +35,6 @@ from repro.study.graph import Goal
 from repro.study.lists import Weights, WordsOrNone, chosen_of
 from repro.study.record import open_runner, record, seed_by_seed
 from repro.study.results import Measurement, StudyResult, Table
-from repro.study.runner import Runner
 from repro.training.recipe import Group
 
 NAME = "deepmoe_choices"
@@ -137,15 +135,15 @@ def run(parameters: Parameters) -> StudyResult:
             curve.append((model, model.points(runner.load(model.goal.steps[0]).tensors)[0]))
         for row, made in parameters.rows(seed).items():
             try:
-                at = _numbers(made, runner)
+                at = numbers(made, runner)
             except TrainingError as error:
                 if row == DEFAULT:
                     raise
                 say(f"{row}: left out, {error}")
                 yield Cell(0, "deepmoe", row, "collapsed").measurement(seed, 1)
                 continue
-            for metric, value in at.items():
-                yield Cell(0, "deepmoe", row, metric).measurement(seed, value)
+            for metric in ("top1", "embedding", "macs_millions", "active"):
+                yield Cell(0, "deepmoe", row, metric).measurement(seed, at[metric])
             if (plain := on_curve(curve, 1e6 * at["macs_millions"])) is not None:
                 yield Cell(0, "plain", row).measurement(seed, plain)
         tables["plain"].rows.extend([seed, point.macs, round(point.top1, 3)] for _, point in curve)
@@ -157,19 +155,6 @@ def run(parameters: Parameters) -> StudyResult:
         return record(NAME, parameters, runner, spec, {"seed": True, "width": True}, base, base, found, tables=tables)
 
     return seed_by_seed(parameters.seeds, of_seed, write)
-
-
-def _numbers(made: deepmoe.Asked, runner: Runner) -> dict[str, float]:
-    """Top-1 of a DeepMoE and of its embedding network, mean MACs of an image, mean active share in percent."""
-    predictions = deepmoe.steps(made)
-    runner.run([predictions])
-    tensors, sizes = runner.load(predictions).tensors, deepmoe_cost(made.model).sizes
-    return {
-        "top1": accuracy(tensors["logits"], tensors["labels"]),
-        "embedding": accuracy(tensors["embedding_logits"], tensors["labels"]),
-        "macs_millions": float(tensors["macs"].mean()) / 1e6,
-        "active": 100 * float(active_shares(tensors["gates"], sizes).mean()),
-    }
 
 
 def _claim(row: str) -> Claim:

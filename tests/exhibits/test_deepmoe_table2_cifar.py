@@ -10,14 +10,14 @@ import torch
 from repro.errors import TrainingError
 from repro.exhibits import open_exhibit
 from repro.exhibits.deepmoe_table2_cifar import EXHIBIT, METHODS, NARROWS_COST, PLAINS_COST, Parameters, run
-from repro.exhibits.deepmoe_table2_cifar.run import _numbers, _width_of
+from repro.exhibits.deepmoe_table2_cifar.run import _width_of, numbers
 from repro.families.deepmoe.steps import Asked
-from repro.families.single_gate.study import Study
 from repro.models.cost import model_cost
 from repro.report.claim import Cell
 from repro.report.verdict import Verdict
 from repro.study.graph import ordered
 from repro.study.results import StudyResult
+from repro.study.runner import Runner
 
 VALUES = {"narrow": 50.0, "deepmoe": 53.0, "embedding": 30.0, "equal-cost": 55.5, "wide": 56.0}
 MACS = {"narrow": 4.0, "deepmoe": 4.1, "embedding": 0.3, "equal-cost": 4.2, "wide": 16.0}
@@ -36,12 +36,12 @@ def made(
 def collapse(monkeypatch: pytest.MonkeyPatch, when: Callable[[Asked], bool]) -> None:
     """The gates of what is asked for collapse, as they may in training."""
 
-    def numbers(asked: Asked, study: Study) -> dict[str, float]:
+    def collapsing(asked: Asked, runner: Runner) -> dict[str, float]:
         if when(asked):
             raise TrainingError("stem: no channel is active")
-        return _numbers(asked, study)
+        return numbers(asked, runner)
 
-    monkeypatch.setattr(sys.modules[_numbers.__module__], "_numbers", numbers)
+    monkeypatch.setattr(sys.modules[numbers.__module__], "numbers", collapsing)
 
 
 def test_a_run_records_all_rows_and_a_second_trains_nothing(

@@ -27,6 +27,7 @@ from repro.study.lists import Weights
 from repro.study.plain import plain_goal
 from repro.study.record import seed_by_seed
 from repro.study.results import Measurement, StudyResult, Table
+from repro.study.runner import Runner
 from repro.training.recipe import Recipe
 
 NAME = "deepmoe_table2_cifar"
@@ -173,7 +174,7 @@ def _scanned(parameters: Parameters, study: Study) -> tuple[float, list[list[Any
     narrow = plain_cost(parameters.narrow_networks()[0]).macs
     for asked in parameters.scan():
         try:
-            at = _numbers(asked, study)
+            at = numbers(asked, study.runner)
         except TrainingError as error:
             collapsed.append([asked.model.lam, *[None] * 5, 0])
             if len(collapsed) == len(parameters.lam):
@@ -186,11 +187,11 @@ def _scanned(parameters: Parameters, study: Study) -> tuple[float, list[list[Any
     return taken[0], [*([*(round(value, 4) for value in row), int(row is taken)] for row in rows), *collapsed]
 
 
-def _numbers(asked: Asked, study: Study) -> dict[str, float]:
+def numbers(asked: Asked, runner: Runner) -> dict[str, float]:
     """Top-1 of a DeepMoE and of its embedding network; mean cost in both conventions; mean active share in percent."""
     predictions, cost = steps(asked), deepmoe_cost(asked.model)
-    study.runner.run([predictions])
-    tensors = study.runner.load(predictions).tensors
+    runner.run([predictions])
+    tensors = runner.load(predictions).tensors
     labels, gates = tensors["labels"], tensors["gates"]
     return {
         "top1": accuracy(tensors["logits"], labels), "embedding": accuracy(tensors["embedding_logits"], labels),
@@ -210,7 +211,7 @@ def _measure(
 
     for method, asked in parameters.every_way(spec, lam).items():
         try:
-            at = _numbers(asked, study)
+            at = numbers(asked, study.runner)
         except TrainingError as error:
             if method == DEEPMOE.method:
                 raise
