@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import torch
 from torch import nn
@@ -20,9 +21,9 @@ def make_optimizer(module: nn.Module, recipe: Recipe, device: torch.device) -> t
     of the recipe matches no parameter.
     """
     groups = parameter_groups(module, recipe)
-    fast = {"foreach": device.type != "cuda", "fused": device.type == "cuda"}
+    fast: dict[str, Any] = {"foreach": device.type != "cuda", "fused": device.type == "cuda"}
     if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=recipe.betas, eps=recipe.eps, **fast)
+        return torch.optim.AdamW(groups, lr=recipe.learning_rate, **fast)
     nesterov = recipe.nesterov and recipe.momentum > 0
     return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=nesterov, **fast)
 

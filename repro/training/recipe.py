@@ -47,8 +47,6 @@ class Recipe(Frozen):
     learning_rate: float = Field(gt=0, description="the peak")
     momentum: float = Field(0.9, ge=0, lt=1, description="sgd")
     nesterov: bool = Field(False, description="sgd")
-    betas: tuple[float, float] = later((0.9, 0.999), description="adamw")
-    eps: float = later(1e-8, gt=0, description="adamw")
     weight_decay: float = Field(0.0, ge=0)
     decayed: Literal["all", "weights"] = later(
         "all", description="what decays; weights: those of linear layers, convolutions, attention and experts alone"

@@ -79,12 +79,12 @@ def test_stopped_and_resumed_is_never_stopped(
 def test_the_loop_is_torchs_plain_loop(kind: str, clip: float | None) -> None:
     """Losses and weights to the last bit, against the loop as a tutorial would write it."""
     module, losses = net(), []
-    recipe = RECIPE.model_copy(update={"optimizer": kind, "clip_norm": clip, "betas": (0.8, 0.99), "eps": 1e-6})
+    recipe = RECIPE.model_copy(update={"optimizer": kind, "clip_norm": clip})
     optimizer: torch.optim.Optimizer
     if kind == "sgd":
         optimizer = torch.optim.SGD(module.parameters(), lr=1.0, momentum=0.9, nesterov=True, weight_decay=1e-3)
     else:
-        optimizer = torch.optim.AdamW(module.parameters(), lr=1.0, betas=(0.8, 0.99), eps=1e-6, weight_decay=1e-3)
+        optimizer = torch.optim.AdamW(module.parameters(), lr=1.0, weight_decay=1e-3)
     for epoch in range(RECIPE.epochs):
         g, total = generator(3, "test", epoch), torch.zeros(())
         for index in range(4):

@@ -13,7 +13,7 @@ SINCE_THE_FIRST = {
 }  # fmt: skip
 PLAIN = Recipe(source="test", epochs=2, batch_size=8, learning_rate=0.1)
 LATER = {
-    "optimizer": "adamw", "betas": (0.9, 0.95), "eps": 1e-6, "decayed": "weights", "groups": (Group(match="gate"),),
+    "optimizer": "adamw", "decayed": "weights", "groups": (Group(match="gate"),),
     "clip_norm": 1.0, "warmup_from": 0.0, "label_smoothing": 0.1, "mixup": 0.8, "cutmix": 1.0,
 }  # fmt: skip
 
