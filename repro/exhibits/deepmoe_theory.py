@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from statistics import mean
 from typing import get_args
 
+import pandas as pd
 from matplotlib.figure import Figure
 
 from repro.families.deepmoe.theory import Routing, circuit_rank, equal_masks
@@ -111,15 +113,14 @@ def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     """Ranks as shares of the full rank, a group of bars a circuit."""
     figure = new_figure(8.0, 3.4)
     axes = figure.subplots()
-    width = 0.8 / len(ROUTINGS)
-    for index, (routing, name) in enumerate(ROUTINGS.items()):
-        for place, circuit in enumerate(CIRCUITS):
-            ranks = by_seed(results[0], cell(circuit, routing)).values()
-            share = 100 * sum(ranks) / len(ranks) / circuit[1] ** (circuit[0] // 2)
-            x = place + (index - (len(ROUTINGS) - 1) / 2) * width
-            axes.bar(x, share, 0.9 * width, color=PALETTE[index], label=name)
-    axes.set_xticks(range(len(CIRCUITS)), [_name(circuit).replace(", m", "\nm") for circuit in CIRCUITS])
-    axes.set_ylabel("rank, % of full")
+    shares = {
+        name: [100 * mean(by_seed(results[0], cell(c, routing)).values()) / c[1] ** (c[0] // 2) for c in CIRCUITS]
+        for routing, name in ROUTINGS.items()
+    }
+    circuits = [_name(circuit).replace(", m", "\nm") for circuit in CIRCUITS]
+    pd.DataFrame(shares, circuits).plot.bar(
+        ax=axes, width=0.8, rot=0, color=list(PALETTE), legend=False, ylabel="rank, % of full"
+    )
     common_legend(figure, [axes])
     return {"main": figure}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -23,7 +24,7 @@ from repro.report.pictures import (
     show_tile,
     strip,
 )
-from repro.report.plots import COLOURS, PALETTE, common_legend, mark, new_figure
+from repro.report.plots import COLOURS, PALETTE, common_legend, mark, new_figure, panels
 from repro.report.verdict import summary_of
 from repro.study.results import StudyResult
 
@@ -106,14 +107,9 @@ def one_image(result: StudyResult | None, image: int) -> str:
 
 def numbers(results: Sequence[StudyResult]) -> Figure:
     """A row a result: spread, share in the box, pointing game; means, seeds and 95 % intervals."""
-    figure = new_figure(8.0, 2.9 * max(len(results), 1) + 0.7)
-    grid = figure.subplots(max(len(results), 1), 3, squeeze=False)
-    for axes, result in zip(grid, results, strict=False):
-        for place, metric in zip(axes, ("spread", "in_box", "pointing"), strict=True):
-            _panel(place, result, metric)
-        axes[0].set_title(f"{where_run(result)}\n{METRICS['spread']}")
-    if results:
-        common_legend(figure, grid.flat, columns=2)
+    drawn = (partial(_panel, metric=metric) for metric in ("spread", "in_box", "pointing"))
+    figure, axes = panels(results, *drawn, height=2.9)
+    common_legend(figure, axes.flat, columns=2)
     return figure
 
 
@@ -143,4 +139,4 @@ def _panel(axes: Axes, result: StudyResult, metric: str) -> None:
             axes.axhline(blind.mean, color="black", linestyle=style, linewidth=1, label=label)
     axes.set_xticks(range(len(names)), list(names))
     axes.set_xlim(-0.5, len(names) - 0.5)
-    axes.set_title(f"\n{METRICS[metric]}")
+    axes.set_title(f"{where_run(result) if metric == 'spread' else ''}\n{METRICS[metric]}")
