@@ -32,8 +32,3 @@ def at_confidence(outputs: Outputs, cost: ModelCost, tau: float) -> EarlyExit:
     scores = torch.where(runs[:, None], bagging(outputs), outputs.base_logits.softmax(-1))
     macs = cost.anytime_macs(runs.long()).double().mean()
     return EarlyExit(accuracy(scores, outputs.labels), percent(runs), float(macs))
-
-
-def share_that_runs(macs: float, base_macs: float, expert_macs: float) -> float:
-    """The share of images, in percent, that must run the expert for the mean cost to be ``macs``."""
-    return 100 * (macs - base_macs) / expert_macs

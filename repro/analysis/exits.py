@@ -91,16 +91,12 @@ def features(outputs: Outputs) -> np.ndarray:
     return torch.cat(columns, 1).double().numpy()
 
 
-def _logistic(seed: int) -> object:
-    return make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=1000))
-
-
-def _boosting(seed: int) -> object:
-    state = derive(seed, "exit rule") % 2**32
-    return HistGradientBoostingClassifier(max_depth=3, max_iter=60, learning_rate=0.1, random_state=state)
-
-
-LEARNED: dict[str, Callable[[int], object]] = {"logistic": _logistic, "boosting": _boosting}
+LEARNED: dict[str, Callable[[int], object]] = {
+    "logistic": lambda seed: make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=1000)),
+    "boosting": lambda seed: HistGradientBoostingClassifier(
+        max_depth=3, max_iter=60, learning_rate=0.1, random_state=derive(seed, "exit rule") % 2**32
+    ),
+}
 """Learned rules: a linear one and a small ensemble of trees, with fixed settings (nothing is tuned)."""
 
 

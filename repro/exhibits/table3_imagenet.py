@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from pydantic import Field
 
-from repro.analysis.early_exit import at_confidence, share_that_runs
+from repro.analysis.early_exit import at_confidence
 from repro.analysis.ensemblers import bagging
 from repro.analysis.outputs import Outputs, accuracy
 from repro.data.augment import Augmentation
@@ -194,8 +194,8 @@ class ImpliedShare(NamedTuple):
     @classmethod
     def of(cls, macs: PrintedValue, base: PrintedValue, cost: ModelCost) -> ImpliedShare:
         """Of base and mixture as printed, and the expert's cost as counted."""
-        slack, count = macs.half_unit + base.half_unit, cost.expert_macs
-        return cls(*(share_that_runs(macs.value + shift, base.value, count) for shift in (0.0, -slack, slack)))
+        slack = macs.half_unit + base.half_unit
+        return cls(*(100 * (macs.value + off - base.value) / cost.expert_macs for off in (0.0, -slack, slack)))
 
     def row(self) -> dict[str, str]:
         """Of a table of shares."""

@@ -15,7 +15,6 @@ from repro.models.torchvision_nets import NETWORKS, torchvision_backbone
 from repro.models.trnet import BLOCKS_PER_STAGE
 from repro.models.widenets import WIDENETS, head_alone, widenet
 
-BACKBONES = tuple(dict.fromkeys((*WIDENETS, *NETWORKS)))
 ExpertInit = Literal["prefix", "scratch"]
 Start = Literal["scratch", "imagenet"]
 M = TypeVar("M", bound=nn.Module)

@@ -81,10 +81,11 @@ def _ours(axes: Axes, result: StudyResult) -> None:
     limits: list[float] = []
     if sweep:
         keys = dict.fromkeys(zip(sweep.column("pair"), sweep.column("K"), strict=True))
-        for (pair, k), style in zip(keys, _line_styles(list(keys)), strict=True):
+        numbers = sorted({k for _, k in keys}, reverse=True)
+        for pair, k in keys:
             curves = each_seed(sweep.where(pair=pair, K=k), "macs", "top1")
-            name = f"{pair}, any-time" if k == max(K for _, K in keys) else f"{pair}, any-time, {k} experts"
-            draw(axes, curves, colour(pair), name, linestyle=style)
+            name = f"{pair}, any-time" if k == numbers[0] else f"{pair}, any-time, {k} experts"
+            draw(axes, curves, colour(pair), name, linestyle=LINES[numbers.index(k) % len(LINES)])
     if envelope and envelope.rows:
         if len(set(envelope.column("model"))) > 1:  # the envelope of one model is its curve
             curves = each_seed(envelope, "budget", "top1")
@@ -155,8 +156,3 @@ def _in_millions(axes: Axes) -> None:
 def colour(pair: str) -> str:
     """The pair's colour in every chapter; black for one that has none."""
     return MODELS.get(pair, "#000000")
-
-
-def _line_styles(keys: Sequence[tuple[str, int]]) -> list[str]:
-    numbers = sorted({k for _, k in keys}, reverse=True)
-    return [LINES[numbers.index(k) % len(LINES)] for _, k in keys]

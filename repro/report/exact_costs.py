@@ -44,9 +44,9 @@ class Figure:
         """In a word."""
         return "match" if self.matches else "mismatch"
 
-    def texts(self, more: int = 2) -> tuple[str, str]:
-        """The printed number and the exact one in the same unit, the latter with ``more`` digits."""
-        return in_unit_of(self.paper, self.paper.value, 0), in_unit_of(self.paper, self.exact, more)
+    def texts(self) -> tuple[str, str]:
+        """The printed number and the exact one in the same unit, the latter with two more digits."""
+        return in_unit_of(self.paper, self.paper.value, 0), in_unit_of(self.paper, self.exact)
 
 
 def figures_table(figures: Sequence[Figure], caption: str) -> Captioned:

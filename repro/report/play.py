@@ -79,9 +79,9 @@ class Play:
         page += f"the other way round: {gain:+.2f} points. What {escape(wrong)} took the former for:</p>"
         return page + self.strip(won, second)
 
-    def strip(self, which: Tensor, answers: Tensor, most: int = 10) -> str:
+    def strip(self, which: Tensor, answers: Tensor) -> str:
         """The first images of a mask ``[N]`` or of indices, each with its class and, if it is another, the answer."""
-        shown = (which.nonzero()[:, 0] if which.dtype == torch.bool else which)[:most].tolist()
+        shown = (which.nonzero()[:, 0] if which.dtype == torch.bool else which)[:10].tolist()
         words = [
             self.classes[label] + ("" if label == answer else f" ✗ {self.classes[answer]}")
             for label, answer in zip(self.images.labels[shown].tolist(), answers[shown].tolist(), strict=True)
