@@ -62,7 +62,6 @@ class Effect(NamedTuple):
 
     @property
     def seeds(self) -> int:
-        """Of how many seeds it is."""
         return self.judged.ours.n if self.judged.ours else 0
 
     @property

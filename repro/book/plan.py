@@ -39,12 +39,10 @@ class Run(NamedTuple):
 
     @property
     def parameters(self) -> Parameters:
-        """Its parameters, checked."""
         return exhibit(self.exhibit).parameters.check(scale="paper", dataset=self.dataset, **self.values)
 
     @property
     def command(self) -> str:
-        """What to type."""
         return f"uv run {self.parameters.command(self.exhibit)}"
 
     def steps(self) -> list[Step]:

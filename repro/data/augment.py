@@ -43,7 +43,6 @@ class Draws(NamedTuple):
     hole: Tensor
 
     def rows(self, indices: Tensor) -> Draws:
-        """The rows of some images."""
         return Draws(*(table[indices] for table in self))
 
 

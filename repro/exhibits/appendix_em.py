@@ -59,7 +59,6 @@ class Parameters(SingleGateParameters):
             yield rows
 
     def specs(self) -> list[StudySpec]:
-        """Every row of every seed."""
         return [spec for rows in self.rows() for spec in rows.values()]
 
 

@@ -81,7 +81,6 @@ class Parameters(common.Parameters):
         return (*self.placements, *(row for name in self.others for row in OTHERS[name]))
 
     def spec(self, row: str, seed: int) -> SparseSpec:
-        """The network of a row."""
         placement, _, change = row.partition(", ")
         model: dict[str, Any] = {"network": self.network, "top_k": self.top_k, "hidden_ratio": 4 / self.top_k}
         model |= {"num_experts": self.experts, "placement": placement, **CHANGES.get(change, {})}

@@ -198,7 +198,6 @@ class ImpliedShare(NamedTuple):
         return cls(*(100 * (macs.value + off - base.value) / cost.expert_macs for off in (0.0, -slack, slack)))
 
     def row(self) -> dict[str, str]:
-        """Of a table of shares."""
         return {"share, %": f"{self.percent:.1f}", "rounding allows, %": f"{self.low:.1f} to {self.high:.1f}"}
 
 

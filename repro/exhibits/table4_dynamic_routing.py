@@ -47,7 +47,6 @@ class Parameters(ControlledParameters):
     pretrained: bool = Field(True, description="imagenet: torchvision's weights; false: train the base here")
 
     def specs(self) -> list[StudySpec]:
-        """The spec of every seed."""
         pair, count = ours_on(self.dataset)
         base, dash, expert = (self.pair or pair).partition("-")
         if not dash:

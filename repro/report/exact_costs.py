@@ -41,7 +41,6 @@ class Figure:
 
     @property
     def verdict(self) -> str:
-        """In a word."""
         return "match" if self.matches else "mismatch"
 
     def texts(self) -> tuple[str, str]:

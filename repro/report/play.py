@@ -112,7 +112,6 @@ class MixturePlay(Play):
 
     @cached_property
     def images(self) -> Any:
-        """The evaluation images."""
         return self.study.sources.images(self.models[self.largest], "evaluation")
 
     def outputs(self, model: str = "") -> Outputs:

@@ -61,7 +61,6 @@ class NetworksPlay(Play):
 
     @cached_property
     def images(self) -> Any:
-        """The evaluation images."""
         return self.runner.context.sources.images(self._images, "evaluation")
 
     def predictions(self, model: str) -> dict[str, Tensor]:

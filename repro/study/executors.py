@@ -108,11 +108,9 @@ class Executor(ABC):
 
     @property
     def busy(self) -> bool:
-        """Whether jobs are in flight."""
         return bool(self._flying)
 
     def start(self, job: Job, attempt: int = 1) -> None:
-        """Put a job in flight."""
         self._flying.append((self.submit(job), job, attempt))
 
     def ended(self) -> Iterator[tuple[Job, dict[str, Any]]]:

@@ -81,7 +81,6 @@ class Counted(Parameters):
     """Of an exhibit that counts or computes exactly: the common ones, of which none makes it train anything."""
 
     def goals(self) -> list[Goal]:
-        """None."""
         return []
 
 

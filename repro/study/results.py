@@ -50,7 +50,6 @@ class Table(Frozen):
     rows: list[list[str | int | float | None]]
 
     def column(self, name: str) -> list[Any]:
-        """All entries of one column."""
         index = self.columns.index(name)
         return [row[index] for row in self.rows]
 

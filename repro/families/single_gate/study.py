@@ -39,7 +39,6 @@ class SingleGateParameters(Parameters):
         return []
 
     def goals(self) -> list[Goal]:
-        """Every model that the exhibit needs."""
         return [*goals(self.specs(), self.bases()), *self.others()]
 
     def others(self) -> list[Goal]:
@@ -104,7 +103,6 @@ class Study:
         return self.runner.load(steps(spec).gate).metrics
 
     def moe(self, spec: StudySpec) -> SingleGateMoE:
-        """The whole trained model."""
         of, load = steps(spec), self.runner.load
         return build(spec, load(of.base), load(of.gate), [load(expert) for expert in of.experts])
 

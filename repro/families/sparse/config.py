@@ -128,7 +128,6 @@ class SparseConfig(BaseModel):
 
     @property
     def routing(self) -> Routing:
-        """How experts are chosen."""
         return Routing(self.top_k, self.noise, self.capacity, self.batch_prioritised, self.renormalise)
 
 
