@@ -150,8 +150,8 @@ VISIBLE = 63.8
 effect (d = 0.5; Psychological Bulletin 112, 1992), whose common-language size is Φ(d / √2)."""
 
 
-def _cell(method: str, metric: str, row: str = TRUE, num_experts: int = PAPER_EXPERTS) -> Cell:
-    return Cell(0 if method in ("backbone", "uniform", "centre") else num_experts, method, row, metric)
+def _cell(method: str, metric: str, row: str = TRUE) -> Cell:
+    return Cell(0 if method in ("backbone", "uniform", "centre") else PAPER_EXPERTS, method, row, metric)
 
 
 def _claim(

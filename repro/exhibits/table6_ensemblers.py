@@ -116,17 +116,13 @@ CALIBRATED = LABELS | {START: "stacking before its training"}
 """The rows of the calibration, which also tells where stacking starts."""
 
 
-def _ensembled(method: str) -> Cell:
-    return Cell(K, method, MEAN)
-
-
 MANY = 50.0
 """Section 2.2 speaks of a base that is "overly confident on many training samples": we read, its own class above 0.9 on
 at least this many of a hundred training images. Where it is not, there is no such base to judge.
 It is measured for tr10, the base of the pair whose fit of the training images is taken."""
 
 BASE = Cell(0, "backbone", MEAN)
-EXPERT, TOP_2, STACKING, BAGGING = map(_ensembled, ("expert", "top-2", "stacking", "bagging"))
+EXPERT, TOP_2, STACKING, BAGGING = (Cell(K, method, MEAN) for method in ("expert", "top-2", "stacking", "bagging"))
 CLAIMS = with_controls(
     (
         Claim("E1", "Even without ensembling, the selected expert beats one expert trained on everything", EXPERT,
