@@ -6,11 +6,9 @@ envelope) is chosen on one half of the evaluation images and reported on the oth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from pydantic import Field
 from torch import Tensor
 
@@ -21,7 +19,7 @@ from repro.families.single_gate.controls import EQUAL_INFERENCE, EQUAL_TRAINING,
 from repro.families.single_gate.envelope import ENVELOPE, SLACK
 from repro.families.single_gate.pairs import MEAN, PairParameters, means_over_pairs
 from repro.families.single_gate.study import open_study, record
-from repro.report.anytime_figures import IMAGES, anytime_at, curves_figure, marker, paper_macs
+from repro.report.anytime_figures import IMAGES, anytime_at, figures, marker, paper_macs
 from repro.report.anytime_rivals import NO_LOSS, K, over_chance, over_plain_networks, pairs
 from repro.report.claim import AS_GOOD, Cell, Claim, equal_training, with_controls
 from repro.report.curves import each_seed, mean
@@ -260,11 +258,6 @@ def advice(result: StudyResult) -> str:
         "Chosen on the images that it is reported on, the envelope would look "
         f"{gaps.mean():.2f} points better on average, and {gaps.max():.2f} at most."
     )
-
-
-def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
-    """``main``: ours and the paper's curves."""
-    return {"main": curves_figure(results)}
 
 
 EXHIBIT = Exhibit(

@@ -56,8 +56,8 @@ def anytime_at(dataset: str, macs: int) -> PrintedValue | None:
     return PrintedValue(round(value, 2), None)
 
 
-def curves_figure(results: Sequence[StudyResult]) -> Figure:
-    """A row a result: our curves left, the paper's digitised figure right, once, each on its own axes.
+def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
+    """``main``, a row a result: our curves left, the paper's digitised figure right, once, each on its own axes.
 
     Lines are means over the seeds at the same threshold (of the envelope: at the same budget), bands the seeds. The
     paper's panel stands once for each image set; the embedded set is drawn where there is nothing else.
@@ -73,7 +73,7 @@ def curves_figure(results: Sequence[StudyResult]) -> Figure:
         else:
             paper.set_axis_off()
     common_legend(figure, grid.flat, columns=2)
-    return figure
+    return {"main": figure}
 
 
 def _ours(axes: Axes, result: StudyResult) -> None:
