@@ -38,7 +38,7 @@ def two_networks(results: Sequence[StudyResult]) -> str:
     for r in results:
         if r.study != "table2_num_experts":
             continue
-        most = max(r.numbers_of_experts())
+        most = r.most_experts()
         two, all_of_it = summary_of(r, Cell(1, "two networks")), summary_of(r, Cell(most))
         if two and all_of_it and abs(two.mean - all_of_it.mean) < EQUIVALENT:
             found.append(f"{two.mean:.1f} against {all_of_it.mean:.1f} % of {most} experts ({where_run(r)})")
@@ -56,7 +56,7 @@ def oracle(results: Sequence[StudyResult]) -> str:
     for r in results:
         if r.study != table5_per_class.NAME:
             continue
-        k, row = max(r.numbers_of_experts()), "per-class-oracle"
+        k, row = r.most_experts(), "per-class-oracle"
         gained = difference(r, Cell(k, row=row), Cell(k, row="per-class"))
         label = difference(r, Cell(k, "backbone", row), Cell(0))
         if gained and label and label.mean > gained.mean / 2:

@@ -200,7 +200,7 @@ def advice(result: StudyResult) -> str:
     """How much of the paper's example comes out, in words; empty for any other class."""
     if class_of(result) != "king penguin":
         return ""
-    table = result.tables["experts"].where(experts=max(result.numbers_of_experts()))
+    table = result.tables["experts"].where(experts=result.most_experts())
     found = {}
     for words, names in HALVES.items():
         shared = zip(table.column("seed"), table.column("shared with"), strict=True)
@@ -234,7 +234,7 @@ def _main(result: StudyResult) -> Captioned:
 
 
 def _experts(result: StudyResult) -> Captioned:
-    k = max(result.numbers_of_experts())
+    k = result.most_experts()
     table = result.tables["experts"].where(experts=k)
     columns: Columns = {
         "% of the class": [f"{share:.1f}" for share in table.column("share")],
@@ -252,7 +252,7 @@ def _experts(result: StudyResult) -> Captioned:
 
 
 def _ranking(result: StudyResult) -> Captioned:
-    k = max(result.numbers_of_experts())
+    k = result.most_experts()
     names, effective, largest = ranked(result, k)
     number = len(names)
     first, last = range(min(RANKS_SHOWN, number)), range(max(RANKS_SHOWN, number - RANKS_SHOWN // 2), number)

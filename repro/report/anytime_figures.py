@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import matplotlib.ticker as ticker
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,7 +12,7 @@ from repro.report.claim import Cell
 from repro.report.curves import draw, each_seed, mean
 from repro.report.exact_costs import TABLE1_DATASETS, paper_cost
 from repro.report.numbers import DATASETS, where_run
-from repro.report.plots import MODELS, PALETTE, common_legend, mark, new_figure
+from repro.report.plots import MODELS, PALETTE, common_legend, few_ticks, mark, new_figure
 from repro.report.printed import PrintedValue, drawn
 from repro.report.verdict import summary_of
 from repro.study.results import StudyResult, evidence
@@ -99,7 +98,7 @@ def _ours(axes: Axes, result: StudyResult) -> None:
     _in_millions(axes)
     axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
     axes.set_title(where_run(result))
-    axes.yaxis.set_major_locator(ticker.MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+    few_ticks(axes, 6)
 
 
 def _markers(axes: Axes, result: StudyResult) -> None:

@@ -42,11 +42,6 @@ NOTHING_TO_SEE = 4
 """Positions a side up to which a map tells which quarter of an image counts, and no more."""
 
 
-def largest(result: StudyResult) -> int:
-    """The number of experts that is pictured."""
-    return max(result.numbers_of_experts(), default=0)
-
-
 def pictures(results: Sequence[StudyResult]) -> Figure:
     """A band a result, a row an image: itself, then under the maps of base, selected expert and other experts."""
     shown = [r for r in results if "examples" in r.pictures]
@@ -76,7 +71,7 @@ def _picture_band(band: SubFigure, result: StudyResult, number: int) -> None:
     coarse = f"at {size} pixels a map has {side} × {side} positions: there is nothing to see. "
     band.suptitle(
         f"{where_run(result)}: {coarse if side <= NOTHING_TO_SEE else ''}"
-        f"One of {largest(result)} experts is selected;\nbelow each map its spread (and share in the box); "
+        f"One of {result.most_experts()} experts is selected;\nbelow each map its spread (and share in the box); "
         "last, the difference: red +1, white 0, blue −1",
         fontsize=9, x=0.01, ha="left",
     )  # fmt: skip
@@ -114,7 +109,7 @@ def numbers(results: Sequence[StudyResult]) -> Figure:
 
 
 def _panel(axes: Axes, result: StudyResult, metric: str) -> None:
-    k = largest(result)
+    k = result.most_experts()
     places = {
         "base": (0, "backbone"),
         "one\nexpert": (1, "expert"),

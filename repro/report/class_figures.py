@@ -48,8 +48,7 @@ def _result_band(band: SubFigure, result: StudyResult) -> None:
     frames = {mode: PALETTE[place % len(PALETTE)] for place, mode in enumerate(modes)}
     words = f"; frames: the {len(modes)} true modes of {class_of(result)}" if modes else ""
     band.suptitle(
-        f"{where_run(result)}, "
-        f"K = {max(result.numbers_of_experts())}{words}",
+        f"{where_run(result)}, K = {result.most_experts()}{words}",
         fontsize=10, x=0.01, ha="left",
     )  # fmt: skip
     for part, expert in zip(band.subfigures(len(experts), 1, squeeze=False)[:, 0], experts, strict=True):
@@ -76,9 +75,7 @@ def _expert_band(part: SubFigure, result: StudyResult, here: list, frames: dict)
             axes.set_axis_on()
             show_tile(axes, tile, _wrapped(short(str(name))) if line == 0 else "")
     expert = here[0][0][0]
-    table = result.tables["experts"].where(
-        seed=result.seeds[0], experts=max(result.numbers_of_experts()), expert=expert
-    )
+    table = result.tables["experts"].where(seed=result.seeds[0], experts=result.most_experts(), expert=expert)
     share = f": {table.column('share')[0]:.0f} % of its images" if table.rows else ""
     words = f"{class_of(result)} in expert {expert}{share}"
     label = grid[0, 0].text(0, 1.1, words, fontsize=9, transform=grid[0, 0].transAxes)
@@ -116,7 +113,7 @@ def _ranking_panel(axes: Axes, result: StudyResult) -> None:
 
 
 def _real_panel(axes: Axes, result: StudyResult) -> None:
-    k = max(result.numbers_of_experts(), default=0)
+    k = result.most_experts()
     rows = (
         ("pixels", "classes", "classes by chance", "pixel variance\nexplained"),
         ("agreement", "classes", "", "agreement of\ntwo seeds (AMI)"),
