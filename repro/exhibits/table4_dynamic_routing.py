@@ -15,7 +15,6 @@ from repro.errors import SpecError
 from repro.exhibits.table3_imagenet import EXIT_METRICS, ImpliedShare, check_classes, exit_method, measure
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.controls import EQUAL_INFERENCE, EQUAL_TRAINING, ControlledParameters, of_controls
-from repro.families.single_gate.scales import default_spec
 from repro.families.single_gate.study import measured, open_study, record
 from repro.models.cost import ModelCost, model_cost
 from repro.report.claim import AS_GOOD, Cell, Claim, equal_inference, equal_training, with_controls
@@ -51,12 +50,8 @@ class Parameters(ControlledParameters):
         base, dash, expert = (self.pair or pair).partition("-")
         if not dash:
             raise SpecError(f"pair: write base-expert, such as tr18-tr10, not {self.pair!r}")
-        spec = default_spec(self.scale, self.dataset)
-        spec = spec.with_(
-            base=base, expert=expert, num_experts=self.experts or count, stacking=False,
-            pretrained=spec.pretrained and self.pretrained,
-        )  # fmt: skip
-        return [spec.with_(seed=seed) for seed in self.seeds]
+        ours = {"base": base, "expert": expert, "num_experts": self.experts or count, "stacking": False}
+        return [spec.with_(**ours, pretrained=spec.pretrained and self.pretrained) for spec in super().specs()]
 
 
 def run(parameters: Parameters) -> StudyResult:
