@@ -19,10 +19,14 @@ from repro.study.artifact import LIBRARIES_THAT_MATTER, Artifact
 from repro.study.contents import ABOUT, WEIGHTS, read_about, signed
 from repro.study.doctor import artifacts, findings, locks
 from repro.study.graph import Context, Inputs, Step
+from repro.study.plain import PlainSpec, plain_goal
 from repro.study.runner import Runner
 from repro.study.sources import Sources
 from repro.study.store import Store
+from repro.training.recipe import Recipe
+from tests.data.conftest import fake_tiny as fake_tiny
 from tests.helpers import flip_a_byte
+from tests.stopping import Stop
 
 CPU = torch.device("cpu")
 IMAGES = (Images("modes", "train", 32),)
@@ -125,6 +129,29 @@ def test_a_training_begun_on_other_images_begins_again(
     kept(tmp_path, step(goes_on))
     assert seen == [False]
     assert "base of a test: what it was begun on is not the same any more" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("decoded", ["first", "again"])
+def test_a_training_stopped_before_its_images_were_known_goes_on(
+    fake_tiny: Path, stops: list[int], decoded: str
+) -> None:
+    """tiny-ImageNet is decoded after the training is claimed; ``again``: its cache was deleted between two runs."""
+    recipe = Recipe(source="test", epochs=3, batch_size=4, learning_rate=0.01)
+    spec = PlainSpec(dataset="tiny-imagenet", image_size=32, base="tr10", width=0.0625, base_recipe=recipe)
+
+    def trained() -> None:
+        context = Context(Store(fake_tiny), Sources(fake_tiny, CPU), CPU)
+        Runner([goal := plain_goal(spec)], context).run(goal.steps)
+
+    for epoch in (1, 2):
+        stops[1] = epoch
+        with pytest.raises(Stop):
+            trained()
+        assert [row["epochs_done"] for row in Store(fake_tiny).half_done()] == [epoch]
+        if decoded == "again":
+            shutil.rmtree(fake_tiny / "cache")
+    trained()
+    assert stops[0] == 3
 
 
 def test_other_images_make_it_stale(
