@@ -1,7 +1,9 @@
 """Artifacts are whole or absent, fresh or made again, and never served silently when they are not."""
 
 import json
+import os
 import shutil
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from repro.data.fingerprint import Images, fingerprint
 from repro.errors import ReproError, StoreError, TrainingError, in_a_sentence
 from repro.study import store as store_module
 from repro.study.artifact import LIBRARIES_THAT_MATTER, Artifact
-from repro.study.contents import ABOUT, WEIGHTS, read_about, signed
+from repro.study.contents import ABOUT, CHECKPOINT, WEIGHTS, read_about, signed
 from repro.study.doctor import artifacts, findings, locks
 from repro.study.graph import Context, Inputs, Step
 from repro.study.plain import PlainSpec, plain_goal
@@ -27,6 +29,7 @@ from repro.training.recipe import Recipe
 from tests.data.conftest import fake_tiny as fake_tiny
 from tests.helpers import flip_a_byte
 from tests.stopping import Stop
+from tests.study import toy
 
 CPU = torch.device("cpu")
 IMAGES = (Images("modes", "train", 32),)
@@ -100,6 +103,20 @@ def test_what_is_damaged_is_set_aside_named_and_made_again(
     assert f"base of a test is damaged: {why}" in said and "made again" in said
     assert [path.name for path in store.set_aside()] == [f"{KEY.key}.damaged-1"]
     assert kept(store.root, step(make(3.0)))[1]
+
+
+def test_who_may_read_a_description_may_read_weights_and_checkpoints_too(tmp_path: Path, stops: list[int]) -> None:
+    goal, stops[1], before = toy.asked(experts=1), 1, os.umask(0o002)
+    try:
+        with pytest.raises(Stop):
+            toy.run(tmp_path, goal)
+        (checkpoint,) = tmp_path.rglob(CHECKPOINT)
+        assert stat.S_IMODE(checkpoint.stat().st_mode) == 0o664
+        toy.run(tmp_path, goal)
+    finally:
+        os.umask(before)
+    written = [*tmp_path.rglob(WEIGHTS), *tmp_path.rglob(ABOUT)]
+    assert len(written) == 8 and {stat.S_IMODE(path.stat().st_mode) for path in written} == {0o664}
 
 
 def test_under_another_name_it_is_not_taken_for_it(store: Store) -> None:
