@@ -128,7 +128,10 @@ def read_image(path: Path | str, expected_size: int | None = None) -> Image.Imag
         raise DataError(f"{path} is missing") from None
     except DataError as error:
         raise DataError(f"{path} {error}") from error
-    except (*DAMAGED, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        raise DataError(f"{path} has more pixels than are read ({most:,} at most); scale it down") from error
+    except DAMAGED as error:
         raise DataError(f"{path} cannot be read as an image ({error}); replace it with a whole one") from error
 
 

@@ -119,6 +119,13 @@ def test_bad_images_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         read_image(tmp_path / "c.JPEG")
 
 
+def test_a_picture_of_too_many_pixels_is_whole_but_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    noise(40, 30).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 599)
+    with pytest.raises(DataError, match=r"a\.png has more pixels than are read \(1,198 at most\); scale it down"):
+        read_image(tmp_path / "a.png")
+
+
 @pytest.mark.parametrize(("width", "height"), [(500, 375), (300, 400), (100, 100), (301, 299)])
 def test_the_evaluation_crop_is_the_one_of_torchvision(width: int, height: int) -> None:
     image = noise(width, height)
