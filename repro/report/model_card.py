@@ -77,7 +77,8 @@ def export(
         classes=about.class_names, image_size=spec.image_size, shorter_side=shorter_side(spec), mean=about.mean,
         std=about.std, about=facts,
     )  # fmt: skip
-    name = f"{spec.data}-{spec.pair}-{spec.num_experts}-seed{spec.seed}".replace("@", "-")
+    data = f"{spec.data}-{spec.folder.digest[:6]}" if spec.folder else spec.data  # folders may share a name
+    name = f"{data}-{spec.pair}-{spec.num_experts}-seed{spec.seed}".replace("@", "-")
     return save(out or study.root / "exports" / name, study.moe(spec), config, model_card(config))
 
 

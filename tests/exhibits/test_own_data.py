@@ -72,6 +72,12 @@ def test_of_a_folder_the_card_shows_the_test_part_and_what_was_chosen(
     assert str(root) not in card + (out / "config.json").read_text()
 
 
+def test_exports_of_two_folders_of_one_name_lie_apart(ran: tuple[Path, StudyResult]) -> None:
+    root, result = ran
+    folder = own_data.export(asked(root / "My Pictures", root))
+    assert folder and folder.name == f"my-pictures-{result.spec['folder']['digest'][:6]}-tr10-tr10-2-seed0"
+
+
 def test_the_key_is_the_content_and_not_the_place(picture_folder: Path, tmp_path: Path) -> None:
     (spec,) = asked(picture_folder, tmp_path).specs()
     moved = tmp_path / "moved"
