@@ -72,6 +72,13 @@ def test_of_a_folder_the_card_shows_the_test_part_and_what_was_chosen(
     assert str(root) not in card + (out / "config.json").read_text()
 
 
+def test_the_command_that_trains_what_is_not_there_can_be_typed(picture_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ReproError) as refused:
+        own_data.export(asked(picture_folder, tmp_path / "a root"))
+    told = str(refused.value)
+    assert f"-p root '{tmp_path / 'a root'}'" in told and f"-p folder '{picture_folder}'" in told
+
+
 def test_exports_of_two_folders_of_one_name_lie_apart(ran: tuple[Path, StudyResult]) -> None:
     root, result = ran
     folder = own_data.export(asked(root / "My Pictures", root))
