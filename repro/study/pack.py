@@ -35,6 +35,8 @@ def pack(root: Path, out: Path, what: Iterable[str], max_bytes: int) -> tuple[in
         SpecError: For what cannot be packed.
         StoreError: If an artifact is damaged, there is nothing to pack, or ``out`` is there already.
     """
+    if out.name in ("", ".."):
+        raise SpecError(f"{out} is a folder; choose a name for the pack, such as {out / 'moved'}")
     listed, wanted = out.with_name(f"{out.name}.sha256"), {name.strip() for name in what}
     if max_bytes < SMALLEST:
         raise SpecError(f"a part of {max_bytes} bytes is too small; take at least {SMALLEST / 1e6:g} MB")

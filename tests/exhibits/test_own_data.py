@@ -123,7 +123,11 @@ def test_test_images_have_no_part_in_the_choice(picture_folder: Path, tmp_path: 
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("wrong", [{"epochs": -1}, {"backbone": "resnet18@layer9"}, {"gamma": 2}, {"batch_size": 0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"epochs": -1}, {"backbone": "resnet18@layer9"}, {"gamma": 2}, {"gamma": "nan"}, {"gamma": "inf"},
+     {"batch_size": 0}],
+)  # fmt: skip
 def test_what_is_wrong_is_said_before_images_are_made_or_looked_through(wrong: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(SpecError):
         Parameters.check(root=str(tmp_path), **wrong)
