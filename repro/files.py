@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ def write_aside(path: Path) -> Iterator[Path]:
 
     The caller may write the temporary path as a file or make a folder of it. A folder never
     replaces one that stands: whoever came first wins, and the loser's copy is dropped.
+    Whoever may read a new file there may read these, too: safetensors makes files for their owner alone.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,7 +35,11 @@ def write_aside(path: Path) -> Iterator[Path]:
     aside = aside_root / path.name
     try:
         yield aside
+        (new := aside_root / f"{path.name}.new").touch()
+        mode = stat.S_IMODE(new.stat().st_mode)
         for each in [aside] if aside.is_file() else [*aside.rglob("*"), aside]:  # names in a folder included
+            if each.is_file() and stat.S_IMODE(each.stat().st_mode) != mode:
+                each.chmod(mode)
             sync(each)
         if aside.is_dir() and path.is_dir():
             return

@@ -35,6 +35,27 @@ def test_cost_as_json_and_errors_are_one_sentence(capsys: pytest.CaptureFixture[
         main(["run"])
 
 
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ("cost tr18 tr10 --experts -1", "--experts: choose a whole number of at least 0, not -1"),
+        ("cost tr18 --classes 0", "--classes: choose a whole number of at least 1, not 0"),
+        ("cost tr18 --classes -5", "--classes: choose a whole number of at least 1, not -5"),
+        ("cost tr18 --image-size 0", "--image-size: choose a whole number of at least 1, not 0"),
+        ("cost tr18 --width nan", "--width: choose a number above 0, such as 0.25, not nan"),
+        ("cost tr18 --width inf", "--width: choose a number above 0, such as 0.25, not inf"),
+        ("cost densenet121 --image-size 16", "densenet121 cannot take images of 16 pixels"),
+        ("pack moved --max-mb nan", "--max-mb: choose a number of MB, such as 64, not nan"),
+        ("pack moved --max-mb inf", "--max-mb: choose a number of MB, such as 64, not inf"),
+        ("pack .", ". is a folder; choose a name for the pack, such as moved"),
+        ("pack ..", ".. is a folder; choose a name for the pack, such as ../moved"),
+    ],
+)
+def test_wrong_values_are_one_sentence(wrong: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(wrong.split()) == 1
+    assert capsys.readouterr() == ("", f"repro: {sentence}\n")
+
+
 def test_status_of_an_empty_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", "--root", str(tmp_path), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from repro.cli import stores
 from repro.cli.common import Command, add, show
-from repro.errors import ReproError, StoppedError, TimeIsUpError, in_a_sentence
+from repro.errors import ReproError, SpecError, StoppedError, TimeIsUpError, in_a_sentence
 
 # What needs torch is imported inside the commands, so that --help is quick.
 
@@ -170,6 +171,13 @@ def show_cost(args: argparse.Namespace) -> int:
     """Exact multiply-adds and parameters of a base-expert pair (Table 1)."""
     from repro.models.cost import model_cost
 
+    for name, value, least in (
+        ("experts", args.experts, 0), ("classes", args.classes, 1), ("image-size", args.image_size, 1)
+    ):  # fmt: skip
+        if value < least:
+            raise SpecError(f"--{name}: choose a whole number of at least {least}, not {value}")
+    if not 0 < args.width < math.inf:
+        raise SpecError(f"--width: choose a number above 0, such as 0.25, not {args.width:g}")
     cost = model_cost(args.base, args.expert, args.classes, args.image_size, args.experts, args.width)
     row = {
         "model": "-".join(filter(None, [args.base, args.expert])),

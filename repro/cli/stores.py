@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 from repro.cli.common import add, show
+from repro.errors import SpecError
 
 
 def declare(commands: Any) -> None:
@@ -76,6 +78,8 @@ def pack_store(args: argparse.Namespace) -> int:
     """Pack results and finished artifacts into files of a given size, to be moved."""
     from repro.study.pack import pack
 
+    if not math.isfinite(args.max_mb):
+        raise SpecError(f"--max-mb: choose a number of MB, such as 64, not {args.max_mb:g}")
     results, artifacts, parts = pack(args.root, args.out, args.what.split(","), round(1e6 * args.max_mb))
     size = sum(part.stat().st_size for part in parts) / 1e6
     print(

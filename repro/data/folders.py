@@ -55,7 +55,10 @@ def adopt(folder: Path, root: Path) -> Folder:
     :class:`DataError` says what is wrong: no such folder or class, a class without enough images, classes that
     differ between parts, images that cannot be read.
     """
-    folder = Path(folder).expanduser().resolve()
+    try:
+        folder = Path(folder).expanduser().resolve()
+    except RuntimeError as error:  # ~name of nobody, or links in a circle
+        raise DataError(f"there is no folder {folder} ({error})") from error
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}")
     if not is_utf8(str(folder)):

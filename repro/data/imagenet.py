@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 from tqdm import tqdm
 
 from repro.data.archives import missing
@@ -34,6 +34,16 @@ FOLDERS: dict[str, str] = {"train": "train", "test": "val"}
 # What is read. Image.registered_extensions loads all of Pillow's formats, and so says which of these it was built with.
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "DIB", "GIF", "PPM", "AVIF")
 SUFFIXES = tuple(sorted(suffix for suffix, name in Image.registered_extensions().items() if name in FORMATS))
+# What Pillow raises for files that are not whole, or whose headers say what cannot be.
+DAMAGED: tuple[type[Exception], ...] = (OSError, SyntaxError, ValueError, EOFError, struct.error, TypeError)
+DAMAGED += (RuntimeError, LookupError, ArithmeticError)
+# How a picture is turned by its EXIF tag 0x112.
+ORIENTATION = 0x112
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
 # The shapes a random crop may have, width / height (torchvision's RandomResizedCrop).
 RATIO = (3 / 4, 4 / 3)
 # Files read between two looks at the keyboard.
@@ -118,7 +128,10 @@ def read_image(path: Path | str, expected_size: int | None = None) -> Image.Imag
         raise DataError(f"{path} is missing") from None
     except DataError as error:
         raise DataError(f"{path} {error}") from error
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        raise DataError(f"{path} has more pixels than are read ({most:,} at most); scale it down") from error
+    except DAMAGED as error:
         raise DataError(f"{path} cannot be read as an image ({error}); replace it with a whole one") from error
 
 
@@ -131,7 +144,9 @@ def as_shown(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F") and not sixteen:
         raise DataError("has 32 bits a pixel, and nothing says which value is white; save it with 8 or 16")
     image.load()  # Pillow turns a TIFF while it loads it
-    image = ImageOps.exif_transpose(image)
+    # By hand: ImageOps.exif_transpose writes all tags anew, which fails where any of them has an odd type.
+    if (turn := TURNS.get(image.getexif().get(ORIENTATION, 1))) is not None:
+        image = image.transpose(turn)
     if sixteen:
         image = Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))
     if image.has_transparency_data:

@@ -79,7 +79,7 @@ class Parameters(SingleGateParameters):
     image_size: int | None = Field(None, description="pixels a side")
     pretrained: bool | None = Field(None, description="begin at torchvision's weights for ImageNet")
     num_experts: int = Field(5, ge=1, description="K")
-    gamma: float = Field(0.05, description="smoothing γ")
+    gamma: float = Field(0.05, ge=0, le=1, description="smoothing γ")
     epochs: int | None = Field(None, description="of the base; without it the recipe's, or more for a small folder")
     expert_epochs: int | None = None
     batch_size: int | None = Field(None, ge=1)

@@ -8,7 +8,8 @@ Nothing is computed: modules live on the ``meta`` device.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from repro.errors import SpecError
 from repro.models.backbone import check_joins
 from repro.models.registry import build_backbone, build_head
 
@@ -95,19 +97,22 @@ def model_cost(
 ) -> ModelCost:
     """Cost of a pair such as ``("tr18", "tr10")``; with ``expert=None`` of the backbone alone.
 
-    ``image_size`` is the side of the input in pixels. Raises :class:`SpecError` if the two do not join.
+    ``image_size`` is the side of the input in pixels. Raises :class:`SpecError` if the two do not join, or one cannot
+    take such images.
     """
     with torch.device("meta"):
         net = build_backbone(base, num_classes, width)
-        trunk_macs, features = count_macs(net.trunk, torch.empty(1, 3, image_size, image_size))
-        head_macs, _ = count_macs(net.head, features)
+        with _takes(base, image_size):
+            trunk_macs, features = count_macs(net.trunk, torch.empty(1, 3, image_size, image_size))
+            head_macs, _ = count_macs(net.head, features)
         expert_macs = expert_params = gate_macs = gate_params = 0
         if expert is None:
             num_experts = 0
         else:
             head = build_head(expert, num_classes, width)
             check_joins(net, head)
-            expert_macs, _ = count_macs(head, features)
+            with _takes(expert, image_size):
+                expert_macs, _ = count_macs(head, features)
             expert_params = count_params(head)
             if num_experts > 1:  # one expert needs no gate
                 gate_macs = net.head.fc.in_features * num_experts
@@ -116,6 +121,15 @@ def model_cost(
         num_experts, trunk_macs, head_macs, expert_macs, gate_macs,
         count_params(net), expert_params, gate_params, count_params(net.head.fc),
     )  # fmt: skip
+
+
+@contextmanager
+def _takes(name: str, image_size: int) -> Iterator[None]:
+    """What torch says of images too small for a network, as an error for the person."""
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        raise SpecError(f"{name} cannot take images of {image_size} pixels") from error
 
 
 def width_for(widths: Sequence[float], target: float, cost: Callable[[float], float]) -> float:

@@ -40,21 +40,23 @@ def export_asked(name: str, asked: Parameters, out: Path | None = None) -> Path:
         raise ReproError(f"{name} with these parameters is {len(specs)} models ({found}); narrow it to one with -p")
     study = Study(specs, asked.root, pick_device(asked.device))
     slack = getattr(asked, "slack", None)
-    return export(study, specs[0], out, asked.command(name), slack)
+    return export(study, specs[0], out, asked.command(name), slack, asked.command(name, here=True))
 
 
 def export(
-    study: Study, spec: StudySpec, out: Path | None = None, command: str = "", slack: float | None = None
-) -> Path:
+    study: Study, spec: StudySpec, out: Path | None = None, command: str = "", slack: float | None = None,
+    here: str = "",
+) -> Path:  # fmt: skip
     """Write a trained model to ``out``, or ``<root>/exports/<name>``; returns the folder.
 
-    ``command`` is what trained it; ``slack`` as in :func:`repro.families.single_gate.thresholds.choices`, of a folder.
+    ``command`` is what trained it, and ``here`` what would on this machine, where it differs; ``slack`` as in
+    :func:`repro.families.single_gate.thresholds.choices`, of a folder.
     :class:`ReproError` if a part of it is not in the store.
     """
     needed = ordered([steps(spec).predictions])
     if absent := [step.label for step in needed if not study.store.has(step)]:
         more = f" (and {len(absent) - 1} more)" if len(absent) > 1 else ""
-        how = f"; `{command}` trains it" if command else ""
+        how = f"; `{here or command}` trains it" if here or command else ""
         raise ReproError(f"the {absent[0]}{more} is not in {study.store.folder}{how}")
     about = study.sources.about(spec)
     outputs, cost = study.outputs(spec), spec.cost
@@ -77,7 +79,8 @@ def export(
         classes=about.class_names, image_size=spec.image_size, shorter_side=shorter_side(spec), mean=about.mean,
         std=about.std, about=facts,
     )  # fmt: skip
-    name = f"{spec.data}-{spec.pair}-{spec.num_experts}-seed{spec.seed}".replace("@", "-")
+    data = f"{spec.data}-{spec.folder.digest[:6]}" if spec.folder else spec.data  # folders may share a name
+    name = f"{data}-{spec.pair}-{spec.num_experts}-seed{spec.seed}".replace("@", "-")
     return save(out or study.root / "exports" / name, study.moe(spec), config, model_card(config))
 
 

@@ -99,7 +99,7 @@ class Executor(ABC):
 
     def arguments(self, job: Job, device: str = "") -> tuple[object, ...]:
         """Those of ``work``: plain values, whatever carries them."""
-        return (*job[:3], str(self.root), device or self.device.type, self.threads, compiling.choice())
+        return (*job[:3], str(self.root), device or str(self.device), self.threads, compiling.choice())
 
     @property
     def free(self) -> int:
@@ -153,7 +153,8 @@ class Processes(Executor):
 
     def submit(self, job: Job) -> Future[dict[str, Any]]:
         slot = next(i for i, last in enumerate(self._last) if last is None or last.done())  # the first that is idle
-        gpu = f"cuda:{slot % torch.cuda.device_count()}" if self.device.type == "cuda" else ""
+        any_gpu = self.device.type == "cuda" and self.device.index is None
+        gpu = f"cuda:{slot % torch.cuda.device_count()}" if any_gpu else ""
         try:
             future = self._pools[slot].submit(self.work, *self.arguments(job, gpu))
         except BrokenProcessPool:  # its process was lost
@@ -244,7 +245,7 @@ def make_executor(
 
 
 def _places(name: str, device: torch.device, threads: int) -> int:
-    """Workers of whom none was asked for by number: one a GPU, or as many as the cores hold of so many threads."""
+    """Workers of whom none was asked for by number: one a GPU that may be used, or as many as the cores hold."""
     if name == "submitit":
         import submitit
 
@@ -253,7 +254,7 @@ def _places(name: str, device: torch.device, threads: int) -> int:
     if name == "ray":
         return MANY
     if name == "processes" and device.type == "cuda":
-        return torch.cuda.device_count()
+        return torch.cuda.device_count() if device.index is None else 1
     return max(1, (os.cpu_count() or 1) // threads)
 
 

@@ -35,6 +35,8 @@ def pack(root: Path, out: Path, what: Iterable[str], max_bytes: int) -> tuple[in
         SpecError: For what cannot be packed.
         StoreError: If an artifact is damaged, there is nothing to pack, or ``out`` is there already.
     """
+    if out.name in ("", ".."):
+        raise SpecError(f"{out} is a folder; choose a name for the pack, such as {out / 'moved'}")
     listed, wanted = out.with_name(f"{out.name}.sha256"), {name.strip() for name in what}
     if max_bytes < SMALLEST:
         raise SpecError(f"a part of {max_bytes} bytes is too small; take at least {SMALLEST / 1e6:g} MB")
@@ -126,7 +128,8 @@ def _parts(listed: Path) -> list[Path]:
     """The files that a list of checksums names; they are whole."""
     if not listed.is_file():
         raise StoreError(f"{listed} is missing: it lists the parts; move it together with them")
-    lines = re.findall(r"([0-9a-f]{64})  ([\w.-]+\.\d{3})\n", listed.read_text(encoding="utf-8", errors="replace"))
+    says = listed.read_text(encoding="utf-8", errors="replace")
+    lines = re.findall(r"^([0-9a-f]{64})  ([^/\n]+\.\d{3})$", says, re.MULTILINE)
     if not lines:
         raise StoreError(f"{listed} is not the list of a packed store")
     if missing := [name for _, name in lines if not listed.with_name(name).is_file()]:

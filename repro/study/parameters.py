@@ -69,11 +69,15 @@ class Parameters(Frozen):
         """Every model that the exhibit needs."""
         raise NotImplementedError
 
-    def command(self, notebook: str) -> str:
-        """The command that runs ``notebook`` with these parameters, for the record (not where and by whom)."""
-        shown = self.model_dump(exclude={"root", "device", "executor", "compile", "recorded"})
-        defaults = {name: type(self).model_fields[name].default for name in shown}
-        asked = [f"-p {name} {quote(_shown(value))}" for name, value in shown.items() if value != defaults[name]]
+    def command(self, notebook: str, here: bool = False) -> str:
+        """The command that runs ``notebook`` with these parameters, for the record (not where and by whom).
+
+        ``here``: to be typed on this machine, with its root, and with folders in full.
+        """
+        left_out = {"device", "executor", "compile", "recorded"} | (set() if here else {"root"})
+        shown = self.model_dump(exclude=left_out)
+        defaults = {name: type(self).model_fields[name].get_default(call_default_factory=True) for name in shown}
+        asked = [f"-p {name} {quote(_shown(value, here))}" for name, value in shown.items() if value != defaults[name]]
         return " ".join(["repro run", notebook, *asked])
 
 
@@ -84,11 +88,13 @@ class Counted(Parameters):
         return []
 
 
-def _shown(value: Any) -> str:
-    """A value as one would type it; of a path the name alone, since records are read on other machines."""
+def _shown(value: Any, here: bool) -> str:
+    """A value as one would type it; of a path the name alone, but ``here``, since records are read elsewhere."""
     if isinstance(value, tuple):
         return ",".join(map(str, value))
-    return value.name if isinstance(value, Path) else str(value)
+    if isinstance(value, Path):
+        return str(value.expanduser().resolve()) if here else value.name
+    return str(value)
 
 
 def _injected_names(cell: str) -> list[str]:

@@ -150,18 +150,20 @@ class StudyResult(Frozen):
     def save(self, folder: Path) -> Path:
         """Write ``<folder>/<name>.json``, whole or not at all; returns its path.
 
-        A record that stands there and has seeds that this one lacks, or cannot be read, is set aside and not lost.
+        A record that stands there and has seeds that this one lacks, is of another spec (of another folder of the same
+        name, say) or cannot be read, is set aside and not lost.
         """
         path = Path(folder) / f"{self.name}.json"
-        if path.exists() and not self._has_the_seeds_of(path):
+        if path.exists() and not self._replaces(path):
             path.rename(aside := free_name(path, "before"))
-            say(f"{path} had other seeds, or could not be read: it is {aside.name} now")
+            say(f"{path} had other seeds or another spec, or could not be read: it is {aside.name} now")
         write_text(path, compact(self.model_dump()) + "\n")
         return path
 
-    def _has_the_seeds_of(self, path: Path) -> bool:
+    def _replaces(self, path: Path) -> bool:
         try:
-            return set(load_result(path).seeds) <= set(self.seeds)
+            there = load_result(path)
+            return there.spec_hash == self.spec_hash and set(there.seeds) <= set(self.seeds)
         except StoreError:
             return False
 

@@ -166,15 +166,18 @@ class Store(Contents):
         """Make the folder of an artifact that is not there yet.
 
         A checkpoint that was begun on other parents or images than these is set aside: it would go on to a mixture of
-        both.
+        both. Images that were not decoded then, or are not now, are not held against it.
         """
         for left in self.path(step).parent.glob(f".{step.key}.*"):  # of a maker that died while it wrote
             shutil.rmtree(left, ignore_errors=True)
-        unfinished, now = self.unfinished(step), json.dumps({"images": self.images(step), **parents})
+        unfinished, images = self.unfinished(step), self.images(step)
         unfinished.mkdir(parents=True, exist_ok=True)
         (unfinished / FAILED).unlink(missing_ok=True)
-        if self.checkpoint(step).exists() and text(unfinished / PARENTS) != now:
+        begun = json.loads(text(unfinished / PARENTS) or "{}")
+        then = begun.pop("images", None)
+        same = begun == dict(parents) and (then == images or None in (then, images))
+        if self.checkpoint(step).exists() and not same:
             self.checkpoint(step).replace(unfinished / f"stale-{CHECKPOINT}")
             say(f"{step.label}: what it was begun on is not the same any more; it begins again")
-        write_text(unfinished / PARENTS, now)
+        write_text(unfinished / PARENTS, json.dumps({"images": images or (then if same else None), **parents}))
         write_text(unfinished / "label.txt", step.label)

@@ -15,7 +15,7 @@ EVALUATION_BATCH = 512
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """``auto`` takes a GPU if there is one; ``cpu``, ``cuda``, ``cuda:1``, ``mps`` are taken at their word.
+    """``auto`` takes a GPU if there is one; ``cpu``, ``cuda``, ``cuda:1`` are taken at their word.
 
     On a GPU each process tries which of cuDNN's kernels is fastest; they add in different orders, some of them in
     another one each time. So two runs of a seed there differ, where on a CPU they agree to the last bit.
@@ -26,6 +26,8 @@ def pick_device(name: str = "auto") -> torch.device:
         device = torch.device(automatic if name == "auto" else name)
     except RuntimeError as error:
         raise SpecError(f"device {name!r} is not one; choose auto, cpu, cuda or cuda:N") from error
+    if device.type not in ("cpu", "cuda"):
+        raise SpecError(f"device {name!r} is not supported; choose auto, cpu, cuda or cuda:N")
     if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
         raise SpecError(f"device {name!r} is not here ({torch.cuda.device_count()} GPUs found); choose auto or cpu")
     if device.type == "cpu":

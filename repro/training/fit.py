@@ -127,13 +127,26 @@ class Training(Generic[B]):
         set_learning_rate(self._optimizer, self.recipe.learning_rate_at(done))
         draws = seeded(self._seed, "inside", self.what, self.epoch, self._index, device=self._device)
         with draws, autocast(self._device):
-            out = self._step(batch, done)
+            out = self._out_of(batch, done)
         sum(out.auxiliary.values(), out.loss).backward()
         if self.recipe.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.module.parameters(), self.recipe.clip_norm)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         self._count(out)
+
+    def _out_of(self, batch: B, done: float) -> Step:
+        """The step of a batch; :class:`TrainingError` if BatchNorm has one number a channel to find a variance of."""
+        try:
+            return self._step(batch, done)
+        except (ValueError, RuntimeError) as error:  # compiled, it is the latter
+            if "Expected more than 1 value per channel" not in str(error):
+                raise
+            few, more = ("one image", "fewer experts") if self._steps == 1 else ("batches of one image", "larger ones")
+            raise TrainingError(
+                f"{self.what}: epoch {self.epoch + 1} has {few}, which BatchNorm cannot take; ask for {more}, "
+                "or larger images"
+            ) from error
 
     def _count(self, out: Step) -> None:
         self._loss_sum += out.loss.detach() * out.samples
@@ -212,7 +225,7 @@ def fit(
         The history, one entry an epoch.
 
     Raises:
-        TrainingError: An epoch has no data, a loss is not finite or has diverged, the recipe does not fit the module.
+        TrainingError: An epoch has no data or too little, a loss is not finite or has diverged, the recipe is unfit.
         TimeIsUpError: The next epoch would not end in the time that the run was given.
     """
     training = Training(module, recipe, step, device, what, seed, checkpoint, report)

@@ -2,11 +2,13 @@
 
 import math
 import shutil
+import struct
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import functional as F
@@ -73,6 +75,18 @@ def test_sixteen_bits_are_scaled_and_pictures_turned_as_viewers_do(tmp_path: Pat
     assert np.array_equal(found, np.stack([np.rot90(expected, -1) if turn == 6 else expected] * 3, -1))
 
 
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_a_whole_photograph_with_an_odd_tag_is_turned_as_one_without(tmp_path: Path, turn: int) -> None:
+    """Its resolution is text instead of a fraction: nothing that is asked for."""
+    turned, odd = struct.pack("<HHIHH", 0x0112, 3, 1, turn, 0), struct.pack("<HHI4s", 0x011A, 2, 3, b"72")
+    for name, tags in (("odd", turned + odd), ("plain", turned)):
+        exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(tags) // 12) + tags + bytes(4)
+        noise(40, 30).save(tmp_path / f"{name}.JPEG", exif=exif)
+    found = read_image(tmp_path / "odd.JPEG")
+    assert found.size == ((40, 30) if turn < 5 else (30, 40))
+    assert np.array_equal(np.asarray(found), np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / "plain.JPEG"))))
+
+
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
 def test_what_is_transparent_lies_over_white(tmp_path: Path, mode: str) -> None:
     picture = Image.new("RGBA", (40, 30), (0, 0, 0, 0))
@@ -88,7 +102,7 @@ def test_bits_whose_white_is_not_known_are_refused(tmp_path: Path) -> None:
         read_image(tmp_path / "a.tif")
 
 
-def test_bad_images_are_named(tmp_path: Path) -> None:
+def test_bad_images_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.JPEG"
     noise(40, 30).save(path)
     whole = path.read_bytes()
@@ -96,8 +110,20 @@ def test_bad_images_are_named(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(DataError, match=r"a\.JPEG cannot be read as an image \(.*\); replace it"):
             read_image(path)
+    for error in (TypeError, RuntimeError, KeyError, IndexError, OverflowError, ZeroDivisionError):
+        with monkeypatch.context() as patch, pytest.raises(DataError, match=r"a\.JPEG cannot be read as an image"):
+            patch.setattr("repro.data.imagenet.as_shown", Mock(side_effect=error("a decoder's")))
+            noise(40, 30).save(path)
+            read_image(path)
     with pytest.raises(DataError, match=r"c\.JPEG is missing"):
         read_image(tmp_path / "c.JPEG")
+
+
+def test_a_picture_of_too_many_pixels_is_whole_but_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    noise(40, 30).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 599)
+    with pytest.raises(DataError, match=r"a\.png has more pixels than are read \(1,198 at most\); scale it down"):
+        read_image(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize(("width", "height"), [(500, 375), (300, 400), (100, 100), (301, 299)])

@@ -72,6 +72,19 @@ def test_of_a_folder_the_card_shows_the_test_part_and_what_was_chosen(
     assert str(root) not in card + (out / "config.json").read_text()
 
 
+def test_the_command_that_trains_what_is_not_there_can_be_typed(picture_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ReproError) as refused:
+        own_data.export(asked(picture_folder, tmp_path / "a root"))
+    told = str(refused.value)
+    assert f"-p root '{tmp_path / 'a root'}'" in told and f"-p folder '{picture_folder}'" in told
+
+
+def test_exports_of_two_folders_of_one_name_lie_apart(ran: tuple[Path, StudyResult]) -> None:
+    root, result = ran
+    folder = own_data.export(asked(root / "My Pictures", root))
+    assert folder and folder.name == f"my-pictures-{result.spec['folder']['digest'][:6]}-tr10-tr10-2-seed0"
+
+
 def test_the_key_is_the_content_and_not_the_place(picture_folder: Path, tmp_path: Path) -> None:
     (spec,) = asked(picture_folder, tmp_path).specs()
     moved = tmp_path / "moved"
@@ -110,7 +123,11 @@ def test_test_images_have_no_part_in_the_choice(picture_folder: Path, tmp_path: 
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("wrong", [{"epochs": -1}, {"backbone": "resnet18@layer9"}, {"gamma": 2}, {"batch_size": 0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"epochs": -1}, {"backbone": "resnet18@layer9"}, {"gamma": 2}, {"gamma": "nan"}, {"gamma": "inf"},
+     {"batch_size": 0}],
+)  # fmt: skip
 def test_what_is_wrong_is_said_before_images_are_made_or_looked_through(wrong: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(SpecError):
         Parameters.check(root=str(tmp_path), **wrong)

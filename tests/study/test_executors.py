@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,39 @@ def test_auto_shares_out_the_threads_where_study_and_memory_are_large_enough(
     monkeypatch.setattr("repro.study.executors._memory", lambda: memory)
     executor = make_executor("auto", run, tmp_path, CPU, Progress(macs))
     assert (executor and (executor.workers, executor.threads)) == meant
+
+
+class Pool:
+    """Takes jobs and does none."""
+
+    def __init__(self) -> None:
+        self.given: list[tuple[Any, ...]] = []
+
+    def submit(self, work: object, *arguments: Any) -> Future[dict[str, Any]]:
+        self.given.append(arguments)
+        return Future()
+
+
+@pytest.mark.parametrize(
+    ("device", "executor", "given"),
+    [
+        ("cuda", "processes", ["cuda:0", "cuda:1"]),
+        ("cuda:1", "processes", ["cuda:1"]),
+        ("cuda:1", "processes:3", ["cuda:1"] * 3),
+        ("cpu", "processes:2", ["cpu"] * 2),
+    ],
+)
+def test_workers_have_the_gpu_that_was_asked_for_or_one_each(
+    device: str, executor: str, given: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(Processes, "_pool", lambda self: Pool())
+    made = make_executor(executor, run, tmp_path, torch.device(device), Progress(1))
+    assert isinstance(made, Processes)
+    for _ in range(made.workers):
+        made.start(Job("", "", (), "a job"))
+    assert [pool.given[0][4] for pool in made._pools] == given  # type: ignore[attr-defined]
+    assert made.arguments(Job("", "", (), "a job"))[4] == device, "of submitit and Ray, too"
 
 
 STUDY = """

@@ -211,9 +211,10 @@ def test_what_cannot_be_packed_is_a_sentence(table2_root: Path, tmp_path: Path) 
 
 
 def test_on_the_command_line(table2_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever the pack is called."""
     options = ["--root", str(table2_root), "--what", "results,gate", "--max-mb", "1"]
-    assert main(["pack", str(tmp_path / "moved"), *options]) == 0
+    assert main(["pack", str(tmp_path / "my pack (1)"), *options]) == 0
     assert "1 results and 2 artifacts in 1 files" in capsys.readouterr().out
-    assert main(["unpack", str(tmp_path / "moved.sha256"), "--root", str(tmp_path / "root")]) == 0
+    assert main(["unpack", str(tmp_path / "my pack (1).sha256"), "--root", str(tmp_path / "root")]) == 0
     assert "1 results and 2 artifacts put in" in capsys.readouterr().out
     assert len(load_results(tmp_path / "root" / "results")) == 1

@@ -32,6 +32,9 @@ def test_the_command_says_what_was_asked() -> None:
     parameters = Parameters.check(scale="laptop", dataset="cifar100", seeds="0,1", root="somewhere")
     assert parameters.command("t") == "repro run t -p scale laptop -p dataset cifar100 -p seeds 0,1"
     assert parameters.root == Path("somewhere")
+    here = f"repro run t -p scale laptop -p dataset cifar100 -p seeds 0,1 -p root {Path('somewhere').resolve()}"
+    assert parameters.command("t", here=True) == here
+    assert Parameters.check().command("t", here=True) == "repro run t"
     none = exhibit("sparse_placement").parameters.check(others="")
     assert none.command("s") == "repro run s -p others ''"
     two = exhibit("deepmoe_choices").parameters.check(alternatives="λ = 0,gates on inputs")

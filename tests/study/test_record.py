@@ -59,6 +59,18 @@ def test_a_record_of_more_seeds_is_set_aside_and_not_lost(
     assert load_results(tmp_path)[fewer.name] == fewer and (tmp_path / f"{path.name}.before-2").read_text() == "{}"
 
 
+def test_a_record_of_another_spec_is_set_aside_and_not_lost(
+    tmp_path: Path, made_up: Callable[..., StudyResult]
+) -> None:
+    """Of another folder whose last component is the same, say."""
+    first = made_up({("bagging", 20): [60.0]})
+    other = first.model_copy(update={"spec_hash": "1" * 16})
+    path = first.save(tmp_path)
+    other.save(tmp_path)
+    assert load_results(tmp_path) == {first.name: other}
+    assert StudyResult.model_validate_json((tmp_path / f"{path.name}.before-1").read_text()) == first
+
+
 def test_a_base_that_two_machines_answer_for_differently_is_recorded_once(tmp_path: Path) -> None:
     parameters = SingleGateParameters.check(scale="smoke", root=tmp_path)
     runner = open_runner(parameters, [])

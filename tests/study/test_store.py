@@ -1,7 +1,9 @@
 """Artifacts are whole or absent, fresh or made again, and never served silently when they are not."""
 
 import json
+import os
 import shutil
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,13 +18,18 @@ from repro.data.fingerprint import Images, fingerprint
 from repro.errors import ReproError, StoreError, TrainingError, in_a_sentence
 from repro.study import store as store_module
 from repro.study.artifact import LIBRARIES_THAT_MATTER, Artifact
-from repro.study.contents import ABOUT, WEIGHTS, read_about, signed
+from repro.study.contents import ABOUT, CHECKPOINT, WEIGHTS, read_about, signed
 from repro.study.doctor import artifacts, findings, locks
 from repro.study.graph import Context, Inputs, Step
+from repro.study.plain import PlainSpec, plain_goal
 from repro.study.runner import Runner
 from repro.study.sources import Sources
 from repro.study.store import Store
+from repro.training.recipe import Recipe
+from tests.data.conftest import fake_tiny as fake_tiny
 from tests.helpers import flip_a_byte
+from tests.stopping import Stop
+from tests.study import toy
 
 CPU = torch.device("cpu")
 IMAGES = (Images("modes", "train", 32),)
@@ -98,6 +105,20 @@ def test_what_is_damaged_is_set_aside_named_and_made_again(
     assert kept(store.root, step(make(3.0)))[1]
 
 
+def test_who_may_read_a_description_may_read_weights_and_checkpoints_too(tmp_path: Path, stops: list[int]) -> None:
+    goal, stops[1], before = toy.asked(experts=1), 1, os.umask(0o002)
+    try:
+        with pytest.raises(Stop):
+            toy.run(tmp_path, goal)
+        (checkpoint,) = tmp_path.rglob(CHECKPOINT)
+        assert stat.S_IMODE(checkpoint.stat().st_mode) == 0o664
+        toy.run(tmp_path, goal)
+    finally:
+        os.umask(before)
+    written = [*tmp_path.rglob(WEIGHTS), *tmp_path.rglob(ABOUT)]
+    assert len(written) == 8 and {stat.S_IMODE(path.stat().st_mode) for path in written} == {0o664}
+
+
 def test_under_another_name_it_is_not_taken_for_it(store: Store) -> None:
     shutil.copytree(store.path(KEY), store.path(step(a=2)))
     assert remade(store, a=2)
@@ -125,6 +146,29 @@ def test_a_training_begun_on_other_images_begins_again(
     kept(tmp_path, step(goes_on))
     assert seen == [False]
     assert "base of a test: what it was begun on is not the same any more" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("decoded", ["first", "again"])
+def test_a_training_stopped_before_its_images_were_known_goes_on(
+    fake_tiny: Path, stops: list[int], decoded: str
+) -> None:
+    """tiny-ImageNet is decoded after the training is claimed; ``again``: its cache was deleted between two runs."""
+    recipe = Recipe(source="test", epochs=3, batch_size=4, learning_rate=0.01)
+    spec = PlainSpec(dataset="tiny-imagenet", image_size=32, base="tr10", width=0.0625, base_recipe=recipe)
+
+    def trained() -> None:
+        context = Context(Store(fake_tiny), Sources(fake_tiny, CPU), CPU)
+        Runner([goal := plain_goal(spec)], context).run(goal.steps)
+
+    for epoch in (1, 2):
+        stops[1] = epoch
+        with pytest.raises(Stop):
+            trained()
+        assert [row["epochs_done"] for row in Store(fake_tiny).half_done()] == [epoch]
+        if decoded == "again":
+            shutil.rmtree(fake_tiny / "cache")
+    trained()
+    assert stops[0] == 3
 
 
 def test_other_images_make_it_stale(

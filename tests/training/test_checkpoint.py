@@ -21,6 +21,19 @@ def test_a_broken_file_is_not_gone_on_from(tmp_path: Path) -> None:
     assert load_checkpoint(tmp_path / "c", nn.Linear(2, 2), sgd(nn.Linear(2, 2))) == []
 
 
+def test_one_that_may_not_be_read_is_said_and_not_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a training that somebody else began; safetensors itself would say that there is no such file."""
+    module = nn.Linear(2, 2)
+    save_checkpoint(tmp_path / "c", module, sgd(module), [])
+
+    def denied(*arguments: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", denied)
+    with pytest.raises(StoreError, match=r"c cannot be read \(.*Permission denied\); its owner can make it readable"):
+        load_checkpoint(tmp_path / "c", module, sgd(module))
+
+
 def test_a_scalar_in_the_state_comes_back(tmp_path: Path) -> None:
     module = nn.Linear(2, 2)
     one, two = sgd(module), sgd(module)

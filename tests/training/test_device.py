@@ -5,6 +5,9 @@ import sys
 
 import pytest
 
+from repro.errors import SpecError
+from repro.training.device import pick_device
+
 FAULTS = """
 import resource, torch
 from repro.training.device import pick_device
@@ -30,3 +33,9 @@ def test_memory_that_tensors_free_is_used_again() -> None:
     if fresh < 1000:
         pytest.skip("this libc keeps freed memory by itself")
     assert kept < fresh / 100
+
+
+@pytest.mark.parametrize("name", ["mps", "xpu", "meta"])
+def test_devices_on_which_nothing_was_tried_are_refused(name: str) -> None:
+    with pytest.raises(SpecError, match=f"^device '{name}' is not supported; choose auto, cpu, cuda or cuda:N$"):
+        pick_device(name)

@@ -181,6 +181,29 @@ def test_what_is_not_finite_is_named() -> None:
         train(net(), more=lambda logits: {"statistics": {"load": logits.mean(0) / 0}})
 
 
+@pytest.mark.parametrize(
+    ("steps", "sentence"),
+    [
+        (1, "epoch 1 has one image, which BatchNorm cannot take; ask for fewer experts, or larger images"),
+        (2, "epoch 1 has batches of one image, which BatchNorm cannot take; ask for larger ones, or larger images"),
+    ],
+)
+def test_one_image_of_which_batchnorm_finds_no_variance_is_said(steps: int, sentence: str) -> None:
+    module, x = net(), torch.randn(1, 6)
+
+    def step(batch: Tensor, done: float) -> Step:
+        return Step(module(batch).square().mean(), torch.tensor(0), len(batch))
+
+    with pytest.raises(TrainingError, match=f"^the test: {sentence}$"):
+        fit(module, RECIPE, lambda epoch: [x] * steps, lambda epoch: steps, step, CPU, "the test", 0)
+
+    def other(batch: Tensor, done: float) -> Step:
+        raise ValueError("a mistake")
+
+    with pytest.raises(ValueError, match="a mistake"):
+        fit(module, RECIPE, lambda epoch: [x], lambda epoch: 1, other, CPU, "the test", 0)
+
+
 def test_a_large_state_is_written_once_in_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a short training, which the store keeps at its end, not at all."""
     monkeypatch.setattr("repro.training.fit.LARGE", 0)

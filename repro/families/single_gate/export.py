@@ -102,7 +102,6 @@ def save(folder: Path, moe: SingleGateMoE, config: Config, card: str) -> Path:
     try:
         with write_aside(folder / WEIGHTS) as aside:
             save_file(tensors, aside, {"format": "pt"})
-            aside.chmod(0o644)  # for others, as the two files beside it
         sealed = config.model_copy(update={"weights_sha256": checksum(folder / WEIGHTS, "sha256")})
         write_text(folder / CONFIG, json.dumps(sealed.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n")
         write_text(folder / CARD, card)

@@ -58,9 +58,11 @@ def _prepare(embeddings: Tensor, routing: Routing) -> Tensor:
 def cluster(embeddings: Tensor, num_experts: int, routing: Routing, seed: int) -> Clusters:
     """Step 2: K-means on the base model's embeddings ``[N, D]`` of the training images.
 
-    Raises :class:`TrainingError` when a cluster is empty (fewer distinct embeddings than experts), and
+    Raises :class:`TrainingError` when a cluster is empty (fewer images, or distinct embeddings, than experts), and
     :class:`TimeIsUpError` before it begins, where the run has too little time left.
     """
+    if len(embeddings) < num_experts:
+        raise TrainingError(f"{len(embeddings)} images cannot make {num_experts} clusters; ask for fewer experts")
     if late(KMEANS * routing.restarts * num_experts * embeddings.numel()):
         raise TimeIsUpError(f"K-means of {num_experts} clusters: not begun")
     from sklearn.cluster import KMeans  # seconds, which a run that finds its clusters in the store can spare

@@ -60,6 +60,11 @@ def test_too_few_distinct_embeddings_is_said() -> None:
         cluster(torch.tensor([[0.0], [1.0]]).repeat(10, 1), 3, Routing(), 0)
 
 
+def test_fewer_images_than_experts_is_said() -> None:
+    with pytest.raises(TrainingError, match=r"^2 images cannot make 3 clusters; ask for fewer experts$"):
+        cluster(torch.eye(2), 3, Routing(), 0)
+
+
 def test_gate_loss_by_hand() -> None:
     g0, logits = torch.tensor([[1.0, 0.0], [0.5, 0.5]]), torch.tensor([[0.0, 0.0], [0.0, math.log(3)]])
     # KL = log 2 for the first; for the second 0.5 log(0.5 / 0.25) + 0.5 log(0.5 / 0.75)
