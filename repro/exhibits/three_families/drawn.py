@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import fill
 from typing import NamedTuple
 
 import numpy as np
@@ -86,7 +87,8 @@ def _panel(axes: Axes, result: StudyResult, body: Body, axis: Axis) -> None:
     axes.xaxis.set_major_locator(LogLocator(2, (1, 1.5)))
     axes.xaxis.set_major_formatter("{x:g}")
     shown = dict.fromkeys(family.words for family, _ in rows_of(result) if family.body is body)
-    axes.set_title(f"{where_run(result)}, {so_many(len(result.seeds))}\n{', '.join(shown) or 'nothing'} on {body.name}")
+    models = fill(f"{', '.join(shown) or 'nothing'} on {body.name}", 36)
+    axes.set_title(f"{where_run(result)}, {so_many(len(result.seeds))}\n{models}")
     axes.set_xlabel(axis.label)
 
 
