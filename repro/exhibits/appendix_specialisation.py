@@ -164,8 +164,8 @@ CLAIMS = (
         for k in EXPERTS
     ),
     *(
-        Claim(f"S/consistent/{fewer}-{more}", f"The pattern of {fewer} experts is like that of {more}: correlation"
-              " over pairs of classes, over the best of 39 permutations",
+        Claim(f"S/consistent/{fewer}-{more}", f"The patterns of {fewer} and {more} experts are related: correlation "
+              "over pairs of classes, over the best of 39 permutations",
               Cell(more, WHO, f"{fewer}-{more}", "likeness"), Cell(more, "chance", f"{fewer}-{more}", "likeness"),
               section="4.3", settled_after=True)
         for fewer, more in pairwise(EXPERTS)

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from itertools import cycle
 from typing import Annotated, Any, NamedTuple
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pydantic import AfterValidator, Field
@@ -20,7 +22,7 @@ from repro.exhibits.deepmoe_table2_cifar.run import numbers
 from repro.exhibits.three_families.asked import ThreeFamiliesParameters
 from repro.exhibits.three_families.bodies import TR, Asked, Model
 from repro.exhibits.three_families.families import LAMBDAS, asked_deepmoe
-from repro.exhibits.three_families.rivals import on_curve
+from repro.exhibits.three_families.rivals import curve_at, on_curve
 from repro.families.deepmoe import steps as deepmoe
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.study import SingleGateParameters
@@ -212,18 +214,17 @@ def _draw(axes: Axes, result: StudyResult) -> None:
     for index, seed in enumerate(result.seeds):
         part = table.where(seed=seed)
         x, y = [macs / 1e6 for macs in part.column("macs")], part.column("top1")
-        axes.plot(x, y, "D-", color="#595959", markersize=4, label="plain" if not index else None)
+        between = np.geomspace(x[0], x[-1], 50)
+        axes.plot(x, y, "D", color="#595959", markersize=4, label="plain" if not index else None)
+        axes.plot(between, curve_at(between, x, y), color="#595959")
     found = {row: _point(result, row) for row in _rows(result)}
     points = {row: point for row, point in found.items() if point}
     curve = sorted(point for row, point in points.items() if row not in ALTERNATIVES)
     axes.plot(*zip(*curve, strict=True), "o-", color=PALETTE[1], label="DeepMoE by default, at several λ")
-    others = {row: point for row, point in points.items() if row in ALTERNATIVES}
-    if others:
-        axes.plot(*zip(*others.values(), strict=True), "^", color=PALETTE[0], label="another choice", fillstyle="none")
-    for row, point in others.items():
-        axes.annotate(row, point, (7, -5), textcoords="offset points", va="center", fontsize=7)
+    for row, marker, colour in zip(ALTERNATIVES, cycle("^svPX*<"), cycle(PALETTE), strict=False):
+        if point := points.get(row):
+            axes.plot(*point, marker, color=colour, label=row, fillstyle="none")
     axes.set_xscale("log", base=2)
-    axes.margins(x=0.12)  # a label has room
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("mean multiply-adds of an image, millions")
     axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")

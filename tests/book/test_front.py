@@ -45,8 +45,13 @@ def test_a_gain_that_a_control_has_too_is_not_the_mixtures(made_up: MakeUp) -> N
 
 
 def test_a_gain_without_control_is_not_said_to_hold(made_up: MakeUp) -> None:
-    said = said_of(made_up({key: BETTER[key] for key in (("bagging", 1), ("bagging", 20))}))
+    few = {key: BETTER[key] for key in (("bagging", 1), ("bagging", 20))}
+    said = said_of(made_up(few))
     assert HOLDS not in said and NOT not in said
+    (line,) = (one for one in headlines([made_up(few)]) if one.words == "20 experts beat one")
+    assert [effect.text for effect in line.effects] == [
+        "holds (without control), +1.30 [+1.30, +1.30] (CIFAR-100, laptop scale)"
+    ]
     assert "controls of “20 experts beat one” (CIFAR-100, laptop scale)" in said[ABSENT]
     assert "nowhere tested with enough seeds" in said[ASKED]
 

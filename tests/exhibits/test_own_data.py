@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from repro.analysis.answers import answers
 from repro.analysis.outputs import Outputs
 from repro.cli import main
 from repro.errors import DataError, ReproError, SpecError
@@ -39,6 +40,7 @@ def test_a_folder_becomes_a_record_and_the_second_run_trains_nothing(
     ran: tuple[Path, StudyResult], capsys: pytest.CaptureFixture[str]
 ) -> None:
     root, result = ran
+    (spec,) = asked(root / "My Pictures", root).specs()
     assert (result.name, result.numbers_of_experts()) == ("own_data-my-pictures-own", [2])
     assert load_results(root / "results")[result.name] == result
     assert result.spec["folder"]["num_train"] == 120 and str(root) not in result.model_dump_json()
@@ -46,6 +48,9 @@ def test_a_folder_becomes_a_record_and_the_second_run_trains_nothing(
     for method in ("bagging", "anytime-no-loss", "anytime-same-cost", "anytime-best"):
         (value,) = result.values("top1", method, 2)
         assert 0 <= value <= 100 and round(value * 15 / 100, 3) % 1 in (0, pytest.approx(1)), "15 test images"
+    right = answers(open_study(asked(root / "My Pictures", root)).run(spec)).right[held_parts(spec)[1]].tolist()
+    (parting,) = result.values("discordant", "bagging", 2)
+    assert parting == pytest.approx(100 * sum(base != mixture for base, mixture, *_ in right) / 15, abs=1e-3)
     assert result.tables["sweep"].column("tau")[0] == 0 and result.tables["sweep"].column("exits")[-1] == 100
     capsys.readouterr()
     again = run(asked(root / "My Pictures", root))

@@ -92,6 +92,9 @@ def test_when_to_use_which_has_a_number_or_says_that_it_has_none(record_of: Call
     when = SHOWN.tables(made(record_of, -1.0))["when"].frame
     assert set(when.loc["images a second count, 256 at a time"]) == {"−0.90 [−1.15 to −0.65], opposite"}
     assert when.loc["training compute is short as well: middle budget", "DeepMoE"] == "−0.90 [−1.15 to −0.65], opposite"
+    assert set(when.loc["two networks can be trained instead"]) == {
+        "−0.90 [−1.15 to −0.65], opposite (settled afterwards)"
+    }, "a mark stands wherever its verdict does"
     assert when.loc["parameters", "sparse Last 2"] == "3.3 times the plain network's"
     unmeasured = [m for m in made(record_of, 1.0).measurements if m.method != "equal-inference"]
     result = made(record_of, 1.0).model_copy(update={"measurements": unmeasured})

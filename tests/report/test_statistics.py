@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from repro.report.statistics import binomial_error, paired_difference, summarise, unpaired_difference, welch
+from repro.report.numbers import interval
+from repro.report.statistics import Summary, binomial_error, paired_difference, summarise, unpaired_difference, welch
 
 
 def test_t_interval_of_three_values() -> None:
@@ -16,6 +17,12 @@ def test_t_interval_of_three_values() -> None:
 
 def test_one_value_has_no_interval() -> None:
     assert summarise([7.0]).interval is None and summarise([7.0]).std is None
+
+
+def test_an_end_just_below_zero_keeps_its_sign() -> None:
+    """Else an interval beside *undecided* would seem not to contain zero."""
+    assert interval(Summary(0.06, 0.02, 3, (-0.0031, 0.119), (0.04, 0.06, 0.08)), sign=True) == "−0.00 to +0.12"
+    assert interval(Summary(0.0, 0.0, 3, (-0.0, 0.0), (0.0,) * 3), sign=True) == "+0.00 to +0.00"
 
 
 def test_differences_are_taken_seed_by_seed() -> None:

@@ -173,7 +173,7 @@ CLAIMS = (
           cell("single gate", "resnet18"), bar=100, within=(EQUAL - 100, 5.0), settled_after=True),
 )  # fmt: skip
 """Two costs are equal up to 5 %, as for DM1; gated ones are counted honestly, embedding network included. The counts of
-DC3 to DC5 were in sight when that was settled."""
+DC3 to DC6 were in sight when that was settled."""
 
 
 def run(parameters: Counted) -> StudyResult:

@@ -13,7 +13,7 @@ from matplotlib.ticker import LogLocator
 
 from repro.exhibits.three_families.bodies import TR, Body
 from repro.exhibits.three_families.families import FAMILIES, Family
-from repro.exhibits.three_families.rivals import TRAINING, cell
+from repro.exhibits.three_families.rivals import TRAINING, cell, curve_at
 from repro.exhibits.three_families.run import CURVE, PLAIN
 from repro.exhibits.three_families.shown import rows_of
 from repro.report.numbers import so_many, where_run
@@ -100,9 +100,11 @@ def _plain_curve(axes: Axes, result: StudyResult, body: Body, axis: Axis) -> Non
         by_cost.setdefault(x / axis.unit, []).append(top1)
     points = [(x, summarise(values)) for x, values in sorted(by_cost.items())]
     if points:
-        axes.plot(
-            [x for x, _ in points], [y.mean for _, y in points], "D-", color="#595959", markersize=4, label="plain"
-        )
+        x, means = [x for x, _ in points], [y.mean for _, y in points]
+        axes.plot(x, means, "D-" if axis is not MACS else "D", color="#595959", markersize=4, label="plain")
+        if axis is MACS:  # as mixtures are held against it
+            between = np.geomspace(x[0], x[-1], 50)
+            axes.plot(between, curve_at(between, x, means), color="#595959")
     band = np.array([(x, *y.interval) for x, y in points if y.interval]).reshape(-1, 3)
     axes.fill_between(band[:, 0], band[:, 1], band[:, 2], color="#595959", alpha=0.15)
 

@@ -35,13 +35,19 @@ def at_macs(networks: Sequence[Trained], macs: float) -> tuple[float, float, flo
 
 
 def on_curve(networks: Sequence[Trained], macs: float) -> float | None:
-    """Top-1 of the plain curve at some MACs, a monotone cubic in log MACs; None beyond its ends.
-
-    The curve bends: straight lines between networks this far apart run a point or two below it, in a mixture's favour.
-    """
-    x, y = np.log([point.macs for _, point in networks]), [point.top1 for _, point in networks]
+    """Top-1 of the plain curve (:func:`curve_at`) at some MACs; None beyond its ends."""
     inside = networks[0][1].macs <= macs <= networks[-1][1].macs
-    return float(PchipInterpolator(x, y)(np.log(macs))) if inside else None
+    found = curve_at(np.array([macs]), *zip(*((point.macs, point.top1) for _, point in networks), strict=True))
+    return float(found[0]) if inside else None
+
+
+def curve_at(at: np.ndarray, macs: Sequence[float], top1: Sequence[float]) -> np.ndarray:
+    """Top-1 at some MACs on the curve through networks of rising ``macs``, a monotone cubic in log MACs.
+
+    The curve bends: a straight line between networks this far apart runs up to half a point below it, which would
+    favour a mixture.
+    """
+    return np.asarray(PchipInterpolator(np.log(macs), top1)(np.log(at)))
 
 
 def between(at: float, x: Sequence[float], y: Sequence[float]) -> float | None:
