@@ -163,6 +163,8 @@ def _claim(
 CLAIMS = (
     _claim("G1", "The selected expert attends to finer details than the base (spread of its map, % of the image)",
            "spread", "backbone", "expert"),
+    Claim("G1/one-expert", "... and to finer details than one expert trained on everything (spread, %)",
+          Cell(1, "expert", TRUE, "spread"), _cell("expert", "spread"), section=SECTION, settled_after=True),
     _claim("G2", "Non-selected experts' maps are less focused than the selected one's (spread, % of the image)",
            "spread", "others", "expert"),
     _claim("G2/own",

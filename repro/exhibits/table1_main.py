@@ -132,9 +132,11 @@ def run(parameters: Parameters) -> StudyResult:
     models: list[tuple[Callable[[StudySpec], Iterator[Measurement]], StudySpec]]
     models = [(of_pair, spec) for spec in parameters.specs()]
     models += [(of_control if spec.role == "control" else of_backbone, spec) for spec in parameters.bases()]
+    specs = [spec for _, spec in models]
+    varies = [name for name in ("base", "expert") if len({getattr(spec, name) for spec in specs}) > 1]
     return seed_by_seed(
         sorted(models, key=lambda model: model[1].seed), lambda model: model[0](model[1]),
-        lambda found: record(NAME, parameters, study, found, costs, varies=("base", "expert")),
+        lambda found: record(NAME, parameters, study, found, costs, varies=varies),
     )  # fmt: skip
 
 

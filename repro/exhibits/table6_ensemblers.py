@@ -186,13 +186,14 @@ def _experts(k: int) -> str:
 
 def _cells(result: StudyResult, methods: Mapping[str, str]) -> dict[str, Cell]:
     """What was measured, or is printed, of each pair and number of experts, by what it is called."""
-    cells = {
-        f"{pair}{_experts(k)}: {label}": cell_of(pair, method, k)
+    plain = ("backbone", EQUAL_INFERENCE)  # the same for every number of experts
+    return {
+        f"{pair}{'' if method in plain else _experts(k)}: {label}": cell
         for pair in pairs(result)
         for k in result.numbers_of_experts()
         for method, label in methods.items()
+        if by_seed(result, cell := cell_of(pair, method, k)) or printed_value(result, cell)
     }
-    return {label: cell for label, cell in cells.items() if by_seed(result, cell) or printed_value(result, cell)}
 
 
 def _calibration(result: StudyResult) -> Captioned:

@@ -8,11 +8,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from repro.families.single_gate.controls import EQUAL_INFERENCE, EQUAL_TRAINING
 from repro.report.claim import Cell
 from repro.report.curves import draw, each_seed, mean
 from repro.report.exact_costs import TABLE1_DATASETS, paper_cost
 from repro.report.numbers import DATASETS, where_run
-from repro.report.plots import MODELS, PALETTE, common_legend, few_ticks, mark, new_figure
+from repro.report.plots import MARKERS, MODELS, PALETTE, common_legend, few_ticks, mark, new_figure
 from repro.report.printed import PrintedValue, drawn
 from repro.report.verdict import summary_of
 from repro.study.results import StudyResult, evidence
@@ -30,6 +31,8 @@ MARKS = {
     "moe": ("o", "one expert for every image"),
     "one": ("^", "1 expert, shared trunk (Table 2)"),
     "two": ("v", "1 expert as two whole networks (poster)"),
+    EQUAL_INFERENCE: (MARKERS[EQUAL_INFERENCE], "plain network of the pair's cost"),
+    EQUAL_TRAINING: ("s", "base trained as long as the pair"),
 }
 LINES = ("-", "--", ":")
 """By number of experts, where a pair was run with several."""
@@ -110,6 +113,8 @@ def _markers(axes: Axes, result: StudyResult) -> None:
             place, kind = sum(costs.get((part, 0), 0) for part in row.split(" + ")), "two"
         elif method in ("backbone", "bagging"):
             place, kind = costs.get((row, k), 0), {0: "backbone", 1: "one"}.get(k, "moe")
+        elif method in (EQUAL_INFERENCE, EQUAL_TRAINING):
+            place, kind = costs.get((f"{method} of {row}", 0), 0), method
         else:
             continue
         summary = summary_of(result, Cell(k, method, row))

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from repro.families.single_gate.controls import EQUAL_INFERENCE
 from repro.report.claim import Cell
 from repro.report.verdict import by_seed
 from repro.study.results import StudyResult
@@ -34,21 +35,37 @@ def over_chance(result: StudyResult) -> dict[int, float]:
     return _above(result, at_random)
 
 
-def over_plain_networks(result: StudyResult) -> dict[int, float]:
-    """``{seed: points}`` above the line between the two recorded backbones around the cost; above the costliest, that.
+def plain_networks(result: StudyResult) -> dict[Cell, int]:
+    """Multiply-adds of the plain networks trained as a base is: backbones, and what costs as much as a pair."""
+    found = {}
+    for cost in (cost for cost in result.costs if not cost.num_experts):
+        method, _, pair = cost.row.partition(" of ")
+        cell = Cell(1, EQUAL_INFERENCE, pair) if method == EQUAL_INFERENCE else Cell(0, row=cost.row)
+        if by_seed(result, cell):
+            found[cell] = cost.macs
+    return found
 
-    On that line lies whoever sends each image to one of the two at random.
+
+def over_plain_networks(result: StudyResult) -> dict[int, float]:
+    """``{seed: points}`` above the line between the two plain networks around the cost; above the costliest, that.
+
+    On that line lies whoever sends each image to one of the two at random. One network alone makes no line.
     """
-    macs = {cost.row: cost.macs for cost in result.costs if not cost.num_experts}
-    rows = sorted(macs, key=lambda row: macs[row])
+    macs = plain_networks(result)
+    cells = sorted(macs, key=lambda cell: macs[cell])
     whole = {cost.row: cost.macs for cost in result.costs if cost.num_experts == K}
 
     def on_the_line(pair: str, seed: int) -> float:
         cost = whole.get(pair, np.nan) * (1 - _value(result, Cell(K, NO_LOSS, pair, "saved"), seed) / 100)
-        at, top1 = [macs[row] for row in rows], [_value(result, Cell(0, row=row), seed) for row in rows]
-        return float(np.interp(cost, at, top1, left=np.nan)) if rows else np.nan
+        at, top1 = [macs[cell] for cell in cells], [_value(result, cell, seed) for cell in cells]
+        return float(np.interp(cost, at, top1, left=np.nan)) if len(cells) > 1 else np.nan
 
     return _above(result, on_the_line)
+
+
+def several_pairs(result: StudyResult) -> dict[int, float]:
+    """``{seed: how many pairs have a curve}``: the envelope of one model is its curve."""
+    return dict.fromkeys(result.seeds, float(len(pairs(result))))
 
 
 def _above(result: StudyResult, rival: Callable[[str, int], float]) -> dict[int, float]:

@@ -110,7 +110,7 @@ class Claim:
     datasets: tuple[str, ...] = ()
     section: str = ""
     controls: tuple[Control, ...] = ()
-    premise: tuple[Cell, float] | None = None
+    premise: tuple[Cell | Computed, float] | None = None
     settled_after: bool = False
     paired: bool = True
 

@@ -72,6 +72,7 @@ def made(record_of: Callable[..., StudyResult]) -> StudyResult:
         Cell(20, NO_LOSS, PAIR, "saved"): 15.0,
         Cell(20, NO_LOSS, PAIR, "experts"): 0.5,
         Cell(20, "envelope", "at tr10 + tr10"): 52.1,
+        Cell(20, "envelope", MEAN): 52.1,
     }
     sweep = [
         [PAIR, 20, seed, tau, macs, top1 + 0.1 * seed, exits, used]
@@ -81,7 +82,10 @@ def made(record_of: Callable[..., StudyResult]) -> StudyResult:
     columns = ["pair", "K", "seed", "tau", "images", "expected", "counted", "same_experts"]
     tables = {
         "sweep": Table(columns=[*columns[:4], "macs", "top1", "exits", "experts_of_others"], rows=sweep),
-        "envelope": Table(columns=["top1", "top1_on_test"], rows=[[51.0, 51.2]]),
+        "envelope": Table(
+            columns=["budget", "model", "seed", "top1", "top1_on_test"],
+            rows=[[macs, PAIR, 0, 51.0, 51.2] for macs in (1_500_000, 9_000_000)],
+        ),
         "counted": Table(columns=columns, rows=[[PAIR, 20, 0, 0.3, 64, 5, 5, 64]]),
     }
     return record_of(EXHIBIT.name, values, tables=tables)
@@ -102,13 +106,40 @@ def test_the_paper_stands_beside_ours(made: StudyResult) -> None:
 def test_claims_and_reading(made: StudyResult) -> None:
     judged = {j.claim.key: str(j.verdict) for j in EXHIBIT.judge(made)}
     assert (judged["F1"], judged["F2"], judged["F6"], judged["F8"]) == ("holds", "holds", "not run", Verdict.PAIRS)
+    assert judged["F5"] == Verdict.NO_PREMISE  # of one pair, the envelope is its curve
+    assert "mean of pairs" not in " ".join(EXHIBIT.tables(made)["chosen"].frame.index)
     assert "0.20 points better on average" in EXHIBIT.advice(made)
 
 
-def test_a_pair_that_costs_more_than_every_plain_network_is_held_against_the_costliest(made: StudyResult) -> None:
-    counted = [Cost(num_experts=k, row=row, macs=macs, params_inference=1, params_trainable=1)
-               for k, row, macs in ((0, "tr10", 10**6), (20, PAIR, 9 * 10**6))]  # fmt: skip
-    assert over_plain_networks(made.model_copy(update={"costs": counted})) == pytest.approx(dict.fromkeys(range(3), 2))
+def with_costs(made: StudyResult, **millions: float) -> StudyResult:
+    """The made-up result with a control of the pair's cost, 51 %, and these multiply-adds."""
+    costs = [Cost(num_experts=20 * (row == "pair"), row=name, macs=int(macs * 1e6), params_inference=1,
+                  params_trainable=1)
+             for row, macs in millions.items()
+             for name in [{"pair": PAIR, "control": f"equal-inference of {PAIR}"}.get(row, row)]]  # fmt: skip
+    controls = [Cell(1, "equal-inference", PAIR).measurement(seed, 51 + 0.1 * seed) for seed in range(3)]
+    return made.model_copy(update={"costs": costs, "measurements": [*made.measurements, *controls]})
+
+
+@pytest.mark.parametrize(
+    ("millions", "above"),
+    [
+        ({"tr10": 1, "control": 8, "pair": 10}, 1),  # saves 15 %: beyond the costliest, which is held against it
+        ({"tr10": 1, "control": 16, "pair": 10}, 1.5),  # half-way between the two
+        ({"tr10": 1, "pair": 10}, None),  # its own base is no network of its cost
+    ],
+)
+def test_a_pair_is_held_against_plain_networks_of_its_cost(
+    made: StudyResult, millions: dict[str, float], above: float | None
+) -> None:
+    found = over_plain_networks(with_costs(made, **millions))
+    assert found == ({} if above is None else pytest.approx(dict.fromkeys(range(3), above), abs=0.01))
+    assert cost_of_controls_is_drawn(with_costs(made, **millions)) == ("control" in millions)
+
+
+def cost_of_controls_is_drawn(result: StudyResult) -> bool:
+    axes = EXHIBIT.figures([result])["main"].axes[0]
+    return "plain network of the pair's cost" in axes.get_legend_handles_labels()[1]
 
 
 def test_a_band_reaches_from_the_lowest_to_the_highest_seed() -> None:

@@ -45,9 +45,9 @@ def refuted(claim: Claim) -> dict[str, Any]:
     values = {claim.more: [lowest + part * (bar - lowest) for part in (0.0, 0.01, 0.02)]}
     if claim.less:
         values[claim.less] = [bar] * 3
-    if claim.premise:
+    if claim.premise and isinstance(claim.premise[0], Cell):
         values[claim.premise[0]] = [claim.premise[1]] * 3
-    return {"values": values}
+    return {"values": values, "tables": {"sweep": Table(columns=["pair"], rows=[[PAIR], ["tr10-tr18"]])}}
 
 
 @pytest.mark.parametrize(("shown", "claim"), CLAIMS)

@@ -99,15 +99,15 @@ def two_networks(
 def bars(models: list[Model]) -> dict[str, float]:
     """The budgets at which the envelope is held against something: every full mixture and every base.
 
-    A base's is its cost and its gate's: the gate is less than a thousandth of a base, and without it the base's
-    own any-time model, all of whose images exit, would be too dear for the place where it stands.
+    What has no gate may spend one's cost besides: it is less than a thousandth of a base, and without it the any-time
+    model of the same base, or of base and expert, would be too dear for the place where it stands.
     """
     # A gate grows with the number of its experts: the largest comes last, and stays.
     by_gate = sorted(models, key=lambda model: model.cost.gate_macs)
     bars = {model.spec.base: float(model.cost.base_macs + model.cost.gate_macs) for model in by_gate}
     for model in models:
-        name = model.spec.pair if model.spec.num_experts > 1 else f"1 expert of {model.spec.pair}"
-        bars[name] = float(model.cost.macs)
+        one, gate = model.spec.num_experts == 1, by_gate[-1].cost.gate_macs
+        bars[f"1 expert of {model.spec.pair}" if one else model.spec.pair] = float(model.cost.macs + one * gate)
     return bars
 
 
