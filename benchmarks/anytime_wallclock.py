@@ -17,10 +17,10 @@ from itertools import islice
 from pathlib import Path
 
 import torch
-from plain import random_images
-from timing import CPU, Found, Goal, Measured, command, interleaved, seconds, table, threads, timed
 from torch import Tensor, nn
 
+from benchmarks.plain import random_images
+from benchmarks.timing import CPU, Found, Goal, Measured, command, interleaved, seconds, table, threads, timed
 from repro.analysis.outputs import accuracy
 from repro.data.augment import Augmentation
 from repro.data.batches import DeviceBatches

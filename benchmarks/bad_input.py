@@ -89,7 +89,8 @@ def pack(path: Path, content: dict[str, bytes]) -> Path:
             for name, data in content.items():
                 archive.writestr(name, data)
         return path
-    with tarfile.open(path, {".gz": "w:gz", ".xz": "w:xz"}.get(path.suffix, "w")) as tar:
+    mode: Any = {".gz": "w:gz", ".xz": "w:xz"}.get(path.suffix, "w")
+    with tarfile.open(path, mode) as tar:
         for name, data in content.items():
             info = tarfile.TarInfo(name)
             info.size = len(data)

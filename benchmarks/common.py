@@ -122,7 +122,7 @@ def command(doc: str | None, name: str, amount: str, default: int, run: Callable
     facts, rows = run(asked.amount, asked.seed)
     options = f"--{amount} {asked.amount} --seed {asked.seed}"
     campaign = Campaign.now(name, facts, rows, time.monotonic() - began, options)
-    for row in (*campaign.rows, campaign.facts):
+    for row in (*campaign.rows, Row(campaign.facts)):
         print("  ".join(f"{key} {value}" for key, value in row.items()))
     if asked.record:
         print(campaign.save(results_folder()))

@@ -29,7 +29,7 @@ def counted_study(root: Path) -> None:
             file.write(f"{step.kind}/{step.key}\n")
         return about
 
-    Store.write = writing  # type: ignore[method-assign]
+    Store.write = writing  # type: ignore[assignment, method-assign]
     common.smoke_study(root)
 
 

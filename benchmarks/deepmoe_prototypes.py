@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from timing import CPU, Found, Goal, command, table, threads, timed
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from benchmarks.timing import CPU, Found, Goal, command, table, threads, timed
 from repro.analysis.outputs import accuracy
 from repro.exhibits.deepmoe_costs.counted import share_for
 from repro.exhibits.deepmoe_table2_cifar import Parameters
@@ -58,7 +58,7 @@ def folded_network(width: float) -> nn.Module:
     for layer in net.modules():
         if isinstance(layer, ConvBN):
             layer[0], layer[1] = fuse_conv_bn_eval(layer.convolution, layer[1]), nn.Identity()  # type: ignore[arg-type]
-    return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return net.to(memory_format=torch.channels_last)
 
 
 def measure(width: float, batch: int, counts: tuple[int, ...], repetitions: int) -> list[list[Any]]:
@@ -69,7 +69,7 @@ def measure(width: float, batch: int, counts: tuple[int, ...], repetitions: int)
     share = share_for(cost, narrow_macs)
     assert share
     with seeded_init(0, "benchmark"):
-        model = build(config).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        model = build(config).to(memory_format=torch.channels_last).eval()
         plain = [folded_network(times * width) for times in (1, 2)]
     folded, gates = Folded(model.network), made_up_gates(cost.sizes, share, 1000)
     images = torch.randn(batch, 3, 32, 32).to(memory_format=torch.channels_last)

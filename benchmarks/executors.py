@@ -10,6 +10,7 @@ it is the whole node of that process that is killed.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -77,7 +78,7 @@ def ray_cluster(nodes: int = 3) -> Iterator[Callable[[int], str]]:
         workers = [cluster.add_node(num_cpus=1, object_store_memory=size) for _ in range(nodes - 1)]
     except Exception as error:  # Ray gives a node 30 seconds to start, and says no more than Exception
         raise ReproError(f"a Ray cluster of {nodes} nodes does not start on this machine: {error}") from error
-    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+    ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
 
     def kill_node(pid: int) -> str:
         parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])

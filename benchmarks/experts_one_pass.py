@@ -14,14 +14,14 @@ import argparse
 from collections.abc import Callable
 from functools import partial
 
-import plain
 import torch
 import torch.nn.functional as F
-from timing import CPU, Found, Goal, Measured, command, table, timed
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 from torch.utils.data import SubsetRandomSampler
 
+from benchmarks import plain
+from benchmarks.timing import CPU, Found, Goal, Measured, command, table, timed
 from repro.data.batches import DeviceBatches
 from repro.families.single_gate.experts import chosen_images
 from repro.families.single_gate.one_pass import NewExpert, train_experts

@@ -123,8 +123,10 @@ def campaign(kills: int, seed: int) -> common.Found:
                 survived += hits
             print(f"round {rounds}: {sum(survived.values())} of {sum(tried.values())} kills survived", flush=True)
             shutil.rmtree(root)
-    rows = [{"phase": phase, "kills": tried[phase], "survived": survived[phase]} for phase in (*PHASES, "between")]
-    facts = {
+    rows: list[common.Row] = [
+        {"phase": phase, "kills": tried[phase], "survived": survived[phase]} for phase in (*PHASES, "between")
+    ]
+    facts: dict[str, int | float] = {
         "kills": sum(tried.values()), "survived": sum(survived.values()), "rounds": rounds,
         "artifacts": len(expected), "damaged": damaged, "epochs_repeated": again,
     }  # fmt: skip

@@ -15,10 +15,10 @@ import sys
 import time
 from functools import partial
 
-import plain
 import torch
-from timing import Found, Goal, command, interleaved, seconds, table, timed
 
+from benchmarks import plain
+from benchmarks.timing import Found, Goal, command, interleaved, seconds, table, timed
 from repro.book.plan import AIRBENCH, FLOPS
 from repro.data.batches import DeviceBatches
 from repro.families.single_gate.config import StudySpec

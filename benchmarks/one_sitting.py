@@ -117,8 +117,8 @@ def main() -> int:
     cores = os.cpu_count() or 1
     with tempfile.TemporaryFile("w+") as samples:
         smi = shutil.which("nvidia-smi")
-        query = [smi, QUERY, "--format=csv,noheader,nounits", "-l", "1"]
-        watch = subprocess.Popen(query, stdout=samples) if smi else None
+        query = [QUERY, "--format=csv,noheader,nounits", "-l", "1"]
+        watch = subprocess.Popen([smi, *query], stdout=samples) if smi else None
         left = last - time.monotonic()
         minutes = f"{(left - min(RECORDING, 0.3 * left)) / 60:.3f}"
         command = ["run", asked.exhibit, "--direct", *listed, "--minutes", minutes]

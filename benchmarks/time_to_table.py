@@ -15,8 +15,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from timing import Found, Goal, command, seconds, table, timed
-
+from benchmarks.timing import Found, Goal, command, seconds, table, timed
 from repro.study.places import project_folder
 
 NOTEBOOK = "import repro.report.plots, repro.report.chapter, repro.study.parameters, repro.families.single_gate.study"

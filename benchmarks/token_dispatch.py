@@ -19,9 +19,9 @@ from statistics import median
 
 import torch
 import torch.nn.functional as F
-from timing import Found, Goal, command, operators_of, table, timed
 from torch import Tensor, nn
 
+from benchmarks.timing import Found, Goal, command, operators_of, table, timed
 from repro.models.token_dispatch import run_experts
 from repro.models.token_routing import within_capacity
 from repro.training.device import pick_device
@@ -46,10 +46,12 @@ class Task:
         draws = [torch.rand(tokens, self.num_experts, device=device).topk(top_k).indices for _ in range(DRAWS)]
         self._draws, self.experts = cycle(draws), draws[0]
         self.weights = torch.rand(tokens, top_k, device=device)
-        shapes = ((self.hidden, dim), (self.hidden,)), ((dim, self.hidden), (dim,))
-        self.up, self.down = (
-            tuple(nn.Parameter(made(self.num_experts, *shape) / shape[-1] ** 0.5) for shape in pair) for pair in shapes
-        )
+
+        def parameter(*shape: int) -> Tensor:
+            return nn.Parameter(made(self.num_experts, *shape) / shape[-1] ** 0.5)
+
+        self.up = parameter(self.hidden, dim), parameter(self.hidden)
+        self.down = parameter(dim, self.hidden), parameter(dim)
         self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim)).to(device, dtype)
         self.upstream = made(tokens, dim)
 

@@ -13,17 +13,17 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
-import plain
 import torch
 import torch.nn.functional as F
-from timing import CPU, Found, Goal, Measured, command, images_per_second, interleaved, operators_of, table
 from torch import nn
 
+from benchmarks import plain
+from benchmarks.timing import CPU, Found, Goal, Measured, command, images_per_second, interleaved, operators_of, table
 from repro.data.batches import Batch, DeviceBatches
 from repro.families.single_gate.scales import LAPTOP_BASE, default_spec
 from repro.models.registry import build_backbone
@@ -49,7 +49,7 @@ class Ours:
     """The project's loop, a step at a time, for as many epochs as it takes."""
 
     def __init__(self, net: nn.Module, source: DeviceBatches, batch_size: int) -> None:
-        net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        net = net.to(memory_format=torch.channels_last)
 
         def loss(batch: Batch, done: float) -> Step:
             return classification(net(batch.images), batch.labels, recipe)
@@ -73,6 +73,10 @@ def bare_step(net: nn.Module, images: torch.Tensor, labels: torch.Tensor, forwar
     return len(images)
 
 
+def plain_step(net: nn.Module, sgd: torch.optim.SGD, batches: Iterator[tuple[torch.Tensor, torch.Tensor]]) -> int:
+    return plain.step(net, sgd, *next(batches))
+
+
 def rates(steps: Mapping[str, Callable[[], int]], repetitions: int, budget: float) -> dict[str, Measured]:
     """Images/s of each step, interleaved, each time for ``budget`` seconds."""
     return interleaved({name: partial(images_per_second, step, budget) for name, step in steps.items()}, repetitions)
@@ -85,7 +89,7 @@ def measure(
     images = plain.random_images(max(2048, 4 * batch_size), size)
     source = DeviceBatches(images, LAPTOP_BASE.augmentation, CPU)
     batch = next(source.train(0, 0, batch_size))
-    net = network(width).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net = network(width).to(memory_format=torch.channels_last)
     steps: dict[str, Callable[[], int]] = {
         "ours": Ours(network(width), source, batch_size).step,
         "bare": partial(bare_step, net.train(), batch.images, batch.labels),
@@ -93,7 +97,7 @@ def measure(
     for number in workers:
         other = network(width)
         sgd, batches = plain.optimizer(other), plain.endless(plain.loader(images, batch_size, number))
-        steps[f"plain {number}"] = lambda net=other, sgd=sgd, batches=batches: plain.step(net, sgd, *next(batches))
+        steps[f"plain {number}"] = partial(plain_step, other, sgd, batches)
     return rates(steps, repetitions, budget)
 
 
@@ -111,7 +115,7 @@ COLUMNS = ["ours, images/s", "spread", "plain, images/s", "bare, images/s", "our
 def parts(width: float, steps: int) -> list[float]:
     """Shares of a step: data, forward, backward, optimiser and the rest."""
     source = DeviceBatches(plain.random_images(2048), LAPTOP_BASE.augmentation, CPU)
-    net = network(width).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    net = network(width).to(memory_format=torch.channels_last).train()
     sgd = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4, foreach=True)
     took = [0.0] * 4
     for epoch in range(steps + 1):
@@ -141,7 +145,7 @@ def operators(width: float) -> list[float]:
 def compiled(width: float, way: str, repetitions: int, budget: float) -> list:
     """[width, seconds until the first compiled step is done, images/s of the plain network, compiled, their ratio]."""
     batch = next(DeviceBatches(plain.random_images(2048), LAPTOP_BASE.augmentation, CPU).train(0, 0, 128))
-    net = network(width).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    net = network(width).to(memory_format=torch.channels_last).train()
     forward = forward_on(CPU, 128)
     steps = {
         "plain": partial(bare_step, net, batch.images, batch.labels),
@@ -173,7 +177,7 @@ def peak_memory(root: Path) -> None:
     for _ in range(20):
         ours.step()
     heads = [build_head(spec.expert, spec.num_classes, spec.width) for _ in range(20)]
-    moe = SingleGateMoE(net, nn.Linear(net.head.fc.in_features, 20), heads)  # type: ignore[arg-type, union-attr]
+    moe = SingleGateMoE(net, nn.Linear(net.head.fc.in_features, 20), heads)
     bagging(compute_outputs(moe, sources.batches(spec, "evaluation", Augmentation()), CPU))
     kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(kib / 2**20 if sys.platform == "linux" else kib / 2**30)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from matplotlib.lines import Line2D
 from torch import nn
 
 from repro.data.dataset import ImageDataset
@@ -35,6 +36,20 @@ def flip_a_byte(path: Path, at: int = -1) -> None:
     data = bytearray(path.read_bytes())
     data[at] ^= 0x55
     path.write_bytes(data)
+
+
+def drawn_at(line: Line2D) -> tuple[list[float], list[float]]:
+    """The x and the y of a line's points."""
+    return np.asarray(line.get_xdata()).tolist(), np.asarray(line.get_ydata()).tolist()
+
+
+def draw_statistics(net: nn.Module) -> None:
+    """BatchNorm's running means and variances, as a training may leave them."""
+    for name, buffer in net.named_buffers():
+        if name.endswith("running_mean"):
+            buffer.uniform_(-0.5, 0.5)
+        elif name.endswith("running_var"):
+            buffer.uniform_(0.5, 2)
 
 
 def apes_and_bats() -> ImageDataset:

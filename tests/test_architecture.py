@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").rglob("*.ipynb"))
 RECORDS = sorted((ROOT / "results").rglob("*.json"))
-ROOMS = ("cli", "book", "exhibits", "report", "families", "analysis", "study", "training", "data", "models")
-ROOMS += ("errors", "files", "randomness", "progress")
+ROOMS: tuple[str, ...] = ("cli", "book", "exhibits", "report", "families", "analysis", "study", "training", "data")
+ROOMS += ("models", "errors", "files", "randomness", "progress")
 MACHINE_PATH = re.compile(r"(?<![\w.])(?:/(?:home|Users|root|tmp|work|mnt|private)/|[A-Z]:\\+Users)")
 
 

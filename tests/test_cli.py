@@ -95,7 +95,7 @@ def test_what_a_terminal_has_no_letters_for_is_printed_in_others(monkeypatch: py
     monkeypatch.setattr("repro.models.cost.ModelCost.macs", "1 ± 2")
     assert main(["cost", "tr18"]) == 0
     terminal.flush()
-    assert b" 1 \\xb1 2\n" in terminal.buffer.getvalue()  # type: ignore[attr-defined]
+    assert b" 1 \\xb1 2\n" in terminal.buffer.getvalue()
 
 
 def test_a_reader_that_has_gone_is_no_error() -> None:

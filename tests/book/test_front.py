@@ -13,7 +13,7 @@ from repro.exhibits.three_families.rivals import cell
 from repro.report.verdict import Verdict
 from repro.study.places import results_folder
 from repro.study.results import StudyResult, Table, load_results
-from tests.helpers import TABLE2
+from tests.helpers import TABLE2, drawn_at
 
 MakeUp = Callable[..., StudyResult]
 ASKED, HOLDS, NOT, ABSENT = "Does it hold?", "What else holds", "What does not hold", "What was not run:"
@@ -112,9 +112,9 @@ def test_the_figure_draws_every_effect_and_says_what_was_not_run(made_up: MakeUp
     (axes,) = forest(lines, narrow).axes
     texts = [text.get_text() for text in axes.texts]
     assert texts.count("not run") == sum(not line.effects for line in lines)
-    means = {line.get_xdata()[0] for line in axes.lines if len(line.get_xdata()) == 1}  # type: ignore[arg-type, index]
+    means = {x[0] for x, _ in map(drawn_at, axes.lines) if len(x) == 1}
     assert {round(e.judged.ours.mean, 6) for line in lines for e in line.effects if e.judged.ours} <= {
-        round(float(x), 6) for x in means
+        round(x, 6) for x in means
     }
     assert sum(text.endswith("†") for text in texts) == sum(line.claim.settled_after for line in lines) > 0
 
@@ -122,9 +122,8 @@ def test_the_figure_draws_every_effect_and_says_what_was_not_run(made_up: MakeUp
 def test_the_figure_points_where_an_interval_goes_on_and_two_seeds_are_faint(made_up: MakeUp) -> None:
     (axes,) = forest(headlines([made_up(BETTER), made_up(BETTER | {("bagging", 20): [40.0, 80.0]}, scale="gpu")])).axes
     _, right = axes.get_xlim()
-    far = {
-        line.get_alpha() for line in axes.lines if len(line.get_xdata()) == 2 and abs(line.get_xdata()[1]) > 2 * right
-    }  # type: ignore[arg-type, index]
+    two = [(line.get_alpha(), drawn_at(line)[0][1]) for line in axes.lines if len(drawn_at(line)[0]) == 2]
+    far = {alpha for alpha, end in two if abs(end) > 2 * right}
     assert far == {0.5} and {"<", ">"} <= {line.get_marker() for line in axes.lines}
 
 

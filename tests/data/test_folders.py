@@ -47,7 +47,7 @@ def test_images_are_looked_through_once(picture_folder: Path, tmp_path: Path, mo
 
 def test_the_index_is_train_or_the_rest_validation_first(picture_folder: Path, tmp_path: Path) -> None:
     folder = adopt(picture_folder, tmp_path)
-    train, rest = (index_folder(folder, split, tmp_path) for split in ("train", "test"))  # type: ignore[arg-type]
+    train, rest = (index_folder(folder, split, tmp_path) for split in ("train", "test"))
     assert (len(train), len(rest), rest.class_names) == (120, 30, ("apple", "leaf", "sky"))
     assert rest.labels.tolist() == [0] * 5 + [1] * 5 + [2] * 5 + [0] * 5 + [1] * 5 + [2] * 5
     assert all(os.path.exists(path) for path in train.paths)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from repro.data.layout import layout, part_of, shuffled
+from repro.data.layout import FolderPart, layout, part_of, shuffled
 from repro.errors import DataError
 from tests.conftest import write_pictures
 
 
-def names(parts: dict[str, list[tuple[str, int]]]) -> dict[str, set[str]]:
+def names(parts: dict[FolderPart, list[tuple[str, int]]]) -> dict[FolderPart, set[str]]:
     return {part: {path for path, _ in images} for part, images in parts.items()}
 
 

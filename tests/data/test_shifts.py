@@ -8,7 +8,7 @@ from repro.data.shifts import KINDS, STRENGTHS, shifted
 from repro.errors import SpecError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (20, 3, 32, 32), dtype=np.uint8)
-DATA = ImageDataset("any", "test", IMAGES, np.zeros(20, np.int64), ("a",), (0.5,) * 3, (0.2,) * 3)  # type: ignore[arg-type]
+DATA = ImageDataset("any", "test", IMAGES, np.zeros(20, np.int64), ("a",), (0.5,) * 3, (0.2,) * 3)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -10,8 +10,10 @@ from repro.exhibits.deepmoe_choices import ALTERNATIVES, DEFAULT, EXHIBIT, Param
 from repro.exhibits.three_families import EXHIBIT as THREE_FAMILIES
 from repro.families.deepmoe.steps import steps
 from repro.report.claim import Cell
+from repro.report.play_networks import NetworksPlay
 from repro.report.verdict import Verdict
 from repro.study.results import StudyResult, Table
+from tests.helpers import drawn_at
 
 
 def test_each_row_is_another_network_and_the_default_is_the_three_families(tmp_path: Path) -> None:
@@ -41,12 +43,13 @@ def test_a_run_records_every_row_beside_a_plain_network_of_its_cost(
     chapter.run()
     assert "nothing was trained" in capsys.readouterr().err
     play = chapter.play()
+    assert isinstance(play, NetworksPlay)
     assert len(play.mixtures) == 5 and "images" in play.compare(play.models[0], play.models[-1])
 
 
 @pytest.fixture
 def recorded(record_of: Callable[..., StudyResult]) -> StudyResult:
-    cells = {}
+    cells: dict[Cell, list[float]] = {}
     for row, top1, macs in ((DEFAULT, 52.0, 6.0), ("λ = 0", 60.0, 11.0), ("λ = 2", 40.0, 3.0)):
         cells |= {Cell(0, "deepmoe", row): [top1, top1 + 0.4, top1 - 0.3], Cell(0, "plain", row): [57.0, 57.1, 56.8]}
         cells |= {Cell(0, "deepmoe", row, metric): [macs] * 3 for metric in ("macs_millions", "active", "embedding")}
@@ -70,4 +73,4 @@ def test_its_figure_names_the_alternatives_and_draws_the_default_over_lambda(rec
     marks = {line.get_label(): (line.get_marker(), line.get_color()) for line in axes.lines}
     assert "λ = 0" in marks and "sum of channels" not in marks, "it collapsed"
     (curve,) = [line for line in axes.lines if line.get_label() == "DeepMoE by default, at several λ"]
-    assert list(curve.get_xdata()) == [3.0, 6.0]
+    assert drawn_at(curve)[0] == [3.0, 6.0]

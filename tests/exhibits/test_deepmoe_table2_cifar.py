@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,10 +15,12 @@ from repro.exhibits.deepmoe_table2_cifar.run import _width_of, numbers
 from repro.families.deepmoe.steps import Asked
 from repro.models.cost import model_cost
 from repro.report.claim import Cell
+from repro.report.play_networks import NetworksPlay
 from repro.report.verdict import Verdict
 from repro.study.graph import ordered
 from repro.study.results import StudyResult
 from repro.study.runner import Runner
+from tests.helpers import drawn_at
 
 VALUES = {"narrow": 50.0, "deepmoe": 53.0, "embedding": 30.0, "equal-cost": 55.5, "wide": 56.0}
 MACS = {"narrow": 4.0, "deepmoe": 4.1, "embedding": 0.3, "equal-cost": 4.2, "wide": 16.0}
@@ -67,6 +70,7 @@ def test_a_run_records_all_rows_and_a_second_trains_nothing(
     chapter = open_exhibit("deepmoe_table2_cifar", asked)
     chapter.run()
     play = chapter.play()
+    assert isinstance(play, NetworksPlay)
     assert len(play.mixtures) == 3 and "multiply-adds an image" in play.by_cost(play.mixture)
     network, images, _ = play.batch(4)
     assert torch.allclose(network(images).logits, play.scores(play.mixture)[:4], atol=0.05)
@@ -81,12 +85,13 @@ def test_lambda_is_taken_on_validation_images_and_the_scan_recorded(smoke_root: 
     result = run(parameters)
     scan = result.tables["scan"]
     assert scan.column("lam") == [0.5, 8.0] and sum(scan.column("taken")) == 1
-    cheap = [row for row in scan.rows if row[5] >= 100 / 1.05]
+    rows: list[list[Any]] = scan.rows
+    cheap = [row for row in rows if row[5] >= 100 / 1.05]
     (taken,) = scan.where(taken=1).rows
-    assert taken == (max(cheap, key=lambda row: row[1]) if cheap else max(scan.rows, key=lambda row: row[5]))
+    assert taken == (max(cheap, key=lambda row: row[1]) if cheap else max(rows, key=lambda row: row[5]))
     assert EXHIBIT.tables(result)["scan"].frame["taken"].tolist().count("taken") == 1
     drawn = EXHIBIT.figures([result])
-    assert [len(drawn["scan"].axes[0].lines[i].get_xdata()) for i in (0, 1)] == [2, 2]
+    assert [len(drawn_at(line)[0]) for line in drawn["scan"].axes[0].lines[:2]] == [2, 2]
     assert len(drawn["shuffled"].axes[0].get_yticklabels()) == 20
 
 
@@ -98,7 +103,7 @@ def test_a_lambda_whose_gates_collapse_is_recorded_and_not_taken(
     scan = result.tables["scan"]
     assert scan.column("lam") == [0.5, 8.0] and scan.column("taken") == [1, 0] and scan.column("top1")[1] is None
     assert EXHIBIT.tables(result)["scan"].frame["taken"].tolist() == ["taken", "collapsed"]
-    assert len(EXHIBIT.figures([result])["scan"].axes[0].lines[0].get_xdata()) == 1
+    assert len(drawn_at(EXHIBIT.figures([result])["scan"].axes[0].lines[0])[0]) == 1
     with pytest.raises(TrainingError, match="no channel is active"):
         run(Parameters.check(scale="smoke", root=str(smoke_root), lam="8"))
 

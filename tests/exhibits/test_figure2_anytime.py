@@ -15,6 +15,7 @@ from repro.report.plots import new_figure
 from repro.report.printed import drawn
 from repro.report.verdict import Verdict
 from repro.study.results import Cost, StudyResult, Table
+from tests.helpers import drawn_at
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +146,7 @@ def cost_of_controls_is_drawn(result: StudyResult) -> bool:
 def test_a_band_reaches_from_the_lowest_to_the_highest_seed() -> None:
     axes = new_figure(2, 2).subplots()
     draw(axes, [Curve([1, 2], [0, 1]), Curve([1, 2], [2, 3])], "black", "a model")
-    assert list(axes.lines[0].get_ydata()) == [1, 2]
+    assert drawn_at(axes.lines[0]) == ([1, 2], [1, 2])
     assert axes.collections[0].get_paths()[0].get_extents().get_points().tolist() == [[1, 0], [2, 3]]
 
 

@@ -21,6 +21,7 @@ from repro.families.single_gate.study import open_study
 from repro.report.claim import Cell
 from repro.study.results import Cost, Measurement, StudyResult, Table, load_results
 from tests.conftest import write_pictures
+from tests.helpers import drawn_at
 
 TINY = {"width": "0.0625", "num_experts": "2", "epochs": "2", "expert_epochs": "1", "batch_size": "16"}
 
@@ -277,6 +278,6 @@ def test_two_models_on_the_same_images_are_told_apart_by_where_they_part(result:
 
 def test_the_picture(result: StudyResult) -> None:
     (axes,) = own_data.figures([result])["main"].axes
-    drawn = {line.get_label(): (list(line.get_xdata()), list(line.get_ydata())) for line in axes.lines}
+    drawn = {line.get_label(): drawn_at(line) for line in axes.lines}
     assert drawn["any-time, over τ"] == ([20.0, 10.0], [80.0, 80.0])
     assert drawn["base alone"] == ([10.0], [81.0]) and drawn["one expert for every image"] == ([20.0], [85.0])

@@ -87,9 +87,9 @@ def test_tables_stand_beside_print(result: StudyResult) -> None:
     assert (
         row["printed"] == row["counted"] == "71.7" and row["MACs / dense"] == "1.3" and row["GMACs, printed"] == "6.9"
     )
-    assert shown["probes"].frame.loc["convnext-s last-2"].tolist() == ["83.6", "45.3", "not run"]
+    assert list(shown["probes"].frame.loc["convnext-s last-2"]) == ["83.6", "45.3", "not run"]
     claims = shown["claims"].frame
-    assert claims.loc["V1/convnext", ["holds", "holds at equal MACs"]].tolist() == ["in 6 of 10", "in 5 of 6"]
+    assert list(claims.loc["V1/convnext", ["holds", "holds at equal MACs"]]) == ["in 6 of 10", "in 5 of 6"]
     assert claims.loc["V3/vit", "printed differences"] == "+0.2" and claims.loc["V1/vit", "holds at equal MACs"] == "–"
 
 

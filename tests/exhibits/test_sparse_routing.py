@@ -16,6 +16,7 @@ from repro.exhibits.sparse_routing.run import (
     inspected,
     mixture_names,
 )
+from repro.report.play_networks import NetworksPlay
 from repro.report.tables import claims_table
 from repro.study.graph import build
 from repro.study.results import StudyResult, load_results
@@ -77,7 +78,7 @@ def test_claims_and_the_papers_numbers(record_of: Callable[..., StudyResult]) ->
         cell("convnext", "none", SHIFT): [40.0, 40.1, 40.3],
     }
     claims = claims_table(EXHIBIT.judge(record_of("sparse_routing", last_2)))
-    assert claims.loc["V6/convnext", ["ours", "paper", "verdict"]].tolist() == ["+0.10", "−0.62", "holds"]
+    assert list(claims.loc["V6/convnext", ["ours", "paper", "verdict"]]) == ["+0.10", "−0.62", "holds"]
     assert claims.loc["V7/convnext", "verdict"] == "opposite" and claims.loc["V8/vit", "verdict"] == "not run"
     assert "V8/convnext" not in claims.index, "its mixtures have unlike numbers of tokens"
     assert claims.loc["V10/convnext", "ours"] == "+0.97"
@@ -90,6 +91,7 @@ def test_what_tokens_chose_is_played_with_after_a_run(root: Path) -> None:
     chapter = open_exhibit("sparse_routing", {"scale": "smoke", "root": str(root)})
     chapter.run()
     play = chapter.play()
+    assert isinstance(play, NetworksPlay)
     page = play.experts(play.classes[0])
     assert page.count("<img") == 3 * 5 and "mixture 2" in page  # five images of the class, two mixtures
     network, images, labels = play.batch(4)

@@ -51,7 +51,7 @@ def test_a_control_is_the_pairs_base_trained_as_long_as_base_and_experts_and_cos
     ]  # fmt: skip
     main, cost = (EXHIBIT.tables(result)[name].frame for name in ("main", "cost"))
     row = "tr10 trained as long as tr10-tr10"
-    assert main.loc[row, "MACs here"] == main.loc["tr10 alone", "MACs here"]
+    assert main.loc[[row, "tr10 alone"], "MACs here"].nunique() == 1
     bagged, _, longer = (m.value for m in result.measurements)
     assert cost.loc["tr10-tr10, 2 experts", "over that base, trained as long"] == f"{bagged - longer:+.2f}"
     assert cost.loc[row, "over that base, trained as long"] == "–"
@@ -89,7 +89,7 @@ def test_rows_stand_beside_the_paper_and_what_was_not_run_says_so(result: StudyR
 
 def test_gains_are_over_the_pairs_own_base(result: StudyResult) -> None:
     cost = EXHIBIT.tables(result)["cost"].frame
-    assert cost.loc["tr10-tr10, 20 experts", "gain over its own base"].startswith("+2.90 (+2.65 to")
+    assert str(cost.loc["tr10-tr10, 20 experts", "gain over its own base"]).startswith("+2.90 (+2.65 to")
     assert cost.loc["tr18 alone", "gain over its own base"] == "–"
 
 

@@ -73,7 +73,7 @@ def test_stacking_is_shown_before_its_training_too_where_that_was_measured(recor
     assert row not in EXHIBIT.tables(of_table6(record_of))["calibration"].frame.index
     start = {Cell(20, START, "tr10-tr10", metric): value for metric, value in (("top1", 60.8), ("ece", 20.0))}
     shown = EXHIBIT.tables(of_table6(record_of, more=start))
-    assert shown["calibration"].frame.loc[row, "ECE, points"].startswith("20.10")
+    assert str(shown["calibration"].frame.loc[row, "ECE, points"]).startswith("20.10")
     assert row not in shown["main"].frame.index  # it picks the classes that bagging of logits picks
 
 

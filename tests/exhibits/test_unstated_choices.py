@@ -45,7 +45,7 @@ def test_a_run_has_each_row_once_a_seed(result: StudyResult) -> None:
     assert list(table.index) == ["all choices at their default", "γ = 0", "batch statistics", "logits averaged"]
     first, second = result.values("top1", "bagging", 2, "γ = 0")
     mean = (first + second - sum(result.values("top1", "bagging", 2, "default"))) / 2
-    assert table.loc["γ = 0", "against the default"].replace("−", "-") == f"{mean:+.2f}"
+    assert str(table.loc["γ = 0", "against the default"]).replace("−", "-") == f"{mean:+.2f}"
 
 
 def test_its_figure(result: StudyResult) -> None:

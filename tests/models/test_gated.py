@@ -26,8 +26,8 @@ def test_with_all_gates_1_it_is_the_plain_network_to_the_last_bit(name: str, gat
     assert torch.equal(expected, got)
     expected.square().sum().backward()
     got.square().sum().backward()
-    ours = [p.grad for p in gated.parameters()]
-    assert all(torch.equal(p.grad, g) for p, g in zip(plain.parameters(), ours, strict=True) if p.grad is not None)
+    for ours, theirs in zip(gated.parameters(), plain.parameters(), strict=True):
+        assert ours.grad is not None and theirs.grad is not None and torch.equal(ours.grad, theirs.grad)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])

@@ -6,6 +6,7 @@ from torch import nn
 
 from repro.models.inference import for_inference
 from repro.models.registry import build_backbone, freeze
+from tests.helpers import draw_statistics
 
 CPU = torch.device("cpu")
 
@@ -14,10 +15,9 @@ def used(name: str, width: float = 1.0) -> nn.Module:
     """A backbone whose BatchNorms have seen something."""
     torch.manual_seed(0)
     net = build_backbone(name, 10, width)
+    draw_statistics(net)
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.uniform_(-0.5, 0.5)
-            module.running_var.uniform_(0.5, 2)
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.uniform_(module.bias, -0.5, 0.5)
     return freeze(net)

@@ -97,11 +97,11 @@ def test_gates_give_logits_of_their_likeness(name: str) -> None:
     gate = build_gate(name, 16, 4, 8)  # type: ignore[arg-type]
     x = torch.randn(5, 16)
     if name == "conv":
-        expected = x @ gate.weight.t()  # type: ignore[operator, union-attr]
+        expected = x @ gate.weight.t()  # type: ignore[operator]
         assert gate.bias is None
     else:
         v: Tensor = gate.project(x)  # type: ignore[operator]
-        codes: Tensor = gate.codes.t()  # type: ignore[operator, assignment]
+        codes: Tensor = gate.codes.t()  # type: ignore[operator]
         if name == "cos":
             expected = 2 * torch.cosine_similarity(v[:, None], codes[None], dim=2)
         else:

@@ -51,8 +51,8 @@ def test_the_first_table_stands_open_and_the_others_are_folded(shown: list[str])
 
 def test_a_record_of_before_randomness_was_told_apart_says_so(record: StudyResult) -> None:
     words = "saw the base&#x27;s first epochs over again"
-    old, new = {"expert_recipe": {}}, {"expert_recipe": {}, "expert_length": "epochs"}
-    said = [words in provenance(record.model_copy(update={"spec": spec})) for spec in (old, new, {})]
+    specs: list[dict[str, object]] = [{"expert_recipe": {}}, {"expert_recipe": {}, "expert_length": "epochs"}, {}]
+    said = [words in provenance(record.model_copy(update={"spec": spec})) for spec in specs]
     assert said == [True, False, False]
 
 

@@ -1,6 +1,7 @@
 """The same walk by workers: what they share, in which order they make it, and what goes wrong with them."""
 
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +18,6 @@ from tests.study import toy
 from tests.study.toy import asked, predictions, run
 
 
-class Ended:
-    """A job that was done when it was asked for."""
-
-    def __init__(self, outcome: dict[str, Any] | None) -> None:
-        self.outcome = outcome
-
-    def done(self) -> bool:
-        return True
-
-    def result(self) -> dict[str, Any]:
-        if self.outcome is None:
-            raise KeyError("unplugged")
-        return self.outcome
-
-
 class Here(Executor):
     """Does jobs in this process, losing the workers of some."""
 
@@ -40,10 +26,15 @@ class Here(Executor):
     count = 0
     biggest = 0
 
-    def submit(self, job: Job) -> Ended:
+    def submit(self, job: Job) -> Future[dict[str, Any]]:
         self.count += 1
         self.biggest = max(self.biggest, len(job.keys))
-        return Ended(None if self.count in self.losing else self.work(*self.arguments(job)))
+        ended: Future[dict[str, Any]] = Future()
+        if self.count in self.losing:
+            ended.set_exception(KeyError("unplugged"))
+        else:
+            ended.set_result(self.work(*self.arguments(job)))
+        return ended
 
 
 @pytest.fixture
@@ -143,7 +134,7 @@ def test_a_failure_in_a_worker_stops_what_needs_it_alone(tmp_path: Path, here: l
 def test_an_error_that_is_no_training_s_stops_everything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: list[Here]
 ) -> None:
-    monkeypatch.setattr(Ended, "result", lambda self: {"error": "the disk is full"})
+    monkeypatch.setattr(Future, "result", lambda self: {"error": "the disk is full"})
     with pytest.raises(ReproError, match="the disk is full"):
         run(tmp_path, asked())
 

@@ -58,7 +58,7 @@ def test_the_state_comes_back_laid_out_as_its_parameter(tmp_path: Path, any_devi
     """The fused optimiser of a GPU walks both as they lie in memory."""
 
     def training(module: nn.Module) -> Training[Tensor]:
-        recipe = Recipe(source="test", epochs=2, batch_size=2, learning_rate=0.1, optimizer=kind)  # type: ignore[arg-type]
+        recipe = Recipe(source="test", epochs=2, batch_size=2, learning_rate=0.1, optimizer=kind)
         module.to(any_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
         def step(x: Tensor, done: float) -> Step:

@@ -72,7 +72,7 @@ def test_equation_7_by_hand() -> None:
     assert step.loss == pytest.approx(log(2), rel=1e-5)
     assert step.auxiliary["gates"] == pytest.approx(0.1 * ((4 / 3 + 1) + 3) / 2, rel=1e-5)
     assert step.auxiliary["embedding"] == pytest.approx(2 * log(3), rel=1e-5)
-    assert set(step.auxiliary) == {"gates", "embedding"} and (step.correct, step.samples) == (2, 2)
+    assert set(step.auxiliary) == {"gates", "embedding"} and (int(step.correct), step.samples) == (2, 2)
     torch.testing.assert_close(step.statistics["active"].float(), torch.tensor([2 / 6, 3 / 4]))
 
 

@@ -31,7 +31,7 @@ def test_random_routing_has_full_rank_too(patches: int, features: int, channels:
     """So the bound holds, and does not tell a learned gate from a drawn one."""
     full = features ** (patches // 2)
     for routing in ("dynamic", "routes"):
-        assert circuit_rank(patches, features, channels, active, routing) == full  # type: ignore[arg-type]
+        assert circuit_rank(patches, features, channels, active, routing) == full
     assert circuit_rank(patches, features, channels, active, "embedding") > active ** (patches // 2)
 
 

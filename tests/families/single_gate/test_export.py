@@ -18,6 +18,7 @@ from repro.families.single_gate.export import CARD, CONFIG, WEIGHTS, Config, loa
 from repro.families.single_gate.model import SingleGateMoE
 from repro.families.single_gate.predict import predict
 from repro.models.registry import build_backbone, build_head, freeze
+from tests.helpers import draw_statistics
 
 CLASSES = ("apple", "leaf", "sky")
 
@@ -26,10 +27,7 @@ def mixture(name: str, width: float) -> tuple[SingleGateMoE, Config]:
     torch.manual_seed(0)
     base = build_backbone(name, 3, width)
     moe = SingleGateMoE(base, nn.Linear(base.head.fc.in_features, 2), [build_head(name, 3, width) for _ in range(2)])
-    for layer in moe.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            layer.running_mean.uniform_(-0.5, 0.5)
-            layer.running_var.uniform_(0.5, 2)
+    draw_statistics(moe)
     freeze(moe)
     config = Config(
         base=name, expert=name, width=width, num_experts=2, classes=CLASSES, image_size=32, shorter_side=36,

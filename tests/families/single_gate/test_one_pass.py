@@ -72,8 +72,8 @@ def alone(
     def num_steps(epoch: int) -> int:
         return source.num_steps(recipe.batch_size, chosen(epoch))
 
-    base.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    head.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    base.to(memory_format=torch.channels_last)
+    head.to(memory_format=torch.channels_last)
     step = expert_loss(head, share, sharing, k, CPU, recipe)  # type: ignore[arg-type]
     return fit.fit(head, recipe, batches, num_steps, step, CPU, f"expert {k}", 3)
 

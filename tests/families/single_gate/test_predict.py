@@ -36,7 +36,7 @@ def small_moe(num_experts: int, seed: int, spread: float = 3.0) -> SingleGateMoE
     with torch.no_grad():
         moe.base.head.fc.weight.mul_(spread * 4)
         moe.gate.weight.mul_(spread * 4)
-    return freeze(moe)  # type: ignore[return-value]
+    return freeze(moe)
 
 
 def real_moe(num_experts: int) -> SingleGateMoE:
@@ -45,12 +45,12 @@ def real_moe(num_experts: int) -> SingleGateMoE:
     base, experts = build_backbone("tr10", 20, 0.0625), [build_head("tr10", 20, 0.0625) for _ in range(num_experts)]
     moe = SingleGateMoE(base, nn.Linear(32, num_experts), experts)
     nn.init.normal_(moe.gate.weight, std=4)
-    return freeze(moe)  # type: ignore[return-value]
+    return freeze(moe)
 
 
 def dense(moe: SingleGateMoE, images: Tensor) -> Outputs:
     with torch.no_grad():
-        return Outputs(*moe(images), torch.zeros(len(images), dtype=torch.int64))
+        return Outputs(**moe(images)._asdict(), labels=torch.zeros(len(images), dtype=torch.int64))
 
 
 def close(actual: Tensor, expected: Tensor) -> None:

@@ -36,7 +36,7 @@ def test_soft_g0_by_hand() -> None:
 @pytest.mark.parametrize("similarity", ["hard", "soft"])
 @pytest.mark.parametrize("normalize", [False, True])
 def test_gate_targets_sum_to_one(similarity: str, normalize: bool) -> None:
-    routing = Routing(similarity=similarity, normalize=normalize)  # type: ignore[arg-type]
+    routing = Routing(similarity=similarity, normalize=normalize)
     points = blobs()
     g0 = initial_gate(points, cluster(points, 3, routing, 0), routing)
     torch.testing.assert_close(g0.sum(1), torch.ones(len(points)))

@@ -20,7 +20,7 @@ from repro.models.token_routing import Routing
 from repro.randomness import seeded_init
 
 MICRO = ["convnext-micro", "vit-micro"]
-ROUNDING = {"rtol": 1e-5, "atol": 1e-5}
+ROUNDING: dict[str, Any] = {"rtol": 1e-5, "atol": 1e-5}
 
 
 def config(network: str = "convnext-micro", **changes: object) -> SparseConfig:
@@ -41,17 +41,17 @@ def images(count: int = 3, size: int = 32) -> torch.Tensor:
 def test_without_mixtures_it_is_torchvisions_network(network: str) -> None:
     with seeded_init(0, "test"):
         if network == "vit-micro":
-            theirs: nn.Module = VisionTransformer(32, 4, 4, 3, 96, 384, num_classes=10)
+            theirs: Any = VisionTransformer(32, 4, 4, 3, 96, 384, num_classes=10)
         else:
             stages = [CNBlockConfig(32, 64, 2), CNBlockConfig(64, 128, 4), CNBlockConfig(128, None, 2)]
             theirs = ConvNeXt(stages, 0.0, 1.0, 10)
-            theirs.features[0][0] = nn.Conv2d(3, 32, 2, 2)  # type: ignore[index, operator]
-            model._small_normal(theirs.features[0][0])  # type: ignore[index]
+            theirs.features[0][0] = nn.Conv2d(3, 32, 2, 2)
+            model._small_normal(theirs.features[0][0])
     ours = make(network, placement="none")
     if network == "vit-micro":  # torchvision's begins with a last layer of zeros
         torch.manual_seed(1)
         nn.init.normal_(ours.fc.weight)
-        theirs.heads.head = ours.fc  # type: ignore[union-attr]
+        theirs.heads.head = ours.fc
     logits, choices = ours(images())
     assert torch.equal(logits, theirs.eval()(images())) and not choices and logits.std() > 0
 
@@ -68,7 +68,7 @@ def test_one_expert_is_the_dense_network_to_the_last_bit(network: str) -> None:
         if isinstance(getattr(ours, "mlp", None), SparseMoE):
             up, down = (layer for layer in theirs.mlp if isinstance(layer, nn.Linear))  # type: ignore[union-attr]
             for name, layer in (("up", up), ("down", down)):
-                pairs[ours.mlp, name] = layer  # type: ignore[index]
+                pairs[ours.mlp, name] = layer
                 getattr(ours.mlp, f"{name}_weight").data[0] = layer.weight
                 getattr(ours.mlp, f"{name}_bias").data[0] = layer.bias
     state = dense.state_dict()

@@ -11,7 +11,7 @@ from repro.data.augment import Augmentation
 from repro.data.batches import DeviceBatches
 from repro.data.modes import make_modes
 from repro.families.sparse.config import SparseConfig
-from repro.families.sparse.model import SparseOutput
+from repro.families.sparse.model import SparseNetwork, SparseOutput
 from repro.families.sparse.training import (
     balance_losses,
     idle_experts,
@@ -47,7 +47,9 @@ def source() -> DeviceBatches:
     return DeviceBatches(make_modes("train", 200), RECIPE.augmentation, CPU)
 
 
-def trained(source: DeviceBatches, at: Path | None = None, recipe: Recipe = RECIPE, **changes: object):
+def trained(
+    source: DeviceBatches, at: Path | None = None, recipe: Recipe = RECIPE, **changes: object
+) -> tuple[SparseNetwork, list[Epoch]]:
     network = make_network(config(**changes), 0)
     return network, train_network(network, config(**changes), recipe, source, CPU, 0, at)
 
@@ -70,8 +72,8 @@ def test_resumed_bit_exact_with_noise_and_drop_path(
 def test_noise_and_drop_path_do_draw(source: DeviceBatches) -> None:
     """Without either the weights are others: the test above is about something."""
     usual, *others = (
-        next(trained(source, recipe=ONE_EPOCH, **changes)[0].parameters())
-        for changes in ({}, {"noise": 0.0}, {"drop_path": 0.0})
+        next(trained(source, recipe=ONE_EPOCH, noise=noise, drop_path=drop_path)[0].parameters())
+        for noise, drop_path in ((1.0, 0.2), (0.0, 0.2), (1.0, 0.0))
     )
     assert not any(torch.equal(usual, other) for other in others)
 
@@ -87,8 +89,9 @@ def test_balance_losses_have_names_and_are_no_part_of_the_loss(source: DeviceBat
     torch.manual_seed(0)
     logits = network(batch.images).logits
     assert torch.equal(with_losses.loss, dense_loss(logits, batch.labels, label_smoothing=0.1))
-    sum(out.auxiliary.values()).backward()  # type: ignore[union-attr]
-    assert all(mixture.gate.weight.grad.abs().sum() > 0 for mixture in network.mixtures)  # type: ignore[union-attr]
+    torch.stack([*out.auxiliary.values()]).sum().backward()
+    grads = [parameter.grad for mixture in network.mixtures for parameter in mixture.gate.parameters()]
+    assert grads and all(grad is not None and grad.abs().sum() > 0 for grad in grads)
 
 
 def choice(experts: list[int], kept: list[bool], **losses: float) -> Choice:
