@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from repro.exhibits.sparse_placement import (
-    EXHIBIT,
+from repro.exhibits.sparse_placement import EXHIBIT
+from repro.exhibits.sparse_placement.run import (
     HALF,
     OTHERS,
     TWICE,
