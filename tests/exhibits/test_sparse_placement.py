@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from repro.exhibits.sparse_placement import EXHIBIT
+from repro.exhibits.sparse_placement import EXHIBIT, label_of
 from repro.exhibits.sparse_placement.run import (
     HALF,
     OTHERS,
@@ -70,6 +70,12 @@ def made(record_of: Callable[..., StudyResult], seeds: int) -> StudyResult:
     return record_of("sparse_placement", cells | gains, costs=costs)
 
 
+def test_a_row_of_another_recipe_is_recorded_as_its_placement_is() -> None:
+    assert cell("convnext", "none, mixup, CutMix, drop path").measured_as == "dense"
+    assert cell("convnext", "last-2, mixup, CutMix, drop path").num_experts == 8
+    assert label_of("last-2, no added skip") == "Last 2, no added skip"
+
+
 def test_claims_are_differences_of_networks(record_of: Callable[..., StudyResult]) -> None:
     claims = claims_table(EXHIBIT.judge(made(record_of, 3)))
     assert list(claims.index)[:4] == ["V1/convnext", "V1/convnext/equal-parameters", "V2/convnext", "V3/convnext"]
@@ -108,7 +114,13 @@ def test_what_else_may_be_asked_for() -> None:
     assert set(specs) == {"none", "last-2", "every-2", *(row for rows in OTHERS.values() for row in rows)}
     assert usual.num_experts == 4 and specs["last-2, 16 experts"].model.num_experts == 16
     assert specs["last-2, l2 gate"].model == usual.model_copy(update={"gate": "l2"})
-    assert specs["last-2, no balance losses"].model.load_weight == 0
+    free = specs["last-2, no balance losses, no capacity"].model
+    assert (free.importance_weight, free.load_weight, free.capacity) == (0, 0, None), "a capacity deals out tokens too"
+    assert specs["last-2, no added skip"].model == usual.model_copy(update={"added_skip": False})
+    dense, mixed = (specs[f"{placement}, mixup, CutMix, drop path"] for placement in ("none", "last-2"))
+    assert dense.recipe == mixed.recipe and (mixed.recipe.mixup, mixed.recipe.cutmix) == (0.2, 1.0)
+    assert mixed.model == usual.model_copy(update={"drop_path": 0.1}) and dense.model.drop_path == 0.1
+    assert {spec.recipe for row, spec in specs.items() if "mixup" not in row} == {specs["none"].recipe}
     assert specs[f"none{HALF}"].model.width * 4 == specs[f"last-2{TWICE}"].model.width == 2 * usual.width
     assert len({steps(spec).network.key for spec in specs.values()}) == len(specs) - 1, "4 experts are the usual here"
     assert Parameters.check(scale="smoke", others="").rows == ("none", "last-2", "every-2")

@@ -29,15 +29,24 @@ PLACEMENTS = {"none": "dense", "last-2": "Last 2", "last-3": "Last 3", "stage": 
 EQUAL_PARAMETERS, HALF, TWICE = "none, as many parameters", ", half the width", ", twice the width"
 CHANGES: dict[str, dict[str, Any]] = {
     "4 experts": {"num_experts": 4}, "16 experts": {"num_experts": 16}, "cos gate": {"gate": "cos"},
-    "l2 gate": {"gate": "l2"}, "no balance losses": {"importance_weight": 0.0, "load_weight": 0.0},
+    "l2 gate": {"gate": "l2"}, "no added skip": {"added_skip": False}, "mixup, CutMix, drop path": {"drop_path": 0.1},
+    "no balance losses, no capacity": {"importance_weight": 0.0, "load_weight": 0.0, "capacity": None},
 }  # fmt: skip
+"""What a row changes of the network, by its name. A capacity caps what an expert gets in training, so that what tokens
+choose by themselves shows only without one. Without the added skip a mixture differs from the dense MLP in its experts
+alone."""
+MIXED = {"mixup, CutMix, drop path": {"mixup": 0.2, "cutmix": 1.0}}
+"""What a row changes of the recipe: those of the paper's regularisers that there are here, at the scale ``gpu``'s
+values; drop path, for which the paper's values are lost, at ConvNeXt-T's 0.1."""
 OTHERS: dict[str, tuple[str, ...]] = {
     "equal-parameters": (EQUAL_PARAMETERS,),
     "experts-4": ("last-2, 4 experts",),
     "experts-16": ("last-2, 16 experts",),
     "cos": ("last-2, cos gate",),
     "l2": ("last-2, l2 gate",),
-    "no-balance": ("last-2, no balance losses",),
+    "no-balance": ("last-2, no balance losses, no capacity",),
+    "no-skip": ("last-2, no added skip",),
+    "regularised": ("none, mixup, CutMix, drop path", "last-2, mixup, CutMix, drop path"),
     "half": ("none" + HALF, "last-2" + HALF),
     "twice": ("none" + TWICE, "last-2" + TWICE),
 }
@@ -69,7 +78,7 @@ class Parameters(common.Parameters):
         found = sparse_spec(self.scale, self.dataset, seed, **model)
         if times := {HALF: 0.5, TWICE: 2.0}.get(f", {change}"):
             found = sparse_spec(self.scale, self.dataset, seed, **model, width=times * found.model.width)
-        return found
+        return found.model_copy(update={"recipe": found.recipe.model_copy(update=MIXED.get(change, {}))})
 
     def goals(self) -> list[Goal]:
         """What is trained, seed by seed."""
