@@ -1,5 +1,6 @@
 """The placement exhibit: trained at smoke scale, and shown with made-up numbers."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,6 +34,11 @@ def test_a_run_measures_every_network_and_mixture(smoke_root: Path) -> None:
     assert len(result.values("top1", "dense", 0, "convnext none")) == 1
     (most,), (least,) = (result.values(m, "sparse", 8, "convnext last-2, mixture 2") for m in ("largest", "smallest"))
     assert 0 <= least <= 1 <= most <= 8
+    for row, method in (("none", "dense"), ("last-2", "sparse")):
+        network = steps(Parameters.check(scale="smoke").spec(row, 0)).network
+        about = json.loads((smoke_root / "store" / "network" / network.key / "artifact.json").read_text())
+        found = result.values("training_top1", method, 8 if method == "sparse" else 0, f"convnext {row}")
+        assert found == [pytest.approx(100 * about["history"][-1][1], abs=1e-4)]
     (experts,) = result.values("experts", "sparse", 8, "convnext last-2, mixture 1")
     assert 1 <= experts <= 8
     dense, sparse, wider = result.costs
@@ -132,6 +138,15 @@ def test_a_dense_network_of_as_many_parameters(network: str) -> None:
     width = equal_parameters(sparse)
     dense = sparse_cost(sparse.model_copy(update={"placement": "none", "width": width}))
     assert dense.params == pytest.approx(sparse_cost(sparse).params, rel=0.12)
+
+
+def test_training_accuracy_is_shown_where_it_was_measured(record_of: Callable[..., StudyResult]) -> None:
+    without = made(record_of, 1)
+    assert "while training" not in EXHIBIT.tables(without)["main"].frame
+    more = [cell("convnext", "last-2", "training_top1").measurement(0, 70.0)]
+    table = EXHIBIT.tables(without.model_copy(update={"measurements": [*without.measurements, *more]}))["main"]
+    assert table.frame.loc["Last 2", "while training"] == "70.00" and table.frame.loc["dense", "while training"] == "–"
+    assert "while training" in table.caption
 
 
 def test_the_paper_stands_beside_ours(record_of: Callable[..., StudyResult]) -> None:

@@ -20,7 +20,7 @@ from repro.report.claim import Cell
 from repro.study import parameters as common
 from repro.study.graph import Goal
 from repro.study.lists import Words, WordsOrNone, chosen_of
-from repro.study.record import open_runner, record, seed_by_seed
+from repro.study.record import TRAINED, open_runner, record, seed_by_seed, while_training
 from repro.study.results import Measurement, StudyResult
 
 NAME = "sparse_placement"
@@ -112,8 +112,11 @@ def run(parameters: Parameters) -> StudyResult:
     def of_seed(seed: int) -> Iterator[Measurement]:
         for row in parameters.rows:
             spec = parameters.spec(row, seed)
+            network, predictions = steps(spec)
             runner.run(goal(spec).steps)
-            yield from measure(row, spec, runner.load(steps(spec).predictions).tensors)
+            yield from measure(row, spec, runner.load(predictions).tensors)
+            if (trained := while_training(runner, network)) is not None:
+                yield cell(spec.model.shape.body, row, TRAINED, spec.model.num_experts).measurement(seed, trained)
 
     def write(found: list[Measurement]) -> StudyResult:
         specs = {row: parameters.spec(row, parameters.seeds[0]) for row in parameters.rows}
