@@ -146,7 +146,7 @@ def test_training_accuracy_is_shown_where_it_was_measured(record_of: Callable[..
     more = [cell("convnext", "last-2", "training_top1").measurement(0, 70.0)]
     table = EXHIBIT.tables(without.model_copy(update={"measurements": [*without.measurements, *more]}))["main"]
     assert table.frame.loc["Last 2", "while training"] == "70.00" and table.frame.loc["dense", "while training"] == "–"
-    assert "while training" in table.caption
+    assert "While training: " in table.caption
 
 
 def test_the_paper_stands_beside_ours(record_of: Callable[..., StudyResult]) -> None:
