@@ -11,7 +11,7 @@ from repro.errors import TimeIsUpError, TrainingError
 from repro.models.cost import ModelCost
 from repro.progress import say
 from repro.study.contents import digest
-from repro.study.graph import Context, Goal
+from repro.study.graph import Context, Goal, Step
 from repro.study.image_set import ImageSet
 from repro.study.parameters import Parameters
 from repro.study.provenance import made_here
@@ -23,6 +23,8 @@ from repro.training import compiling
 from repro.training.device import pick_device
 
 P = TypeVar("P")
+TRAINED = "training_top1"
+"""The metric of :func:`while_training`: beside top-1 it tells what was fitted from what generalises."""
 
 
 def open_runner(parameters: Parameters, goals: Sequence[Goal] | None = None) -> Runner:
@@ -31,6 +33,14 @@ def open_runner(parameters: Parameters, goals: Sequence[Goal] | None = None) -> 
     device = pick_device(parameters.device)
     context = Context(Store(parameters.root), Sources(parameters.root, device), device)
     return Runner(parameters.goals() if goals is None else goals, context, parameters.executor)
+
+
+def while_training(runner: Runner, step: Step) -> float | None:
+    """Accuracy in percent in the last epoch of what a step trained, on its images as they were augmented; None where
+    it trained nothing.
+    """
+    history = runner.about(step)["history"]
+    return 100 * history[-1][1] if history else None
 
 
 def cost_row(cost: ModelCost, row: str = "") -> Cost:

@@ -1,12 +1,13 @@
 """The placement exhibit: trained at smoke scale, and shown with made-up numbers."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from repro.exhibits.sparse_placement import (
-    EXHIBIT,
+from repro.exhibits.sparse_placement import EXHIBIT, label_of
+from repro.exhibits.sparse_placement.run import (
     HALF,
     OTHERS,
     TWICE,
@@ -33,6 +34,11 @@ def test_a_run_measures_every_network_and_mixture(smoke_root: Path) -> None:
     assert len(result.values("top1", "dense", 0, "convnext none")) == 1
     (most,), (least,) = (result.values(m, "sparse", 8, "convnext last-2, mixture 2") for m in ("largest", "smallest"))
     assert 0 <= least <= 1 <= most <= 8
+    for row, method in (("none", "dense"), ("last-2", "sparse")):
+        network = steps(Parameters.check(scale="smoke").spec(row, 0)).network
+        about = json.loads((smoke_root / "store" / "network" / network.key / "artifact.json").read_text())
+        found = result.values("training_top1", method, 8 if method == "sparse" else 0, f"convnext {row}")
+        assert found == [pytest.approx(100 * about["history"][-1][1], abs=1e-4)]
     (experts,) = result.values("experts", "sparse", 8, "convnext last-2, mixture 1")
     assert 1 <= experts <= 8
     dense, sparse, wider = result.costs
@@ -68,6 +74,12 @@ def made(record_of: Callable[..., StudyResult], seeds: int) -> StudyResult:
     gains = {sweet_spot("convnext"): [0.5 + 0.1 * s for s in range(seeds)]}
     costs = [SparseCost(4, 2, 3, 2).row(of.num_experts, of.row) for of in cells]
     return record_of("sparse_placement", cells | gains, costs=costs)
+
+
+def test_a_row_of_another_recipe_is_recorded_as_its_placement_is() -> None:
+    assert cell("convnext", "none, mixup, CutMix, drop path").measured_as == "dense"
+    assert cell("convnext", "last-2, mixup, CutMix, drop path").num_experts == 8
+    assert label_of("last-2, no added skip") == "Last 2, no added skip"
 
 
 def test_claims_are_differences_of_networks(record_of: Callable[..., StudyResult]) -> None:
@@ -108,7 +120,13 @@ def test_what_else_may_be_asked_for() -> None:
     assert set(specs) == {"none", "last-2", "every-2", *(row for rows in OTHERS.values() for row in rows)}
     assert usual.num_experts == 4 and specs["last-2, 16 experts"].model.num_experts == 16
     assert specs["last-2, l2 gate"].model == usual.model_copy(update={"gate": "l2"})
-    assert specs["last-2, no balance losses"].model.load_weight == 0
+    free = specs["last-2, no balance losses, no capacity"].model
+    assert (free.importance_weight, free.load_weight, free.capacity) == (0, 0, None), "a capacity deals out tokens too"
+    assert specs["last-2, no added skip"].model == usual.model_copy(update={"added_skip": False})
+    dense, mixed = (specs[f"{placement}, mixup, CutMix, drop path"] for placement in ("none", "last-2"))
+    assert dense.recipe == mixed.recipe and (mixed.recipe.mixup, mixed.recipe.cutmix) == (0.2, 1.0)
+    assert mixed.model == usual.model_copy(update={"drop_path": 0.1}) and dense.model.drop_path == 0.1
+    assert {spec.recipe for row, spec in specs.items() if "mixup" not in row} == {specs["none"].recipe}
     assert specs[f"none{HALF}"].model.width * 4 == specs[f"last-2{TWICE}"].model.width == 2 * usual.width
     assert len({steps(spec).network.key for spec in specs.values()}) == len(specs) - 1, "4 experts are the usual here"
     assert Parameters.check(scale="smoke", others="").rows == ("none", "last-2", "every-2")
@@ -120,6 +138,15 @@ def test_a_dense_network_of_as_many_parameters(network: str) -> None:
     width = equal_parameters(sparse)
     dense = sparse_cost(sparse.model_copy(update={"placement": "none", "width": width}))
     assert dense.params == pytest.approx(sparse_cost(sparse).params, rel=0.12)
+
+
+def test_training_accuracy_is_shown_where_it_was_measured(record_of: Callable[..., StudyResult]) -> None:
+    without = made(record_of, 1)
+    assert "while training" not in EXHIBIT.tables(without)["main"].frame
+    more = [cell("convnext", "last-2", "training_top1").measurement(0, 70.0)]
+    table = EXHIBIT.tables(without.model_copy(update={"measurements": [*without.measurements, *more]}))["main"]
+    assert table.frame.loc["Last 2", "while training"] == "70.00" and table.frame.loc["dense", "while training"] == "–"
+    assert "While training: " in table.caption
 
 
 def test_the_paper_stands_beside_ours(record_of: Callable[..., StudyResult]) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from repro.exhibits import open_exhibit, sparse_placement
+from repro.exhibits import open_exhibit
+from repro.exhibits.sparse_placement.run import Parameters as Placement
 from repro.exhibits.sparse_routing import EXHIBIT
 from repro.exhibits.sparse_routing.run import (
     SHIFT,
@@ -49,7 +50,7 @@ def test_a_run_measures_and_shows_everything(root: Path) -> None:
 
 def test_what_placement_trains_is_not_trained_again() -> None:
     ours = {spec.model_dump_json() for spec in Parameters.check(scale="smoke").networks()}
-    placement = sparse_placement.Parameters.check(scale="smoke")
+    placement = Placement.check(scale="smoke")
     theirs = {placement.spec(row, 0).model_dump_json() for row in placement.rows}
     assert ours <= theirs
     asked = goal(Parameters.check(scale="smoke").networks()[1])

@@ -70,6 +70,11 @@ def test_a_run_holds_every_family_against_every_rival(run: StudyResult) -> None:
         assert share == pytest.approx(100, rel=0.35)  # networks this narrow are far apart
         (params,), (as_many) = (run.values("params_millions", m, 0, row) for m in ("mixture", "equal-parameters"))
         assert as_many == [pytest.approx(params, rel=0.15)]
+        fitted = {m.method: m.value for m in run.measurements if (m.row, m.metric) == (row, "training_top1")}
+        assert set(fitted) == {"equal-inference", "equal-training", "equal-parameters"} | (
+            set() if family.name == "single-gate" else {"mixture"}
+        ), "the single gate's networks are trained in turn"
+        assert all(0 <= value <= 100 for value in fitted.values())
     assert {row[0] for row in run.tables["curve"].rows} == {family.name for family in three}
     lambdas = set(run.tables["curve"].where(family="DeepMoE").column("how"))
     assert lambdas == {"λ = 2", "λ = 1", "λ = 0.7", "λ = 0.5"}

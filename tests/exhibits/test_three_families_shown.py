@@ -101,6 +101,26 @@ def test_when_to_use_which_has_a_number_or_says_that_it_has_none(record_of: Call
     assert set(SHOWN.tables(result)["when"].frame.loc["inference compute is short: small budget"]) == {UNKNOWN}
 
 
+def test_the_table_says_how_much_longer_than_the_mixture_its_rival_was_trained(
+    record_of: Callable[..., StudyResult],
+) -> None:
+    """The recorded sparse network: 413.93 M in training, its rival 25 epochs of 5.7234 M, three passes a step."""
+    of = partial(cell, "sparse", "middle")
+    costs = {of(metric="training_millions"): [413.9297], of("equal-training", "macs_millions"): [5.7234]}
+    costs[of("equal-training", "training_millions")] = [429.2568]
+    found = SHOWN.tables(record_of("three_families", costs))["main"].frame["sparse Last 2, middle"]
+    assert found["training MACs of the one trained as long, % of the mixture's"] == "103.7"
+    assert found["its epochs"] == "25.0" and not [name for name in found.index if "while training" in name]
+
+
+def test_training_accuracy_is_shown_where_it_was_measured(record_of: Callable[..., StudyResult]) -> None:
+    measured = {cell("sparse", "middle", method, "training_top1"): [value] for method, value in
+                (("mixture", 66.0), ("equal-inference", 58.0))}  # fmt: skip
+    found = SHOWN.tables(record_of("three_families", measured))["main"].frame["sparse Last 2, middle"]
+    assert found["top-1 while training"] == "66.00"
+    assert found["top-1 while training of a plain network of equal inference MACs"] == "58.00"
+
+
 def test_times_stand_beside_a_plain_network_of_equal_cost(record_of: Callable[..., StudyResult]) -> None:
     """By hand: single gate and the middle plain network have 6 M, DeepMoE too; it takes 3 of its 2 milliseconds."""
     times = [("plain 0", 1.0), ("plain 1", 2.0), ("plain 2", 4.0), ("DeepMoE", 3.0), ("single-gate", 2.0)]

@@ -1,9 +1,9 @@
 """Three families of mixtures on the same images, augmentation, seeds and budgets, against plain networks.
 
 A budget is a number of inference multiply-adds (MACs) of an image. Each family makes a model for each budget; a plain
-network of its body is then given as many inference MACs (a curve over widths, interpolated in log MACs), as many
-training MACs as well, as many parameters in all, or comes in two that are averaged. MACs of training are counted an
-image of the training set, over all epochs; three forward passes a step.
+network of its body is then given as many inference MACs (a curve over widths, interpolated in log MACs), at least as
+many training MACs as well (whole epochs, rounded up), as many parameters in all, or comes in two that are averaged.
+MACs of training are counted an image of the training set, over all epochs; three forward passes a step.
 """
 
 from __future__ import annotations

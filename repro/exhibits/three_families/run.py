@@ -25,7 +25,7 @@ from repro.exhibits.three_families.rivals import BATCHES, INFERENCE, Trained, as
 from repro.exhibits.three_families.trials import tuned
 from repro.report.claim import Cell
 from repro.study.graph import Goal
-from repro.study.record import open_runner, record, seed_by_seed
+from repro.study.record import TRAINED, open_runner, record, seed_by_seed, while_training
 from repro.study.results import Measurement, StudyResult, Table
 from repro.study.runner import Runner
 from repro.training.device import autocast
@@ -87,6 +87,7 @@ def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
                 held = parameters.rivals(mixture, points[0].macs)
                 answers = {method: [(m, _ask(runner, m)) for m in models] for method, models in held.items()}
                 measurements += _measure(seed, mixture, points, curve, answers)
+                measurements += _while_training(runner, seed, mixture, points[0].macs, curve, held)
                 if budget == "middle":
                     groups[family], middle[family] = model.groups(tensors), model
                     many = points[0].top1 if model.many is None else model.many(runner)
@@ -169,6 +170,34 @@ def _measure(
             yield one(method, "share", 200 * (first.macs or 0) / macs)
         else:
             yield from whole(method, *at_macs([(model, model.points(found)[0]) for model, found in networks], macs))
+
+
+def _while_training(
+    runner: Runner, seed: int, mixture: Mixture, macs: float, curve: Sequence[Trained],
+    rivals: Mapping[str, Sequence[Model]],
+) -> Iterator[Measurement]:  # fmt: skip
+    """Accuracy in the last epoch, on augmented images, of a mixture and of what it is held against by MACs and
+    parameters; a model of several networks, as the single gate's, has none.
+    """
+
+    def seen(models: Sequence[Model]) -> list[Trained]:
+        points = []
+        for model in models:
+            trained, *others = model.goal.steps[0].needs
+            top1 = None if others else while_training(runner, trained)
+            if top1 is None:
+                return []
+            points.append((model, Point("while training", top1, model.macs or macs)))
+        return points
+
+    plain = seen([model for model, _ in curve])
+    found = {INFERENCE: on_curve(plain, macs) if plain else None}
+    for method, models in {"mixture": [mixture.model], **rivals}.items():
+        if method != "ensemble" and (networks := seen(models)):
+            found[method] = at_macs(networks, macs)[0]
+    for method, top1 in found.items():
+        if top1 is not None:
+            yield cell(mixture.family.name, mixture.budget, method, TRAINED).measurement(seed, top1)
 
 
 def _known_by_gates(seed: int, groups: Mapping[str, Tensor], truths: Mapping[str, Tensor]) -> Iterator[Measurement]:

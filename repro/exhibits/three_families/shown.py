@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from repro.exhibits.three_families.families import BUDGETS, FAMILIES, SLACK, Family
 from repro.exhibits.three_families.rivals import BATCHES, INFERENCE, TRAINING, between, cell
 from repro.exhibits.three_families.service import service
 from repro.exhibits.three_families.trials import TRIALS
 from repro.report.claim import Cell, Claim
-from repro.report.numbers import NONE, gain, interval
+from repro.report.numbers import NONE, gain, interval, mean_std
 from repro.report.statistics import Summary
 from repro.report.tables import Captioned, Columns, about, frame, means, metric_columns
-from repro.report.verdict import ClaimVerdict, Verdict, difference, judge, not_printed, summary_of
+from repro.report.verdict import ClaimVerdict, Verdict, by_seed, difference, judge, not_printed, summary_of
+from repro.study.graph import BACKWARD
 from repro.study.parameters import DEMONSTRATIONS
+from repro.study.record import TRAINED
 from repro.study.results import StudyResult
 
 AGAINST = {
@@ -130,14 +133,23 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
     columns = metric_columns(result, [cell(f.name, b) for f, b in rows], metrics)
     for method, words in AGAINST.items():
         columns[f"top-1 of {words}"] = means(result, [cell(f.name, b, method) for f, b in rows])
+    longer = {"training MACs of the one trained as long, % of the mixture's": _share_of_training, "its epochs": _epochs}
+    for heading, computed in longer.items():
+        columns[heading] = [mean_std(summary_of(result, partial(computed, f.name, b)), 1) for f, b in rows]
+    for method, of in {"mixture": "", **{against: f" of {words}" for against, words in AGAINST.items()}}.items():
+        trained = means(result, [cell(f.name, b, method, TRAINED) for f, b in rows])
+        if any(text != NONE for text in trained):
+            columns[f"top-1 while training{of}"] = trained
     shares = [cell(f.name, b, "ensemble", "share") for f, b in rows]
     columns["MACs of the two networks, % of the mixture's"] = means(result, shares, 0)
     for against in (INFERENCE, TRAINING):
         columns[f"verdict: {against}"] = [found[key(f.name, b, against)].text for f, b in rows]
     caption = (
         f"{about(result)}; top-1 accuracy on the {result.evaluate} set in percent. Training is counted in MACs of one "
-        "image over all epochs. Plain networks of equal inference MACs are interpolated in log MACs on the curve of "
-        "the same body; one that takes as long, in log time on the plain curve: of a "
+        "image over all epochs; a network trained as long has whole epochs, rounded up, and lies between two networks "
+        "where none is near. While training: in the last epoch, on augmented images, where it was recorded. Plain "
+        "networks of equal inference MACs are interpolated in log MACs on the curve of the same body; one that takes "
+        "as long, in log time on the plain curve: of a "
         "mixture slower than all of that, its most accurate network. 256 at a time DeepMoE is timed, and answers, by "
         "prototypes, the K-means centres of its gates on these very images, which favours it. A dash: not run, or "
         f"beyond the curve. {_tuning(result)}"
@@ -164,6 +176,20 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
         )
         shown["trials"] = Captioned(frame(texts, trials.column(TRIALS[0])), caption)
     return shown
+
+
+def _share_of_training(family: str, budget: str, result: StudyResult) -> dict[int, float]:
+    """Training MACs of the plain network trained as long, in percent of the mixture's."""
+    plain, mixture = (
+        by_seed(result, cell(family, budget, method, "training_millions")) for method in (TRAINING, "mixture")
+    )
+    return {seed: 100 * macs / mixture[seed] for seed, macs in plain.items()}
+
+
+def _epochs(family: str, budget: str, result: StudyResult) -> dict[int, float]:
+    """Its epochs; of two networks between theirs."""
+    training, macs = (by_seed(result, cell(family, budget, TRAINING, f"{m}_millions")) for m in ("training", "macs"))
+    return {seed: each / (BACKWARD * macs[seed]) for seed, each in training.items()}
 
 
 def _tuning(result: StudyResult) -> str:

@@ -72,13 +72,25 @@ class SparseConfig(BaseModel):
     renormalise: bool = Field(
         False, description="weights of the chosen sum to 1; V-MoE's are raw: at k = 1 the gate would get no gradient"
     )
-    importance_weight: float = Field(0.005, ge=0, description="of the loss, averaged over layers; V-MoE's value")
-    load_weight: float = Field(0.005, ge=0, description="of the loss, averaged over layers; V-MoE's value")
+    importance_weight: float = Field(
+        0.005, ge=0, description="of the loss, its mean over the mixtures; V-MoE's number, but V-MoE takes their sum"
+    )
+    load_weight: float = Field(
+        0.005, ge=0, description="of the loss, its mean too: each of two mixtures weighs half of what it does in V-MoE"
+    )
     added_skip: bool = Field(
-        True, description="ConvNeXt: Figure 1b, which says where its skip goes, is lost; ours goes around the experts"
+        True,
+        description="ConvNeXt: Figure 1b, which says where its skip goes, is lost; ours takes the experts' input, "
+        "after LayerNorm, around them, and LayerScale scales both. Dense blocks have none",
     )
     layer_scale: float = Field(1e-6, gt=0, description="ConvNeXt: start of LayerScale, after the experts are combined")
-    drop_path: float = Field(0.0, ge=0, lt=1, description="of the last block, rising from 0; Table 11 is lost")
+    drop_path: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="of the last block, rising from 0; the paper has some, and Table 11, which says how much, is lost: "
+        "none is a departure of ours",
+    )
     expert_init: Literal["independent", "shared"] = Field(
         "independent", description="whether experts begin with weights of their own (V-MoE's share one draw)"
     )

@@ -50,6 +50,8 @@ LAPTOP = Recipe(
     label_smoothing=0.1,
     augmentation=Augmentation(crop="pad", pad=4, flip=True),
 )
+"""The paper's text has Mixup, CutMix, RandAugment, Random Erasing, drop path and a decay of the experts' own, over 300
+epochs: that there is none of it here is a departure. RandAugment and Random Erasing are not implemented."""
 GPU = LAPTOP.model_copy(update={"epochs": 50, "batch_size": 512, "learning_rate": 4e-3, "mixup": 0.2, "cutmix": 1.0})
 QUICK = LAPTOP.model_copy(
     update={"epochs": 4, "batch_size": 64, "learning_rate": 4e-3, "augmentation": Augmentation(crop="pad", pad=2)}
