@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from repro.models.gated import GateAt, Gated
+from repro.training.recipe import later
 
 EmbeddingOutput = Literal["softmax", "relu"]
 GateInit = Literal["ones", "default"]
@@ -54,3 +55,9 @@ class DeepMoEConfig(BaseModel):
         "ones", description="gates begin near 1; PyTorch's own start closes half of them, which a large λ makes all"
     )
     lambda_warmup: float = Field(0.2, ge=0, le=1, description="share of stage one in which λ rises from 0: as above")
+    batchnorm_eps: float = later(
+        1e-5,
+        gt=0,
+        description="BatchNorm's ε in the gated backbone, PyTorch's own; a BatchNorm that follows a gate undoes its "
+        "scale, so that λ and decay shrink gates until variances are below ε: then channels die of their scale",
+    )
