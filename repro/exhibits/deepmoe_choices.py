@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from pydantic import AfterValidator, Field
 
 from repro.errors import TrainingError
+from repro.exhibits.deepmoe_table2_cifar.channels import CHANNELS, of_layers, shares
 from repro.exhibits.deepmoe_table2_cifar.run import numbers
 from repro.exhibits.three_families.asked import ThreeFamiliesParameters
 from repro.exhibits.three_families.bodies import TR, Asked, Model
@@ -130,11 +131,11 @@ class Parameters(SingleGateParameters):
 def run(parameters: Parameters) -> StudyResult:
     """Train the plain curve, the default and every alternative; of seeds that are whole, if time is up earlier."""
     runner = open_runner(parameters)
-    tables = {"plain": Table(columns=["seed", "macs", "top1"], rows=[])}
+    tables = {"plain": Table(columns=["seed", "macs", "top1"], rows=[]), "channels": Table(columns=CHANNELS, rows=[])}
 
     def of_seed(seed: int) -> Iterator[Measurement]:
         asked = parameters.asked(seed)
-        curve = []
+        curve, opened = [], []
         for model in parameters.plain(asked):
             runner.run(model.goal.steps)
             curve.append((model, model.points(runner.load(model.goal.steps[0]).tensors)[0]))
@@ -149,9 +150,11 @@ def run(parameters: Parameters) -> StudyResult:
                 continue
             for metric in ("top1", "embedding", "macs_millions", "active"):
                 yield Cell(0, "deepmoe", row, metric).measurement(seed, at[metric])
+            opened += of_layers(row, made, runner)
             if (plain := on_curve(curve, 1e6 * at["macs_millions"])) is not None:
                 yield Cell(0, "plain", row).measurement(seed, plain)
         tables["plain"].rows.extend([seed, point.macs, round(point.top1, 3)] for _, point in curve)
+        tables["channels"].rows.extend(opened)
 
     def write(found: list[Measurement]) -> StudyResult:
         spec = parameters.asked(parameters.seeds[0]).spec
@@ -180,7 +183,7 @@ def _rows(result: StudyResult) -> list[str]:
 
 
 def tables(result: StudyResult) -> dict[str, Captioned]:
-    """``main``: each choice, what it comes to cost, and the plain network of that cost."""
+    """``main``: each choice, its cost, the plain network of that cost; ``channels``, ``layers``: what is open."""
     rows = _rows(result)
     cells = [Cell(0, "deepmoe", row) for row in rows]
     gaps = [difference(result, cell, Cell(0, "plain", cell.row), paired=False) for cell in cells]
@@ -201,7 +204,12 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
         "counted, lies on a curve over widths, interpolated in log MACs. Collapsed: a layer was left without an active "
         "channel. A dash: beyond the curve."
     )
-    return {"main": Captioned(frame(columns, rows), caption)}
+    found = {"main": Captioned(frame(columns, rows), caption)}
+    if channels := result.tables.get("channels"):  # records of before have none
+        images = f"{about(result)}, {result.evaluate} images: which of DeepMoE's channels are open"
+        found["channels"] = shares(channels, "row", f"{images}, all layers together")
+        found["layers"] = shares(channels.where(row=DEFAULT), "layer", f"{images}, layer by layer, by default")
+    return found
 
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:

@@ -56,6 +56,9 @@ def test_a_run_records_all_rows_and_a_second_trains_nothing(
         assert result.values("top1", "shuffled", 0, name) == [
             pytest.approx(sum(shuffled.where(shuffle=name).column("top1")) / 20, abs=0.01)
         ]
+    opened = result.tables["channels"]
+    assert len(opened.rows) == 9 and sum(opened.column("channels")) == 348
+    assert "by image, %" in EXHIBIT.tables(result)["channels"].frame
     (active,), (macs,) = result.values("active", "deepmoe", 0), result.values("macs_millions", "deepmoe", 0)
     (wide,), (narrow,) = result.values("macs_millions", "wide", 0), result.values("macs_millions", "narrow", 0)
     assert 0 < active <= 100 and narrow < wide

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, Literal
 
@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 
 from repro.analysis.outputs import accuracy
 from repro.errors import TrainingError
+from repro.exhibits.deepmoe_table2_cifar.channels import CHANNELS, of_layers
 from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.deepmoe.cost import active_shares, deepmoe_cost
 from repro.families.deepmoe.steps import Asked, goal, shuffles, steps, two_stages
@@ -150,11 +151,13 @@ def run(parameters: Parameters) -> StudyResult:
     for spec in parameters.narrow_networks():
         predictions = steps(parameters.deepmoe(spec, lam))
         study.runner.follow(predictions, partial(_of_equal_cost, spec, parameters.wide, study, predictions))
-    tables = {"shuffled": Table(columns=SHUFFLED, rows=[])} | ({"scan": Table(columns=SCAN, rows=rows)} if rows else {})
+    tables = {"shuffled": Table(columns=SHUFFLED, rows=[]), "channels": Table(columns=CHANNELS, rows=[])}
+    if rows:
+        tables["scan"] = Table(columns=SCAN, rows=rows)
     of_seed = {spec.seed: spec for spec in parameters.narrow_networks()}
 
     def measure(seed: int) -> Iterator[Measurement]:
-        return _measure(of_seed[seed], lam, parameters, study, tables["shuffled"].rows)
+        return _measure(of_seed[seed], lam, parameters, study, tables)
 
     return seed_by_seed(of_seed, measure, lambda found: record(NAME, parameters, study, found, tables=tables))
 
@@ -202,9 +205,9 @@ def numbers(asked: Asked, runner: Runner) -> dict[str, float]:
 
 
 def _measure(
-    spec: StudySpec, lam: float, parameters: Parameters, study: Study, shuffled: list[list[Any]]
+    spec: StudySpec, lam: float, parameters: Parameters, study: Study, tables: Mapping[str, Table]
 ) -> Iterator[Measurement]:
-    """The rows of a seed; what the shuffles of Figure 4 come to, by superclass, is added to ``shuffled``."""
+    """The rows of a seed; added to ``tables`` are what Figure 4's shuffles come to, by superclass, and what is open."""
 
     def one(method: str, value: float, metric: str = "top1", row: str = "") -> Measurement:
         return measured(spec, method, value, metric, row, num_experts=0)
@@ -231,6 +234,7 @@ def _measure(
         yield one(method, (plain := plain_cost(spec, width).macs) / 1e6, "macs_millions")
         if method == PLAIN.method:
             yield one(method, 100 * min(plain, macs) / max(plain, macs), PLAINS_COST.metric)
+    tables["channels"].rows.extend(of_layers("deepmoe", parameters.deepmoe(spec, lam), study.runner))
     correct = study.runner.load(shuffles(parameters.deepmoe(spec, lam))).tensors
     names, of_class = study.sources.superclasses(spec)
     for shuffle in SHUFFLES:
@@ -239,7 +243,7 @@ def _measure(
             yield one("shuffled", 100 * float(correct[shuffle][there].mean()), row=shuffle)
         for group in of_class[labels[there]].unique().tolist():
             within = correct[shuffle][there & (of_class[labels] == group)]
-            shuffled.append([spec.seed, names[group], shuffle, round(100 * float(within.mean()), 2)])
+            tables["shuffled"].rows.append([spec.seed, names[group], shuffle, round(100 * float(within.mean()), 2)])
 
 
 def _of_equal_cost(spec: StudySpec, wide: float, study: Study, predictions: Step) -> list[Goal]:
