@@ -133,7 +133,7 @@ def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     ):  # fmt: skip
         drawn[name], grid = panels(of, draw, height=height)
         for axes, result in zip(grid.flat, of, strict=True):
-            axes.set_title(where_run(result))
+            axes.set_title(", ".join(filter(None, (where_run(result), result.part))))
         common_legend(drawn[name], grid.flat, columns=2)
     return drawn
 

@@ -18,15 +18,15 @@ from repro.families.deepmoe.training import SHUFFLES
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.controls import plain_cost
 from repro.families.single_gate.scales import CROP_AND_FLIP, SCALES, TORCHVISION
-from repro.families.single_gate.study import SingleGateParameters, Study, measured, open_study, record
+from repro.families.single_gate.study import SingleGateParameters, Study, measured, open_study
 from repro.models.cost import width_for
-from repro.models.gated import Gated
+from repro.models.gated import GateAt, Gated
 from repro.progress import say
 from repro.report.claim import Cell
 from repro.study.graph import Goal, Step
 from repro.study.lists import Weights
 from repro.study.plain import plain_goal
-from repro.study.record import seed_by_seed
+from repro.study.record import record, seed_by_seed
 from repro.study.results import Measurement, StudyResult, Table
 from repro.study.runner import Runner
 from repro.training.recipe import Recipe
@@ -82,6 +82,7 @@ class Parameters(SingleGateParameters):
     lambda_reaches: Literal["all", "heads"] = Field("heads", description="what λ trains; all: the embedding as well")
     mu: float = Field(1.0, ge=0, description="μ, the weight of the embedding's own loss")
     gated: Gated = Field("all", description="which channels have gates: all, inner, or widened (VGG16's of Table 4)")
+    gate_at: GateAt = Field("output", description="what a gate scales: output of a convolution, or input (Eq. 5)")
     stages: int = Field(2, ge=1, le=2, description="1: joint training for all epochs, gates are never frozen")
     ways: bool = Field(False, description="on the first seed also DeepMoE jointly throughout, and with μ = 0")
 
@@ -95,6 +96,10 @@ class Parameters(SingleGateParameters):
     def specs(self) -> list[StudySpec]:
         """There is no single-gate mixture in this."""
         return []
+
+    def part(self) -> str:
+        """The other reading of what a gate scales is recorded apart."""
+        return "gates-on-inputs" if self.gate_at == "input" else ""
 
     def bases(self) -> list[StudySpec]:
         """The narrow and the wide network of each seed; that of equal cost is known once DeepMoE is trained."""
@@ -127,6 +132,7 @@ class Parameters(SingleGateParameters):
         model = DeepMoEConfig(
             backbone=spec.base, width=self.wide * spec.width, num_classes=spec.num_classes, image_size=spec.image_size,
             lam=lam, mu=self.mu, lambda_reaches=self.lambda_reaches, gated=self.gated,
+            gate_at=self.gate_at,
         )  # fmt: skip
         one, two = two_stages(spec.base_recipe) if self.stages == 2 else (spec.base_recipe, None)
         return Asked(spec=spec, model=model, recipe=one, recipe_two=two, shuffled=spec.evaluate == "test")
@@ -159,7 +165,14 @@ def run(parameters: Parameters) -> StudyResult:
     def measure(seed: int) -> Iterator[Measurement]:
         return _measure(of_seed[seed], lam, parameters, study, tables)
 
-    return seed_by_seed(of_seed, measure, lambda found: record(NAME, parameters, study, found, tables=tables))
+    def write(found: list[Measurement]) -> StudyResult:
+        spec, varies = study.specs[0], {"seed": True, "num_experts": True}
+        network = spec.base + ("" if spec.width == 1 else f" at width {spec.width:g}")
+        return record(
+            NAME, parameters, study.runner, spec, varies, network, network, found, tables=tables, part=parameters.part()
+        )
+
+    return seed_by_seed(of_seed, measure, write)
 
 
 def _scanned(parameters: Parameters, study: Study) -> tuple[float, list[list[Any]]]:
