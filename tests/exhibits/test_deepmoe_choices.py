@@ -40,7 +40,8 @@ def test_a_run_records_every_row_beside_a_plain_network_of_its_cost(
     opened = result.tables["channels"]
     assert opened.where(layer="block 4, convolution 2").column("row") == found
     assert len(opened.rows) == 9 * len(found) and max(opened.column("always")) > 0
-    assert list(EXHIBIT.tables(result)["layers"].frame.index[[0, -1]]) == ["stem", "all layers"]
+    layers = EXHIBIT.tables(result)["layers"].frame.index.tolist()
+    assert (layers[0], layers[-1]) == ("stem", "all layers")
     assert result.evaluate == "validation"
     chapter = open_exhibit("deepmoe_choices", asked)
     chapter.run()
@@ -75,12 +76,12 @@ def test_what_is_open_is_counted_over_layers_and_seeds_and_may_be_absent(recorde
     rows = [[DEFAULT, seed, layer, 4, never, 1] for seed in (0, 1) for layer, never in (("stem", seed), ("block", 3))]
     channels = Table(columns=CHANNELS, rows=[*rows, ["λ = 0", 0, "stem", 4, 0, 4], ["λ = 0", 0, "block", 4, 0, 4]])
     found = EXHIBIT.tables(recorded.model_copy(update={"tables": {**recorded.tables, "channels": channels}}))
-    columns = ["channels", "never open, %", "always open, %", "by image, %"]
     by_row, by_layer = found["channels"].frame, found["layers"].frame
-    assert by_row.loc[DEFAULT, columns].tolist() == ["8", "43.8", "25.0", "31.2"]
-    assert by_row.loc["λ = 0", columns].tolist() == ["8", "0.0", "100.0", "0.0"]
-    assert by_layer.loc["stem", columns].tolist() == ["4", "12.5", "25.0", "62.5"]
-    assert by_layer.loc["all layers", columns].tolist() == by_row.loc[DEFAULT, columns].tolist()
+    assert list(by_row) == ["channels", "never open, %", "always open, %", "by image, %"]
+    assert by_row.T[DEFAULT].tolist() == ["8", "43.8", "25.0", "31.2"]
+    assert by_row.T["λ = 0"].tolist() == ["8", "0.0", "100.0", "0.0"]
+    assert by_layer.T["stem"].tolist() == ["4", "12.5", "25.0", "62.5"]
+    assert by_layer.T["all layers"].tolist() == by_row.T[DEFAULT].tolist()
 
 
 def test_its_figure_names_the_alternatives_and_draws_the_default_over_lambda(recorded: StudyResult) -> None:
