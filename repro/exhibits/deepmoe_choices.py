@@ -1,8 +1,8 @@
 """What DeepMoE's text leaves open: each choice in turn, against a plain network of what it comes to cost.
 
-One choice is changed at a time, all others are as in the three families' DeepMoE at the middle budget. A choice moves
-accuracy and cost together, so that each row is held against the plain curve at its own multiply-adds. All is judged
-on validation images: nobody is to pick a choice on the test set.
+One choice is changed at a time (in one row two), all others are as in the three families' DeepMoE at the middle
+budget. A choice moves accuracy and cost together, so that each row is held against the plain curve at its own
+multiply-adds. All is judged on validation images: nobody is to pick a choice on the test set.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from pydantic import AfterValidator, Field
 
 from repro.errors import TrainingError
+from repro.exhibits.deepmoe_table2_cifar.channels import CHANNELS, of_layers, shares
 from repro.exhibits.deepmoe_table2_cifar.run import numbers
 from repro.exhibits.three_families.asked import ThreeFamiliesParameters
 from repro.exhibits.three_families.bodies import TR, Asked, Model
@@ -59,13 +60,16 @@ ALTERNATIVES = {
     "heads at rate / 10": Alternative("rate of the heads that make gates", groups=(Group(match="heads", rate=0.1),)),
     "features": Alternative("what gates are made of", {"embedding_output": "relu"}),
     "λ reaches all": Alternative("what λ trains", {"lambda_reaches": "all"}),
-    "PyTorch's start": Alternative("how the gates start", {"gate_init": "default"}),
+    "PyTorch's start": Alternative("how the gates start: not heads of N(1, 0.5)", {"gate_init": "default"}),
     "λ at once": Alternative("λ's warm-up", {"lambda_warmup": 0.0}),
+    "warm-up of λ times 3": Alternative("λ's warm-up: 60 % of stage one", {"lambda_warmup": 0.6}),
     "never frozen": Alternative("stages", stages=1),
-    "sum of channels": Alternative("what Eq. (8) sums", {"l1": "sum"}),
+    "sum of channels": Alternative("Eq. (8) as printed: channels are summed", {"l1": "sum"}),
     "from a plain network": Alternative("how the backbone starts", {"start": "plain"}),
     "10 % embedding": Alternative("size of the embedding network", {"embedding_share": 0.1}),
     "inner channels": Alternative("which channels have gates", {"gated": "inner"}),
+    "BatchNorm's ε at 1e-12": Alternative("ε of the gated network's BatchNorm", {"batchnorm_eps": 1e-12}),
+    "gates on inputs and ε at 1e-12": Alternative("both of these", {"gate_at": "input", "batchnorm_eps": 1e-12}),
 }
 
 
@@ -127,11 +131,11 @@ class Parameters(SingleGateParameters):
 def run(parameters: Parameters) -> StudyResult:
     """Train the plain curve, the default and every alternative; of seeds that are whole, if time is up earlier."""
     runner = open_runner(parameters)
-    tables = {"plain": Table(columns=["seed", "macs", "top1"], rows=[])}
+    tables = {"plain": Table(columns=["seed", "macs", "top1"], rows=[]), "channels": Table(columns=CHANNELS, rows=[])}
 
     def of_seed(seed: int) -> Iterator[Measurement]:
         asked = parameters.asked(seed)
-        curve = []
+        curve, opened = [], []
         for model in parameters.plain(asked):
             runner.run(model.goal.steps)
             curve.append((model, model.points(runner.load(model.goal.steps[0]).tensors)[0]))
@@ -146,9 +150,11 @@ def run(parameters: Parameters) -> StudyResult:
                 continue
             for metric in ("top1", "embedding", "macs_millions", "active"):
                 yield Cell(0, "deepmoe", row, metric).measurement(seed, at[metric])
+            opened += of_layers(row, made, runner)
             if (plain := on_curve(curve, 1e6 * at["macs_millions"])) is not None:
                 yield Cell(0, "plain", row).measurement(seed, plain)
         tables["plain"].rows.extend([seed, point.macs, round(point.top1, 3)] for _, point in curve)
+        tables["channels"].rows.extend(opened)
 
     def write(found: list[Measurement]) -> StudyResult:
         spec = parameters.asked(parameters.seeds[0]).spec
@@ -177,7 +183,7 @@ def _rows(result: StudyResult) -> list[str]:
 
 
 def tables(result: StudyResult) -> dict[str, Captioned]:
-    """``main``: each choice, what it comes to cost, and the plain network of that cost."""
+    """``main``: each choice, its cost, the plain network of that cost; ``channels``, ``layers``: what is open."""
     rows = _rows(result)
     cells = [Cell(0, "deepmoe", row) for row in rows]
     gaps = [difference(result, cell, Cell(0, "plain", cell.row), paired=False) for cell in cells]
@@ -193,11 +199,17 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
     ]
     columns["95 % interval"] = [interval(gap, sign=True) for gap in gaps]
     caption = (
-        f"{about(result)}; top-1 accuracy on the {result.evaluate} set in percent. One choice is changed at a time. "
-        "The plain network of as many multiply-adds, embedding network and heads counted, lies on a curve over widths, "
-        "interpolated in log MACs. Collapsed: a layer was left without an active channel. A dash: beyond the curve."
+        f"{about(result)}; top-1 accuracy on the {result.evaluate} set in percent. One choice is changed at a time, "
+        "in a row that names two both. The plain network of as many multiply-adds, embedding network and heads "
+        "counted, lies on a curve over widths, interpolated in log MACs. Collapsed: a layer was left without an active "
+        "channel. A dash: beyond the curve."
     )
-    return {"main": Captioned(frame(columns, rows), caption)}
+    found = {"main": Captioned(frame(columns, rows), caption)}
+    if channels := result.tables.get("channels"):  # records of before have none
+        images = f"{about(result)}, {result.evaluate} images: which of DeepMoE's channels are open"
+        found["channels"] = shares(channels, "row", f"{images}, all layers together")
+        found["layers"] = shares(channels.where(row=DEFAULT), "layer", f"{images}, layer by layer, by default")
+    return found
 
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:

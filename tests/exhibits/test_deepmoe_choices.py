@@ -7,6 +7,7 @@ import pytest
 
 from repro.exhibits import open_exhibit
 from repro.exhibits.deepmoe_choices import ALTERNATIVES, DEFAULT, EXHIBIT, Parameters, run
+from repro.exhibits.deepmoe_table2_cifar.channels import CHANNELS
 from repro.exhibits.three_families import EXHIBIT as THREE_FAMILIES
 from repro.families.deepmoe.steps import steps
 from repro.report.claim import Cell
@@ -38,6 +39,11 @@ def test_a_run_records_every_row_beside_a_plain_network_of_its_cost(
         (macs,), (top1,) = result.values("macs_millions", "deepmoe", 0, row), result.values("top1", "plain", 0, row)
         assert plain.column("macs")[0] < 1e6 * macs < plain.column("macs")[-1]
         assert min(plain.column("top1")) <= top1 <= max(plain.column("top1"))
+    opened = result.tables["channels"]
+    assert opened.where(layer="block 4, convolution 2").column("row") == found
+    assert len(opened.rows) == 9 * len(found) and max(opened.column("always")) > 0
+    layers = EXHIBIT.tables(result)["layers"].frame.index.tolist()
+    assert (layers[0], layers[-1]) == ("stem", "all layers")
     assert result.evaluate == "validation"
     chapter = open_exhibit("deepmoe_choices", asked)
     chapter.run()
@@ -66,6 +72,19 @@ def test_the_table_holds_each_row_against_its_own_cost(recorded: StudyResult) ->
     assert [against[row] for row in table.index] == ["−4.93", "+3.07", "collapsed", "−16.93"]
     verdicts = {judged.claim.key: judged.verdict for judged in EXHIBIT.judge(recorded) if judged.ours}
     assert verdicts == {f"open/{DEFAULT}": Verdict.OPPOSITE, "open/λ = 0": Verdict.HOLDS}
+
+
+def test_what_is_open_is_counted_over_layers_and_seeds_and_may_be_absent(recorded: StudyResult) -> None:
+    assert list(EXHIBIT.tables(recorded)) == ["main"], "a record of before"
+    rows = [[DEFAULT, seed, layer, 4, never, 1] for seed in (0, 1) for layer, never in (("stem", seed), ("block", 3))]
+    channels = Table(columns=CHANNELS, rows=[*rows, ["λ = 0", 0, "stem", 4, 0, 4], ["λ = 0", 0, "block", 4, 0, 4]])
+    found = EXHIBIT.tables(recorded.model_copy(update={"tables": {**recorded.tables, "channels": channels}}))
+    by_row, by_layer = found["channels"].frame, found["layers"].frame
+    assert list(by_row) == ["channels", "never open, %", "always open, %", "by image, %"]
+    assert by_row.T[DEFAULT].tolist() == ["8", "43.8", "25.0", "31.2"]
+    assert by_row.T["λ = 0"].tolist() == ["8", "0.0", "100.0", "0.0"]
+    assert by_layer.T["stem"].tolist() == ["4", "12.5", "25.0", "62.5"]
+    assert by_layer.T["all layers"].tolist() == by_row.T[DEFAULT].tolist()
 
 
 def test_its_figure_names_the_alternatives_and_draws_the_default_over_lambda(recorded: StudyResult) -> None:

@@ -18,7 +18,7 @@ from repro.report.claim import Cell
 from repro.report.play_networks import NetworksPlay
 from repro.report.verdict import Verdict
 from repro.study.graph import ordered
-from repro.study.results import StudyResult
+from repro.study.results import StudyResult, load_results
 from repro.study.runner import Runner
 from tests.helpers import drawn_at
 
@@ -59,6 +59,9 @@ def test_a_run_records_all_rows_and_a_second_trains_nothing(
         assert result.values("top1", "shuffled", 0, name) == [
             pytest.approx(sum(shuffled.where(shuffle=name).column("top1")) / 20, abs=0.01)
         ]
+    opened = result.tables["channels"]
+    assert len(opened.rows) == 9 and sum(opened.column("channels")) == 248
+    assert "by image, %" in EXHIBIT.tables(result)["channels"].frame
     (active,), (macs,) = result.values("active", "deepmoe", 0), result.values("macs_millions", "deepmoe", 0)
     (wide,), (narrow,) = result.values("macs_millions", "wide", 0), result.values("macs_millions", "narrow", 0)
     assert 0 < active <= 100 and narrow < wide
@@ -74,6 +77,26 @@ def test_a_run_records_all_rows_and_a_second_trains_nothing(
     assert len(play.mixtures) == 3 and "multiply-adds an image" in play.by_cost(play.mixture)
     network, images, _ = play.batch(4)
     assert torch.allclose(network(images).logits, play.scores(play.mixture)[:4], atol=0.05)
+
+
+def test_gates_on_inputs_are_another_network_in_a_record_of_their_own(smoke_root: Path) -> None:
+    asked = {"scale": "smoke", "root": str(smoke_root)}
+    usual, other = Parameters.check(**asked), Parameters.check(**asked, gate_at="input")
+    of = [parameters.deepmoe(parameters.narrow_networks()[0], 2.0) for parameters in (usual, other)]
+    assert [each.model.gate_at for each in of] == ["output", "input"]
+    assert not {goal.label for goal in usual.others()} & {goal.label for goal in other.others()}
+    results = [run(parameters) for parameters in (usual, other)]
+    assert [result.name for result in results] == [
+        "deepmoe_table2_cifar-modes-smoke", "deepmoe_table2_cifar-modes-smoke-gates-on-inputs",
+    ]  # fmt: skip
+    assert sorted(load_results(smoke_root / "results", "deepmoe_table2_cifar")) == [result.name for result in results]
+    assert results[0].values("top1", "narrow", 0) == results[1].values("top1", "narrow", 0)
+    assert (
+        len(results[1].tables["channels"].rows) == 8 and "gates-on-inputs" in EXHIBIT.tables(results[1])["main"].caption
+    )
+    assert [axes.get_title() for axes in EXHIBIT.figures(results)["main"].axes] == [
+        "modes, smoke scale", "modes, smoke scale, gates-on-inputs",
+    ]  # fmt: skip
 
 
 def test_lambda_is_taken_on_validation_images_and_the_scan_recorded(smoke_root: Path) -> None:

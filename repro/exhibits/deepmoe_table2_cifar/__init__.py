@@ -12,6 +12,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from repro.exhibits.deepmoe_table2_cifar.channels import shares
 from repro.exhibits.deepmoe_table2_cifar.run import (
     DEEPMOE,
     EQUAL_COST,
@@ -64,7 +65,7 @@ def printed_value(result: StudyResult, cell: Cell) -> PrintedValue | None:
 
 
 def tables(result: StudyResult) -> dict[str, Captioned]:
-    """``main``: accuracies; ``cost``: what they cost."""
+    """``main``: accuracies; ``cost``: what they cost; ``shuffled``, ``channels``, ``scan``: of DeepMoE alone."""
     networks = {name: Cell(0, method) for method, name in METHODS.items()}
     main = comparison(result, networks, printed_value, result.base.endswith(("resnet56", "resnet110")))
     caption = (
@@ -85,6 +86,9 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
         "layers."
     )
     found = {"main": Captioned(main, caption), "cost": Captioned(costs, cost), "shuffled": _shuffled(result)}
+    if channels := result.tables.get("channels"):  # records of before have none
+        images = f"{about(result, models=False)}, {result.evaluate} images: which of DeepMoE's channels are open"
+        found["channels"] = shares(channels, "layer", images)
     return found | ({"scan": _scan(result.tables["scan"])} if "scan" in result.tables else {})
 
 
@@ -129,7 +133,7 @@ def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     ):  # fmt: skip
         drawn[name], grid = panels(of, draw, height=height)
         for axes, result in zip(grid.flat, of, strict=True):
-            axes.set_title(where_run(result))
+            axes.set_title(", ".join(filter(None, (where_run(result), result.part))))
         common_legend(drawn[name], grid.flat, columns=2)
     return drawn
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, Literal
 
@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 
 from repro.analysis.outputs import accuracy
 from repro.errors import TrainingError
+from repro.exhibits.deepmoe_table2_cifar.channels import CHANNELS, of_layers
 from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.deepmoe.cost import active_shares, deepmoe_cost
 from repro.families.deepmoe.steps import Asked, goal, shuffles, steps, two_stages
@@ -17,15 +18,15 @@ from repro.families.deepmoe.training import SHUFFLES
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.controls import plain_cost
 from repro.families.single_gate.scales import CROP_AND_FLIP, SCALES, TORCHVISION
-from repro.families.single_gate.study import SingleGateParameters, Study, measured, open_study, record
+from repro.families.single_gate.study import SingleGateParameters, Study, measured, open_study
 from repro.models.cost import width_for
-from repro.models.gated import Gated
+from repro.models.gated import GateAt, Gated
 from repro.progress import say
 from repro.report.claim import Cell
 from repro.study.graph import Goal, Step
 from repro.study.lists import Weights
 from repro.study.plain import plain_goal
-from repro.study.record import seed_by_seed
+from repro.study.record import record, seed_by_seed
 from repro.study.results import Measurement, StudyResult, Table
 from repro.study.runner import Runner
 from repro.training.recipe import Recipe
@@ -81,6 +82,7 @@ class Parameters(SingleGateParameters):
     lambda_reaches: Literal["all", "heads"] = Field("heads", description="what λ trains; all: the embedding as well")
     mu: float = Field(1.0, ge=0, description="μ, the weight of the embedding's own loss")
     gated: Gated = Field("all", description="which channels have gates: all, inner, or widened (VGG16's of Table 4)")
+    gate_at: GateAt = Field("output", description="what a gate scales: output of a convolution, or input (Eq. 5)")
     stages: int = Field(2, ge=1, le=2, description="1: joint training for all epochs, gates are never frozen")
     ways: bool = Field(False, description="on the first seed also DeepMoE jointly throughout, and with μ = 0")
 
@@ -94,6 +96,10 @@ class Parameters(SingleGateParameters):
     def specs(self) -> list[StudySpec]:
         """There is no single-gate mixture in this."""
         return []
+
+    def part(self) -> str:
+        """The other reading of what a gate scales is recorded apart."""
+        return "gates-on-inputs" if self.gate_at == "input" else ""
 
     def bases(self) -> list[StudySpec]:
         """The narrow and the wide network of each seed; that of equal cost is known once DeepMoE is trained."""
@@ -126,6 +132,7 @@ class Parameters(SingleGateParameters):
         model = DeepMoEConfig(
             backbone=spec.base, width=self.wide * spec.width, num_classes=spec.num_classes, image_size=spec.image_size,
             lam=lam, mu=self.mu, lambda_reaches=self.lambda_reaches, gated=self.gated,
+            gate_at=self.gate_at,
         )  # fmt: skip
         one, two = two_stages(spec.base_recipe) if self.stages == 2 else (spec.base_recipe, None)
         return Asked(spec=spec, model=model, recipe=one, recipe_two=two, shuffled=spec.evaluate == "test")
@@ -150,13 +157,22 @@ def run(parameters: Parameters) -> StudyResult:
     for spec in parameters.narrow_networks():
         predictions = steps(parameters.deepmoe(spec, lam))
         study.runner.follow(predictions, partial(_of_equal_cost, spec, parameters.wide, study, predictions))
-    tables = {"shuffled": Table(columns=SHUFFLED, rows=[])} | ({"scan": Table(columns=SCAN, rows=rows)} if rows else {})
+    tables = {"shuffled": Table(columns=SHUFFLED, rows=[]), "channels": Table(columns=CHANNELS, rows=[])}
+    if rows:
+        tables["scan"] = Table(columns=SCAN, rows=rows)
     of_seed = {spec.seed: spec for spec in parameters.narrow_networks()}
 
     def measure(seed: int) -> Iterator[Measurement]:
-        return _measure(of_seed[seed], lam, parameters, study, tables["shuffled"].rows)
+        return _measure(of_seed[seed], lam, parameters, study, tables)
 
-    return seed_by_seed(of_seed, measure, lambda found: record(NAME, parameters, study, found, tables=tables))
+    def write(found: list[Measurement]) -> StudyResult:
+        spec, varies = study.specs[0], {"seed": True, "num_experts": True}
+        network = spec.base + ("" if spec.width == 1 else f" at width {spec.width:g}")
+        return record(
+            NAME, parameters, study.runner, spec, varies, network, network, found, tables=tables, part=parameters.part()
+        )
+
+    return seed_by_seed(of_seed, measure, write)
 
 
 def _scanned(parameters: Parameters, study: Study) -> tuple[float, list[list[Any]]]:
@@ -202,9 +218,9 @@ def numbers(asked: Asked, runner: Runner) -> dict[str, float]:
 
 
 def _measure(
-    spec: StudySpec, lam: float, parameters: Parameters, study: Study, shuffled: list[list[Any]]
+    spec: StudySpec, lam: float, parameters: Parameters, study: Study, tables: Mapping[str, Table]
 ) -> Iterator[Measurement]:
-    """The rows of a seed; what the shuffles of Figure 4 come to, by superclass, is added to ``shuffled``."""
+    """The rows of a seed; added to ``tables`` are what Figure 4's shuffles come to, by superclass, and what is open."""
 
     def one(method: str, value: float, metric: str = "top1", row: str = "") -> Measurement:
         return measured(spec, method, value, metric, row, num_experts=0)
@@ -231,6 +247,7 @@ def _measure(
         yield one(method, (plain := plain_cost(spec, width).macs) / 1e6, "macs_millions")
         if method == PLAIN.method:
             yield one(method, 100 * min(plain, macs) / max(plain, macs), PLAINS_COST.metric)
+    tables["channels"].rows.extend(of_layers("deepmoe", parameters.deepmoe(spec, lam), study.runner))
     correct = study.runner.load(shuffles(parameters.deepmoe(spec, lam))).tensors
     names, of_class = study.sources.superclasses(spec)
     for shuffle in SHUFFLES:
@@ -239,7 +256,7 @@ def _measure(
             yield one("shuffled", 100 * float(correct[shuffle][there].mean()), row=shuffle)
         for group in of_class[labels[there]].unique().tolist():
             within = correct[shuffle][there & (of_class[labels] == group)]
-            shuffled.append([spec.seed, names[group], shuffle, round(100 * float(within.mean()), 2)])
+            tables["shuffled"].rows.append([spec.seed, names[group], shuffle, round(100 * float(within.mean()), 2)])
 
 
 def _of_equal_cost(spec: StudySpec, wide: float, study: Study, predictions: Step) -> list[Goal]:

@@ -84,7 +84,7 @@ def active_shares(gates_NG: Tensor, sizes: Sequence[int]) -> Tensor:
 
 TRAINED: dict[str, Any] = {
     "lam": 0.0, "mu": 0.0, "l1": "mean", "lambda_reaches": "heads", "gate_init": "ones", "lambda_warmup": 0.0,
-    "start": "scratch",
+    "start": "scratch", "batchnorm_eps": 1e-5,
 }  # fmt: skip
 """Fields of a config that say how a network is trained, and nothing of its cost."""
 

@@ -76,6 +76,15 @@ def stage_two(model: DeepMoE, recipe: Recipe, forward: Forward = plain) -> Train
     return step
 
 
+NEARLY_CLOSED = 0.01
+"""A layer whose active share is below this does next to nothing, and may close."""
+
+
+def nearly_closed(active: Sequence[float], layers: Sequence[str]) -> list[str]:
+    """The layers of an epoch of whose channels hardly any is active."""
+    return [name for name, share in zip(layers, active, strict=True) if share < NEARLY_CLOSED]
+
+
 def check_collapse(active: Sequence[float], layers: Sequence[str], epoch: int, config: DeepMoEConfig) -> None:
     """Raise :class:`TrainingError` if a layer had no active channel for any image of an epoch (counted from 0)."""
     dead = [name for name, share in zip(layers, active, strict=True) if share == 0]

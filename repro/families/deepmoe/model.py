@@ -88,6 +88,9 @@ def build(config: DeepMoEConfig, backbone: Backbone | None = None) -> DeepMoE:
     """A fresh DeepMoE; ``backbone`` is a plain network to start from, which is changed in place."""
     plain = backbone or widenet(config.backbone, config.num_classes, config.width)
     network = GatedBackbone(plain, config.gate_at, config.gated)
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.eps = config.batchnorm_eps
     channels = embedding_channels(config)
     gating = Gating(channels, config.num_classes, sum(network.sizes), config.embedding_output, config.gate_init)
     return DeepMoE(gating, network)

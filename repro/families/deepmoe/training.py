@@ -13,8 +13,9 @@ from torch import Tensor
 
 from repro.data.batches import Batch, BatchSource
 from repro.families.deepmoe.config import DeepMoEConfig
-from repro.families.deepmoe.losses import check_collapse, stage_one, stage_two
+from repro.families.deepmoe.losses import check_collapse, nearly_closed, stage_one, stage_two
 from repro.families.deepmoe.model import DeepMoE
+from repro.progress import say
 from repro.randomness import generator
 from repro.training.classifier import forward_in, on_all_images, train_classifier
 from repro.training.fit import Epoch, Report
@@ -25,11 +26,20 @@ def train_jointly(
     model: DeepMoE, config: DeepMoEConfig, recipe: Recipe, source: BatchSource, device: torch.device, seed: int,
     checkpoint: Path | None = None, report: Report = lambda epoch, history: None,
 ) -> list[Epoch]:  # fmt: skip
-    """Stage one, in place; :class:`TrainingError` at the end of an epoch in which a layer had no active channel."""
+    """Stage one, in place; :class:`TrainingError` at the end of an epoch in which a layer had no active channel.
+
+    A layer with hardly any is named when it is seen first.
+    """
     layers = model.network.layers
+    named: set[str] = set()
 
     def watch(epoch: int, entry: Epoch) -> None:
         check_collapse(entry.means["active"], layers, epoch, config)
+        if new := [name for name in nearly_closed(entry.means["active"], layers) if name not in named]:
+            named.update(new)
+            say(
+                f"deepmoe, λ {config.lam:g}: epoch {epoch + 1} had under 1 % of the channels active in {', '.join(new)}"
+            )
         report(epoch, entry)
 
     step = stage_one(model, config, recipe, forward_in(recipe, source, device))

@@ -106,7 +106,7 @@ def test_a_block_reads_what_stem_and_blocks_before_it_have_written() -> None:
     [{"lam": 0.0}, {"mu": 0.0}, {"start": "plain"}, {"l1": "sum"}, {"lambda_reaches": "all"}, {"gate_init": "default"},
      {"lambda_warmup": 0.5}, {"gate_at": "input"}, {"gated": "inner"}, {"embedding_output": "relu"},
      {"embedding_layers": 5}, {"embedding_share": 0.1}, {"width": 0.5}, {"num_classes": 7}, {"image_size": 64},
-     {"backbone": "tr18"}],
+     {"backbone": "tr18"}, {"batchnorm_eps": 1e-12}],
 )  # fmt: skip
 def test_a_cost_counted_for_another_network_is_given_only_where_it_is_the_same(
     changes: dict[str, Any],
