@@ -236,13 +236,13 @@ def older(results: Sequence[StudyResult]) -> str:
         based = "expert_recipe" in r.spec and not r.study.startswith("deepmoe_")  # its record has no base
         if based and recipe and r.scale in SCALES:
             of = epochs.setdefault((where_run(r), recipe.epochs), {})
-            of[exhibit(r.study).title.partition(":")[0]] = r.spec["base_recipe"]["epochs"]
+            of[exhibit(r.study).title.removeprefix("Appendix: ").partition(":")[0]] = r.spec["base_recipe"]["epochs"]
     found = []
     for (where, now), of in epochs.items():
         past = sorted({str(n) for n in of.values() if n < now})
         others = [title for title, n in of.items() if n >= now]
         if past:
-            but = f"{now} in {' and '.join(others)}" if others else f"the recipe now has {now}"
+            but = f"{now} in: {', '.join(others)}" if others else f"the recipe now has {now}"
             found.append(f"{where}: bases were trained for {' or '.join(past)} epochs ({but}).")
     return " ".join(found)
 

@@ -120,7 +120,8 @@ def _markers(axes: Axes, result: StudyResult) -> None:
         summary = summary_of(result, Cell(k, method, row))
         if place and summary:
             shade = TWO if kind in ("one", "two") else colour(row)
-            mark(axes, place, summary, MARKS[kind][0], shade, markeredgecolor="white", markersize=9)
+            size = 15 if kind == EQUAL_INFERENCE else 9  # a star has little of its square
+            mark(axes, place, summary, MARKS[kind][0], shade, markeredgecolor="white", markersize=size)
             _legend(axes, kind)
 
 
