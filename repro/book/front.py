@@ -242,7 +242,7 @@ def older(results: Sequence[StudyResult]) -> str:
         past = sorted({str(n) for n in of.values() if n < now})
         others = [title for title, n in of.items() if n >= now]
         if past:
-            but = f"{now} in: {', '.join(others)}" if others else f"the recipe now has {now}"
+            but = f"{now} in {', '.join(others)}" if others else f"the recipe now has {now}"
             found.append(f"{where}: bases were trained for {' or '.join(past)} epochs ({but}).")
     return " ".join(found)
 
