@@ -29,11 +29,11 @@ GROUPS: dict[str, tuple[tuple[str, str, str], ...]] = {
             ("three_families", f"{family}/middle/{against}", f"{who} a plain network {of}")
             for family, who in _WHO.items()
             for against, of in (
-                ("equal-inference", f"of its cost, in as many epochs{' as its base' * (family == 'single-gate')}"),
+                ("equal-inference", f"of equal cost, in as many epochs{' as its base' * (family == 'single-gate')}"),
                 ("equal-training", "trained as long (equal training multiply-adds)"),
             )
         ),
-        ("deepmoe_table2_cifar", "DM2", "DeepMoE of Table 2 beats a plain network of its cost, in as many epochs"),
+        ("deepmoe_table2_cifar", "DM2", "DeepMoE of Table 2 beats a plain network of equal cost, in as many epochs"),
         ("sparse_placement", "V1/convnext", "ConvNeXt with two sparse layers beats the dense one"),
     ),
     "Inside a single-gate mixture": (

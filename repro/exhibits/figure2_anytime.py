@@ -83,11 +83,14 @@ def run(parameters: Parameters) -> StudyResult:
         envelope.rows.extend(anytime.envelope(of_seed))
     tables = {"sweep": anytime.sweeps(several), "envelope": envelope, "counted": counted}
     measurements += of_controls(parameters, study)
-    controls = [(spec, control) for spec in parameters.specs() for control in parameters.controls_of(spec).items()]
     measurements += list(means_over_pairs(measurements, parameters.pairs))
     costs = [cost_row(model.cost, model.spec.pair) for model in models]
     costs += [cost_row(model.cost.without_experts(), model.spec.base) for model in models]
-    costs += [cost_row(plain_cost(control), f"{method} of {spec.pair}") for spec, (method, control) in controls]
+    costs += [
+        cost_row(plain_cost(control), f"{method} of {spec.pair}")
+        for spec in parameters.specs()
+        for method, control in parameters.controls_of(spec).items()
+    ]
     return record(NAME, parameters, study, measurements, costs, tables, parameters.varies())
 
 

@@ -58,7 +58,7 @@ def _unshared(spec: StudySpec) -> dict[str, Any]:
     return {"gamma": 0.0, "expert_recipe": spec.expert_recipe.model_copy(update={"epochs": epochs}).model_dump()}
 
 
-EQUAL_STEPS = "γ = 0, as many steps"
+EQUAL_STEPS = "γ = 0 in as many steps"
 ALTERNATIVES = (
     Alternative("γ = 0", "smoothing γ", lambda spec: {"gamma": 0.0}),
     Alternative(EQUAL_STEPS, "smoothing γ", _unshared),
@@ -125,7 +125,7 @@ CLAIMS = with_controls(
         Claim(
             "U2", "Routing non-assigned samples to experts helps: γ above 0 beats γ = 0",
             Cell(10, row=DEFAULT), Cell(10, row="γ = 0"), section="2.2",
-            controls=(Control("equal-steps", "γ = 0 in as many steps", Cell(10, row=EQUAL_STEPS), paired=True),),
+            controls=(Control("equal-steps", EQUAL_STEPS, Cell(10, row=EQUAL_STEPS), paired=True),),
         ),
     )
 )  # fmt: skip

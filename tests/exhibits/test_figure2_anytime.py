@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from repro.exhibits.figure2_anytime import EXHIBIT, Parameters, printed_value, run
+from repro.families.single_gate.envelope import Model, bars
 from repro.families.single_gate.pairs import MEAN
+from repro.families.single_gate.scales import default_spec
 from repro.report.anytime_figures import anytime_at, marker, paper_macs
 from repro.report.anytime_rivals import NO_LOSS, over_plain_networks
 from repro.report.claim import Cell
@@ -50,6 +53,14 @@ def test_everything_is_measured_and_averaged_over_pairs(result: StudyResult) -> 
     # At the base's own cost there is the base's answer, which a small gate must not push out of reach.
     assert result.values("top1", "envelope", 3, "at tr10") == result.values("top1", "backbone", 0, "tr10")
     assert (result.base, result.expert.split()[0]) == ("tr10 at width 0.125", "several")
+
+
+def test_at_the_cost_of_one_expert_the_whole_mixture_is_a_candidate() -> None:
+    """One expert has no gate, which is less than a thousandth of a base: whoever is held against it may spend one."""
+    spec, nothing = default_spec("smoke", "modes"), cast(Any, None)
+    one, three = (Model(spec.with_(num_experts=k), nothing, nothing) for k in (1, 3))
+    found = bars([three, one])
+    assert found["1 expert of tr10-tr10"] == found["tr10-tr10"] == three.cost.macs > one.cost.macs
 
 
 def test_an_envelope_chosen_on_test_is_never_worse(result: StudyResult) -> None:

@@ -58,6 +58,16 @@ def of_table6(record_of: RecordOf, sure: float = 90.0, more: dict[Cell, float] |
     return record_of(EXHIBIT.name, values | (more or {}), "tiny-imagenet")
 
 
+def test_what_is_the_same_for_every_number_of_experts_stands_once(record_of: RecordOf) -> None:
+    more = {Cell(1, "bagging", "tr10-tr10"): 57.0, Cell(1, "equal-inference", "tr10-tr10"): 56.5}
+    index = list(EXHIBIT.tables(of_table6(record_of, more=more))["main"].frame.index)
+    assert index.count("tr10-tr10: base model") == 1 and "tr10-tr10, 1 expert: bagging" in index
+    assert [row for row in index if "a plain network" in row] == [
+        "tr10-tr10: control: a plain network of the cost of base and one expert"
+    ]
+    assert "tr10-tr10, 1 expert: base model" not in index
+
+
 def test_the_paper_stands_beside_ours(record_of: RecordOf) -> None:
     shown = EXHIBIT.tables(of_table6(record_of))
     main = shown["main"].frame

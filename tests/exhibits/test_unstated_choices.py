@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from repro.exhibits.unstated_choices import ALTERNATIVES, BY_NAME, EXHIBIT, Parameters
+from repro.exhibits.unstated_choices import ALTERNATIVES, BY_NAME, EQUAL_STEPS, EXHIBIT, Parameters
 from repro.families.single_gate.steps import steps
 from repro.study.results import StudyResult
 
@@ -14,6 +14,15 @@ def test_every_alternative_changes_the_experts_and_nothing_of_the_base() -> None
     made = [steps(spec) for spec in parameters.specs()]
     assert len({each.experts[0] for each in made}) == len(made) == len(ALTERNATIVES) + 1
     assert len({each.base for each in made}) == 1
+
+
+def test_the_control_of_shared_images_takes_as_many_steps() -> None:
+    """Of ten experts at γ = 0.05 one sees 14.5 % of the images an epoch, without sharing 10 %: 8 epochs become 12."""
+    asked = Parameters.check(scale="laptop", dataset="cifar100", alternatives=EQUAL_STEPS)
+    (_, default), (_, alone) = asked.rows()
+    assert (alone.gamma, alone.expert_recipe.epochs) == (0, 12)
+    least, more = (spec.expert_recipe.epochs * spec.mean_share for spec in (default, alone))
+    assert least <= more < least + alone.mean_share
 
 
 @pytest.mark.parametrize(
