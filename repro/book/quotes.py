@@ -30,7 +30,7 @@ from repro.report.numbers import Quote
 from repro.report.verdict import ClaimVerdict
 from repro.study.benchmarks import CAMPAIGNS, FOLDER, Campaign, load_campaign
 from repro.study.places import results_folder
-from repro.study.results import StudyResult, load_result
+from repro.study.results import StudyResult, files_of, load_named
 
 
 class Judged(NamedTuple):
@@ -42,9 +42,8 @@ class Judged(NamedTuple):
 
 def find(name: str) -> Judged | Quote:
     """The recorded result of a name, or if that run is not recorded, this; ReproError if there is no such run."""
-    path = results_folder() / f"{name}.json"
-    if path.exists():
-        return _load(path, path.stat().st_mtime_ns)
+    if files := files_of(results_folder(), name):
+        return _load(results_folder(), name, tuple(path.stat().st_mtime_ns for path in files))
     study, _, rest = name.partition("-")
     dataset, _, scale = rest.rpartition("-")
     exhibit(study)
@@ -54,9 +53,9 @@ def find(name: str) -> Judged | Quote:
 
 
 @cache
-def _load(path: Path, changed: int) -> Judged:
+def _load(folder: Path, name: str, changed: tuple[int, ...]) -> Judged:
     """Each record is read and judged once, however many numbers of it a book quotes."""
-    result = load_result(path)
+    result = load_named(folder, name)
     return Judged(result, exhibit(result.study).judge(result))
 
 

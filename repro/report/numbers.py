@@ -103,7 +103,7 @@ def provenance_text(result: StudyResult) -> str:
     seeds = ", ".join(map(str, result.seeds))
     return (
         f"{where_run(result)}, {result.evaluate} set: base {result.base}, experts {result.expert}, seeds {seeds}\n"
-        f"spec {result.spec_hash[:12]}, code {p.code[:12]}, {p.when[:10]}\n{p.command}\n{p.hardware}, {p.precision}"
+        f"spec {result.spec_hash[:12]}, code {p.code}, {p.when[:10]}\n{p.command}\n{p.hardware}, {p.precision}"
     )
 
 

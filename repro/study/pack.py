@@ -25,7 +25,7 @@ from repro.study.results import load_result
 
 SMALLEST, MOST = 100_000, 99  # bytes of a part, and how many parts
 ROUNDED = "predictions"  # the end of their kinds
-PLACE = re.compile(rf"results/[\w-]+\.json|store/[a-z-]+/[0-9a-f]{{16}}/({ABOUT}|{WEIGHTS})")
+PLACE = re.compile(rf"results/[^/]+\.json|store/[a-z-]+/[0-9a-f]{{16}}/({ABOUT}|{WEIGHTS})")
 
 
 def pack(root: Path, out: Path, what: Iterable[str], max_bytes: int) -> tuple[int, int, list[Path]]:

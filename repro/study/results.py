@@ -5,7 +5,10 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 from collections.abc import Sequence
+from functools import reduce
+from glob import escape
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -102,6 +105,23 @@ class Provenance(Frozen):
     libraries: dict[str, str]
     seconds: float = Field(description="compute spent on the artifacts that this result rests on")
 
+    def then(self, later: Provenance) -> Provenance:
+        """Of what was made here and ``later`` by another command, elsewhere perhaps."""
+
+        def both(first: str, second: str) -> str:
+            return first if second in first.split("; ") else f"{first}; {second}"
+
+        return Provenance(
+            command=f"{self.command} && {later.command}",
+            code=both(self.code, later.code),
+            when=max(self.when, later.when),
+            hardware=both(self.hardware, later.hardware),
+            precision=both(self.precision, later.precision),
+            compile=both(self.compile, later.compile),
+            libraries={name: both(have, later.libraries.get(name, have)) for name, have in self.libraries.items()},
+            seconds=self.seconds + later.seconds,
+        )
+
 
 class StudyResult(Frozen):
     """The record of one study, or of a part of it: all seeds of one dataset at one scale."""
@@ -150,22 +170,61 @@ class StudyResult(Frozen):
     def save(self, folder: Path) -> Path:
         """Write ``<folder>/<name>.json``, whole or not at all; returns its path.
 
-        A record that stands there and has seeds that this one lacks, is of another spec (of another folder of the same
-        name, say) or cannot be read, is set aside and not lost.
+        Of what stands there under this name, a record of the same spec is replaced if this one has all of its seeds;
+        if this one has none of them, both stay and are read as one (:meth:`and_seeds_of`): this is then
+        ``<name>.seeds-3-4-5.json``. Anything else (another spec, other seeds, no record) is set aside and not lost.
         """
-        path = Path(folder) / f"{self.name}.json"
-        if path.exists() and not self._replaces(path):
-            path.rename(aside := free_name(path, "before"))
-            say(f"{path} had other seeds or another spec, or could not be read: it is {aside.name} now")
+        path, covered = Path(folder) / f"{self.name}.json", []
+        for there in files_of(folder, self.name):
+            seeds = self._seeds_of_this_spec(there)
+            if seeds and seeds <= set(self.seeds):
+                covered.append(there)
+            elif not seeds or seeds & set(self.seeds):
+                there.rename(aside := free_name(there, "before"))
+                say(f"{there} had other seeds or another spec, or could not be read: it is {aside.name} now")
+        if path.exists() and path not in covered:
+            path = path.with_name(f"{self.name}.seeds-{'-'.join(map(str, self.seeds))}.json")
+            say(f"{self.name} has other seeds already: these are recorded beside, and both are read as one")
         write_text(path, compact(self.model_dump()) + "\n")
+        for replaced in covered:
+            if replaced != path:
+                replaced.unlink()
         return path
 
-    def _replaces(self, path: Path) -> bool:
+    def _seeds_of_this_spec(self, path: Path) -> set[int]:
+        """The seeds of the record in a file; empty if it is of another spec or there is no record in it."""
         try:
             there = load_result(path)
-            return there.spec_hash == self.spec_hash and set(there.seeds) <= set(self.seeds)
         except StoreError:
-            return False
+            return set()
+        return set(there.seeds) if there.spec_hash == self.spec_hash else set()
+
+    def and_seeds_of(self, other: StudyResult) -> StudyResult:
+        """Both records as one: seeds of the same spec from another run, or another machine, are added to these.
+
+        A table or picture that is of no seed, or of the first one, is this record's.
+
+        Raises:
+            StoreError: the other is of another spec, or has a seed that this one has.
+        """
+        if self.spec_hash != other.spec_hash:
+            raise StoreError(f"two records of {self.name} are of different specs: keep one of them, or run both again")
+        if twice := set(self.seeds) & set(other.seeds):
+            raise StoreError(f"two records of {self.name} have seed {min(twice)}: keep the one that is to count")
+        tables = {**other.tables, **self.tables}
+        for name in self.tables.keys() & other.tables.keys():
+            mine, theirs = self.tables[name], other.tables[name]
+            if "seed" in mine.columns:
+                tables[name] = Table(columns=mine.columns, rows=[*mine.rows, *theirs.rows])
+        more = {
+            "seeds": sorted({*self.seeds, *other.seeds}),
+            "measurements": [*self.measurements, *other.measurements],
+            "costs": list(dict.fromkeys([*self.costs, *other.costs])),
+            "tables": tables,
+            "pictures": {**other.pictures, **self.pictures},
+            "provenance": self.provenance.then(other.provenance),
+        }
+        return self.model_copy(update=more)
 
 
 def compact(record: dict[str, Any]) -> str:
@@ -195,9 +254,26 @@ def load_result(path: Path) -> StudyResult:
     return read(StudyResult, Path(path), "a recorded result")
 
 
+def files_of(folder: Path, name: str) -> list[Path]:
+    """The files below ``folder`` whose record is of this name: ``<name>.json``, then those of further seeds."""
+    first, more = Path(folder) / f"{name}.json", Path(folder).glob(f"{escape(name)}.seeds-*.json")
+    return [path for path in (first, *sorted(more)) if path.exists()]
+
+
+def load_named(folder: Path, name: str) -> StudyResult:
+    """The recorded result of a name, with all seeds that there are of it.
+
+    Raises:
+        StoreError: there is none, one cannot be read, or two of them cannot be read as one.
+    """
+    first, *more = map(load_result, files_of(folder, name) or [Path(folder) / f"{name}.json"])
+    return reduce(StudyResult.and_seeds_of, more, first)
+
+
 def load_results(folder: Path, study: str | None = None) -> dict[str, StudyResult]:
     """All recorded results below ``folder``, by name, those of one study if it is given."""
-    results = [load_result(path) for path in sorted(Path(folder).glob("*.json"))]
+    names = dict.fromkeys(re.sub(r"\.seeds-[\d-]+$", "", path.stem) for path in sorted(Path(folder).glob("*.json")))
+    results = [load_named(folder, name) for name in names]
     chosen = sorted((r for r in results if study in (None, r.study)), key=_reading_order)
     return {r.name: r for r in chosen}
 

@@ -21,7 +21,8 @@ from repro.families.single_gate.steps import goals, steps
 from repro.families.single_gate.study import Study
 from repro.study.artifact import Artifact
 from repro.study.graph import Step
-from repro.study.pack import SMALLEST, pack, unpack
+from repro.study.pack import PLACE, SMALLEST, pack, unpack
+from repro.study.places import results_folder
 from repro.study.results import load_results
 from repro.study.store import Store
 from tests.helpers import flip_a_byte, numbers
@@ -71,6 +72,12 @@ def test_a_study_goes_on_from_what_was_unpacked(table2_root: Path, tmp_path: Pat
     (before,) = load_results(table2_root / "results").values()
     assert Study([spec()], tmp_path / "root", CPU).store.has(steps(spec()).experts[2])
     assert numbers(again) == pytest.approx(numbers(before), abs=0.5), "one image in 200"
+
+
+def test_every_recorded_result_has_a_place_in_a_pack() -> None:
+    recorded = list(results_folder().glob("*.json"))
+    assert recorded and all(PLACE.fullmatch(f"results/{path.name}") for path in recorded)
+    assert not PLACE.fullmatch("results/../store.json") and not PLACE.fullmatch("results/performance/one.json")
 
 
 def test_outputs_are_rounded_say_so_and_are_used_in_single_precision(table2_root: Path, tmp_path: Path) -> None:

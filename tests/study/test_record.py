@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from repro.errors import ReproError, TimeIsUpError, TrainingError
+from repro.errors import ReproError, StoreError, TimeIsUpError, TrainingError
 from repro.families.single_gate.study import SingleGateParameters
 from repro.study.record import open_runner, record, seed_by_seed
-from repro.study.results import Measurement, Picture, StudyResult, load_results
+from repro.study.results import Measurement, Picture, StudyResult, Table, load_results
 
 
 def written(seeds: Sequence[int], wrong: dict[int, ReproError], record_of: Callable[..., StudyResult]) -> list[int]:
@@ -69,6 +69,42 @@ def test_a_record_of_another_spec_is_set_aside_and_not_lost(
     other.save(tmp_path)
     assert load_results(tmp_path) == {first.name: other}
     assert StudyResult.model_validate_json((tmp_path / f"{path.name}.before-1").read_text()) == first
+
+
+def test_records_of_other_seeds_stand_beside_each_other_and_are_read_as_one(
+    tmp_path: Path, made_up: Callable[..., StudyResult], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = made_up({("bagging", 20): [60.0, 61.0]})
+    curve = Table(columns=["seed", "top1"], rows=[[0, 60.0], [1, 61.0]])
+    first = first.model_copy(update={"tables": {"curve": curve, "scan": Table(columns=["top1"], rows=[[1.0]])}})
+    elsewhere = first.provenance.model_copy(update={"command": "elsewhere", "hardware": "a card", "seconds": 5.0})
+    later = first.model_copy(
+        update={
+            "seeds": [3, 4],
+            "measurements": [m.model_copy(update={"seed": m.seed + 3}) for m in first.measurements],
+            "tables": {"curve": Table(columns=["seed", "top1"], rows=[[3, 60.0]]), "scan": Table(columns=[], rows=[])},
+            "provenance": elsewhere,
+        }
+    )
+    first.save(tmp_path)
+    assert later.save(tmp_path).name == f"{later.name}.seeds-3-4.json"
+    both = load_results(tmp_path)[first.name]
+    assert both.seeds == [0, 1, 3, 4] and both.values("top1", "bagging", 20) == [60.0, 61.0, 60.0, 61.0]
+    assert both.tables["curve"].column("seed") == [0, 1, 3] and both.tables["scan"] == first.tables["scan"]
+    made = both.provenance
+    assert made.command == f"{first.provenance.command} && elsewhere" and made.code == first.provenance.code
+    assert made.hardware == f"{first.provenance.hardware}; a card" and made.seconds == first.provenance.seconds + 5.0
+
+    overlapping = later.model_copy(update={"seeds": [4, 5]})
+    with pytest.raises(StoreError, match="seed 4: keep the one that is to count"):
+        later.and_seeds_of(overlapping)
+    with pytest.raises(StoreError, match="different specs"):
+        later.and_seeds_of(first.model_copy(update={"spec_hash": "1" * 16}))
+    overlapping.save(tmp_path)
+    assert load_results(tmp_path)[first.name].seeds == [0, 1, 4, 5], "seeds 3 and 4 are set aside, as seed 3 is lost"
+    assert (tmp_path / f"{later.name}.seeds-3-4.json.before-1").exists()
+    assert both.model_copy(update={"seeds": [0, 1, 3, 4, 5]}).save(tmp_path).name == f"{first.name}.json"
+    assert len(list(tmp_path.glob("*.json"))) == 1, "a record of all seeds replaces both"
 
 
 def test_a_base_that_two_machines_answer_for_differently_is_recorded_once(tmp_path: Path) -> None:
