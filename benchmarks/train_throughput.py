@@ -1,7 +1,8 @@
 """Training runs at least 2.5 times as fast as the plain loop, and at least at 60 % of what the model alone allows.
 
 One model, one thread setting, images of noise. *Plain* is torchvision's reference loop: a DataLoader of PIL
-transforms, fp32; with and without worker processes, whichever is faster. *Ours* is the project's training loop.
+transforms, fp32; with and without worker processes, whichever is faster. *Ours* is the project's training loop,
+*compiled* the same with its network compiled by torch, as whatever is trained for long enough is by default.
 *Bare* is forward and backward on one fixed batch with our settings: no data, no optimiser. Interleaved, five
 repetitions of about a second each, medians.
 """
@@ -48,11 +49,13 @@ def network(width: float, name: str = "tr10") -> nn.Module:
 class Ours:
     """The project's loop, a step at a time, for as many epochs as it takes."""
 
-    def __init__(self, net: nn.Module, source: DeviceBatches, batch_size: int) -> None:
+    def __init__(
+        self, net: nn.Module, source: DeviceBatches, batch_size: int, forward: Forward = nn.Module.__call__
+    ) -> None:
         net = net.to(memory_format=torch.channels_last)
 
         def loss(batch: Batch, done: float) -> Step:
-            return classification(net(batch.images), batch.labels, recipe)
+            return classification(forward(net, batch.images), batch.labels, recipe)
 
         recipe = LAPTOP_BASE.model_copy(update={"epochs": 10**6, "batch_size": batch_size})
         self.training = Training(net, recipe, loss, CPU, "benchmark", seed=0)
@@ -83,9 +86,10 @@ def rates(steps: Mapping[str, Callable[[], int]], repetitions: int, budget: floa
 
 
 def measure(
-    width: float, batch_size: int, size: int, workers: tuple[int, ...], repetitions: int, budget: float
-) -> dict[str, Measured]:
-    """Images/s of ours, bare and the plain loop with each number of workers."""
+    width: float, batch_size: int, size: int, workers: tuple[int, ...], repetitions: int, budget: float,
+    way: str = "off",
+) -> dict[str, Measured]:  # fmt: skip
+    """Images/s of ours, ours with networks compiled in a ``way``, bare, the plain loop with each number of workers."""
     images = plain.random_images(max(2048, 4 * batch_size), size)
     source = DeviceBatches(images, LAPTOP_BASE.augmentation, CPU)
     batch = next(source.train(0, 0, batch_size))
@@ -94,6 +98,10 @@ def measure(
         "ours": Ours(network(width), source, batch_size).step,
         "bare": partial(bare_step, net.train(), batch.images, batch.labels),
     }
+    if way != "off":
+        choose(way)
+        steps["compiled"] = Ours(network(width), source, batch_size, forward_on(CPU, batch_size)).step
+        steps["compiled"]()
     for number in workers:
         other = network(width)
         sgd, batches = plain.optimizer(other), plain.endless(plain.loader(images, batch_size, number))
@@ -102,14 +110,16 @@ def measure(
 
 
 def row(found: dict[str, Measured], *about: object) -> list:
-    """[*about, images/s of ours, spread, of plain, of bare, ours / plain, ours / bare]."""
+    """[*about, images/s of ours, spread, of plain, of bare, ours / plain, ours / bare], then compiled ones / plain."""
     best = max((name for name in found if name.startswith("plain")), key=lambda name: found[name].median)
     ours, reference, bare = found["ours"], found[best], found["bare"]
     numbers = [ours.median, ours.spread, reference.median, bare.median, ours.over(reference), ours.over(bare)]
-    return [*about, *numbers]
+    compiled = found.get("compiled")
+    return [*about, *numbers, *([compiled.median, compiled.over(reference)] if compiled else [])]
 
 
 COLUMNS = ["ours, images/s", "spread", "plain, images/s", "bare, images/s", "ours / plain", "ours / bare"]
+COMPILED = ["compiled, images/s", "compiled / plain"]
 
 
 def parts(width: float, steps: int) -> list[float]:
@@ -196,12 +206,13 @@ def benchmark(args: argparse.Namespace) -> Found:
     workers = (0,) if quick else (0, 2)
     widths = (0.0625,) if quick else IN_USE
     usual = widths[0] if quick else 0.25
-    by_width = [row(measure(width, 128, 32, workers, repetitions, budget), width) for width in widths]
+    way = "aot_eager" if quick else "on"
+    by_width = [row(measure(width, 128, 32, workers, repetitions, budget, way), width) for width in widths]
     less = (repetitions, budget / 2)
     batch_sizes = (16, 32) if quick else (16, 64, 256, 1024)
     sizes = (16, 32) if quick else (16, 32, 48, 64)
     tables = {
-        "Training, by width (tr10, batches of 128, 32 pixels)": table(["width", *COLUMNS], by_width),
+        "Training, by width (tr10, batches of 128, 32 pixels)": table(["width", *COLUMNS, *COMPILED], by_width),
         "By batch size (32 pixels)": table(
             ["batch size", *COLUMNS], (row(measure(usual, b, 32, (0,), *less), b) for b in batch_sizes)
         ),
@@ -217,10 +228,11 @@ def benchmark(args: argparse.Namespace) -> Found:
         ),
         "Compiled by torch, forward and backward alone (batches of 128, 32 pixels)": table(
             ["width", "seconds to compile", "plain, images/s", "compiled, images/s", "compiled / plain"],
-            (compiled(width, "aot_eager" if quick else "on", repetitions, budget) for width in widths),
+            (compiled(width, way, repetitions, budget) for width in widths),
         ),
     }
     goals = [Goal(text=f"images/s, ours / plain, width {r[0]}", measured=r[5], bound=2.5) for r in by_width]
+    goals += [Goal(text=f"images/s, ours compiled / plain, width {r[0]}", measured=r[8], bound=2.5) for r in by_width]
     goals += [Goal(text=f"images/s, ours / bare, width {r[0]}", measured=r[6], bound=0.6) for r in by_width]
     text = "peak memory, training and evaluating tiny-ImageNet at laptop scale with 20 experts"
     memory = measured_memory(args.root, quick)

@@ -27,7 +27,8 @@ from repro.report.exhibit import Exhibit
 from repro.report.numbers import NONE
 from repro.report.tables import Captioned, about, frame, means, metric_columns
 from repro.study.lists import Ascending
-from repro.study.results import Measurement, Picture, StudyResult, Table
+from repro.study.picture import Picture
+from repro.study.results import Measurement, StudyResult, Table
 
 NAME = "figure1_gradcam"
 OTHERS_SHOWN = 3

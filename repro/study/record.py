@@ -10,12 +10,12 @@ import torch
 from repro.errors import TimeIsUpError, TrainingError
 from repro.models.cost import ModelCost
 from repro.progress import say
-from repro.study.contents import digest
 from repro.study.graph import Context, Goal, Step
 from repro.study.image_set import ImageSet
 from repro.study.parameters import Parameters
+from repro.study.picture import Picture
 from repro.study.provenance import made_here
-from repro.study.results import EXACT, Cost, Measurement, Picture, Provenance, StudyResult, Table
+from repro.study.results import EXACT, Cost, Measurement, Provenance, StudyResult, Table, spec_digest
 from repro.study.runner import Runner
 from repro.study.sources import Sources
 from repro.study.store import Store
@@ -102,8 +102,8 @@ def record(
     result = StudyResult(
         study=name, dataset=spec.data, scale=parameters.scale, part=part, evaluate=spec.evaluate,
         base=base, expert=expert, seeds=[seed for seed in parameters.seeds if seed in {m.seed for m in found}],
-        spec=about, spec_hash=digest(about), measurements=found, costs=list(dict.fromkeys(costs)), tables=tables or {},
-        pictures=pictures or {},
+        spec=about, spec_hash=spec_digest(about), measurements=found, costs=list(dict.fromkeys(costs)),
+        tables=tables or {}, pictures=pictures or {},
         provenance=Provenance(command=parameters.command(name), **made_here(runner.context.device, runner.seconds)),
     )  # fmt: skip
     say(f"{runner.summary()}; result in {result.save(parameters.root / 'results')}")
@@ -117,8 +117,8 @@ def record_exact(
     """Write ``<root>/results/<name>-none-exact.json``, of numbers that need neither images nor training."""
     result = StudyResult(
         study=name, dataset="none", scale=EXACT, evaluate="none", base="none", expert="none",
-        seeds=sorted({m.seed for m in measurements}), spec={}, spec_hash=digest({}), measurements=list(measurements),
-        costs=list(costs), tables=tables or {},
+        seeds=sorted({m.seed for m in measurements}), spec={}, spec_hash=spec_digest({}),
+        measurements=list(measurements), costs=list(costs), tables=tables or {},
         provenance=Provenance(command=f"repro run {name}", **made_here(torch.device("cpu"), seconds)),
     )  # fmt: skip
     say(f"result in {result.save(parameters.root / 'results')}")

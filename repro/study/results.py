@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import re
 from collections.abc import Sequence
@@ -12,13 +10,13 @@ from glob import escape
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-from PIL import Image
 from pydantic import Field
 
 from repro.errors import Frozen, StoreError
 from repro.files import free_name, write_text
 from repro.progress import say
+from repro.study.contents import digest
+from repro.study.picture import Picture
 
 M = TypeVar("M", bound=Frozen)
 EXACT = "exact"
@@ -60,37 +58,6 @@ class Table(Frozen):
         """The rows that have these values in the columns of these names."""
         wanted = {self.columns.index(name): value for name, value in values.items()}
         return Table(columns=self.columns, rows=[r for r in self.rows if all(r[i] == v for i, v in wanted.items())])
-
-
-class Picture(Frozen):
-    """Small square images, kept within the record: a contact sheet whose tiles are counted row by row.
-
-    The sheet is text (base64 of a JPEG), so that a record stays one file, whole or absent like its numbers.
-    """
-
-    count: int = Field(description="number of tiles")
-    size: int = Field(description="side of a tile in pixels")
-    columns: int = Field(description="tiles in a row of the sheet")
-    jpeg: str = Field(description="the sheet, JPEG in URL-safe base64")
-
-    @classmethod
-    def of(cls, images: np.ndarray, columns: int = 10, largest: int = 64) -> Picture:
-        """Of uint8 images ``[n, 3, S, S]``, scaled down where they are larger than ``largest`` pixels."""
-        count, size = len(images), min(images.shape[-1], largest)
-        sheet = Image.new("RGB", (columns * size, -(-count // columns) * size))
-        for index, image in enumerate(images):
-            tile = Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)))
-            tile = tile if tile.width == size else tile.resize((size, size), Image.Resampling.BOX)
-            sheet.paste(tile, (index % columns * size, index // columns * size))
-        buffer = io.BytesIO()
-        sheet.save(buffer, "JPEG", quality=90, subsampling=0)
-        return cls(count=count, size=size, columns=columns, jpeg=base64.urlsafe_b64encode(buffer.getvalue()).decode())
-
-    def tiles(self) -> np.ndarray:
-        """uint8 ``[n, size, size, 3]``."""
-        sheet = np.asarray(Image.open(io.BytesIO(base64.urlsafe_b64decode(self.jpeg))))
-        rows = sheet.reshape(-1, self.size, self.columns, self.size, 3).swapaxes(1, 2)
-        return rows.reshape(-1, self.size, self.size, 3)[: self.count]
 
 
 class Provenance(Frozen):
@@ -225,6 +192,17 @@ class StudyResult(Frozen):
             "provenance": self.provenance.then(other.provenance),
         }
         return self.model_copy(update=more)
+
+
+def spec_digest(spec: Any) -> str:
+    """The hash of a spec, without what it says of where its recipes come from: a sentence changes no number."""
+
+    def settings(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: settings(each) for name, each in value.items() if name != "source"}
+        return [settings(each) for each in value] if isinstance(value, list) else value
+
+    return digest(settings(spec))
 
 
 def compact(record: dict[str, Any]) -> str:

@@ -10,8 +10,10 @@ import pytest
 
 from repro.errors import ReproError, StoreError, TimeIsUpError, TrainingError
 from repro.families.single_gate.study import SingleGateParameters
+from repro.study.picture import Picture
+from repro.study.places import results_folder
 from repro.study.record import open_runner, record, seed_by_seed
-from repro.study.results import Measurement, Picture, StudyResult, Table, load_results
+from repro.study.results import Measurement, StudyResult, Table, load_results, spec_digest
 
 
 def written(seeds: Sequence[int], wrong: dict[int, ReproError], record_of: Callable[..., StudyResult]) -> list[int]:
@@ -105,6 +107,14 @@ def test_records_of_other_seeds_stand_beside_each_other_and_are_read_as_one(
     assert (tmp_path / f"{later.name}.seeds-3-4.json.before-1").exists()
     assert both.model_copy(update={"seeds": [0, 1, 3, 4, 5]}).save(tmp_path).name == f"{first.name}.json"
     assert len(list(tmp_path.glob("*.json"))) == 1, "a record of all seeds replaces both"
+
+
+def test_where_a_recipe_comes_from_is_no_part_of_a_specs_hash() -> None:
+    spec = {"recipe": {"epochs": 3, "source": "ours"}, "parts": [{"source": "ours"}]}
+    assert spec_digest(spec) == spec_digest({"recipe": {"epochs": 3, "source": "the paper's"}, "parts": [{}]})
+    assert spec_digest(spec) != spec_digest({"recipe": {"epochs": 4, "source": "ours"}, "parts": [{}]})
+    recorded = load_results(results_folder()).values()
+    assert [r.name for r in recorded if r.spec_hash != spec_digest(r.spec)] == []
 
 
 def test_a_base_that_two_machines_answer_for_differently_is_recorded_once(tmp_path: Path) -> None:

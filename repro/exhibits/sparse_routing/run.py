@@ -34,8 +34,9 @@ from repro.study import parameters as common
 from repro.study.artifact import Artifact
 from repro.study.graph import FORWARD, Context, Goal, Inputs, Step
 from repro.study.lists import Ascending
+from repro.study.picture import Picture
 from repro.study.record import open_runner, record, seed_by_seed
-from repro.study.results import Measurement, Picture, StudyResult, Table
+from repro.study.results import Measurement, StudyResult, Table
 from repro.study.runner import Runner
 
 NAME = "sparse_routing"

@@ -11,7 +11,8 @@ from torch import Tensor
 from repro.analysis.specialisation import class_counts, companions, effective_number, shares_of_classes
 from repro.data.dataset import ImageDataset
 from repro.randomness import generator
-from repro.study.results import Picture, Table
+from repro.study.picture import Picture
+from repro.study.results import Table
 
 EXPERTS_SHOWN = 3
 SMALLEST_SHARE = 0.05

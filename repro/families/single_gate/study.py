@@ -18,8 +18,9 @@ from repro.families.single_gate.stacking import Stacking
 from repro.families.single_gate.steps import goal, goals, steps
 from repro.study.graph import Context, Goal
 from repro.study.parameters import Parameters
+from repro.study.picture import Picture
 from repro.study.record import record as write
-from repro.study.results import Cost, Measurement, Picture, StudyResult, Table
+from repro.study.results import Cost, Measurement, StudyResult, Table
 from repro.study.runner import Runner
 from repro.study.sources import Sources
 from repro.study.store import Store
