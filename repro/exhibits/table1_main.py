@@ -210,7 +210,7 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
         exact = [millions(paper_cost(result.dataset, base, expert or None, K).macs, 0) for base, expert in pairs]
         main.insert(len(main.columns) - 1, "at the paper's width", exact)
     caption = (
-        f"{about(result)}{_fewest(result, cells)}; top-1 accuracy on the {result.evaluate} set "
+        f"{about(result)}; top-1 accuracy on the {result.evaluate} set "
         "in percent, mean ± standard deviation. 'ours' bags the probabilities of base and selected expert. MACs are "
         "exact, for one image: base, gate and one expert"
         + ("; 'at the paper's width' at its image size too." if known else ".")
@@ -225,12 +225,6 @@ def _runs(cell: Cell) -> tuple[str, int]:
 
 def _base(cell: Cell) -> str:
     return cell.row.partition("-")[0]
-
-
-def _fewest(result: StudyResult, cells: Sequence[Cell]) -> str:
-    """Said where rows have fewer seeds than the result."""
-    fewest = min((summary.n for cell in cells if (summary := summary_of(result, cell))), default=len(result.seeds))
-    return "" if fewest == len(result.seeds) else f" (some rows: {fewest})"
 
 
 def _costs(result: StudyResult, cells: Sequence[Cell], costs: Sequence[Cost | None]) -> Captioned:

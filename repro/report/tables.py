@@ -6,6 +6,7 @@ The frames hold finished text, one cell a quantity; whoever wants the numbers ta
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
@@ -95,9 +96,12 @@ def _scroll_box(head: str, body: str, label: str) -> str:
 
 
 def about(result: StudyResult, models: bool = True) -> str:
-    """``CIFAR-100, laptop scale: tr10 at width 0.25, 3 seeds``, with which captions begin."""
+    """``CIFAR-100, laptop scale: tr10 at width 0.25, 3 seeds (some rows: 1)``, with which captions begin."""
     pair = result.base if result.base == result.expert else f"base {result.base}, experts {result.expert}"
-    named = [result.part, pair if models and pair != "several" else "", so_many(len(result.seeds))]
+    rows = Counter((m.method, m.num_experts, m.row) for m in result.measurements if m.metric == "top1")
+    all_seeds, fewest = len(result.seeds), min(rows.values(), default=len(result.seeds))
+    seeds = so_many(all_seeds) + (f" (some rows: {fewest})" if fewest < all_seeds else "")
+    named = [result.part, pair if models and pair != "several" else "", seeds]
     return f"{where_run(result)}: {', '.join(filter(None, named))}"
 
 
