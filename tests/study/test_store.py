@@ -74,10 +74,6 @@ def edit(store: Store, change: Callable[[dict[str, Any]], object]) -> None:
     (store.path(KEY) / ABOUT).write_bytes(signed(about))
 
 
-def test_what_is_whole_is_found(store: Store) -> None:
-    assert not remade(store) and not store.set_aside()
-
-
 @pytest.mark.parametrize(
     ("damage", "why"),
     [
