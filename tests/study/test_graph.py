@@ -9,7 +9,7 @@ import pytest
 
 from repro.exhibits import exhibits
 from repro.report.exhibit import Exhibit
-from repro.study.graph import Context, Step, build, grouped, levels, ordered, passes
+from repro.study.graph import Context, Step, build, levels, ordered, passes
 from tests.study.toy import context, goal
 
 
@@ -50,11 +50,6 @@ def test_steps_made_together_are_one_pass_and_never_with_those_they_rest_on() ->
 def test_a_worker_builds_the_same_steps_from_plain_text(shown: Exhibit) -> None:
     for asked in shown.parameters.check(scale="smoke").goals():
         assert build(asked.builder, asked.config).steps == asked.steps
-
-
-def test_a_line_for_twenty_names_no_twenty() -> None:
-    steps = ordered(goal("{}").steps)
-    assert grouped(steps) == "base 0; gate of 3, 0; 3 experts; predictions of 3, 0"
 
 
 def test_planning_is_linear(tmp_path: Path) -> None:

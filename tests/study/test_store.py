@@ -259,12 +259,6 @@ def test_a_broken_artifact_is_named(store: Store) -> None:
         store.load(KEY)
 
 
-def test_a_store_that_cannot_be_written_is_said(tmp_path: Path) -> None:
-    (tmp_path / "store").write_text("a file where the store should be")
-    with pytest.raises(ReproError, match=r"cannot read or write .*store/.*parameter root"), in_a_sentence():
-        kept(tmp_path, KEY)
-
-
 def test_the_doctor_sees_what_was_made_from_a_parent_that_was_made_anew(store: Store) -> None:
     edit(store, lambda about: about["conditions"].update(parents={"data/0": "then"}))
     assert not remade(store), "a parent that is not in the store is not held against it"
