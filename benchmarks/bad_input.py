@@ -89,8 +89,7 @@ def pack(path: Path, content: dict[str, bytes]) -> Path:
             for name, data in content.items():
                 archive.writestr(name, data)
         return path
-    mode: Any = {".gz": "w:gz", ".xz": "w:xz"}.get(path.suffix, "w")
-    with tarfile.open(path, mode) as tar:
+    with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as tar:
         for name, data in content.items():
             info = tarfile.TarInfo(name)
             info.size = len(data)

@@ -97,16 +97,12 @@ def unpack(archive: Path, folder: Path, md5: str) -> None:
 
     Its checksum is what it is trusted for; even so, nothing is written outside ``folder``, and no device is made. An
     archive that holds nothing but one folder of that name (as the official ones do) becomes that folder, not a folder
-    within it.
+    within it. Where ``folder`` stands already it is left as it is.
 
     Raises:
-        DataError: If the archive is missing, is not the official one or leads outside, ``folder`` stands already, or
-            the disk cannot take it; then nothing of it is left.
+        DataError: If the archive is not the official one or leads outside, or the disk cannot take it; then nothing of
+            it is left.
     """
-    if folder.exists():
-        raise DataError(f"{folder} stands already; move it away to unpack {archive} there")
-    if not archive.is_file():
-        raise DataError(f"{archive} is missing")
     verify(archive, md5)
     try:
         with write_aside(folder) as aside:

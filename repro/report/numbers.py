@@ -64,11 +64,11 @@ def mean_std(summary: Summary | None, decimals: int = 2) -> str:
     return f"{summary.mean:.{decimals}f} ± {summary.std:.{decimals}f}"
 
 
-def interval(summary: Summary | None, decimals: int = 2, sign: bool = False) -> str:
+def interval(summary: Summary | None, sign: bool = False) -> str:
     """``59.60 to 60.60``, with ``sign`` ``−0.10 to +0.50``; a dash where there is no interval."""
     if summary is None or summary.interval is None:
         return NONE
-    form, minus = f"{'+' if sign else ''}.{decimals}f", "−" if sign else "-"
+    form, minus = f"{'+' if sign else ''}.2f", "−" if sign else "-"
     low, high = (f"{end + 0.0:{form}}".replace("-", minus) for end in summary.interval)  # −0.003: −0.00
     return f"{low} to {high}"
 

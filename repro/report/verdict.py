@@ -3,7 +3,7 @@
 **A value** is compared with the paper's only at scale ``paper``, on the test set, with the paper's models. Welch's
 90 % interval of ours - paper lies within :data:`EQUIVALENT` points (two one-sided tests): *reproduced*. Else the 95 %
 interval decides: it excludes 0: *differs*; it contains 0: *undecided*. Where the paper prints no ± its value is taken
-as exact. Every other scale says *another scale*: a scale never borrows the verdict of another.
+as exact. No other scale has a verdict on a value: a scale never borrows the verdict of another.
 
 **A trend** is judged at any scale, within that scale. It is the difference between two rows, seed by seed, with
 Student's 95 % interval, and a claim says where that has to lie: above 0 (:data:`MORE`), within :data:`LITTLE` points
@@ -53,7 +53,6 @@ class Verdict(StrEnum):
     PAIRS = "pairs of seeds: no interval"
     NO_PREMISE = "premise not met here"
     NOT_RUN = "not run"
-    OTHER_SCALE = "another scale"
     OTHER_MODEL = "another model"
     OTHER_SPLIT = "another split"
     NOT_PRINTED = "not in the paper"
@@ -137,14 +136,12 @@ def _anecdote(seeds: int) -> Verdict:
 
 
 def value_verdict(result: StudyResult, cell: Cell, paper: PrintedValue | None, same_model: bool) -> Verdict:
-    """The rule for values: a cell against the printed number, which is of the ``same_model`` or of another."""
+    """The rule for values at the paper's scale: a cell against the printed number, of the ``same_model`` or not."""
     ours = list(by_seed(result, cell).values())
     if not ours:
         return Verdict.NOT_RUN
     if paper is None:
         return Verdict.NOT_PRINTED
-    if result.scale != "paper":
-        return Verdict.OTHER_SCALE
     if not same_model:
         return Verdict.OTHER_MODEL
     if result.evaluate != "test":

@@ -194,10 +194,10 @@ def grouped(steps: Sequence[Step]) -> str:
     return "; ".join(same[0].label if len(same) == 1 else f"{len(same)} {many[kind]}" for kind, same in kinds.items())
 
 
-def in_short(failures: Sequence[str], shown: int = 3) -> str:
-    """The first few failures; ``repro status`` has them all."""
-    more = f"; and {len(failures) - shown} more, which `repro status` lists" if len(failures) > shown else ""
-    return "; ".join(failures[:shown]) + more
+def in_short(failures: Sequence[str]) -> str:
+    """The first three failures; ``repro status`` has them all."""
+    more = f"; and {len(failures) - 3} more, which `repro status` lists" if len(failures) > 3 else ""
+    return "; ".join(failures[:3]) + more
 
 
 class Waiting:

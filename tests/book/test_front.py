@@ -100,15 +100,6 @@ def test_each_headline_has_its_effects_in_the_order_of_the_scales(made_up: MakeU
     assert [effect.judged.verdict for effect in trained.effects] == [Verdict.HOLDS] * 2
 
 
-def test_each_family_is_held_against_as_many_epochs_and_as_much_training() -> None:
-    lines = {key: words for study, key, words in GROUPS[CONTROLS] if study == "three_families"}
-    families = dict.fromkeys(key.partition("/")[0] for key in lines)
-    assert list(families) == ["single-gate", "DeepMoE", "DeepMoE-inputs", "sparse"] and len(lines) == 8
-    for family in families:
-        assert "of equal cost, in as many epochs" in lines[f"{family}/middle/equal-inference"]
-        assert "trained as long (equal training multiply-adds)" in lines[f"{family}/middle/equal-training"]
-
-
 def test_another_reading_of_a_table_does_not_take_its_place(made_up: MakeUp) -> None:
     values = {("deepmoe", 0): [50.0, 50.1, 50.2], ("equal-cost", 0): [55.0, 55.1, 55.2]}
     table = made_up(values).model_copy(update={"study": "deepmoe_table2_cifar"})

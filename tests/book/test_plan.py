@@ -2,7 +2,7 @@
 
 import pytest
 
-from repro.book.plan import RUNS, SHARE, minutes, new_work, plan_table
+from repro.book.plan import RUNS, SHARE, minutes, new_work
 from repro.families.single_gate.scales import default_spec
 from repro.families.single_gate.steps import steps
 from repro.models.cost import model_cost
@@ -25,12 +25,6 @@ def test_experts_share_one_pass_of_the_trunk() -> None:
     apart = spec.with_(trunk_batchnorm="training")  # every expert then has a trunk of its own
     work = sum(expert.work for expert in steps(apart).experts)
     assert work == pytest.approx(200 * visits * (cost.trunk_macs + 3 * cost.expert_macs))
-
-
-def test_the_assumed_share_is_that_of_the_cited_training() -> None:
-    assert pytest.approx(0.246, abs=0.001) == SHARE
-    assert 420 * 312e12 * SHARE == pytest.approx(32.3e15)
-    assert "32.3 PFLOP in 7.0 min on an A100" in plan_table().caption
 
 
 def test_what_several_runs_share_is_counted_once() -> None:

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 WNIDS = ("n02056570", "n01443537")  # not sorted, as in the official file
 
 

@@ -21,9 +21,9 @@ def unpacked(archive: Path, folder: Path) -> None:
     unpack(archive, folder, checksum(archive))
 
 
-@pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz", "a.tar.xz"])
+@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz"])
 @pytest.mark.parametrize("folder", ["set", "elsewhere"])
-def test_unpacks_every_kind(tmp_path: Path, name: str, folder: str) -> None:
+def test_unpacks_both_kinds(tmp_path: Path, name: str, folder: str) -> None:
     unpacked(pack(tmp_path / name, CONTENT), tmp_path / folder)
     top = tmp_path / folder if folder == "set" else tmp_path / folder / "set"
     found = {f"set/{p.relative_to(top).as_posix()}": p.read_bytes() for p in top.rglob("*") if p.is_file()}
@@ -31,34 +31,12 @@ def test_unpacks_every_kind(tmp_path: Path, name: str, folder: str) -> None:
     assert_nothing_but(tmp_path, name, folder)
 
 
-@pytest.mark.parametrize("name", ["a.zip", "a.tar"])
-@pytest.mark.parametrize("bad", ["../out.txt", "/tmp/a/out.txt", "set/../../out.txt", "C:/out.txt", "set\\..\\out.txt"])
-def test_names_that_lead_outside_are_refused_or_stay_within(tmp_path: Path, name: str, bad: str) -> None:
-    """A tar with a way up is refused; of other names what leads outside is dropped."""
-    archive = pack(tmp_path / name, {"set/a.txt": b"a", bad: b"b"})
-    if name == "a.tar" and bad in ("../out.txt", "set/../../out.txt"):
-        with pytest.raises(DataError, match=r"cannot be unpacked: .*outside"):
-            unpacked(archive, tmp_path / "set")
-        assert_nothing_but(tmp_path, name)
-    else:
-        unpacked(archive, tmp_path / "set")
-        assert sorted(p.read_bytes() for p in (tmp_path / "set").rglob("*") if p.is_file()) == [b"a", b"b"]
-        assert_nothing_but(tmp_path, name, "set")
-    assert not Path("/tmp/a/out.txt").exists()
-
-
-@pytest.mark.parametrize(
-    ("kind", "target"),
-    [(tarfile.SYMTYPE, "../../out"), (tarfile.LNKTYPE, "/etc/passwd"), (tarfile.FIFOTYPE, ""), (tarfile.CHRTYPE, "")],
-)
-def test_refuses_devices_and_links_that_lead_outside(tmp_path: Path, kind: bytes, target: str) -> None:
+def test_a_link_that_leads_outside_is_refused(tmp_path: Path) -> None:
     info, archive = tarfile.TarInfo("set/x"), tmp_path / "a.tar"
-    info.type, info.linkname = kind, target
+    info.type, info.linkname = tarfile.SYMTYPE, "../../out"
     with tarfile.open(archive, "w") as tar:
         tar.addfile(info)
-    with pytest.raises(
-        DataError, match=r"a\.tar cannot be unpacked: 'set/x' is a|a\.tar cannot be unpacked: .*outside"
-    ):
+    with pytest.raises(DataError, match=r"a\.tar cannot be unpacked: .*outside"):
         unpacked(archive, tmp_path / "set")
     assert_nothing_but(tmp_path, "a.tar")
 
@@ -77,14 +55,6 @@ def test_something_that_is_no_archive(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_text("<html>404</html>")
     with pytest.raises(DataError, match=r"a\.zip cannot be unpacked"):
         unpacked(tmp_path / "a.zip", tmp_path / "set")
-    with pytest.raises(DataError, match=r"b\.zip is missing"):
-        unpack(tmp_path / "b.zip", tmp_path / "set", "0")
-
-
-def test_never_unpacks_over_what_stands(tmp_path: Path) -> None:
-    (tmp_path / "set").mkdir()
-    with pytest.raises(DataError, match="stands already; move it away"):
-        unpacked(pack(tmp_path / "a.zip", CONTENT), tmp_path / "set")
 
 
 def test_a_wrong_download_is_dropped(tmp_path: Path) -> None:

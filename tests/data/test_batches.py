@@ -58,12 +58,6 @@ def test_an_image_looks_the_same_to_every_expert_in_an_epoch(source: BatchSource
     assert all(chosen[i] and torch.equal(some[i], everyone[i]) for i in some)
 
 
-def test_an_expert_visits_its_images_in_the_common_order() -> None:
-    chosen = torch.arange(50) % 2 == 0
-    common = [i for i in epoch_order(50, 1, 2).tolist() if chosen[i]]
-    assert epoch_order(50, 1, 2, chosen).tolist() == common
-
-
 def test_epochs_hold_whole_batches_or_one_small_one(source: BatchSource) -> None:
     batches = list(source.train(0, 0, 32))
     assert [len(b.labels) for b in batches] == [32] * source.num_steps(32) and source.num_steps(32) == len(source) // 32

@@ -14,11 +14,6 @@ from repro.errors import DataError
 NAMES = ("modes", "cifar10", "cifar100", "tiny-imagenet", "imagenet")
 
 
-def test_the_cards() -> None:
-    assert tuple(DATASETS) == NAMES
-    assert all(card.name == name and card.terms and card.disk for name, card in DATASETS.items())
-
-
 @pytest.mark.parametrize("ask", [lambda n, r: load(n, "train", r), status, fetch, check])
 def test_an_unknown_name_lists_the_choices(ask: Callable, tmp_path: Path) -> None:
     with pytest.raises(DataError) as error:

@@ -55,13 +55,6 @@ def test_empty_folders_are_named(fake_imagenet: Path) -> None:
         index_imagenet("train", fake_imagenet)
 
 
-@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
-def test_every_colour_mode_is_read_as_rgb(tmp_path: Path, mode: str) -> None:
-    noise(40, 30).convert(mode).save(tmp_path / "a.JPEG")
-    image = read_image(tmp_path / "a.JPEG")
-    assert (image.mode, image.size) == ("RGB", (40, 30))
-
-
 @pytest.mark.parametrize("suffix", ["png", "tif"])
 @pytest.mark.parametrize("turn", [1, 6])
 def test_sixteen_bits_are_scaled_and_pictures_turned_as_viewers_do(tmp_path: Path, suffix: str, turn: int) -> None:

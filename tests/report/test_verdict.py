@@ -17,24 +17,21 @@ BASE, ONE, TWENTY = ("backbone", 0), ("bagging", 1), ("bagging", 20)
 
 
 @pytest.mark.parametrize(
-    ("ours", "scale", "model", "verdict"),
+    ("ours", "model", "verdict"),
     [
-        ([79.8, 79.9, 80.1], "paper", "tr18", Verdict.REPRODUCED),
-        ([79.2, 79.3, 79.5], "paper", "tr18", Verdict.REPRODUCED),  # half a point off, and surely no more than one
-        ([81.8, 81.9, 82.1], "paper", "tr18", Verdict.DIFFERS),
-        ([77.8, 77.9, 78.1], "paper", "tr18", Verdict.DIFFERS),
-        ([78.4, 79.9, 81.4], "paper", "tr18", Verdict.UNDECIDED),  # on the spot in the mean, but it may be anywhere
-        ([79.9], "paper", "tr18", Verdict.ANECDOTE),
-        ([79.9, 79.91], "paper", "tr18", Verdict.TWO_SEEDS),
-        ([79.8, 79.9, 80.1], "laptop", "tr18", Verdict.OTHER_SCALE),
-        ([79.8, 79.9, 80.1], "paper", "tr10 at width 0.25", Verdict.OTHER_MODEL),
-        ([], "paper", "tr18", Verdict.NOT_RUN),
+        ([79.8, 79.9, 80.1], "tr18", Verdict.REPRODUCED),
+        ([79.2, 79.3, 79.5], "tr18", Verdict.REPRODUCED),  # half a point off, and surely no more than one
+        ([81.8, 81.9, 82.1], "tr18", Verdict.DIFFERS),
+        ([77.8, 77.9, 78.1], "tr18", Verdict.DIFFERS),
+        ([78.4, 79.9, 81.4], "tr18", Verdict.UNDECIDED),  # on the spot in the mean, but it may be anywhere
+        ([79.9], "tr18", Verdict.ANECDOTE),
+        ([79.9, 79.91], "tr18", Verdict.TWO_SEEDS),
+        ([79.8, 79.9, 80.1], "tr10 at width 0.25", Verdict.OTHER_MODEL),
+        ([], "tr18", Verdict.NOT_RUN),
     ],
 )
-def test_a_value_beside_the_printed_one(
-    made_up: MakeUp, ours: list[float], scale: str, model: str, verdict: Verdict
-) -> None:
-    result = made_up({TWENTY: ours, BASE: [77.0]}, scale=scale, model=model)
+def test_a_value_beside_the_printed_one(made_up: MakeUp, ours: list[float], model: str, verdict: Verdict) -> None:
+    result = made_up({TWENTY: ours, BASE: [77.0]}, scale="paper", model=model)
     assert value_verdict(result, Cell(20), printed_value(result, Cell(20)), is_model(result, *PAIR)) == verdict
 
 

@@ -9,8 +9,7 @@ import pytest
 
 from repro.exhibits import exhibits
 from repro.report.exhibit import Exhibit
-from repro.study.artifact import Artifact
-from repro.study.graph import Context, Inputs, Step, build, grouped, levels, ordered, passes
+from repro.study.graph import Context, Step, build, levels, ordered, passes
 from tests.study.toy import context, goal
 
 
@@ -53,11 +52,6 @@ def test_a_worker_builds_the_same_steps_from_plain_text(shown: Exhibit) -> None:
         assert build(asked.builder, asked.config).steps == asked.steps
 
 
-def test_a_line_for_twenty_names_no_twenty() -> None:
-    steps = ordered(goal("{}").steps)
-    assert grouped(steps) == "base 0; gate of 3, 0; 3 experts; predictions of 3, 0"
-
-
 def test_planning_is_linear(tmp_path: Path) -> None:
     """Forty layers of twenty steps, each on all twenty before: by paths there would be 20 to the 40th."""
     began = time.perf_counter()
@@ -77,12 +71,3 @@ def test_what_a_context_remembers_is_one_thing(tmp_path: Path) -> None:
         return len(calls)
 
     assert [remembering.once(name, make) for name in ("a", "a", "b", "a")] == [1, 1, 2, 3]
-
-
-def test_parents_are_asked_for_by_kind(tmp_path: Path) -> None:
-    parents = [step("p", {"k": k}) for k in range(2)]
-    made = {kind: Artifact({}, {kind: 1.0}) for kind in ("p", "q")}
-    inputs = Inputs(step("a", {}, *parents, step("q")), tmp_path, lambda *_: None, lambda asked: made[asked.kind])
-    assert inputs.all("p") == [made["p"]] * 2 and inputs["q"] == made["q"] and inputs.all("r") == []
-    with pytest.raises(ValueError, match="too many values"):
-        inputs["p"]

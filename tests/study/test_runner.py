@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from repro.errors import TimeIsUpError, TrainingError
-from repro.progress import time_limit
+from repro.errors import TrainingError
 from repro.study.contents import WEIGHTS
 from repro.study.graph import Goal, Step, ordered
 from repro.study.remaining import Remaining
@@ -141,15 +140,6 @@ def test_what_remains_of_a_stopped_study(tmp_path: Path, stops: list[int]) -> No
     damage(Store(tmp_path), step(done, "base 1"))
     run(tmp_path, half)
     assert Remaining([done, half], Store(tmp_path)).whole, "a damaged file is seen when it is read, not before"
-
-
-def test_the_time_is_up(tmp_path: Path) -> None:
-    goal = asked()
-    with time_limit(0.0), pytest.raises(TimeIsUpError, match="base 0: not begun"):
-        run(tmp_path, goal)
-    assert Remaining([goal], Store(tmp_path)).parts[0].finished == 0
-    run(tmp_path, goal)
-    assert Remaining([goal], Store(tmp_path)).whole
 
 
 # --- failures -----------------------------------------------------------------------------------

@@ -74,10 +74,6 @@ def edit(store: Store, change: Callable[[dict[str, Any]], object]) -> None:
     (store.path(KEY) / ABOUT).write_bytes(signed(about))
 
 
-def test_what_is_whole_is_found(store: Store) -> None:
-    assert not remade(store) and not store.set_aside()
-
-
 @pytest.mark.parametrize(
     ("damage", "why"),
     [
@@ -261,12 +257,6 @@ def test_a_broken_artifact_is_named(store: Store) -> None:
     (store.path(KEY) / WEIGHTS).write_bytes(b"not safe")
     with pytest.raises(StoreError, match=r"base of a test.*run again to make it anew"):
         store.load(KEY)
-
-
-def test_a_store_that_cannot_be_written_is_said(tmp_path: Path) -> None:
-    (tmp_path / "store").write_text("a file where the store should be")
-    with pytest.raises(ReproError, match=r"cannot read or write .*store/.*parameter root"), in_a_sentence():
-        kept(tmp_path, KEY)
 
 
 def test_the_doctor_sees_what_was_made_from_a_parent_that_was_made_anew(store: Store) -> None:
