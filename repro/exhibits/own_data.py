@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,6 +26,7 @@ from repro.data.catalogue import SPLITS
 from repro.data.folders import Folder, adopt, decode, example_folder, index_folder
 from repro.errors import SpecError, validated
 from repro.families.single_gate.config import StudySpec
+from repro.families.single_gate.controls import EQUAL_TRAINING, equal_training
 from repro.families.single_gate.export import load
 from repro.families.single_gate.predict import predict
 from repro.families.single_gate.scales import GATE, STACKING
@@ -35,11 +37,12 @@ from repro.report.claim import Cell
 from repro.report.curves import draw, each_seed, in_millions
 from repro.report.exhibit import Exhibit
 from repro.report.model_card import export_asked
-from repro.report.numbers import NONE
-from repro.report.plots import COLOURS, MARKERS, panels
+from repro.report.numbers import NONE, signed
+from repro.report.plots import COLOURS, MARKERS, NAMES, panels
+from repro.report.statistics import by_chance, by_chance_of_pairs
 from repro.report.tables import Captioned, about, frame, frame_of_rows, means
-from repro.report.verdict import by_seed, summary_of
-from repro.study.record import cost_row
+from repro.report.verdict import SEEDS, by_seed, difference, summary_of
+from repro.study.record import cost_row, seed_by_seed
 from repro.study.results import Measurement, StudyResult, Table
 
 NAME = "own_data"
@@ -87,6 +90,7 @@ class Parameters(SingleGateParameters):
     weight_decay: float | None = None
     crop: str | None = Field(None, description="pad, in memory; resized: RandomResizedCrop, streamed; or none")
     flip: bool | None = Field(None, description="mirror left-right with probability 1/2")
+    control: bool = Field(True, description="train the base once more, alone, as long as base and experts together")
     slack: float = Field(0.5, ge=0, description="points that the cheapest threshold may lose on the validation images")
 
     def images(self) -> Folder:
@@ -100,6 +104,10 @@ class Parameters(SingleGateParameters):
         self._spec(ANY_FOLDER)  # what is wrong with every folder is said before one is made or looked through
         spec = self._spec(self.images())
         return [spec.with_(seed=seed) for seed in self.seeds]
+
+    def bases(self) -> list[StudySpec]:
+        """The control of every seed, which begins where the base does: a gain that it has too is not the mixture's."""
+        return [equal_training(spec) for spec in self.specs()] if self.control else []
 
     def _spec(self, folder: Folder) -> StudySpec:
         """Of the recipe's values, with those that were given in their place."""
@@ -133,19 +141,34 @@ class Parameters(SingleGateParameters):
 
 
 def run(parameters: Parameters) -> StudyResult:
-    """Train what is not in the store, choose thresholds, and write the record to ``<root>/results``."""
+    """Train what is not in the store, choose thresholds, and write the record to ``<root>/results``: of the mixtures
+    alone where the time is up before their controls are trained.
+    """
     study = open_study(parameters)
-    measurements: list[Measurement] = []
+    specs = [spec for spec in study.specs if spec.role == "base"]
     sweep = Table(columns=["seed", "tau", "macs", "top1", "top1_on_validation", "exits", "experts"], rows=[])
-    simple = baselines(study.specs[0], parameters.root)
-    for spec in study.specs:
-        measurements += [measured(spec, method, top1, num_experts=0) for method, top1 in simple.items()]
-        outputs = study.run(spec)
-        measurements += _measure(spec, outputs, study, parameters.slack)
-        sweep.rows.extend(_sweep(spec, outputs))
-    cost = study.specs[0].cost
+    simple = baselines(specs[0], parameters.root)
+    cost = specs[0].cost
     costs = [cost_row(cost.without_experts()), cost_row(cost)]
-    return record(NAME, parameters, study, measurements, costs, {"sweep": sweep})
+
+    def of_mixture(spec: StudySpec) -> Iterator[Measurement]:
+        outputs = study.run(spec)
+        yield from (measured(spec, method, top1, num_experts=0) for method, top1 in simple.items())
+        yield from _measure(spec, outputs, study, parameters.slack)
+        sweep.rows.extend(_sweep(spec, outputs))
+
+    def of_control(spec: StudySpec) -> Iterator[Measurement]:
+        mixture = answers(study.run(spec)).right[:, 1]
+        logits, labels = study.base_outputs(equal_training(spec))
+        control, test = logits.argmax(-1) == labels, held_parts(spec)[1]
+        yield measured(spec, EQUAL_TRAINING, percent(control[test]))
+        yield measured(spec, EQUAL_TRAINING, percent((control != mixture)[test]), "discordant")
+
+    ways = (of_mixture, of_control) if parameters.control else (of_mixture,)
+    return seed_by_seed(
+        [(measure, spec) for spec in specs for measure in ways], lambda part: part[0](part[1]),
+        lambda found: record(NAME, parameters, study, found, costs, {"sweep": sweep}),
+    )  # fmt: skip
 
 
 def baselines(spec: StudySpec, root: Path) -> dict[str, float]:
@@ -190,6 +213,7 @@ RULES = {
     "anytime-same-cost": "any-time, no costlier than one expert for every image",
     "anytime-best": "any-time, the best at any cost",
 }
+LONGER = "base alone, trained as long as base and experts together"
 SIMPLE = {
     "chance": "chance",
     "majority": "always the most frequent class",
@@ -198,23 +222,26 @@ SIMPLE = {
 
 
 def tables(result: StudyResult) -> dict[str, Captioned]:
-    """``main``: what needs no network, base, one expert for every image, and the chosen thresholds, on test images."""
+    """``main``: what needs no network, base, its control, one expert for every image, and the chosen thresholds, on
+    test images.
+    """
     (k,) = result.numbers_of_experts()
     macs = {cost.num_experts: f"{cost.macs / 1e6:.1f}" for cost in result.costs}
-    cells = [*(Cell(0, name) for name in SIMPLE), Cell(0), Cell(k), *(Cell(k, rule) for rule in RULES)]
+    control = means(result, [Cell(k, EQUAL_TRAINING)])[0]
+    top1 = [*means(result, [*(Cell(0, name) for name in SIMPLE), Cell(0)]), "not run" if control == NONE else control]
     none = [NONE] * len(SIMPLE)
 
     def column(alone: str, plain: str, metric: str, decimals: int) -> list[str]:
-        return [*none, alone, plain, *means(result, [Cell(k, rule, metric=metric) for rule in RULES], decimals)]
+        return [*none, alone, alone, plain, *means(result, [Cell(k, rule, metric=metric) for rule in RULES], decimals)]
 
     taus = [by_seed(result, Cell(k, rule, metric="tau")) for rule in RULES]
     shown = [", ".join(f"{tau[seed]:g}" if seed in tau else NONE for seed in result.seeds) for tau in taus]
     columns = {
-        "top-1, %": means(result, cells),
+        "top-1, %": [*top1, *means(result, [Cell(k), *(Cell(k, rule) for rule in RULES)])],
         "multiply-adds, millions": column(macs[0], macs[k], "macs_millions", 1),
         "exits early, %": column("100.0", "0.0", "exits", 1),
         "experts an image": column("0", "1", "experts", 2),
-        "threshold τ": [*none, NONE, NONE, *shown],
+        "threshold τ": [*none, *[NONE] * 3, *shown],
     }
     folder = result.spec["folder"]
     caption = (
@@ -222,15 +249,18 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
         f"Thresholds were chosen on {folder['num_validation']} validation images; everything is shown on the test "
         "images, which had no part in training or choice. A dash for a threshold: one expert for every image."
     )
-    labels = [*SIMPLE.values(), "base alone", "base and one expert for every image", *RULES.values()]
+    labels = [*SIMPLE.values(), "base alone", LONGER, "base and one expert for every image", *RULES.values()]
     return {"main": Captioned(frame(columns, labels), caption)}
 
 
 def advice(result: StudyResult) -> str:
-    """How much chance makes of so few test images, and whether anything beats what learns next to nothing."""
+    """How much chance makes of so few test images, whether anything beats what learns next to nothing, and what to do:
+    a gain that the control has too is not the mixture's.
+    """
     (k,) = result.numbers_of_experts()
     number = result.spec["folder"]["num_test"]
-    ours = max(math.fsum(each.values()) / len(each) for each in (by_seed(result, Cell(0)), by_seed(result, Cell(k))))
+    trained = [summary_of(result, cell) for cell in (Cell(0), Cell(k), Cell(k, EQUAL_TRAINING))]
+    ours = max(summary.mean for summary in trained if summary)
     text = f"With {number} test images, differences of up to {by_chance(ours, number):.1f} points are within chance."
     if discordant := summary_of(result, Cell(k, metric="discordant")):
         text += (
@@ -244,22 +274,45 @@ def advice(result: StudyResult) -> str:
             f" **None of this beats {best} ({simple[best]:.2f} %) by more than chance: train longer (`-p epochs`), "
             "begin at pretrained weights, or get more images, before anything is concluded.**"
         )
-    return text
+        return text
+    return f"{text} {_what_to_do(result, k, number)}"
 
 
-def by_chance(top1: float, num_images: int) -> float:
-    """Points by which two equally good models near ``top1`` percent differ at most, in 19 of 20 such sets of images."""
-    p = _share(top1, num_images)
-    return 196 * math.sqrt(2 * p * (1 - p) / num_images)
+def _what_to_do(result: StudyResult, k: int, number: int) -> str:
+    """The verdict on base and one expert for every image: against the base, and against the base trained longer."""
+    over_base, over_longer = _gain(result, k, Cell(0), number), _gain(result, k, Cell(k, EQUAL_TRAINING), number)
+    assert over_base, "every seed of a record has base and mixture"
+    (more, chance), gained = over_base, over_base[0] > over_base[1]
+    shown = f"Base and one expert for every image come to {signed(more)} points against the base (chance: {chance:.1f})"
+    longer, seeds = "against the base trained as long as base and experts together", ""
+    if over_longer is None:
+        shown += f"; {longer}: not run (`-p control True`)"
+        do = "train the control, as a gain that it has too is not the mixture's" if gained else "leave it"
+    else:
+        left, chance = over_longer
+        shown += f", and to {signed(left)} {longer} (chance: {chance:.1f})"
+        do = "train the base longer instead" if gained or left < -chance else "leave it"
+        if gained and left > chance:
+            do = "use it: longer training alone does not gain as much"
+            few = len(by_seed(result, Cell(k, EQUAL_TRAINING))) < SEEDS
+            seeds = f" In fewer than {SEEDS} seeds it is an anecdote: add `-p seeds 0,1,2`." if few else ""
+        elif gained:
+            do += ", which gains as much within chance: a gain that the control has too is not the mixture's"
+    return f"**What to do: {do}.** {shown}.{seeds}"
 
 
-def by_chance_of_pairs(discordant: float, num_images: int) -> float:
-    """The same of two models on the same images, of which ``discordant`` percent are right in one of the two alone."""
-    return 196 * math.sqrt(_share(discordant, num_images) / num_images)
-
-
-def _share(percent: float, num_images: int) -> float:
-    return (percent / 100 * num_images + 1) / (num_images + 2)  # two answers added, so that 100 % is no certainty
+def _gain(result: StudyResult, k: int, less: Cell, number: int) -> tuple[float, float] | None:
+    """Points that the mixture is above another model, and how many chance makes, of images and of seeds; None where
+    that was not run.
+    """
+    found = difference(result, Cell(k), less, paired=not less.num_experts)  # they share a base, or nothing
+    if found is None:
+        return None
+    parting = summary_of(result, replace(less, num_experts=k, metric="discordant"))
+    both = [*by_seed(result, Cell(k)).values(), *by_seed(result, less).values()]
+    points = by_chance_of_pairs(parting.mean, number) if parting else by_chance(math.fsum(both) / len(both), number)
+    of_seeds = found.mean - found.interval[0] if found.interval and found.n >= SEEDS else 0.0
+    return found.mean, max(points, of_seeds)
 
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
@@ -271,9 +324,12 @@ def _panel(axes: Axes, result: StudyResult) -> None:
     (k,) = result.numbers_of_experts()
     draw(axes, in_millions(each_seed(result.tables["sweep"], "macs", "top1")), COLOURS["bagging"], "any-time, over τ")
     costs = {cost.num_experts: cost.macs / 1e6 for cost in result.costs}
-    for count, way, name in ((0, "backbone", "base alone"), (k, "expert", "one expert for every image")):
-        each = by_seed(result, Cell(count)).values()
-        axes.plot(costs[count], sum(each) / len(each), MARKERS[way], color=COLOURS[way], label=name, zorder=3)
+    marks = ((Cell(0), 0, "backbone"), (Cell(k, EQUAL_TRAINING), 0, EQUAL_TRAINING), (Cell(k), k, "expert"))
+    names = {**NAMES, "expert": "one expert for every image"}
+    for cell, count, way in marks:
+        if each := by_seed(result, cell).values():
+            top1 = sum(each) / len(each)
+            axes.plot(costs[count], top1, MARKERS[way], color=COLOURS[way], label=names[way], zorder=3)
     axes.set(xlabel="multiply-adds an image, millions", ylabel="top-1 on the test images, %")
     axes.set_title(f"{result.dataset}, {k} experts")
     axes.legend(frameon=False, loc="lower right")

@@ -100,3 +100,18 @@ def without_interval(summary: Summary) -> Summary:
 def binomial_error(percent: float, images: int) -> float:
     """Standard error, in points, of an accuracy in ``percent`` that was measured on so many ``images``."""
     return math.sqrt(percent * (100 - percent) / images)
+
+
+def by_chance(top1: float, num_images: int) -> float:
+    """Points by which two equally good models near ``top1`` percent differ at most, in 19 of 20 such sets of images."""
+    p = _share(top1, num_images)
+    return 196 * math.sqrt(2 * p * (1 - p) / num_images)
+
+
+def by_chance_of_pairs(discordant: float, num_images: int) -> float:
+    """The same of two models on the same images, of which ``discordant`` percent are right in one of the two alone."""
+    return 196 * math.sqrt(_share(discordant, num_images) / num_images)
+
+
+def _share(percent: float, num_images: int) -> float:
+    return (percent / 100 * num_images + 1) / (num_images + 2)  # two answers added, so that 100 % is no certainty

@@ -86,6 +86,9 @@ def why_stale(about: Mapping[str, Any], images: str | None, parents: Mapping[str
 
     ``images`` is their fingerprint; ``parents`` are the artifacts that it would be made from now: ``kind/key`` ->
     checksum. What else it depends on, the revision of the code among it, is its key.
+
+    The precision that it was made in is not compared: a base of bf16 serves a gate of fp32, being the network that it
+    is. One that was made anew in another precision has another checksum; records name every precision (``made``).
     """
     for name in LIBRARIES_THAT_MATTER:
         then, now = about["made"]["libraries"][name], library_versions()[name]

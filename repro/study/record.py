@@ -15,7 +15,7 @@ from repro.study.image_set import ImageSet
 from repro.study.parameters import Parameters
 from repro.study.picture import Picture
 from repro.study.provenance import made_here
-from repro.study.results import EXACT, Cost, Measurement, Provenance, StudyResult, Table, spec_digest
+from repro.study.results import EXACT, Cost, Measurement, Provenance, StudyResult, Table, each_once, spec_digest
 from repro.study.runner import Runner
 from repro.study.sources import Sources
 from repro.study.store import Store
@@ -85,6 +85,7 @@ def record(
     name: str, parameters: Parameters, runner: Runner, spec: ImageSet, left_out: Mapping[str, Any],
     base: str, expert: str, measurements: Iterable[Measurement], costs: Iterable[Cost] = (),
     tables: dict[str, Table] | None = None, pictures: dict[str, Picture] | None = None, part: str = "",
+    timed: bool = False,
 ) -> StudyResult:  # fmt: skip
     """Write ``<root>/results/<name>-<dataset>-<scale>.json`` (``part``: see the record) and return what it holds.
 
@@ -92,7 +93,8 @@ def record(
     one, as a base's predictions that came from another machine may differ from those made here in near ties.
 
     ``spec`` is one of the specs; of its fields those of ``left_out`` (pydantic's ``exclude``) differ from row to row,
-    and are no part of the record. ``base`` and ``expert`` are what is compared, for the record's head.
+    and are no part of the record. ``base`` and ``expert`` are what is compared, for the record's head. ``timed``: some
+    of the numbers are this process's times.
     """
     once: dict[tuple[Any, ...], Measurement] = {}
     for m in measurements:
@@ -104,10 +106,21 @@ def record(
         base=base, expert=expert, seeds=[seed for seed in parameters.seeds if seed in {m.seed for m in found}],
         spec=about, spec_hash=spec_digest(about), measurements=found, costs=list(dict.fromkeys(costs)),
         tables=tables or {}, pictures=pictures or {},
-        provenance=Provenance(command=parameters.command(name), **made_here(runner.context.device, runner.seconds)),
+        provenance=Provenance(command=parameters.command(name), **_made(runner, timed)),
     )  # fmt: skip
     say(f"{runner.summary()}; result in {result.save(parameters.root / 'results')}")
     return result
+
+
+def _made(runner: Runner, timed: bool) -> dict[str, Any]:
+    """Where a record was made: hardware, precision and compiling are those of its artifacts, which may have come from
+    elsewhere or from workers; of this process, and first, where it has ``timed`` something, or where nothing was made.
+    """
+    here = made_here(runner.context.device, runner.seconds)
+    for what in ("hardware", "precision", "compile"):
+        made_by = runner.made_by(what)
+        here[what] = each_once(*([here[what]] if timed or not made_by else []), *made_by)
+    return here
 
 
 def record_exact(

@@ -60,32 +60,33 @@ class Table(Frozen):
         return Table(columns=self.columns, rows=[r for r in self.rows if all(r[i] == v for i, v in wanted.items())])
 
 
+def each_once(*several: str) -> str:
+    """What several say, joined by ``; ``, each part once."""
+    return "; ".join(dict.fromkeys(part for one in several for part in one.split("; ")))
+
+
 class Provenance(Frozen):
     """Where a result came from."""
 
     command: str
     code: str = Field(description="commit of the code, with '+' when the tree had changes; or the package version")
     when: str = Field(description="UTC, ISO 8601")
-    hardware: str
-    precision: str
+    hardware: str = Field(description="what its artifacts were made on, as each says: several joined by '; '")
+    precision: str = Field(description="in which they were made, likewise")
     compile: str = Field("off", description="how networks were called while training, see repro.training.compiling")
     libraries: dict[str, str]
     seconds: float = Field(description="compute spent on the artifacts that this result rests on")
 
     def then(self, later: Provenance) -> Provenance:
         """Of what was made here and ``later`` by another command, elsewhere perhaps."""
-
-        def both(first: str, second: str) -> str:
-            return first if second in first.split("; ") else f"{first}; {second}"
-
         return Provenance(
             command=f"{self.command} && {later.command}",
-            code=both(self.code, later.code),
+            code=each_once(self.code, later.code),
             when=max(self.when, later.when),
-            hardware=both(self.hardware, later.hardware),
-            precision=both(self.precision, later.precision),
-            compile=both(self.compile, later.compile),
-            libraries={name: both(have, later.libraries.get(name, have)) for name, have in self.libraries.items()},
+            hardware=each_once(self.hardware, later.hardware),
+            precision=each_once(self.precision, later.precision),
+            compile=each_once(self.compile, later.compile),
+            libraries={name: each_once(have, later.libraries.get(name, have)) for name, have in self.libraries.items()},
             seconds=self.seconds + later.seconds,
         )
 

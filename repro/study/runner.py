@@ -117,6 +117,10 @@ class Runner:
         """What was made for this study, here or by its workers."""
         return [step for step in self._about if step in self._made]
 
+    def made_by(self, what: str) -> list[str]:
+        """``hardware``, ``precision`` or ``compile`` by which all that stands was made, as each artifact says it."""
+        return [about["made"][what] for about in self._about.values()]
+
     def summary(self) -> str:
         """One sentence: how much was found in the store and how much was made."""
         made, there, folder = len(self.made), len(self._about), self.context.store.folder
@@ -173,9 +177,8 @@ class Runner:
                 for step in steps:
                     self._make_claimed([step])
             return
-        artifacts = made if steps[0].together else [made]
         seconds = (time.monotonic() - began) / len(steps)
-        for step, artifact in zip(steps, artifacts, strict=True):
+        for step, artifact in zip(steps, made if steps[0].together else [made], strict=True):
             try:
                 about = store.write(step, artifact, self._parents(step), device, seconds)
             except TrainingError as error:

@@ -10,14 +10,15 @@ import torch
 from repro.analysis.answers import answers
 from repro.analysis.outputs import Outputs
 from repro.cli import main
-from repro.errors import DataError, ReproError, SpecError
+from repro.errors import DataError, ReproError, SpecError, TimeIsUpError
 from repro.exhibits import own_data
 from repro.exhibits.own_data import Parameters, baselines, choices, held_parts, run
 from repro.families.single_gate.config import StudySpec
+from repro.families.single_gate.controls import EQUAL_TRAINING, equal_training
 from repro.families.single_gate.export import read_config
 from repro.families.single_gate.scales import default_spec
 from repro.families.single_gate.steps import steps
-from repro.families.single_gate.study import open_study
+from repro.families.single_gate.study import Study, open_study
 from repro.report.claim import Cell
 from repro.study.results import Cost, Measurement, StudyResult, Table, load_results
 from tests.conftest import write_pictures
@@ -49,14 +50,46 @@ def test_a_folder_becomes_a_record_and_the_second_run_trains_nothing(
     for method in ("bagging", "anytime-no-loss", "anytime-same-cost", "anytime-best"):
         (value,) = result.values("top1", method, 2)
         assert 0 <= value <= 100 and round(value * 15 / 100, 3) % 1 in (0, pytest.approx(1)), "15 test images"
-    right = answers(open_study(asked(root / "My Pictures", root)).run(spec)).right[held_parts(spec)[1]].tolist()
+    study, test = open_study(asked(root / "My Pictures", root)), held_parts(spec)[1]
+    right = answers(study.run(spec)).right[test].tolist()
     (parting,) = result.values("discordant", "bagging", 2)
     assert parting == pytest.approx(100 * sum(base != mixture for base, mixture, *_ in right) / 15, abs=1e-3)
+    logits, labels = study.base_outputs(equal_training(spec))
+    control = (logits.argmax(1) == labels)[test].tolist()
+    assert result.values("top1", EQUAL_TRAINING, 2) == [pytest.approx(100 * sum(control) / 15, abs=1e-3)]
+    (parting,) = result.values("discordant", EQUAL_TRAINING, 2)
+    differing = sum(alone != mixture for alone, (_, mixture, *_) in zip(control, right, strict=True))
+    assert parting == pytest.approx(100 * differing / 15, abs=1e-3)
     assert result.tables["sweep"].column("tau")[0] == 0 and result.tables["sweep"].column("exits")[-1] == 100
     capsys.readouterr()
     again = run(asked(root / "My Pictures", root))
     assert again.measurements == result.measurements
     assert "0 found" not in (said := capsys.readouterr().err) and "found in the store" in said
+
+
+def test_where_the_time_is_up_before_the_control_is_trained_the_mixture_is_recorded(
+    ran: tuple[Path, StudyResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(*_: object) -> None:
+        raise TimeIsUpError("control: not begun")
+
+    root, result = ran
+    monkeypatch.setattr(Study, "base_outputs", late)
+    with pytest.raises(TimeIsUpError):
+        run(asked(root / "My Pictures", root))
+    (there,) = load_results(root / "results").values()
+    assert there.measurements == [m for m in result.measurements if m.method != EQUAL_TRAINING]
+
+
+def test_the_control_begins_where_the_base_does_and_can_be_left_out(picture_folder: Path, tmp_path: Path) -> None:
+    parameters = Parameters.check(folder=str(picture_folder), root=str(tmp_path), recipe="photographs", seeds="0,1")
+    spec, _ = parameters.specs()
+    control, other = parameters.bases()
+    assert (control.role, control.start, control.base, other.seed) == ("control", "imagenet", "resnet18", 1)
+    assert control.base_recipe == spec.base_recipe.model_copy(update={"epochs": control.base_recipe.epochs})
+    assert spec.base_recipe.epochs < control.base_recipe.epochs <= 3 * spec.base_recipe.epochs
+    without = Parameters.check(folder=str(picture_folder), root=str(tmp_path), control="False")
+    assert without.bases() == [] and without.command("own_data").endswith("-p control False")
 
 
 def test_of_a_folder_the_card_shows_the_test_part_and_what_was_chosen(
@@ -112,7 +145,7 @@ def made_up(spec: StudySpec, labels: torch.Tensor) -> Outputs:
 def test_test_images_have_no_part_in_the_choice(picture_folder: Path, tmp_path: Path) -> None:
     parameters = asked(picture_folder, tmp_path)
     study = open_study(parameters)
-    (spec,) = study.specs
+    spec, _control = study.specs
     validation, test = held_parts(spec)
     labels = torch.randint(0, 3, (30,), generator=torch.Generator().manual_seed(1))
     said = made_up(spec, labels).base_logits.argmax(1)  # with these labels the base is always right
@@ -249,18 +282,49 @@ def test_the_table(result: StudyResult) -> None:
     assert frame["top-1, %"].tolist()[:3] == ["10.00 ± 0.00", "12.00 ± 0.00", "–"]
     frame = frame.iloc[3:]
     assert frame.iloc[0].tolist() == ["81.00 ± 1.41", "10.0", "100.0", "0", "–"]
-    assert frame.iloc[1].tolist() == ["85.00 ± 1.41", "20.0", "0.0", "1", "–"]
-    assert frame.iloc[2].tolist() == ["83.00 ± 0.00", "12.0 ± 0.0", "65.0 ± 7.1", "0.50 ± 0.14", "0.25, 0.3"]
-    assert frame.iloc[4]["threshold τ"] == "–, –"
+    assert frame.iloc[1].tolist() == ["not run", "10.0", "100.0", "0", "–"] and frame.index[1] == own_data.LONGER
+    assert frame.iloc[2].tolist() == ["85.00 ± 1.41", "20.0", "0.0", "1", "–"]
+    assert frame.iloc[3].tolist() == ["83.00 ± 0.00", "12.0 ± 0.0", "65.0 ± 7.1", "0.50 ± 0.14", "0.25, 0.3"]
+    assert frame.iloc[5]["threshold τ"] == "–, –"
+    longer = [Measurement(seed=s, num_experts=4, method=EQUAL_TRAINING, metric="top1", value=83.0) for s in (0, 1)]
+    shown = own_data.tables(result.model_copy(update={"measurements": [*result.measurements, *longer]}))["main"]
+    assert shown.frame.iloc[4].tolist() == ["83.00 ± 0.00", "10.0", "100.0", "0", "–"]
     assert "100 validation" in shown.caption and "resnet18, 2 seeds, 4 experts, 100 test images" in shown.caption
 
 
 def test_the_sentences(result: StudyResult) -> None:
     text = own_data.advice(result)
     assert "With 100 test images, differences of up to 10.1 points are within chance." in text and "beats" not in text
+    assert "**What to do: leave it.**" in text and "together: not run (`-p control True`)." in text
     near = [Measurement(seed=s, num_experts=0, method="neighbours", metric="top1", value=80.0) for s in (0, 1)]
     told = own_data.advice(result.model_copy(update={"measurements": [*result.measurements, *near]}))
     assert "**None of this beats 5 nearest neighbours on 16 × 16 pixels (80.00 %) by more than chance" in told
+
+
+@pytest.mark.parametrize(
+    ("base", "longer", "what_to_do", "why"),
+    [
+        ([80.0, 82.0], [], "train the control, as a gain that it has too is not the mixture's", "+4.00 points"),
+        ([80.0, 82.0], [81.0, 83.0], "train the base longer instead, which gains as much within chance: a gain that "
+         "the control has too is not the mixture's", "to +3.00 against the base trained as long"),
+        ([80.0, 82.0], [88.0, 90.0], "train the base longer instead, which", "to −4.00 against the base"),
+        ([80.0, 82.0], [79.0, 81.0], "use it: longer training alone does not gain as much", "it is an anecdote"),
+        ([83.0, 85.0], [84.0, 86.0], "leave it.", "+1.00 points against the base (chance: 3.4), and to +0.00"),
+        ([83.0, 85.0], [89.0, 91.0], "train the base longer instead.", "to −5.00"),
+        ([80.0, 82.0, 84.0], [79.0, 81.0, 83.0], "use it: ", "to +5.00 against the base trained as long as base and "
+         "experts together (chance: 4.5)."),
+        ([80.0, 82.0, 84.0], [80.0, 82.0, 84.0], "train the base longer instead, which", "to +4.00"),
+    ],
+)  # fmt: skip
+def test_a_gain_that_the_control_has_too_is_not_the_mixture_s(
+    base: list[float], longer: list[float], what_to_do: str, why: str, record_of: Callable[..., StudyResult]
+) -> None:
+    """Of 100 images two are right in one of two models alone: 3.4 points are chance; of three seeds, 4.5 (Welch)."""
+    values = {Cell(0): base, Cell(4): [84.0, 86.0, 88.0][: len(base)], Cell(4, EQUAL_TRAINING): longer}
+    values |= {Cell(4, method, metric="discordant"): [2.0] * len(base) for method in ("", EQUAL_TRAINING)}
+    told = own_data.advice(record_of("own_data", values, dataset="pets", scale="own", spec={"folder": FOLDER}))
+    assert f"**What to do: {what_to_do}" in told and why in told
+    assert ("anecdote" in told) == ("use it" in told and len(base) < 3)
 
 
 def test_chance_is_a_matter_of_how_many_images() -> None:
@@ -280,4 +344,5 @@ def test_the_picture(result: StudyResult) -> None:
     (axes,) = own_data.figures([result])["main"].axes
     drawn = {line.get_label(): drawn_at(line) for line in axes.lines}
     assert drawn["any-time, over τ"] == ([20.0, 10.0], [80.0, 80.0])
+    assert own_data.NAMES[EQUAL_TRAINING] not in drawn, "not run"
     assert drawn["base alone"] == ([10.0], [81.0]) and drawn["one expert for every image"] == ([20.0], [85.0])

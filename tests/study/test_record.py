@@ -10,10 +10,13 @@ import pytest
 
 from repro.errors import ReproError, StoreError, TimeIsUpError, TrainingError
 from repro.families.single_gate.study import SingleGateParameters
+from repro.study.graph import ordered
 from repro.study.picture import Picture
 from repro.study.places import results_folder
 from repro.study.record import open_runner, record, seed_by_seed
 from repro.study.results import Measurement, StudyResult, Table, load_results, spec_digest
+from repro.study.runner import Runner
+from tests.study import toy
 
 
 def written(seeds: Sequence[int], wrong: dict[int, ReproError], record_of: Callable[..., StudyResult]) -> list[int]:
@@ -94,6 +97,7 @@ def test_records_of_other_seeds_stand_beside_each_other_and_are_read_as_one(
     assert both.seeds == [0, 1, 3, 4] and both.values("top1", "bagging", 20) == [60.0, 61.0, 60.0, 61.0]
     assert both.tables["curve"].column("seed") == [0, 1, 3] and both.tables["scan"] == first.tables["scan"]
     made = both.provenance
+    assert made.then(made).hardware == made.hardware, "each once"
     assert made.command == f"{first.provenance.command} && elsewhere" and made.code == first.provenance.code
     assert made.hardware == f"{first.provenance.hardware}; a card" and made.seconds == first.provenance.seconds + 5.0
 
@@ -124,6 +128,36 @@ def test_a_base_that_two_machines_answer_for_differently_is_recorded_once(tmp_pa
     alone = [Measurement(seed=0, num_experts=0, method="backbone", metric="top1", value=v) for v in (50.0, 50.01)]
     result = record("table2_num_experts", parameters, runner, spec, {"seed": True}, "tr10", "tr10", alone)
     assert result.values("top1", "backbone", 0) == [50.0]
+
+
+def test_a_record_says_what_its_artifacts_were_made_on_and_not_who_wrote_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A base of a card, in bf16, serves all that a laptop makes of it in fp32: nothing is stale, and both are named."""
+
+    def on(hardware: str, precision: str) -> None:
+        monkeypatch.setattr("repro.study.provenance.hardware", lambda device: hardware)
+        monkeypatch.setattr("repro.study.provenance.precision", lambda device: precision)
+
+    on("a card", "bf16")
+    goal = toy.asked()
+    Runner([], toy.context(tmp_path)).load(ordered(goal.steps)[0])
+    toy.CALLS.clear()
+    on("a laptop, 1 thread", "fp32")
+    runner = toy.run(tmp_path, goal)
+    assert toy.CALLS[0].startswith("gate"), "the base stands"
+    on("a desk, 2 threads", "fp32")
+    parameters = SingleGateParameters.check(scale="smoke", root=tmp_path)
+    (spec,) = parameters.specs()
+
+    def made(runner: Runner, timed: bool = False) -> tuple[str, str]:
+        name, left_out = "table2_num_experts", {"seed": True}
+        by = record(name, parameters, runner, spec, left_out, "tr10", "tr10", [], timed=timed).provenance
+        return by.hardware, by.precision
+
+    assert made(runner) == ("a card; a laptop, 1 thread", "bf16; fp32")
+    assert made(runner, timed=True) == ("a desk, 2 threads; a card; a laptop, 1 thread", "fp32; bf16")
+    assert made(open_runner(parameters, [])) == ("a desk, 2 threads", "fp32"), "of no artifact"
 
 
 def test_pictures_go_into_a_record_as_text_and_come_out_in_order() -> None:

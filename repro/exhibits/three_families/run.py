@@ -124,7 +124,7 @@ def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
         spec, differing = parameters.asked(parameters.seeds[0]).spec, {"seed": True, "width": True}
         return record(
             NAME, parameters, runner, spec, differing, "several", "several", found, tables=tables,
-            part=parameters.part(),
+            part=parameters.part(), timed=True,
         )  # fmt: skip
 
     for body, asked in parameters.places(taken):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from repro.exhibits.three_families.families import FAMILIES
 from repro.exhibits.three_families.rivals import BATCHES, between, cell
 from repro.report.numbers import NONE, mean_std
@@ -39,8 +41,9 @@ def service(result: StudyResult) -> Captioned:
                 there = between(macs, plain, [ms[f"plain {i}", batch] for i in range(len(plain))])
                 ratio = f"{time / there:.2f}" if there and not name.startswith("plain ") else NONE
                 rows[label] |= {f"ms, {words}": f"{time:.3f}", f"times a plain network's, {words}": ratio}
+    processor, *_ = re.split("[,;]", result.provenance.hardware)  # what timed it stands first
     caption = (
-        f"{about(result)}; what a service would find, on one thread of {result.provenance.hardware.partition(',')[0]}: "
+        f"{about(result)}; what a service would find, on one thread of {processor}: "
         "milliseconds of an image, each network in the form in which it is fastest to use, and in times of a plain "
         "network of equal MACs (between those above it; a dash beyond the curve). Read once, for the first seed. Of "
         "256 at a time DeepMoE answers by prototypes; their top-1 is in the first table."
