@@ -19,7 +19,7 @@ from repro.families.sparse.training import make_network, predict, train_network
 from repro.study.artifact import Artifact, trained
 from repro.study.graph import BACKWARD, FORWARD, Context, Goal, Inputs, Step
 
-REVISIONS = {"network": 2, "predictions": 2}  # raised when code comes to make other numbers than before
+REVISIONS = {"network": 2, "predictions": 2}  # raised when code makes other numbers (``test_golden.py`` says so)
 
 
 class Steps(NamedTuple):

@@ -1,0 +1,67 @@
+"""DeepMoE makes the numbers that it made before; if not, a revision has to be raised (``tests/golden.py``).
+
+Gates on what is written, from scratch, in bf16, after either stage. It is trained slowly: at a rate of 0.05, in fp32,
+logits differed by 0.8 where sums were made in another order.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from repro.families.deepmoe.config import DeepMoEConfig
+from repro.families.deepmoe.cost import deepmoe_cost
+from repro.families.deepmoe.steps import REVISIONS, Asked, goal, shuffles, steps, two_stages
+from repro.families.deepmoe.training import SHUFFLES, donors
+from repro.families.single_gate.scales import default_spec
+from tests import golden
+
+SPEC = default_spec("smoke", "modes").with_(width=0.0625)
+WAYS: dict[str, dict[str, Any]] = {"bf16": {}}
+
+
+def asked(name: str) -> Asked:
+    """Procedure 1 in an epoch a stage, of 25 steps each."""
+    one, two = two_stages(golden.slowly(SPEC.base_recipe).model_copy(update={"batch_size": 16}))
+    model = DeepMoEConfig(backbone="tr10", width=0.0625, num_classes=20, **WAYS[name])
+    return Asked(spec=SPEC, model=model, recipe=one, recipe_two=two)
+
+
+def of_way(name: str, root: Path) -> dict[str, golden.Parts]:
+    """Checksums of logits ``[6]`` and of each layer's gates ``[L, 6]``, after stage one and after both."""
+    whole, found = asked(name), {}
+    stages = {"jointly": whole.model_copy(update={"recipe_two": None}), "gates frozen": whole}
+    runner = golden.made([goal(of) for of in stages.values()], root)
+    for stage, of in stages.items():
+        said = runner.load(steps(of)).tensors
+        found[f"{name}, {stage}"] = {
+            "logits": golden.checksums(said["logits"]),
+            "embedding": golden.checksums(said["embedding_logits"]),
+            "gates": [golden.checksums(gates) for gates in said["gates"].split(deepmoe_cost(of.model).sizes, 1)],
+            **golden.training(runner.load(steps(of).needs[0])),
+        }
+    return found
+
+
+def numbers(root: Path) -> dict[str, golden.Parts]:
+    """Those of every way; and what is drawn, which is exact."""
+    labels, superclasses = torch.arange(24) % 6, torch.arange(6) % 2
+    drawn = {name: donors(labels, superclasses, name, 1, 2).tolist() for name in SHUFFLES}
+    return {**golden.numbers_of(WAYS, of_way, root), "drawn": drawn}
+
+
+def test_the_numbers_are_those_of_before(tmp_path: Path) -> None:
+    golden.hold(numbers(tmp_path), __file__)
+
+
+def test_each_kind_has_a_revision_in_its_key() -> None:
+    def by_kind() -> dict[str, str]:
+        last = shuffles(asked("bf16"))
+        frozen, predictions = last.needs
+        return {step.kind: step.key for step in (*frozen.needs, frozen, predictions, last)}
+
+    golden.each_revision_is_in_a_key(by_kind, REVISIONS)
+
+
+if __name__ == "__main__":
+    golden.write(numbers, __file__)
