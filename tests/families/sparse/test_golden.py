@@ -32,16 +32,18 @@ def of_way(name: str, root: Path) -> dict[str, golden.Parts]:
     """Checksums of logits ``[6]`` and each token's experts, as predicted and in a step of training (4: no place)."""
     spec = spec_of(name)
     runner = golden.made([goal(spec)], root)
-    network, said = (runner.load(step) for step in steps(spec))
+    network, predictions = (runner.load(step) for step in steps(spec))
     source = runner.context.sources.batches(spec, "evaluation", Augmentation())
     with seeded(0, "golden"), torch.no_grad(), autocast(source.labels.device):
         out = load_network(spec, network).train()(next(iter(source.clean(golden.ROWS))).images)
     parts = {
-        "logits": golden.checksums(said.tensors["logits"]),
+        "logits": golden.checksums(predictions.tensors["logits"]),
         "drawn logits": golden.checksums(out.logits),
         **golden.training(network),
     }
-    for i, (experts_MTK, choice) in enumerate(zip(chosen_experts(spec, said.tensors), out.choices, strict=True), 1):
+    for i, (experts_MTK, choice) in enumerate(
+        zip(chosen_experts(spec, predictions.tensors), out.choices, strict=True), 1
+    ):
         experts_NK = choice.experts_NK.where(choice.kept_NK, spec.model.num_experts)
         parts[f"experts {i}"] = golden.spelled(experts_MTK)
         parts[f"drawn experts {i}"] = golden.spelled(experts_NK.unflatten(0, (golden.ROWS, -1)))
