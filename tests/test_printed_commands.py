@@ -89,9 +89,7 @@ def read(words: tuple[str, ...]) -> None:
         given = papermill.make_context("papermill", rest).params
         name = Path(given["notebook_path"]).stem
         assert name in names() or name in PLACEHOLDERS
-        for one in names() if name in PLACEHOLDERS else [name]:
-            if one != "own_data" or name == one:
-                checked(one, tuple(given["parameters"]))
+        checked("table2_num_experts" if name in PLACEHOLDERS else name, tuple(given["parameters"]))
     elif program != "repro":
         read_benchmark(program, rest)
     elif rest not in (["run"], ["cost"], ["pack"], ["unpack"], ["export"], ["data"]):  # names of commands
@@ -123,6 +121,8 @@ def test_it_is_taken(where: str, words: tuple[str, ...], pictures: Path, monkeyp
     try:
         read(words)
     except (SystemExit, click.UsageError) as error:
+        if isinstance(error, SystemExit) and not error.code:
+            return  # --help
         raise AssertionError(f"{where} prints `{' '.join(words)}`, which is not taken") from error
 
 
