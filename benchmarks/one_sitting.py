@@ -93,19 +93,24 @@ def here(root: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in found if "." not in path.parent.name}
 
 
+def parser() -> argparse.ArgumentParser:
+    """The parser of this command."""
+    found = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    found.add_argument("exhibit")
+    found.add_argument("-p", dest="parameters", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
+    found.add_argument("--minutes", type=float, required=True)
+    found.add_argument("--out", type=Path, required=True)
+    found.add_argument("--root", type=Path, default=Path(os.environ.get("REPRO_ROOT", PROJECT / "data")))
+    found.add_argument("--workers", type=int, default=6)
+    found.add_argument("--what", default="base-predictions,predictions")
+    found.add_argument("--max-files", type=int, default=8)
+    found.add_argument("--max-mb", type=float, default=16)
+    return found
+
+
 def main() -> int:
     began = time.monotonic()
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("exhibit")
-    parser.add_argument("-p", dest="parameters", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
-    parser.add_argument("--minutes", type=float, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--root", type=Path, default=Path(os.environ.get("REPRO_ROOT", PROJECT / "data")))
-    parser.add_argument("--workers", type=int, default=6)
-    parser.add_argument("--what", default="base-predictions,predictions")
-    parser.add_argument("--max-files", type=int, default=8)
-    parser.add_argument("--max-mb", type=float, default=16)
-    asked = parser.parse_args()
+    asked = parser().parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
     end, log = began + 60 * asked.minutes, asked.out / "log.txt"
     kinds = [kind for kind in asked.what.split(",") if kind]

@@ -110,16 +110,21 @@ class Found(NamedTuple):
     device: torch.device = CPU
 
 
+def parser(doc: str | None) -> argparse.ArgumentParser:
+    """The parser of every benchmark."""
+    found = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    found.add_argument("--quick", action="store_true", help="seconds, to see that it works; recorded only with --out")
+    found.add_argument("--out", type=Path, help="folder of the record (default: results/performance)")
+    found.add_argument("--root", type=Path, default=default_root(), help="folder of image sets and store")
+    return found
+
+
 def command(doc: str | None, measure: Callable[[argparse.Namespace], Found]) -> None:
     """A benchmark as a command: prints its tables and goals, and writes the record.
 
     ``doc`` is the claim, an empty line, the method; ``measure`` is handed ``quick`` and ``root``.
     """
-    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="seconds, to see that it works; recorded only with --out")
-    parser.add_argument("--out", type=Path, help="folder of the record (default: results/performance)")
-    parser.add_argument("--root", type=Path, default=default_root(), help="folder of image sets and store")
-    args, began = parser.parse_args(), time.perf_counter()
+    args, began = parser(doc).parse_args(), time.perf_counter()
     goals, tables, notes, device = measure(args)
     for title, shown in tables.items():
         print(f"\n{title}")

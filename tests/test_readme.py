@@ -1,13 +1,18 @@
-"""README's commands exactly as it prints them, with no further parameter, in another folder than the checkout."""
+"""README's first command, its export and its Python exactly as printed, in another folder than the checkout.
+
+The other commands are read, and not run, by ``test_printed_commands.py``.
+"""
 
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from papermill.cli import papermill
 from papermill.engines import papermill_engines
+from PIL import Image
 
 from repro.book.readme import came_out, with_what_came_out
 from repro.cli import main
@@ -29,6 +34,12 @@ def command(beginning: str) -> list[str]:
     return shlex.split(found)[1:]
 
 
+def python(beginning: str) -> str:
+    """README's block of Python that begins so."""
+    (found,) = re.findall(rf"```python\n({re.escape(beginning)}.*?)```", README, re.DOTALL)
+    return found
+
+
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder to stand in, with the notebooks and nothing else; the quick scale takes seconds."""
@@ -43,7 +54,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return here
 
 
-def test_the_first_command_then_the_export(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_first_command_the_export_and_the_python(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
     done = CliRunner().invoke(papermill, command("papermill notebooks/table2"))
     assert done.exit_code == 0, done.output
     assert list(load_results(elsewhere.parent / "root" / "results")) == ["table2_num_experts-modes-quick"]
@@ -53,6 +64,15 @@ def test_the_first_command_then_the_export(elsewhere: Path, capsys: pytest.Captu
     assert main(["run", "table2_num_experts", "--direct"]) == 0
     assert f"record: {elsewhere.parent / 'root' / 'results'}" in capsys.readouterr().out
     assert sorted(path.name for path in elsewhere.iterdir()) == ["my-moe", "notebooks", "table2.ipynb"]
+
+    Image.new("RGB", (40, 36), (200, 60, 20)).save(elsewhere / "picture.png")
+    exec(python("from PIL import Image"), {})
+    assert capsys.readouterr().out.strip() in load("my-moe").config.classes
+    (elsewhere / "data").symlink_to(elsewhere.parent / "root")  # what the first command trained is found
+    names: dict[str, Any] = {}
+    exec(python("from pathlib import Path"), names)
+    assert names["study"].runner.failed == {} and len(names["prediction"].scores) == len(names["batch"].images) == 50
+    assert "made: " not in capsys.readouterr().err
 
 
 def test_the_commands_stand_on_the_first_screen() -> None:

@@ -1,4 +1,4 @@
-"""The plan of runs at the paper's scale: what each costs on one GPU, counted beforehand.
+"""The plan of runs at the papers' width: what each costs on one GPU, counted beforehand.
 
 Work is counted in exact multiply-adds (:mod:`repro.families.single_gate.steps`): three forward passes for a step of
 training, the frozen trunk once for all experts, evaluation at half its count. What several runs share is trained by
@@ -7,51 +7,115 @@ the first.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import cache, partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from repro.exhibits import exhibit
 from repro.report.tables import Captioned, frame
+from repro.study.benchmarks import load_performance
 from repro.study.graph import Step, ordered
 from repro.study.parameters import Parameters
+from repro.study.places import results_folder
 
 CARD, PEAK = "H200", 989.5e12
 """Dense bf16 FLOP/s: NVIDIA's datasheet of the H200 (SXM) prints 1,979 TFLOP/s with sparsity, which is twice that."""
 
 AIRBENCH = (32.3e15, 7 * 60.0, 312e12)
-"""FLOP and seconds of "standard ResNet-18 training" in the table of airbench's README, and its A100's printed peak."""
+"""FLOP and seconds of "standard ResNet-18 training" in the table of airbench's README, and its A100's printed peak.
 
-SHARE = AIRBENCH[0] / AIRBENCH[1] / AIRBENCH[2]
-"""Share of the peak that is assumed: that of airbench's ResNet-18, whose size and number of epochs are those of tr18.
-
-Nothing says yet that this code reaches the same share on another card.
+Its size and number of epochs are those of tr18 at the paper's scale.
 """
+
+SITTING = "One sitting"
+"""The table of ``benchmarks/one_sitting.py``."""
 FLOPS = 2  # of a multiply-add
+UNTRAINED = Path("nothing-trained")
+"""A root that is not there: the plan is the same wherever it is made, whatever a store of that machine holds."""
+
+
+class Share(NamedTuple):
+    """A share of a card's printed peak, and whose it is, in words."""
+
+    value: float
+    words: str
+
+
+def share() -> Share:
+    """The share of the peak that is assumed: that of the recorded sitting, whose processes shared one card.
+
+    It holds all that a sitting has besides training: compiling, K-means, reading, writing. Where there is no such
+    record it is airbench's, which has none of that and is another card's.
+    """
+    sitting = load_performance(results_folder() / "performance", "one_sitting")
+    if sitting is None:
+        flop, seconds, peak = AIRBENCH
+        return Share(flop / seconds / peak, "airbench's ResNet-18's, as no sitting is recorded")
+    (row,) = sitting.tables[SITTING].rows
+    of = dict(zip(sitting.tables[SITTING].columns, row, strict=True))
+    percent = of["% of peak"]
+    assert isinstance(percent, (int, float)), "a sitting without a card is quick, and so no record"
+    where = f"{of['exhibit']} at {of['scale']} scale, all that it did besides training counted in"
+    words = f"that of the recorded sitting of {where}; {of['processes']} processes shared its card"
+    return Share(percent / 100, f"{words} (-p executor processes:{of['processes']})")
 
 
 class Run(NamedTuple):
-    """One command of the plan: an exhibit on an image set with parameters, and what it is for."""
+    """One command of the plan: an exhibit on an image set at a scale with parameters, and what it is for."""
 
     exhibit: str
     dataset: str
     values: Mapping[str, Any]
     what: str
+    scale: str = "paper"
 
     @property
     def parameters(self) -> Parameters:
-        return exhibit(self.exhibit).parameters.check(scale="paper", dataset=self.dataset, **self.values)
+        values = {"scale": self.scale, "dataset": self.dataset, "root": UNTRAINED, **self.values}
+        return exhibit(self.exhibit).parameters(**values)
 
     @property
     def command(self) -> str:
         return f"uv run {self.parameters.command(self.exhibit)}"
 
     def steps(self) -> list[Step]:
-        """Every artifact that it rests on."""
+        """Every artifact that it rests on, as far as that is known before anything is trained."""
         return ordered(step for goal in self.parameters.goals() for step in goal.steps)
 
 
 SEEDS = "0,1,2"
-RUNS = (
+_AT_GPU = partial(Run, scale="gpu")
+GPU = (
+    _AT_GPU("table2_num_experts", "cifar100", {"seeds": SEEDS, "experts": "20,1", "controls": "20"},
+            "tr18-tr18 with 20 experts and one, and controls: the recorded sitting"),
+    _AT_GPU("table1_main", "cifar100", {"pairs": "tr10-tr10,tr18-tr10,tr34-tr10"},
+            "three other pairs and their controls, tr34 and tr50 alone, seed 0"),
+    _AT_GPU("figure2_anytime", "cifar100", {"pairs": "tr10-tr10,tr18-tr10,tr34-tr10"},
+            "their any-time curves, seed 0"),
+    _AT_GPU("table1_main", "cifar100", {"seeds": SEEDS}, "all five pairs, seeds 1 and 2 as well"),
+    _AT_GPU("figure2_anytime", "cifar100",
+            {"seeds": SEEDS, "pairs": "tr10-tr10,tr10-tr18,tr18-tr10,tr18-tr18,tr34-tr10"},
+            "the envelope over all pairs, seeds 1 and 2 as well"),
+    _AT_GPU("table2_num_experts", "tiny-imagenet", {"experts": "20,1", "controls": "20"},
+            "64 pixels: tr18-tr18 with 20 experts and one, and controls, seed 0"),
+    _AT_GPU("table6_ensemblers", "tiny-imagenet", {}, "64 pixels: ensemblers of tr10-tr10 with 20 experts, seed 0"),
+    _AT_GPU("table5_per_class", "tiny-imagenet", {"experts": 20},
+            "64 pixels: images or classes as what is routed, seed 0"),
+    _AT_GPU("figure3_king_penguin", "tiny-imagenet", {"experts": "20"},
+            "64 pixels: how a class splits: all is trained"),
+    _AT_GPU("figure1_gradcam", "tiny-imagenet", {}, "64 pixels: what the selected expert looks at: all is trained"),
+    _AT_GPU("deepmoe_table2_cifar", "cifar100", {}, "DeepMoE on ResNet-56, seed 0"),
+    _AT_GPU("sparse_placement", "cifar100", {"network": "convnext-t", "placements": "none,last-2", "others": ""},
+            "ConvNeXt-T, dense and with Last 2, seed 0"),
+    _AT_GPU("three_families", "cifar100", {"budgets": "middle", "elsewhere": 0},
+            "the three families at the middle budget, with their trials, seed 0"),
+    _AT_GPU("three_families", "cifar100", {"budgets": "middle", "elsewhere": 0, "seeds": SEEDS},
+            "the three families, seeds 1 and 2 as well"),
+)  # fmt: skip
+"""The papers' questions at full width in one short cycle: minutes a seed."""
+
+PAPER = (
     Run("table2_num_experts", "cifar100", {"controls": "none"}, "tr18-tr18 with 1, 5, 10, 20 experts, seed 0"),
     Run("table2_num_experts", "cifar100", {}, "the same, and its controls"),
     Run("table2_num_experts", "cifar100", {"seeds": SEEDS}, "the same, seeds 1 and 2 as well"),
@@ -68,37 +132,45 @@ RUNS = (
     Run("figure1_gradcam", "tiny-imagenet", {"experts": "20"}, "what the selected expert looks at: all is trained"),
     Run("table1_main", "tiny-imagenet", {"pairs": "tr10-tr10", "backbones": "none"}, "tr10-tr10 with 20 experts"),
 )  # fmt: skip
+RUNS = (*GPU, *PAPER)
 """In the order in which they are to be run."""
 
 
-def new_work() -> Iterator[float]:
+@cache
+def new_work() -> tuple[float, ...]:
     """Multiply-adds of each run in turn; what an earlier one has trained is not trained again."""
     done: set[Step] = set()
+    work = []
     for run in RUNS:
         steps = run.steps()
-        yield sum(step.work for step in steps if step not in done)
+        work.append(sum(step.work for step in steps if step not in done))
         done |= set(steps)
+    return tuple(work)
 
 
 def minutes(macs: float) -> float:
     """How long multiply-adds take on the card at the assumed share of its peak."""
-    return macs * FLOPS / (PEAK * SHARE) / 60
+    return macs * FLOPS / (PEAK * share().value) / 60
 
 
 def plan_table() -> Captioned:
     """What each run costs, and its command."""
-    work = list(new_work())
+    work = new_work()
     columns = {
+        "scale": [run.scale for run in RUNS],
         "10¹⁵ MACs": [f"{macs / 1e15:.1f}" for macs in work],
         "expected": [_time(minutes(macs)) for macs in work],
         "command": [run.command for run in RUNS],
     }
     flop, seconds, peak = AIRBENCH
+    sums = [_time(minutes(sum(x for x, run in zip(work, RUNS, strict=True) if run.scale == scale)))
+            for scale in ("gpu", "paper")]  # fmt: skip
     caption = (
-        f"Training that no earlier row has done, {_time(minutes(sum(work)))} in all, on a {CARD} at "
-        f"{100 * SHARE:.0f} % of {PEAK / 1e12:.0f} TFLOP/s. That share is airbench's ResNet-18's: "
-        f"{flop / 1e15:g} PFLOP in {_time(seconds / 60)} on an A100 "
-        f"({peak / 1e12:.0f} TFLOP/s). What a run took stands with its record."
+        f"Training that no earlier row has done, {sums[0]} at gpu scale and {sums[1]} at paper scale, on a {CARD} at "
+        f"{100 * share().value:.3g} % of {PEAK / 1e12:.0f} TFLOP/s. That share is {share().words}. airbench's "
+        f"ResNet-18 reaches {100 * flop / seconds / peak:.0f} %: {flop / 1e15:g} PFLOP in {_time(seconds / 60)} on an "
+        f"A100 ({peak / 1e12:.0f} TFLOP/s). Plain networks that a DeepMoE is held against follow from what its gates "
+        "come to cost, and are not counted. What a run took stands with its record."
     )
     return Captioned(frame(columns, [f"{i}. {run.what}" for i, run in enumerate(RUNS, 1)]), caption)
 

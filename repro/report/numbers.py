@@ -130,6 +130,9 @@ def look_up(result: StudyResult, key: str, judged: Sequence[ClaimVerdict] = ()) 
     }
     if "base_recipe" in result.spec:
         facts["epochs"] = str(result.spec["base_recipe"]["epochs"])
+    if "longer" in result.tables:  # what twice these epochs gain on validation images
+        once, twice = map(float, result.tables["longer"].column("top1"))
+        facts["longer"] = signed(twice - once)
     about = ""
     if key in cells:
         summary = summary_of(result, cells[key])

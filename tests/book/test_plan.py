@@ -1,11 +1,18 @@
 """The plan of runs: work by hand, and each artifact once."""
 
+import shlex
+from pathlib import Path
+
 import pytest
 
-from repro.book.plan import RUNS, SHARE, minutes, new_work
+from repro.book.plan import GPU, PAPER, RUNS, SITTING, UNTRAINED, Run, minutes, new_work, plan_table, share
+from repro.cli import parser
+from repro.exhibits import exhibit
 from repro.families.single_gate.scales import default_spec
 from repro.families.single_gate.steps import steps
 from repro.models.cost import model_cost
+from repro.study.benchmarks import load_performance
+from repro.study.places import results_folder
 
 
 def test_the_base_of_cifar_by_hand() -> None:
@@ -13,7 +20,7 @@ def test_the_base_of_cifar_by_hand() -> None:
     macs = model_cost("tr18", None, 100, 32, 0).base_macs
     base = steps(default_spec("paper", "cifar100")).base
     assert base.work == 200 * 50_000 * 3 * macs == pytest.approx(1.67e16, rel=0.01)
-    assert minutes(base.work) * SHARE == pytest.approx(2 * 1.67e16 / 989.5e12 / 60, rel=0.01)
+    assert minutes(base.work) * share().value == pytest.approx(2 * 1.67e16 / 989.5e12 / 60, rel=0.01)
 
 
 def test_experts_share_one_pass_of_the_trunk() -> None:
@@ -27,9 +34,39 @@ def test_experts_share_one_pass_of_the_trunk() -> None:
     assert work == pytest.approx(200 * visits * (cost.trunk_macs + 3 * cost.expert_macs))
 
 
+def test_the_assumed_share_is_that_of_the_recorded_sitting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own work in its own seconds gives its minutes, so that the plan and the record cannot part."""
+    sitting = load_performance(results_folder() / "performance", "one_sitting")
+    assert sitting
+    (macs,), (seconds,) = (sitting.tables[SITTING].column(name) for name in ("10¹⁵ MACs", "seconds"))
+    assert minutes(1e15 * macs) == pytest.approx(seconds / 60, rel=0.01)
+    assert new_work()[0] == pytest.approx(1e15 * macs, rel=0.01), "the first row is that sitting"
+    monkeypatch.setenv("REPRO_RESULTS", str(tmp_path))
+    assert share().value == pytest.approx(0.246, abs=0.001) and "no sitting is recorded" in share().words
+    assert 420 * 312e12 * share().value == pytest.approx(32.3e15)
+
+
+def test_the_table_has_a_row_with_scale_minutes_and_command_for_each_run() -> None:
+    table, caption = plan_table().frame, plan_table().caption
+    assert list(table["scale"]) == ["gpu"] * len(GPU) + ["paper"] * len(PAPER) == [run.scale for run in RUNS]
+    assert all(table["expected"].str.fullmatch(r"[0-9.]+ (min|h)"))
+    assert "that of the recorded sitting of table2_num_experts at gpu scale" in caption
+    assert "32.3 PFLOP in 7.0 min on an A100" in caption
+
+
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: f"{run.scale}: {run.what}")
+def test_its_one_command_is_taken_by_the_parser_and_means_the_run(run: Run) -> None:
+    args = parser().parse_args(shlex.split(run.command.removeprefix("uv run repro ")))
+    values = dict(args.parameters)
+    asked = exhibit(run.exhibit).parameters.check(**values, root=UNTRAINED)
+    assert args.notebooks == [run.exhibit] and asked == run.parameters
+    assert values["scale"] == run.scale and values["dataset"] == run.dataset
+
+
 def test_what_several_runs_share_is_counted_once() -> None:
-    work = list(new_work())
     everything = {step: step.work for run in RUNS for step in run.steps()}
-    assert sum(work) == pytest.approx(sum(everything.values()))
-    assert work[2] == pytest.approx(2 * (work[0] + work[1]))
-    assert all(new == 0 for run, new in zip(RUNS, work, strict=True) if run.what.endswith("all is trained"))
+    assert sum(new_work()) == pytest.approx(sum(everything.values()))
+    first, controls, seeds, *_ = new_work()[len(GPU) :]
+    assert seeds == pytest.approx(2 * (first + controls)), "paper scale has none of gpu scale's"
+    trained = [new for run, new in zip(RUNS, new_work(), strict=True) if run.what.endswith("all is trained")]
+    assert len(trained) == 5 and not any(trained)

@@ -10,6 +10,7 @@ from repro.errors import TimeIsUpError
 from repro.exhibits.table2_num_experts import EXHIBIT, Parameters, run
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.study import Study
+from repro.report.numbers import look_up
 from repro.study.results import StudyResult, Table, load_result
 from tests.helpers import TABLE2
 
@@ -80,6 +81,8 @@ def test_a_base_that_would_gain_two_points_is_not_trained_for_long_enough(
 ) -> None:
     result = made_up({("backbone", 0): [62.5], ("bagging", 1): [63.0], ("bagging", 20): [64.2]})
     table = Table(columns=["epochs", "top1"], rows=[[24, 62.5], [48, twice]])
-    found = EXHIBIT.advice(result.model_copy(update={"tables": {"longer": table}}))
+    measured = result.model_copy(update={"tables": {"longer": table}})
+    assert look_up(measured, "longer").text == f"{twice - 62.5:+.2f}"
+    found = EXHIBIT.advice(measured)
     assert ("for long enough" in found) is enough
     assert ("**The base could learn more" in found) is not enough

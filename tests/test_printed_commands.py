@@ -1,0 +1,157 @@
+"""Every command that README, the book's pages and the chapters print: its parser takes it, and so does its exhibit.
+
+Nothing is trained. README's first commands and its Python are run as they stand by ``test_readme.py``; that
+`repro run all` runs, ``tests/notebooks`` shows.
+"""
+
+import importlib.util
+import re
+import shlex
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import click
+import pytest
+from papermill.cli import papermill
+
+from benchmarks import one_sitting, timing
+from repro.cli import parser
+from repro.cli.direct import asked
+from repro.data.catalogue import DATASETS
+from repro.errors import ReproError
+from repro.exhibits import exhibit, names
+from repro.models.cost import model_cost
+from tests.book.test_chapters import CHAPTERS, PAGES
+from tests.conftest import write_pictures
+
+ROOT = Path(__file__).parents[1]
+OTHERS = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md", "RELEASING.md")}
+TEXTS = OTHERS | {f"book/{name}.md": text for name, text in PAGES.items()}
+TEXTS |= {f"notebooks/{name}.ipynb": text for name, text in CHAPTERS.items()}
+PLACEHOLDERS = {"NAME", "FILE", "..."}
+"""Words that stand for something else: such a command is read as far as it goes."""
+
+
+FENCED = re.compile(r"^ *```([^\n`]*)\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
+
+
+def code_of(text: str) -> Iterator[str]:
+    """Lines of blocks for the shell, joined at strokes, and what stands between backquotes."""
+    for language, block in FENCED.findall(text):
+        if language in ("sh", "bash", "shell", "console", ""):
+            yield from block.replace("\\\n", " ").splitlines()
+    yield from re.findall(r"`([^`\n]+)`", FENCED.sub("", text))
+
+
+def commands_of(text: str) -> Iterator[tuple[str, ...]]:
+    """Commands of the project's own: ``(repro, run, ...)``, ``(papermill, ...)``, ``(benchmarks/NAME.py, ...)``."""
+    for line in code_of(text):
+        for part in re.split(r"&&|\|(?=\s)|;", line):
+            try:
+                words = shlex.split(part, comments=True)
+            except ValueError:  # an apostrophe of a sentence
+                continue
+            while words and re.fullmatch(r"[A-Z_]+=.*|export|uv|run", words[0]):
+                words = words[1:]
+            if words[:2] == ["python", "-m"] and len(words) > 2:
+                words = ["repro", *words[3:]] if words[2] == "repro.cli" else ["-m", *words[2:]]
+            elif words[:1] == ["python"]:
+                words = words[1:]
+            if words and (words[0] in ("repro", "papermill", "-m") or re.fullmatch(r"benchmarks/\w+\.py", words[0])):
+                yield tuple(words)
+
+
+ALL = [(where, words) for where, text in TEXTS.items() for words in commands_of(text)]
+PRINTED = sorted(set(ALL))
+IDS = [f"{where}: {' '.join(words)}" for where, words in PRINTED]
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which ``path/to/pictures`` are pictures."""
+    here = tmp_path_factory.mktemp("here")
+    write_pictures(here / "path" / "to" / "pictures", {"train": 2, "val": 1})
+    return here
+
+
+@cache
+def checked(name: str, values: tuple[tuple[str, str], ...]) -> None:
+    exhibit(name).parameters.check(**dict(values))
+
+
+def read(words: tuple[str, ...]) -> None:
+    """Read a command as its program would, up to where work begins; an error if it would not be taken."""
+    program, *rest = words
+    if program == "-m":
+        assert importlib.util.find_spec(rest[0]), f"there is no module {rest[0]}"
+    elif program == "papermill":
+        given = papermill.make_context("papermill", rest).params
+        name = Path(given["notebook_path"]).stem
+        assert name in names() or name in PLACEHOLDERS
+        checked("table2_num_experts" if name in PLACEHOLDERS else name, tuple(given["parameters"]))
+    elif program != "repro":
+        read_benchmark(program, rest)
+    elif rest not in (["run"], ["cost"], ["pack"], ["unpack"], ["export"], ["data"]):  # names of commands
+        args = parser().parse_args([word for word in rest if word != "..."] + ["all"] * ("..." in rest))
+        if "parameters" in args:
+            wanted = args.notebooks if rest[0] == "run" else [args.notebook]
+            for name in asked(wanted) if wanted != ["all"] else []:
+                checked(name, tuple(map(tuple, args.parameters)))
+        if rest[0] == "cost":
+            model_cost(args.base, args.expert, args.classes, args.image_size, args.experts, args.width)
+        if rest[:2] in (["data", "fetch"], ["data", "check"]):
+            assert {*args.names} <= {*DATASETS, *PLACEHOLDERS}
+
+
+def read_benchmark(script: str, rest: list[str]) -> None:
+    """A script that is named alone has only to be there; the campaigns are printed as modules, without options."""
+    assert (ROOT / script).is_file(), f"there is no {script}"
+    if Path(script).stem != "one_sitting":
+        timing.parser(None).parse_args(rest)
+    elif rest:
+        given = one_sitting.parser().parse_args(rest)
+        checked(given.exhibit, tuple(map(tuple, given.parameters)))
+
+
+@pytest.mark.parametrize(("where", "words"), PRINTED, ids=IDS)
+def test_it_is_taken(where: str, words: tuple[str, ...], pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(pictures)
+    monkeypatch.setenv("REPRO_ROOT", str(pictures / "root"))
+    try:
+        read(words)
+    except (SystemExit, click.UsageError) as error:
+        if isinstance(error, SystemExit) and not error.code:
+            return  # --help
+        raise AssertionError(f"{where} prints `{' '.join(words)}`, which is not taken") from error
+
+
+def test_none_hides_in_an_odd_form() -> None:
+    """Wherever a text begins a run, a count, an export or a sitting, one was read."""
+    for where, text in TEXTS.items():
+        written = re.findall(
+            r"(?:\brepro|-m repro\.cli) (?:run|cost|export) \w|benchmarks/\w+\.py|\bpapermill \w", text
+        )
+        found = [words for of, words in ALL if of == where]
+        assert len(written) <= len(found), where
+    assert len(ALL) > 60
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "repro run table2_num_experts --minute",
+        "repro run table2_num_experts -p scale lapton",
+        "repro run table2_num_experts -p expert 20",
+        "repro run table1_main -p scale gpu -p dataset imagenet",
+        "repro cost tr9",
+        "repro data fetch cifar10000",
+        "papermill notebooks/table7.ipynb out.ipynb",
+        "papermill notebooks/table2_num_experts.ipynb out.ipynb -p scal smoke",
+        "benchmarks/gpu_training.py --brief",
+        "benchmarks/one_sitting.py --minutes 8 --out OUT table2_num_experts -p scale gpu -p dataset cifar1000",
+    ],
+)
+def test_a_wrong_one_would_be_seen(wrong: str) -> None:
+    with pytest.raises((ReproError, SystemExit, AssertionError, click.UsageError)):
+        read(tuple(wrong.split()))
