@@ -99,6 +99,20 @@ def test_gates_on_inputs_are_another_network_in_a_record_of_their_own(smoke_root
     ]  # fmt: skip
 
 
+def test_other_networks_than_the_usual_ones_are_recorded_apart() -> None:
+    def part(**asked: Any) -> str:
+        return Parameters.check(**{"scale": "gpu", "dataset": "cifar100"} | asked).part()
+
+    assert (
+        part() == part(backbone="resnet56", narrow=1, wide=2, mu=0, lam="1,2", ways=True, beside="VGG16 W4-Low") == ""
+    )
+    assert part(backbone="resnet110") == "resnet110"
+    widened = {"wide": 1, "gated": "widened"}
+    assert part(backbone="vgg16-W4-Low", **widened) == "vgg16-W4-Low-wide-1-widened-gated"
+    laptop = {"scale": "laptop", "backbone": "tr10"}
+    assert (part(**laptop), part(**laptop, narrow=0.25, gate_at="input")) == ("", "narrow-0.25-gates-on-inputs")
+
+
 def test_lambda_is_taken_on_validation_images_and_the_scan_recorded(smoke_root: Path) -> None:
     parameters = Parameters.check(scale="smoke", root=str(smoke_root), lam="0.5,8")
     assert [goal.label for goal in parameters.goals()][2:] == [

@@ -59,7 +59,8 @@ def printed_value(result: StudyResult, cell: Cell) -> PrintedValue | None:
     """Top-1 accuracy in percent of the paper's rows (it prints errors), on its own image sets and networks."""
     network, variants = result.base.partition(" at ")[0], {"narrow": "baseline", "deepmoe": "wide-deepmoe"}
     error = deepmoe_rows().get(("2", result.dataset, network, variants.get(cell.method, ""), "err"))
-    if error is None or cell.metric != "top1":
+    another = cell.method == "deepmoe" and any(how in result.part for how in ("wide-", "-gated"))
+    if error is None or cell.metric != "top1" or another:
         return None
     return PrintedValue(round(100 - error.value, 2), None, error.seeds, f"{100 - error.value:.2f}")
 

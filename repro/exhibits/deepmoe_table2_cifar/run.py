@@ -98,8 +98,15 @@ class Parameters(SingleGateParameters):
         return []
 
     def part(self) -> str:
-        """The other reading of what a gate scales is recorded apart."""
-        return "gates-on-inputs" if self.gate_at == "input" else ""
+        """Other networks than the usual ones are recorded apart, and so is the other reading of what a gate scales."""
+        by_default = self.model_copy(update={"backbone": "", "narrow": 0.0})
+        own, usual = (one.narrow_networks()[0] for one in (self, by_default))
+        differing = {
+            own.base: own.base != usual.base, f"narrow-{own.width:g}": own.width != usual.width,
+            f"wide-{self.wide:g}": self.wide != 2, f"{self.gated}-gated": self.gated != "all",
+            "gates-on-inputs": self.gate_at == "input",
+        }  # fmt: skip
+        return "-".join(name for name, differs in differing.items() if differs)
 
     def bases(self) -> list[StudySpec]:
         """The narrow and the wide network of each seed; that of equal cost is known once DeepMoE is trained."""
