@@ -26,7 +26,7 @@ class PlainSpec(ImageSet):
     """One plain network: what it is, what it is trained on, how, and from which seed."""
 
     base: str = Field(description="a tr-network or one of torchvision's, which NAME@STAGE cuts after a stage")
-    width: float = Field(1.0, gt=0, le=4, description="width multiplier of tr-networks, base and experts")
+    width: float = Field(1.0, gt=0, le=8, description="width multiplier of tr-networks, base and experts")
     pretrained: bool = Field(False, description="take the base off the shelf (torchvision's weights)")
     start: Start = Field(
         "scratch", description="imagenet: the base's training begins at torchvision's weights, with a new last layer"

@@ -2,7 +2,7 @@
 
 import torch
 
-from repro.analysis.open_channels import how_open
+from repro.analysis.open_channels import how_open, open_by_class
 
 
 def test_by_hand() -> None:
@@ -18,3 +18,10 @@ def test_at_the_bounds_a_channel_is_neither() -> None:
     gates[:1, 0] = 1e-6  # 1 % of the images, and a gate that is small is open
     gates[:99, 1] = 1.0
     assert how_open(gates, [2]).tolist() == [[0, 0, 2]]
+
+
+def test_by_class_each_image_counts_alike() -> None:
+    """Layers of 2 and 1 channels; class 3 has two images, class 1 one, others none."""
+    gates = torch.tensor([[0.5, 0.0, 1.0], [0.2, 0.1, 0.0], [0.0, 0.0, 3.0]])
+    found = open_by_class(gates, torch.tensor([3, 3, 1]), [2, 1])
+    assert found.tolist() == [[0.0, 1.0], [0.75, 0.5]]

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from torchvision.models import ResNet18_Weights, ResNet34_Weights
 
 from repro.exhibits.deepmoe_costs import EXHIBIT, HALF, run
 from repro.exhibits.deepmoe_costs.counted import (
@@ -33,6 +34,17 @@ def test_table_3_comes_out_without_shortcuts_and_not_with_them() -> None:
     assert dense("resnet50", 1000, 224, 224).macs == 4_089_184_256
     assert [figure.matches for figure in reductions(shortcuts=False)] == [True, True, True, False, True]
     assert not any(figure.matches for figure in reductions(shortcuts=True))
+
+
+def test_table_1s_narrow_networks_cost_what_is_known_of_them() -> None:
+    """ResNet-18 by hand: 1.814 G; both as torchvision publishes them, in giga."""
+    side, by_hand = 56, 112**2 * 49 * 3 * 64 + 4 * 56**2 * 9 * 64**2
+    for channels in (128, 256, 512):
+        side //= 2
+        by_hand += side**2 * channels**2 * (9 / 2 + 3 * 9 + 1 / 2)  # the first convolution and the shortcut read half
+    assert narrow("resnet18") == by_hand + 512 * 1000 == 1_814_073_344
+    for name, weights in (("resnet18", ResNet18_Weights), ("resnet34", ResNet34_Weights)):
+        assert narrow(name) / 1e9 == pytest.approx(weights.IMAGENET1K_V1.meta["_ops"], abs=5e-4)
 
 
 def test_table_5_is_near_without_shortcuts() -> None:

@@ -11,8 +11,10 @@ import torch
 from repro.errors import TrainingError
 from repro.exhibits import open_exhibit
 from repro.exhibits.deepmoe_table2_cifar import EXHIBIT, METHODS, NARROWS_COST, PLAINS_COST, Parameters, run
+from repro.exhibits.deepmoe_table2_cifar.beside import BESIDE
 from repro.exhibits.deepmoe_table2_cifar.run import _width_of, numbers
 from repro.families.deepmoe.steps import Asked
+from repro.families.single_gate.controls import plain_cost
 from repro.models.cost import model_cost
 from repro.report.claim import Cell
 from repro.report.play_networks import NetworksPlay
@@ -50,9 +52,17 @@ def collapse(monkeypatch: pytest.MonkeyPatch, when: Callable[[Asked], bool]) -> 
 def test_a_run_records_all_rows_and_a_second_trains_nothing(
     smoke_root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = {"scale": "smoke", "root": str(smoke_root), "ways": "true"}
+    beside = ["4 times as wide", "VGG16 W1-High"]
+    asked = {"scale": "smoke", "root": str(smoke_root), "ways": "true", "beside": ",".join(beside)}
     result = run(Parameters.check(**asked))
     assert {m.method for m in result.measurements} == {*METHODS, "shuffled"}
+    for row in beside:
+        (whole,), (gated,) = (result.values("macs_millions", method, 0, row) for method in ("wide", "deepmoe"))
+        assert gated < 1.3 * whole, "embedding and heads are a larger share of a small network"
+    assert list(EXHIBIT.tables(result)["beside"].frame.index)[::2] == [f"{row}, DeepMoE" for row in beside]
+    classes = result.tables["classes"]
+    assert len(classes.rows) == len(set(classes.column("class"))) == 20
+    assert len(EXHIBIT.tables(result)["classes"].frame) == 10
     shuffled = result.tables["shuffled"]
     assert len(shuffled.rows) == 40 and set(shuffled.column("shuffle")) == {"own class", "another superclass"}
     for name in ("own class", "another superclass"):
@@ -62,6 +72,7 @@ def test_a_run_records_all_rows_and_a_second_trains_nothing(
     opened = result.tables["channels"]
     assert len(opened.rows) == 9 and sum(opened.column("channels")) == 248
     assert "by image, %" in EXHIBIT.tables(result)["channels"].frame
+    assert sum(classes.column("active")) / 20 == pytest.approx(result.values("active", "deepmoe", 0)[0], abs=0.01)
     (active,), (macs,) = result.values("active", "deepmoe", 0), result.values("macs_millions", "deepmoe", 0)
     (wide,), (narrow,) = result.values("macs_millions", "wide", 0), result.values("macs_millions", "narrow", 0)
     assert 0 < active <= 100 and narrow < wide
@@ -97,6 +108,55 @@ def test_gates_on_inputs_are_another_network_in_a_record_of_their_own(smoke_root
     assert [axes.get_title() for axes in EXHIBIT.figures(results)["main"].axes] == [
         "modes, smoke scale", "modes, smoke scale, gates-on-inputs",
     ]  # fmt: skip
+
+
+def test_other_networks_than_the_usual_ones_are_recorded_apart() -> None:
+    def part(**asked: Any) -> str:
+        return Parameters.check(**{"scale": "gpu", "dataset": "cifar100"} | asked).part()
+
+    assert (
+        part() == part(backbone="resnet56", narrow=1, wide=2, mu=0, lam="1,2", ways=True, beside="VGG16 W4-Low") == ""
+    )
+    assert part(backbone="resnet110") == "resnet110"
+    widened = {"wide": 1, "gated": "widened"}
+    assert part(backbone="vgg16-W4-Low", **widened) == "vgg16-W4-Low-wide-1-widened-gated"
+    laptop = {"scale": "laptop", "backbone": "tr10"}
+    assert (part(**laptop), part(**laptop, narrow=0.25, gate_at="input")) == ("", "narrow-0.25-gates-on-inputs")
+
+
+def test_networks_beside_are_of_the_same_seeds_images_and_lambda() -> None:
+    parameters = Parameters.check(scale="paper", dataset="cifar100", seeds="0,1", lam="1.5", beside=",".join(BESIDE))
+    assert len(parameters.goals()) == 2 * (2 + 1 + 2 * len(BESIDE))
+    _, spec = parameters.narrow_networks()
+    found = parameters.others_beside(spec, 1.5)
+    assert list(found) == list(BESIDE)
+    for plain, asked in found.values():
+        assert (plain.seed, asked.spec.seed, asked.model.lam, asked.shuffled) == (1, 1, 1.5, False)
+        assert (plain.base, plain.width, asked.model.width) == (asked.model.backbone, asked.model.width, plain.width)
+    assert {asked.model.gated for _, asked in found.values() if asked.model.backbone != "resnet56"} == {"widened"}
+    assert found["VGG16 W4-Low"][0].base_recipe.learning_rate == 0.01, "VGG16's"
+    assert [found[f"{n} times as wide"][0].width for n in (4, 8)] == [4.0, 8.0]
+
+
+def test_claims_of_networks_beside_can_fail_and_have_the_papers_numbers(record_of: Callable[..., StudyResult]) -> None:
+    tops = {"VGG16 W13-All": 60.0, "VGG16 W1-High": 59.0, "VGG16 W1-Mid": 61.0, "4 times as wide": 60.0}
+    cells = {Cell(0, "deepmoe", row): [top, top + 0.3, top + 0.2] for row, top in tops.items()}
+    cells[Cell(0, "wide", "4 times as wide")] = [63.0, 63.1, 63.2]
+    cells[Cell(0, "deepmoe", "4 times as wide", "macs_millions")] = [5.0, 5.0, 5.0]
+    result = record_of("deepmoe_table2_cifar", cells, base="tr10 at width 0.125", dataset="cifar100", scale="laptop")
+    judged = {j.claim.key: j for j in EXHIBIT.judge(result)}
+    assert [judged[f"DM6/{name}"].verdict for name in ("W1-High", "W1-Mid", "W4-Low")] == [
+        Verdict.HOLDS, Verdict.OPPOSITE, Verdict.NOT_RUN,
+    ]  # fmt: skip
+    assert judged["DM6/W1-Mid"].paper == pytest.approx(0.71)
+    wider = [judged[f"DM3/{times} times as wide"] for times in (4, 8)]
+    assert [each.verdict for each in wider] == [Verdict.OPPOSITE, Verdict.NOT_RUN]
+    table = EXHIBIT.tables(result)["beside"].frame
+    assert table.loc["VGG16 W13-All, DeepMoE", "paper"] == "73.39"
+    assert table["MACs, millions"].tolist()[0] == "5.000 ± 0.000"
+    assert "beside" not in EXHIBIT.tables(made(record_of))
+    wide = made(record_of).model_copy(update={"part": "wide-4"})
+    assert EXHIBIT.tables(wide)["main"].frame["paper"].tolist()[:2] == ["68.54", "–"], "the paper's is twice as wide"
 
 
 def test_lambda_is_taken_on_validation_images_and_the_scan_recorded(smoke_root: Path) -> None:
@@ -146,6 +206,14 @@ def test_the_plain_network_of_deepmoes_cost_may_be_smaller_than_the_narrow_one()
     for width, macs in cost.items():
         found = _width_of(spec, 0.25, macs)
         assert model_cost("tr10", None, 100, 32, 0, found).base_macs == macs and (found == width or width == 0.09375)
+
+
+def test_the_plain_network_of_deepmoes_cost_is_near_it_however_wide_deepmoe_is() -> None:
+    spec, *_ = Parameters.check(scale="gpu", dataset="cifar100").narrow_networks()
+    macs = 1.3 * plain_cost(spec).macs
+    for times in (1.25, 2, 8):
+        found = plain_cost(spec, _width_of(spec, times * spec.width, macs)).macs
+        assert found == pytest.approx(macs, rel=0.05)
 
 
 def test_a_deepmoe_is_a_goal_of_the_plan_as_its_controls_are() -> None:

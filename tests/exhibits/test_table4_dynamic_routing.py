@@ -1,18 +1,21 @@
 """Table 4 shown: ours beside the others as printed, and what its columns hold."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from repro.errors import TrainingError
 from repro.exhibits.table4_dynamic_routing import EXHIBIT, Parameters, run
+from repro.families.deepmoe.cost import deepmoe_cost
 from repro.report.claim import Cell
 from repro.report.verdict import Verdict
 from repro.study.results import Cost, StudyResult
 
 
 def test_gains_exits_and_costs_of_one_seed(smoke_root: Path) -> None:
-    asked = {"scale": "smoke", "pair": "tr10-tr10", "experts": 2, "root": smoke_root}
+    asked = {"scale": "smoke", "pair": "tr10-tr10", "experts": 2, "deepmoe": "all", "lam": "0.5,8", "root": smoke_root}
     result = run(Parameters.check(**asked))
     (base,), (whole,) = result.values("top1", "backbone", 0), result.values("top1", "bagging", 2)
     assert result.values("gain", "bagging", 2) == [pytest.approx(whole - base, abs=1e-3)]
@@ -20,6 +23,42 @@ def test_gains_exits_and_costs_of_one_seed(smoke_root: Path) -> None:
     (macs,) = result.values("macs_millions", "bagging tau=0.75", 2)
     alone, mixture = (cost.macs / 1e6 for cost in result.costs)
     assert 0 <= runs <= 100 and alone < macs <= mixture + 1e-4
+    (top1,), (gain,) = (result.values(metric, "deepmoe", 0) for metric in ("top1", "gain"))
+    (macs,), (like,) = (result.values(metric, "deepmoe", 0) for metric in ("macs_millions", "like_ours"))
+    assert gain == pytest.approx(top1 - base, abs=1e-3)
+    assert like == pytest.approx(100 * min(macs / mixture, mixture / macs), abs=0.01)
+    scan = result.tables["scan"]
+    assert scan.column("lam") == [0.5, 8.0] and sum(scan.column("taken")) == 1
+    assert EXHIBIT.tables(result)["scan"].frame["taken"].tolist().count("taken") == 1
+
+
+def test_a_deepmoe_is_trained_where_it_is_asked_for_or_the_scale_is_no_demonstration() -> None:
+    laptop = {"scale": "laptop", "dataset": "cifar100", "seeds": "0,1"}
+    assert not Parameters.check().others() and not Parameters.check(**laptop, deepmoe="none").others()
+    imagenet = {"scale": "paper", "dataset": "imagenet"}
+    assert not Parameters.check(**imagenet).others(), "its base comes trained"
+    assert Parameters.check(**imagenet, deepmoe="all", lam="1").others()
+    assert [asked.spec.evaluate for asked in Parameters.check(**laptop).scan()] == ["validation"] * 4
+    assert len(Parameters.check(**laptop).others()) == 4 and len(Parameters.check(**laptop, lam="1").others()) == 2
+    parameters = Parameters.check(**laptop)
+    spec = parameters.specs()[1]
+    asked = parameters.gated(spec, 1.0)
+    assert (asked.model.backbone, asked.spec.seed, asked.model.lam) == ("tr18", 1, 1.0)
+    assert deepmoe_cost(asked.model).dense_macs == pytest.approx(1.75 * spec.cost.macs, rel=0.05)
+    assert asked.recipe_two and asked.recipe.epochs + asked.recipe_two.epochs == spec.base_recipe.epochs
+
+
+def test_gates_that_collapse_leave_deepmoe_out_of_the_record(
+    smoke_root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def collapsing(*_: object) -> dict[str, float]:
+        raise TrainingError("stem: no channel is active")
+
+    monkeypatch.setattr(sys.modules[run.__module__], "numbers", collapsing)
+    asked = {"scale": "smoke", "pair": "tr10-tr10", "experts": 2, "deepmoe": "all", "lam": "0.5,8", "root": smoke_root}
+    result = run(Parameters.check(**asked))
+    assert "DeepMoE: left out, DeepMoE: all 2 trials collapsed" in capsys.readouterr().err
+    assert result.values("top1", "bagging", 2) and not result.values("top1", "deepmoe", 0)
 
 
 def test_the_model_is_table_4s_unless_another_is_asked_for() -> None:
@@ -53,7 +92,8 @@ def result(record_of: Callable[..., StudyResult]) -> StudyResult:
 
 def test_ours_stands_beside_rmn_as_printed(result: StudyResult) -> None:
     main = EXHIBIT.tables(result)["main"].frame
-    assert main["paper"].tolist() == ["60.42", "64.66", "64.58", "64.30"]
+    assert main["paper"].tolist() == ["60.42", "64.66", "64.58", "–", "64.30"]
+    assert main.loc["our DeepMoE of its multiply-adds", "ours"] == "not run"
     assert main.loc["RMN (no SE), as printed", "ours"] == "not run"
 
 
@@ -79,11 +119,26 @@ def test_the_training_column_holds_multiply_adds() -> None:
 def test_claims_and_reading(result: StudyResult) -> None:
     judged = {j.claim.key: j for j in EXHIBIT.judge(result)}
     assert judged["R1"].verdict == judged["R2"].verdict == Verdict.HOLDS and "W1" not in judged
+    assert judged["R3"].verdict == Verdict.NOT_RUN
     assert judged["R1"].paper == pytest.approx(4.24) and judged["R2"].paper == pytest.approx(-0.08)
+
+
+@pytest.mark.parametrize(
+    ("top1", "like", "verdict"),
+    [(52.0, 97.0, Verdict.HOLDS), (55.0, 97.0, Verdict.OPPOSITE), (52.0, 90.0, Verdict.NO_PREMISE)],
+)
+def test_ours_is_held_against_our_deepmoe_of_its_cost(
+    top1: float, like: float, verdict: Verdict, record_of: Callable[..., StudyResult]
+) -> None:
+    values = {Cell(10): [53.0, 53.2, 53.4], Cell(0, "deepmoe"): [top1, top1 + 0.2, top1 + 0.1]}
+    values[Cell(0, "deepmoe", metric="like_ours")] = [like] * 3
+    result = record_of("table4_dynamic_routing", values, "cifar100", costs=COSTS)
+    judged = {j.claim.key: j for j in EXHIBIT.judge(result)}
+    assert judged["R3"].verdict == verdict and judged["R3"].paper is None
 
 
 def test_imagenet_stands_beside_deepmoe(record_of: Callable[..., StudyResult]) -> None:
     values = {Cell(0): [69.76], Cell(4): [72.1]}
     costs = [COSTS[0], COSTS[1].model_copy(update={"num_experts": 4})]
     shown = EXHIBIT.tables(record_of("table4_dynamic_routing", values, "imagenet", "paper", costs, base="resnet18"))
-    assert shown["main"].frame["paper"].tolist() == ["69.76", "72.17", "72.11", "70.95"]
+    assert shown["main"].frame["paper"].tolist() == ["69.76", "72.17", "72.11", "–", "70.95"]

@@ -10,7 +10,7 @@ from repro.errors import SpecError, TrainingError
 from repro.exhibits import exhibit
 from repro.exhibits.three_families.asked import ThreeFamiliesParameters
 from repro.exhibits.three_families.bodies import CONVNEXT, TR, Body, Model, Point
-from repro.exhibits.three_families.families import FAMILIES
+from repro.exhibits.three_families.families import BUDGETS, FAMILIES
 from repro.exhibits.three_families.rivals import BATCHES, Trained, as_fast, at_macs, cell, on_curve
 from repro.exhibits.three_families.run import _tried, three_families
 from repro.exhibits.three_families.shown import AGAINST, headline
@@ -141,10 +141,25 @@ def test_every_mixture_meets_its_budget(scale: str, tmp_path: Path) -> None:
     assert met == 2 * 3
 
 
-def test_deepmoe_on_its_papers_network_is_wider_than_the_scales_own(tmp_path: Path) -> None:
-    """A laptop's tr-network is narrower than any resnet20."""
-    asked = {"scale": "laptop", "dataset": "cifar100", "families": "DeepMoE-native", "budgets": "middle"}
-    assert ThreeFamiliesParameters.check(**asked, root=tmp_path).goals()
+@pytest.mark.parametrize(
+    ("scale", "dataset", "refused"),
+    [
+        ("quick", "modes", {"small"}),
+        ("laptop", "cifar100", {"small"}),
+        ("gpu", "cifar100", {"small", "middle", "large"}),
+    ],
+)
+def test_deepmoe_on_resnet20_is_refused_where_no_width_of_it_costs_the_budget(
+    scale: str, dataset: str, refused: set[str], tmp_path: Path
+) -> None:
+    """Channels come in fours, which steps over small budgets; on a GPU the widest is too cheap."""
+    asked = {"scale": scale, "dataset": dataset, "families": "DeepMoE-native", "trials": 0, "root": tmp_path}
+    for budget in BUDGETS:
+        if budget in refused:
+            with pytest.raises(SpecError, match="a mixture on resnet20 was to have"):
+                ThreeFamiliesParameters.check(**asked, budgets=budget)
+        else:
+            assert ThreeFamiliesParameters.check(**asked, budgets=budget).goals()
 
 
 def test_a_record_of_some_families_says_so_in_its_name() -> None:

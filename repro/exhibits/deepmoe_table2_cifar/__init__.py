@@ -12,7 +12,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from repro.exhibits.deepmoe_table2_cifar.channels import shares
+from repro.exhibits.deepmoe_table2_cifar import beside
+from repro.exhibits.deepmoe_table2_cifar.channels import ends, shares
 from repro.exhibits.deepmoe_table2_cifar.run import (
     DEEPMOE,
     EQUAL_COST,
@@ -50,16 +51,20 @@ CLAIMS = (
           Cell(0, "shuffled", SHUFFLES[1]), Cell(0, "shuffled", SHUFFLES[2]), datasets=("cifar100",), section="5.3.1"),
     Claim("DM7", "The embedding's own loss helps (μ = 1 against 0)", DEEPMOE, Cell(0, "mu-0"), section="3.4",
           paired=False),
+    *beside.CLAIMS,
 )  # fmt: skip
-"""DM1, 4, 5, 7 are the paper's; its Figure 5 has more than DM3 asks, higher accuracy. DM2 and DM8 are ours: what a gain
-has to beat to be DeepMoE's. Where networks are trained apart, their difference is not paired."""
+"""DM1, 4, 5, 6, 7 are the paper's; its Figure 5 has more than DM3 asks, higher accuracy. DM2 and DM8 are ours: what a
+gain has to beat to be DeepMoE's. Where networks are trained apart, their difference is not paired."""
 
 
 def printed_value(result: StudyResult, cell: Cell) -> PrintedValue | None:
     """Top-1 accuracy in percent of the paper's rows (it prints errors), on its own image sets and networks."""
+    if cell.row in beside.BESIDE:
+        return beside.printed(result, cell)
     network, variants = result.base.partition(" at ")[0], {"narrow": "baseline", "deepmoe": "wide-deepmoe"}
     error = deepmoe_rows().get(("2", result.dataset, network, variants.get(cell.method, ""), "err"))
-    if error is None or cell.metric != "top1":
+    another = cell.method == "deepmoe" and any(how in result.part for how in ("wide-", "-gated"))
+    if error is None or cell.metric != "top1" or another:
         return None
     return PrintedValue(round(100 - error.value, 2), None, error.seeds, f"{100 - error.value:.2f}")
 
@@ -89,6 +94,10 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
     if channels := result.tables.get("channels"):  # records of before have none
         images = f"{about(result, models=False)}, {result.evaluate} images: which of DeepMoE's channels are open"
         found["channels"] = shares(channels, "layer", images)
+    if classes := result.tables.get("classes"):
+        found["classes"] = ends(classes, f"{about(result, models=False)}: active channels of DeepMoE by class")
+    if others := beside.table(result):
+        found["beside"] = others
     return found | ({"scan": _scan(result.tables["scan"])} if "scan" in result.tables else {})
 
 

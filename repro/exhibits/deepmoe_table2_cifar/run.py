@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from repro.analysis.outputs import accuracy
 from repro.errors import TrainingError
-from repro.exhibits.deepmoe_table2_cifar.channels import CHANNELS, of_layers
+from repro.exhibits.deepmoe_table2_cifar.beside import BESIDE
+from repro.exhibits.deepmoe_table2_cifar.channels import CHANNELS, CLASSES, of_classes, of_layers
+from repro.exhibits.deepmoe_table2_cifar.usual import PAPERS, USUAL, VGGS_RATE
 from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.deepmoe.cost import active_shares, deepmoe_cost
 from repro.families.deepmoe.steps import Asked, goal, shuffles, steps, two_stages
 from repro.families.deepmoe.training import SHUFFLES
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.controls import plain_cost
-from repro.families.single_gate.scales import CROP_AND_FLIP, SCALES, TORCHVISION
 from repro.families.single_gate.study import SingleGateParameters, Study, measured, open_study
 from repro.models.cost import width_for
 from repro.models.gated import GateAt, Gated
 from repro.progress import say
 from repro.report.claim import Cell
 from repro.study.graph import Goal, Step
-from repro.study.lists import Weights
+from repro.study.lists import Weights, WordsOrNone, chosen_of
 from repro.study.plain import plain_goal
 from repro.study.record import record, seed_by_seed
 from repro.study.results import Measurement, StudyResult, Table
@@ -52,24 +53,6 @@ SHUFFLED = ["seed", "group", "shuffle", "top1"]
 DEEPMOE, PLAIN = Cell(0, "deepmoe"), Cell(0, "equal-cost")
 NARROWS_COST, PLAINS_COST = Cell(0, "deepmoe", metric="narrows_cost"), Cell(0, "equal-cost", metric="like_deepmoe")
 
-PAPERS = Recipe(
-    source="Wang et al. 2019, Section 5 (rate, its steps, epochs); He et al. 2016 for batch, decay and augmentation",
-    epochs=350, batch_size=128, learning_rate=0.1, weight_decay=1e-4, schedule="multistep", drop=0.1,
-    milestones=(150 / 350, 250 / 350), augmentation=CROP_AND_FLIP,
-)  # fmt: skip
-VGGS_RATE = 0.01
-IMAGENETS = TORCHVISION.model_copy(update={
-    "source": "Wang et al. 2019, Section 5 (rate, its steps, epochs); torchvision's reference for all else",
-    "epochs": 100, "milestones": (0.3, 0.6, 0.9),
-})  # fmt: skip
-USUAL: dict[str, dict[str, Any]] = {
-    "quick": {"base_recipe": SCALES["quick"]["modes"]["base_recipe"].model_copy(update={"epochs": 5})},
-    "gpu": {"base": "resnet56", "width": 1.0},
-    "paper": {"base": "resnet56", "width": 1.0, "base_recipe": PAPERS},
-    "paper/imagenet": {"base": "resnet18", "width": 1.0, "base_recipe": IMAGENETS, "pretrained": False},
-}
-"""What a scale trains here where it is not the scale's own recipe on a tr10 of half its width."""
-
 
 class Parameters(SingleGateParameters):
     """The common ones, the network, and how sparse it is made."""
@@ -77,7 +60,7 @@ class Parameters(SingleGateParameters):
     backbone: str = Field("", description="empty: resnet56 at the scales gpu and paper, else tr10")
     narrow: float = Field(0.0, ge=0, le=2, description="width of the narrow network; 0: the usual one")
     epochs: int = Field(0, ge=0, description="of each network, both stages of DeepMoE together; 0: the scale's")
-    wide: float = Field(2.0, ge=1, le=4, description="how many times as wide DeepMoE is")
+    wide: float = Field(2.0, ge=1, le=8, description="how many times as wide DeepMoE is")
     lam: Weights = Field((2.0,), description="λ, larger is sparser; of several one is taken on validation images")
     lambda_reaches: Literal["all", "heads"] = Field("heads", description="what λ trains; all: the embedding as well")
     mu: float = Field(1.0, ge=0, description="μ, the weight of the embedding's own loss")
@@ -85,6 +68,9 @@ class Parameters(SingleGateParameters):
     gate_at: GateAt = Field("output", description="what a gate scales: output of a convolution, or input (Eq. 5)")
     stages: int = Field(2, ge=1, le=2, description="1: joint training for all epochs, gates are never frozen")
     ways: bool = Field(False, description="on the first seed also DeepMoE jointly throughout, and with μ = 0")
+    beside: Annotated[WordsOrNone, AfterValidator(partial(chosen_of, BESIDE))] = Field(
+        (), description="other networks, gated and plain, with commas between them: of " + "; ".join(BESIDE)
+    )
 
     @field_validator("epochs")
     @classmethod
@@ -98,18 +84,33 @@ class Parameters(SingleGateParameters):
         return []
 
     def part(self) -> str:
-        """The other reading of what a gate scales is recorded apart."""
-        return "gates-on-inputs" if self.gate_at == "input" else ""
+        """Other networks than the usual ones are recorded apart, and so is the other reading of what a gate scales."""
+        by_default = self.model_copy(update={"backbone": "", "narrow": 0.0})
+        own, usual = (one.narrow_networks()[0] for one in (self, by_default))
+        differing = {
+            own.base: own.base != usual.base, f"narrow-{own.width:g}": own.width != usual.width,
+            f"wide-{self.wide:g}": self.wide != 2, f"{self.gated}-gated": self.gated != "all",
+            "gates-on-inputs": self.gate_at == "input",
+        }  # fmt: skip
+        return "-".join(name for name, differs in differing.items() if differs)
 
     def bases(self) -> list[StudySpec]:
         """The narrow and the wide network of each seed; that of equal cost is known once DeepMoE is trained."""
-        return [spec.with_(width=w * spec.width) for spec in self.narrow_networks() for w in (1, self.wide)]
+        found = []
+        for spec in self.narrow_networks():
+            found += [spec.with_(width=width * spec.width) for width in (1, self.wide)]
+            found += [plain for plain, _ in self.others_beside(spec, self.lam[0]).values()]
+        return found
 
     def others(self) -> list[Goal]:
         """Every DeepMoE; while λ is yet to be taken those of the scan, as what is taken is known only then."""
         if len(self.lam) > 1:
             return [goal(asked) for asked in self.scan()]
-        return [goal(asked) for spec in self.narrow_networks() for asked in self.every_way(spec, self.lam[0]).values()]
+        found: list[Asked] = []
+        for spec in self.narrow_networks():
+            found += self.every_way(spec, self.lam[0]).values()
+            found += [asked for _, asked in self.others_beside(spec, self.lam[0]).values()]
+        return [goal(asked) for asked in found]
 
     def narrow_networks(self) -> list[StudySpec]:
         """The plain narrow network of each seed, on whose images all is trained."""
@@ -142,6 +143,16 @@ class Parameters(SingleGateParameters):
         ways = {"deepmoe": {}, **(WAYS if self.ways and spec.seed == self.seeds[0] else {})}
         return {name: self.model_copy(update=changes).deepmoe(spec, lam) for name, changes in ways.items()}
 
+    def others_beside(self, spec: StudySpec, lam: float) -> dict[str, tuple[StudySpec, Asked]]:
+        """The plain network and the DeepMoE of each row of :data:`BESIDE` that is asked for, of the seed of a spec."""
+        found = {}
+        for row in self.beside:
+            other = self.model_copy(update={"beside": (), "seeds": (spec.seed,), **BESIDE[row]})
+            (narrow,) = other.narrow_networks()
+            asked = other.deepmoe(narrow, lam).model_copy(update={"shuffled": False})
+            found[row] = narrow.with_(width=other.wide * narrow.width), asked
+        return found
+
     def scan(self) -> list[Asked]:
         """The first seed's DeepMoE with each λ, on validation images."""
         spec = self.narrow_networks()[0].with_(evaluate="validation")
@@ -157,7 +168,8 @@ def run(parameters: Parameters) -> StudyResult:
     for spec in parameters.narrow_networks():
         predictions = steps(parameters.deepmoe(spec, lam))
         study.runner.follow(predictions, partial(_of_equal_cost, spec, parameters.wide, study, predictions))
-    tables = {"shuffled": Table(columns=SHUFFLED, rows=[]), "channels": Table(columns=CHANNELS, rows=[])}
+    columns = {"shuffled": SHUFFLED, "channels": CHANNELS, "classes": CLASSES}
+    tables = {name: Table(columns=each, rows=[]) for name, each in columns.items()}
     if rows:
         tables["scan"] = Table(columns=SCAN, rows=rows)
     of_seed = {spec.seed: spec for spec in parameters.narrow_networks()}
@@ -225,17 +237,20 @@ def _measure(
     def one(method: str, value: float, metric: str = "top1", row: str = "") -> Measurement:
         return measured(spec, method, value, metric, row, num_experts=0)
 
-    for method, asked in parameters.every_way(spec, lam).items():
+    beside = parameters.others_beside(spec, lam)
+    gated = {Cell(0, method): asked for method, asked in parameters.every_way(spec, lam).items()}
+    gated |= {Cell(0, "deepmoe", row): asked for row, (_, asked) in beside.items()}
+    for cell, asked in gated.items():
         try:
             at = numbers(asked, study.runner)
         except TrainingError as error:
-            if method == DEEPMOE.method:
+            if cell == DEEPMOE:
                 raise
-            say(f"{METHODS[method]}: left out, {error}")
+            say(f"{cell.row or METHODS[cell.method]}: left out, {error}")
             continue
         for metric in ("top1", "macs_millions", "naive_macs_millions", "active"):
-            yield one(method, at[metric], metric)
-        if method == "deepmoe":
+            yield one(cell.method, at[metric], metric, cell.row)
+        if cell == DEEPMOE:
             macs = 1e6 * at["macs_millions"]
             yield one("embedding", at["embedding"])
             yield one("embedding", at["gating"], "macs_millions")
@@ -247,7 +262,11 @@ def _measure(
         yield one(method, (plain := plain_cost(spec, width).macs) / 1e6, "macs_millions")
         if method == PLAIN.method:
             yield one(method, 100 * min(plain, macs) / max(plain, macs), PLAINS_COST.metric)
+    for row, (other, _) in beside.items():
+        yield one("wide", accuracy(*study.base_outputs(other)), row=row)
+        yield one("wide", plain_cost(other).macs / 1e6, "macs_millions", row)
     tables["channels"].rows.extend(of_layers("deepmoe", parameters.deepmoe(spec, lam), study.runner))
+    tables["classes"].rows.extend(of_classes(parameters.deepmoe(spec, lam), study.runner))
     correct = study.runner.load(shuffles(parameters.deepmoe(spec, lam))).tensors
     names, of_class = study.sources.superclasses(spec)
     for shuffle in SHUFFLES:
@@ -267,7 +286,8 @@ def _of_equal_cost(spec: StudySpec, wide: float, study: Study, predictions: Step
 
 def _width_of(spec: StudySpec, wide: float, macs: float) -> float:
     """The width from half of narrow's to wide whose plain network costs nearest to ``macs``; narrow's if it does."""
-    between = [spec.width / 2 + step / 48 * (wide - spec.width / 2) for step in range(49)]
+    steps_of_width = max(48, round(32 * wide / spec.width) - 16)  # of narrow's width / 32, or finer
+    between = [spec.width / 2 + step / steps_of_width * (wide - spec.width / 2) for step in range(steps_of_width + 1)]
     found = width_for(between, macs, lambda width: plain_cost(spec, width).macs)
     macs = plain_cost(spec, found).macs
     return next((width for width in (spec.width, wide) if plain_cost(spec, width).macs == macs), found)

@@ -51,7 +51,7 @@ class Config(BaseModel):
     version: Literal[1] = 1
     base: str
     expert: str
-    width: float = Field(gt=0, le=4)
+    width: float = Field(gt=0, le=8)
     num_experts: int = Field(ge=1, le=1024)
     classes: tuple[str, ...] = Field(min_length=1)
     image_size: int = Field(ge=16, le=4096)
