@@ -61,13 +61,22 @@ class Parameters(common.Parameters):
     others: Annotated[WordsOrNone, AfterValidator(partial(chosen_of, OTHERS))] = Field(
         ("equal-parameters",), description=f"of {', '.join(OTHERS)}"
     )
+    others_seeds: int = Field(
+        0, ge=0, description="first seeds, which have the others; equal-parameters is of every seed; 0: all"
+    )
     experts: int = Field(EXPERTS, ge=1, description="E of each mixture")
     top_k: int = Field(1, ge=1, description="k; experts get 4 / k hidden channels a channel: what the dense MLP costs")
 
     @property
     def rows(self) -> tuple[str, ...]:
-        """What is trained of each seed."""
+        """What is trained, of the first seed at least."""
         return (*self.placements, *(row for name in self.others for row in OTHERS[name]))
+
+    def rows_of(self, seed: int) -> tuple[str, ...]:
+        """What is trained of a seed: what decides of every one, the others of the first seeds alone if it is asked."""
+        if not self.others_seeds or seed in self.seeds[: self.others_seeds]:
+            return self.rows
+        return tuple(row for row in self.rows if row in (*self.placements, EQUAL_PARAMETERS))
 
     def spec(self, row: str, seed: int) -> SparseSpec:
         placement, _, change = row.partition(", ")
@@ -82,7 +91,7 @@ class Parameters(common.Parameters):
 
     def goals(self) -> list[Goal]:
         """What is trained, seed by seed."""
-        return [goal(self.spec(row, seed)) for seed in self.seeds for row in self.rows]
+        return [goal(self.spec(row, seed)) for seed in self.seeds for row in self.rows_of(seed)]
 
 
 def equal_parameters(sparse: SparseConfig) -> float:
@@ -110,7 +119,7 @@ def run(parameters: Parameters) -> StudyResult:
     runner = open_runner(parameters)
 
     def of_seed(seed: int) -> Iterator[Measurement]:
-        for row in parameters.rows:
+        for row in parameters.rows_of(seed):
             spec = parameters.spec(row, seed)
             network, predictions = steps(spec)
             runner.run(goal(spec).steps)
