@@ -120,7 +120,7 @@ def headlines(results: Sequence[StudyResult]) -> list[Headline]:
             if claim is None:
                 raise ReproError(f"{name} has no claim '{key}' (there are: {', '.join(c.key for c in shown.claims)})")
             own = [r for r in results if r.study == name and r.dataset != "modes" and r.scale in SCALES]
-            own = [r for r in own if name == NAME or not r.part]  # families are parts; else it is another reading
+            own = [r for r in own if name == NAME or not r.part]  # a family; else another reading or network
             each = sorted(filter(None, (_effect(shown, claim, r) for r in own)), key=lambda e: e.seeds)
             effects = {e.place: e for e in each}.values()  # of two records of a place that of more seeds
             found.append(Headline(group, words, shown, claim, tuple(sorted(effects, key=lambda e: e.place))))

@@ -25,7 +25,7 @@ from repro.exhibits.sparse_placement.run import (
 )
 from repro.report.claim import CHANGES_LITTLE, Cell, Claim, Control, with_controls
 from repro.report.exhibit import Exhibit
-from repro.report.numbers import NONE, millions, where_run
+from repro.report.numbers import NONE, millions, which_run
 from repro.report.plots import PALETTE, panels
 from repro.report.printed import PrintedValue, rows_of, sweetspot_rows
 from repro.report.tables import Captioned, about, comparison, frame, frame_of_rows, means, metric_columns
@@ -163,7 +163,7 @@ def _panel(paper: bool, axes: Axes, result: StudyResult) -> None:
             axes.plot([place] * len(each), each, ".", color=PALETTE[0], alpha=0.5)
             axes.plot([place], [sum(each) / len(each)], "o", color=PALETTE[0])
             axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
-    ours = f"{where_run(result)}\n{result.base}"
+    ours = f"{which_run(result)}\n{result.base}"
     axes.set_title(f"the paper: ImageNet-1k\n{PAPERS[body_of(result)]}" if paper else ours)
     axes.set_xticks(range(len(known)), list(map(label_of, known)), rotation=30, ha="right")
     axes.set_xlim(-0.5, len(known) - 0.5)

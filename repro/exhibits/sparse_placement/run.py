@@ -78,6 +78,10 @@ class Parameters(common.Parameters):
             return self.rows
         return tuple(row for row in self.rows if row in (*self.placements, EQUAL_PARAMETERS))
 
+    def part(self) -> str:
+        """Another network, k or number of experts is recorded apart."""
+        return self.apart(network=self.network, top_k=f"top-{self.top_k}", experts=f"{self.experts}-experts")
+
     def spec(self, row: str, seed: int) -> SparseSpec:
         placement, _, change = row.partition(", ")
         model: dict[str, Any] = {"network": self.network, "top_k": self.top_k, "hidden_ratio": 4 / self.top_k}
@@ -136,7 +140,7 @@ def run(parameters: Parameters) -> StudyResult:
             NAME, parameters, runner, first, {"seed": True, "model": {"placement"}},
             f"{parameters.network} at width {first.model.width:g}",
             f"{parameters.experts} a mixture, top {parameters.top_k}",
-            [*found, *sweet_spots(found, first.model.shape.body, parameters.experts)], costs,
+            [*found, *sweet_spots(found, first.model.shape.body, parameters.experts)], costs, part=parameters.part(),
         )  # fmt: skip
 
     return seed_by_seed(parameters.seeds, of_seed, write)
