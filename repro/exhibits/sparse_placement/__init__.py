@@ -1,4 +1,4 @@
-"""Where the mixtures go, and when they pay (the sweet-spot paper's Tables 3 to 5 and 10, its claims V1 to V5).
+"""Where the mixtures go, and when they pay (the sweet-spot paper's Tables 3 to 5 and 10, its claims V1 to V5 and V9).
 
 ConvNeXts or ViTs, dense and sparse, of equal active multiply-adds but for the gates, trained for equally many epochs;
 beside them a dense network of as many parameters as Last 2 has in all.
@@ -20,8 +20,8 @@ from repro.exhibits.sparse_placement.run import (
     PLACEMENTS,
     Parameters,
     cell,
+    gain_cell,
     run,
-    sweet_spot,
 )
 from repro.report.claim import CHANGES_LITTLE, Cell, Claim, Control, with_controls
 from repro.report.exhibit import Exhibit
@@ -51,7 +51,8 @@ def _claims(body: str, name: str) -> Iterator[Claim]:
     dense = Control("equal-parameters", "a dense network of as many parameters", cell(body, EQUAL_PARAMETERS))
     claim = partial(Claim, paired=False)
     yield claim(f"V1/{body}", f"{name} with Last 2 beats the dense one", last_2, cell(body, "none"), controls=(dense,))
-    yield Claim(f"V2/{body}", f"{name}: Last 2 gains more at half the width than at twice the width", sweet_spot(body))
+    sweet_spot, less_regularised = gain_cell(body, "sweet spot"), gain_cell(body, "less regularised")
+    yield Claim(f"V2/{body}", f"{name}: Last 2 gains more at half the width than at twice the width", sweet_spot)
     if body == "convnext":
         yield claim(f"V3/{body}", f"{name}: Last 2 beats Every 2", last_2, every_2)
     else:
@@ -60,12 +61,20 @@ def _claims(body: str, name: str) -> Iterator[Claim]:
     for gate in ("cos", "l2"):
         other, text = cell(body, f"last-2, {gate} gate"), f"{name}: the gate changes little ({gate})"
         yield claim(f"V5/{body}/{gate}", text, last_2, other, CHANGES_LITTLE)
+    text = f"{name}: Last 2 gains more without mixup, CutMix and drop path than with them"
+    yield Claim(f"V9/{body}", text, less_regularised, premise=(_without_mixing, 1.0))
 
 
 CLAIMS = with_controls(
     claim for body, name in (("convnext", "ConvNeXt"), ("vit", "ViT")) for claim in _claims(body, name)
 )
 """Of Last 2 with 8 experts; dense and sparse networks have equal active MACs but for the gates' here."""
+
+
+def _without_mixing(result: StudyResult) -> dict[int, float]:
+    """1 where the scale's own recipe mixes no images; gpu's does, so that V9's two recipes differ by drop path alone."""
+    recipe = result.spec.get("recipe", {})
+    return dict.fromkeys(result.seeds, float(not (recipe.get("mixup") or recipe.get("cutmix"))))
 
 
 def body_of(result: StudyResult) -> str:

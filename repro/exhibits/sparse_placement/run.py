@@ -53,6 +53,13 @@ OTHERS: dict[str, tuple[str, ...]] = {
 """What else may be asked for, and the rows that each adds: a dense control, and Last 2 as it is not by default."""
 
 
+GAINS: dict[str, tuple[str, str, str, str]] = {
+    "sweet spot": ("last-2" + HALF, "none" + HALF, "last-2" + TWICE, "none" + TWICE),
+    "less regularised": ("last-2", "none", OTHERS["regularised"][1], OTHERS["regularised"][0]),
+}
+"""Differences of gains, by name: the gain of the first row over the second less that of the third over the fourth."""
+
+
 class Parameters(common.Parameters):
     """The common ones, which network, which MLPs of it become mixtures, and what else is trained."""
 
@@ -113,9 +120,9 @@ def cell(body: str, row: str, metric: str = "top1", experts: int = EXPERTS, mixt
     return Cell(CHANGES.get(change, {}).get("num_experts", experts), "sparse", name, metric)
 
 
-def sweet_spot(body: str, experts: int = EXPERTS) -> Cell:
-    """Where it holds the gain at half the width less the gain at twice the width, in points."""
-    return Cell(experts, "sparse", f"{body} sweet spot", "top1_gain")
+def gain_cell(body: str, name: str, experts: int = EXPERTS) -> Cell:
+    """Where it holds a difference of gains, in points."""
+    return Cell(experts, "sparse", f"{body} {name}", "top1_gain")
 
 
 def run(parameters: Parameters) -> StudyResult:
@@ -140,7 +147,7 @@ def run(parameters: Parameters) -> StudyResult:
             NAME, parameters, runner, first, {"seed": True, "model": {"placement"}},
             f"{parameters.network} at width {first.model.width:g}",
             f"{parameters.experts} a mixture, top {parameters.top_k}",
-            [*found, *sweet_spots(found, first.model.shape.body, parameters.experts)], costs, part=parameters.part(),
+            [*found, *gains(found, first.model.shape.body, parameters.experts)], costs, part=parameters.part(),
         )  # fmt: skip
 
     return seed_by_seed(parameters.seeds, of_seed, write)
@@ -167,12 +174,12 @@ def measure(row: str, spec: SparseSpec, tensors: dict[str, Tensor]) -> Iterator[
         yield one("information", mutual_information(occurrence(first_ME, labels, model.num_classes)), number)
 
 
-def sweet_spots(measurements: Sequence[Measurement], body: str, experts: int = EXPERTS) -> Iterator[Measurement]:
-    """Of each seed with both widths: the gain of Last 2 at half the width less that at twice the width."""
+def gains(measurements: Sequence[Measurement], body: str, experts: int = EXPERTS) -> Iterator[Measurement]:
+    """Each of :data:`GAINS`, of each seed that has its four rows."""
     top1 = {(m.row, m.seed): m.value for m in measurements if m.metric == "top1"}
-    keys = [f"{body} {row}{width}" for width in (HALF, TWICE) for row in ("last-2", "none")]
     for seed in dict.fromkeys(seed for _, seed in top1):
-        each = [top1[row, seed] for row in keys if (row, seed) in top1]
-        if len(each) == len(keys):
-            half, half_dense, twice, twice_dense = each
-            yield sweet_spot(body, experts).measurement(seed, half - half_dense - (twice - twice_dense))
+        for name, rows in GAINS.items():
+            each = [top1[key] for row in rows if (key := (f"{body} {row}", seed)) in top1]
+            if len(each) == len(rows):
+                more, less, other_more, other_less = each
+                yield gain_cell(body, name, experts).measurement(seed, more - less - (other_more - other_less))
