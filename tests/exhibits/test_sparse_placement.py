@@ -10,6 +10,7 @@ from repro.exhibits.sparse_placement import EXHIBIT, label_of
 from repro.exhibits.sparse_placement.run import (
     HALF,
     OTHERS,
+    QUARTER,
     TWICE,
     Parameters,
     cell,
@@ -126,10 +127,20 @@ def test_a_gain_may_be_larger_under_the_weaker_recipe(record_of: Callable[..., S
     assert claims_table(EXHIBIT.judge(mixed)).loc["V9/vit", "verdict"] == "premise not met here"
 
 
+def test_more_experts_may_need_more_images() -> None:
+    """16 experts over 4: 1 point on all images, 3 points less on a quarter; a part of CIFAR-100 can be asked for."""
+    values = {"4 experts": 61.0, "16 experts": 62.0, "4 experts" + QUARTER: 40.0, "16 experts" + QUARTER: 37.0}
+    lines = [cell("convnext", f"last-2, {change}").measurement(0, value) for change, value in values.items()]
+    assert [(m.row, m.value) for m in gains(lines, "convnext")] == [("convnext more images", 4.0)]
+    laptop = Parameters.check(scale="laptop", dataset="cifar100", others="quarter")
+    asked = goal(laptop.spec("last-2, 4 experts" + QUARTER, 0))
+    assert '"num_train":12500' in asked.config and build(asked.builder, asked.config).steps == asked.steps
+
+
 def test_what_else_may_be_asked_for() -> None:
     asked = Parameters.check(scale="smoke", others=",".join(OTHERS), experts=4)
     specs = {row: asked.spec(row, 0) for row in asked.rows}
-    usual = specs["last-2"].model
+    usual, usual_recipe = specs["last-2"].model, specs["last-2"].recipe
     assert set(specs) == {"none", "last-2", "every-2", *(row for rows in OTHERS.values() for row in rows)}
     assert usual.num_experts == 4 and specs["last-2, 16 experts"].model.num_experts == 16
     assert specs["last-2, l2 gate"].model == usual.model_copy(update={"gate": "l2"})
@@ -139,7 +150,11 @@ def test_what_else_may_be_asked_for() -> None:
     dense, mixed = (specs[f"{placement}, mixup, CutMix, drop path"] for placement in ("none", "last-2"))
     assert dense.recipe == mixed.recipe and (mixed.recipe.mixup, mixed.recipe.cutmix) == (0.2, 1.0)
     assert mixed.model == usual.model_copy(update={"drop_path": 0.1}) and dense.model.drop_path == 0.1
-    assert {spec.recipe for row, spec in specs.items() if "mixup" not in row} == {specs["none"].recipe}
+    fewer = specs["last-2, 16 experts on a quarter of the images"]
+    assert fewer.model == specs["last-2, 16 experts"].model and 4 * fewer.num_images[0] == specs["none"].num_images[0]
+    assert fewer.recipe == usual_recipe.model_copy(update={"epochs": 4 * usual_recipe.epochs})
+    others = (spec.recipe for row, spec in specs.items() if "mixup" not in row and "quarter" not in row)
+    assert set(others) == {usual_recipe}
     assert specs[f"none{HALF}"].model.width * 4 == specs[f"last-2{TWICE}"].model.width == 2 * usual.width
     assert len({steps(spec).network.key for spec in specs.values()}) == len(specs) - 1, "4 experts are the usual here"
     assert Parameters.check(scale="smoke", others="").rows == ("none", "last-2", "every-2")

@@ -58,6 +58,8 @@ def _claims(body: str, name: str) -> Iterator[Claim]:
     else:
         yield claim(f"V3/{body}", f"{name}: Every 2 beats Last 2", every_2, last_2)
     yield claim(f"V4/{body}", f"{name}: 8 experts beat 16", last_2, cell(body, "last-2, 16 experts"))
+    text = f"{name}: 16 experts gain more over 4 on all images than on a quarter of them"
+    yield Claim(f"V4/{body}/images", text, gain_cell(body, "more images"))
     for gate in ("cos", "l2"):
         other, text = cell(body, f"last-2, {gate} gate"), f"{name}: the gate changes little ({gate})"
         yield claim(f"V5/{body}/{gate}", text, last_2, other, CHANGES_LITTLE)
@@ -72,7 +74,7 @@ CLAIMS = with_controls(
 
 
 def _without_mixing(result: StudyResult) -> dict[int, float]:
-    """1 where the scale's own recipe mixes no images; gpu's does, so that V9's two recipes differ by drop path alone."""
+    """1 where the scale's recipe mixes no images; gpu's does, so that V9's two recipes differ by drop path alone."""
     recipe = result.spec.get("recipe", {})
     return dict.fromkeys(result.seeds, float(not (recipe.get("mixup") or recipe.get("cutmix"))))
 

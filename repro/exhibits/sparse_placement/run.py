@@ -27,9 +27,12 @@ NAME = "sparse_placement"
 EXPERTS = 8
 PLACEMENTS = {"none": "dense", "last-2": "Last 2", "last-3": "Last 3", "stage": "Stage", "every-2": "Every 2"}
 EQUAL_PARAMETERS, HALF, TWICE = "none, as many parameters", ", half the width", ", twice the width"
+QUARTER = " on a quarter of the images"
+"""For four times the epochs: as many steps as on all of them, so that images alone are fewer."""
 CHANGES: dict[str, dict[str, Any]] = {
     "4 experts": {"num_experts": 4}, "16 experts": {"num_experts": 16}, "cos gate": {"gate": "cos"},
     "l2 gate": {"gate": "l2"}, "no added skip": {"added_skip": False}, "mixup, CutMix, drop path": {"drop_path": 0.1},
+    "4 experts" + QUARTER: {"num_experts": 4}, "16 experts" + QUARTER: {"num_experts": 16},
     "no balance losses, no capacity": {"importance_weight": 0.0, "load_weight": 0.0, "capacity": None},
 }  # fmt: skip
 """What a row changes of the network, by its name. A capacity caps what an expert gets in training, so that what tokens
@@ -47,6 +50,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "no-balance": ("last-2, no balance losses, no capacity",),
     "no-skip": ("last-2, no added skip",),
     "regularised": ("none, mixup, CutMix, drop path", "last-2, mixup, CutMix, drop path"),
+    "quarter": ("last-2, 4 experts" + QUARTER, "last-2, 16 experts" + QUARTER),
     "half": ("none" + HALF, "last-2" + HALF),
     "twice": ("none" + TWICE, "last-2" + TWICE),
 }
@@ -55,6 +59,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
 
 GAINS: dict[str, tuple[str, str, str, str]] = {
     "sweet spot": ("last-2" + HALF, "none" + HALF, "last-2" + TWICE, "none" + TWICE),
+    "more images": ("last-2, 16 experts", "last-2, 4 experts", OTHERS["quarter"][1], OTHERS["quarter"][0]),
     "less regularised": ("last-2", "none", OTHERS["regularised"][1], OTHERS["regularised"][0]),
 }
 """Differences of gains, by name: the gain of the first row over the second less that of the third over the fourth."""
@@ -98,7 +103,11 @@ class Parameters(common.Parameters):
         found = sparse_spec(self.scale, self.dataset, seed, **model)
         if times := {HALF: 0.5, TWICE: 2.0}.get(f", {change}"):
             found = sparse_spec(self.scale, self.dataset, seed, **model, width=times * found.model.width)
-        return found.model_copy(update={"recipe": found.recipe.model_copy(update=MIXED.get(change, {}))})
+        recipe = MIXED.get(change, {})
+        if row.endswith(QUARTER):
+            recipe = {**recipe, "epochs": 4 * found.recipe.epochs}
+            found = found.model_copy(update={"num_train": found.num_images[0] // 4})
+        return found.model_copy(update={"recipe": found.recipe.model_copy(update=recipe)})
 
     def goals(self) -> list[Goal]:
         """What is trained, seed by seed."""
