@@ -114,6 +114,20 @@ def test_the_sweet_spot_is_a_difference_of_gains() -> None:
     assert other.num_experts == 4, "the claim is of 8"
 
 
+def test_the_sweet_spot_is_drawn_at_each_width_with_both_networks(record_of: Callable[..., StudyResult]) -> None:
+    top1 = {"none": 60.0, "last-2": 61.0, f"none{HALF}": 50.0, f"last-2{HALF}": 53.0, f"none{TWICE}": 70.0}
+    cells = {cell("convnext", row): value for row, value in top1.items()}
+    macs = {"none": 40_000_000, f"none{HALF}": 10_000_000}
+    costs = [SparseCost(macs.get(row, 1), 2, 3, 2).row(0, cell("convnext", row).row) for row in top1]
+    result = record_of("sparse_placement", cells, costs=costs)
+    ours, papers = EXHIBIT.figures([result])["widths"].axes
+    (curve,) = (line for line in ours.lines if len(line.get_xdata()) == 2 and line.get_alpha())
+    assert list(curve.get_xdata()) == [10.0, 40.0] and list(curve.get_ydata()) == pytest.approx([3.0, 1.0])
+    assert list(papers.lines[0].get_xdata()) == [4.5, 8.7, 15.4]
+    assert list(papers.lines[0].get_ydata()) == pytest.approx([0.6, 0.3, -0.1])
+    assert "Last 2" in papers.get_title() and set(EXHIBIT.figures([made(record_of, 1)])) == {"main", "widths"}
+
+
 def test_a_gain_may_be_larger_under_the_weaker_recipe(record_of: Callable[..., StudyResult]) -> None:
     """2 points without mixup, CutMix and drop path, 3 with them: −1, the opposite of what the paper's Table 13 has."""
     dense, sparse = OTHERS["regularised"]

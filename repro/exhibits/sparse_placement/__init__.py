@@ -1,4 +1,4 @@
-"""Where the mixtures go, and when they pay (the sweet-spot paper's Tables 3 to 5 and 10, its claims V1 to V5 and V9).
+"""Where the mixtures go, and when they pay (sweet-spot paper's Tables 3 to 5 and 10, Figure 2, claims V1 to V5, V9).
 
 ConvNeXts or ViTs, dense and sparse, of equal active multiply-adds but for the gates, trained for equally many epochs;
 beside them a dense network of as many parameters as Last 2 has in all.
@@ -16,8 +16,10 @@ from matplotlib.figure import Figure
 from repro.exhibits.sparse_placement.run import (
     EQUAL_PARAMETERS,
     EXPERTS,
+    HALF,
     NAME,
     PLACEMENTS,
+    TWICE,
     Parameters,
     cell,
     gain_cell,
@@ -26,10 +28,10 @@ from repro.exhibits.sparse_placement.run import (
 from repro.report.claim import CHANGES_LITTLE, Cell, Claim, Control, with_controls
 from repro.report.exhibit import Exhibit
 from repro.report.numbers import NONE, millions, which_run
-from repro.report.plots import PALETTE, panels
+from repro.report.plots import PALETTE, mark, panels
 from repro.report.printed import PrintedValue, rows_of, sweetspot_rows
 from repro.report.tables import Captioned, about, comparison, frame, frame_of_rows, means, metric_columns
-from repro.report.verdict import by_seed
+from repro.report.verdict import by_seed, difference
 from repro.study.record import TRAINED
 from repro.study.results import StudyResult
 
@@ -44,6 +46,12 @@ WHILE_TRAINING = (
     "While training: accuracy in the last epoch on the training images, augmented and mixed as the recipe says, with "
     "noise, dropped tokens and drop path on."
 )
+
+
+def _without_mixing(result: StudyResult) -> dict[int, float]:
+    """1 where the scale's recipe mixes no images; gpu's does, so that V9's two recipes differ by drop path alone."""
+    recipe = result.spec.get("recipe", {})
+    return dict.fromkeys(result.seeds, float(not (recipe.get("mixup") or recipe.get("cutmix"))))
 
 
 def _claims(body: str, name: str) -> Iterator[Claim]:
@@ -71,12 +79,6 @@ CLAIMS = with_controls(
     claim for body, name in (("convnext", "ConvNeXt"), ("vit", "ViT")) for claim in _claims(body, name)
 )
 """Of Last 2 with 8 experts; dense and sparse networks have equal active MACs but for the gates' here."""
-
-
-def _without_mixing(result: StudyResult) -> dict[int, float]:
-    """1 where the scale's recipe mixes no images; gpu's does, so that V9's two recipes differ by drop path alone."""
-    recipe = result.spec.get("recipe", {})
-    return dict.fromkeys(result.seeds, float(not (recipe.get("mixup") or recipe.get("cutmix"))))
 
 
 def body_of(result: StudyResult) -> str:
@@ -160,8 +162,49 @@ def _routing(result: StudyResult) -> Captioned:
 
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
-    """Top-1 of each network: a row of panels a result, ours left, the paper's right, each with an axis of its own."""
-    return {"main": panels(results, partial(_panel, False), partial(_panel, True), height=3.4)[0]}
+    """``main``: top-1 of each network; ``widths``: what Last 2 gains over multiply-adds, the sweet spot itself.
+
+    A row of panels a result, ours left, the paper's right, each with an axis of its own.
+    """
+    return {
+        "main": panels(results, partial(_panel, False), partial(_panel, True), height=3.4)[0],
+        "widths": panels(results, _our_gains, _papers_gains, height=2.6)[0],
+    }
+
+
+def _our_gains(axes: Axes, result: StudyResult) -> None:
+    """Last 2 less the dense network at each width that was run with both."""
+    known, costs, points = networks_of(result), {cost.row: cost.macs for cost in result.costs}, {}
+    for width in (HALF, "", TWICE):
+        if {"none" + width, "last-2" + width} <= known.keys():
+            less, more = (known[row + width] for row in ("none", "last-2"))
+            if found := difference(result, more, less, paired=False):
+                points[costs[less.row] / 1e6] = found
+    for macs, found in points.items():
+        mark(axes, macs, found, "o", PALETTE[0], interval=True)
+    axes.plot(list(points), [found.mean for found in points.values()], color=PALETTE[0], alpha=0.5)
+    axes.set_title(f"{which_run(result)}\n{result.base.partition(' at width ')[0]}, Last 2")
+    _over_macs(axes, list(points), "10⁶")
+    axes.set_ylabel("gain, points of top-1")
+
+
+def _papers_gains(axes: Axes, result: StudyResult) -> None:
+    """Table 2's, over what its dense networks are printed to cost."""
+    rows = [row for row in sweetspot_rows() if row.table == "2" and row.config.shape.body == body_of(result)]
+    dense = {row.model: row for row in rows if row.config.placement == "none"}
+    sparse = [row for row in rows if row.config.placement != "none"]
+    macs, gains = [dense[r.model].macs or 0 for r in sparse], [r.top1 - dense[r.model].top1 for r in sparse]
+    axes.plot(macs, gains, "D-", color=PALETTE[6], markerfacecolor="white")
+    axes.set_title(f"the paper: ImageNet-21k\n{body_of(result)}, {label_of(sparse[0].config.placement)}")
+    _over_macs(axes, macs, "10⁹")
+
+
+def _over_macs(axes: Axes, macs: Sequence[float], unit: str) -> None:
+    axes.axhline(0, color=PALETTE[6], linewidth=0.8)
+    axes.set(xlabel=f"multiply-adds of the dense network, {unit}", xscale="log")
+    axes.set_xticks(macs, [f"{each:.3g}" for each in macs])
+    axes.set_xticks([], minor=True)
+    axes.margins(0.15)
 
 
 def _panel(paper: bool, axes: Axes, result: StudyResult) -> None:
