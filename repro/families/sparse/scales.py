@@ -62,7 +62,7 @@ WIDTHS = {"smoke": 0.25, "quick": 0.5, "laptop": 1.0, "gpu": 2.0}
 SCALES: dict[str, dict[str, dict[str, Any]]] = {
     "smoke": {"modes": {"recipe": SMOKE, "image_size": 32, "num_train": 200, "num_test": 100}},
     "quick": {"modes": {"recipe": QUICK, "image_size": 32, "num_train": 3000}},
-    "laptop": {"cifar100": {"recipe": LAPTOP, "image_size": 32}},
+    "laptop": {"cifar100": {"recipe": LAPTOP, "image_size": 32}, "tiny-imagenet": {"recipe": LAPTOP, "image_size": 32}},
     "gpu": {"cifar100": {"recipe": GPU, "image_size": 32}, "tiny-imagenet": {"recipe": GPU, "image_size": 64}},
 }
 
