@@ -19,6 +19,7 @@ from repro.exhibits.sparse_placement.run import (
     HALF,
     NAME,
     PLACEMENTS,
+    QUARTER,
     TWICE,
     Parameters,
     cell,
@@ -124,6 +125,8 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
         "equal active multiply-adds but for the gates; so have the paper's isotropic ConvNeXts, whose Last 2 are the "
         "last two of every second block, and its ViTs have not."
     )
+    if any(row.endswith(QUARTER) for row in known):
+        caption += " On a quarter of the images they are trained for four times the epochs."
     main = Captioned(comparison(result, cells, printed_value), caption)
     trained = means(result, [replace(found, metric=TRAINED) for found in known.values()])
     if any(text != NONE for text in trained):

@@ -32,7 +32,8 @@ class SparseSpec(ImageSet):
         """E.g. ``convnext-micro at width 0.5, last-2 of 8 experts, on modes, seed 0``."""
         model = self.model
         mixtures = "dense" if model.placement == "none" else f"{model.placement} of {model.num_experts} experts"
-        return f"{model.network} at width {model.width:g}, {mixtures}, on {self.data}, seed {self.seed}"
+        part = f", {self.num_train} images" if self.num_train and self.dataset != "modes" else ""
+        return f"{model.network} at width {model.width:g}, {mixtures}{part}, on {self.data}, seed {self.seed}"
 
 
 LAPTOP = Recipe(
