@@ -52,7 +52,8 @@ def test_the_command_says_what_was_asked() -> None:
     ],
 )
 def test_what_differs_from_the_default_network_is_recorded_apart(name: str, given: dict[str, Any], part: str) -> None:
-    assert exhibit(name).parameters.check(scale="smoke", **given).part() == part
+    asked: Any = exhibit(name).parameters.check(scale="smoke", **given)
+    assert asked.part() == part
 
 
 @pytest.mark.parametrize(
