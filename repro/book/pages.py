@@ -18,7 +18,7 @@ from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.scales import SCALES, default_spec
 from repro.report.chapter import folded, not_run
 from repro.report.links import FIGURES, Book, link, source_line
-from repro.report.numbers import DATASETS, NONE, effect, gain, interval, signed, verdict_quote, where_run
+from repro.report.numbers import DATASETS, NONE, effect, gain, interval, signed, verdict_quote, where_run, which_run
 from repro.report.tables import Captioned, frame_of_rows, html_table, verdict_css
 from repro.report.verdict import ClaimVerdict
 from repro.study.benchmarks import BENCHMARKS, CAMPAIGNS, load_campaign, load_performance
@@ -113,11 +113,12 @@ def all_claims(book: Book) -> str:
         judged = [(r, {j.claim.key: j for j in shown.judge(r)})
                   for r in evidence([r for r in _results() if r.study == shown.name])]  # fmt: skip
         for claim in shown.claims:
-            marks = []
-            for r, by_key in judged:
-                if one := by_key.get(claim.key):
+            here = [(r, one) for r, by_key in judged if (one := by_key.get(claim.key))]
+            was_run, marks = {where_run(r) for r, one in here if one.ours}, []
+            for r, one in here:
+                if one.ours or where_run(r) not in was_run:  # else it is in another part
                     ours = f" {effect(one.ours)}:" if one.ours else ""
-                    marks.append(f"{_mark(book, r, one)}{escape(f'{ours} {where_run(r)}')}")
+                    marks.append(f"{_mark(book, r, one)}{escape(f'{ours} {which_run(r)}')}")
             chapter = link(book.chapter(shown.name), shown.title.partition(":")[0])
             where = f"Section {claim.section}" if claim.section else ""
             rows.append((escape(claim.text), "<br>".join(marks) or "not run", chapter, where))

@@ -9,7 +9,7 @@ from repro.book import performance
 from repro.exhibits import exhibit
 from repro.progress import duration
 from repro.report.links import DATA, Book, link
-from repro.report.numbers import where_run
+from repro.report.numbers import which_run
 from repro.study.benchmarks import CAMPAIGNS, load_campaign
 from repro.study.places import results_folder
 from repro.study.results import Provenance, load_results
@@ -27,7 +27,7 @@ def runs(book: Book) -> str:
             "code, spec": f"<code>{escape(r.provenance.code)}</code>, <code>{r.spec_hash}</code>",
             "files": f"{_file(book, f'{name}.json')} (this record), CSV: {book.csv_links(r.study)}",
         }
-        found.append(_section(name, f"{r.study}: {', '.join(filter(None, (where_run(r), r.part)))}", facts))
+        found.append(_section(name, f"{r.study}: {which_run(r)}", facts))
     return "".join(found) or "<p>Nothing has been recorded yet.</p>"
 
 

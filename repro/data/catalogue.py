@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -105,12 +106,15 @@ def load(
     """One split of a set that fits in memory, from what lies under ``root``; nothing is downloaded.
 
     ``image_size`` is a side in pixels, by default the set's own (tiny-imagenet alone has two).
-    ``num_images`` is for ``modes``, which makes as many as are asked for. ``DataError`` for an
-    unknown name or size, and when the set is missing or damaged.
+    ``modes`` makes as many as ``num_images``; of another set they are a part, the same share of each class and the same
+    images for every seed. ``DataError`` for an unknown name or size, and when the set is missing or damaged.
     """
     card = _card(name)
     if name == "imagenet":
         raise DataError("imagenet does not fit in memory; repro.data.imagenet.index_imagenet lists its images instead")
+    if name != "modes" and num_images is not None:
+        whole = load(name, split, root, image_size)
+        return replace(whole.holdout(num_images / len(whole))[1], split=split)
     if name == "tiny-imagenet":
         return tiny_imagenet.load_tiny_imagenet(split, root, image_size or tiny_imagenet.NATIVE_SIZE)
     if image_size not in (None, card.image_size):

@@ -42,6 +42,11 @@ def where_run(result: StudyResult) -> str:
     return f"{DATASETS.get(result.dataset, result.dataset)}, {result.scale} scale"
 
 
+def which_run(result: StudyResult) -> str:
+    """Where it was run, and the part, if it is one: what tells the runs of an exhibit apart."""
+    return ", ".join(filter(None, (where_run(result), result.part)))
+
+
 @dataclass(frozen=True)
 class Quote:
     """A number as a page shows it, with what a reader wants to know about it (the tooltip, line by line).

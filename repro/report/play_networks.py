@@ -138,7 +138,8 @@ class NetworksPlay(Play):
 
 def _image_set(spec: Asked | ImageSet) -> ImageSet:
     images = spec.spec if isinstance(spec, Asked) else spec
-    return ImageSet(**{name: getattr(images, name) for name in ImageSet.model_fields})
+    found = ImageSet(**{name: getattr(images, name) for name in ImageSet.model_fields})
+    return found.model_copy(update={"num_train": None}) if found.evaluate == "test" else found  # they answer alike
 
 
 def _routes(spec: Asked | ImageSet) -> bool:

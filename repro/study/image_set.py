@@ -20,7 +20,7 @@ class ImageSet(Frozen):
     dataset: DatasetName
     folder: Folder | None = Field(None, description="dataset folder: which one, by its content")
     image_size: int = Field(ge=16, description="side of the images in pixels")
-    num_train: int | None = Field(None, description="modes only: a smaller training set")
+    num_train: int | None = Field(None, description="a smaller training set, of one that fits in memory")
     num_test: int | None = Field(None, description="modes only: a smaller test set")
     evaluate: Literal["test", "validation"] = Field(
         "test", description="validation: train on 90 % of the training set and report on the rest, for tuning"
@@ -30,8 +30,10 @@ class ImageSet(Frozen):
     def _parts_exist(self) -> ImageSet:
         if self.dataset == "imagenet" and self.evaluate == "validation":
             raise ValueError("evaluate: imagenet is streamed and has no held-out part yet; choose test")
-        if self.dataset != "modes" and (self.num_train is not None or self.num_test is not None):
-            raise ValueError(f"num_train, num_test: only modes can be made smaller, not {self.dataset}")
+        if self.dataset in ("imagenet", "folder") and self.num_train is not None:
+            raise ValueError(f"num_train: a part of {self.dataset} cannot be asked for, as it is streamed")
+        if self.dataset != "modes" and self.num_test is not None:
+            raise ValueError(f"num_test: only modes can be made smaller, not {self.dataset}")
         if (self.dataset == "folder") != (self.folder is not None):
             raise ValueError("folder: dataset folder, and no other, needs one that repro.data.folders.adopt gave")
         if self.folder and self.evaluate == "validation":

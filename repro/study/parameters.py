@@ -69,6 +69,14 @@ class Parameters(Frozen):
         """Every model that the exhibit needs."""
         raise NotImplementedError
 
+    def apart(self, **texts: str) -> str:
+        """The texts of those parameters that are not at their defaults: the part under which such a run is recorded.
+
+        At the defaults it is empty, and the record has no part.
+        """
+        fields = type(self).model_fields
+        return "-".join(text for name, text in texts.items() if getattr(self, name) != fields[name].default)
+
     def command(self, notebook: str, here: bool = False) -> str:
         """The command that runs ``notebook`` with these parameters, for the record (not where and by whom).
 

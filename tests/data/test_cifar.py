@@ -10,7 +10,7 @@ import pytest
 from torchvision.datasets import CIFAR10, CIFAR100
 
 from repro.data.archives import checksum
-from repro.data.catalogue import fetch
+from repro.data.catalogue import fetch, load
 from repro.data.cifar import SETS, check_cifar, load_cifar, official_files, superclasses
 from repro.errors import DataError
 
@@ -34,6 +34,16 @@ def fake(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
         monkeypatch.setattr(kind, attribute, [[name, checksum(folder / name)] for name, _ in listed])
     monkeypatch.setattr(kind, "meta", {**kind.meta, "md5": checksum(folder / kind.meta["filename"])})
     return request.param, tmp_path
+
+
+def test_a_part_has_the_same_share_of_each_class(fake: tuple[str, Path]) -> None:
+    name, root = fake
+    whole = load(name, "train", root)
+    half = load(name, "train", root, num_images=len(whole) // 2)
+    assert np.array_equal(2 * np.bincount(half.labels), np.bincount(whole.labels)) and half.split == "train"
+    assert {image.tobytes() for image in half.images} < {image.tobytes() for image in whole.images}
+    again = load(name, "train", root, num_images=len(half))
+    assert np.array_equal(again.images, half.images) and again.mean == whole.mean
 
 
 def test_pixels_labels_and_names(fake: tuple[str, Path]) -> None:

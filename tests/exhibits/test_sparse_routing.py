@@ -48,6 +48,15 @@ def test_a_run_measures_and_shows_everything(root: Path) -> None:
     assert set(EXHIBIT.drawn([result])) == {"main", "maps", "shifts"}
 
 
+def test_a_vit_stands_beside_the_convnext(root: Path) -> None:
+    (vit,) = EXHIBIT.run(Parameters.check(scale="smoke", network="vit-micro", root=root))
+    assert vit.name == "sparse_routing-modes-smoke-vit-micro"
+    results = load_results(root / "results", "sparse_routing")
+    assert list(results) == ["sparse_routing-modes-smoke", vit.name], "neither is set aside"
+    assert "vit-micro, " in EXHIBIT.tables(vit)["main"].caption
+    assert {one.claim.key for one in EXHIBIT.judge(vit)} == {"V7/vit", "V8/vit", "V10/vit"}
+
+
 def test_what_placement_trains_is_not_trained_again() -> None:
     ours = {spec.model_dump_json() for spec in Parameters.check(scale="smoke").networks()}
     placement = Placement.check(scale="smoke")

@@ -8,6 +8,13 @@ from repro.exhibits import exhibit
 GPU = {"scale": "gpu", "dataset": "cifar100"}
 
 
+@pytest.mark.parametrize("name", ["three_families", "sparse_placement", "sparse_routing"])
+def test_sparse_layers_are_trained_on_what_laptop_has(name: str) -> None:
+    for dataset in ("cifar100", "tiny-imagenet"):
+        asked = exhibit(name).parameters.check(scale="laptop", dataset=dataset)
+        assert asked.goals() and asked.dataset == dataset
+
+
 @pytest.mark.parametrize(
     ("name", "wrong", "sentence"),
     [

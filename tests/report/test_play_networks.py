@@ -81,6 +81,16 @@ def test_where_the_tokens_of_a_class_go() -> None:
     assert page.count("<img") == 2 * 2  # two apes, and a map of each
 
 
+def test_networks_of_fewer_images_answer_beside_the_others() -> None:
+    asked = {"scale": "laptop", "dataset": "cifar100", "others": "experts-4,quarter"}
+    play = NetworksPlay(open_exhibit("sparse_placement", asked))
+    ours = [name.partition(", ")[2] for name in play.mixtures]
+    assert ours == [
+        "last-2 of 8 experts", "every-2 of 8 experts", "last-2 of 4 experts", "last-2 of 4 experts, 12500 images",
+        "last-2 of 16 experts, 12500 images",
+    ]  # fmt: skip
+
+
 def test_maps_have_a_colour_an_expert() -> None:
     plain, mixed = expert_tiles(np.full((2, 3, 32, 32), 255, np.uint8), [CHOSEN], 64)
     assert plain.shape == mixed.shape == (2, 64, 64, 3) and plain.min() == 255

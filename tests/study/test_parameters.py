@@ -42,6 +42,21 @@ def test_the_command_says_what_was_asked() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "given", "part"),
+    [
+        ("sparse_placement", {"seeds": "0,1", "placements": "none,last-2", "others": "l2", "others_seeds": 1}, ""),
+        ("sparse_placement", {"network": "vit-micro", "top_k": 2}, "vit-micro-top-2"),
+        ("sparse_placement", {"experts": 4}, "4-experts"),
+        ("sparse_routing", {"experts": "8,16"}, ""),
+        ("sparse_routing", {"network": "vit-micro", "placement": "every-2"}, "vit-micro-every-2"),
+    ],
+)
+def test_what_differs_from_the_default_network_is_recorded_apart(name: str, given: dict[str, Any], part: str) -> None:
+    asked: Any = exhibit(name).parameters.check(scale="smoke", **given)
+    assert asked.part() == part
+
+
+@pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
         ({"sclae": "quick"}, "there is no field 'sclae' .*scale, dataset, seeds, root, device"),

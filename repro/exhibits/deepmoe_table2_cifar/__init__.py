@@ -30,7 +30,7 @@ from repro.families.deepmoe.training import SHUFFLES
 from repro.families.single_gate.controls import EQUAL_INFERENCE
 from repro.report.claim import AS_GOOD, Cell, Claim, Control
 from repro.report.exhibit import Exhibit
-from repro.report.numbers import NONE, where_run
+from repro.report.numbers import NONE, which_run
 from repro.report.plots import PALETTE, common_legend, panels
 from repro.report.printed import PrintedValue, deepmoe_rows
 from repro.report.tables import Captioned, Columns, about, comparison, frame, means, metric_columns
@@ -142,7 +142,7 @@ def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     ):  # fmt: skip
         drawn[name], grid = panels(of, draw, height=height)
         for axes, result in zip(grid.flat, of, strict=True):
-            axes.set_title(", ".join(filter(None, (where_run(result), result.part))))
+            axes.set_title(which_run(result))
         common_legend(drawn[name], grid.flat, columns=2)
     return drawn
 

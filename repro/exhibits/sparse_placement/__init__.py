@@ -1,4 +1,4 @@
-"""Where the mixtures go, and when they pay (the sweet-spot paper's Tables 3 to 5 and 10, its claims V1 to V5).
+"""Where the mixtures go, and when they pay (sweet-spot paper's Tables 3 to 5 and 10, Figure 2, claims V1 to V5, V9).
 
 ConvNeXts or ViTs, dense and sparse, of equal active multiply-adds but for the gates, trained for equally many epochs;
 beside them a dense network of as many parameters as Last 2 has in all.
@@ -16,20 +16,23 @@ from matplotlib.figure import Figure
 from repro.exhibits.sparse_placement.run import (
     EQUAL_PARAMETERS,
     EXPERTS,
+    HALF,
     NAME,
     PLACEMENTS,
+    QUARTER,
+    TWICE,
     Parameters,
     cell,
+    gain_cell,
     run,
-    sweet_spot,
 )
 from repro.report.claim import CHANGES_LITTLE, Cell, Claim, Control, with_controls
 from repro.report.exhibit import Exhibit
-from repro.report.numbers import NONE, millions, where_run
-from repro.report.plots import PALETTE, panels
+from repro.report.numbers import NONE, millions, which_run
+from repro.report.plots import PALETTE, mark, panels
 from repro.report.printed import PrintedValue, rows_of, sweetspot_rows
 from repro.report.tables import Captioned, about, comparison, frame, frame_of_rows, means, metric_columns
-from repro.report.verdict import by_seed
+from repro.report.verdict import by_seed, difference
 from repro.study.record import TRAINED
 from repro.study.results import StudyResult
 
@@ -46,20 +49,31 @@ WHILE_TRAINING = (
 )
 
 
+def _without_mixing(result: StudyResult) -> dict[int, float]:
+    """1 where the scale's recipe mixes no images; gpu's does, so that V9's two recipes differ by drop path alone."""
+    recipe = result.spec.get("recipe", {})
+    return dict.fromkeys(result.seeds, float(not (recipe.get("mixup") or recipe.get("cutmix"))))
+
+
 def _claims(body: str, name: str) -> Iterator[Claim]:
     last_2, every_2 = cell(body, "last-2"), cell(body, "every-2")
     dense = Control("equal-parameters", "a dense network of as many parameters", cell(body, EQUAL_PARAMETERS))
     claim = partial(Claim, paired=False)
     yield claim(f"V1/{body}", f"{name} with Last 2 beats the dense one", last_2, cell(body, "none"), controls=(dense,))
-    yield Claim(f"V2/{body}", f"{name}: Last 2 gains more at half the width than at twice the width", sweet_spot(body))
+    sweet_spot, less_regularised = gain_cell(body, "sweet spot"), gain_cell(body, "less regularised")
+    yield Claim(f"V2/{body}", f"{name}: Last 2 gains more at half the width than at twice the width", sweet_spot)
     if body == "convnext":
         yield claim(f"V3/{body}", f"{name}: Last 2 beats Every 2", last_2, every_2)
     else:
         yield claim(f"V3/{body}", f"{name}: Every 2 beats Last 2", every_2, last_2)
     yield claim(f"V4/{body}", f"{name}: 8 experts beat 16", last_2, cell(body, "last-2, 16 experts"))
+    text = f"{name}: 16 experts gain more over 4 on all images than on a quarter of them"
+    yield Claim(f"V4/{body}/images", text, gain_cell(body, "more images"))
     for gate in ("cos", "l2"):
         other, text = cell(body, f"last-2, {gate} gate"), f"{name}: the gate changes little ({gate})"
         yield claim(f"V5/{body}/{gate}", text, last_2, other, CHANGES_LITTLE)
+    text = f"{name}: Last 2 gains more without mixup, CutMix and drop path than with them"
+    yield Claim(f"V9/{body}", text, less_regularised, premise=(_without_mixing, 1.0))
 
 
 CLAIMS = with_controls(
@@ -111,6 +125,8 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
         "equal active multiply-adds but for the gates; so have the paper's isotropic ConvNeXts, whose Last 2 are the "
         "last two of every second block, and its ViTs have not."
     )
+    if any(row.endswith(QUARTER) for row in known):
+        caption += " On a quarter of the images they are trained for four times the epochs."
     main = Captioned(comparison(result, cells, printed_value), caption)
     trained = means(result, [replace(found, metric=TRAINED) for found in known.values()])
     if any(text != NONE for text in trained):
@@ -149,8 +165,49 @@ def _routing(result: StudyResult) -> Captioned:
 
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
-    """Top-1 of each network: a row of panels a result, ours left, the paper's right, each with an axis of its own."""
-    return {"main": panels(results, partial(_panel, False), partial(_panel, True), height=3.4)[0]}
+    """``main``: top-1 of each network; ``widths``: what Last 2 gains over multiply-adds, the sweet spot itself.
+
+    A row of panels a result, ours left, the paper's right, each with an axis of its own.
+    """
+    return {
+        "main": panels(results, partial(_panel, False), partial(_panel, True), height=3.4)[0],
+        "widths": panels(results, _our_gains, _papers_gains, height=2.6)[0],
+    }
+
+
+def _our_gains(axes: Axes, result: StudyResult) -> None:
+    """Last 2 less the dense network at each width that was run with both."""
+    known, costs, points = networks_of(result), {cost.row: cost.macs for cost in result.costs}, {}
+    for width in (HALF, "", TWICE):
+        if {"none" + width, "last-2" + width} <= known.keys():
+            less, more = (known[row + width] for row in ("none", "last-2"))
+            if found := difference(result, more, less, paired=False):
+                points[costs[less.row] / 1e6] = found
+    for macs, found in points.items():
+        mark(axes, macs, found, "o", PALETTE[0], interval=True)
+    axes.plot(list(points), [found.mean for found in points.values()], color=PALETTE[0], alpha=0.5)
+    axes.set_title(f"{which_run(result)}\n{result.base.partition(' at width ')[0]}, Last 2")
+    _over_macs(axes, list(points), "10⁶")
+    axes.set_ylabel("gain, points of top-1")
+
+
+def _papers_gains(axes: Axes, result: StudyResult) -> None:
+    """Table 2's, over what its dense networks are printed to cost."""
+    rows = [row for row in sweetspot_rows() if row.table == "2" and row.config.shape.body == body_of(result)]
+    dense = {row.model: row for row in rows if row.config.placement == "none"}
+    sparse = [row for row in rows if row.config.placement != "none"]
+    macs, gains = [dense[r.model].macs or 0 for r in sparse], [r.top1 - dense[r.model].top1 for r in sparse]
+    axes.plot(macs, gains, "D-", color=PALETTE[6], markerfacecolor="white")
+    axes.set_title(f"the paper: ImageNet-21k\n{body_of(result)}, {label_of(sparse[0].config.placement)}")
+    _over_macs(axes, macs, "10⁹")
+
+
+def _over_macs(axes: Axes, macs: Sequence[float], unit: str) -> None:
+    axes.axhline(0, color=PALETTE[6], linewidth=0.8)
+    axes.set(xlabel=f"multiply-adds of the dense network, {unit}", xscale="log")
+    axes.set_xticks(macs, [f"{each:.3g}" for each in macs])
+    axes.set_xticks([], minor=True)
+    axes.margins(0.15)
 
 
 def _panel(paper: bool, axes: Axes, result: StudyResult) -> None:
@@ -163,7 +220,7 @@ def _panel(paper: bool, axes: Axes, result: StudyResult) -> None:
             axes.plot([place] * len(each), each, ".", color=PALETTE[0], alpha=0.5)
             axes.plot([place], [sum(each) / len(each)], "o", color=PALETTE[0])
             axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
-    ours = f"{where_run(result)}\n{result.base}"
+    ours = f"{which_run(result)}\n{result.base}"
     axes.set_title(f"the paper: ImageNet-1k\n{PAPERS[body_of(result)]}" if paper else ours)
     axes.set_xticks(range(len(known)), list(map(label_of, known)), rotation=30, ha="right")
     axes.set_xlim(-0.5, len(known) - 0.5)

@@ -27,9 +27,12 @@ NAME = "sparse_placement"
 EXPERTS = 8
 PLACEMENTS = {"none": "dense", "last-2": "Last 2", "last-3": "Last 3", "stage": "Stage", "every-2": "Every 2"}
 EQUAL_PARAMETERS, HALF, TWICE = "none, as many parameters", ", half the width", ", twice the width"
+QUARTER = " on a quarter of the images"
+"""For four times the epochs: as many steps as on all of them, so that images alone are fewer."""
 CHANGES: dict[str, dict[str, Any]] = {
     "4 experts": {"num_experts": 4}, "16 experts": {"num_experts": 16}, "cos gate": {"gate": "cos"},
     "l2 gate": {"gate": "l2"}, "no added skip": {"added_skip": False}, "mixup, CutMix, drop path": {"drop_path": 0.1},
+    "4 experts" + QUARTER: {"num_experts": 4}, "16 experts" + QUARTER: {"num_experts": 16},
     "no balance losses, no capacity": {"importance_weight": 0.0, "load_weight": 0.0, "capacity": None},
 }  # fmt: skip
 """What a row changes of the network, by its name. A capacity caps what an expert gets in training, so that what tokens
@@ -47,10 +50,19 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "no-balance": ("last-2, no balance losses, no capacity",),
     "no-skip": ("last-2, no added skip",),
     "regularised": ("none, mixup, CutMix, drop path", "last-2, mixup, CutMix, drop path"),
+    "quarter": ("last-2, 4 experts" + QUARTER, "last-2, 16 experts" + QUARTER),
     "half": ("none" + HALF, "last-2" + HALF),
     "twice": ("none" + TWICE, "last-2" + TWICE),
 }
 """What else may be asked for, and the rows that each adds: a dense control, and Last 2 as it is not by default."""
+
+
+GAINS: dict[str, tuple[str, str, str, str]] = {
+    "sweet spot": ("last-2" + HALF, "none" + HALF, "last-2" + TWICE, "none" + TWICE),
+    "more images": ("last-2, 16 experts", "last-2, 4 experts", OTHERS["quarter"][1], OTHERS["quarter"][0]),
+    "less regularised": ("last-2", "none", OTHERS["regularised"][1], OTHERS["regularised"][0]),
+}
+"""Differences of gains, by name: the gain of the first row over the second less that of the third over the fourth."""
 
 
 class Parameters(common.Parameters):
@@ -61,13 +73,26 @@ class Parameters(common.Parameters):
     others: Annotated[WordsOrNone, AfterValidator(partial(chosen_of, OTHERS))] = Field(
         ("equal-parameters",), description=f"of {', '.join(OTHERS)}"
     )
+    others_seeds: int = Field(
+        0, ge=0, description="first seeds, which have the others; equal-parameters is of every seed; 0: all"
+    )
     experts: int = Field(EXPERTS, ge=1, description="E of each mixture")
     top_k: int = Field(1, ge=1, description="k; experts get 4 / k hidden channels a channel: what the dense MLP costs")
 
     @property
     def rows(self) -> tuple[str, ...]:
-        """What is trained of each seed."""
+        """What is trained, of the first seed at least."""
         return (*self.placements, *(row for name in self.others for row in OTHERS[name]))
+
+    def rows_of(self, seed: int) -> tuple[str, ...]:
+        """What is trained of a seed: what decides of every one, the others of the first seeds alone if it is asked."""
+        if not self.others_seeds or seed in self.seeds[: self.others_seeds]:
+            return self.rows
+        return tuple(row for row in self.rows if row in (*self.placements, EQUAL_PARAMETERS))
+
+    def part(self) -> str:
+        """Another network, k or number of experts is recorded apart."""
+        return self.apart(network=self.network, top_k=f"top-{self.top_k}", experts=f"{self.experts}-experts")
 
     def spec(self, row: str, seed: int) -> SparseSpec:
         placement, _, change = row.partition(", ")
@@ -78,11 +103,15 @@ class Parameters(common.Parameters):
         found = sparse_spec(self.scale, self.dataset, seed, **model)
         if times := {HALF: 0.5, TWICE: 2.0}.get(f", {change}"):
             found = sparse_spec(self.scale, self.dataset, seed, **model, width=times * found.model.width)
-        return found.model_copy(update={"recipe": found.recipe.model_copy(update=MIXED.get(change, {}))})
+        recipe = MIXED.get(change, {})
+        if row.endswith(QUARTER):
+            recipe = {**recipe, "epochs": 4 * found.recipe.epochs}
+            found = found.model_copy(update={"num_train": found.num_images[0] // 4})
+        return found.model_copy(update={"recipe": found.recipe.model_copy(update=recipe)})
 
     def goals(self) -> list[Goal]:
         """What is trained, seed by seed."""
-        return [goal(self.spec(row, seed)) for seed in self.seeds for row in self.rows]
+        return [goal(self.spec(row, seed)) for seed in self.seeds for row in self.rows_of(seed)]
 
 
 def equal_parameters(sparse: SparseConfig) -> float:
@@ -100,9 +129,9 @@ def cell(body: str, row: str, metric: str = "top1", experts: int = EXPERTS, mixt
     return Cell(CHANGES.get(change, {}).get("num_experts", experts), "sparse", name, metric)
 
 
-def sweet_spot(body: str, experts: int = EXPERTS) -> Cell:
-    """Where it holds the gain at half the width less the gain at twice the width, in points."""
-    return Cell(experts, "sparse", f"{body} sweet spot", "top1_gain")
+def gain_cell(body: str, name: str, experts: int = EXPERTS) -> Cell:
+    """Where it holds a difference of gains, in points."""
+    return Cell(experts, "sparse", f"{body} {name}", "top1_gain")
 
 
 def run(parameters: Parameters) -> StudyResult:
@@ -110,7 +139,7 @@ def run(parameters: Parameters) -> StudyResult:
     runner = open_runner(parameters)
 
     def of_seed(seed: int) -> Iterator[Measurement]:
-        for row in parameters.rows:
+        for row in parameters.rows_of(seed):
             spec = parameters.spec(row, seed)
             network, predictions = steps(spec)
             runner.run(goal(spec).steps)
@@ -127,7 +156,7 @@ def run(parameters: Parameters) -> StudyResult:
             NAME, parameters, runner, first, {"seed": True, "model": {"placement"}},
             f"{parameters.network} at width {first.model.width:g}",
             f"{parameters.experts} a mixture, top {parameters.top_k}",
-            [*found, *sweet_spots(found, first.model.shape.body, parameters.experts)], costs,
+            [*found, *gains(found, first.model.shape.body, parameters.experts)], costs, part=parameters.part(),
         )  # fmt: skip
 
     return seed_by_seed(parameters.seeds, of_seed, write)
@@ -154,12 +183,12 @@ def measure(row: str, spec: SparseSpec, tensors: dict[str, Tensor]) -> Iterator[
         yield one("information", mutual_information(occurrence(first_ME, labels, model.num_classes)), number)
 
 
-def sweet_spots(measurements: Sequence[Measurement], body: str, experts: int = EXPERTS) -> Iterator[Measurement]:
-    """Of each seed with both widths: the gain of Last 2 at half the width less that at twice the width."""
+def gains(measurements: Sequence[Measurement], body: str, experts: int = EXPERTS) -> Iterator[Measurement]:
+    """Each of :data:`GAINS`, of each seed that has its four rows."""
     top1 = {(m.row, m.seed): m.value for m in measurements if m.metric == "top1"}
-    keys = [f"{body} {row}{width}" for width in (HALF, TWICE) for row in ("last-2", "none")]
     for seed in dict.fromkeys(seed for _, seed in top1):
-        each = [top1[row, seed] for row in keys if (row, seed) in top1]
-        if len(each) == len(keys):
-            half, half_dense, twice, twice_dense = each
-            yield sweet_spot(body, experts).measurement(seed, half - half_dense - (twice - twice_dense))
+        for name, rows in GAINS.items():
+            each = [top1[key] for row in rows if (key := (f"{body} {row}", seed)) in top1]
+            if len(each) == len(rows):
+                more, less, other_more, other_less = each
+                yield gain_cell(body, name, experts).measurement(seed, more - less - (other_more - other_less))

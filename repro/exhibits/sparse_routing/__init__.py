@@ -16,7 +16,7 @@ from repro.data.shifts import KINDS, STRENGTHS
 from repro.exhibits.sparse_routing.run import NAME, SHIFT, Parameters, cell, run
 from repro.report.claim import Cell, Claim
 from repro.report.exhibit import Exhibit
-from repro.report.numbers import NONE, where_run
+from repro.report.numbers import NONE, which_run
 from repro.report.pictures import close_together, show_tile
 from repro.report.plots import PALETTE, common_legend, new_figure
 from repro.report.printed import PrintedValue, rows_of
@@ -141,7 +141,7 @@ def _inspections(results: Sequence[StudyResult]) -> Figure:
             first, second, third = grid[top : top + 3, place]
             shares = by_class[name] / by_class[name].sum(1, keepdims=True)
             first.imshow(shares.T, aspect="auto", cmap="viridis", vmin=0, interpolation="nearest")
-            first.set_title(f"{where_run(result)}\n{name}: tokens of a class (0 to {shares.max():.0%})")
+            first.set_title(f"{which_run(result)}\n{name}: tokens of a class (0 to {shares.max():.0%})")
             first.set(xlabel="class", ylabel="expert")
             second.imshow(alike[name], cmap="viridis", vmin=0, vmax=1)
             second.set_title("likeness S of experts (0 to 1)")
@@ -171,7 +171,7 @@ def _curves(results: Sequence[StudyResult]) -> Figure:
                 cells = [clean, *(_under(clean, f"{kind} {strength}") for strength in STRENGTHS)]
                 each = [list(by_seed(result, cell).values()) for cell in cells]
                 axes.plot((0, *STRENGTHS), np.mean(each, 1), "o-", color=colour, markersize=4, label=name)
-            axes.set_title(f"{where_run(result)}\n{kind}" if axes is panels[0] else f"\n{kind}")
+            axes.set_title(f"{which_run(result)}\n{kind}" if axes is panels[0] else f"\n{kind}")
             axes.set_xlabel("strength")
         panels[0].set_ylabel("top-1 accuracy, %")
     common_legend(figure, grid.flat)

@@ -59,6 +59,10 @@ class Parameters(common.Parameters):
         asked += [{"placement": self.placement, "num_experts": experts} for experts in self.experts]
         return [sparse_spec(self.scale, self.dataset, seed, **model, **more) for seed in self.seeds for more in asked]
 
+    def part(self) -> str:
+        """Another network, k or placement is recorded apart."""
+        return self.apart(network=self.network, top_k=f"top-{self.top_k}", placement=self.placement)
+
     def goals(self) -> list[Goal]:
         """What is trained, and shown shifted images."""
         return [goal(spec) for spec in self.networks()]
@@ -133,7 +137,7 @@ def _write(parameters: Parameters, runner: Runner, found: list[Measurement]) -> 
         f"{parameters.network} at width {first.model.width:g}", f"{parameters.placement}, top {parameters.top_k}",
         found,
         tables=inspected(chosen, tensors["labels"], first.model.num_experts, first.model.num_classes),
-        pictures={"maps": Picture.of(maps, columns=len(images))},
+        pictures={"maps": Picture.of(maps, columns=len(images))}, part=parameters.part(),
     )  # fmt: skip
 
 

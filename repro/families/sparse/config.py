@@ -39,7 +39,11 @@ SHAPES = {
     "vit-ti": Shape("vit", (192,), (12,), 8, 3),
     "vit-micro": Shape("vit", (96,), (4,), 8, 3),
 }
-"""The paper's T, S, B and isotropic S, ViT-S and -B; ``vit-ti`` and the micro ones are for images of 32 and 64 px."""
+"""The paper's T, S, B and isotropic S, ViT-S and -B; ``vit-ti`` and the micro ones are for images of 32 and 64 px.
+
+Dims are those at width 1. The scale gpu trains at width 2: there ``vit-micro`` has 192 dims in 4 layers, and ``vit-ti``
+384 in 12, as many as ViT-S.
+"""
 
 
 class SparseConfig(BaseModel):

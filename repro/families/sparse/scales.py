@@ -32,7 +32,8 @@ class SparseSpec(ImageSet):
         """E.g. ``convnext-micro at width 0.5, last-2 of 8 experts, on modes, seed 0``."""
         model = self.model
         mixtures = "dense" if model.placement == "none" else f"{model.placement} of {model.num_experts} experts"
-        return f"{model.network} at width {model.width:g}, {mixtures}, on {self.data}, seed {self.seed}"
+        part = f", {self.num_train} images" if self.num_train and self.dataset != "modes" else ""
+        return f"{model.network} at width {model.width:g}, {mixtures}{part}, on {self.data}, seed {self.seed}"
 
 
 LAPTOP = Recipe(
@@ -62,7 +63,7 @@ WIDTHS = {"smoke": 0.25, "quick": 0.5, "laptop": 1.0, "gpu": 2.0}
 SCALES: dict[str, dict[str, dict[str, Any]]] = {
     "smoke": {"modes": {"recipe": SMOKE, "image_size": 32, "num_train": 200, "num_test": 100}},
     "quick": {"modes": {"recipe": QUICK, "image_size": 32, "num_train": 3000}},
-    "laptop": {"cifar100": {"recipe": LAPTOP, "image_size": 32}},
+    "laptop": {"cifar100": {"recipe": LAPTOP, "image_size": 32}, "tiny-imagenet": {"recipe": LAPTOP, "image_size": 32}},
     "gpu": {"cifar100": {"recipe": GPU, "image_size": 32}, "tiny-imagenet": {"recipe": GPU, "image_size": 64}},
 }
 
