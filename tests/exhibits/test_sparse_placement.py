@@ -24,6 +24,7 @@ from repro.families.sparse.steps import goal, steps
 from repro.report.tables import claims_table
 from repro.study.graph import build
 from repro.study.results import Measurement, StudyResult
+from tests.helpers import drawn_at
 
 
 def test_a_run_measures_every_network_and_mixture(smoke_root: Path) -> None:
@@ -121,10 +122,9 @@ def test_the_sweet_spot_is_drawn_at_each_width_with_both_networks(record_of: Cal
     costs = [SparseCost(macs.get(row, 1), 2, 3, 2).row(0, cell("convnext", row).row) for row in top1]
     result = record_of("sparse_placement", cells, costs=costs)
     ours, papers = EXHIBIT.figures([result])["widths"].axes
-    (curve,) = (line.get_path().vertices for line in ours.lines if line.get_alpha() == 0.5)
-    assert curve.tolist() == [pytest.approx([10.0, 3.0]), pytest.approx([40.0, 1.0])]
-    gains_printed = papers.lines[0].get_path().vertices.tolist()
-    assert gains_printed == [pytest.approx(point) for point in ([4.5, 0.6], [8.7, 0.3], [15.4, -0.1])]
+    (curve,) = (line for line in ours.lines if line.get_alpha() == 0.5)
+    assert drawn_at(curve) == ([10.0, 40.0], pytest.approx([3.0, 1.0]))
+    assert drawn_at(papers.lines[0]) == ([4.5, 8.7, 15.4], pytest.approx([0.6, 0.3, -0.1]))
     assert "Last 2" in papers.get_title() and set(EXHIBIT.figures([made(record_of, 1)])) == {"main", "widths"}
 
 
