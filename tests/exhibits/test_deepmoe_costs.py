@@ -41,7 +41,7 @@ def test_table_1s_narrow_networks_cost_what_is_known_of_them() -> None:
     side, by_hand = 56, 112**2 * 49 * 3 * 64 + 4 * 56**2 * 9 * 64**2
     for channels in (128, 256, 512):
         side //= 2
-        by_hand += side**2 * channels**2 * (9 / 2 + 3 * 9 + 1 / 2)  # the first convolution and the shortcut read half
+        by_hand += side**2 * channels**2 * (9 + 6 * 9 + 1) // 2  # the first convolution and the shortcut read half
     assert narrow("resnet18") == by_hand + 512 * 1000 == 1_814_073_344
     for name, weights in (("resnet18", ResNet18_Weights), ("resnet34", ResNet34_Weights)):
         assert narrow(name) / 1e9 == pytest.approx(weights.IMAGENET1K_V1.meta["_ops"], abs=5e-4)
