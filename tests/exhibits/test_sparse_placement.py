@@ -123,8 +123,8 @@ def test_the_sweet_spot_is_drawn_at_each_width_with_both_networks(record_of: Cal
     result = record_of("sparse_placement", cells, costs=costs)
     ours, papers = EXHIBIT.figures([result])["widths"].axes
     (curve,) = (line for line in ours.lines if line.get_alpha() == 0.5)
-    assert drawn_at(curve) == ([10.0, 40.0], pytest.approx([3.0, 1.0]))
-    assert drawn_at(papers.lines[0]) == ([4.5, 8.7, 15.4], pytest.approx([0.6, 0.3, -0.1]))
+    for line, x, y in ((curve, [10.0, 40.0], [3.0, 1.0]), (papers.lines[0], [4.5, 8.7, 15.4], [0.6, 0.3, -0.1])):
+        assert drawn_at(line)[0] == pytest.approx(x) and drawn_at(line)[1] == pytest.approx(y)
     assert "Last 2" in papers.get_title() and set(EXHIBIT.figures([made(record_of, 1)])) == {"main", "widths"}
 
 
