@@ -16,7 +16,8 @@ from repro.families.deepmoe.training import SHUFFLES, donors
 from repro.families.single_gate.scales import default_spec
 from tests import golden
 
-SPEC = default_spec("smoke", "modes").with_(width=0.0625)
+USUAL = default_spec("smoke", "modes").with_(width=0.0625)
+SPEC = USUAL.with_(base_recipe=golden.slowly(USUAL.base_recipe))
 WAYS: dict[str, dict[str, Any]] = {
     "outputs": {},
     "inputs": {"gate_at": "input", "embedding_output": "relu", "lambda_reaches": "all", "l1": "sum", "lam": 0.01,
@@ -27,7 +28,7 @@ WAYS: dict[str, dict[str, Any]] = {
 
 def asked(name: str) -> Asked:
     """Procedure 1 in an epoch a stage, of 25 steps each."""
-    one, two = two_stages(golden.slowly(SPEC.base_recipe).model_copy(update={"batch_size": 16}))
+    one, two = two_stages(SPEC.base_recipe.model_copy(update={"batch_size": 16}))
     model = DeepMoEConfig(backbone="tr10", width=0.0625, num_classes=20, **WAYS[name])
     return Asked(spec=SPEC, model=model, recipe=one, recipe_two=two)
 
