@@ -87,12 +87,15 @@ class GatedBackbone(nn.Module):
     The backbone is changed in place; it may have been trained (an off-the-shelf start).
     """
 
-    def __init__(self, backbone: Backbone, gate_at: GateAt = "output", gated: Gated = "all") -> None:
+    def __init__(
+        self, backbone: Backbone, gate_at: GateAt = "output", gated: Gated = "all", width: float = 1.0
+    ) -> None:
+        """``width`` is that of the plain network, by which the channels of a VGG16 count as widened."""
         super().__init__()
         if gated == "widened" and gate_at == "input":
             raise SpecError("gated 'widened' means a convolution's own channels; choose gate_at 'output'")
         self.backbone, self.gate_at = backbone, gate_at
-        names = dict(_to_gate(backbone, gate_at, gated))
+        names = dict(_to_gate(backbone, gate_at, gated, width))
         if not names:
             raise SpecError(f"gated {gated!r} leaves {backbone.name} without a gate; choose 'all', or a wider network")
         for parent in list(backbone.modules()):
@@ -132,9 +135,10 @@ class GatedBackbone(nn.Module):
         return out
 
 
-def _to_gate(backbone: Backbone, gate_at: GateAt, gated: Gated) -> Iterator[tuple[ConvBN, str]]:
+def _to_gate(backbone: Backbone, gate_at: GateAt, gated: Gated, width: float) -> Iterator[tuple[ConvBN, str]]:
     """The convolutions that get a gate, each with a name for people."""
-    plain = widenet(backbone.name.partition("-W")[0], 10)
+    name, of_table_6, _ = backbone.name.partition("-W")
+    plain = widenet(name, 10, width if of_table_6 else 1.0)
     plain_channels = iter([layer.convolution.out_channels for block in blocks(plain) for layer in block.convolutions])
     residuals = 0
     for block in blocks(backbone):

@@ -38,7 +38,7 @@ def test_table_3_comes_out_without_shortcuts_and_not_with_them() -> None:
 
 def test_table_1s_narrow_networks_cost_what_is_known_of_them() -> None:
     """ResNet-18 by hand: 1.814 G; both as torchvision publishes them, in giga."""
-    side, by_hand = 56, 112**2 * 49 * 3 * 64 + 4 * 56**2 * 9 * 64**2
+    side, by_hand = 56, 112.0**2 * 49 * 3 * 64 + 4 * 56**2 * 9 * 64**2
     for channels in (128, 256, 512):
         side //= 2
         by_hand += side**2 * channels**2 * (9 + 6 * 9 + 1) // 2  # the first convolution and the shortcut read half

@@ -101,3 +101,11 @@ def test_widened_means_the_channels_that_a_convolution_gives() -> None:
         GatedBackbone(widenet("vgg16", 5, 0.0625), "input", "widened")
     with pytest.raises(SpecError, match="leaves vgg16 without a gate"):
         GatedBackbone(widenet("vgg16", 5, 0.0625), "output", "widened")
+
+
+@pytest.mark.parametrize("width", [0.0625, 0.125, 2.0])
+def test_widenings_are_told_from_the_plain_vgg16_of_their_width(width: float) -> None:
+    for name, layers in (("W1-High", 1), ("W1-Mid", 1), ("W4-Low", 4), ("W13-All", 13)):
+        with torch.device("meta"):
+            net = GatedBackbone(widenet(f"vgg16-{name}", 5, width), gated="widened", width=width)
+        assert len(net.gates) == layers

@@ -87,7 +87,7 @@ class DeepMoE(nn.Module):
 def build(config: DeepMoEConfig, backbone: Backbone | None = None) -> DeepMoE:
     """A fresh DeepMoE; ``backbone`` is a plain network to start from, which is changed in place."""
     plain = backbone or widenet(config.backbone, config.num_classes, config.width)
-    network = GatedBackbone(plain, config.gate_at, config.gated)
+    network = GatedBackbone(plain, config.gate_at, config.gated, config.width)
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.eps = config.batchnorm_eps
