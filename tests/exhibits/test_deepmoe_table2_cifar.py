@@ -85,7 +85,7 @@ def test_a_run_records_all_rows_and_a_second_trains_nothing(
     chapter.run()
     play = chapter.play()
     assert isinstance(play, NetworksPlay)
-    assert len(play.mixtures) == 3 and "multiply-adds an image" in play.by_cost(play.mixture)
+    assert len(play.mixtures) == 5 and "multiply-adds an image" in play.by_cost(play.mixture)
     network, images, _ = play.batch(4)
     assert torch.allclose(network(images).logits, play.scores(play.mixture)[:4], atol=0.05)
 
