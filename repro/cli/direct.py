@@ -14,7 +14,7 @@ from repro.report.notebooks import run_notebooks
 from repro.study.graph import ordered
 from repro.study.parameters import Parameters
 from repro.study.remaining import Remaining
-from repro.study.results import StudyResult
+from repro.study.results import StudyResult, files_of, load_result
 from repro.study.store import Store
 
 FOR_NOTEBOOKS = ("papermill", "nbformat", "ipykernel", "IPython")
@@ -53,7 +53,8 @@ def run_directly(name: str, values: Mapping[str, object]) -> None:
     for result in shown.run(parameters):
         print("\n".join(lines(shown, result)))
         if not parameters.recorded:
-            print(f"\nrecord: {parameters.root / 'results' / result.name}.json")
+            files = files_of(parameters.root / "results", result.name)
+            print(f"\nrecord: {next(path for path in files if load_result(path).seeds == result.seeds)}")
 
 
 def lines(shown: Exhibit, result: StudyResult) -> Iterable[str]:

@@ -60,6 +60,10 @@ class Table(Frozen):
         return Table(columns=self.columns, rows=[r for r in self.rows if all(r[i] == v for i, v in wanted.items())])
 
 
+ROWS = {"seeds", "experts", "controls", "longer"}
+"""Parameters of a command that say which rows a record has, and change none."""
+
+
 def each_once(*several: str) -> str:
     """What several say, joined by ``; ``, each part once."""
     return "; ".join(dict.fromkeys(part for one in several for part in one.split("; ")))
@@ -76,6 +80,12 @@ class Provenance(Frozen):
     compile: str = Field("off", description="how networks were called while training, see repro.training.compiling")
     libraries: dict[str, str]
     seconds: float = Field(description="compute spent on the artifacts that this result rests on")
+
+    def asked(self) -> dict[str, str]:
+        """The parameters of the (first) command, by name, but for :data:`ROWS`; it leaves out those by default."""
+        words = self.command.split(" && ")[0].split()
+        pairs = (words[i + 1 : i + 3] for i, word in enumerate(words) if word == "-p")
+        return {name: value for name, value in pairs if name not in ROWS}
 
     def then(self, later: Provenance) -> Provenance:
         """Of what was made here and ``later`` by another command, elsewhere perhaps."""
@@ -139,15 +149,15 @@ class StudyResult(Frozen):
         """Write ``<folder>/<name>.json``, whole or not at all; returns its path.
 
         Of what stands there under this name, a record of the same spec is replaced if this one has all of its seeds;
-        if this one has none of them, both stay and are read as one (:meth:`and_seeds_of`): this is then
-        ``<name>.seeds-3-4-5.json``. Anything else (another spec, other seeds, no record) is set aside and not lost.
+        if this one has none of them and was asked for alike, both are left and read as one (:meth:`and_seeds_of`): this
+        is then ``<name>.seeds-3-4-5.json``. Anything else (another spec, other seeds, no record) is set aside.
         """
         path, covered = Path(folder) / f"{self.name}.json", []
         for there in files_of(folder, self.name):
-            seeds = self._seeds_of_this_spec(there)
-            if seeds and seeds <= set(self.seeds):
+            other = _record_in(there)
+            if other and other.spec_hash == self.spec_hash and set(other.seeds) <= set(self.seeds):
                 covered.append(there)
-            elif not seeds or seeds & set(self.seeds):
+            elif other is None or self.why_apart(other):
                 there.rename(aside := free_name(there, "before"))
                 say(f"{there} had other seeds or another spec, or could not be read: it is {aside.name} now")
         if path.exists() and path not in covered:
@@ -159,26 +169,30 @@ class StudyResult(Frozen):
                 replaced.unlink()
         return path
 
-    def _seeds_of_this_spec(self, path: Path) -> set[int]:
-        """The seeds of the record in a file; empty if it is of another spec or there is no record in it."""
-        try:
-            there = load_result(path)
-        except StoreError:
-            return set()
-        return set(there.seeds) if there.spec_hash == self.spec_hash else set()
+    def why_apart(self, other: StudyResult) -> str:
+        """Why the seeds of another record of this name are not added to these; empty if they may be."""
+        if self.spec_hash != other.spec_hash:
+            return "are of different specs"
+        if twice := set(self.seeds) & set(other.seeds):
+            return f"have seed {min(twice)}"
+        if self.provenance.asked() != other.provenance.asked():
+            return "were asked for with different parameters"
+        for name, mine in self.tables.items():
+            fewer, more = sorted((mine.rows, other.tables.get(name, mine).rows), key=len)
+            if "seed" not in mine.columns and any(row not in more for row in fewer):
+                return f"have each a table '{name}' of their own, of what was chosen on the way"
+        return ""
 
     def and_seeds_of(self, other: StudyResult) -> StudyResult:
         """Both records as one: seeds of the same spec from another run, or another machine, are added to these.
 
-        A table or picture that is of no seed, or of the first one, is this record's.
+        A table or picture that is of no seed is this record's.
 
         Raises:
-            StoreError: the other is of another spec, or has a seed that this one has.
+            StoreError: they may not be read as one.
         """
-        if self.spec_hash != other.spec_hash:
-            raise StoreError(f"two records of {self.name} are of different specs: keep one of them, or run both again")
-        if twice := set(self.seeds) & set(other.seeds):
-            raise StoreError(f"two records of {self.name} have seed {min(twice)}: keep the one that is to count")
+        if why := self.why_apart(other):
+            raise StoreError(f"two records of {self.name} {why}: leave the one that is to count, or run both again")
         tables = {**other.tables, **self.tables}
         for name in self.tables.keys() & other.tables.keys():
             mine, theirs = self.tables[name], other.tables[name]
@@ -193,6 +207,13 @@ class StudyResult(Frozen):
             "provenance": self.provenance.then(other.provenance),
         }
         return self.model_copy(update=more)
+
+
+def _record_in(path: Path) -> StudyResult | None:
+    try:
+        return load_result(path)
+    except StoreError:
+        return None
 
 
 def spec_digest(spec: Any) -> str:
@@ -246,6 +267,7 @@ def load_named(folder: Path, name: str) -> StudyResult:
         StoreError: there is none, one cannot be read, or two of them cannot be read as one.
     """
     first, *more = map(load_result, files_of(folder, name) or [Path(folder) / f"{name}.json"])
+    more = [r for r in more if not (r.spec_hash == first.spec_hash and set(r.seeds) <= set(first.seeds))]  # replaced
     return reduce(StudyResult.and_seeds_of, more, first)
 
 

@@ -82,7 +82,9 @@ def test_records_of_other_seeds_stand_beside_each_other_and_are_read_as_one(
     first = made_up({("bagging", 20): [60.0, 61.0]})
     curve = Table(columns=["seed", "top1"], rows=[[0, 60.0], [1, 61.0]])
     first = first.model_copy(update={"tables": {"curve": curve, "scan": Table(columns=["top1"], rows=[[1.0]])}})
-    elsewhere = first.provenance.model_copy(update={"command": "elsewhere", "hardware": "a card", "seconds": 5.0})
+    elsewhere = first.provenance.model_copy(
+        update={"hardware": "a card", "seconds": 5.0, "command": first.provenance.command + " -p seeds 3,4"}
+    )
     later = first.model_copy(
         update={
             "seeds": [3, 4],
@@ -98,12 +100,17 @@ def test_records_of_other_seeds_stand_beside_each_other_and_are_read_as_one(
     assert both.tables["curve"].column("seed") == [0, 1, 3] and both.tables["scan"] == first.tables["scan"]
     made = both.provenance
     assert made.then(made).hardware == made.hardware, "each once"
-    assert made.command == f"{first.provenance.command} && elsewhere" and made.code == first.provenance.code
+    assert made.command == f"{first.provenance.command} && {elsewhere.command}" and made.code == first.provenance.code
     assert made.hardware == f"{first.provenance.hardware}; a card" and made.seconds == first.provenance.seconds + 5.0
 
     overlapping = later.model_copy(update={"seeds": [4, 5]})
-    with pytest.raises(StoreError, match="seed 4: keep the one that is to count"):
+    with pytest.raises(StoreError, match="have seed 4: leave the one that is to count"):
         later.and_seeds_of(overlapping)
+    assert "different parameters" in first.why_apart(
+        later.model_copy(update={"provenance": elsewhere.model_copy(update={"command": "repro run -p lam 0.5"})})
+    )
+    rescanned = later.model_copy(update={"tables": {"scan": Table(columns=["top1"], rows=[[2.0]])}})
+    assert "'scan'" in first.why_apart(rescanned)
     with pytest.raises(StoreError, match="different specs"):
         later.and_seeds_of(first.model_copy(update={"spec_hash": "1" * 16}))
     overlapping.save(tmp_path)
