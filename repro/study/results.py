@@ -65,7 +65,7 @@ ROWS = {"seeds", "experts", "controls", "longer"}
 
 
 def each_once(*several: str) -> str:
-    """What several say, joined by ``; ``, each part once."""
+    """What several say, with a semicolon between, each part once."""
     return "; ".join(dict.fromkeys(part for one in several for part in one.split("; ")))
 
 
