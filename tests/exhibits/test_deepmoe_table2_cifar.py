@@ -11,7 +11,7 @@ import torch
 from repro.errors import TrainingError
 from repro.exhibits import open_exhibit
 from repro.exhibits.deepmoe_table2_cifar import EXHIBIT, METHODS, NARROWS_COST, PLAINS_COST, Parameters, run
-from repro.exhibits.deepmoe_table2_cifar.beside import BESIDE
+from repro.exhibits.deepmoe_table2_cifar.beside import BESIDE, LIKE_EVERYWHERE, check_networks, like_everywhere
 from repro.exhibits.deepmoe_table2_cifar.run import _width_of, numbers
 from repro.families.deepmoe.steps import Asked
 from repro.families.single_gate.controls import plain_cost
@@ -52,13 +52,16 @@ def collapse(monkeypatch: pytest.MonkeyPatch, when: Callable[[Asked], bool]) -> 
 def test_a_run_records_all_rows_and_a_second_trains_nothing(
     smoke_root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    beside = ["4 times as wide", "VGG16 W1-High"]
+    beside = ["4 times as wide", "VGG16 W1-High", "VGG16 W13-All"]
     asked = {"scale": "smoke", "root": str(smoke_root), "ways": "true", "beside": ",".join(beside)}
     result = run(Parameters.check(**asked))
     assert {m.method for m in result.measurements} == {*METHODS, "shuffled"}
     for row in beside:
         (whole,), (gated,) = (result.values("macs_millions", method, 0, row) for method in ("wide", "deepmoe"))
         assert gated < 1.3 * whole, "embedding and heads are a larger share of a small network"
+    high, everywhere = (result.values("macs_millions", "deepmoe", 0, row)[0] for row in beside[1:])
+    like = result.values(LIKE_EVERYWHERE, "deepmoe", 0, beside[1])
+    assert like == [pytest.approx(100 * min(high / everywhere, everywhere / high), abs=0.02)]
     assert list(EXHIBIT.tables(result)["beside"].frame.index)[::2] == [f"{row}, DeepMoE" for row in beside]
     classes = result.tables["classes"]
     assert len(classes.rows) == len(set(classes.column("class"))) == 20
@@ -138,16 +141,45 @@ def test_networks_beside_are_of_the_same_seeds_images_and_lambda() -> None:
     assert [found[f"{n} times as wide"][0].width for n in (4, 8)] == [4.0, 8.0]
 
 
+@pytest.mark.parametrize(("scale", "rate"), [("laptop", 0.01), ("gpu", 0.04), ("paper", 0.01)])
+def test_vgg_is_trained_at_a_tenth_of_the_others_rate_at_every_scale(scale: str, rate: float) -> None:
+    usual, vgg = (
+        Parameters.check(scale=scale, dataset="cifar100", backbone=backbone).narrow_networks()[0].base_recipe
+        for backbone in ("", "vgg16")
+    )
+    assert vgg.learning_rate == rate and usual.learning_rate == pytest.approx(10 * rate)
+
+
+def test_gated_vggs_are_held_against_the_one_widened_everywhere_by_cost() -> None:
+    macs = {"": 4.0, "8 times as wide": 9.0, "VGG16 W1-High": 5.0, "VGG16 W13-All": 10.0, "VGG16 W4-Low": 20.0}
+    assert like_everywhere(macs) == {"VGG16 W1-High": 50.0, "VGG16 W4-Low": 50.0}
+    assert like_everywhere({"VGG16 W1-High": 5.0}) == {}
+
+
+def test_networks_that_can_be_made_are_not_refused() -> None:
+    check_networks(1, 8, "input", ["4 times as wide", "8 times as wide"])
+    check_networks(2, 4, "output", list(BESIDE)[:1] + list(BESIDE)[2:])
+
+
 def test_claims_of_networks_beside_can_fail_and_have_the_papers_numbers(record_of: Callable[..., StudyResult]) -> None:
-    tops = {"VGG16 W13-All": 60.0, "VGG16 W1-High": 59.0, "VGG16 W1-Mid": 61.0, "4 times as wide": 60.0}
+    tops = {
+        "VGG16 W13-All": 60.0,
+        "VGG16 W1-High": 59.0,
+        "VGG16 W1-Mid": 61.0,
+        "VGG16 W4-Low": 50.0,
+        "4 times as wide": 60.0,
+    }
     cells = {Cell(0, "deepmoe", row): [top, top + 0.3, top + 0.2] for row, top in tops.items()}
+    likes = {"VGG16 W1-High": 97.0, "VGG16 W1-Mid": 96.0, "VGG16 W4-Low": 40.0}
+    cells |= {Cell(0, "deepmoe", row, LIKE_EVERYWHERE): [like] * 3 for row, like in likes.items()}
     cells[Cell(0, "wide", "4 times as wide")] = [63.0, 63.1, 63.2]
     cells[Cell(0, "deepmoe", "4 times as wide", "macs_millions")] = [5.0, 5.0, 5.0]
     result = record_of("deepmoe_table2_cifar", cells, base="tr10 at width 0.125", dataset="cifar100", scale="laptop")
     judged = {j.claim.key: j for j in EXHIBIT.judge(result)}
     assert [judged[f"DM6/{name}"].verdict for name in ("W1-High", "W1-Mid", "W4-Low")] == [
-        Verdict.HOLDS, Verdict.OPPOSITE, Verdict.NOT_RUN,
+        Verdict.HOLDS, Verdict.OPPOSITE, Verdict.NO_PREMISE,
     ]  # fmt: skip
+    assert "equal multiply-adds" in judged["DM6/W4-Low"].claim.text
     assert judged["DM6/W1-Mid"].paper == pytest.approx(0.71)
     wider = [judged[f"DM3/{times} times as wide"] for times in (4, 8)]
     assert [each.verdict for each in wider] == [Verdict.OPPOSITE, Verdict.NOT_RUN]

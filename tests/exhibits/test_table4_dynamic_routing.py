@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from repro.errors import TrainingError
-from repro.exhibits.table4_dynamic_routing import EXHIBIT, Parameters, run
+from repro.errors import ReproError, TimeIsUpError, TrainingError
+from repro.exhibits.deepmoe_table2_cifar.run import numbers
+from repro.exhibits.table4_dynamic_routing import EXHIBIT, NAME, Parameters, run
 from repro.families.deepmoe.cost import deepmoe_cost
+from repro.families.deepmoe.steps import Asked
 from repro.report.claim import Cell
 from repro.report.verdict import Verdict
-from repro.study.results import Cost, StudyResult
+from repro.study.results import Cost, StudyResult, load_results
+from repro.study.runner import Runner
 
 
 def test_gains_exits_and_costs_of_one_seed(smoke_root: Path) -> None:
@@ -29,7 +32,9 @@ def test_gains_exits_and_costs_of_one_seed(smoke_root: Path) -> None:
     assert like == pytest.approx(100 * min(macs / mixture, mixture / macs), abs=0.01)
     scan = result.tables["scan"]
     assert scan.column("lam") == [0.5, 8.0] and sum(scan.column("taken")) == 1
-    assert EXHIBIT.tables(result)["scan"].frame["taken"].tolist().count("taken") == 1
+    shown = EXHIBIT.tables(result)
+    assert shown["scan"].frame["taken"].tolist().count("taken") == 1
+    assert "most accurate on validation images" in shown["main"].caption
 
 
 def test_a_deepmoe_is_trained_where_it_is_asked_for_or_the_scale_is_no_demonstration() -> None:
@@ -48,17 +53,47 @@ def test_a_deepmoe_is_trained_where_it_is_asked_for_or_the_scale_is_no_demonstra
     assert asked.recipe_two and asked.recipe.epochs + asked.recipe_two.epochs == spec.base_recipe.epochs
 
 
-def test_gates_that_collapse_leave_deepmoe_out_of_the_record(
-    smoke_root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("lam", "error", "sentence"),
+    [
+        ("0.5,8", TrainingError("stem: no channel is active"), "all 2 trials collapsed; choose other values of lam"),
+        ("0.5,8", TimeIsUpError("DeepMoE: not begun"), "not begun"),
+        ("8", TimeIsUpError("DeepMoE: not begun"), "not begun"),
+    ],
+)
+def test_mixtures_and_controls_are_recorded_before_a_deepmoe_that_was_not_made_is_named(
+    lam: str, error: ReproError, sentence: str, smoke_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def collapsing(*_: object) -> dict[str, float]:
-        raise TrainingError("stem: no channel is active")
+    def failing(*_: object) -> None:
+        raise error
 
-    monkeypatch.setattr(sys.modules[run.__module__], "numbers", collapsing)
-    asked = {"scale": "smoke", "pair": "tr10-tr10", "experts": 2, "deepmoe": "all", "lam": "0.5,8", "root": smoke_root}
-    result = run(Parameters.check(**asked))
-    assert "DeepMoE: left out, DeepMoE: all 2 trials collapsed" in capsys.readouterr().err
-    assert result.values("top1", "bagging", 2) and not result.values("top1", "deepmoe", 0)
+    monkeypatch.setattr(sys.modules[run.__module__], "numbers", failing)
+    asked = {"deepmoe": "all", "controls": "all", "lam": lam, "root": smoke_root}
+    with pytest.raises(type(error), match=sentence) as raised:
+        run(Parameters.check(scale="smoke", pair="tr10-tr10", experts=2, **asked))
+    assert isinstance(raised.value, ReproError) and raised.value.recorded
+    (result,) = load_results(smoke_root / "results", NAME).values()
+    assert result.values("top1", "bagging", 2) and result.values("top1", "equal-training", 2)
+    assert not result.values("top1", "deepmoe", 0)
+
+
+def test_a_seed_whose_deepmoe_went_wrong_costs_the_others_nothing(
+    smoke_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def one_failing(asked: Asked, runner: Runner) -> dict[str, float]:
+        if asked.spec.seed == 0:
+            raise TrainingError("stem: no channel is active")
+        return numbers(asked, runner)
+
+    monkeypatch.setattr(sys.modules[run.__module__], "numbers", one_failing)
+    asked = {"pair": "tr10-tr10", "experts": 2, "deepmoe": "all", "lam": "1", "root": smoke_root, "seeds": "0,1"}
+    with pytest.raises(TrainingError, match="no channel is active"):
+        run(Parameters.check(scale="smoke", **asked))
+    (result,) = load_results(smoke_root / "results", NAME).values()
+    assert [m.seed for m in result.measurements if (m.method, m.metric) == ("deepmoe", "top1")] == [1]
+    assert len(result.values("top1", "bagging", 2)) == 2
+    caption = EXHIBIT.tables(result)["main"].caption
+    assert "with the λ that was asked for" in caption and "validation images" not in caption
 
 
 def test_the_model_is_table_4s_unless_another_is_asked_for() -> None:
@@ -94,6 +129,7 @@ def test_ours_stands_beside_rmn_as_printed(result: StudyResult) -> None:
     main = EXHIBIT.tables(result)["main"].frame
     assert main["paper"].tolist() == ["60.42", "64.66", "64.58", "–", "64.30"]
     assert main.loc["our DeepMoE of its multiply-adds", "ours"] == "not run"
+    assert "λ" not in EXHIBIT.tables(result)["main"].caption
     assert main.loc["RMN (no SE), as printed", "ours"] == "not run"
 
 

@@ -13,10 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from repro.exhibits.deepmoe_table2_cifar import beside
-from repro.exhibits.deepmoe_table2_cifar.channels import ends, shares
+from repro.exhibits.deepmoe_table2_cifar.beside import EQUAL_COST
+from repro.exhibits.deepmoe_table2_cifar.channels import extremes, shares
 from repro.exhibits.deepmoe_table2_cifar.run import (
     DEEPMOE,
-    EQUAL_COST,
     METHODS,
     NAME,
     NARROWS_COST,
@@ -95,7 +95,7 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
         images = f"{about(result, models=False)}, {result.evaluate} images: which of DeepMoE's channels are open"
         found["channels"] = shares(channels, "layer", images)
     if classes := result.tables.get("classes"):
-        found["classes"] = ends(classes, f"{about(result, models=False)}: active channels of DeepMoE by class")
+        found["classes"] = extremes(classes, f"{about(result, models=False)}: active channels of DeepMoE by class")
     if others := beside.table(result):
         found["beside"] = others
     return found | ({"scan": _scan(result.tables["scan"])} if "scan" in result.tables else {})

@@ -42,14 +42,14 @@ def of_classes(asked: Asked, runner: Runner) -> list[list[str | int | float | No
     ]
 
 
-def ends(classes: Table, caption: str, number: int = 5) -> Captioned:
+def extremes(classes: Table, caption: str, number: int = 5) -> Captioned:
     """The classes with the fewest and with the most active channels, the mean over the seeds."""
     each = {name: classes.where(**{"class": name}).column("active") for name in classes.column("class")}
     means = sorted((sum(values) / len(values), name) for name, values in each.items())
-    shown = means if len(means) <= 2 * number else [*means[:number], *means[-number:]]
-    columns: Columns = {"active channels, %": [f"{share:.1f}" for share, _ in shown]}
+    rows = means if len(means) <= 2 * number else [*means[:number], *means[-number:]]
+    columns: Columns = {"active channels, %": [f"{share:.1f}" for share, _ in rows]}
     which = f"the {number} with the fewest and the {number} with the most of {len(means)}"
-    return Captioned(frame(columns, [name for _, name in shown]), f"{caption}; {which}, means over images and layers.")
+    return Captioned(frame(columns, [name for _, name in rows]), f"{caption}; {which}, means over images and layers.")
 
 
 def shares(channels: Table, by: str, caption: str) -> Captioned:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from repro.analysis.outputs import accuracy
 from repro.errors import TrainingError
-from repro.exhibits.deepmoe_table2_cifar.beside import BESIDE
+from repro.exhibits.deepmoe_table2_cifar.beside import (
+    BESIDE,
+    EQUAL_COST,
+    LIKE_EVERYWHERE,
+    check_networks,
+    like_everywhere,
+)
 from repro.exhibits.deepmoe_table2_cifar.channels import CHANNELS, CLASSES, of_classes, of_layers
-from repro.exhibits.deepmoe_table2_cifar.usual import PAPERS, USUAL, VGGS_RATE
+from repro.exhibits.deepmoe_table2_cifar.usual import USUAL, VGGS_RATE
 from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.deepmoe.cost import active_shares, deepmoe_cost
 from repro.families.deepmoe.steps import Asked, goal, shuffles, steps, two_stages
@@ -33,9 +39,6 @@ from repro.study.runner import Runner
 from repro.training.recipe import Recipe
 
 NAME = "deepmoe_table2_cifar"
-EQUAL_COST = 100 / 1.05
-"""The narrow network's cost, in percent of DeepMoE's honest mean, that DM1 takes for granted."""
-
 METHODS = {
     "narrow": "narrow network",
     "deepmoe": "wide DeepMoE",
@@ -79,6 +82,11 @@ class Parameters(SingleGateParameters):
             raise ValueError("both stages of DeepMoE take at least one epoch each: 2 or more")
         return value
 
+    @model_validator(mode="after")
+    def _can_be_made(self) -> Self:
+        check_networks(self.narrow, self.wide, self.gate_at, self.beside)
+        return self
+
     def specs(self) -> list[StudySpec]:
         """There is no single-gate mixture in this."""
         return []
@@ -121,8 +129,8 @@ class Parameters(SingleGateParameters):
             asked = {"base": self.backbone, "width": self.narrow}
             network: dict[str, Any] = usual | {name: value for name, value in asked.items() if value}
             recipe: Recipe = usual.get("base_recipe", spec.base_recipe)
-            if recipe is PAPERS and network["base"].startswith("vgg"):
-                recipe = PAPERS.model_copy(update={"learning_rate": VGGS_RATE})
+            if network["base"].startswith("vgg"):
+                recipe = recipe.model_copy(update={"learning_rate": round(VGGS_RATE * recipe.learning_rate, 9)})
             network["base_recipe"] = recipe.model_copy(update={"epochs": self.epochs or recipe.epochs})
             network |= {"expert": network["base"], "role": "control", "stacking": False}
             found.append(spec.with_(**network))
@@ -240,6 +248,7 @@ def _measure(
     beside = parameters.others_beside(spec, lam)
     gated = {Cell(0, method): asked for method, asked in parameters.every_way(spec, lam).items()}
     gated |= {Cell(0, "deepmoe", row): asked for row, (_, asked) in beside.items()}
+    macs_of: dict[str, float] = {}  # by row
     for cell, asked in gated.items():
         try:
             at = numbers(asked, study.runner)
@@ -248,6 +257,7 @@ def _measure(
                 raise
             say(f"{cell.row or METHODS[cell.method]}: left out, {error}")
             continue
+        macs_of[cell.row] = at["macs_millions"]
         for metric in ("top1", "macs_millions", "naive_macs_millions", "active"):
             yield one(cell.method, at[metric], metric, cell.row)
         if cell == DEEPMOE:
@@ -255,6 +265,8 @@ def _measure(
             yield one("embedding", at["embedding"])
             yield one("embedding", at["gating"], "macs_millions")
             yield one("deepmoe", 100 * plain_cost(spec).macs / macs, NARROWS_COST.metric)
+    for row, like in like_everywhere(macs_of).items():
+        yield one("deepmoe", like, LIKE_EVERYWHERE, row)
     wide = parameters.wide * spec.width
     for method, width in (("narrow", spec.width), ("equal-cost", _width_of(spec, wide, macs)), ("wide", wide)):
         logits, labels = study.base_outputs(spec.with_(width=width))

@@ -72,14 +72,17 @@ def tuned(parameters: ThreeFamiliesParameters, answered: Callable[[list[Model]],
     return found
 
 
-def best(points: Sequence[Point | None], allowed: float, who: str = "") -> int:
+def best(
+    points: Sequence[Point | None], allowed: float, who: str = "", instead: str = "other families, or more epochs"
+) -> int:
     """Which is the most accurate of those that cost what is allowed, or no more than the cheapest; None collapsed.
 
-    Of two as accurate it is the cheaper one. Raises :class:`TrainingError` if all collapsed.
+    Of two as accurate it is the cheaper one. Raises :class:`TrainingError` if all collapsed, which advises to choose
+    something ``instead``.
     """
     found = {i: point for i, point in enumerate(points) if point}
     if not found:
-        raise TrainingError(f"{who}: all {len(points)} trials collapsed; choose other families, or more epochs")
+        raise TrainingError(f"{who}: all {len(points)} trials collapsed; choose {instead}")
     allowed = max(allowed, min(point.macs for point in found.values()))
     within = {i: point for i, point in found.items() if point.macs <= allowed}
     return max(within, key=lambda i: (within[i].top1, -within[i].macs))
