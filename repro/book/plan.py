@@ -70,6 +70,9 @@ class Run(NamedTuple):
     what: str
     scale: str = "paper"
 
+    def __hash__(self) -> int:
+        return hash((self.exhibit, self.dataset, self.what, self.scale))  # values are a mapping, which has none
+
     @property
     def parameters(self) -> Parameters:
         values = {"scale": self.scale, "dataset": self.dataset, "root": UNTRAINED, **self.values}
@@ -106,8 +109,10 @@ GPU = (
             "64 pixels: how a class splits: all is trained"),
     _AT_GPU("figure1_gradcam", "tiny-imagenet", {}, "64 pixels: what the selected expert looks at: all is trained"),
     _AT_GPU("deepmoe_table2_cifar", "cifar100", {}, "DeepMoE on ResNet-56, seed 0"),
-    _AT_GPU("sparse_placement", "cifar100", {"network": "convnext-t", "placements": "none,last-2", "others": ""},
-            "ConvNeXt-T, dense and with Last 2, seed 0"),
+    _AT_GPU("sparse_placement", "cifar100", {"placements": "none,last-2"},
+            "a small ConvNeXt (d = 64, 128, 256), dense, with Last 2, and dense with as many parameters, seed 0"),
+    _AT_GPU("sparse_placement", "cifar100", {"network": "vit-micro", "placements": "none,last-2"},
+            "the same of a small ViT (d = 192), seed 0"),
     _AT_GPU("three_families", "cifar100", {"budgets": "middle", "elsewhere": 0},
             "the three families at the middle budget, with their trials, seed 0"),
     _AT_GPU("three_families", "cifar100", {"budgets": "middle", "elsewhere": 0, "seeds": SEEDS},
@@ -137,11 +142,11 @@ RUNS = (*GPU, *PAPER)
 
 
 @cache
-def new_work() -> tuple[float, ...]:
+def new_work(runs: tuple[Run, ...] = RUNS) -> tuple[float, ...]:
     """Multiply-adds of each run in turn; what an earlier one has trained is not trained again."""
     done: set[Step] = set()
     work = []
-    for run in RUNS:
+    for run in runs:
         steps = run.steps()
         work.append(sum(step.work for step in steps if step not in done))
         done |= set(steps)
@@ -153,17 +158,17 @@ def minutes(macs: float) -> float:
     return macs * FLOPS / (PEAK * share().value) / 60
 
 
-def plan_table() -> Captioned:
+def plan_table(runs: tuple[Run, ...] = RUNS) -> Captioned:
     """What each run costs, and its command."""
-    work = new_work()
+    work = new_work(runs)
     columns = {
-        "scale": [run.scale for run in RUNS],
+        "scale": [run.scale for run in runs],
         "10¹⁵ MACs": [f"{macs / 1e15:.1f}" for macs in work],
         "expected": [_time(minutes(macs)) for macs in work],
-        "command": [run.command for run in RUNS],
+        "command": [run.command for run in runs],
     }
     flop, seconds, peak = AIRBENCH
-    sums = [_time(minutes(sum(x for x, run in zip(work, RUNS, strict=True) if run.scale == scale)))
+    sums = [_time(minutes(sum(x for x, run in zip(work, runs, strict=True) if run.scale == scale)))
             for scale in ("gpu", "paper")]  # fmt: skip
     caption = (
         f"Training that no earlier row has done, {sums[0]} at gpu scale and {sums[1]} at paper scale, on a {CARD} at "
@@ -172,7 +177,7 @@ def plan_table() -> Captioned:
         f"A100 ({peak / 1e12:.0f} TFLOP/s). Plain networks that a DeepMoE is held against follow from what its gates "
         "come to cost, and are not counted. What a run took stands with its record."
     )
-    return Captioned(frame(columns, [f"{i}. {run.what}" for i, run in enumerate(RUNS, 1)]), caption)
+    return Captioned(frame(columns, [f"{i}. {run.what}" for i, run in enumerate(runs, 1)]), caption)
 
 
 def _time(value: float) -> str:

@@ -15,7 +15,7 @@ from repro.study.results import StudyResult, Table
 def frames(results: Sequence[StudyResult]) -> dict[str, pd.DataFrame]:
     """The records of one exhibit by kind of number: ``""`` its measurements, ``costs``, and every recorded table.
 
-    The first two columns say which record a row is of: ``dataset``, ``scale``.
+    The first three columns say which record a row is of: ``dataset``, ``scale``, ``part``, which few have.
     """
     parts: dict[str, list[pd.DataFrame]] = {}
     for r in results:
@@ -26,6 +26,7 @@ def frames(results: Sequence[StudyResult]) -> dict[str, pd.DataFrame]:
         for name, one in found.items():
             one.insert(0, "dataset", r.dataset)
             one.insert(1, "scale", r.scale, allow_duplicates=True)
+            one.insert(2, "part", r.part, allow_duplicates=True)
             parts.setdefault(name, []).append(one)
     return {name: pd.concat(some, ignore_index=True) for name, some in parts.items()}
 

@@ -114,6 +114,11 @@ def load(
         raise DataError("imagenet does not fit in memory; repro.data.imagenet.index_imagenet lists its images instead")
     if name != "modes" and num_images is not None:
         whole = load(name, split, root, image_size)
+        if not whole.num_classes <= num_images <= len(whole):
+            raise DataError(
+                f"a part of {name}/{split} has between {whole.num_classes} and {len(whole)} images, not {num_images}; "
+                "ask for as many as that"
+            )
         return replace(whole.holdout(num_images / len(whole))[1], split=split)
     if name == "tiny-imagenet":
         return tiny_imagenet.load_tiny_imagenet(split, root, image_size or tiny_imagenet.NATIVE_SIZE)

@@ -280,37 +280,42 @@ def advice(result: StudyResult) -> str:
 
 def _what_to_do(result: StudyResult, k: int, number: int) -> str:
     """The verdict on base and one expert for every image: against the base, and against the base trained longer."""
-    over_base, over_longer = _gain(result, k, Cell(0), number), _gain(result, k, Cell(k, EQUAL_TRAINING), number)
+    base, control = Cell(0), Cell(k, EQUAL_TRAINING)
+    over_base, over_longer = (_gain(result, Cell(k), less, number) for less in (base, control))
     assert over_base, "every seed of a record has base and mixture"
     (more, chance), gained = over_base, over_base[0] > over_base[1]
-    shown = f"Base and one expert for every image come to {signed(more)} points against the base (chance: {chance:.1f})"
+    gains = f"Base and one expert for every image come to {signed(more)} points against the base (chance: {chance:.1f})"
     longer, seeds = "against the base trained as long as base and experts together", ""
     if over_longer is None:
-        shown += f"; {longer}: not run (`-p control True`)"
+        gains += f"; {longer}: not run (`-p control True`)"
         do = "train the control, as a gain that it has too is not the mixture's" if gained else "leave it"
     else:
         left, chance = over_longer
-        shown += f", and to {signed(left)} {longer} (chance: {chance:.1f})"
+        gains += f", and to {signed(left)} {longer} (chance: {chance:.1f})"
         do = "train the base longer instead" if gained or left < -chance else "leave it"
         if gained and left > chance:
             do = "use it: longer training alone does not gain as much"
             few = len(by_seed(result, Cell(k, EQUAL_TRAINING))) < SEEDS
             seeds = f" In fewer than {SEEDS} seeds it is an anecdote: add `-p seeds 0,1,2`." if few else ""
-        elif gained:
+        elif gained and left < -chance:
+            do += ", which gains more"
+        elif gained and (alone := _gain(result, control, base, number)) and alone[0] > alone[1]:
             do += ", which gains as much within chance: a gain that the control has too is not the mixture's"
-    return f"**What to do: {do}.** {shown}.{seeds}"
+        elif gained:
+            do = "add seeds or test images: whether longer training alone gains as much is undecided"
+    return f"**What to do: {do}.** {gains}.{seeds}"
 
 
-def _gain(result: StudyResult, k: int, less: Cell, number: int) -> tuple[float, float] | None:
-    """Points that the mixture is above another model, and how many chance makes, of images and of seeds; None where
-    that was not run.
-    """
-    found = difference(result, Cell(k), less, paired=not less.num_experts)  # they share a base, or nothing
+def _gain(result: StudyResult, more: Cell, less: Cell, number: int) -> tuple[float, float] | None:
+    """Points above, and how many chance makes; two models part at most where either parts from the mixture."""
+    found = difference(result, more, less, paired=more.method != EQUAL_TRAINING and not less.num_experts)  # one base
     if found is None:
         return None
-    parting = summary_of(result, replace(less, num_experts=k, metric="discordant"))
-    both = [*by_seed(result, Cell(k)).values(), *by_seed(result, less).values()]
-    points = by_chance_of_pairs(parting.mean, number) if parting else by_chance(math.fsum(both) / len(both), number)
+    others = [replace(cell, num_experts=more.num_experts) for cell in (more, less) if cell != Cell(more.num_experts)]
+    parting = [summary_of(result, replace(cell, metric="discordant")) for cell in others]
+    both = [*by_seed(result, more).values(), *by_seed(result, less).values()]
+    apart = min(sum(summary.mean for summary in parting if summary), 100.0)
+    points = by_chance_of_pairs(apart, number) if all(parting) else by_chance(math.fsum(both) / len(both), number)
     of_seeds = found.mean - found.interval[0] if found.interval and found.n >= SEEDS else 0.0
     return found.mean, max(points, of_seeds)
 

@@ -20,8 +20,8 @@ class ImageSet(Frozen):
     dataset: DatasetName
     folder: Folder | None = Field(None, description="dataset folder: which one, by its content")
     image_size: int = Field(ge=16, description="side of the images in pixels")
-    num_train: int | None = Field(None, description="a smaller training set, of one that fits in memory")
-    num_test: int | None = Field(None, description="modes only: a smaller test set")
+    num_train: int | None = Field(None, ge=1, description="a smaller training set, of one that fits in memory")
+    num_test: int | None = Field(None, ge=1, description="modes only: a smaller test set")
     evaluate: Literal["test", "validation"] = Field(
         "test", description="validation: train on 90 % of the training set and report on the rest, for tuning"
     )
@@ -32,6 +32,8 @@ class ImageSet(Frozen):
             raise ValueError("evaluate: imagenet is streamed and has no held-out part yet; choose test")
         if self.dataset in ("imagenet", "folder") and self.num_train is not None:
             raise ValueError(f"num_train: a part of {self.dataset} cannot be asked for, as it is streamed")
+        if self.num_train and self.num_train > (most := DATASETS[self.dataset].num_train):
+            raise ValueError(f"num_train: {self.dataset} has {most} training images; ask for as many at the most")
         if self.dataset != "modes" and self.num_test is not None:
             raise ValueError(f"num_test: only modes can be made smaller, not {self.dataset}")
         if (self.dataset == "folder") != (self.folder is not None):

@@ -25,7 +25,13 @@ def test_every_number_of_every_record_is_there(results: list[StudyResult], tmp_p
     tidy.write("figure2_anytime", tidy.frames(results), tmp_path)
     names = ("figure2_anytime.csv", "figure2_anytime-the-any-time-curve.csv")
     measured, sweep = (pd.read_csv(tmp_path / name, keep_default_na=False) for name in names)
-    assert list(measured.columns[:2]) == ["dataset", "scale"]
+    assert list(measured.columns[:3]) == ["dataset", "scale", "part"]
     assert list(measured["value"]) == [60.0, 61.0, 60.0, 61.0]
     assert list(sweep["dataset"]) == ["cifar100", "cifar100", "modes", "modes"]
     assert list(sweep["top1"]) == [60.5, 58.0] * 2
+
+
+def test_rows_of_two_networks_are_told_apart(results: list[StudyResult]) -> None:
+    one = results[0]
+    shown = tidy.frames([one, one.model_copy(update={"part": "vit-micro"})])
+    assert [list(frame["part"].unique()) for frame in shown.values()] == [["", "vit-micro"]] * len(shown)

@@ -46,6 +46,14 @@ def test_a_part_has_the_same_share_of_each_class(fake: tuple[str, Path]) -> None
     assert np.array_equal(again.images, half.images) and again.mean == whole.mean
 
 
+@pytest.mark.parametrize("number", [-1, 0, 9, 1000])
+def test_no_part_is_empty_or_more_than_the_whole(number: int, fake: tuple[str, Path]) -> None:
+    name, root = fake
+    most = len(load(name, "train", root))
+    with pytest.raises(DataError, match=f"between 10 and {most} images, not {number}; ask for"):
+        load(name, "train", root, num_images=number)
+
+
 def test_pixels_labels_and_names(fake: tuple[str, Path]) -> None:
     name, root = fake
     train, test = (load_cifar(name, split, root) for split in ("train", "test"))

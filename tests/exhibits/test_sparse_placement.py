@@ -147,6 +147,9 @@ def test_more_experts_may_need_more_images() -> None:
     lines = [cell("convnext", f"last-2, {change}").measurement(0, value) for change, value in values.items()]
     assert [(m.row, m.value) for m in gains(lines, "convnext")] == [("convnext more images", 4.0)]
     laptop = Parameters.check(scale="laptop", dataset="cifar100", others="quarter")
+    assert set(values) <= {row.removeprefix("last-2, ") for row in laptop.rows}, "asked for alone, it answers the claim"
+    twice = Parameters.check(scale="laptop", dataset="cifar100", others="experts-16,quarter").rows
+    assert twice[3:5] == ("last-2, 16 experts", "last-2, 4 experts") and len(twice) == len(laptop.rows) == 7
     asked = goal(laptop.spec("last-2, 4 experts" + QUARTER, 0))
     assert '"num_train":12500' in asked.config and build(asked.builder, asked.config).steps == asked.steps
 

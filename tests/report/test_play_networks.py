@@ -82,12 +82,12 @@ def test_where_the_tokens_of_a_class_go() -> None:
 
 
 def test_networks_of_fewer_images_answer_beside_the_others() -> None:
-    asked = {"scale": "laptop", "dataset": "cifar100", "others": "experts-4,quarter"}
+    asked = {"scale": "laptop", "dataset": "cifar100", "others": "quarter"}
     play = NetworksPlay(open_exhibit("sparse_placement", asked))
     ours = [name.partition(", ")[2] for name in play.mixtures]
     assert ours == [
-        "last-2 of 8 experts", "every-2 of 8 experts", "last-2 of 4 experts", "last-2 of 4 experts, 12500 images",
-        "last-2 of 16 experts, 12500 images",
+        "last-2 of 8 experts", "every-2 of 8 experts", "last-2 of 4 experts", "last-2 of 16 experts",
+        "last-2 of 4 experts, 12500 images", "last-2 of 16 experts, 12500 images",
     ]  # fmt: skip
 
 

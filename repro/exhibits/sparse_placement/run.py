@@ -50,7 +50,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "no-balance": ("last-2, no balance losses, no capacity",),
     "no-skip": ("last-2, no added skip",),
     "regularised": ("none, mixup, CutMix, drop path", "last-2, mixup, CutMix, drop path"),
-    "quarter": ("last-2, 4 experts" + QUARTER, "last-2, 16 experts" + QUARTER),
+    "quarter": tuple(f"last-2, {number} experts{images}" for images in ("", QUARTER) for number in (4, 16)),
     "half": ("none" + HALF, "last-2" + HALF),
     "twice": ("none" + TWICE, "last-2" + TWICE),
 }
@@ -59,9 +59,11 @@ OTHERS: dict[str, tuple[str, ...]] = {
 
 GAINS: dict[str, tuple[str, str, str, str]] = {
     "sweet spot": ("last-2" + HALF, "none" + HALF, "last-2" + TWICE, "none" + TWICE),
-    "more images": ("last-2, 16 experts", "last-2, 4 experts", OTHERS["quarter"][1], OTHERS["quarter"][0]),
+    "more images": (
+        "last-2, 16 experts", "last-2, 4 experts", "last-2, 16 experts" + QUARTER, "last-2, 4 experts" + QUARTER,
+    ),
     "less regularised": ("last-2", "none", OTHERS["regularised"][1], OTHERS["regularised"][0]),
-}
+}  # fmt: skip
 """Differences of gains, by name: the gain of the first row over the second less that of the third over the fourth."""
 
 
@@ -82,7 +84,7 @@ class Parameters(common.Parameters):
     @property
     def rows(self) -> tuple[str, ...]:
         """What is trained, of the first seed at least."""
-        return (*self.placements, *(row for name in self.others for row in OTHERS[name]))
+        return tuple(dict.fromkeys((*self.placements, *(row for name in self.others for row in OTHERS[name]))))
 
     def rows_of(self, seed: int) -> tuple[str, ...]:
         """What is trained of a seed: what decides of every one, the others of the first seeds alone if it is asked."""

@@ -27,6 +27,8 @@ def test_every_recipe_of_every_scale_is_valid(scale: str, dataset: str) -> None:
         ({"routing": {"similarity": "cosine"}}, "routing.similarity: .*'hard' or 'soft'"),
         ({"base": "tr11"}, "unknown backbone 'tr11'; choose one of tr10"),
         ({"base": "tr50"}, "do not join"),
+        ({"num_train": 0}, "num_train: .*greater than or equal to 1, not 0"),
+        ({"num_train": 8001}, "num_train: modes has 8000 training images; ask for as many at the most"),
     ],
 )
 def test_what_is_wrong_is_named_with_the_choices(tiny: StudySpec, changes: dict[str, Any], sentence: str) -> None:
