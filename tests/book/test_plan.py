@@ -8,6 +8,7 @@ import pytest
 from repro.book.plan import GPU, PAPER, RUNS, SITTING, UNTRAINED, Run, minutes, new_work, plan_table, share
 from repro.cli import parser
 from repro.exhibits import exhibit
+from repro.exhibits.sparse_placement.run import Parameters as Placement
 from repro.families.single_gate.scales import default_spec
 from repro.families.single_gate.steps import steps
 from repro.models.cost import model_cost
@@ -43,7 +44,7 @@ def test_the_assumed_share_is_that_of_the_recorded_sitting(tmp_path: Path, monke
     assert sitting
     (macs,), (seconds,) = (sitting.tables[SITTING].column(name) for name in ("10¹⁵ MACs", "seconds"))
     assert minutes(1e15 * macs) == pytest.approx(seconds / 60, rel=0.01)
-    assert new_work(RUNS[:1]) == (pytest.approx(1e15 * macs, rel=0.01),), "the first row is that sitting"
+    assert new_work(RUNS[:1])[0] == pytest.approx(1e15 * macs, rel=0.01), "the first row is that sitting"
     monkeypatch.setenv("REPRO_RESULTS", str(tmp_path))
     assert share().value == pytest.approx(0.246, abs=0.001) and "no sitting is recorded" in share().words
     assert 420 * 312e12 * share().value == pytest.approx(32.3e15)
@@ -80,7 +81,9 @@ def test_what_several_runs_share_is_counted_once() -> None:
 def test_the_small_networks_are_those_named_and_have_the_control_of_claim_v1() -> None:
     convnext, vit = (run for run in GPU if run.exhibit == "sparse_placement")
     for run, dims in ((convnext, "d = 64, 128, 256"), (vit, "d = 192")):
-        model = run.parameters.spec("none", 0).model
+        parameters = run.parameters
+        assert isinstance(parameters, Placement)
+        model = parameters.spec("none", 0).model
         assert dims == f"d = {', '.join(map(str, model.shape.dims))}" and dims in run.what
-        assert run.parameters.rows == ("none", "last-2", "none, as many parameters")
-        assert run.parameters.spec("none", 0).recipe.epochs == 50
+        assert parameters.rows == ("none", "last-2", "none, as many parameters")
+        assert parameters.spec("none", 0).recipe.epochs == 50
