@@ -72,7 +72,7 @@ IDS = [f"{where}: {' '.join(words)}" for where, words in PRINTED]
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which ``path/to/pictures`` are pictures."""
     here = tmp_path_factory.mktemp("here")
-    write_pictures(here / "path" / "to" / "pictures", {"train": 20, "val": 2})
+    write_pictures(here / "path" / "to" / "pictures", {"train": 30, "val": 2})
     return here
 
 

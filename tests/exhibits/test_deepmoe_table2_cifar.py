@@ -11,8 +11,14 @@ import torch
 from repro.errors import TrainingError
 from repro.exhibits import open_exhibit
 from repro.exhibits.deepmoe_table2_cifar import EXHIBIT, METHODS, NARROWS_COST, PLAINS_COST, Parameters, run
-from repro.exhibits.deepmoe_table2_cifar.beside import BESIDE, LIKE_EVERYWHERE, check_networks, like_everywhere
-from repro.exhibits.deepmoe_table2_cifar.run import _width_of, numbers
+from repro.exhibits.deepmoe_table2_cifar.beside import (
+    BESIDE,
+    LIKE_EVERYWHERE,
+    check_networks,
+    like_everywhere,
+    width_of,
+)
+from repro.exhibits.deepmoe_table2_cifar.run import numbers
 from repro.families.deepmoe.steps import Asked
 from repro.families.single_gate.controls import plain_cost
 from repro.models.cost import model_cost
@@ -88,7 +94,7 @@ def test_a_run_records_all_rows_and_a_second_trains_nothing(
     chapter.run()
     play = chapter.play()
     assert isinstance(play, NetworksPlay)
-    assert len(play.mixtures) == 5 and "multiply-adds an image" in play.by_cost(play.mixture)
+    assert len(play.mixtures) == 6 and "multiply-adds an image" in play.by_cost(play.mixture)
     network, images, _ = play.batch(4)
     assert torch.allclose(network(images).logits, play.scores(play.mixture)[:4], atol=0.05)
 
@@ -236,7 +242,7 @@ def test_the_plain_network_of_deepmoes_cost_may_be_smaller_than_the_narrow_one()
     (spec,) = Parameters.check(scale="laptop", dataset="cifar100").narrow_networks()
     cost = {w: model_cost("tr10", None, 100, 32, 0, w).base_macs for w in (0.09375, 0.125, 0.25)}
     for width, macs in cost.items():
-        found = _width_of(spec, 0.25, macs)
+        found = width_of(spec, 0.25, macs)
         assert model_cost("tr10", None, 100, 32, 0, found).base_macs == macs and (found == width or width == 0.09375)
 
 
@@ -244,7 +250,7 @@ def test_the_plain_network_of_deepmoes_cost_is_near_it_however_wide_deepmoe_is()
     spec, *_ = Parameters(scale="gpu", dataset="cifar100", backbone="vgg16").narrow_networks()
     macs = 1.3 * plain_cost(spec).macs
     for times in (1.25, 2, 8):
-        found = plain_cost(spec, _width_of(spec, times * spec.width, macs)).macs
+        found = plain_cost(spec, width_of(spec, times * spec.width, macs)).macs
         assert found == pytest.approx(macs, rel=0.05)
 
 

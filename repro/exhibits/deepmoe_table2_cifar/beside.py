@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from repro.exhibits.deepmoe_costs.counted import WIDENED
+from repro.families.single_gate.config import StudySpec
+from repro.families.single_gate.controls import plain_cost
+from repro.models.cost import width_for
 from repro.models.gated import GateAt
 from repro.report.claim import AS_GOOD, Cell, Claim
 from repro.report.printed import PrintedValue, deepmoe_rows
@@ -85,3 +88,12 @@ def table(result: StudyResult) -> Captioned | None:
         "parameters; where their multiply-adds differ by more than 5 %, they are not held against one another."
     )
     return Captioned(rows, caption)
+
+
+def width_of(spec: StudySpec, wide: float, macs: float) -> float:
+    """The width from half of narrow's to wide whose plain network costs nearest to ``macs``; narrow's if it does."""
+    steps_of_width = max(48, round(32 * wide / spec.width) - 16)  # of narrow's width / 32, or finer
+    between = [spec.width / 2 + step / steps_of_width * (wide - spec.width / 2) for step in range(steps_of_width + 1)]
+    found = width_for(between, macs, lambda width: plain_cost(spec, width).macs)
+    macs = plain_cost(spec, found).macs
+    return next((width for width in (spec.width, wide) if plain_cost(spec, width).macs == macs), found)

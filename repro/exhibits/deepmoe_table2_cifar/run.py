@@ -16,6 +16,7 @@ from repro.exhibits.deepmoe_table2_cifar.beside import (
     LIKE_EVERYWHERE,
     check_networks,
     like_everywhere,
+    width_of,
 )
 from repro.exhibits.deepmoe_table2_cifar.channels import CHANNELS, CLASSES, of_classes, of_layers
 from repro.exhibits.deepmoe_table2_cifar.usual import USUAL, VGGS_RATE
@@ -26,7 +27,6 @@ from repro.families.deepmoe.training import SHUFFLES
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.controls import plain_cost
 from repro.families.single_gate.study import SingleGateParameters, Study, measured, open_study
-from repro.models.cost import width_for
 from repro.models.gated import GateAt, Gated
 from repro.progress import say
 from repro.report.claim import Cell
@@ -268,7 +268,7 @@ def _measure(
     for row, like in like_everywhere(macs_of).items():
         yield one("deepmoe", like, LIKE_EVERYWHERE, row)
     wide = parameters.wide * spec.width
-    for method, width in (("narrow", spec.width), ("equal-cost", _width_of(spec, wide, macs)), ("wide", wide)):
+    for method, width in (("narrow", spec.width), ("equal-cost", width_of(spec, wide, macs)), ("wide", wide)):
         logits, labels = study.base_outputs(spec.with_(width=width))
         yield one(method, accuracy(logits, labels))
         yield one(method, (plain := plain_cost(spec, width).macs) / 1e6, "macs_millions")
@@ -293,13 +293,4 @@ def _measure(
 def _of_equal_cost(spec: StudySpec, wide: float, study: Study, predictions: Step) -> list[Goal]:
     """The plain network of a DeepMoE's cost."""
     macs = float(study.runner.load(predictions).tensors["macs"].mean())
-    return [plain_goal(spec.with_(width=_width_of(spec, wide * spec.width, macs)))]
-
-
-def _width_of(spec: StudySpec, wide: float, macs: float) -> float:
-    """The width from half of narrow's to wide whose plain network costs nearest to ``macs``; narrow's if it does."""
-    steps_of_width = max(48, round(32 * wide / spec.width) - 16)  # of narrow's width / 32, or finer
-    between = [spec.width / 2 + step / steps_of_width * (wide - spec.width / 2) for step in range(steps_of_width + 1)]
-    found = width_for(between, macs, lambda width: plain_cost(spec, width).macs)
-    macs = plain_cost(spec, found).macs
-    return next((width for width in (spec.width, wide) if plain_cost(spec, width).macs == macs), found)
+    return [plain_goal(spec.with_(width=width_of(spec, wide * spec.width, macs)))]
