@@ -118,6 +118,8 @@ def test_records_of_other_seeds_stand_beside_each_other_and_are_read_as_one(
     assert (tmp_path / f"{later.name}.seeds-3-4.json.before-1").exists()
     assert both.model_copy(update={"seeds": [0, 1, 3, 4, 5]}).save(tmp_path).name == f"{first.name}.json"
     assert len(list(tmp_path.glob("*.json"))) == 1, "a record of all seeds replaces both"
+    (tmp_path / f"{later.name}.seeds-3-4.json").write_text(later.model_dump_json())
+    assert load_results(tmp_path)[first.name].seeds == [0, 1, 3, 4, 5], "left by one that was killed while it replaced"
 
 
 def test_where_a_recipe_comes_from_is_no_part_of_a_specs_hash() -> None:
