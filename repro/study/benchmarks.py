@@ -20,6 +20,7 @@ BENCHMARKS = (
     "train_throughput",
     "experts_one_pass",
     "anytime_wallclock",
+    "expert_runtimes",
     "time_to_table",
     "gpu_training",
     "one_sitting",

@@ -29,8 +29,8 @@ WAYS: dict[str, dict[str, Any]] = {
 CHOICES = ("auto", "off", *WAYS)
 SECONDS = 60.0  # that the first networks of a process take to compile, about
 LONG = 3000
-"""Steps of a training from which ``auto`` compiles on a CPU: twice as many as it takes, at the width where a compiled
-step saves least, to win back the time to compile (``benchmarks/train_throughput.py``)."""
+"""Steps of a training from which ``auto`` compiles on a CPU: about as many as win back the time to compile, which are
+1,500 to 6,000, by width and processor (``benchmarks/train_throughput.py``)."""
 FORMS = 64  # networks times shapes that are kept compiled; torch keeps 8 by itself, Table 1 alone has 12
 
 Forward = Callable[..., Any]

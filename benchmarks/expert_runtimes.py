@@ -1,0 +1,242 @@
+"""No other form of the same networks is a third faster than eager PyTorch where images exit.
+
+tr10-tr10 at width 0.25 on 32 pixels, 20 untrained experts, 256 images of noise of which a share goes on to one expert
+each, with loads as uneven as a draw from Dirichlet(2). Each form runs trunk and base head on all images, gathers those
+that go on, calls every expert once, on its own images, and puts the answers back. *Dense* runs all experts on all
+images. *Promised* is dense over exits in multiply-adds, *realised* the fastest dense form's time over the form's.
+Eager is what `predict` runs: BatchNorm folded in, bf16 where that is fast. Compiled: torch.compile, for any number of
+images. Stacked: experts as one call under `torch.vmap`, each filled up to the largest load. OpenVINO and ONNX Runtime:
+where they are installed (`uv run --with openvino,onnxruntime,onnxscript`). Interleaved, seven repetitions, medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state
+from torch.nn.utils.rnn import pad_sequence
+
+from benchmarks.timing import CPU, Found, Goal, Measured, command, table, threads, timed
+from repro.models.cost import ModelCost, model_cost
+from repro.models.inference import for_inference
+from repro.models.registry import build_backbone, build_head
+from repro.training.device import autocast, bf16_is_fast
+
+SHARES = (0.1, 0.25, 0.5, 1.0)
+USUAL = 0.25
+Call = Callable[[Tensor], Tensor]
+
+
+@dataclass
+class Form:
+    """Trunk, base head and experts as functions of a batch ``[n, ...]`` of any size.
+
+    ``experts`` answer features sorted by expert, ``[N, ...]``, with so many images each.
+    """
+
+    trunk: Call
+    head: Call
+    experts: Callable[[Tensor, list[int]], Tensor]
+
+    def exits(self, images: Tensor, order_n: Tensor, loads_E: list[int]) -> Tensor:
+        """The base's answers ``[N, C]``, and an expert's beside them of the images ``order_n`` that go on."""
+        features = self.trunk(images)
+        logits = self.head(features).float()
+        logits[order_n] += self.experts(features[order_n], loads_E)
+        return logits
+
+    def dense(self, images: Tensor, number: int) -> Tensor:
+        """Every expert's answers of every image, ``[E x N, C]``."""
+        features = self.trunk(images)
+        self.head(features)
+        return self.experts(features.repeat(number, 1, 1, 1), [len(images)] * number)
+
+
+def one_by_one(experts: Sequence[Call]) -> Callable[[Tensor, list[int]], Tensor]:
+    """Each expert called on its own images."""
+
+    def answers(features: Tensor, loads_E: list[int]) -> Tensor:
+        parts = zip(experts, features.split(loads_E), strict=True)
+        return torch.cat([expert(part).float() for expert, part in parts if len(part)])
+
+    return answers
+
+
+def stacked(experts: Sequence[nn.Module]) -> Callable[[Tensor, list[int]], Tensor]:
+    """All experts in one call of grouped convolutions, each filled up to the largest load."""
+    state = stack_module_state(list(experts))
+    every = torch.vmap(lambda weights, x: functional_call(experts[0], weights, (x,)))
+
+    def answers(features: Tensor, loads_E: list[int]) -> Tensor:
+        filled = pad_sequence(list(features.split(loads_E)), batch_first=True)
+        found = every({**state[0], **state[1]}, filled)
+        return torch.cat([each[:load].float() for each, load in zip(found, loads_E, strict=True)])
+
+    return answers
+
+
+def openvino(module: nn.Module, example: Tensor, number_threads: int) -> Call:
+    import openvino as ov  # type: ignore[import-not-found]
+
+    model = ov.convert_model(module, example_input=example, input=[(-1, *example.shape[1:])])
+    options = {"INFERENCE_NUM_THREADS": number_threads, "PERFORMANCE_HINT": "LATENCY"}
+    ready = ov.Core().compile_model(model, "CPU", options)  # in bf16 where that is fast, by itself
+    return lambda x: torch.from_numpy(ready([x.contiguous().numpy()])[0])
+
+
+def onnx_runtime(module: nn.Module, example: Tensor, number_threads: int) -> Call:
+    import onnxruntime  # type: ignore[import-not-found]
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = number_threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # it would disturb what is measured next
+    with tempfile.TemporaryDirectory() as folder:
+        path, sizes = Path(folder) / "network.onnx", {"x": {0: torch.export.Dim.DYNAMIC}}
+        plain = module.to(memory_format=torch.contiguous_format)
+        named = type("Named", (nn.Module,), {"forward": lambda self, x: plain(x)})()
+        torch.onnx.export(named, (example,), path, dynamic_shapes=sizes, verbose=False)
+        ready = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
+    name = ready.get_inputs()[0].name
+    return lambda x: torch.from_numpy(ready.run(None, {name: x.contiguous().numpy()})[0])
+
+
+RUNTIMES = {"OpenVINO": openvino, "ONNX Runtime": onnx_runtime}
+
+
+def forms(width: float, pixels: int, number: int, number_threads: int) -> Iterator[tuple[str, Form]]:
+    """Each form of the same untrained networks, by name."""
+    torch.manual_seed(0)
+    base = build_backbone("tr10", 100, width).eval()
+    heads = [build_head("tr10", 100, width).eval() for _ in range(number)]
+    bf16 = bf16_is_fast(CPU)
+    fast, experts = for_inference(base, CPU, bf16), [for_inference(head, CPU, bf16) for head in heads]
+    eager = Form(fast.trunk, fast.head, one_by_one(experts))
+    yield "eager", eager
+    # The weights are arguments, so that experts share what is compiled.
+    skeleton = copy.deepcopy(experts[0])
+    one = torch.compile(lambda weights, x: functional_call(skeleton, weights, (x,)), dynamic=True)
+    weights = [{**dict(expert.named_parameters()), **dict(expert.named_buffers())} for expert in experts]
+    shared = (torch.compile(part, dynamic=True) for part in (fast.trunk, fast.head))
+    yield "compiled", Form(next(shared), next(shared), one_by_one([partial(one, each) for each in weights]))
+    yield "experts stacked", replace(eager, experts=stacked(experts))
+    base, heads = for_inference(base, CPU, bf16=False), [for_inference(head, CPU, bf16=False) for head in heads]
+    images = torch.randn(16, 3, pixels, pixels)
+    features = base.trunk(images).contiguous()
+    for name, make in RUNTIMES.items():
+        if find_spec(name.replace(" ", "").lower()):
+            trunk = make(base.trunk, images, number_threads)
+            head, *calls = (make(part, features, number_threads) for part in (base.head, *heads))
+            yield name, Form(trunk, head, one_by_one(calls))
+
+
+def loads_of(share: float, images: int, number: int) -> list[int]:
+    """How many images each of the experts has when a share of all goes on, uneven, the same each time."""
+    random = torch.Generator().manual_seed(0)
+    shares_E = torch._sample_dirichlet(torch.full((number,), 2.0), random)
+    chosen_n = torch.multinomial(shares_E, max(1, round(share * images)), replacement=True, generator=random)
+    return torch.bincount(chosen_n, minlength=number).tolist()
+
+
+@torch.no_grad()
+def measure(found: dict[str, Form], images: Tensor, number: int, repetitions: int) -> dict[str, dict[str, Measured]]:
+    """Seconds of each form, by what it does: the dense evaluation, and the exits of each share."""
+    random = torch.Generator().manual_seed(1)
+    order_N = torch.randperm(len(images), generator=random)
+    with autocast(CPU):
+        took = {
+            "dense": timed({name: partial(form.dense, images, number) for name, form in found.items()}, repetitions)
+        }
+        for share in SHARES:
+            loads = loads_of(share, len(images), number)
+            went_on = order_N[: sum(loads)]
+            ways = {name: partial(form.exits, images, went_on, loads) for name, form in found.items()}
+            took[f"{share:.0%}"] = timed(ways, repetitions)
+    return took
+
+
+@torch.no_grad()
+def second_thread(form: Form, size: int, pixels: int, number: int, repetitions: int) -> list[list[Any]]:
+    """What a second thread gives to each part of a batch: trunk and base head of all, all experts of a quarter."""
+    images, loads = torch.randn(size, 3, pixels, pixels), loads_of(USUAL, size, number)
+
+    def with_threads(number_threads: int, part: Call, x: Tensor) -> None:
+        with threads(number_threads), autocast(CPU):
+            part(x)
+
+    with autocast(CPU):
+        features = form.trunk(images)
+    parts = {
+        f"trunk, {size} images": (form.trunk, images),
+        f"base head, {size} images": (form.head, features),
+        f"{number} experts, {sum(loads)} images together": (
+            lambda x: form.experts(x, loads),
+            features[: sum(loads)],
+        ),
+    }
+    rows = []
+    for name, (part, x) in parts.items():
+        took = timed({str(n): partial(with_threads, n, part, x) for n in (1, 2)}, repetitions)
+        rows.append([name, 1e3 * took["1"].median, 1e3 * took["2"].median, took["1"].over(took["2"])])
+    return rows
+
+
+def promised(cost: ModelCost, share: float) -> float:
+    """Dense evaluation over exits, in multiply-adds."""
+    base = cost.base_macs + cost.gate_macs
+    return (base + cost.num_experts * cost.expert_macs) / (base + share * cost.expert_macs)
+
+
+def benchmark(args: argparse.Namespace) -> Found:
+    width, pixels, number, size, repetitions = (0.0625, 16, 3, 16, 1) if args.quick else (0.25, 32, 20, 256, 7)
+    cost = model_cost("tr10", "tr10", 100, pixels, number, width)
+    rows: list[list[Any]] = []
+    goals: list[Goal] = []
+    names: list[str] = []
+    halves: list[list[Any]] = []
+    for number_threads in (1,) if args.quick else (1, 2):
+        with threads(number_threads):
+            found = dict(forms(width, pixels, number, number_threads))
+            took = measure(found, torch.randn(size, 3, pixels, pixels), number, repetitions)
+            halves = second_thread(found["eager"], size, pixels, number, repetitions) if number_threads == 2 else halves
+        names = list(found)
+        fastest = min(took["dense"].values(), key=lambda each: each.median)
+        for what, ways in took.items():
+            for name, each in ways.items():
+                over_eager, realised = ways["eager"].over(each), fastest.over(each)
+                saved = 1.0 if what == "dense" else promised(cost, float(what[:-1]) / 100)
+                rows.append(
+                    [number_threads, what, name, 1e3 * each.median, each.spread, over_eager, saved, realised / saved]
+                )
+        usual = took[f"{USUAL:.0%}"]
+        best = max((name for name in names if name != "eager"), key=lambda name: usual["eager"].over(usual[name]))
+        text = f"eager / {best}, {USUAL:.0%} go on, threads: {number_threads}"
+        goals.append(Goal(text=text, measured=usual["eager"].over(usual[best]), bound=4 / 3))
+        for name in ("eager", "compiled"):
+            text = f"realised / promised against the fastest dense form, the least, {name}, threads: {number_threads}"
+            least = min(
+                float(row[-1]) for row in rows if row[0] == number_threads and row[2] == name and row[1] != "dense"
+            )
+            goals.append(Goal(text=text, measured=least, bound=0.9))
+    columns = [
+        "threads", "images that go on", "form", "ms a batch", "spread", "eager / form", "promised speed-up",
+        "realised / promised",
+    ]  # fmt: skip
+    notes = [f"{name} is not installed here, and was not measured." for name in RUNTIMES if name not in names]
+    tables = {f"One batch of {size} images": table(columns, rows)}
+    if halves:
+        tables["What a second thread gives, eager"] = table(["part", "ms, 1 thread", "ms, 2 threads", "1 / 2"], halves)
+    return Found(goals, tables, notes)
+
+
+if __name__ == "__main__":
+    command(__doc__, benchmark)
