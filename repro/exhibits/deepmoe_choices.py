@@ -35,7 +35,7 @@ from repro.report.plots import PALETTE, common_legend, panels
 from repro.report.tables import Captioned, Columns, about, frame, metric_columns
 from repro.report.verdict import difference, summary_of
 from repro.study.graph import Goal
-from repro.study.lists import Weights, WordsOrNone, chosen_of
+from repro.study.lists import Weights, WordsOrNone, all_or_chosen
 from repro.study.record import open_runner, record, seed_by_seed
 from repro.study.results import Measurement, StudyResult, Table
 from repro.training.recipe import Group
@@ -80,7 +80,7 @@ class Parameters(SingleGateParameters):
     curve: Weights = Field(LAMBDAS, description="the default at these λ too")
     rate: float = Field(1.0, gt=0, description="of everything that is trained, in the recipe's")
     epochs: int = Field(0, ge=0, description="of each network, both stages of DeepMoE together; 0: the scale's")
-    alternatives: Annotated[WordsOrNone, AfterValidator(partial(chosen_of, ALTERNATIVES))] = Field(
+    alternatives: Annotated[WordsOrNone, AfterValidator(partial(all_or_chosen, ALTERNATIVES))] = Field(
         tuple(ALTERNATIVES), description="which alternatives, with commas between them; default: all"
     )
 

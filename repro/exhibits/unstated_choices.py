@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Annotated, Any, NamedTuple
 
 from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 
 from repro.analysis.ensemblers import bagging_logits
 from repro.analysis.outputs import accuracy
@@ -23,7 +24,7 @@ from repro.report.plots import COLOURS, common_legend, new_figure
 from repro.report.statistics import Summary
 from repro.report.tables import Captioned, Columns, about, frame, means
 from repro.report.verdict import difference
-from repro.study.lists import WordsOrNone, chosen_of
+from repro.study.lists import WordsOrNone, all_or_chosen
 from repro.study.record import cost_row
 from repro.study.results import Measurement, StudyResult, evidence
 
@@ -83,14 +84,9 @@ class Parameters(SingleGateParameters):
     """The common ones, how many experts, and which alternatives."""
 
     experts: int = Field(10, ge=2, description="number of experts K")
-    alternatives: WordsOrNone = Field(
+    alternatives: Annotated[WordsOrNone, AfterValidator(partial(all_or_chosen, BY_NAME))] = Field(
         tuple(BY_NAME), description="which alternatives, with commas between them; default: all"
     )
-
-    @field_validator("alternatives", mode="after")
-    @classmethod
-    def _alternatives(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return chosen_of(BY_NAME, () if value == ("all",) else value) or tuple(BY_NAME)
 
     def rows(self) -> list[tuple[str, StudySpec]]:
         """The spec of every seed with all choices at their default, then each alternative of it, by row."""

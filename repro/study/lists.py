@@ -53,6 +53,11 @@ def chosen_of(known: Iterable[str], names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def all_or_chosen(known: Iterable[str], names: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of ``names``; every one that is ``known`` where they are ``all``, or none is named."""
+    return chosen_of(known, () if names == ("all",) else names) or tuple(known)
+
+
 _NAMES = "names, with commas between them"
 
 Numbers = Annotated[tuple[int, ...], _several(lambda part: int(str(part)), "whole numbers, such as 0,1,2")]
