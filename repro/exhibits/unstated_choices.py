@@ -138,19 +138,15 @@ def _rows(result: StudyResult) -> list[str]:
     return [row for row in CHOICES if row in result.rows()]
 
 
-def _experts(result: StudyResult) -> int:
-    return result.numbers_of_experts()[0]
-
-
 def swing(result: StudyResult, row: str, method: str = "bagging") -> Summary | None:
     """Top-1 of an alternative minus the default's, in points, seed by seed."""
-    k = _experts(result)
+    k = result.numbers_of_experts()[0]
     return difference(result, Cell(k, method, row), Cell(k, method, DEFAULT))
 
 
 def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: every alternative with its accuracy and its difference to the default."""
-    k, rows = _experts(result), _rows(result)
+    k, rows = result.numbers_of_experts()[0], _rows(result)
     swings = [swing(result, row) for row in rows]
     columns: Columns = {
         "the choice": ["", *(CHOICES[row] for row in rows)],
@@ -201,7 +197,7 @@ def _panel(axes: Axes, result: StudyResult, names: Sequence[str]) -> None:
     axes.xaxis.set_major_locator(ticker.MaxNLocator(3))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("top-1 against\nthe default, points")
-    axes.set_title(f"{where_run(result)}\n{_experts(result)} experts, bagging")
+    axes.set_title(f"{where_run(result)}\n{result.numbers_of_experts()[0]} experts, bagging")
 
 
 EXHIBIT = Exhibit(
