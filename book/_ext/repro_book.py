@@ -26,13 +26,12 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 import repro
-from repro.book import pages, performance, records
+from repro.book import performance
+from repro.book.pages import PARTS
 from repro.book.quotes import ROLES, marked
 from repro.errors import ReproError
 from repro.report.chapter import book_figure, not_run
 from repro.report.links import FIGURES, Book
-
-PARTS = pages.PARTS | records.PARTS
 
 
 def raw(text: str) -> nodes.raw:

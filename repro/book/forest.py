@@ -18,7 +18,6 @@ MARKERS = dict(zip(SCALES, "os^", strict=True))
 COLOURS = {"cifar100": PALETTE[0], "tiny-imagenet": PALETTE[1], "cifar10": PALETTE[2], "imagenet": PALETTE[3]}
 ROW, GAP, TITLE = 1.0, 0.5, 1.3
 """Heights: of an effect or a line of words, between two claims, and of a heading."""
-INTERVAL = "interval"
 SHORT = {Verdict.ANECDOTE: "one seed", Verdict.TWO_SEEDS: "two seeds", Verdict.PAIRS: "pairs of seeds"}
 
 
@@ -31,6 +30,9 @@ def forest(lines: Sequence[Headline], narrow: bool = False) -> Figure:
     """
     figure = new_figure(4.0, 1.0)
     axes = figure.subplots()
+    means = [0.0, *(e.judged.ours.mean for line in lines for e in line.effects if e.judged.ours)]
+    means += [e.judged.paper for line in lines for e in line.effects if e.judged.paper is not None]
+    axes.set_xlim(min(means) - 1, max(means) + 1)
     bottom = 0.0
     for place, line in enumerate(lines):
         if place == 0 or line.group != lines[place - 1].group:
@@ -41,10 +43,6 @@ def forest(lines: Sequence[Headline], narrow: bool = False) -> Figure:
     figure.set_size_inches(4.2 if narrow else 8.0, 1.1 + 0.19 * bottom)
     axes.set_ylim(bottom, 0)
     axes.axvline(0, color="#595959", linewidth=1, zorder=0)
-    means = [0.0, *(e.judged.ours.mean for line in lines for e in line.effects if e.judged.ours)]
-    means += [e.judged.paper for line in lines for e in line.effects if e.judged.paper is not None]
-    axes.set_xlim(min(means) - 1, max(means) + 1)
-    _go_on(axes)
     axes.set_yticks([])
     axes.grid(True, axis="x")
     axes.spines["left"].set_visible(False)
@@ -84,21 +82,14 @@ def _mark(axes: Axes, effect: Effect, y: float) -> None:
     assert ours is not None
     faint = 0.5 if effect.judged.verdict in SHORT else 1.0
     if ours.interval:
-        axes.plot(ours.interval, [y, y], color=colour, linewidth=1.6, alpha=faint, zorder=2, gid=INTERVAL)
+        axes.plot(ours.interval, [y, y], color=colour, linewidth=1.6, alpha=faint, zorder=2)
+        for end, at, arrow in zip(ours.interval, np.clip(ours.interval, *axes.get_xlim()), "<>", strict=True):
+            if end != at:  # it goes on beyond the figure
+                axes.plot(at, y, arrow, color=colour, alpha=faint, markersize=4, clip_on=False)
     axes.plot(ours.mean, y, MARKERS[effect.result.scale], color=colour, markersize=5, alpha=faint, zorder=3)
     verdict = SHORT.get(effect.judged.verdict, str(effect.judged.verdict))
     words = verdict + ("" if effect.judged.controlled else "*")
     axes.text(1.01, y, words, transform=axes.get_yaxis_transform(), va="center", fontsize=8, color=colour)
-
-
-def _go_on(axes: Axes) -> None:
-    """An arrow where an interval goes on beyond the figure."""
-    left, right = axes.get_xlim()
-    for line in [line for line in axes.lines if line.get_gid() == INTERVAL]:
-        (low, y), (high, _) = np.asarray(line.get_xydata())
-        for end, mark, beyond in ((left, "<", low < left), (right, ">", high > right)):
-            if beyond:
-                axes.plot(end, y, mark, color=line.get_color(), alpha=line.get_alpha(), markersize=4, clip_on=False)
 
 
 def _legend(figure: Figure, axes: Axes, effects: Sequence[Effect], narrow: bool) -> None:

@@ -6,24 +6,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from html import escape
 from pathlib import Path
 
 from repro.book import front, performance, plan, quotes
 from repro.book.learned import learned
 from repro.errors import ReproError
-from repro.exhibits import exhibits
+from repro.exhibits import exhibit, exhibits
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.scales import SCALES, default_spec
+from repro.progress import duration
 from repro.report.chapter import folded, not_run
-from repro.report.links import FIGURES, Book, link, source_line
+from repro.report.links import DATA, FIGURES, Book, link, source_line
 from repro.report.numbers import DATASETS, NONE, effect, gain, interval, signed, verdict_quote, where_run, which_run
 from repro.report.tables import Captioned, frame_of_rows, html_table, verdict_css
 from repro.report.verdict import ClaimVerdict
 from repro.study.benchmarks import BENCHMARKS, CAMPAIGNS, load_campaign, load_performance
 from repro.study.places import project_folder, results_folder
-from repro.study.results import StudyResult, evidence, load_results
+from repro.study.results import Provenance, StudyResult, evidence, load_results
 
 FOREST = "headlines"
 """The front page's figure, and beside it ``headlines-narrow`` for a phone."""
@@ -126,12 +127,6 @@ def all_claims(book: Book) -> str:
     return html_table(head, rows, "every claim of the paper with its verdicts")
 
 
-def _markdown(text: str) -> str:
-    from markdown_it import MarkdownIt  # comes with the book's tools
-
-    return str(MarkdownIt().render(text))
-
-
 def scales_table() -> Captioned:
     """Networks, images and lengths of training of every scale and image set, made of the scales themselves."""
     rows = {
@@ -173,13 +168,15 @@ def reliability_table(book: Book, name: str) -> str:
 
 def benchmark(book: Book, name: str) -> str:
     """The tables of a benchmark, how it measures, and where they come from."""
+    from markdown_it import MarkdownIt  # comes with the book's tools
+
     if name not in BENCHMARKS:
         raise ReproError(f"there is no benchmark '{name}' (there are: {', '.join(BENCHMARKS)})")
     record = load_performance(_measured(), name)
     if record is None:
         return not_run(f"uv run python benchmarks/{name}.py")
     tables = [performance.table_html(title, table) for title, table in record.tables.items()]
-    about = _markdown("\n\n".join([record.method, *record.notes]))
+    about = MarkdownIt().render("\n\n".join([record.method, *record.notes]))
     machine = f"{record.provenance.hardware}, {record.provenance.precision}"
     source = source_line([escape(machine), link(book.record(f"performance-{name}"), "record and data (CSV)")])
     return "".join([about, *tables, source])
@@ -195,6 +192,59 @@ def benchmark_goals(book: Book) -> str:
         else:
             found += [f"<p><code>{name}</code>: {escape(record.claim)}</p>", performance.goals_html(record)]
     return "".join(found)
+
+
+def recorded_runs(book: Book) -> str:
+    """Every recorded run with its provenance: the places to which quoted numbers lead."""
+    found = []
+    for name, r in load_results(results_folder()).items():
+        facts = {
+            "shown in": link(book.chapter(r.study), exhibit(r.study).title),
+            "models": escape(f"base {r.base}, experts {r.expert}; {r.evaluate} set"),
+            "seeds": ", ".join(map(str, r.seeds)),
+            **_provenance(r.provenance),
+            "code, spec": f"<code>{escape(r.provenance.code)}</code>, <code>{r.spec_hash}</code>",
+            "files": f"{_file(book, f'{name}.json')} (this record), CSV: {book.csv_links(r.study)}",
+        }
+        found.append(_section(name, f"{r.study}: {which_run(r)}", facts))
+    return "".join(found) or "<p>Nothing has been recorded yet.</p>"
+
+
+def recorded_measurements(book: Book) -> str:
+    """Every benchmark and campaign with its provenance."""
+    found = []
+    for name, one in performance.load_all(results_folder() / "performance").items():
+        files = f"{_file(book, f'performance/{name}.json')}, CSV: {book.csv_links(f'performance-{name}')}"
+        facts = {"measures": escape(one.claim), **_provenance(one.provenance), "files": files}
+        found.append(_section(f"performance-{name}", f"Benchmark: {name}", facts))
+    for name in CAMPAIGNS:
+        if campaign := load_campaign(name, results_folder()):
+            facts = _provenance(campaign.provenance) | {"files": _file(book, f"reliability/{name}.json")}
+            found.append(_section(f"reliability-{name}", f"Campaign: {name}", facts))
+    return "".join(found) or "<p>Not run.</p>"
+
+
+def _provenance(p: Provenance) -> dict[str, str]:
+    """Command, machine and libraries, finished HTML."""
+    return {
+        "command": f"<code>{escape(p.command)}</code>",
+        "time": escape(f"{duration(p.seconds)} on {p.hardware}, {p.precision}; {p.when[:10]}"),
+        "code, spec": f"<code>{escape(p.code)}</code>",
+        "libraries": escape(", ".join(f"{library} {version}" for library, version in p.libraries.items())),
+    }
+
+
+def _file(book: Book, name: str) -> str:
+    return f'<a href="{book.root}{DATA}/{name}"><code>{name.rpartition("/")[2]}</code></a>'
+
+
+def _section(place: str, title: str, facts: Mapping[str, str]) -> str:
+    """A heading with an address of its own, and a table of two columns."""
+    rows = "".join(f'<tr><th scope="row">{key}</th><td>{value}</td></tr>' for key, value in facts.items())
+    return (
+        f'<section id="{place}"><h3>{escape(title)}</h3>'
+        f'<table class="repro-table repro-facts"><tbody>{rows}</tbody></table></section>'
+    )
 
 
 def _results() -> list[StudyResult]:
@@ -216,4 +266,6 @@ PARTS: dict[str, Callable[..., str]] = {
     "reliability-table": reliability_table,
     "performance": benchmark,
     "performance-goals": benchmark_goals,
+    "recorded-runs": recorded_runs,
+    "recorded-measurements": recorded_measurements,
 }

@@ -13,7 +13,6 @@ from pydantic import Field, field_validator
 
 from repro.analysis.ensemblers import ENSEMBLERS
 from repro.analysis.outputs import accuracy
-from repro.data.catalogue import DATASETS
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.em import mean_entropy, moved, training_macs
 from repro.families.single_gate.routing import smooth
@@ -89,12 +88,9 @@ def _seed(rows: dict[str, StudySpec], study: Study) -> Iterator[Measurement]:
 
 def _training(row: str, spec: StudySpec, study: Study) -> Iterator[Measurement]:
     """What the training of gate and experts took, all rounds together: multiply-adds and seconds."""
-    number = spec.num_train or DATASETS[spec.dataset].num_train
-    if spec.evaluate == "validation":
-        number = round(0.9 * number)
     rounds = [spec.model_copy(update={"em_steps": steps}) for steps in range(spec.em_steps + 1)]
     visits = [float(smooth(study.assignment(each), spec.gamma).double().sum(1).mean()) for each in rounds]
-    macs = training_macs(spec.cost, number, spec.expert_recipe.epochs, visits)
+    macs = training_macs(spec.cost, spec.num_images[0], spec.expert_recipe.epochs, visits)
     seconds = sum(
         study.runner.about(step)["made"]["seconds"]
         for step in ordered([steps_of(spec).predictions])

@@ -37,7 +37,7 @@ from repro.report.numbers import where_run
 from repro.report.plots import new_figure
 from repro.report.tables import Captioned, about, frame, means, metric_columns
 from repro.report.verdict import by_seed
-from repro.study.lists import Ascending
+from repro.study.lists import Ascending, in_a_ring
 from repro.study.record import cost_row
 from repro.study.results import Measurement, StudyResult, Table
 
@@ -105,14 +105,10 @@ def _as_the_gate(spec: StudySpec, experts: Tensor, gate: Tensor, part: str) -> I
 
 
 def _likenesses(parameters: Parameters, counts: dict[tuple[int, int], Tensor]) -> Iterator[Measurement]:
-    """How alike the patterns of classes are (see :func:`likeness`): across K, and from seed to seed.
-
-    Of three seeds each is compared with the next, the last with the first; of two there is one pair, of one none.
-    """
+    """How alike the patterns of classes are (see :func:`likeness`): across K, and from seed to seed."""
     seeds, experts = parameters.seeds, parameters.experts
     pairs = [(f"{fewer}-{more}", (seed, more), (seed, fewer)) for seed in seeds for fewer, more in pairwise(experts)]
-    following = seeds[1:] + seeds[: len(seeds) > 2]
-    pairs += [("seeds", (seed, k), (other, k)) for seed, other in zip(seeds, following, strict=False) for k in experts]
+    pairs += [("seeds", (seed, k), (other, k)) for seed, other in in_a_ring(seeds) for k in experts]
     for row, one, two in pairs:
         first, second = together(counts[one]), together(counts[two])
         level = chance(partial(_likeness_in_order, first, second), torch.arange(len(first)), one[0])

@@ -24,9 +24,8 @@ from repro.exhibits.three_families.asked import ThreeFamiliesParameters
 from repro.exhibits.three_families.bodies import TR, Asked, Model
 from repro.exhibits.three_families.families import LAMBDAS, asked_deepmoe
 from repro.exhibits.three_families.rivals import curve_at, on_curve
+from repro.exhibits.three_families.run import point_of
 from repro.families.deepmoe import steps as deepmoe
-from repro.families.single_gate.config import StudySpec
-from repro.families.single_gate.study import SingleGateParameters
 from repro.progress import say
 from repro.report.claim import Cell, Claim
 from repro.report.exhibit import Exhibit
@@ -34,8 +33,9 @@ from repro.report.numbers import NONE, gain, interval, where_run
 from repro.report.plots import PALETTE, common_legend, panels
 from repro.report.tables import Captioned, Columns, about, frame, metric_columns
 from repro.report.verdict import difference, summary_of
+from repro.study import parameters as common
 from repro.study.graph import Goal
-from repro.study.lists import Weights, WordsOrNone, chosen_of
+from repro.study.lists import Weights, WordsOrNone, all_or_chosen
 from repro.study.record import open_runner, record, seed_by_seed
 from repro.study.results import Measurement, StudyResult, Table
 from repro.training.recipe import Group
@@ -73,20 +73,16 @@ ALTERNATIVES = {
 }
 
 
-class Parameters(SingleGateParameters):
+class Parameters(common.Parameters):
     """The common ones, λ, the rate, and which alternatives."""
 
     lam: float = Field(0.7, ge=0, description="λ of the default and of every alternative that has none of its own")
     curve: Weights = Field(LAMBDAS, description="the default at these λ too")
     rate: float = Field(1.0, gt=0, description="of everything that is trained, in the recipe's")
     epochs: int = Field(0, ge=0, description="of each network, both stages of DeepMoE together; 0: the scale's")
-    alternatives: Annotated[WordsOrNone, AfterValidator(partial(chosen_of, ALTERNATIVES))] = Field(
+    alternatives: Annotated[WordsOrNone, AfterValidator(partial(all_or_chosen, ALTERNATIVES))] = Field(
         tuple(ALTERNATIVES), description="which alternatives, with commas between them; default: all"
     )
-
-    def specs(self) -> list[StudySpec]:
-        """There is no single-gate mixture in this."""
-        return []
 
     def asked(self, seed: int) -> Asked:
         """Images, recipe and width of the three families, on validation images."""
@@ -98,8 +94,8 @@ class Parameters(SingleGateParameters):
 
     @property
     def _families(self) -> ThreeFamiliesParameters:
-        common = self.model_dump(include=set(SingleGateParameters.model_fields))
-        return ThreeFamiliesParameters(**common, budgets="middle", epochs=self.epochs)
+        shared = self.model_dump(include=set(common.Parameters.model_fields))
+        return ThreeFamiliesParameters(**shared, budgets="middle", epochs=self.epochs)
 
     def rows(self, seed: int) -> dict[str, deepmoe.Asked]:
         """The default, each alternative, and the default at other λ."""
@@ -121,10 +117,7 @@ class Parameters(SingleGateParameters):
         return [
             goal
             for seed in self.seeds
-            for goal in (
-                *(model.goal for model in self.plain(self.asked(seed))),
-                *map(deepmoe.goal, self.rows(seed).values()),
-            )
+            for goal in (*(m.goal for m in self.plain(self.asked(seed))), *map(deepmoe.goal, self.rows(seed).values()))
         ]
 
 
@@ -134,11 +127,8 @@ def run(parameters: Parameters) -> StudyResult:
     tables = {"plain": Table(columns=["seed", "macs", "top1"], rows=[]), "channels": Table(columns=CHANNELS, rows=[])}
 
     def of_seed(seed: int) -> Iterator[Measurement]:
-        asked = parameters.asked(seed)
-        curve, opened = [], []
-        for model in parameters.plain(asked):
-            runner.run(model.goal.steps)
-            curve.append((model, model.points(runner.load(model.goal.steps[0]).tensors)[0]))
+        curve = [(model, point_of(runner, model)) for model in parameters.plain(parameters.asked(seed))]
+        opened = []
         for row, made in parameters.rows(seed).items():
             try:
                 at = numbers(made, runner)

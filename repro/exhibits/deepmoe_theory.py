@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from statistics import mean
 from typing import get_args
 
-import pandas as pd
 from matplotlib.figure import Figure
 
 from repro.families.deepmoe.theory import Routing, circuit_rank, equal_masks
@@ -111,6 +110,8 @@ def _masks() -> Captioned:
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     """Ranks as shares of the full rank, a group of bars a circuit."""
+    import pandas as pd  # where it is used: an exhibit is also run where there is none
+
     figure = new_figure(8.0, 3.4)
     axes = figure.subplots()
     shares = {

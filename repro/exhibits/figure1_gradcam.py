@@ -117,7 +117,8 @@ def example_tables(
 ) -> dict[str, Table]:
     """``images``: what is in each picture, boxes in percent of its side; ``maps``: of the label, 8 bits in hexadecimal.
 
-    A map is stretched from its own minimum to its own maximum, as the package grad-cam does.
+    A map is stretched from its own minimum to its own maximum, as the package grad-cam does; row by row, two digits a
+    position.
     """
     about, rows = [], []
     for tile, index in enumerate(shown):
@@ -131,16 +132,12 @@ def example_tables(
         for role, network in networks:
             own_map = found.maps[index : index + 1, network, 0]
             inside = None if box is None else round(float(in_box(own_map, box, images.image_size)), 1)
-            rows.append([tile, role, network, round(float(spread(own_map)), 1), inside, to_hex(own_map[0])])
+            shades = bytes((255 * stretched(own_map[0])).round().to(torch.uint8).flatten().tolist()).hex()
+            rows.append([tile, role, network, round(float(spread(own_map)), 1), inside, shades])
     return {
         "images": Table(columns=["tile", "image", "class", "left", "top", "right", "bottom"], rows=about),
         "maps": Table(columns=["tile", "role", "expert", "spread", "in_box", "map"], rows=rows),
     }
-
-
-def to_hex(class_map: Tensor) -> str:
-    """A map ``[h, w]`` stretched to 0..255, two hexadecimal digits a position, row by row."""
-    return bytes((255 * stretched(class_map)).round().to(torch.uint8).flatten().tolist()).hex()
 
 
 PAPER_EXPERTS = 20

@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from IPython.display import HTML, Markdown
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
@@ -347,8 +346,10 @@ def export(parameters: Parameters) -> Path | None:
     return export_asked(NAME, parameters.model_copy(update={"seeds": parameters.seeds[:1]}))
 
 
-def show_use(parameters: Parameters, folder: Path | None, tau: float = 0.1) -> HTML | Markdown:
+def show_use(parameters: Parameters, folder: Path | None, tau: float = 0.1) -> Any:
     """What the exported model says of a few test images, each read as a user would read a picture."""
+    from IPython.display import HTML, Markdown  # a notebook's alone: the exhibit is also run where there is none
+
     if folder is None:
         return Markdown("Nothing is exported where only recorded results are shown.")
     images = parameters.images()

@@ -73,14 +73,14 @@ class Parameters(SingleGateParameters):
         return [self._pair(row).with_(seed=seed) for row in rows[0] for seed in self.seeds_of(row)]
 
     def bases(self) -> list[StudySpec]:
-        """The spec of every backbone and seed, then of every control; only its base counts."""
+        """The spec of every backbone and seed, then of every control; only its base counts.
+
+        Where nothing is said of controls every pair has one, but in demonstrations.
+        """
         plain = {row: self._spec(row, row) for row in self.rows()[1]}
         backbones = [spec.with_(seed=seed) for row, spec in plain.items() for seed in self.seeds_of(row)]
-        return backbones + [of_equal_training(spec) for spec in self.specs() if self._controlled(spec.pair)]
-
-    def _controlled(self, pair: str) -> bool:
-        """Whether it has a control: if it is asked for; where nothing is said, but in demonstrations."""
-        return pair in self.controls or (not self.controls and self.scale not in DEMONSTRATIONS)
+        every = not self.controls and self.scale not in DEMONSTRATIONS
+        return backbones + [of_equal_training(spec) for spec in self.specs() if every or spec.pair in self.controls]
 
     def _pair(self, row: str) -> StudySpec:
         base, dash, expert = row.partition("-")

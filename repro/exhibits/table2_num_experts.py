@@ -30,7 +30,7 @@ from repro.report.plots import COLOURS, MARKERS, NAMES, common_legend, few_ticks
 from repro.report.printed import PrintedValue, printed
 from repro.report.tables import Captioned, about, comparison, cost_columns, frame, frame_of_rows, means
 from repro.report.verdict import by_seed, is_model, summary_of
-from repro.study.lists import Numbers, WordsOrNone
+from repro.study.lists import Numbers, WordsOrNone, in_a_ring
 from repro.study.parameters import DEMONSTRATIONS
 from repro.study.record import cost_row, seed_by_seed
 from repro.study.results import Measurement, StudyResult, Table, evidence
@@ -129,9 +129,7 @@ def _two_networks(spec: StudySpec, outputs: dict[int, Outputs]) -> Iterator[Meas
 
     With three seeds each base takes part in two of the three pairs. Two seeds are one pair, one seed is none.
     """
-    seeds = sorted(outputs)
-    following = seeds[1:] + seeds[: len(seeds) > 2]
-    for seed, other in zip(seeds, following, strict=False):
+    for seed, other in in_a_ring(sorted(outputs)):
         both = bagged(outputs[seed].base_logits, outputs[other].base_logits)
         value = accuracy(both, outputs[seed].labels)
         yield measured(spec.with_(seed=seed, num_experts=1), "two networks", value)

@@ -16,10 +16,10 @@ from pydantic import Field
 from repro.analysis.outputs import accuracy
 from repro.errors import SpecError, TrainingError
 from repro.exhibits.deepmoe_table2_cifar.run import numbers
-from repro.exhibits.table3_imagenet import EXIT_METRICS, ImpliedShare, check_classes, exit_method, measure
+from repro.exhibits.table3_imagenet import EXIT_METRICS, check_classes, exit_method, measure, shares
+from repro.exhibits.three_families.asked import best
 from repro.exhibits.three_families.bodies import TR, Asked, Point
 from repro.exhibits.three_families.families import LAMBDAS, SLACK, asked_deepmoe
-from repro.exhibits.three_families.trials import best
 from repro.families.deepmoe.steps import Asked as AskedDeepMoE
 from repro.families.deepmoe.steps import goal
 from repro.families.single_gate.config import StudySpec
@@ -205,9 +205,8 @@ def _share(cost: ModelCost) -> Captioned:
     macs = printed(4, "tiny-imagenet", "tr18", "tr10", 10, "bagging tau=0.75", "macs")
     base = printed(1, "tiny-imagenet", "tr18", "", 0, "backbone", "macs")
     assert macs and base
-    share = ImpliedShare.of(macs, base, cost)
     caption = "tiny-ImageNet: the share of images that run their expert, by the printed multiply-adds as for Table 3."
-    return Captioned(frame_of_rows({"tr18-tr10, 10 experts, exit at 0.75": share.row()}), caption)
+    return Captioned(frame_of_rows({"tr18-tr10, 10 experts, exit at 0.75": shares(macs, base, cost)}), caption)
 
 
 EARLY = exit_method(THRESHOLDS[0])

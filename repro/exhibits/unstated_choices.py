@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Annotated, Any, NamedTuple
 
 from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 
 from repro.analysis.ensemblers import bagging_logits
 from repro.analysis.outputs import accuracy
@@ -23,7 +24,7 @@ from repro.report.plots import COLOURS, common_legend, new_figure
 from repro.report.statistics import Summary
 from repro.report.tables import Captioned, Columns, about, frame, means
 from repro.report.verdict import difference
-from repro.study.lists import WordsOrNone, chosen_of
+from repro.study.lists import WordsOrNone, all_or_chosen
 from repro.study.record import cost_row
 from repro.study.results import Measurement, StudyResult, evidence
 
@@ -83,14 +84,9 @@ class Parameters(SingleGateParameters):
     """The common ones, how many experts, and which alternatives."""
 
     experts: int = Field(10, ge=2, description="number of experts K")
-    alternatives: WordsOrNone = Field(
+    alternatives: Annotated[WordsOrNone, AfterValidator(partial(all_or_chosen, BY_NAME))] = Field(
         tuple(BY_NAME), description="which alternatives, with commas between them; default: all"
     )
-
-    @field_validator("alternatives", mode="after")
-    @classmethod
-    def _alternatives(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return chosen_of(BY_NAME, () if value == ("all",) else value) or tuple(BY_NAME)
 
     def rows(self) -> list[tuple[str, StudySpec]]:
         """The spec of every seed with all choices at their default, then each alternative of it, by row."""
@@ -142,19 +138,15 @@ def _rows(result: StudyResult) -> list[str]:
     return [row for row in CHOICES if row in result.rows()]
 
 
-def _experts(result: StudyResult) -> int:
-    return result.numbers_of_experts()[0]
-
-
 def swing(result: StudyResult, row: str, method: str = "bagging") -> Summary | None:
     """Top-1 of an alternative minus the default's, in points, seed by seed."""
-    k = _experts(result)
+    k = result.numbers_of_experts()[0]
     return difference(result, Cell(k, method, row), Cell(k, method, DEFAULT))
 
 
 def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: every alternative with its accuracy and its difference to the default."""
-    k, rows = _experts(result), _rows(result)
+    k, rows = result.numbers_of_experts()[0], _rows(result)
     swings = [swing(result, row) for row in rows]
     columns: Columns = {
         "the choice": ["", *(CHOICES[row] for row in rows)],
@@ -205,7 +197,7 @@ def _panel(axes: Axes, result: StudyResult, names: Sequence[str]) -> None:
     axes.xaxis.set_major_locator(ticker.MaxNLocator(3))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("top-1 against\nthe default, points")
-    axes.set_title(f"{where_run(result)}\n{_experts(result)} experts, bagging")
+    axes.set_title(f"{where_run(result)}\n{result.numbers_of_experts()[0]} experts, bagging")
 
 
 EXHIBIT = Exhibit(

@@ -24,7 +24,8 @@ IMAGES = TABLE1_DATASETS
 NEAR = 1e-3
 """Relative tolerance at which a digitised cost is a computed one (they were read to about 1e-4 G)."""
 
-ENVELOPE_COLOUR = "#000000"
+BLACK = "#000000"
+"""Of the envelope, and of models that have no colour of their own."""
 TWO = PALETTE[2]
 MARKS = {
     "backbone": ("D", "base alone"),
@@ -87,17 +88,21 @@ def _ours(axes: Axes, result: StudyResult) -> None:
         for pair, k in keys:
             curves = each_seed(sweep.where(pair=pair, K=k), "macs", "top1")
             name = f"{pair}, any-time" if k == numbers[0] else f"{pair}, any-time, {k} experts"
-            draw(axes, curves, colour(pair), name, linestyle=LINES[numbers.index(k) % len(LINES)])
+            draw(axes, curves, MODELS.get(pair, BLACK), name, linestyle=LINES[numbers.index(k) % len(LINES)])
     if envelope and envelope.rows:
         if len(set(envelope.column("model"))) > 1:  # the envelope of one model is its curve
             curves = each_seed(envelope, "budget", "top1")
-            draw(axes, curves, ENVELOPE_COLOUR, "envelope", linewidth=2.2)
+            draw(axes, curves, BLACK, "envelope", linewidth=2.2)
             naive = [mean(each_seed(envelope, "budget", "top1_on_test"))]
-            draw(axes, naive, ENVELOPE_COLOUR, "envelope, chosen on test", linestyle=":", linewidth=1.3)
+            draw(axes, naive, BLACK, "envelope, chosen on test", linestyle=":", linewidth=1.3)
         limits = envelope.column("budget")
     _markers(axes, result)
     if limits:
-        _zoom(axes, min(limits), max(limits))
+        low, high = min(limits), max(limits)
+        pad = 0.04 * (high - low)
+        axes.set_xlim(low - pad, high + pad)
+        axes.relim(visible_only=True)
+        axes.autoscale_view(scalex=False)  # accuracies from the lowest that is drawn in the range of budgets
     _in_millions(axes)
     axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
     axes.set_title(where_run(result))
@@ -119,7 +124,7 @@ def _markers(axes: Axes, result: StudyResult) -> None:
             continue
         summary = summary_of(result, Cell(k, method, row))
         if place and summary:
-            shade = TWO if kind in ("one", "two") else colour(row)
+            shade = TWO if kind in ("one", "two") else MODELS.get(row, BLACK)
             size = 15 if kind == EQUAL_INFERENCE else 9  # a star has little of its square
             mark(axes, place, summary, MARKS[kind][0], shade, markeredgecolor="white", markersize=size)
             _legend(axes, kind)
@@ -131,22 +136,15 @@ def _legend(axes: Axes, kind: str) -> None:
     axes.plot([], [], marker, color=shade, markersize=7, label=label)
 
 
-def _zoom(axes: Axes, low: float, high: float) -> None:
-    """The range of budgets; accuracies from the lowest that is drawn in it."""
-    pad = 0.04 * (high - low)
-    axes.set_xlim(low - pad, high + pad)
-    axes.relim(visible_only=True)
-    axes.autoscale_view(scalex=False)
-
-
 def _paper(axes: Axes, dataset: str) -> None:
-    axes.plot(*zip(*sorted(drawn(dataset, "anytime")), strict=True), color=ENVELOPE_COLOUR, linewidth=2.4,
+    axes.plot(*zip(*sorted(drawn(dataset, "anytime")), strict=True), color=BLACK, linewidth=2.4,
               label="envelope")  # fmt: skip
     known = {paper_macs(dataset, *pair.split("-")): pair for pair in MODELS}
     for name, kind in (("one_expert", "two"), ("backbone", "backbone"), ("moe", "moe")):
         for macs, top1 in drawn(dataset, name):
             near = min(known, key=lambda cost: abs(cost - macs))
-            shade = TWO if kind == "two" else colour(known[near]) if abs(near - macs) <= NEAR * macs else "#000000"
+            pair = known[near] if abs(near - macs) <= NEAR * macs else ""
+            shade = TWO if kind == "two" else MODELS.get(pair, BLACK)
             axes.plot(macs, top1, MARKS[kind][0], color=shade, markeredgecolor="white", markersize=7, zorder=4)
         _legend(axes, kind)
     _in_millions(axes)
@@ -156,8 +154,3 @@ def _paper(axes: Axes, dataset: str) -> None:
 def _in_millions(axes: Axes) -> None:
     axes.set_xlabel("multiply-adds an image, millions")
     axes.xaxis.set_major_formatter(lambda macs, _: f"{macs / 1e6:g}")
-
-
-def colour(pair: str) -> str:
-    """The pair's colour in every chapter; black for one that has none."""
-    return MODELS.get(pair, "#000000")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Sequence
 from functools import cache, partial
+from importlib.resources import files
 from itertools import combinations_with_replacement
+from operator import attrgetter
 from typing import NamedTuple
 
 import torch
@@ -13,7 +16,6 @@ from torch import nn
 
 from repro.errors import ReproError
 from repro.families.deepmoe.config import DeepMoEConfig
-from repro.families.single_gate.choices import CHOICES
 from repro.families.single_gate.scales import default_spec
 from repro.families.sparse.config import SparseConfig
 from repro.models.cost import ModelCost, count_macs, count_params
@@ -203,12 +205,23 @@ def _poster() -> Captioned:
 
 
 def _choices() -> Captioned:
-    """Defaults as the spec has them."""
-    rows = {
-        f"{c.place}: {c.field}".removeprefix(": ").replace(".", ".\u200b"): {  # where a long name may break
-            "what the paper says": c.paper, "ours": c.default, "why": c.reason,
-        }
-        for c in CHOICES
-    }  # fmt: skip
+    """What stands in ``choices.csv``, a choice a line; defaults as the spec has them at the paper's scale on CIFAR-100.
+
+    field   name of the spec's field, dotted where nested; where it is no field, what it is, in words
+    place   for what is no field: the function that holds the rule
+    fixed   for what is no field: what the rule is
+    paper   what the paper (or its poster) says of it
+    reason  why the default is what it is
+    """
+    spec = default_spec("paper", "cifar100")
+    choices = files("repro.report").joinpath("choices.csv").read_text(encoding="utf-8")
+    rows = {}
+    for choice in csv.DictReader(choices.splitlines()):
+        field = choice["field"]
+        ours = choice["fixed"] or attrgetter(field)(spec)
+        name = f"{choice['place']}: {field}".removeprefix(": ").replace(".", ".\u200b")  # where a long name may break
+        rows[name] = {
+            "what the paper says": choice["paper"], "ours": str(getattr(ours, "source", ours)), "why": choice["reason"],
+        }  # fmt: skip
     caption = "Every choice that the text leaves open: the field or function that makes it, its default, its reason."
     return Captioned(frame_of_rows(rows), caption)

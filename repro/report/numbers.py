@@ -91,9 +91,9 @@ def gain(summary: Summary | None, decimals: int = 2) -> str:
     return signed(summary.mean, decimals) + (f" ({each})" if summary.std is None and summary.n > 1 else "")
 
 
-def effect(summary: Summary | None) -> str:
+def effect(summary: Summary | None, to: str = ", ") -> str:
     """``+0.27 [−1.14, +1.68]``: a mean difference, and its interval where there is one."""
-    ends = interval(summary, sign=True).replace(" to ", ", ")
+    ends = interval(summary, sign=True).replace(" to ", to)
     return gain(summary) + ("" if ends == NONE else f" [{ends}]")
 
 

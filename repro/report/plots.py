@@ -19,17 +19,18 @@ from repro.report.statistics import Summary
 
 T = TypeVar("T")
 
-COLOURS = {
-    "backbone": "#595959",
-    "expert": "#0072B2",
-    "bagging": "#D55E00",
-    "stacking": "#009E73",
-    "top-2": "#CC79A7",
-    "bagging-logits": "#E69F00",
-    "equal-training": "#CC79A7",
-    "equal-inference": "#56B4E9",
+_LOOKS = {
+    "backbone": ("#595959", "D", "base alone"),
+    "expert": ("#0072B2", "s", "expert alone"),
+    "bagging": ("#D55E00", "o", "base + expert, bagging"),
+    "stacking": ("#009E73", "^", "stacking"),
+    "top-2": ("#CC79A7", "P", "top-2 experts"),
+    "bagging-logits": ("#E69F00", "X", "bagging of logits"),
+    "equal-training": ("#CC79A7", "v", "base trained as long"),
+    "equal-inference": ("#56B4E9", "*", "plain network of equal inference"),
 }
-"""Okabe and Ito's colours, which readers with any colour vision tell apart; the base is grey."""
+COLOURS, MARKERS, NAMES = ({method: look[i] for method, look in _LOOKS.items()} for i in range(3))
+"""By method. The colours are Okabe and Ito's, which readers with any colour vision tell apart; the base is grey."""
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#595959", "#000000")
 """The same colours in the order in which things that have no colour of their own take them."""
@@ -40,19 +41,6 @@ MODELS = {
     "tr34-tr10": "#CC79A7",
 }  # fmt: skip
 """Backbones are grey, the darker the deeper; each pair has its colour in every figure."""
-
-MARKERS = {"backbone": "D", "expert": "s", "bagging": "o", "stacking": "^", "top-2": "P", "bagging-logits": "X"}
-MARKERS |= {"equal-training": "v", "equal-inference": "*"}
-NAMES = {
-    "backbone": "base alone",
-    "expert": "expert alone",
-    "bagging": "base + expert, bagging",
-    "stacking": "stacking",
-    "top-2": "top-2 experts",
-    "bagging-logits": "bagging of logits",
-    "equal-training": "base trained as long",
-    "equal-inference": "plain network of equal inference",
-}
 
 STYLE: dict[Any, Any] = {
     "figure.facecolor": "white",

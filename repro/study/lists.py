@@ -53,6 +53,16 @@ def chosen_of(known: Iterable[str], names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def all_or_chosen(known: Iterable[str], names: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of ``names``; every one that is ``known`` where they are ``all``, or none is named."""
+    return chosen_of(known, () if names == ("all",) else names) or tuple(known)
+
+
+def in_a_ring(seeds: Sequence[int]) -> list[tuple[int, int]]:
+    """Pairs of seeds: each with the next, the last with the first; of two there is one pair, of one none."""
+    return list(zip(seeds, [*seeds[1:], *seeds[: len(seeds) > 2]], strict=False))
+
+
 _NAMES = "names, with commas between them"
 
 Numbers = Annotated[tuple[int, ...], _several(lambda part: int(str(part)), "whole numbers, such as 0,1,2")]

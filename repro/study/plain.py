@@ -82,8 +82,7 @@ def plain_steps(spec: PlainSpec) -> PlainSteps:
     train, test = spec.num_images
     macs = model_cost(spec.base, None, spec.num_classes, spec.image_size, 0, spec.width).base_macs
     net = {"base": spec.base, "width": spec.width, "pretrained": spec.pretrained, "start": spec.start}
-    recipe = spec.base_recipe.model_dump(mode="json", exclude={"source"})
-    training = {} if spec.pretrained else {"seed": spec.seed, "role": spec.role, "recipe": recipe}
+    training = {} if spec.pretrained else {"seed": spec.seed, "role": spec.role, "recipe": spec.base_recipe.settings}
     epochs = 0 if spec.pretrained else spec.base_recipe.epochs
     base = Step(
         "base", {**spec.trained_on(), **net, **training, "revision": REVISIONS["base"]}, partial(_make_base, spec),

@@ -63,6 +63,11 @@ class Recipe(Frozen):
     cutmix: float = later(0.0, ge=0, description="α of CutMix (Yun et al. 2019), 0: none; beside mixup, half the steps")
     augmentation: Augmentation = Augmentation()
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What of it makes numbers, for keys: all but where it comes from."""
+        return self.model_dump(mode="json", exclude={"source"})
+
     def learning_rate_at(self, done: float) -> float:
         """The learning rate when the share ``done`` in [0, 1) of training lies behind."""
         if self.schedule == "constant":

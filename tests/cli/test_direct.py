@@ -11,6 +11,7 @@ import torch
 
 from repro.cli import main
 from repro.cli.direct import remaining_of
+from repro.exhibits import names
 from repro.exhibits.table2_num_experts import Parameters
 from repro.families.single_gate.steps import steps
 from repro.study.results import StudyResult, load_results
@@ -28,8 +29,8 @@ def recorded(root: Path) -> StudyResult:
     return result
 
 
-def plain_checkout(root: Path, absent: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
-    """``repro run`` by PYTHONPATH alone, in an environment without some packages."""
+def plain_checkout(cwd: Path, absent: tuple[str, ...], code: str) -> subprocess.CompletedProcess[str]:
+    """Some code by PYTHONPATH alone, in an environment without some packages."""
     code = f"""
 import sys
 
@@ -41,17 +42,30 @@ class Without:
         return None if name.partition(".")[0] in {absent!r} else self.finder.find_spec(name, path, target)
 
 sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
-from repro.cli import main
-sys.exit(main({[*RUN, "-p", "root", str(root)]!r}))
+{code}
 """
     return subprocess.run(
-        [sys.executable, "-c", code], cwd=root.parent, capture_output=True, text=True,
+        [sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
 
 
+def run_there(root: Path, absent: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+    """``repro run`` of Table 2."""
+    asked = [*RUN, "-p", "root", str(root)]
+    return plain_checkout(root.parent, absent, f"from repro.cli import main\nsys.exit(main({asked!r}))")
+
+
+def test_every_exhibit_is_imported_without_packages_for_show(tmp_path: Path) -> None:
+    """As ``repro run all --direct`` does, to put them in reading order."""
+    code = "from repro.exhibits import exhibit, names\nprint(*(exhibit(name).name for name in names()))"
+    done = plain_checkout(tmp_path, FOR_SHOW, code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == names()
+
+
 def test_without_jupyter_and_other_packages_for_show(tmp_path: Path) -> None:
-    done = plain_checkout(tmp_path / "root", FOR_SHOW)
+    done = run_there(tmp_path / "root", FOR_SHOW)
     assert done.returncode == 0, done.stderr
     assert "papermill, nbformat, ipykernel, IPython not installed: running without notebooks" in done.stderr
     assert "pandas is missing, and so are the tables (pip install pandas)" in done.stdout
@@ -70,7 +84,7 @@ def test_without_jupyter_and_other_packages_for_show(tmp_path: Path) -> None:
 def test_without_what_nothing_can_do_without_nothing_is_begun(
     tmp_path: Path, absent: tuple[str, ...], sentence: str
 ) -> None:
-    done = plain_checkout(tmp_path / "root", absent)
+    done = run_there(tmp_path / "root", absent)
     package = sentence.partition(" ")[0]
     assert done.returncode == 1 and done.stderr.endswith(f"repro: {sentence}pip install {package}\n")
     assert not (tmp_path / "root").exists()

@@ -6,12 +6,11 @@ from typing import Any, cast
 
 import pytest
 
-from repro.exhibits.figure2_anytime import EXHIBIT, Parameters, printed_value, run
+from repro.exhibits.figure2_anytime import EXHIBIT, NO_LOSS, Parameters, over_plain_networks, printed_value, run
 from repro.families.single_gate.envelope import Model, bars
 from repro.families.single_gate.pairs import MEAN
 from repro.families.single_gate.scales import default_spec
 from repro.report.anytime_figures import anytime_at, marker, paper_macs
-from repro.report.anytime_rivals import NO_LOSS, over_plain_networks
 from repro.report.claim import Cell
 from repro.report.curves import Curve, draw
 from repro.report.plots import new_figure

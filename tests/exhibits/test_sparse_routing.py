@@ -8,15 +8,7 @@ import torch
 
 from repro.exhibits import open_exhibit
 from repro.exhibits.sparse_placement.run import Parameters as Placement
-from repro.exhibits.sparse_routing import EXHIBIT
-from repro.exhibits.sparse_routing.run import (
-    SHIFT,
-    Parameters,
-    cell,
-    goal,
-    inspected,
-    mixture_names,
-)
+from repro.exhibits.sparse_routing import EXHIBIT, SHIFT, Parameters, cell, goal, inspected, mixture_names
 from repro.report.play_networks import NetworksPlay
 from repro.report.tables import claims_table
 from repro.study.graph import build

@@ -8,13 +8,12 @@ import pytest
 
 from repro.errors import SpecError, TrainingError
 from repro.exhibits import exhibit
-from repro.exhibits.three_families.asked import ThreeFamiliesParameters
+from repro.exhibits.three_families.asked import ThreeFamiliesParameters, best, tuned
 from repro.exhibits.three_families.bodies import CONVNEXT, TR, Body, Model, Point
 from repro.exhibits.three_families.families import BUDGETS, FAMILIES
 from repro.exhibits.three_families.rivals import BATCHES, Trained, as_fast, at_macs, cell, on_curve
 from repro.exhibits.three_families.run import _tried, three_families
 from repro.exhibits.three_families.shown import AGAINST, headline
-from repro.exhibits.three_families.trials import best, tuned
 from repro.report.verdict import Verdict
 from repro.study.graph import ordered
 from repro.study.record import open_runner

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from functools import partial
 
 from repro.exhibits import exhibit
+from repro.exhibits.three_families.asked import TRIALS
 from repro.exhibits.three_families.families import BUDGETS, FAMILIES, RATES
 from repro.exhibits.three_families.rivals import BATCHES, cell
 from repro.exhibits.three_families.run import CURVE, PLAIN, SPEED
 from repro.exhibits.three_families.shown import AGAINST, CLAIMS, UNKNOWN, headline
-from repro.exhibits.three_families.trials import TRIALS
 from repro.report.claim import Cell
 from repro.report.verdict import Verdict
 from repro.study.results import StudyResult, Table

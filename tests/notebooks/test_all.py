@@ -1,6 +1,7 @@
 """Notebooks as a user executes them: Table 2's, that of one's own images, and all at smoke scale (one store)."""
 
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -38,6 +39,16 @@ def test_every_exhibit_has_its_notebook_and_every_notebook_its_form() -> None:
             *_, exercises = cells
             assert any(cell.source.startswith("## Play") for cell in cells)
             assert exercises.source.count("<summary>Answer</summary>") == 2
+
+
+def test_a_notebook_asks_for_what_its_exhibit_does_by_default() -> None:
+    for name in names():
+        cells = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4).cells
+        (source,) = (cell.source for cell in cells if "parameters" in cell.metadata.get("tags", ()))
+        variables: dict[str, Any] = {}
+        exec(source, variables)
+        asked = {variable: variables[variable] for variable in variables["__annotations__"]}
+        assert exhibit(name).parameters(**asked) == exhibit(name).parameters(), name
 
 
 @pytest.mark.slow

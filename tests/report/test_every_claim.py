@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from repro.exhibits import exhibit, exhibits, names
-from repro.report.anytime_rivals import NO_LOSS
+from repro.exhibits.figure2_anytime import NO_LOSS
 from repro.report.claim import Cell, Claim
 from repro.report.exhibit import Exhibit
 from repro.report.verdict import Verdict

@@ -18,11 +18,10 @@ from repro.analysis.anytime import bagged
 from repro.analysis.outputs import accuracy
 from repro.data.augment import Augmentation
 from repro.errors import TrainingError
-from repro.exhibits.three_families.asked import Mixture, ThreeFamiliesParameters
+from repro.exhibits.three_families.asked import Mixture, ThreeFamiliesParameters, tuned
 from repro.exhibits.three_families.bodies import Answer, Asked, Body, Model, Point
 from repro.exhibits.three_families.families import MANY, NAME
 from repro.exhibits.three_families.rivals import BATCHES, INFERENCE, Trained, as_fast, at_macs, cell, on_curve
-from repro.exhibits.three_families.trials import tuned
 from repro.report.claim import Cell
 from repro.study.graph import Goal
 from repro.study.record import TRAINED, open_runner, record, seed_by_seed, while_training
@@ -46,7 +45,7 @@ def _ask(runner: Runner, model: Model) -> Mapping[str, Tensor]:
     return runner.load(model.goal.steps[0]).tensors
 
 
-def _point(runner: Runner, model: Model) -> Point:
+def point_of(runner: Runner, model: Model) -> Point:
     """How a model is judged; trained first where it does not stand."""
     return model.points(_ask(runner, model))[0]
 
@@ -56,7 +55,7 @@ def _tried(runner: Runner, models: Sequence[Model]) -> list[Point | None]:
     runner.add([model.goal for model in models], "these trials")
     with suppress(TrainingError):
         runner.run([model.goal.steps[0] for model in models])
-    return [None if model.goal.steps[0] in runner.failed else _point(runner, model) for model in models]
+    return [None if model.goal.steps[0] in runner.failed else point_of(runner, model) for model in models]
 
 
 def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
@@ -69,7 +68,11 @@ def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
     taken, trials, _ = tuned(parameters, partial(_tried, runner))
     runner.add(parameters.planned(taken), "what is known yet")
     tables = {"plain": Table(columns=PLAIN, rows=[]), "curve": Table(columns=CURVE, rows=[]), "trials": trials}
-    tables["models"] = Table(columns=MODELS, rows=_described(parameters, taken))
+    tables["models"] = Table(columns=MODELS, rows=[
+        [mixture.family.name, mixture.budget, mixture.model.goal.config]
+        for body, asked in parameters.places(taken) if asked.spec.seed == parameters.seeds[0]
+        for mixture in parameters.mixtures(body, asked, taken)
+    ])  # fmt: skip
     times: Times = {}
 
     def of_seed(seed: int) -> list[Measurement]:
@@ -78,7 +81,7 @@ def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
         groups: dict[str, Tensor] = {}
         for body in parameters.bodies():
             asked = parameters.asked(seed, rate=taken[body.name])
-            curve = [(model, _point(runner, model)) for model in parameters.curve(body, asked)]
+            curve = [(model, point_of(runner, model)) for model in parameters.curve(body, asked)]
             middle: dict[str, Model] = {}
             for mixture in parameters.mixtures(body, asked, taken):
                 family, budget, model = mixture.family.name, mixture.budget, mixture.model
@@ -132,15 +135,6 @@ def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
             if mixture.model.macs is None:
                 runner.follow(mixture.model.goal.steps[0], partial(rivals_of, mixture))
     return seed_by_seed(parameters.seeds, of_seed, write)
-
-
-def _described(parameters: ThreeFamiliesParameters, taken: Mapping[str, float]) -> list[list[Any]]:
-    seed, *_ = parameters.seeds
-    return [
-        [mixture.family.name, mixture.budget, mixture.model.goal.config]
-        for body, asked in parameters.places(taken) if asked.spec.seed == seed
-        for mixture in parameters.mixtures(body, asked, taken)
-    ]  # fmt: skip
 
 
 def _measure(

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+from repro.exhibits.three_families.asked import TRIALS
 from repro.exhibits.three_families.families import BUDGETS, FAMILIES, SLACK, Family
 from repro.exhibits.three_families.rivals import BATCHES, INFERENCE, TRAINING, between, cell
 from repro.exhibits.three_families.service import service
-from repro.exhibits.three_families.trials import TRIALS
 from repro.report.claim import Cell, Claim
-from repro.report.numbers import NONE, gain, interval, mean_std
-from repro.report.statistics import Summary
+from repro.report.numbers import NONE, effect, mean_std
 from repro.report.tables import Captioned, Columns, about, frame, means, metric_columns
 from repro.report.verdict import ClaimVerdict, Verdict, by_seed, difference, judge, not_printed, summary_of
 from repro.study.graph import BACKWARD
@@ -95,7 +94,7 @@ def headline(results: Sequence[StudyResult], others: bool = True) -> str:
 
 def _each(judged: Mapping[Family, ClaimVerdict]) -> str:
     """``−6.9 [−15.8 to +2.1] points of top-1 accuracy, two seeds: an anecdote``; of several each with its name."""
-    each = {f.words: (_with_interval(j.ours), j.verdict) for f, j in judged.items()}
+    each = {f.words: (effect(j.ours, " to "), j.verdict) for f, j in judged.items()}
     if len(each) == 1:
         ((points, verdict),) = each.values()
         return f"{points} points of top-1 accuracy, {verdict}"
@@ -109,11 +108,6 @@ def _named(family: Family) -> str:
 
 def _and(words: Sequence[str], last: str = "and") -> str:
     return ", ".join(words[:-1]) + f" {last} " + words[-1] if len(words) > 1 else words[0]
-
-
-def _with_interval(summary: Summary | None) -> str:
-    known = interval(summary, sign=True)
-    return gain(summary) + ("" if known == NONE else f" [{known}]")
 
 
 def rows_of(result: StudyResult) -> list[tuple[Family, str]]:
@@ -220,7 +214,7 @@ def _when(result: StudyResult, found: Mapping[str, ClaimVerdict]) -> Captioned:
         mixture = mixture_cell(family.name, budget, method)
         ours = difference(result, mixture, cell(family.name, budget, method), paired=False)
         judged = found.get(key(family.name, budget, method))
-        return UNKNOWN if ours is None else _with_interval(ours) + (f", {judged.text}" if judged else "")
+        return UNKNOWN if ours is None else effect(ours, " to ") + (f", {judged.text}" if judged else "")
 
     def times(family: Family, metric: str) -> str:
         """In units of the plain network of equal inference, at the recipe's own length."""

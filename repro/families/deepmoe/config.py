@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from repro.errors import Frozen
 from repro.models.gated import GateAt, Gated
 from repro.training.recipe import later
 
@@ -14,10 +15,8 @@ GateInit = Literal["ones", "default"]
 L1 = Literal["mean", "sum"]
 
 
-class DeepMoEConfig(BaseModel):
+class DeepMoEConfig(Frozen):
     """A gated backbone, its shallow embedding network, and how both are trained (Section 3)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     family: Literal["deepmoe"] = "deepmoe"
     backbone: str = Field("tr10", description="one of repro.models.widenets.WIDENETS")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
+from repro.errors import Frozen
 from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.deepmoe.cost import deepmoe_cost
 from repro.families.deepmoe.model import DeepMoE, build
@@ -22,10 +23,8 @@ from repro.training.recipe import Recipe
 REVISIONS = {"deepmoe": 1, "deepmoe-frozen": 1, "predictions": 2, "shuffles": 1}
 
 
-class Asked(BaseModel):
+class Asked(Frozen):
     """A DeepMoE on the images, and with the seed, of a spec; of the spec's networks none but a start takes part."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     spec: PlainSpec
     model: DeepMoEConfig
@@ -85,7 +84,7 @@ def steps(asked: Asked) -> Step:
 
 
 def _how(kind: str, recipe: Recipe) -> dict[str, Any]:
-    return {"recipe": recipe.model_dump(mode="json", exclude={"source"}), "revision": REVISIONS[kind]}
+    return {"recipe": recipe.settings, "revision": REVISIONS[kind]}
 
 
 NAMED = {"family", "backbone", "width", "num_classes", "image_size", "lam", "mu"}

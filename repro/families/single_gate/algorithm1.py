@@ -174,9 +174,7 @@ def load_head(spec: StudySpec, artifact: Artifact) -> Head:
 
 def load_stacker(spec: StudySpec, artifact: Artifact) -> Stacking:
     """A trained stacking ensembler."""
-    stacker = Stacking(spec.num_classes)
-    stacker.load_state_dict(artifact.tensors)
-    return stacker
+    return with_weights(lambda: Stacking(spec.num_classes), artifact.tensors)
 
 
 def build(spec: StudySpec, base: Artifact, gate: Artifact, experts: Sequence[Artifact]) -> SingleGateMoE:

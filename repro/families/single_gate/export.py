@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from repro.data.archives import checksum
 from repro.data.batches import normaliser
 from repro.data.imagenet import as_shown, center_crop
-from repro.errors import ReproError, StoreError
+from repro.errors import Frozen, ReproError, StoreError
 from repro.families.single_gate.model import SingleGateMoE
 from repro.families.single_gate.predict import predict
 from repro.files import write_aside, write_text
@@ -36,7 +36,7 @@ WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 FORMAT: Literal["repro single-gate mixture"] = "repro single-gate mixture"
 
 
-class Config(BaseModel):
+class Config(Frozen):
     """What ``config.json`` says.
 
     classes       C names, in the order of the logits
@@ -44,8 +44,6 @@ class Config(BaseModel):
     mean, std     what normalisation subtracts and divides by, per channel, in units of [0, 1]
     about         what else is known: data, training, measurements, where they came from
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal["repro single-gate mixture"] = FORMAT
     version: Literal[1] = 1

@@ -12,11 +12,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
 from repro.data.batches import batch_orders, epoch_order, num_steps
-from repro.errors import TimeIsUpError, TrainingError
+from repro.errors import Frozen, TimeIsUpError, TrainingError
 from repro.progress import late
 from repro.randomness import derive, seeded_init
 from repro.training.fit import Epoch, Step, fit
@@ -25,10 +25,8 @@ from repro.training.recipe import Recipe
 KMEANS = 2e-8  # seconds of one restart for each image, dimension and cluster, on one thread
 
 
-class Routing(BaseModel):
+class Routing(Frozen):
     """How images are assigned to experts; what the paper leaves open is a field here."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     level: Literal["per-sample", "per-class", "confusion"] = Field(
         "per-sample",

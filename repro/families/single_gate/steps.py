@@ -106,7 +106,7 @@ def steps(spec: StudySpec) -> Steps:
 
 
 def _how(kind: str, recipe: Recipe) -> dict[str, Any]:
-    return {"recipe": recipe.model_dump(mode="json", exclude={"source"}), "revision": REVISIONS[kind]}
+    return {"recipe": recipe.settings, "revision": REVISIONS[kind]}
 
 
 def _about(spec: StudySpec) -> str:

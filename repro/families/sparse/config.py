@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from repro.errors import Frozen
 from repro.models.token_routing import GateName, Routing
 
 Placement = Literal["none", "last-2", "last-3", "stage", "every-2"]
@@ -46,10 +47,8 @@ Dims are those at width 1. The scale gpu trains at width 2: there ``vit-micro`` 
 """
 
 
-class SparseConfig(BaseModel):
+class SparseConfig(Frozen):
     """One network: its body, where its mixtures are, how they route, how they are regularised."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     family: Literal["sparse"] = "sparse"
     network: str = Field(description="a name in SHAPES")

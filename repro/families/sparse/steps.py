@@ -13,9 +13,10 @@ from torch import Tensor
 
 from repro.data.augment import Augmentation
 from repro.families.sparse.cost import sparse_cost
-from repro.families.sparse.model import SparseNetwork
+from repro.families.sparse.model import SparseNetwork, build
 from repro.families.sparse.scales import SparseSpec
 from repro.families.sparse.training import make_network, predict, train_network
+from repro.models.registry import with_weights
 from repro.study.artifact import Artifact, trained
 from repro.study.graph import BACKWARD, FORWARD, Context, Goal, Inputs, Step
 
@@ -39,11 +40,7 @@ def goal(spec: SparseSpec | str) -> Goal:
 def steps(spec: SparseSpec) -> Steps:
     """What a spec is made of."""
     (train, test), macs = spec.num_images, sparse_cost(spec.model).macs
-    how = {
-        "model": spec.model.model_dump(mode="json"),
-        "recipe": spec.recipe.model_dump(mode="json", exclude={"source"}),
-        "seed": spec.seed,
-    }
+    how = {"model": spec.model.model_dump(mode="json"), "recipe": spec.recipe.settings, "seed": spec.seed}
     network = Step(
         "network", {**spec.trained_on(), **how, "revision": REVISIONS["network"]},
         partial(_make_network, spec), (), spec.label, spec.recipe.epochs * BACKWARD * train * macs, spec.recipe.epochs,
@@ -59,9 +56,7 @@ def steps(spec: SparseSpec) -> Steps:
 
 def load_network(spec: SparseSpec, artifact: Artifact) -> SparseNetwork:
     """The trained network of an artifact, in evaluation mode."""
-    network = make_network(spec.model, spec.seed)
-    network.load_state_dict(artifact.tensors)
-    return network.eval()
+    return with_weights(lambda: build(spec.model), artifact.tensors).eval()
 
 
 def chosen_experts(spec: SparseSpec, tensors: dict[str, Tensor]) -> list[Tensor]:
