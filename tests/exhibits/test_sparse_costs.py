@@ -12,6 +12,7 @@ from repro.families.sparse.config import SparseConfig
 from repro.families.sparse.cost import SparseCost, sparse_cost
 from repro.report.printed import SweetSpotRow, sweetspot_rows
 from repro.study.results import StudyResult, load_results
+from tests.exhibits.test_recorded import show
 
 RESULTS = Path(__file__).parents[2] / "results"
 
@@ -127,6 +128,7 @@ def test_no_difference_is_no_gain() -> None:
     assert READINGS["V2"].holds([Pair("a", 0.0)]) == "in none of 1" and READINGS["V2"].holds([]) == "–"
 
 
-def test_what_is_recorded_is_what_the_code_counts(result: StudyResult) -> None:
+def test_what_is_recorded_is_what_the_code_counts_and_is_shown(result: StudyResult) -> None:
     (recorded,) = load_results(RESULTS, "sparse_costs").values()
     assert (recorded.tables, recorded.costs) == (result.tables, result.costs), "run `repro run sparse_costs` again"
+    show("sparse_costs")
