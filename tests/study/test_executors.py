@@ -137,7 +137,7 @@ def test_a_killed_study_takes_its_workers_with_it_and_ctrl_c_is_left_to_it(tmp_p
     wait_until(lambda: not alive(int(pid)))
 
 
-def wait_until(ready: Callable[[], bool], seconds: float = 60) -> None:
+def wait_until(ready: Callable[[], bool], seconds: float = 300) -> None:
     end = time.monotonic() + seconds
     while not ready():
         assert time.monotonic() < end, "it did not come to this"
