@@ -16,11 +16,10 @@ import torch
 from torch import Tensor
 
 from repro.study.artifact import Artifact
-from repro.study.graph import Context, Goal
+from repro.study.graph import Goal
 from repro.study.runner import Runner
-from repro.study.sources import Sources
-from repro.study.store import Store
 from repro.training.recipe import Recipe
+from tests.study.toy import context
 
 ROWS = 6
 # Processors add in different orders: their sums agree to about 1e-6, and a few training steps lose two digits of it.
@@ -60,8 +59,7 @@ def slowly(recipe: Recipe) -> Recipe:
 
 def made(goals: list[Goal], root: Path) -> Runner:
     """The runner that has made them."""
-    cpu = torch.device("cpu")
-    runner = Runner(goals, Context(Store(root), Sources(root, cpu), cpu))
+    runner = Runner(goals, context(root))
     runner.run([step for goal in goals for step in goal.steps])
     return runner
 

@@ -8,7 +8,10 @@ from matplotlib.lines import Line2D
 from torch import nn
 
 from repro.data.dataset import ImageDataset
+from repro.families.single_gate.model import SingleGateMoE
+from repro.models.registry import build_backbone, build_head, freeze
 from repro.study.results import StudyResult
+from repro.training.recipe import Recipe
 
 TABLE2 = {
     ("backbone", 0): [57.0, 57.2, 57.4],
@@ -21,6 +24,11 @@ TABLE2 = {
 
 CHOSEN = torch.tensor([[0, 0, 1, 1], [0, 1, 1, 1]])[..., None]
 """The experts of two images of four tokens."""
+
+
+RECIPE = Recipe(
+    source="test", epochs=2, batch_size=16, learning_rate=0.05, nesterov=True, weight_decay=5e-4, schedule="one-cycle"
+)
 
 
 def same(a: nn.Module, b: nn.Module) -> bool:
@@ -41,6 +49,13 @@ def flip_a_byte(path: Path, at: int = -1) -> None:
 def drawn_at(line: Line2D) -> tuple[list[float], list[float]]:
     """The x and the y of a line's points."""
     return np.asarray(line.get_xdata()).tolist(), np.asarray(line.get_ydata()).tolist()
+
+
+def mixture(name: str, classes: int, num_experts: int, width: float = 0.0625) -> SingleGateMoE:
+    """A frozen one of like networks, drawn from seed 0."""
+    torch.manual_seed(0)
+    base, experts = build_backbone(name, classes, width), [build_head(name, classes, width) for _ in range(num_experts)]
+    return freeze(SingleGateMoE(base, nn.Linear(base.head.fc.in_features, num_experts), experts))
 
 
 def draw_statistics(net: nn.Module) -> None:

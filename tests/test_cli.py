@@ -98,8 +98,8 @@ def test_what_a_terminal_has_no_letters_for_is_printed_in_others(monkeypatch: py
     assert b" 1 \\xb1 2\n" in terminal.buffer.getvalue()
 
 
-def test_a_reader_that_has_gone_is_no_error() -> None:
-    command = [sys.executable, "-m", "repro.cli", "cost", "tr18", "tr10"]
+def test_a_reader_that_has_gone_is_no_error(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "repro.cli", "status", "--root", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
         assert running.stdout and running.stderr
         running.stdout.close()

@@ -39,10 +39,7 @@ def test_two_seeds_side_by_side_are_trained_recorded_and_packed(tmp_path: Path) 
     work = dict(zip(shown.tables["One sitting"].columns, row, strict=True))["10¹⁵ MACs"]
     assert shown.quick and isinstance(work, float) and work > 0, "without a card it is no evidence"
     bases = [about for about in sitting["artifacts"] if about["kind"] == "base"]
-    assert {label for label in ("seed 0", "seed 1") for about in bases if label in about["label"]} == {
-        "seed 0",
-        "seed 1",
-    }
+    assert all(any(seed in about["label"] for about in bases) for seed in ("seed 0", "seed 1"))
     assert all(about["history"] and about["made"]["seconds"] > 0 for about in bases)
     (sentence,) = unpack([out / "predictions.sha256"], tmp_path / "home")
     assert sentence.startswith("predictions.sha256: 0 results and 2 artifacts put in")

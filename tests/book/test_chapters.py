@@ -2,6 +2,7 @@
 
 import re
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 
 import nbformat
@@ -9,8 +10,10 @@ import pytest
 import yaml
 
 from repro.book.build import expected_pages
+from repro.book.plan import plan_table
 from repro.exhibits import exhibits
 from tests.book.test_build import built
+from tests.book.test_plan import CHEAP
 
 ROOT = Path(__file__).parents[2]
 BOOK = ROOT / "book"
@@ -57,7 +60,8 @@ def test_no_chapter_types_an_accuracy_by_hand() -> None:
 
 
 @pytest.mark.usefixtures("recorded")
-def test_what_the_pages_show_of_all_records(tmp_path: Path) -> None:
+def test_what_the_pages_show_of_all_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("repro.book.plan.plan_table", partial(plan_table, CHEAP))
     directives = ("study-answer", "headline-figure", "what-we-learned", "cite-this", "scales-table", "plan-of-runs")
     text = "\n\n".join(f"```{{{name}}}\n```" for name in directives)
     text += "\n\n{counted}`table1`\n\n```{drawing} exit gate\n:alt: An <image> passes\n```"

@@ -16,7 +16,7 @@ from repro.study.benchmarks import load_performance
 from repro.study.places import results_folder
 
 CHEAP = tuple(run for run in RUNS if run.exhibit != "three_families")
-"""Whose plan is soon made; that of all is made where the book's pages are built."""
+"""Whose plan is soon made; that of all is made where the book is built."""
 
 
 def test_the_base_of_cifar_by_hand() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from repro.cli.direct import remaining_of
 from repro.exhibits import names
 from repro.exhibits.table2_num_experts import Parameters
 from repro.families.single_gate.steps import steps
+from repro.study.graph import ordered
 from repro.study.results import StudyResult, load_results
 from repro.study.store import Store
 from repro.training import compiling
@@ -30,16 +32,18 @@ def recorded(root: Path) -> StudyResult:
 
 
 def plain_checkout(cwd: Path, absent: tuple[str, ...], code: str) -> subprocess.CompletedProcess[str]:
-    """Some code by PYTHONPATH alone, in an environment without some packages."""
+    """Some code by PYTHONPATH alone, in an environment without some packages, ``Without.absent``."""
     code = f"""
 import sys
 
 class Without:
+    absent = {absent!r}
+
     def __init__(self, finder):
         self.finder = finder
 
     def find_spec(self, name, path=None, target=None):
-        return None if name.partition(".")[0] in {absent!r} else self.finder.find_spec(name, path, target)
+        return None if name.partition(".")[0] in Without.absent else self.finder.find_spec(name, path, target)
 
 sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
 {code}
@@ -50,12 +54,6 @@ sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
     )  # fmt: skip
 
 
-def run_there(root: Path, absent: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
-    """``repro run`` of Table 2."""
-    asked = [*RUN, "-p", "root", str(root)]
-    return plain_checkout(root.parent, absent, f"from repro.cli import main\nsys.exit(main({asked!r}))")
-
-
 def test_every_exhibit_is_imported_without_packages_for_show(tmp_path: Path) -> None:
     """As ``repro run all --direct`` does, to put them in reading order."""
     code = "from repro.exhibits import exhibit, names\nprint(*(exhibit(name).name for name in names()))"
@@ -64,29 +62,45 @@ def test_every_exhibit_is_imported_without_packages_for_show(tmp_path: Path) -> 
     assert done.stdout.split() == names()
 
 
-def test_without_jupyter_and_other_packages_for_show(tmp_path: Path) -> None:
-    done = run_there(tmp_path / "root", FOR_SHOW)
+THREE = ("expert", "ensembler", "predictions")
+
+
+def begun(table2_root: Path, root: Path, *left_out: str) -> Path:
+    """A copy of what was trained, without its record and, of three experts, the kinds of artifact that are left out."""
+    shutil.copytree(table2_root, root, ignore=shutil.ignore_patterns("results"), dirs_exist_ok=True)
+    three = steps(Parameters.check(scale="smoke", experts="3").specs()[0])
+    for step in ordered([three.predictions, *three.ensemblers]):
+        if step.kind in left_out:
+            shutil.rmtree(Store(root).path(step))
+    return root
+
+
+def test_without_jupyter_and_other_packages_for_show(table2_root: Path, tmp_path: Path) -> None:
+    """Nothing is begun without K-means; with it all but a base is made, by the loop that trains bases, too."""
+    nowhere, root = tmp_path / "nowhere", begun(table2_root, tmp_path / "root", "gate", *THREE)
+    code = f"""
+from repro.cli import main
+for_show, Without.absent = Without.absent, (*Without.absent, "sklearn", "threadpoolctl")
+print(main({[*RUN, "-p", "root", str(nowhere)]!r}), "without K-means", file=sys.stderr)
+Without.absent = for_show
+sys.exit(main({[*RUN, "-p", "root", str(root)]!r}))
+"""
+    done = plain_checkout(tmp_path, FOR_SHOW, code)
     assert done.returncode == 0, done.stderr
+    refused = done.stderr.partition("1 without K-means\n")[0]
+    assert refused.endswith("repro: scikit-learn is missing, whose K-means the gate needs: pip install scikit-learn\n")
+    assert not nowhere.exists()
     assert "papermill, nbformat, ipykernel, IPython not installed: running without notebooks" in done.stderr
     assert "pandas is missing, and so are the tables (pip install pandas)" in done.stdout
     assert re.search(r"^3 experts, bagging, top1, seed 0: [\d.]+$", done.stdout, re.MULTILINE)
-    assert f"record: {tmp_path / 'root' / 'results' / 'table2_num_experts-modes-smoke.json'}" in done.stdout
-    assert recorded(tmp_path / "root").numbers_of_experts() == [1, 3]
+    assert f"record: {root / 'results' / 'table2_num_experts-modes-smoke.json'}" in done.stdout
+    assert recorded(root).numbers_of_experts() == [1, 3]
 
 
-@pytest.mark.parametrize(
-    ("absent", "sentence"),
-    [
-        ((*FOR_SHOW, "sklearn", "threadpoolctl"), "scikit-learn is missing, whose K-means the gate needs: "),
-        (("PIL",), "pillow is missing: "),
-    ],
-)
-def test_without_what_nothing_can_do_without_nothing_is_begun(
-    tmp_path: Path, absent: tuple[str, ...], sentence: str
-) -> None:
-    done = run_there(tmp_path / "root", absent)
-    package = sentence.partition(" ")[0]
-    assert done.returncode == 1 and done.stderr.endswith(f"repro: {sentence}pip install {package}\n")
+def test_without_pillow_nothing_is_begun(tmp_path: Path) -> None:
+    code = f"from repro.cli import main\nsys.exit(main({[*RUN, '-p', 'root', str(tmp_path / 'root')]!r}))"
+    done = plain_checkout(tmp_path, ("PIL",), code)
+    assert done.returncode == 1 and done.stderr.endswith("repro: pillow is missing: pip install pillow\n")
     assert not (tmp_path / "root").exists()
 
 
@@ -119,14 +133,10 @@ def test_a_run_that_has_no_time_left_says_what_remains_and_the_next_goes_on(
     table2_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Stopped among the steps of experts; what stands is found, and the numbers are those of one run."""
-    asked = [*RUN, "--direct", "-p", "device", "cpu", "-p", "root", str(tmp_path)]
+    asked = [*RUN, "--direct", "-p", "device", "cpu", "-p", "root", str(begun(table2_root, tmp_path, *THREE))]
     values = {"scale": "smoke", "experts": "1,3", "controls": "none", "root": str(tmp_path)}
-    store, specs = Store(tmp_path), Parameters.check(**values).specs()
-
     moments = iter([False, False, True])  # before an epoch of the three experts, at its first step, at its second
-    monkeypatch.setattr(
-        "repro.training.fit.late", lambda seconds=0.0: store.has(steps(specs[1]).gate) and next(moments, True)
-    )
+    monkeypatch.setattr("repro.training.fit.late", lambda seconds=0.0: next(moments, True))
     assert main([*asked, "--minutes", "60"]) == 3
     told = capsys.readouterr().out
     assert "the time is up (" in told and "the same command goes on" in told

@@ -79,9 +79,7 @@ class Trap:
         return Path.touch, (self.mark,)
 
 
-def test_every_missing_file_is_named_and_no_pickle_is_opened_before_its_checksum_passes(
-    fake: tuple[str, Path],
-) -> None:
+def test_every_missing_file_is_named_and_no_pickle_is_opened_before_its_checksum_passes(fake: tuple[str, Path]) -> None:
     name, root = fake
     mark = root / "opened"
     assert check_cifar(name, root) == []

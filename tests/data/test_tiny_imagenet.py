@@ -12,6 +12,7 @@ from PIL import Image
 from repro.data import tiny_imagenet
 from repro.data.tiny_imagenet import load_tiny_imagenet
 from repro.errors import DataError
+from tests.helpers import flip_a_byte
 
 KING_PENGUIN = "n02056570"
 
@@ -168,9 +169,7 @@ def test_the_check_of_a_cache_finds_a_changed_pixel(fake_tiny: Path) -> None:
     load_tiny_imagenet("train", fake_tiny)
     assert tiny_imagenet.damaged_caches(fake_tiny) == {}
     path = tiny_imagenet.cache_folder("train", fake_tiny, 64) / "images.npy"
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
+    flip_a_byte(path)
     ((cache, finding),) = tiny_imagenet.damaged_caches(fake_tiny).items()
     assert cache == path.parent and finding.startswith(f"{path} has changed since it was decoded")
 

@@ -8,6 +8,7 @@ import pytest
 from repro.errors import TimeIsUpError
 from repro.exhibits.appendix_early_exit import EXHIBIT, SHOWN, run
 from repro.families.single_gate.pairs import MEAN, PairParameters
+from repro.families.single_gate.scales import SCALES
 from repro.report.claim import Cell
 from repro.study.remaining import Remaining
 from repro.study.results import StudyResult, load_results
@@ -47,6 +48,8 @@ def test_the_seeds_that_are_whole_are_recorded_when_the_time_is_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So it is with every exhibit that does not itself record what is whole."""
+    tiny = {"width": 0.0625, "num_train": 200, "stacking": False}
+    monkeypatch.setitem(SCALES, "smoke", {"modes": {**SCALES["smoke"]["modes"], **tiny}})
     parameters = PairParameters.check(**ASKED, root=tmp_path)
     first, store = parameters.model_copy(update={"seeds": (0,)}).goals(), Store(tmp_path)
     monkeypatch.setattr("repro.training.fit.late", lambda seconds=0.0: True)

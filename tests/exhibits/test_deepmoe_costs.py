@@ -22,6 +22,7 @@ from repro.exhibits.deepmoe_table2_cifar import Parameters
 from repro.report.numbers import NONE
 from repro.report.verdict import Verdict
 from repro.study.parameters import Counted
+from tests.exhibits.test_recorded import show
 
 
 def test_table_4_comes_out_whole() -> None:
@@ -80,6 +81,10 @@ def test_the_record_holds_counts_which_are_judged_without_seeds(tmp_path: Path) 
     tables = EXHIBIT.tables(result)
     assert tables["accuracies"].frame["ours"].tolist() == ["not run"] * 14
     assert tables["dense"].caption.count("13 of 21")
+
+
+def test_its_record_is_shown() -> None:
+    show("deepmoe_costs")
 
 
 def test_every_command_of_an_accuracy_can_be_run() -> None:

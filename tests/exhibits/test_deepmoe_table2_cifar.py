@@ -1,6 +1,5 @@
 """DeepMoE's Table 2: a run at smoke scale, and what is shown of a record."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from repro.exhibits.deepmoe_table2_cifar.beside import (
     width_of,
 )
 from repro.exhibits.deepmoe_table2_cifar.run import numbers
-from repro.families.deepmoe.steps import Asked
 from repro.families.single_gate.controls import plain_cost
 from repro.models.cost import model_cost
 from repro.report.claim import Cell
@@ -27,7 +25,7 @@ from repro.report.play_networks import NetworksPlay
 from repro.report.verdict import Verdict
 from repro.study.graph import ordered
 from repro.study.results import StudyResult, load_results
-from repro.study.runner import Runner
+from tests.exhibits.conftest import Collapse
 from tests.helpers import drawn_at
 
 VALUES = {"narrow": 50.0, "deepmoe": 53.0, "embedding": 30.0, "equal-cost": 55.5, "wide": 56.0}
@@ -42,17 +40,6 @@ def made(
     cells |= {NARROWS_COST: [narrows] * 3, PLAINS_COST: [plains] * 3}
     known = {"base": "resnet56", "dataset": "cifar100", "scale": "gpu"}
     return record_of("deepmoe_table2_cifar", cells, **{**known, **more})
-
-
-def collapse(monkeypatch: pytest.MonkeyPatch, when: Callable[[Asked], bool]) -> None:
-    """The gates of what is asked for collapse, as they may in training."""
-
-    def collapsing(asked: Asked, runner: Runner) -> dict[str, float]:
-        if when(asked):
-            raise TrainingError("stem: no channel is active")
-        return numbers(asked, runner)
-
-    monkeypatch.setattr(sys.modules[numbers.__module__], "numbers", collapsing)
 
 
 def test_a_run_records_all_rows_and_a_second_trains_nothing(
@@ -216,10 +203,8 @@ def test_lambda_is_taken_on_validation_images_and_the_scan_recorded(smoke_root: 
     assert len(drawn["shuffled"].axes[0].get_yticklabels()) == 20
 
 
-def test_a_lambda_whose_gates_collapse_is_recorded_and_not_taken(
-    smoke_root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    collapse(monkeypatch, lambda asked: asked.model.lam == 8)
+def test_a_lambda_whose_gates_collapse_is_recorded_and_not_taken(smoke_root: Path, collapse: Collapse) -> None:
+    collapse(numbers, lambda asked: asked.model.lam == 8)
     result = run(Parameters.check(scale="smoke", root=str(smoke_root), lam="8,0.5"))
     scan = result.tables["scan"]
     assert scan.column("lam") == [0.5, 8.0] and scan.column("taken") == [1, 0] and scan.column("top1")[1] is None
@@ -230,9 +215,9 @@ def test_a_lambda_whose_gates_collapse_is_recorded_and_not_taken(
 
 
 def test_another_way_whose_gates_collapse_is_left_out_of_the_record(
-    smoke_root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    smoke_root: Path, collapse: Collapse, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    collapse(monkeypatch, lambda asked: asked.model.mu == 0)
+    collapse(numbers, lambda asked: asked.model.mu == 0)
     result = run(Parameters.check(scale="smoke", root=str(smoke_root), ways="true"))
     assert {m.method for m in result.measurements} == {*METHODS, "shuffled"} - {"mu-0"}
     assert "wide DeepMoE, μ = 0: left out, stem: no channel is active" in capsys.readouterr().err

@@ -8,10 +8,11 @@ import pytest
 
 from repro.exhibits.sparse_costs import EXHIBIT, explained, matches, with_mixtures
 from repro.exhibits.sparse_costs.readings import READINGS, Pair, Printed, dense_of, gain, printed
-from repro.families.sparse.config import SparseConfig
-from repro.families.sparse.cost import SparseCost, sparse_cost
+from repro.families.sparse.cost import sparse_cost
 from repro.report.printed import SweetSpotRow, sweetspot_rows
 from repro.study.results import StudyResult, load_results
+from tests.exhibits.test_recorded import show
+from tests.families.sparse.test_sparse_cost import cost
 
 RESULTS = Path(__file__).parents[2] / "results"
 
@@ -20,11 +21,6 @@ RESULTS = Path(__file__).parents[2] / "results"
 def result(tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
     (found,) = EXHIBIT.run(EXHIBIT.parameters.check(root=tmp_path_factory.mktemp("root")))
     return found
-
-
-def cost(network: str, **changes: object) -> SparseCost:
-    fields = {"network": network, "num_classes": 1000, "image_size": 224, **changes}
-    return sparse_cost(SparseConfig.model_validate(fields))
 
 
 def counted(row: SweetSpotRow) -> float:
@@ -127,6 +123,7 @@ def test_no_difference_is_no_gain() -> None:
     assert READINGS["V2"].holds([Pair("a", 0.0)]) == "in none of 1" and READINGS["V2"].holds([]) == "–"
 
 
-def test_what_is_recorded_is_what_the_code_counts(result: StudyResult) -> None:
+def test_what_is_recorded_is_what_the_code_counts_and_is_shown(result: StudyResult) -> None:
     (recorded,) = load_results(RESULTS, "sparse_costs").values()
     assert (recorded.tables, recorded.costs) == (result.tables, result.costs), "run `repro run sparse_costs` again"
+    show("sparse_costs")

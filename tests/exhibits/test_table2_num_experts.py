@@ -45,7 +45,7 @@ def test_details_hold_what_was_measured_and_the_cost(result: StudyResult) -> Non
     assert (details.loc["20 experts", "MACs"], details.loc["20 experts", "parameters"]) == ("1.5 M", "2.34 M")
 
 
-def test_table_2_records_what_is_whole_when_the_time_is_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_table_2_records_what_is_whole_when_the_time_is_up(smoke_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Study.run
 
     def late(study: Study, spec: StudySpec) -> Outputs:
@@ -55,8 +55,8 @@ def test_table_2_records_what_is_whole_when_the_time_is_up(tmp_path: Path, monke
 
     monkeypatch.setattr(Study, "run", late)
     with pytest.raises(TimeIsUpError):
-        run(Parameters(scale="smoke", dataset="modes", experts="1,2", controls="2", root=tmp_path, seeds="0,1"))
-    result = load_result(tmp_path / "results" / "table2_num_experts-modes-smoke.json")
+        run(Parameters(scale="smoke", dataset="modes", experts="1,2", controls="2", root=smoke_root, seeds="0,1"))
+    result = load_result(smoke_root / "results" / "table2_num_experts-modes-smoke.json")
     assert result.seeds == [0, 1]
     found = {(m.method, m.num_experts) for m in result.measurements if m.seed == 0}
     assert {("bagging", 1), ("bagging", 2), ("equal-training", 2), ("equal-inference", 1)} <= found

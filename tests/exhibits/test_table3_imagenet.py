@@ -3,9 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from repro.errors import SpecError
 from repro.exhibits.table3_imagenet import EXHIBIT, NETWORKS, Parameters, implied_shares, run
@@ -13,6 +11,7 @@ from repro.models.registry import build_backbone
 from repro.report.claim import Cell
 from repro.report.verdict import Verdict
 from repro.study.results import StudyResult
+from tests.conftest import write_pictures
 
 IMAGENET = {"scale": "smoke", "dataset": "imagenet", "networks": "mobilenet_v3_small"}
 
@@ -21,17 +20,8 @@ RESNET = {"scale": "paper", "dataset": "imagenet", "networks": "resnet18", "expe
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Three classes of plain colour with some noise: ten training and four validation images each."""
-    noise = np.random.default_rng(0)
-    for split, count in (("train", 10), ("val", 4)):
-        for c in range(3):
-            folder = tmp_path / "imagenet" / split / f"n0000000{c}"
-            folder.mkdir(parents=True)
-            for i in range(count):
-                pixels = noise.integers(0, 120, (72, 80, 3), dtype=np.uint8)
-                pixels[..., c] += 100
-                Image.fromarray(pixels).save(folder / f"{i}.JPEG")
-    return tmp_path
+    """Three classes of ten training and four validation images each."""
+    return write_pictures(tmp_path / "imagenet", {"train": 10, "val": 4}, (80, 72)).parent
 
 
 def test_it_runs_end_to_end_on_a_folder_in_imagenets_layout(root: Path) -> None:

@@ -1,20 +1,17 @@
 """Table 4 shown: ours beside the others as printed, and what its columns hold."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from repro.errors import ReproError, TimeIsUpError, TrainingError
-from repro.exhibits.deepmoe_table2_cifar.run import numbers
 from repro.exhibits.table4_dynamic_routing import EXHIBIT, NAME, Parameters, run
 from repro.families.deepmoe.cost import deepmoe_cost
-from repro.families.deepmoe.steps import Asked
 from repro.report.claim import Cell
 from repro.report.verdict import Verdict
 from repro.study.results import Cost, StudyResult, load_results
-from repro.study.runner import Runner
+from tests.exhibits.conftest import Collapse
 
 
 def test_gains_exits_and_costs_of_one_seed(smoke_root: Path) -> None:
@@ -62,12 +59,9 @@ def test_a_deepmoe_is_trained_where_it_is_asked_for_or_the_scale_is_no_demonstra
     ],
 )
 def test_mixtures_and_controls_are_recorded_before_a_deepmoe_that_was_not_made_is_named(
-    lam: str, error: ReproError, sentence: str, smoke_root: Path, monkeypatch: pytest.MonkeyPatch
+    lam: str, error: ReproError, sentence: str, smoke_root: Path, collapse: Collapse
 ) -> None:
-    def failing(*_: object) -> None:
-        raise error
-
-    monkeypatch.setattr(sys.modules[run.__module__], "numbers", failing)
+    collapse(run, lambda asked: True, error)
     asked = {"deepmoe": "all", "controls": "all", "lam": lam, "root": smoke_root}
     with pytest.raises(type(error), match=sentence) as raised:
         run(Parameters.check(scale="smoke", pair="tr10-tr10", experts=2, **asked))
@@ -77,15 +71,8 @@ def test_mixtures_and_controls_are_recorded_before_a_deepmoe_that_was_not_made_i
     assert not result.values("top1", "deepmoe", 0)
 
 
-def test_a_seed_whose_deepmoe_went_wrong_costs_the_others_nothing(
-    smoke_root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def one_failing(asked: Asked, runner: Runner) -> dict[str, float]:
-        if asked.spec.seed == 0:
-            raise TrainingError("stem: no channel is active")
-        return numbers(asked, runner)
-
-    monkeypatch.setattr(sys.modules[run.__module__], "numbers", one_failing)
+def test_a_seed_whose_deepmoe_went_wrong_costs_the_others_nothing(smoke_root: Path, collapse: Collapse) -> None:
+    collapse(run, lambda asked: asked.spec.seed == 0)
     asked = {"pair": "tr10-tr10", "experts": 2, "deepmoe": "all", "lam": "1", "root": smoke_root, "seeds": "0,1"}
     with pytest.raises(TrainingError, match="no channel is active"):
         run(Parameters.check(scale="smoke", **asked))

@@ -1,6 +1,7 @@
 """Three families: a run at smoke scale, what is planned, and what a mixture is held against."""
 
 import json
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from repro.exhibits.three_families.families import BUDGETS, FAMILIES
 from repro.exhibits.three_families.rivals import BATCHES, Trained, as_fast, at_macs, cell, on_curve
 from repro.exhibits.three_families.run import _tried, three_families
 from repro.exhibits.three_families.shown import AGAINST, headline
+from repro.families.single_gate.steps import steps
 from repro.report.verdict import Verdict
 from repro.study.graph import ordered
 from repro.study.record import open_runner
@@ -32,8 +34,10 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(root: Path) -> StudyResult:
-    """The middle budget at smoke scale."""
-    return three_families(ThreeFamiliesParameters.check(**MIDDLE, root=root))
+    """The middle budget at smoke scale, its networks timed once each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules[three_families.__module__], "REPETITIONS", 1)
+        return three_families(ThreeFamiliesParameters.check(**MIDDLE, root=root))
 
 
 @pytest.mark.usefixtures("run")
@@ -92,7 +96,7 @@ def test_a_run_with_one_seed_decides_nothing(run: StudyResult) -> None:
 
 
 def test_everybody_has_as_many_trials(tmp_path: Path) -> None:
-    asked = ThreeFamiliesParameters.check(scale="laptop", dataset="cifar100", root=tmp_path)
+    asked = ThreeFamiliesParameters(scale="laptop", dataset="cifar100", root=tmp_path)
     tries = [goal for goal in asked.goals() if '"evaluate":"validation"' in goal.config]
     assert asked.tried() == 4 and len(tries) == 4 * (3 + 2)  # three families, two bodies
     lengths = [json.loads(goal.config)["recipe"]["epochs"] for goal in tries if '"lam"' in goal.config]
@@ -101,7 +105,7 @@ def test_everybody_has_as_many_trials(tmp_path: Path) -> None:
 
 
 def test_a_mixture_cheaper_than_the_plain_curve_has_its_own_equal(tmp_path: Path) -> None:
-    parameters = ThreeFamiliesParameters.check(scale="laptop", dataset="cifar100", families="DeepMoE", root=tmp_path)
+    parameters = ThreeFamiliesParameters(scale="laptop", dataset="cifar100", families="DeepMoE", root=tmp_path)
     asked = parameters.asked(0)
     mixture = next(m for m in parameters.mixtures(TR, asked, {"DeepMoE": 2.0}) if m.budget == "middle")
     narrowest = TR.cost(asked, parameters.widths(TR, asked)[0])[0]
@@ -109,17 +113,17 @@ def test_a_mixture_cheaper_than_the_plain_curve_has_its_own_equal(tmp_path: Path
     assert own.macs and own.macs < narrowest and "equal-inference" not in parameters.rivals(mixture, narrowest)
 
 
-def test_the_middle_mixture_is_the_scales_own(tmp_path: Path) -> None:
+def test_the_middle_mixture_is_the_scales_own() -> None:
     """Its artifacts are those of the other exhibits, so that nothing is trained twice."""
-    ours = ThreeFamiliesParameters.check(scale="gpu", dataset="cifar100")
+    ours = ThreeFamiliesParameters(scale="gpu", dataset="cifar100")
     asked = ours.asked(0)
     model = FAMILIES[0].make(asked, ours.macs(asked)["middle"], 1.0)
-    theirs = exhibit("table2_num_experts").parameters.check(scale="gpu", dataset="cifar100").goals()
-    assert model.goal.steps[0] in [step for goal in theirs for step in goal.steps]
+    theirs = exhibit("table2_num_experts").parameters(scale="gpu", dataset="cifar100").specs()
+    assert model.goal.steps[0] in [steps(spec).predictions for spec in theirs]
 
 
 def test_the_first_seed_has_all_budgets_and_the_curve_of_lambda_and_seeds_share_no_network() -> None:
-    parameters = ThreeFamiliesParameters.check(scale="quick", seeds="0,1,2", families="DeepMoE")
+    parameters = ThreeFamiliesParameters(scale="quick", seeds="0,1,2", families="DeepMoE")
     shared = [parameters.asked(seed) for seed in (0, 1)]
     each = [(m.budget, len(m.others)) for asked in shared for m in parameters.mixtures(TR, asked, {"DeepMoE": 1.0})]
     assert each == [("small", 0), ("middle", 3), ("large", 0), ("middle", 0)]
@@ -130,7 +134,7 @@ def test_the_first_seed_has_all_budgets_and_the_curve_of_lambda_and_seeds_share_
 @pytest.mark.parametrize("scale", ["quick", "laptop", "gpu"])
 def test_every_mixture_meets_its_budget(scale: str, tmp_path: Path) -> None:
     dataset = "modes" if scale == "quick" else "cifar100"
-    parameters = ThreeFamiliesParameters.check(scale=scale, dataset=dataset, root=tmp_path)
+    parameters = ThreeFamiliesParameters(scale=scale, dataset=dataset, root=tmp_path)
     asked, met = parameters.asked(0), 0
     for body in parameters.bodies():
         for mixture in parameters.mixtures(body, asked, dict.fromkeys(["single-gate", "DeepMoE", "sparse"], 1.0)):
@@ -158,19 +162,19 @@ def test_deepmoe_on_resnet20_is_refused_where_no_width_of_it_costs_the_budget(
             with pytest.raises(SpecError, match="a mixture on resnet20 was to have"):
                 ThreeFamiliesParameters.check(**asked, budgets=budget)
         else:
-            assert ThreeFamiliesParameters.check(**asked, budgets=budget).goals()
+            assert ThreeFamiliesParameters.check(**asked, budgets=budget)
 
 
 def test_a_record_of_some_families_says_so_in_its_name() -> None:
     def part(families: str) -> str:
-        return ThreeFamiliesParameters.check(scale="smoke", families=families).part()
+        return ThreeFamiliesParameters(scale="smoke", families=families).part()
 
     assert (part(""), part("single-gate,sparse,DeepMoE")) == ("", "")
     assert (part("DeepMoE"), part("DeepMoE,single-gate")) == ("DeepMoE", "single-gate+DeepMoE")
 
 
 def test_what_was_taken_in_the_trials_is_what_is_planned(tmp_path: Path) -> None:
-    parameters = ThreeFamiliesParameters.check(scale="quick", budgets="middle", families="DeepMoE", root=tmp_path)
+    parameters = ThreeFamiliesParameters(scale="quick", budgets="middle", families="DeepMoE", root=tmp_path)
     first = {"tr-network": 1.0, "DeepMoE": 2.0}
     usual, other = parameters.planned(first), parameters.planned(first | {"tr-network": 0.5})
     assert len(usual) == len(other) and not {g.steps[0].key for g in usual} & {g.steps[0].key for g in other}
@@ -195,9 +199,10 @@ def test_a_family_is_tried_at_the_rate_that_its_body_took(tmp_path: Path) -> Non
     assert tuned(parameters, lambda models: None).taken == {"tr-network": 1.0, "DeepMoE": 2.0}, "the first choices"
 
 
+@pytest.mark.usefixtures("here")
 def test_trials_train_nothing_of_what_is_planned_with_other_choices(tmp_path: Path) -> None:
     """With workers a runner trains all that it was asked for as soon as it trains one."""
-    asked = {**MIDDLE, "families": "DeepMoE", "trials": 1, "executor": "processes:1", "root": tmp_path}
+    asked = {**MIDDLE, "families": "DeepMoE", "trials": 1, "root": tmp_path}
     parameters = ThreeFamiliesParameters.check(**asked)
     found = tuned(parameters, partial(_tried, open_runner(parameters, [])))
     tried = {step.key for goal in found.goals for step in ordered(goal.steps)}
@@ -217,7 +222,7 @@ def test_all_but_the_rivals_of_gated_mixtures_is_planned(tmp_path: Path) -> None
 
     def planned(family: str, seeds: str) -> int:
         asked = {"scale": "smoke", "budgets": "middle", "families": family, "seeds": seeds, "root": tmp_path}
-        return len(ThreeFamiliesParameters.check(**asked).goals())
+        return len(ThreeFamiliesParameters(**asked).goals())
 
     # trained as long: two widths; of the two networks one is the curve's; as large: first seed
     assert planned("single-gate", "0") == 3 + 1 + 2 + 1 + 1 and planned("single-gate", "0,1") == 8 + 7
@@ -231,7 +236,7 @@ def made_body(*macs: int) -> Body:
 
 
 def test_a_rival_is_near_in_macs_or_between_its_neighbours() -> None:
-    body, asked = made_body(100, 200, 400), ThreeFamiliesParameters.check(scale="smoke").asked(0)
+    body, asked = made_body(100, 200, 400), ThreeFamiliesParameters(scale="smoke").asked(0)
     assert body.around(asked, 199) == [1.25] and body.around(asked, 300) == [1.25, 1.5]
     assert body.around(asked, 90) == [1] and body.around(asked, 500) == [1.5], "there is no other"
     with pytest.raises(SpecError, match=r"made up .* nearest has 0.0002; leave out this budget"):
@@ -247,7 +252,7 @@ def test_a_rival_is_near_in_macs_or_between_its_neighbours() -> None:
 
 
 def test_a_mixture_slower_than_every_plain_network_is_held_against_the_best() -> None:
-    model = TR.make(ThreeFamiliesParameters.check(scale="smoke").asked(0), 0.125)
+    model = TR.make(ThreeFamiliesParameters(scale="smoke").asked(0), 0.125)
     curve = [(model, Point("", top1, macs)) for top1, macs in ((50, 1), (60, 2), (70, 4), (65, 8))]
     assert as_fast(curve, [1, 2, 4, 8], 9) == 70 and as_fast(curve, [1, 2, 4, 8], 0.5) is None
     assert as_fast(curve, [1, 4, 4, 8], 2) == pytest.approx(55 + 0), "half-way in log time"
@@ -257,7 +262,7 @@ def test_a_mixture_slower_than_every_plain_network_is_held_against_the_best() ->
 
 def test_the_plain_curve_is_not_read_off_chords() -> None:
     """Three recorded networks (CIFAR-100, laptop scale): a straight line gives 57.21, which favours a mixture."""
-    model = TR.make(ThreeFamiliesParameters.check(scale="smoke").asked(0), 0.125)
+    model = TR.make(ThreeFamiliesParameters(scale="smoke").asked(0), 0.125)
     curve = [(model, Point("", top1, macs)) for top1, macs in ((49.06, 3.02), (56.04, 5.61), (61.36, 13.75))]
     assert on_curve(curve, 6.83) == pytest.approx(57.55, abs=0.1) and on_curve(curve, 5.61) == pytest.approx(56.04)
     assert on_curve(curve, 2) is None and on_curve(curve, 14) is None

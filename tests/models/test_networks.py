@@ -2,12 +2,11 @@
 
 import pytest
 import torch
-from torch import nn
 
 from repro.errors import SpecError
-from repro.families.single_gate.model import SingleGateMoE
-from repro.models.registry import ExpertInit, build_backbone, build_head, freeze, init_expert, with_weights
+from repro.models.registry import ExpertInit, build_backbone, build_head, init_expert, with_weights
 from repro.models.trnet import BLOCKS_PER_STAGE
+from tests.helpers import mixture
 
 WIDTH = 0.0625
 
@@ -57,16 +56,12 @@ def test_impossible_backbones(name: str, options: dict[str, object], sentence: s
 
 
 def test_moe_gives_base_gate_and_every_expert() -> None:
-    base = build_backbone("tr10", 5, WIDTH)
-    experts = [build_head("tr10", 5, WIDTH) for _ in range(3)]
-    moe = SingleGateMoE(base, nn.Linear(base.head.fc.in_features, 3), experts)
-    freeze(moe)
-    images = torch.randn(4, 3, 32, 32)
+    moe, images = mixture("tr10", 5, 3), torch.randn(4, 3, 32, 32)
     out = moe(images)
     assert (out.base_logits.shape, out.gate_probs.shape, out.expert_logits.shape) == ((4, 5), (4, 3), (4, 3, 5))
     torch.testing.assert_close(out.gate_probs.sum(1), torch.ones(4))
-    torch.testing.assert_close(experts[2](base.trunk(images)), out.expert_logits[:, 2])
-    torch.testing.assert_close(out.base_logits, base(images))
+    torch.testing.assert_close(moe.experts[2](moe.base.trunk(images)), out.expert_logits[:, 2])
+    torch.testing.assert_close(out.base_logits, moe.base(images))
 
 
 def test_few_channels_and_odd_batches_train() -> None:

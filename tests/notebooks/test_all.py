@@ -12,6 +12,7 @@ from repro.exhibits import exhibit, exhibits, names
 from repro.families.single_gate.export import load
 from repro.report.notebooks import run_notebooks
 from repro.study.results import EXACT, load_results
+from tests.cli.test_direct import THREE, begun
 from tests.exhibits.test_own_data import TINY
 
 ROOT = Path(__file__).parents[2]
@@ -65,9 +66,10 @@ def test_repro_run_all_at_smoke_scale(tmp_path: Path) -> None:
 
 
 def test_by_notebook_and_then_directly_the_record_is_the_same_and_nothing_is_trained_again(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    table2_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    values = {"scale": "smoke", "experts": "1,3", "controls": "none", "root": str(tmp_path)}
+    root = begun(table2_root, tmp_path, *THREE)
+    values = {"scale": "smoke", "experts": "1,3", "controls": "none", "root": str(root)}
     (executed,) = run_notebooks(["table2_num_experts"], values)
     shown = outputs_of(executed)
     for words in ("ensembling baseline", "3 experts", "anecdote", "artifacts were made"):

@@ -19,14 +19,6 @@ from repro.families.single_gate.study import Study
 from repro.report.model_card import TAUS, export, export_asked, model_card
 
 
-@pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory, tiny: StudySpec) -> Study:
-    """A trained one, of the embedded set."""
-    study = Study([tiny], tmp_path_factory.mktemp("root"), torch.device("cpu"))
-    study.run(tiny)
-    return study
-
-
 def numbers(card: str) -> list[list[float]]:
     """The rows of a card's tables, without their labels."""
     rows = [line.strip("| ").split("|")[1:] for line in card.splitlines() if line.startswith("|")]

@@ -23,7 +23,6 @@ from repro.study.doctor import artifacts, findings, locks
 from repro.study.graph import Context, Inputs, Step
 from repro.study.plain import PlainSpec, plain_goal
 from repro.study.runner import Runner
-from repro.study.sources import Sources
 from repro.study.store import Store
 from repro.training.recipe import Recipe
 from tests.data.conftest import fake_tiny as fake_tiny
@@ -50,7 +49,7 @@ KEY = step()
 
 def kept(root: Path, wanted: Step) -> tuple[Artifact, bool]:
     """The artifact, and whether it was found in the store."""
-    runner = Runner([], Context(Store(root), Sources(root, CPU), CPU))
+    runner = Runner([], toy.context(root))
     return runner.load(wanted), not runner.made
 
 
@@ -153,8 +152,7 @@ def test_a_training_stopped_before_its_images_were_known_goes_on(
     spec = PlainSpec(dataset="tiny-imagenet", image_size=32, base="tr10", width=0.0625, base_recipe=recipe)
 
     def trained() -> None:
-        context = Context(Store(fake_tiny), Sources(fake_tiny, CPU), CPU)
-        Runner([goal := plain_goal(spec)], context).run(goal.steps)
+        Runner([goal := plain_goal(spec)], toy.context(fake_tiny)).run(goal.steps)
 
     for epoch in (1, 2):
         stops[1] = epoch

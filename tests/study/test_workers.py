@@ -1,53 +1,18 @@
 """The same walk by workers: what they share, in which order they make it, and what goes wrong with them."""
 
-from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
 from repro.errors import ReproError, TimeIsUpError, TrainingError
-from repro.progress import Progress
-from repro.study.executors import TRIES, Executor, Job, make_executor
+from repro.study.executors import TRIES, Executor, make_executor
 from repro.study.remaining import Remaining
 from repro.study.runner import Runner
 from repro.study.store import Store
 from tests.study import toy
-from tests.study.toy import asked, predictions, run
-
-
-class Here(Executor):
-    """Does jobs in this process, losing the workers of some."""
-
-    lost = (KeyError,)
-    losing: tuple[int, ...] = ()
-    count = 0
-    biggest = 0
-
-    def submit(self, job: Job) -> Future[dict[str, Any]]:
-        self.count += 1
-        self.biggest = max(self.biggest, len(job.keys))
-        ended: Future[dict[str, Any]] = Future()
-        if self.count in self.losing:
-            ended.set_exception(KeyError("unplugged"))
-        else:
-            ended.set_result(self.work(*self.arguments(job)))
-        return ended
-
-
-@pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Here]]:
-    """The executors that runners made."""
-    made: list[Here] = []
-
-    def making(name: str, work: Any, root: Path, device: torch.device, progress: Progress) -> Here:
-        made.append(Here(work, root, device, progress, 2, 1))
-        return made[-1]
-
-    monkeypatch.setattr("repro.study.runner.make_executor", making)
-    yield made
+from tests.study.toy import Here, asked, predictions, run
 
 
 def test_workers_make_the_same_and_share_a_pass(tmp_path: Path, here: list[Here]) -> None:
@@ -81,22 +46,23 @@ def test_what_follows_from_a_step_is_made_before_what_comes_after_it(
     assert toy.CALLS[-1] == "predictions of 2, 0" and serial.context.progress.left > 4 * 5, "counted, but not asked for"
 
 
-@pytest.mark.parametrize("executor", ["serial", "processes:1"])
+@pytest.mark.parametrize("workers", [False, True])
 def test_what_is_known_later_is_made_by_workers_too_and_what_went_wrong_stays_said(
-    tmp_path: Path, executor: str
+    tmp_path: Path, workers: bool, request: pytest.FixtureRequest
 ) -> None:
+    made = request.getfixturevalue("here") if workers else []
     first, later, wrong = asked(experts=1), asked(seed=1), asked(seed=2, fail=["base 2"])
-    runner = Runner([first], toy.context(tmp_path), executor)
+    runner = Runner([first], toy.context(tmp_path))
     runner.run(first.steps)
     toy.CALLS.clear()
     left = runner.context.progress.left
-    assert left == pytest.approx(0) and runner.context.progress.seconds(1.0) > 0, "workers count what they make"
+    assert left == pytest.approx(0) and runner.context.progress.seconds(1.0) > 0, "what is made is counted"
     runner.add([first, later, wrong], "the trials")
     assert runner.context.progress.left - left == pytest.approx(2 * 27), "what stands is counted once"
     assert runner.context.progress.time_left().endswith(" left of the trials")
     with pytest.raises(TrainingError, match=r"^base 2: the loss is not finite$"):
         runner.run([*later.steps, *wrong.steps])
-    assert len(toy.CALLS) == (5 if executor == "serial" else 0), "workers make theirs in processes of their own"
+    assert len(toy.CALLS) == 5 + workers and bool(made) == workers, "two workers share the pass of three experts"
     assert set(wrong.steps) <= set(runner.failed) and later.steps[0] in runner.made
     runner.run([*first.steps, *later.steps])
     assert torch.equal(predictions(runner, later), predictions(run(tmp_path / "alone", later), later))
@@ -149,7 +115,9 @@ def test_a_store_that_workers_do_not_share_is_said(
 
 def test_a_killed_process_and_the_same_weights(tmp_path: Path) -> None:
     goal = asked(kill=["expert 2 of 3, 0"])
-    runner = run(tmp_path, goal, executor="processes:2")
+    runner = run(tmp_path, goal, executor="processes:1")
+    assert not toy.CALLS, "workers make theirs in processes of their own"
+    assert runner.context.progress.seconds(1.0) > 0, "and count it in its progress"
     assert (Store(tmp_path).folder / "expert").exists() and runner.summary().startswith("6 artifacts were made")
     assert torch.equal(predictions(runner, goal), predictions(run(tmp_path / "serial", asked()), asked()))
 

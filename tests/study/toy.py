@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from repro.errors import TimeIsUpError, TrainingError
 from repro.study.artifact import Artifact
+from repro.study.executors import Executor, Job
 from repro.study.graph import Context, Goal, Inputs, Step
 from repro.study.runner import Runner
 from repro.study.sources import Sources
@@ -79,15 +81,29 @@ def goal(config: str) -> Goal:
 
 
 def endless(_builder: str, config: str, *_: object) -> None:
-    """A job that writes which process it is in to the file ``config`` and never ends."""
-    Path(config).write_text(str(os.getpid()))
+    """A job that writes which process it is in, and what that does at an interrupt, to ``config`` and never ends."""
+    Path(config).write_text(f"{os.getpid()} {signal.getsignal(signal.SIGINT)!r}")
     while True:
         time.sleep(1)
 
 
-def hears_ctrl_c(*_: object) -> dict[str, Any]:
-    """A job that says whether its process minds an interrupt from the keyboard."""
-    return {"hears": signal.getsignal(signal.SIGINT) is not signal.SIG_IGN}
+class Here(Executor):
+    """Does jobs in this process, losing the workers of some."""
+
+    lost = (KeyError,)
+    losing: tuple[int, ...] = ()
+    count = 0
+    biggest = 0
+
+    def submit(self, job: Job) -> Future[dict[str, Any]]:
+        self.count += 1
+        self.biggest = max(self.biggest, len(job.keys))
+        ended: Future[dict[str, Any]] = Future()
+        if self.count in self.losing:
+            ended.set_exception(KeyError("unplugged"))
+        else:
+            ended.set_result(self.work(*self.arguments(job)))
+        return ended
 
 
 def train(inputs: Inputs) -> Artifact:

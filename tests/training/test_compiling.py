@@ -18,14 +18,11 @@ from repro.training import compiling
 from repro.training.classifier import train_base
 from repro.training.compiling import LONG, choose, described, forward_on, in_use
 from repro.training.fit import Epoch
-from repro.training.recipe import Recipe
-from tests.helpers import same
+from tests.helpers import RECIPE, same
 
 CPU = torch.device("cpu")
 N = 80
-RECIPE = Recipe(
-    source="test", epochs=2, batch_size=16, learning_rate=0.05, nesterov=True, weight_decay=5e-4, schedule="one-cycle"
-)
+Learnt = tuple[list[nn.Module], list[list[Epoch]]]
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +46,7 @@ def compilations() -> int:
     return counters["stats"]["unique_graphs"]
 
 
-def learn(where: torch.device, seed: int = 0) -> tuple[list[nn.Module], list[list[Epoch]]]:
+def learn(where: torch.device, seed: int = 0) -> Learnt:
     """A base, three experts in one pass (one of them with less than a batch of images), one apart."""
     source = DeviceBatches(make_modes("train", N), Augmentation(crop="pad", pad=2, cutout=6), where)
     torch.manual_seed(seed)
@@ -66,12 +63,23 @@ def learn(where: torch.device, seed: int = 0) -> tuple[list[nn.Module], list[lis
     return [base, *heads], histories
 
 
+@pytest.fixture(scope="module")
+def on_cpu() -> Learnt:
+    """What is learnt on the CPU, in single precision, where nothing is compiled."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("repro.training.device.bf16_is_fast", lambda where: False)
+        patch.setattr(compiling._Setting, "choice", "off")
+        counters.clear()
+        learnt = learn(CPU)
+        assert compilations() == 0
+        return learnt
+
+
 def test_compiled_training_is_plain_training_to_float_noise_and_a_second_seed_compiles_nothing(
-    any_device: torch.device,
+    any_device: torch.device, on_cpu: Learnt
 ) -> None:
     choose("off")
-    plain, said = learn(any_device)
-    assert compilations() == 0
+    plain, said = on_cpu if any_device == CPU else learn(any_device)
     choose(way_of(any_device))
     compiled, told = learn(any_device)
     assert compilations() == 3, "the base in training, its frozen trunk, an expert"
@@ -144,7 +152,7 @@ def no_compiler(graph: object, inputs: object) -> None:
 
 @pytest.mark.parametrize("fails", ["forward", "backward"])
 def test_where_nothing_can_be_compiled_it_is_said_once_and_training_goes_on(
-    fails: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    fails: str, on_cpu: Learnt, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Also where only the backward, which torch by itself would compile at its first use, cannot be."""
     backend = no_compiler if fails == "forward" else aot_autograd(fw_compiler=nop, bw_compiler=no_compiler)
@@ -155,10 +163,7 @@ def test_where_nothing_can_be_compiled_it_is_said_once_and_training_goes_on(
         networks, _ = learn(CPU)
     finally:
         compiling._compiled.cache_clear()
-    choose("off")
-    plain, _ = learn(CPU)
-    for a, b in zip(networks, plain, strict=True):
-        assert same(a, b)
+    assert all(map(same, networks, on_cpu[0]))
     said = capsys.readouterr().err
     assert said.count("networks cannot be compiled here") == 1 and "going on without, more slowly" in said
     assert "no compiler found" in said and said.count("\n") == 1

@@ -17,10 +17,7 @@ from repro.training.recipe import Recipe
 ASKS = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "masked_select")
 RECIPE = Recipe(source="test", epochs=1, batch_size=8, learning_rate=0.01, nesterov=True)
 EVERYTHING = RECIPE.model_copy(update={"clip_norm": 1.0, "label_smoothing": 0.1, "mixup": 0.8, "cutmix": 1.0})
-AUGMENTATIONS = [
-    Augmentation(crop="pad", pad=2, flip=True, cutout=6),
-    Augmentation(crop="resized", flip=True),
-]
+AUGMENTATIONS = [Augmentation(crop="pad", pad=2, flip=True, cutout=6), Augmentation(crop="resized", flip=True)]
 
 
 class Asked(TorchDispatchMode):

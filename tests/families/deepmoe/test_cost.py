@@ -108,9 +108,7 @@ def test_a_block_reads_what_stem_and_blocks_before_it_have_written() -> None:
      {"embedding_layers": 5}, {"embedding_share": 0.1}, {"width": 0.5}, {"num_classes": 7}, {"image_size": 64},
      {"backbone": "tr18"}, {"batchnorm_eps": 1e-12}],
 )  # fmt: skip
-def test_a_cost_counted_for_another_network_is_given_only_where_it_is_the_same(
-    changes: dict[str, Any],
-) -> None:
+def test_a_cost_counted_for_another_network_is_given_only_where_it_is_the_same(changes: dict[str, Any]) -> None:
     config = DeepMoEConfig(num_classes=10, width=0.25)
     deepmoe_cost(config)
     changed = config.model_copy(update=changes)

@@ -9,10 +9,8 @@ from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.deepmoe.cost import deepmoe_cost
 from repro.families.deepmoe.steps import Asked, goal, steps
 from repro.families.single_gate.scales import default_spec
-from repro.study.graph import Context, ordered
-from repro.study.runner import Runner
-from repro.study.sources import Sources
-from repro.study.store import Store
+from repro.study.graph import ordered
+from tests.golden import made
 
 SPEC = default_spec("smoke", "modes").with_(width=0.0625)
 ONE_EPOCH = SPEC.base_recipe.model_copy(update={"epochs": 1})
@@ -45,13 +43,8 @@ def test_what_differs_later_shares_what_is_before_it() -> None:
 
 
 def test_a_start_from_a_trained_network_is_made_and_found_again(tmp_path: Path) -> None:
-    cpu = torch.device("cpu")
     of = asked(start="plain")
-    runner = Runner([goal(of)], Context(Store(tmp_path), Sources(tmp_path, cpu), cpu))
-    runner.run([steps(of)])
-    tensors = runner.load(steps(of)).tensors
+    tensors = made([goal(of)], tmp_path).load(steps(of)).tensors
     cost = deepmoe_cost(of.model)
     assert torch.equal(tensors["macs"], cost.macs(tensors["gates"])) and len(tensors["labels"]) == 200
-    again = Runner([goal(of)], Context(Store(tmp_path), Sources(tmp_path, cpu), cpu))
-    again.run([steps(of)])
-    assert again.made == []
+    assert made([goal(of)], tmp_path).made == []

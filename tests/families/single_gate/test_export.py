@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from torch import nn
 
 from repro.data.augment import Augmentation
 from repro.data.folders import adopt, index_folder
@@ -17,18 +16,13 @@ from repro.errors import StoreError
 from repro.families.single_gate.export import CARD, CONFIG, WEIGHTS, Config, load, save
 from repro.families.single_gate.model import SingleGateMoE
 from repro.families.single_gate.predict import predict
-from repro.models.registry import build_backbone, build_head, freeze
-from tests.helpers import draw_statistics
+from tests.helpers import draw_statistics, mixture
 
 CLASSES = ("apple", "leaf", "sky")
 
 
-def mixture(name: str, width: float) -> tuple[SingleGateMoE, Config]:
-    torch.manual_seed(0)
-    base = build_backbone(name, 3, width)
-    moe = SingleGateMoE(base, nn.Linear(base.head.fc.in_features, 2), [build_head(name, 3, width) for _ in range(2)])
-    draw_statistics(moe)
-    freeze(moe)
+def made(name: str, width: float) -> tuple[SingleGateMoE, Config]:
+    draw_statistics(moe := mixture(name, 3, 2, width))
     config = Config(
         base=name, expert=name, width=width, num_experts=2, classes=CLASSES, image_size=32, shorter_side=36,
         mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225),
@@ -38,12 +32,12 @@ def mixture(name: str, width: float) -> tuple[SingleGateMoE, Config]:
 
 @pytest.fixture
 def exported(tmp_path: Path) -> Path:
-    return save(tmp_path / "moe", *mixture("tr10", 0.0625), "# A card")
+    return save(tmp_path / "moe", *made("tr10", 0.0625), "# A card")
 
 
 @pytest.mark.parametrize(("name", "width"), [("tr10", 0.0625), ("resnet18@layer3", 1.0)])
 def test_it_says_the_same_to_the_last_bit(name: str, width: float, tmp_path: Path) -> None:
-    moe, config = mixture(name, width)
+    moe, config = made(name, width)
     model = load(save(tmp_path / "moe", moe, config, "# A card"))
     images = torch.randn(6, 3, 32, 32)
     with torch.no_grad():
@@ -118,7 +112,7 @@ def test_a_damaged_or_foreign_folder_is_said_to_be_one(exported: Path, tmp_path:
 
 
 def test_an_export_is_written_over_and_nothing_else_is(exported: Path, tmp_path: Path) -> None:
-    moe, config = mixture("tr18", 0.0625)
+    moe, config = made("tr18", 0.0625)
     assert load(save(exported, moe, config, "# Another")).config.base == "tr18"
     assert (exported / CARD).read_text() == "# Another"
     (exported / "notes.txt").write_text("mine")

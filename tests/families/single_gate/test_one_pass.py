@@ -25,14 +25,11 @@ from repro.models.registry import build_backbone, build_head, freeze, init_exper
 from repro.training import device, fit
 from repro.training.fit import Epoch
 from repro.training.recipe import Recipe
-from tests.helpers import same
+from tests.helpers import RECIPE, same
 from tests.stopping import Stop
 
 CPU = torch.device("cpu")
 N = 230
-RECIPE = Recipe(
-    source="test", epochs=2, batch_size=16, learning_rate=0.05, nesterov=True, weight_decay=5e-4, schedule="one-cycle"
-)
 Together = tuple[list[Head], list[list[Epoch]]]
 
 

@@ -16,7 +16,8 @@ from repro.families.single_gate.predict import predict
 from repro.models.backbone import Backbone, Head
 from repro.models.cost import model_cost
 from repro.models.inference import for_inference
-from repro.models.registry import build_backbone, build_head, freeze
+from repro.models.registry import freeze
+from tests.helpers import mixture
 
 CPU = torch.device("cpu")
 CLASSES = 7
@@ -41,11 +42,9 @@ def small_moe(num_experts: int, seed: int, spread: float = 3.0) -> SingleGateMoE
 
 def real_moe(num_experts: int) -> SingleGateMoE:
     """Of tr10, whose gate is sure of something."""
-    torch.manual_seed(0)
-    base, experts = build_backbone("tr10", 20, 0.0625), [build_head("tr10", 20, 0.0625) for _ in range(num_experts)]
-    moe = SingleGateMoE(base, nn.Linear(32, num_experts), experts)
+    moe = mixture("tr10", 20, num_experts)
     nn.init.normal_(moe.gate.weight, std=4)
-    return freeze(moe)
+    return moe
 
 
 def dense(moe: SingleGateMoE, images: Tensor) -> Outputs:
