@@ -9,6 +9,7 @@ import pytest
 
 from repro.errors import SpecError, TrainingError
 from repro.exhibits import exhibit
+from repro.exhibits.table2_num_experts import Parameters as Table2
 from repro.exhibits.three_families.asked import ThreeFamiliesParameters, best, tuned
 from repro.exhibits.three_families.bodies import CONVNEXT, TR, Body, Model, Point
 from repro.exhibits.three_families.families import BUDGETS, FAMILIES
@@ -118,7 +119,7 @@ def test_the_middle_mixture_is_the_scales_own() -> None:
     ours = ThreeFamiliesParameters(scale="gpu", dataset="cifar100")
     asked = ours.asked(0)
     model = FAMILIES[0].make(asked, ours.macs(asked)["middle"], 1.0)
-    theirs = exhibit("table2_num_experts").parameters(scale="gpu", dataset="cifar100").specs()
+    theirs = Table2(scale="gpu", dataset="cifar100").specs()
     assert model.goal.steps[0] in [steps(spec).predictions for spec in theirs]
 
 
