@@ -134,7 +134,7 @@ def command(doc: str | None, measure: Callable[[argparse.Namespace], Found]) -> 
     for goal in goals:
         measured = "not measured" if goal.measured is None else f"{goal.measured:.3g}"
         verdict = {True: "met", False: "missed", None: ""}[goal.met]
-        print(f"{goal.text}: {measured} (goal: {'at most' if goal.at_most else 'at least'} {goal.bound:g}) {verdict}")
+        print(f"{goal.text}: {measured} (goal: {'at most' if goal.at_most else 'at least'} {goal.bound:.4g}) {verdict}")
     print(*notes, sep="\n")
     name, (claim, _, method) = Path(sys.argv[0]).stem, (doc or "").strip().partition("\n\n")
     given = " ".join(["python", f"benchmarks/{name}.py", *(["--quick"] if args.quick else [])])

@@ -35,7 +35,7 @@ def goals_html(record: PerformanceRecord) -> str:
         return ""
     rows = []
     for goal in record.goals:
-        bound = f"{'at most' if goal.at_most else 'at least'} {goal.bound:g} {goal.unit}"
+        bound = f"{'at most' if goal.at_most else 'at least'} {goal.bound:.4g} {goal.unit}"
         measured = "not run" if goal.measured is None else f"{goal.measured:.3g}"
         rows.append((html.escape(goal.text), bound, measured, VERDICTS[goal.met]))
     return html_table(("goal", "bound", "measured", ""), rows, "the goals of a benchmark")
