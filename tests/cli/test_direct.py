@@ -54,14 +54,6 @@ sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
     )  # fmt: skip
 
 
-def test_every_exhibit_is_imported_without_packages_for_show(tmp_path: Path) -> None:
-    """As ``repro run all --direct`` does, to put them in reading order."""
-    code = "from repro.exhibits import exhibit, names\nprint(*(exhibit(name).name for name in names()))"
-    done = plain_checkout(tmp_path, FOR_SHOW, code)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == names()
-
-
 THREE = ("expert", "ensembler", "predictions")
 
 
@@ -76,13 +68,18 @@ def begun(table2_root: Path, root: Path, *left_out: str) -> Path:
 
 
 def test_without_jupyter_and_other_packages_for_show(table2_root: Path, tmp_path: Path) -> None:
-    """Nothing is begun without K-means; with it all but a base is made, by the loop that trains bases, too."""
+    """Nothing is begun without K-means; with it all but a base is made, by the loop that trains bases, too.
+
+    Every exhibit is imported, as ``repro run all --direct`` does to put them in reading order.
+    """
     nowhere, root = tmp_path / "nowhere", begun(table2_root, tmp_path / "root", "gate", *THREE)
     code = f"""
 from repro.cli import main
 for_show, Without.absent = Without.absent, (*Without.absent, "sklearn", "threadpoolctl")
 print(main({[*RUN, "-p", "root", str(nowhere)]!r}), "without K-means", file=sys.stderr)
 Without.absent = for_show
+from repro.exhibits import exhibit, names
+print(*(exhibit(name).name for name in names()))
 sys.exit(main({[*RUN, "-p", "root", str(root)]!r}))
 """
     done = plain_checkout(tmp_path, FOR_SHOW, code)
@@ -90,6 +87,7 @@ sys.exit(main({[*RUN, "-p", "root", str(root)]!r}))
     refused = done.stderr.partition("1 without K-means\n")[0]
     assert refused.endswith("repro: scikit-learn is missing, whose K-means the gate needs: pip install scikit-learn\n")
     assert not nowhere.exists()
+    assert done.stdout.partition("\n")[0].split() == names()
     assert "papermill, nbformat, ipykernel, IPython not installed: running without notebooks" in done.stderr
     assert "pandas is missing, and so are the tables (pip install pandas)" in done.stdout
     assert re.search(r"^3 experts, bagging, top1, seed 0: [\d.]+$", done.stdout, re.MULTILINE)
