@@ -229,11 +229,11 @@ def exact() -> dict[str, Captioned]:
         for tau in THRESHOLDS
         if (found := implied_shares(network, tau))
     }
-    shared = (
+    about_shares = (
         "The share of ImageNet's validation images that still run their expert, which the paper does not print: its "
         "MACs with early exit, less those of its base, over the exact cost of an expert. A run must come out here."
     )
-    return {"costs": figures_table(figures, costs), "shares": Captioned(frame_of_rows(rows), shared)}
+    return {"costs": figures_table(figures, costs), "shares": Captioned(frame_of_rows(rows), about_shares)}
 
 
 EXHIBIT = Exhibit(NAME, "Table 3: ImageNet", Parameters, run, tables, CLAIMS, printed_value, exact=exact, place=4)

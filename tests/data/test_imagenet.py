@@ -119,8 +119,9 @@ def test_a_picture_of_too_many_pixels_is_whole_but_is_not_read(tmp_path: Path, m
         read_image(tmp_path / "a.png")
 
 
-def test_the_evaluation_crop_is_the_one_of_torchvision() -> None:
-    image = noise(301, 299)
+@pytest.mark.parametrize(("width", "height"), [(500, 375), (300, 400), (100, 100), (301, 299)])
+def test_the_evaluation_crop_is_the_one_of_torchvision(width: int, height: int) -> None:
+    image = noise(width, height)
     theirs = transforms.Compose([transforms.Resize(256), transforms.CenterCrop(224)])(image)
     ours = center_crop(image, 256, 224)
     assert ours.dtype == np.uint8 and ours.shape == (3, 224, 224)

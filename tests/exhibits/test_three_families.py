@@ -163,7 +163,7 @@ def test_deepmoe_on_resnet20_is_refused_where_no_width_of_it_costs_the_budget(
             with pytest.raises(SpecError, match="a mixture on resnet20 was to have"):
                 ThreeFamiliesParameters.check(**asked, budgets=budget)
         else:
-            assert ThreeFamiliesParameters.check(**asked, budgets=budget)
+            ThreeFamiliesParameters.check(**asked, budgets=budget)
 
 
 def test_a_record_of_some_families_says_so_in_its_name() -> None:
