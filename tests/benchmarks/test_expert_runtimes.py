@@ -7,6 +7,7 @@ from benchmarks.expert_runtimes import RUNTIMES, forms
 
 
 @torch.no_grad()
+@pytest.mark.filterwarnings("ignore:There is a performance drop")  # of vmap, which is what is timed
 def test_all_forms_give_the_same_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.expert_runtimes.bf16_is_fast", lambda where: False)
     images, number = torch.randn(12, 3, 16, 16), 3
