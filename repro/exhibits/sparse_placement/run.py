@@ -76,7 +76,7 @@ class Parameters(common.Parameters):
         ("equal-parameters",), description=f"of {', '.join(OTHERS)}"
     )
     others_seeds: int = Field(
-        0, ge=0, description="first seeds, which have the others; equal-parameters is of every seed; 0: all"
+        0, ge=0, description="first seeds, which have all rows, where the others have dense and Last 2; 0: all"
     )
     experts: int = Field(EXPERTS, ge=1, description="E of each mixture")
     top_k: int = Field(1, ge=1, description="k; experts get 4 / k hidden channels a channel: what the dense MLP costs")
@@ -87,10 +87,10 @@ class Parameters(common.Parameters):
         return tuple(dict.fromkeys((*self.placements, *(row for name in self.others for row in OTHERS[name]))))
 
     def rows_of(self, seed: int) -> tuple[str, ...]:
-        """What is trained of a seed: what decides of every one, the others of the first seeds alone if it is asked."""
+        """What is trained of a seed: dense and Last 2 of every one, the others of the first seeds alone if it is asked."""
         if not self.others_seeds or seed in self.seeds[: self.others_seeds]:
             return self.rows
-        return tuple(row for row in self.rows if row in (*self.placements, EQUAL_PARAMETERS))
+        return tuple(row for row in self.rows if row in ("none", "last-2"))
 
     def part(self) -> str:
         """Another network, k or number of experts is recorded apart."""
