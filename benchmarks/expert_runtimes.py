@@ -1,25 +1,26 @@
-"""In large batches no other form of the same networks is a third faster than eager PyTorch; for few images some are.
+"""Of the forms of one mixture's networks, graphs in int8 are a third faster than eager PyTorch in any batch.
 
 tr10-tr10 at width 0.25 on 32 pixels, 20 untrained experts, 256 images of noise of which a share goes on to one expert
 each, with loads as uneven as a draw from Dirichlet(2). Each form runs trunk and base head on all images, gathers those
 that go on, calls every expert once, on its own images, and puts the answers back. *Dense* runs all experts on all
-images. *Promised* is dense over exits in multiply-adds, *realised* the fastest dense form's time over the form's.
+images. *Promised* is dense over exits in multiply-adds, *realised* the fastest dense form's time over the form's (int8
+is held against all of them, the others against those in floating point).
 Eager is what `predict` runs: BatchNorm folded in, bf16 where that is fast. Compiled: torch.compile, for any number of
-images. Stacked: experts as one call under `torch.vmap`, each filled up to the largest load. OpenVINO and ONNX Runtime:
-where they are installed (`uv run --with openvino,onnxruntime,onnxscript`). *Few images* are all the images that there
-are, and all go on. Interleaved, seven repetitions, medians.
+images. Stacked: experts as one call under `torch.vmap`, each filled up to the largest load; in two sizes: the half with
+the larger loads and the other apart. ONNX Runtime: what `repro export --onnx` writes, in float32 and in int8 (ranges
+from 256 images of noise: its accuracy is on the model's card). OpenVINO: where it is installed (`uv run --with
+openvino`). *Few images* are all the images that there are, and all go on. *As exported*: the mixture through `predict`,
+an expert for every image, and beside it a plain tr10 of its multiply-adds. Interleaved, seven repetitions, medians.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,14 +29,23 @@ from torch.func import functional_call, stack_module_state
 from torch.nn.utils.rnn import pad_sequence
 
 from benchmarks.timing import CPU, Found, Goal, Measured, command, table, threads, timed
-from repro.models.cost import model_cost
+from repro.families.single_gate.export import Config
+from repro.families.single_gate.model import Mixture, SingleGateMoE
+from repro.families.single_gate.onnx_form import OnnxMoE, Session, graph, graphs, in_int8
+from repro.families.single_gate.predict import predict
+from repro.models.cost import model_cost, width_for
 from repro.models.inference import for_inference
 from repro.models.registry import build_backbone, build_head
 from repro.training.device import autocast, bf16_is_fast
 
 SHARES = (0.1, 0.25, 0.5, 1.0)
 FEW = (1, 16)
+INT8 = "ONNX Runtime, int8"
 Call = Callable[[Tensor], Tensor]
+
+
+def median(each: Measured) -> float:
+    return each.median
 
 
 @dataclass
@@ -86,6 +96,25 @@ def stacked(experts: Sequence[nn.Module]) -> Callable[[Tensor, list[int]], Tenso
     return answers
 
 
+def in_two_sizes(experts: Sequence[nn.Module]) -> Callable[[Tensor, list[int]], Tensor]:
+    """As :func:`stacked`, in two calls: half of the experts, those with the larger loads, and the others."""
+    states, half = [{**dict(e.named_parameters()), **dict(e.named_buffers())} for e in experts], len(experts) // 2
+    every = torch.vmap(lambda weights, x: functional_call(experts[0], weights, (x,)))
+    weights_E = {name: torch.stack([state[name] for state in states]) for name in states[0]}
+
+    def answers(features: Tensor, loads_E: list[int]) -> Tensor:
+        parts, found = features.split(loads_E), [features[:0]] * len(loads_E)
+        order = torch.tensor(loads_E).argsort(descending=True)
+        for own in (order[:half], order[half:]):
+            filled = pad_sequence([parts[k] for k in own.tolist()], batch_first=True)
+            if filled.shape[1]:
+                for k, each in zip(own.tolist(), every({n: w[own] for n, w in weights_E.items()}, filled), strict=True):
+                    found[k] = each[: loads_E[k]].float()
+        return torch.cat([each for each, load in zip(found, loads_E, strict=True) if load])
+
+    return answers
+
+
 def openvino(module: nn.Module, example: Tensor, number_threads: int) -> Call:
     import openvino as ov  # type: ignore[import-not-found]
 
@@ -96,22 +125,14 @@ def openvino(module: nn.Module, example: Tensor, number_threads: int) -> Call:
 
 
 def onnx_runtime(module: nn.Module, example: Tensor, number_threads: int) -> Call:
-    import onnxruntime  # type: ignore[import-not-found]
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = number_threads
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # it would disturb what is measured next
-    with tempfile.TemporaryDirectory() as folder:
-        path, sizes = Path(folder) / "network.onnx", {"x": {0: torch.export.Dim.DYNAMIC}}
-        plain = module.to(memory_format=torch.contiguous_format)
-        named = type("Named", (nn.Module,), {"forward": lambda self, x: plain(x)})()
-        torch.onnx.export(named, (example,), path, dynamic_shapes=sizes, verbose=False)
-        ready = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
-    name = ready.get_inputs()[0].name
-    return lambda x: torch.from_numpy(ready.run(None, {name: x.contiguous().numpy()})[0])
+    return Session(graph(module, example, "out"))
 
 
-RUNTIMES = {"OpenVINO": openvino, "ONNX Runtime": onnx_runtime}
+def onnx_runtime_int8(module: nn.Module, example: Tensor, number_threads: int) -> Call:
+    return Session(in_int8(graph(module, example, "out"), example.split(64)))
+
+
+RUNTIMES = {"ONNX Runtime": onnx_runtime, INT8: onnx_runtime_int8, "OpenVINO": openvino}
 
 
 def forms(width: float, pixels: int, number: int, number_threads: int) -> Iterator[tuple[str, Form]]:
@@ -130,14 +151,78 @@ def forms(width: float, pixels: int, number: int, number_threads: int) -> Iterat
     shared = (torch.compile(part, dynamic=True) for part in (fast.trunk, fast.head))
     yield "compiled", Form(next(shared), next(shared), one_by_one([partial(one, each) for each in weights]))
     yield "experts stacked", replace(eager, experts=stacked(experts))
+    yield "experts stacked in two sizes", replace(eager, experts=in_two_sizes(experts))
     base, heads = for_inference(base, CPU, bf16=False), [for_inference(head, CPU, bf16=False) for head in heads]
-    images = torch.randn(16, 3, pixels, pixels)
+    images = torch.randn(256, 3, pixels, pixels)
     features = base.trunk(images).contiguous()
     for name, make in RUNTIMES.items():
-        if find_spec(name.replace(" ", "").lower()):
+        if name != "OpenVINO" or find_spec("openvino"):
             trunk = make(base.trunk, images, number_threads)
             head, *calls = (make(part, features, number_threads) for part in (base.head, *heads))
             yield name, Form(trunk, head, one_by_one(calls))
+
+
+def as_exported(width: float, pixels: int, number: int) -> dict[str, dict[str, Call]]:
+    """A mixture through `predict`, an expert for every image, and a plain network of its cost, each in each form."""
+    macs = model_cost("tr10", "tr10", 100, pixels, number, width).macs
+    widths = [width * (1 + step / 32) for step in range(33)]
+    wide = width_for(widths, macs, lambda width: model_cost("tr10", None, 100, pixels, 0, width).base_macs)
+    torch.manual_seed(0)
+    base, plain = (build_backbone("tr10", 100, each).eval() for each in (width, wide))
+    experts = [build_head("tr10", 100, width).eval() for _ in range(number)]
+    moe = SingleGateMoE(base, nn.Linear(base.head.fc.in_features, number), experts)
+    images, bf16 = torch.randn(256, 3, pixels, pixels), bf16_is_fast(CPU)
+    config = Config(
+        base="tr10", expert="tr10", width=width, num_experts=number, classes=tuple(map(str, range(100))),
+        image_size=pixels, shorter_side=pixels, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0),
+    )  # fmt: skip
+    ready, plainly = for_inference(moe, CPU, bf16), for_inference(plain, CPU, bf16)
+    written = graph(for_inference(plain, CPU, bf16=False), images[:2], "logits")
+    mixtures: dict[str, Mixture] = {
+        "eager": ready,
+        "ONNX Runtime": OnnxMoE(config, graphs(moe, images)),
+        INT8: OnnxMoE(config, graphs(moe, images, "int8")),
+    }
+    one_expert: dict[str, Call] = {name: partial(_one_expert, mixture) for name, mixture in mixtures.items()}
+    plain_forms: dict[str, Call] = {
+        "eager": lambda x: plainly(x.contiguous(memory_format=torch.channels_last)),
+        "ONNX Runtime": Session(written),
+        INT8: Session(in_int8(written, images.split(64))),
+    }
+    return {"mixture": one_expert, "plain": plain_forms}
+
+
+SERVED = [
+    "threads", "images", "form", "mixture, ms", "plain, ms", "mixture / plain", "mixture, eager / form",
+    "plain, eager / form",
+]  # fmt: skip
+
+
+def as_exported_rows(width: float, pixels: int, number: int, repetitions: int, number_threads: int) -> list[list[Any]]:
+    """A row of :data:`SERVED` for each size of a batch and form."""
+    networks, rows = as_exported(width, pixels, number), []
+    for n in (*FEW, 256):
+        images = torch.randn(n, 3, pixels, pixels)
+        ways = {
+            f"{of}, {form}": partial(_call, call, images)
+            for of, every in networks.items()
+            for form, call in every.items()
+        }
+        took = timed(ways, repetitions)
+        for form in networks["plain"]:
+            each, plain = took[f"mixture, {form}"], took[f"plain, {form}"]
+            over = [took[f"{of}, eager"].over(took[f"{of}, {form}"]) for of in ("mixture", "plain")]
+            rows.append([number_threads, n, form, 1e3 * each.median, 1e3 * plain.median, each.over(plain), *over])
+    return rows
+
+
+def _call(call: Call, images: Tensor) -> None:
+    with autocast(CPU):
+        call(images)
+
+
+def _one_expert(moe: Mixture, images: Tensor) -> Tensor:
+    return predict(moe, images, None, "top-1").scores
 
 
 def loads_of(share: float, images: int, number: int) -> list[int]:
@@ -201,6 +286,7 @@ def benchmark(args: argparse.Namespace) -> Found:
     base = cost.base_macs + cost.gate_macs
     rows: list[list[Any]] = []
     small: list[list[Any]] = []
+    served: list[list[Any]] = []
     goals: list[Goal] = []
     found: dict[str, Form] = {}
 
@@ -213,13 +299,15 @@ def benchmark(args: argparse.Namespace) -> Found:
             found = dict(forms(width, pixels, number, number_threads))
             took = measure(found, torch.randn(size, 3, pixels, pixels), number, repetitions)
             few = {n: measure(found, torch.randn(n, 3, pixels, pixels), number, repetitions, [1.0])[1.0] for n in FEW}
-        fastest = min(took[number].values(), key=lambda each: each.median)
+        fastest = {
+            int8: min((took[number][n] for n in found if int8 or n != INT8), key=median) for int8 in (False, True)
+        }
         realised = dict.fromkeys(found, 1.0)
         for share, ways in took.items():
             what = "dense" if share == number else f"{share:.0%}"
             promised = (base + number * cost.expert_macs) / (base + share * cost.expert_macs)
             for name, each in ways.items():
-                kept = fastest.over(each) / promised
+                kept = fastest[name == INT8].over(each) / promised
                 realised[name] = min(realised[name], kept) if share <= 1 else realised[name]
                 about = [name, 1e3 * each.median, each.spread, ways["eager"].over(each)]
                 rows.append([number_threads, what, *about, promised, kept])
@@ -234,13 +322,21 @@ def benchmark(args: argparse.Namespace) -> Found:
         text = "realised / promised against the fastest dense form, the least over the shares"
         goals += [
             Goal(text=f"{text}, {name}, threads: {number_threads}", measured=realised[name], bound=0.9)
-            for name in ("eager", "compiled")
+            for name in ("eager", "compiled", INT8)
         ]
+        with threads(number_threads), torch.no_grad():
+            served += as_exported_rows(width, pixels, number, repetitions, number_threads)
+    goals += [
+        Goal(text=f"mixture as exported, eager / {form}, images: {n}, threads: {t}", measured=over, bound=4 / 3)
+        for t, n, form, *_, over, _ in served
+        if form == INT8 or (n == 1 and form != "eager")
+    ]
     tables = {
         f"One batch of {size} images": table(
             ["threads", "images that go on", *FORM, "promised speed-up", "realised / promised"], rows
         ),
         "Few images": table(["threads", "images", *FORM], small),
+        "As exported, beside a plain network": table(SERVED, served),
     }
     if not args.quick:
         halves = second_thread(found["eager"], size, pixels, number, repetitions)

@@ -99,6 +99,8 @@ def parser() -> argparse.ArgumentParser:
     )
     _takes_parameters(export)
     export.add_argument("--out", type=Path, help="the folder (default: <root>/exports/<name>)")
+    help = "also as graphs for ONNX Runtime, faster on a CPU: few images in float32, any number in int8"
+    export.add_argument("--onnx", nargs="?", const="float32", choices=("float32", "int8"), help=help)
 
     stores.declare(commands)
 
@@ -222,7 +224,7 @@ def export_model(args: argparse.Namespace) -> int:
     from repro.report.model_card import export_asked
 
     parameters = exhibit(args.notebook).parameters.check(**_parameters(args))
-    print(f"the model is in {export_asked(args.notebook, parameters, args.out)}")
+    print(f"the model is in {export_asked(args.notebook, parameters, args.out, args.onnx)}")
     return 0
 
 

@@ -10,10 +10,12 @@ from torch import Tensor
 
 from repro.analysis.answers import answers
 from repro.analysis.outputs import Outputs, percent
+from repro.data.augment import Augmentation
 from repro.data.catalogue import DATASETS
 from repro.errors import ReproError
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.export import Config, save
+from repro.families.single_gate.onnx_form import OnnxMoE, Precision, add, graphs
 from repro.families.single_gate.steps import steps
 from repro.families.single_gate.study import SingleGateParameters, Study
 from repro.families.single_gate.thresholds import choices, held_parts
@@ -25,9 +27,11 @@ from repro.training.device import pick_device
 
 TAUS = (0.0, 0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 """The thresholds of a card's table: fixed, so that nothing in it was chosen."""
+CALIBRATED = 256
+"""The first images of the training set, from which graphs in int8 get their ranges."""
 
 
-def export_asked(name: str, asked: Parameters, out: Path | None = None) -> Path:
+def export_asked(name: str, asked: Parameters, out: Path | None = None, onnx: Precision | None = None) -> Path:
     """Export the model that ``repro run NAME`` with these parameters trained; returns its folder.
 
     :class:`ReproError` if they ask for several models, or for one that is not in the store.
@@ -40,17 +44,18 @@ def export_asked(name: str, asked: Parameters, out: Path | None = None) -> Path:
         raise ReproError(f"{name} with these parameters is {len(specs)} models ({found}); narrow it to one with -p")
     study = Study(specs, asked.root, pick_device(asked.device))
     slack = getattr(asked, "slack", None)
-    return export(study, specs[0], out, asked.command(name), slack, asked.command(name, here=True))
+    return export(study, specs[0], out, asked.command(name), slack, asked.command(name, here=True), onnx)
 
 
 def export(
     study: Study, spec: StudySpec, out: Path | None = None, command: str = "", slack: float | None = None,
-    here: str = "",
+    here: str = "", onnx: Precision | None = None,
 ) -> Path:  # fmt: skip
     """Write a trained model to ``out``, or ``<root>/exports/<name>``; returns the folder.
 
     ``command`` is what trained it, and ``here`` what would on this machine, where it differs; ``slack`` as in
-    :func:`repro.families.single_gate.thresholds.choices`, of a folder.
+    :func:`repro.families.single_gate.thresholds.choices`, of a folder; with ``onnx`` its graphs are written as well,
+    in int8 with ranges from :data:`CALIBRATED` training images.
     :class:`ReproError` if a part of it is not in the store.
     """
     needed = ordered([steps(spec).predictions])
@@ -70,6 +75,7 @@ def export(
         "test": reported(spec, outputs),
         "chosen": [c._asdict() for c in choices(spec, outputs, slack)] if slack is not None else [],
         "slack": slack,
+        "onnx": {},
         "made": {"base": made[0], "outputs": made[-1]},
         "seconds": round(sum(each["seconds"] for each in made), 1),
         "artifacts": {step.label: f"{step.kind}/{step.key}" for step in needed},
@@ -81,7 +87,16 @@ def export(
     )  # fmt: skip
     data = f"{spec.data}-{spec.folder.digest[:6]}" if spec.folder else spec.data  # folders may share a name
     name = f"{data}-{spec.pair}-{spec.num_experts}-seed{spec.seed}".replace("@", "-")
-    return save(out or study.root / "exports" / name, study.moe(spec), config, model_card(config))
+    moe, found = study.moe(spec), {}
+    if onnx:
+        images = next(study.sources.batches(spec, "train", Augmentation()).clean(CALIBRATED)).images
+        found = graphs(moe, images.cpu(), onnx)
+        said = OnnxMoE(config, found).outputs(study.sources.batches(spec, "evaluation", Augmentation()))
+        config = config.model_copy(update={"about": {**facts, "onnx": {onnx: reported(spec, said)}}})
+    folder = save(out or study.root / "exports" / name, moe, config, model_card(config))
+    if found:
+        add(folder, found)
+    return folder
 
 
 def reported(spec: StudySpec, outputs: Outputs) -> dict[str, Any]:

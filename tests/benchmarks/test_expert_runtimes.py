@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from benchmarks.expert_runtimes import RUNTIMES, forms
+from benchmarks.expert_runtimes import INT8, RUNTIMES, as_exported, forms
 
 
 @torch.no_grad()
@@ -20,8 +20,20 @@ def test_all_forms_give_the_same_answers(monkeypatch: pytest.MonkeyPatch) -> Non
     for image, expert in zip(order.tolist(), chosen.tolist(), strict=True):
         alone = [int(k == expert) for k in range(number)]
         expected[image] += eager.experts(features[image : image + 1], alone)[0]
-    assert {"eager", "experts stacked"} <= found.keys() <= {"eager", "experts stacked", *RUNTIMES}
+    every = {"eager", "experts stacked", "experts stacked in two sizes", *RUNTIMES}
+    assert every - {"OpenVINO"} <= found.keys() <= every
     for name, form in found.items():
-        near = 1e-2 if name == "OpenVINO" else 1e-5  # in bf16, which it takes by itself
+        near = {"OpenVINO": 1e-2, INT8: 5e-2}.get(name, 1e-5)  # OpenVINO takes bf16 by itself
         torch.testing.assert_close(form.exits(images, order, loads), expected, atol=near, rtol=0.0)
         torch.testing.assert_close(form.dense(images, number), eager.dense(images, number), atol=near, rtol=0.0)
+
+
+@torch.no_grad()
+def test_what_is_exported_gives_the_same_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.expert_runtimes.bf16_is_fast", lambda where: False)
+    monkeypatch.setattr("repro.training.device.bf16_is_fast", lambda where: False)
+    images = torch.randn(5, 3, 16, 16)
+    for each in as_exported(0.0625, 16, 3).values():
+        answers = {name: call(images) for name, call in each.items()}
+        torch.testing.assert_close(answers["ONNX Runtime"], answers["eager"], atol=1e-5, rtol=0.0)
+        torch.testing.assert_close(answers[INT8], answers["eager"], atol=5e-2, rtol=0.0)

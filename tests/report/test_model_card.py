@@ -7,10 +7,13 @@ import pytest
 import torch
 from jinja2 import UndefinedError
 
+from repro.analysis.answers import answers
 from repro.analysis.ensemblers import bagging
-from repro.analysis.outputs import accuracy
+from repro.analysis.outputs import accuracy, percent
+from repro.data.augment import Augmentation
 from repro.errors import ReproError
 from repro.exhibits.table2_num_experts import Parameters
+from repro.families.single_gate import onnx_form
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.export import Config, load, read_config
 from repro.families.single_gate.predict import predict
@@ -53,6 +56,21 @@ def test_the_cards_numbers_are_worked_out(study: Study, tiny: StudySpec, tmp_pat
     told = (made["hardware"], made["code"], "`repro run it`", "part of this project, under its licence", "seed 0")
     assert all(words in card for words in told)
     assert "Thresholds to begin with" not in card and str(study.root) not in card
+
+
+def test_graphs_in_int8_have_accuracies_of_their_own(study: Study, tiny: StudySpec, tmp_path: Path) -> None:
+    folder = export(study, tiny, tmp_path / "moe", onnx="int8")
+    model, source = onnx_form.load(folder), study.sources.batches(tiny, "evaluation", Augmentation())
+    found = answers(model.outputs(source))
+    said = percent(
+        torch.cat([predict(model, batch.images, 0.1).scores for batch in source.clean(64)]).argmax(1) == source.labels
+    )
+    table = numbers((folder / "README.md").read_text())
+    theirs, ours = table[: 2 + len(TAUS)], table[2 + len(TAUS) :]
+    assert [row[-1] for row in ours[:2]] == [row[-1] for row in theirs[:2]] and len(ours) == len(theirs)
+    assert [row[0] for row in ours[:2]] == [round(percent(found.right[:, i]), 2) for i in (0, 1)]
+    assert ours[2 + TAUS.index(0.1)][0] == round(said, 2)
+    assert "graphs in int8" in (folder / "README.md").read_text()
 
 
 def test_a_number_that_is_missing_is_an_error_and_names_of_classes_are_text(

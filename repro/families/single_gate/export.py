@@ -5,7 +5,8 @@
     said = predict(model, model.prepare(image), tau=0.1)
 
 ``model.safetensors`` holds base, gate and experts, never a pickle; ``config.json`` the networks' names, the classes
-and how an image is prepared; ``README.md`` is for people. Nothing here knows of studies or stores.
+and how an image is prepared; ``README.md`` is for people; ``onnx``, where it was asked for, the same networks as graphs
+(:mod:`repro.families.single_gate.onnx_form`). Nothing here knows of studies or stores.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from repro.families.single_gate.predict import predict
 from repro.files import write_aside, write_text
 from repro.models.registry import build_backbone, build_head, freeze
 
-WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+WEIGHTS, CONFIG, CARD, ONNX = "model.safetensors", "config.json", "README.md", "onnx"
 FORMAT: Literal["repro single-gate mixture"] = "repro single-gate mixture"
 
 
@@ -60,8 +61,37 @@ class Config(Frozen):
     about: dict[str, Any] = Field(default_factory=dict)
 
 
-class ExportedMoE(SingleGateMoE):
-    """A mixture with its ``config``: from an image to the name of a class."""
+class OfPictures:
+    """What makes a mixture (:class:`~repro.families.single_gate.model.Mixture`) with a ``config`` usable: from an image
+    to the name of a class.
+    """
+
+    config: Config
+
+    @property
+    def device(self) -> torch.device:
+        """Where images are prepared."""
+        return torch.device("cpu")
+
+    def prepare(self, images: Image.Image | Sequence[Image.Image]) -> Tensor:
+        """Pictures as the model takes them, float32 ``[B, 3, S, S]`` on its device: scaled, cut, normalised."""
+        several = [images] if isinstance(images, Image.Image) else images
+        side, size = self.config.shorter_side, self.config.image_size
+        pixels = np.stack([center_crop(as_shown(image), side, size) for image in several])
+        normalised = normaliser(self.config.mean, self.config.std, self.device)
+        return normalised(torch.from_numpy(pixels).to(self.device))
+
+    def names(self, scores: Tensor) -> list[str]:
+        """The name of the class with the highest of scores ``[B, C]``, for each image."""
+        return [self.config.classes[label] for label in scores.argmax(1).tolist()]
+
+    def label(self, image: Image.Image, tau: float) -> str:
+        """The name of the class of one picture, at threshold τ."""
+        return self.names(predict(self, self.prepare(image), tau).scores)[0]  # type: ignore[arg-type]  # see above
+
+
+class ExportedMoE(SingleGateMoE, OfPictures):
+    """The mixture of a ``config``, its weights still to be loaded."""
 
     def __init__(self, config: Config) -> None:
         num_classes = len(config.classes)
@@ -71,21 +101,9 @@ class ExportedMoE(SingleGateMoE):
         super().__init__(base, gate, experts)
         self.config = config
 
-    def prepare(self, images: Image.Image | Sequence[Image.Image]) -> Tensor:
-        """Pictures as the model takes them, float32 ``[B, 3, S, S]`` on its device: scaled, cut, normalised."""
-        several = [images] if isinstance(images, Image.Image) else images
-        side, size = self.config.shorter_side, self.config.image_size
-        pixels = np.stack([center_crop(as_shown(image), side, size) for image in several])
-        device = self.gate.weight.device
-        return normaliser(self.config.mean, self.config.std, device)(torch.from_numpy(pixels).to(device))
-
-    def names(self, scores: Tensor) -> list[str]:
-        """The name of the class with the highest of scores ``[B, C]``, for each image."""
-        return [self.config.classes[label] for label in scores.argmax(1).tolist()]
-
-    def label(self, image: Image.Image, tau: float) -> str:
-        """The name of the class of one picture, at threshold τ."""
-        return self.names(predict(self, self.prepare(image), tau).scores)[0]
+    @property
+    def device(self) -> torch.device:
+        return self.gate.weight.device
 
 
 def save(folder: Path, moe: SingleGateMoE, config: Config, card: str) -> Path:
@@ -151,4 +169,4 @@ def read_config(folder: Path) -> Config:
 def _is_ours(folder: Path) -> bool:
     """Whether a folder may be written over: an export, whole or begun, or empty."""
     names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-    return names <= {WEIGHTS, CONFIG, CARD} and (CONFIG not in names or FORMAT in (folder / CONFIG).read_text())
+    return names <= {WEIGHTS, CONFIG, CARD, ONNX} and (CONFIG not in names or FORMAT in (folder / CONFIG).read_text())

@@ -5,8 +5,8 @@ Axes: B images of a batch, T x h x w trunk features, D embedding, K experts, C c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,27 @@ class MoEOutput(NamedTuple):
     base_logits: Tensor
     gate_probs: Tensor
     expert_logits: Tensor
+
+
+class Mixture(Protocol):
+    """A mixture by its parts, each a function of a batch: what dense evaluation and inference with exits ask for."""
+
+    @property
+    def experts(self) -> Iterable[Callable[[Tensor], Tensor]]: ...
+
+    def trunk(self, images: Tensor) -> Tensor: ...
+
+    def base_and_gate(self, trunk_features: Tensor) -> MoEOutput: ...
+
+
+def every_expert(moe: Mixture, images: Tensor) -> MoEOutput:
+    """Base, gate and every expert on every image.
+
+    This is the plain, dense form that analyses use: which expert counts is decided afterwards, from the output.
+    """
+    trunk_features = moe.trunk(images)
+    expert_logits = torch.stack([expert(trunk_features) for expert in moe.experts], 1)
+    return moe.base_and_gate(trunk_features)._replace(expert_logits=expert_logits)
 
 
 class SingleGateMoE(nn.Module):
@@ -42,13 +63,13 @@ class SingleGateMoE(nn.Module):
         return len(self.experts)
 
     def forward(self, images: Tensor) -> MoEOutput:
-        """Run the base, the gate and every expert on every image.
+        """:func:`every_expert`."""
+        return every_expert(self, images)
 
-        This is the plain, dense form that analyses use: which expert counts is decided afterwards, from the output.
-        """
-        trunk_features = self.base.trunk(images)
-        expert_logits = torch.stack([expert(trunk_features) for expert in self.experts], 1)
-        return self.base_and_gate(trunk_features)._replace(expert_logits=expert_logits)
+    def trunk(self, images: Tensor) -> Tensor:
+        """Features ``[B, T, h, w]`` of images ``[B, 3, H, W]``, which base head, gate and experts share."""
+        features: Tensor = self.base.trunk(images)
+        return features
 
     def base_and_gate(self, trunk_features: Tensor) -> MoEOutput:
         """What base and gate say of trunk features ``[B, T, h, w]``; no expert has spoken (``[B, 0, C]``).

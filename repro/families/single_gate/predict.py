@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from repro.analysis.anytime import bagged, selected_expert, selected_experts
-from repro.families.single_gate.model import SingleGateMoE
+from repro.families.single_gate.model import Mixture
 from repro.training.device import autocast
 
 Rule = Literal["anytime", "top-1"]
@@ -38,7 +38,7 @@ class Prediction(NamedTuple):
 
 
 @torch.no_grad()
-def predict(moe: SingleGateMoE, images: Tensor, tau: float | None, rule: Rule = "anytime") -> Prediction:
+def predict(moe: Mixture, images: Tensor, tau: float | None, rule: Rule = "anytime") -> Prediction:
     """Predict normalised ``images`` ``[B, 3, H, W]`` at threshold ``tau``, running only what the rule asks for.
 
     rule  ``anytime``: Equations 2 and 3; several experts an image, weighed by the gate; ``tau`` in [0, 1]
@@ -50,7 +50,7 @@ def predict(moe: SingleGateMoE, images: Tensor, tau: float | None, rule: Rule = 
     a threshold that makes no sense.
     """
     with autocast(images.device):
-        features = moe.base.trunk(images.contiguous(memory_format=torch.channels_last))
+        features = moe.trunk(images.contiguous(memory_format=torch.channels_last))
         out = moe.base_and_gate(features)
         selected = selected_expert(out, tau) if rule == "top-1" else selected_experts(out, tau)
         used, base = selected.sum(1), out.base_logits.softmax(-1)

@@ -1,0 +1,204 @@
+"""An exported mixture as ONNX graphs, for ONNX Runtime: few images at a time cost about half of PyTorch's calls there.
+
+    from repro.families.single_gate.onnx_form import load
+    model = load("my-moe")
+    said = predict(model, model.prepare(image), tau=0.1)
+
+Of the folder ``onnx`` in an export, ``trunk.onnx`` takes normalised images ``[B, 3, S, S]`` to features
+``[B, T, h, w]``; ``base.onnx`` these to the base's logits ``[B, C]`` and the gate's probabilities ``[B, K]``;
+``expert-0.onnx`` and so on to an expert's logits ``[B, C]``. What goes in and out is float32, B is free, BatchNorm is
+folded in, and the order of classes and experts is that of ``config.json``. In int8, convolutions and what lies between
+them compute in 8 bits; the last layers, softmax and ``predict``, which decides which expert runs, do not.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from repro.analysis.outputs import Outputs
+from repro.data.archives import checksum
+from repro.data.batches import BatchSource
+from repro.errors import ReproError, StoreError
+from repro.families.single_gate.export import ONNX, Config, OfPictures, read_config
+from repro.families.single_gate.model import MoEOutput, SingleGateMoE, every_expert
+from repro.files import write_aside, write_text
+from repro.models.inference import for_inference
+from repro.training.device import EVALUATION_BATCH
+
+Precision = Literal["float32", "int8"]
+GRAPHS = "graphs.json"
+"""The checksums of the graphs, and of the weights that they were made of."""
+BETWEEN = ["Conv", "Add", "AveragePool", "MaxPool"]
+"""What computes in int8: convolutions, and what is between two of them, so that maps stay in 8 bits."""
+
+
+class _BaseAndGate(nn.Module):
+    def __init__(self, moe: SingleGateMoE) -> None:
+        super().__init__()
+        self.moe = moe
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        out = self.moe.base_and_gate(features)
+        return out.base_logits, out.gate_probs
+
+
+def graph(module: nn.Module, example: Tensor, *outputs: str) -> bytes:
+    """A frozen float32 network as an ONNX model of any batch size; ``example`` is a batch of two or more.
+
+    Raises:
+        ReproError: the network has an operation that cannot be translated.
+    """
+    module = module.to(memory_format=torch.contiguous_format)
+    batch = ({0: torch.export.Dim.DYNAMIC},)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is deprecated inside the exporter
+            program = torch.onnx.export(
+                module, (example,), output_names=outputs, dynamic_shapes=batch, dynamo=True, verbose=False
+            )
+    except torch.onnx.errors.OnnxExporterError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ReproError(f"{type(module).__name__} cannot be translated to ONNX ({reason})") from error
+    assert program is not None
+    return program.model_proto.SerializeToString()
+
+
+def in_int8(model: bytes, batches: Sequence[Tensor]) -> bytes:
+    """A graph whose convolutions compute in 8 bits: weights a channel each, maps by their range over ``batches``."""
+    import onnx
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.calibrate import CalibrationDataReader
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    (name,) = (each.name for each in onnx.load_from_string(model).graph.input)
+
+    class Batches(CalibrationDataReader):
+        def __init__(self) -> None:
+            self.left: Iterator[Tensor] = iter(batches)
+
+        def get_next(self) -> dict[str, Any] | None:
+            return next(({name: batch.numpy()} for batch in self.left), None)
+
+    with tempfile.TemporaryDirectory() as folder:
+        plain, before, after = (Path(folder) / f"{name}.onnx" for name in ("plain", "before", "after"))
+        plain.write_bytes(model)
+        quant_pre_process(plain, before, skip_symbolic_shape=True)
+        quantize_static(
+            before, after, Batches(), quant_format=QuantFormat.QDQ, op_types_to_quantize=BETWEEN, per_channel=True,
+            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+        )  # fmt: skip
+        return after.read_bytes()
+
+
+@torch.no_grad()
+def graphs(moe: SingleGateMoE, images: Tensor, precision: Precision = "float32") -> dict[str, bytes]:
+    """Trunk, base and gate, and every expert of a mixture, by file name.
+
+    ``images`` ``[n, 3, S, S]``, two or more, normalised, on the CPU: what is in int8 gets its ranges from them.
+    """
+    moe = for_inference(moe, torch.device("cpu"), bf16=False)
+    features = moe.base.trunk(images).contiguous()
+
+    def of(module: nn.Module, x: Tensor, *outputs: str) -> bytes:
+        found = graph(module, x[:2], *outputs)
+        return in_int8(found, x.split(64)) if precision == "int8" else found
+
+    found = {"trunk.onnx": of(moe.base.trunk, images, "features")}
+    found["base.onnx"] = of(_BaseAndGate(moe), features, "logits", "gate")
+    for number, expert in enumerate(moe.experts):
+        found[f"expert-{number}.onnx"] = of(expert, features, "logits")
+    return found
+
+
+def add(folder: Path, found: Mapping[str, bytes]) -> None:
+    """Put the graphs beside the weights of the export that they were made of.
+
+    Raises:
+        StoreError: the folder holds no export, or cannot be written.
+    """
+    weights = read_config(folder).weights_sha256
+    there = Path(folder) / ONNX
+    try:
+        for name, model in found.items():
+            with write_aside(there / name) as aside:
+                aside.write_bytes(model)
+        known = {"weights_sha256": weights, "graphs": {name: checksum(there / name, "sha256") for name in found}}
+        write_text(there / GRAPHS, json.dumps(known, indent=1) + "\n")
+    except OSError as error:
+        raise StoreError(f"the graphs cannot be written to {there}: {error}") from error
+
+
+class Session:
+    """A graph in ONNX Runtime, on as many threads as torch has when it is made."""
+
+    def __init__(self, model: bytes) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads would take the cores
+        self._ready = onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
+        (self._input,) = (each.name for each in self._ready.get_inputs())
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The first output of a batch."""
+        return self.every(x)[0]
+
+    def every(self, x: Tensor) -> list[Tensor]:
+        """All outputs of a batch."""
+        found: list[Any] = self._ready.run(None, {self._input: x.contiguous().numpy()})
+        return [torch.from_numpy(each) for each in found]
+
+
+class OnnxMoE(OfPictures):
+    """A mixture with its ``config`` whose networks run in ONNX Runtime, on a CPU."""
+
+    def __init__(self, config: Config, graphs: Mapping[str, bytes]) -> None:
+        self.config = config
+        self._trunk, self._base, *self.experts = map(Session, graphs.values())
+
+    def trunk(self, images: Tensor) -> Tensor:
+        return self._trunk(images)
+
+    def base_and_gate(self, trunk_features: Tensor) -> MoEOutput:
+        logits, gate_probs = self._base.every(trunk_features)
+        return MoEOutput(logits, gate_probs, logits[:, None][:, :0])
+
+    def outputs(self, source: BatchSource) -> Outputs:
+        """Every expert on every image, not augmented."""
+        found = [every_expert(self, batch.images.cpu()) for batch in source.clean(EVALUATION_BATCH)]
+        base, gate, experts = map(torch.cat, zip(*found, strict=True))
+        return Outputs(base, gate, experts, source.labels.cpu())
+
+
+def load(folder: Path | str) -> OnnxMoE:
+    """The exported model in ``folder``, by its graphs.
+
+    Raises:
+        StoreError: there are none, one is missing or damaged, or they are of other weights.
+    """
+    folder = Path(folder)
+    config, there = read_config(folder), folder / ONNX
+    again = "export the model again with --onnx"
+    try:
+        known = json.loads((there / GRAPHS).read_text(encoding="utf-8"))
+        if known["weights_sha256"] != config.weights_sha256:
+            raise StoreError(f"the graphs in {there} are of other weights; {again}")
+        found = {}
+        for name in ("trunk.onnx", "base.onnx", *(f"expert-{number}.onnx" for number in range(config.num_experts))):
+            if checksum(there / name, "sha256") != known["graphs"][name]:
+                raise StoreError(f"{there / name} is damaged; {again}")
+            found[name] = (there / name).read_bytes()
+    except FileNotFoundError as error:
+        raise StoreError(f"{error.filename} is missing; {again}") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"the graphs in {there} cannot be read ({error!r}); {again}") from error
+    return OnnxMoE(config, found)

@@ -1,0 +1,112 @@
+"""The graphs say what the networks say; what is missing, damaged or of other weights is said to be."""
+
+import json
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from repro.errors import ReproError, StoreError
+from repro.families.single_gate import onnx_form
+from repro.families.single_gate.export import CONFIG, Config, load, save
+from repro.families.single_gate.model import SingleGateMoE, every_expert
+from repro.families.single_gate.onnx_form import GRAPHS, OnnxMoE, add, graph, graphs
+from repro.families.single_gate.predict import Rule, predict
+from tests.helpers import draw_statistics, mixture
+
+
+def made(name: str, number: int, folder: Path) -> Path:
+    """An exported mixture of drawn weights, with its graphs."""
+    width = 0.0625 if name == "tr10" else 1.0
+    draw_statistics(moe := mixture(name, 3, number, width))
+    config = Config(
+        base=name, expert=name, width=width, num_experts=number, classes=("apple", "leaf", "sky"), image_size=32,
+        shorter_side=36, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225),
+    )  # fmt: skip
+    add(save(folder, moe, config, "# A card"), graphs(moe, torch.zeros(2, 3, 32, 32)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made("tr10", 3, tmp_path_factory.mktemp("exports") / "moe")
+
+
+@pytest.fixture
+def in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("repro.training.device.bf16_is_fast", lambda device: False)
+
+
+def agree(ours: OnnxMoE, theirs: SingleGateMoE, images: torch.Tensor) -> None:
+    asked: list[tuple[float | None, Rule]] = [(0.0, "anytime"), (0.2, "anytime"), (1.0, "anytime"), (None, "top-1")]
+    for tau, rule in asked:
+        found, expected = predict(ours, images, tau, rule), predict(theirs, images, tau, rule)
+        torch.testing.assert_close(found.scores, expected.scores, atol=1e-5, rtol=0.0)
+        assert torch.equal(found.experts_used, expected.experts_used)
+
+
+def test_it_says_the_same_of_any_number_of_images(exported: Path, in_float32: None) -> None:
+    ours, theirs = onnx_form.load(exported), load(exported)
+    images = torch.randn(7, 3, 32, 32)
+    used = predict(theirs, images, 0.2).experts_used
+    assert len(used.unique()) > 1, "some images run more experts than others"
+    for number in (1, 7):
+        agree(ours, theirs, images[:number].to(memory_format=torch.channels_last))
+    picture = Image.new("RGB", (40, 50), (200, 60, 20))
+    assert torch.equal(ours.prepare(picture), theirs.prepare(picture)) and ours.config == theirs.config
+    assert ours.label(picture, 0.3) == theirs.label(picture, 0.3)
+
+
+@pytest.mark.parametrize(("name", "number"), [("tr10", 1), ("shufflenet_v2_x1_0", 2)])
+def test_one_expert_and_torchvisions_networks(name: str, number: int, tmp_path: Path, in_float32: None) -> None:
+    folder = made(name, number, tmp_path / "moe")
+    agree(onnx_form.load(folder), load(folder), torch.randn(3, 3, 32, 32))
+
+
+def test_in_int8_maps_are_near_and_the_last_layers_are_as_they_were(exported: Path) -> None:
+    moe, images = load(exported), torch.randn(64, 3, 32, 32)
+    int8 = OnnxMoE(moe.config, found := graphs(moe, images, "int8"))
+    theirs, ours = moe.base.trunk(images), int8.trunk(images)
+    assert 0 < float((ours - theirs).abs().mean() / theirs.abs().mean()) < 0.05
+    operators = [node.op_type for node in onnx.load_from_string(found["base.onnx"]).graph.node]
+    last = operators[max(i for i, name in enumerate(operators) if name.endswith("QuantizeLinear")) + 1 :]
+    assert {"Gemm", "Softmax"} <= set(last), "the last layers and the gate's softmax see float32"
+    said = every_expert(int8, images)
+    assert float((said.base_logits.argmax(1) == moe(images).base_logits.argmax(1)).double().mean()) > 0.9
+    assert float((said.gate_probs.sum(1) - 1).abs().max()) < 1e-5
+
+
+def test_what_is_no_set_of_graphs_is_said_to_be_none(exported: Path) -> None:
+    there = exported / "onnx"
+    known, trunk, config = (path.read_bytes() for path in (there / GRAPHS, there / "trunk.onnx", exported / CONFIG))
+
+    def refused(sentence: str) -> None:
+        with pytest.raises(StoreError, match=sentence + ".*again with --onnx"):
+            onnx_form.load(exported)
+        for path, whole in ((there / GRAPHS, known), (there / "trunk.onnx", trunk), (exported / CONFIG, config)):
+            path.write_bytes(whole)
+
+    (there / "trunk.onnx").write_bytes(trunk[:-1] + b"?")
+    refused("trunk.onnx is damaged")
+    (there / "trunk.onnx").unlink()
+    refused("trunk.onnx is missing")
+    (there / GRAPHS).unlink()
+    refused(f"{GRAPHS} is missing")
+    for text in ("{", "[]", '{"graphs": {}}'):
+        (there / GRAPHS).write_text(text)
+        refused("cannot be read")
+    (exported / CONFIG).write_text(json.dumps({**json.loads(config), "weights_sha256": "0"}))
+    refused("are of other weights")
+    onnx_form.load(exported)
+
+
+def test_what_onnx_does_not_know_is_said() -> None:
+    class Strange(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.linalg.eigvals(x).real
+
+    with pytest.raises(ReproError, match="Strange cannot be translated to ONNX"):
+        graph(Strange(), torch.randn(2, 3, 3), "out")
