@@ -3,8 +3,9 @@
 One model, one thread setting, images of noise. *Plain* is torchvision's reference loop: a DataLoader of PIL
 transforms, fp32; with and without worker processes, whichever is faster. *Ours* is the project's training loop,
 *compiled* the same with its network compiled by torch, as whatever is trained for long enough is by default.
-*Bare* is forward and backward on one fixed batch with our settings: no data, no optimiser. Interleaved, five
-repetitions of about a second each, medians.
+*Bare* is forward and backward on one fixed batch with our settings: no data, no optimiser. No loop around the network
+as it is can be faster, so bare over plain is the most that ours can reach; *bare fp32* is the same without autocast, so
+their ratio is what bf16 gives. Interleaved, five repetitions of about a second each, medians.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -36,8 +38,7 @@ from repro.training.fit import Step, Training
 IN_USE = (0.125, 0.25, 0.5, 1.0)
 OPERATORS = {
     "convolution": ("conv",), "BatchNorm": ("batch_norm",), "ReLU": ("threshold", "relu", "clamp"),
-    "optimiser": ("foreach",), "sums of branches and gradients": ("aten::add_", "aten::add"),
-    "copies and casts": ("copy", "fill"),
+    "sums of branches and gradients": ("aten::add_", "aten::add"), "copies and casts": ("copy", "fill"),
 }  # fmt: skip
 
 
@@ -68,8 +69,11 @@ class Ours:
         return self.batch_size
 
 
-def bare_step(net: nn.Module, images: torch.Tensor, labels: torch.Tensor, forward: Forward = nn.Module.__call__) -> int:
-    with autocast(CPU):
+def bare_step(
+    net: nn.Module, images: torch.Tensor, labels: torch.Tensor, forward: Forward = nn.Module.__call__,
+    fp32: bool = False,
+) -> int:  # fmt: skip
+    with nullcontext() if fp32 else autocast(CPU):
         loss = F.cross_entropy(forward(net, images).float(), labels)
     net.zero_grad(set_to_none=True)
     loss.backward()
@@ -89,7 +93,9 @@ def measure(
     width: float, batch_size: int, size: int, workers: tuple[int, ...], repetitions: int, budget: float,
     way: str = "off",
 ) -> dict[str, Measured]:  # fmt: skip
-    """Images/s of ours, ours with networks compiled in a ``way``, bare, the plain loop with each number of workers."""
+    """Images/s of ours, bare, the plain loop with each number of workers; with a ``way`` of compiling also of ours
+    compiled in it, and of bare in fp32.
+    """
     images = plain.random_images(max(2048, 4 * batch_size), size)
     source = DeviceBatches(images, LAPTOP_BASE.augmentation, CPU)
     batch = next(source.train(0, 0, batch_size))
@@ -99,6 +105,7 @@ def measure(
         "bare": partial(bare_step, net.train(), batch.images, batch.labels),
     }
     if way != "off":
+        steps["bare fp32"] = partial(bare_step, net, batch.images, batch.labels, fp32=True)
         choose(way)
         steps["compiled"] = Ours(network(width), source, batch_size, forward_on(CPU, batch_size)).step
         steps["compiled"]()
@@ -109,10 +116,20 @@ def measure(
     return rates(steps, repetitions, budget)
 
 
+def best_plain(found: dict[str, Measured]) -> Measured:
+    """The plain loop with the number of workers that suits it best."""
+    return max((each for name, each in found.items() if name.startswith("plain")), key=lambda each: each.median)
+
+
+def ceiling(found: dict[str, Measured]) -> list[float]:
+    """[images/s of bare, of bare in fp32, what bf16 gives, the most that ours can be over plain]."""
+    bare, fp32 = found["bare"], found["bare fp32"]
+    return [bare.median, fp32.median, bare.over(fp32), bare.over(best_plain(found))]
+
+
 def row(found: dict[str, Measured], *about: object) -> list:
     """[*about, images/s of ours, spread, of plain, of bare, ours / plain, ours / bare], then compiled ones / plain."""
-    best = max((name for name in found if name.startswith("plain")), key=lambda name: found[name].median)
-    ours, reference, bare = found["ours"], found[best], found["bare"]
+    ours, reference, bare = found["ours"], best_plain(found), found["bare"]
     numbers = [ours.median, ours.spread, reference.median, bare.median, ours.over(reference), ours.over(bare)]
     compiled = found.get("compiled")
     return [*about, *numbers, *([compiled.median, compiled.over(reference)] if compiled else [])]
@@ -145,21 +162,31 @@ def parts(width: float, steps: int) -> list[float]:
     return [100 * t / sum(took) for t in took]
 
 
-def operators(width: float) -> list[float]:
-    """Percent of one step's time in kinds of operators, the rest last."""
-    ours = Ours(network(width), DeviceBatches(plain.random_images(2048), LAPTOP_BASE.augmentation, CPU), 128)
-    ours.step()
-    return operators_of(ours.step, OPERATORS)
-
-
-def compiled(width: float, way: str, repetitions: int, budget: float) -> list:
-    """[width, seconds until the first compiled step is done, images/s of the plain network, compiled, their ratio]."""
+def fixed(width: float) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
+    """A network, and the batch of 128 that its bare steps are on."""
     batch = next(DeviceBatches(plain.random_images(2048), LAPTOP_BASE.augmentation, CPU).train(0, 0, 128))
-    net = network(width).to(memory_format=torch.channels_last).train()
+    return network(width).to(memory_format=torch.channels_last).train(), batch.images, batch.labels
+
+
+def operators(width: float, found: dict[str, Measured]) -> Iterator[list]:
+    """Of a bare step in bf16 and in fp32: [width, precision, ms of kinds of operators, of the rest, of all]."""
+    of = fixed(width)
+    for precision, name in (("bf16", "bare"), ("fp32", "bare fp32")):
+        step = partial(bare_step, *of, fp32=precision == "fp32")
+        step()
+        ms = 1e3 * 128 / found[name].median
+        yield [width, precision, *(share / 100 * ms for share in operators_of(step, OPERATORS)), ms]
+
+
+def compiled(width: float, way: str, repetitions: int, budget: float, whole: dict[str, Measured]) -> list:
+    """[width, seconds until the first compiled step is done, images/s of the plain network, compiled, their ratio, in
+    how many steps of the ``whole`` loop the seconds are won back].
+    """
+    net, images, labels = fixed(width)
     forward = forward_on(CPU, 128)
     steps = {
-        "plain": partial(bare_step, net, batch.images, batch.labels),
-        "compiled": partial(bare_step, net, batch.images, batch.labels, forward),
+        "plain": partial(bare_step, net, images, labels),
+        "compiled": partial(bare_step, net, images, labels, forward),
     }
     choose(way)
     torch.compiler.reset()  # nothing that stands compiled, in this process or on disk, is used
@@ -169,7 +196,9 @@ def compiled(width: float, way: str, repetitions: int, budget: float) -> list:
     seconds = time.perf_counter() - began
     found = rates(steps, repetitions, budget)
     as_it_is, faster = found["plain"], found["compiled"]
-    return [width, seconds, as_it_is.median, faster.median, faster.over(as_it_is)]
+    saved = 128 / whole["ours"].median - 128 / whole["compiled"].median
+    won_back = round(seconds / saved) if saved > 0 else None
+    return [width, seconds, as_it_is.median, faster.median, faster.over(as_it_is), won_back]
 
 
 def peak_memory(root: Path) -> None:
@@ -209,12 +238,17 @@ def benchmark(args: argparse.Namespace) -> Found:
     widths = (0.0625,) if quick else IN_USE
     usual = widths[0] if quick else 0.25
     way = "aot_eager" if quick else "on"
-    by_width = [row(measure(width, 128, 32, workers, repetitions, budget, way), width) for width in widths]
+    measured = {width: measure(width, 128, 32, workers, repetitions, budget, way) for width in widths}
+    by_width = [row(found, width) for width, found in measured.items()]
     less = (repetitions, budget / 2)
     batch_sizes = (16, 32) if quick else (16, 64, 256, 1024)
     sizes = (16, 32) if quick else (16, 32, 48, 64)
     tables = {
         "Training, by width (tr10, batches of 128, 32 pixels)": table(["width", *COLUMNS, *COMPILED], by_width),
+        "What bf16 gives, and the most that a loop can reach": table(
+            ["width", "bare, images/s", "bare fp32, images/s", "bare / bare fp32", "bare / plain"],
+            ([width, *ceiling(found)] for width, found in measured.items()),
+        ),
         "By batch size (32 pixels)": table(
             ["batch size", *COLUMNS], (row(measure(usual, b, 32, (0,), *less), b) for b in batch_sizes)
         ),
@@ -225,12 +259,13 @@ def benchmark(args: argparse.Namespace) -> Found:
             ["width", "data", "forward", "backward", "optimiser"],
             ([width, *parts(width, 1 if quick else 8)] for width in widths),
         ),
-        "Operators of a step, percent": table(
-            ["width", *OPERATORS, "the rest"], ([width, *operators(width)] for width in widths)
+        "Operators of a bare step, ms": table(
+            ["width", "precision", *OPERATORS, "the rest", "all"],
+            (line for width, found in measured.items() for line in operators(width, found)),
         ),
         "Compiled by torch, forward and backward alone (batches of 128, 32 pixels)": table(
-            ["width", "seconds to compile", "plain, images/s", "compiled, images/s", "compiled / plain"],
-            (compiled(width, way, repetitions, budget) for width in widths),
+            ["width", "seconds to compile", "plain, images/s", *COMPILED, "steps that win the time back"],
+            (compiled(width, way, repetitions, budget, found) for width, found in measured.items()),
         ),
     }
     goals = [Goal(text=f"images/s, ours / plain, width {r[0]}", measured=r[5], bound=2.5) for r in by_width]

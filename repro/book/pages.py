@@ -266,6 +266,7 @@ PARTS: dict[str, Callable[..., str]] = {
     "reliability-table": reliability_table,
     "performance": benchmark,
     "performance-goals": benchmark_goals,
+    "speed-runs": lambda book: performance.speed_runs_html(load_performance(_measured(), "gpu_training")),
     "recorded-runs": recorded_runs,
     "recorded-measurements": recorded_measurements,
 }

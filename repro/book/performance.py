@@ -11,7 +11,9 @@ from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from repro.report.numbers import NONE
 from repro.report.plots import MODELS, PALETTE, common_legend, new_figure
+from repro.report.printed import rows_of
 from repro.report.tables import html_table
 from repro.study.benchmarks import BENCHMARKS, PerformanceRecord, load_performance
 from repro.study.results import Table
@@ -46,6 +48,19 @@ def table_html(title: str, table: Table) -> str:
     head = [html.escape(column) for column in table.columns]
     shown = html_table(head, [[html.escape(_cell(v)) for v in row] for row in table.rows], title)
     return f'<p class="repro-caption">{html.escape(title)}</p>{shown}'
+
+
+def speed_runs_html(ours: PerformanceRecord | None) -> str:
+    """Known speed runs as they are printed, and below them what ``gpu_training`` measured, on images of noise."""
+    rows = [[html.escape(cell) or NONE for cell in row.values()] for row in rows_of("speed_runs")]
+    timed = [goal for goal in ours.goals if goal.measured] if ours else []
+    for goal in timed:
+        training, _, rest = goal.text.removeprefix("seconds of ").partition(", ")
+        card = html.escape(ours.provenance.hardware) if ours else NONE
+        rows.append(["this study", html.escape(training), card, "1", rest.split()[0], NONE, f"{goal.measured:.3g} s"])
+    if not timed:
+        rows.append(["this study", "tr18, CIFAR-100", *[NONE] * 4, VERDICTS[None]])
+    return html_table(("whose", "training", "card", "runs", "epochs", "top-1, %", "time"), rows, "known speed runs")
 
 
 def figures(records: Mapping[str, PerformanceRecord]) -> dict[str, Figure]:

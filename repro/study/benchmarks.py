@@ -21,6 +21,7 @@ BENCHMARKS = (
     "experts_one_pass",
     "anytime_wallclock",
     "expert_runtimes",
+    "service",
     "time_to_table",
     "gpu_training",
     "one_sitting",

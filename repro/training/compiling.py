@@ -30,7 +30,7 @@ CHOICES = ("auto", "off", *WAYS)
 SECONDS = 60.0  # that the first networks of a process take to compile, about
 LONG = 3000
 """Steps of a training from which ``auto`` compiles on a CPU: about as many as win back the time to compile, which are
-1,500 to 4,000 where much is won at all, by width and processor (``benchmarks/train_throughput.py``)."""
+about 2,000 to 4,000 where much is won at all, by width and processor (``benchmarks/train_throughput.py``)."""
 FORMS = 64  # networks times shapes that are kept compiled; torch keeps 8 by itself, Table 1 alone has 12
 
 Forward = Callable[..., Any]

@@ -38,11 +38,20 @@ def test_a_record_is_read_as_it_was_written_and_a_quick_one_is_none(tmp_path: Pa
     assert performance.figures(performance.load_all(tmp_path)) == {}
 
 
+def test_known_speed_runs_stand_beside_ours() -> None:
+    alone = performance.speed_runs_html(None)
+    assert "<td>75.25 ± 0.22</td><td>3.96 s</td>" in alone and "<td>not run</td>" in alone
+    goal = Goal(text="seconds of tr18 on CIFAR-100, 30 epochs at scale gpu", measured=41.26, bound=45, at_most=True)
+    beside = performance.speed_runs_html(record().model_copy(update={"goals": [goal]}))
+    ours = "<td>tr18 on CIFAR-100</td><td>a machine</td><td>1</td><td>30</td><td>–</td><td>41.3 s</td>"
+    assert ours in beside and "not run" not in beside
+
+
 def test_the_chapter_shows_goals_and_tables_and_what_was_not_run(recorded: Path, tmp_path: Path) -> None:
     record().save(recorded / "performance")
     page, warnings = built(
         tmp_path,
-        "```{performance-goals}\n```\n\n```{performance} time_to_table\n```\n\n"
+        "```{performance-goals}\n```\n\n```{speed-runs}\n```\n\n```{performance} time_to_table\n```\n\n"
         "```{performance} experts_one_pass\n```\n\n```{recorded-figure} performance_anytime\n:alt: It\n\nIt.\n```",
     )
     assert warnings == ""
