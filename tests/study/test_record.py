@@ -83,7 +83,11 @@ def test_records_of_other_seeds_stand_beside_each_other_and_are_read_as_one(
     curve = Table(columns=["seed", "top1"], rows=[[0, 60.0], [1, 61.0]])
     first = first.model_copy(update={"tables": {"curve": curve, "scan": Table(columns=["top1"], rows=[[1.0]])}})
     elsewhere = first.provenance.model_copy(
-        update={"hardware": "a card", "seconds": 5.0, "command": first.provenance.command + " -p seeds 3,4 -p others l2"}
+        update={
+            "hardware": "a card",
+            "seconds": 5.0,
+            "command": first.provenance.command + " -p seeds 3,4 -p others l2",
+        }
     )
     later = first.model_copy(
         update={

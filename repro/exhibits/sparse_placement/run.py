@@ -87,7 +87,7 @@ class Parameters(common.Parameters):
         return tuple(dict.fromkeys((*self.placements, *(row for name in self.others for row in OTHERS[name]))))
 
     def rows_of(self, seed: int) -> tuple[str, ...]:
-        """What is trained of a seed: dense and Last 2 of every one, the others of the first seeds alone if it is asked."""
+        """What is trained of a seed: dense and Last 2 of every one, others of the first seeds alone if it is asked."""
         if not self.others_seeds or seed in self.seeds[: self.others_seeds]:
             return self.rows
         return tuple(row for row in self.rows if row in ("none", "last-2"))
