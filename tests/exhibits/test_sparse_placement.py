@@ -93,7 +93,7 @@ def test_rows_of_one_seed_stand_beside_rows_of_five(record_of: Callable[..., Stu
 
     main = shown["main"]
     assert list(main.loc["Last 2", ["ours", "seeds"]]) == ["63.00 ± 0.79", "0, 1, 2, 3, 4"]
-    assert main.loc["Last 2", "over dense, same seeds"].startswith("+1.00 [")
+    assert str(main.loc["Last 2", "over dense, same seeds"]).startswith("+1.00 [")
     alone = ["ours", "95 % interval", "seeds", "over dense, same seeds"]
     assert list(main.loc["Last 2, no balance losses, no capacity", alone]) == ["59.50", "–", "0", "−0.50"]
     assert main.loc["Last 2, half the width", "over dense, same seeds"] == "+3.00"
