@@ -46,6 +46,8 @@ Of the ConvNeXts the isotropic one: like ours, its mixtures cost what the dense 
 ImageNet-1k have half the hidden channels. It has no stages: its Last 2 are the last two of every second block. ViT-S's
 mixtures cost more than the dense network.
 """
+FEW = 6
+"""So many rows fit beside one another; names of more are steeper, and have more room."""
 WHILE_TRAINING = (
     "While training: accuracy in the last epoch on the training images, augmented and mixed as the recipe says, with "
     "noise, dropped tokens and drop path on; of the seeds of which it was recorded."
@@ -202,8 +204,9 @@ def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
 
     A row of panels a result, ours left, the paper's right, each with an axis of its own.
     """
+    height = 3.4 if max(len(networks_of(result)) for result in results) <= FEW else 5.0
     return {
-        "main": panels(results, partial(_panel, False), partial(_panel, True), height=3.4)[0],
+        "main": panels(results, partial(_panel, False), partial(_panel, True), height=height)[0],
         "widths": panels(results, _our_gains, _papers_gains, height=2.6)[0],
     }
 
@@ -258,7 +261,9 @@ def _panel(paper: bool, axes: Axes, result: StudyResult) -> None:
             axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
     ours = f"{which_run(result)}\n{result.base}"
     axes.set_title(f"the paper: ImageNet-1k\n{PAPERS[body_of(result)]}" if paper else ours)
-    axes.set_xticks(range(len(known)), labels, rotation=30, ha="right")
+    axes.set_xticks(
+        range(len(known)), labels, rotation=30 if len(known) <= FEW else 60, ha="right", rotation_mode="anchor"
+    )
     axes.set_xlim(-0.5, len(known) - 0.5)
 
 
