@@ -41,6 +41,12 @@ def accuracy(scores: Tensor, labels: Tensor) -> float:
     return percent(scores.argmax(1) == labels)
 
 
+def accuracy_among(scores: Tensor, labels: Tensor) -> float:
+    """Top-1 accuracy in percent among the classes that occur as labels, whatever others there are scores of."""
+    classes, label_N = labels.unique(return_inverse=True)
+    return accuracy(scores[:, classes], label_N)
+
+
 def percent(of: Tensor) -> float:
     """100 times the mean of a tensor of truth values or shares."""
     return 100 * float(of.double().mean())

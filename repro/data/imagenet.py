@@ -14,7 +14,7 @@ import math
 import os
 import struct
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,10 @@ from repro.errors import DataError
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 FOLDERS: dict[str, str] = {"train": "train", "test": "val"}
+# Other images of ImageNet's classes, and the folder of each set below the root.
+OTHER_SETS = {
+    "ImageNet-V2": "imagenet-v2", "ImageNet-A": "imagenet-a", "ImageNet-R": "imagenet-r", "Sketch": "imagenet-sketch",
+}  # fmt: skip
 # What is read. Image.registered_extensions loads all of Pillow's formats, and so says which of these it was built with.
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "DIB", "GIF", "PPM", "AVIF")
 SUFFIXES = tuple(sorted(suffix for suffix, name in Image.registered_extensions().items() if name in FORMATS))
@@ -91,16 +95,39 @@ def index_imagenet(split: Split, root: Path) -> ImageFolderIndex:
         raise DataError(
             f"{base}/train and {base}/val must hold the same classes, but {len(odd)} stand in one only, e.g. {odd[0]}"
         )
-    folder = base / FOLDERS[split]
+    names = classes["train"]
+    paths, labels = _listed(base / FOLDERS[split], {name: label for label, name in enumerate(names)})
+    return ImageFolderIndex("imagenet", split, paths, labels, tuple(names))
+
+
+def index_other(name: str, root: Path) -> ImageFolderIndex | None:
+    """The images of one of :data:`OTHER_SETS`, labelled as ImageNet's are; ``None`` where it is not laid out.
+
+    Its folders, of all classes or of some, bear ImageNet's names or, as ImageNet-V2's, the numbers of the labels.
+    ``DataError`` where one is no class, or ImageNet is not there.
+    """
+    folder, names = Path(root) / OTHER_SETS[name], _folders_in(Path(root) / "imagenet" / FOLDERS["test"], root)
+    if not folder.is_dir():
+        return None
+    label_of = {key: label for label, wnid in enumerate(names) for key in (str(label), wnid)}
+    there = _folders_in(folder, root)
+    if odd := [each for each in there if each not in label_of]:
+        raise DataError(f"{folder / odd[0]} is no class of {root}/imagenet: neither its name nor its number")
+    paths, labels = _listed(folder, {each: label_of[each] for each in there})
+    return ImageFolderIndex(OTHER_SETS[name], "test", paths, labels, tuple(names))
+
+
+def _listed(folder: Path, label_of: Mapping[str, int]) -> tuple[tuple[str, ...], np.ndarray]:
+    """Paths and labels of the images in some classes' folders, class by class, sorted by name."""
     paths: list[str] = []
     labels: list[int] = []
-    for label, wnid in enumerate(classes[folder.name]):
-        images = sorted(entry.path for entry in os.scandir(folder / wnid) if entry.name.lower().endswith(SUFFIXES))
+    for name, label in label_of.items():
+        images = sorted(entry.path for entry in os.scandir(folder / name) if entry.name.lower().endswith(SUFFIXES))
         if not images:
-            raise DataError(f"{folder / wnid} holds no images ({', '.join(SUFFIXES)})")
+            raise DataError(f"{folder / name} holds no images ({', '.join(SUFFIXES)})")
         paths += images
         labels += [label] * len(images)
-    return ImageFolderIndex("imagenet", split, tuple(paths), np.array(labels, np.int64), tuple(classes[folder.name]))
+    return tuple(paths), np.array(labels, np.int64)
 
 
 def _folders_in(folder: Path, root: Path) -> list[str]:

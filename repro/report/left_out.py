@@ -18,12 +18,13 @@ from repro.errors import ReproError
 from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.single_gate.scales import default_spec
 from repro.families.sparse.config import SparseConfig
+from repro.families.sparse.cost import SparseCost, sparse_cost
 from repro.models.cost import ModelCost, count_macs, count_params
 from repro.models.widenets import widenet
 from repro.report.anytime_figures import IMAGES, NEAR, paper_macs
 from repro.report.exact_costs import BACKBONES, PAIRS, TABLE1_EXPERTS, in_unit_of, paper_cost, table1_figures
 from repro.report.numbers import DATASETS, Quote, millions
-from repro.report.printed import PrintedValue, drawn, printed
+from repro.report.printed import PrintedValue, drawn, printed, sweetspot_rows
 from repro.report.tables import Captioned, frame_of_rows
 
 CONFIGS: dict[str, type[BaseModel]] = {"deepmoe": DeepMoEConfig, "sparse": SparseConfig}
@@ -93,6 +94,8 @@ def _family_choices(name: str, config: type[BaseModel]) -> Captioned:
 
 def fact(name: str) -> Quote:
     """A count for the prose, by name; :class:`ReproError` names those there are."""
+    if name in OF_SPARSE:
+        return OF_SPARSE[name]()
     figures = [(row, f) for d in IMAGES for row in (*BACKBONES[1:], *PAIRS) for f in table1_figures(d, row)]
     every = [f.matches for _, f in figures]
     unfitted = [f.matches for row, f in figures if row not in PAIRS or f.what != "params_inference"]
@@ -116,8 +119,36 @@ def fact(name: str) -> Quote:
         ),
     }
     if name not in known:
-        raise ReproError(f"there is no count '{name}' (there are: {', '.join(known)})")
+        raise ReproError(f"there is no count '{name}' (there are: {', '.join([*known, *OF_SPARSE])})")
     return known[name]
+
+
+def _over_dense(metric: Callable[[SparseCost], int], placements: Sequence[str] = (), body: str = "") -> list[float]:
+    """What networks of the sweet-spot paper's tables cost, least first, in those of the dense ones of their name."""
+    configs = [row.config for row in sweetspot_rows()]
+    ratios = {
+        metric(sparse_cost(c)) / metric(sparse_cost(c.model_copy(update={"placement": "none"})))
+        for c in configs
+        if c.placement != "none" and c.placement in (placements or (c.placement,)) and c.shape.body.startswith(body)
+    }
+    return sorted(ratios)
+
+
+def _vit_every_2() -> Quote:
+    least, *_, most = _over_dense(attrgetter("macs"), ["every-2"], "vit")
+    tip = "multiply-adds of ViT-S and ViT-B with Every 2 over those of the dense ones, two of eight experts a token"
+    return Quote(f"{100 * (least - 1):.0f} to {100 * (most - 1):.0f} %", tip)
+
+
+def _parameters() -> Quote:
+    least, *_, most = _over_dense(attrgetter("params"))
+    return Quote(
+        f"{least:.1f} to {most:.1f} times", "all parameters of the paper's sparse networks, in the dense ones'"
+    )
+
+
+OF_SPARSE = {"sparse/vit-every-2": _vit_every_2, "sparse/parameters": _parameters}
+"""Counted where it is asked for: some thirty networks, which take seconds."""
 
 
 def _of(agree: Sequence[bool]) -> str:

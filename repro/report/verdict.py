@@ -12,7 +12,8 @@ lies wholly there: *holds*; wholly outside: *opposite*; else *undecided*. Two ro
 a mixture and its control, are *not paired*: their interval is Welch's, or the paired one where that is wider.
 
 **Controls**: a gain is judged as it was claimed, and once more against each of its controls (:func:`with_controls`);
-without them it says so. A rule that was *settled afterwards*, with its numbers in sight, says so and is not counted.
+without them, or with fewer than three seeds of them where the gain has three, it says so. A rule that was *settled
+afterwards*, with its numbers in sight, says so and is not counted.
 
 **Counted** (scale ``exact``): what has no spread, since nothing is drawn or all draws agree, is judged as it is.
 
@@ -63,7 +64,7 @@ class ClaimVerdict:
     """A claim, what the paper's own numbers say of it (``None``: other data), ours, and the verdict.
 
     ``paper`` and ``ours`` are differences, of top-1 accuracy in percentage points; ``ours`` is ``None`` if not run.
-    ``controlled`` is False where the record lacks one of the claim's controls.
+    ``controlled`` is False where the record lacks one of the claim's controls, or has too few seeds of it.
     """
 
     claim: Claim
@@ -183,7 +184,8 @@ def judge(claims: Sequence[Claim], result: StudyResult, printed: Printed) -> lis
             given = summary_of(result, claim.premise[0])
             if given is None or given.mean < claim.premise[1]:
                 verdict = Verdict.NO_PREMISE if given else Verdict.NOT_RUN
-        controlled = all(by_seed(result, control.cell) for control in claim.controls)
+        enough = min(SEEDS, ours.n) if ours else 1
+        controlled = all(len(by_seed(result, control.cell)) >= enough for control in claim.controls)
         judged.append(ClaimVerdict(claim, paper, ours, verdict, controlled))
     return judged
 

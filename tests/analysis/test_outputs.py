@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from repro.analysis.answers import THRESHOLDS, answers, sweep
 from repro.analysis.anytime import alpha, anytime, selected_experts
 from repro.analysis.ensemblers import bagging, bagging_logits, no_ensembling, top_k_experts
-from repro.analysis.outputs import Outputs, accuracy
+from repro.analysis.outputs import Outputs, accuracy, accuracy_among
 from repro.errors import SpecError
 from repro.families.single_gate.stacking import Stacking, stacking
 
@@ -127,6 +127,12 @@ def test_a_sweep_by_hand() -> None:
     assert found.exits == pytest.approx([0, 100 / 3, 100 / 3, 100])
     assert found.experts_of_others == pytest.approx([2, 1.5, 1, 0])
     assert found.top1 == pytest.approx([100, 100, 100, 200 / 3])
+
+
+def test_classes_that_no_image_has_may_be_left_out() -> None:
+    """Class 0 has the highest score of both images, and is of neither; of classes 1 and 2 one answer is right."""
+    scores, labels = torch.tensor([[9.0, 5.0, 4.0], [9.0, 5.0, 4.0]]), torch.tensor([2, 1])
+    assert (accuracy(scores, labels), accuracy_among(scores, labels)) == (0, 50)
 
 
 def test_thresholds_go_from_every_expert_to_none() -> None:

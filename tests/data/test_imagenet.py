@@ -13,8 +13,9 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import functional as F
 
-from repro.data.imagenet import RATIO, center_crop, crop_box, index_imagenet, read_image, resized_crop
+from repro.data.imagenet import RATIO, center_crop, crop_box, index_imagenet, index_other, read_image, resized_crop
 from repro.errors import DataError
+from tests.data.conftest import save_image
 
 
 def noise(width: int, height: int) -> Image.Image:
@@ -28,6 +29,22 @@ def test_the_index_is_the_one_of_torchvision(fake_imagenet: Path) -> None:
         assert list(zip(index.paths, index.labels.tolist(), strict=True)) == theirs.samples
         assert index.class_names == tuple(theirs.classes) == ("n01443537", "n02056570")
         assert (len(index), index.num_classes) == (count, 2) and index.labels.dtype == np.int64
+
+
+def test_other_sets_bear_imagenets_labels_by_name_or_by_number(fake_imagenet: Path) -> None:
+    """Three classes: -V2 has them by number, where 10 would come before 2; -A has the last one by name."""
+    for part in ("train", "val"):
+        save_image(fake_imagenet / "imagenet" / part / "n03000000" / "any.JPEG")
+    assert index_other("ImageNet-A", fake_imagenet) is None
+    for folder in ("imagenet-v2/2", "imagenet-v2/0", "imagenet-v2/1", "imagenet-a/n03000000"):
+        save_image(fake_imagenet / folder / "any.JPEG")
+    (fake_imagenet / "imagenet-a" / "README.txt").write_text("no class")
+    for name, labels in (("ImageNet-V2", [0, 1, 2]), ("ImageNet-A", [2])):
+        index = index_other(name, fake_imagenet)
+        assert index and index.labels.tolist() == labels and index.num_classes == 3
+    save_image(fake_imagenet / "imagenet-a" / "n09999999" / "any.JPEG")
+    with pytest.raises(DataError, match=r"imagenet-a/n09999999 is no class of .*: neither its name nor its number"):
+        index_other("ImageNet-A", fake_imagenet)
 
 
 @pytest.mark.parametrize("folder", ["train", "val"])

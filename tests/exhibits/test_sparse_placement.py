@@ -10,6 +10,7 @@ from repro.exhibits.sparse_placement import EXHIBIT, label_of
 from repro.exhibits.sparse_placement.run import (
     HALF,
     OTHERS,
+    PLACEMENTS,
     QUARTER,
     TWICE,
     Parameters,
@@ -70,6 +71,55 @@ def made(record_of: Callable[..., StudyResult], seeds: int) -> StudyResult:
     more = {gain_cell("convnext", "sweet spot"): [0.5 + 0.1 * s for s in range(seeds)]}
     costs = [SparseCost(4, 2, 3, 2).row(of.num_experts, of.row) for of in cells]
     return record_of("sparse_placement", cells | more, costs=costs)
+
+
+ONE_SEED = {
+    "every-2": 58.0, "none, as many parameters": 61.5, "last-2, 4 experts": 60.0, "last-2, 16 experts": 60.5,
+    "last-2, no balance losses, no capacity": 59.5, "last-2, cos gate": 61.1, f"none{HALF}": 50.0,
+    f"last-2{HALF}": 53.0,
+}  # fmt: skip
+
+
+def test_rows_of_one_seed_stand_beside_rows_of_five(record_of: Callable[..., StudyResult]) -> None:
+    """Seed 0 alone, on which dense has 60 and Last 2 has 62, where they have 62 and 63 in the mean of five."""
+    five = {"none": [60.0, 61.0, 62.0, 63.0, 64.0], "last-2": [62.0, 62.5, 63.0, 63.5, 64.0]}
+    rows = five | {row: [value] for row, value in ONE_SEED.items()}
+    cells = {cell("convnext", row): values for row, values in rows.items()}
+    cells |= {cell("convnext", row, "largest", mixture=1): rows[row] for row in ("last-2", "every-2")}
+    macs = {f"none{HALF}": 10_000_000}
+    costs = [SparseCost(macs.get(row, 40_000_000), 2, 3, 2).row(0, cell("convnext", row).row) for row in rows]
+    result = record_of("sparse_placement", cells, costs=costs)
+    shown = {name: table.frame for name, table in EXHIBIT.tables(result).items()}
+
+    main = shown["main"]
+    assert list(main.loc["Last 2", ["ours", "seeds"]]) == ["63.00 ± 0.79", "0, 1, 2, 3, 4"]
+    assert str(main.loc["Last 2", "over dense, same seeds"]).startswith("+1.00 [")
+    alone = ["ours", "95 % interval", "seeds", "over dense, same seeds"]
+    assert list(main.loc["Last 2, no balance losses, no capacity", alone]) == ["59.50", "–", "0", "−0.50"]
+    assert main.loc["Last 2, half the width", "over dense, same seeds"] == "+3.00"
+    assert set(main.loc[["dense", "dense, half the width"], "over dense, same seeds"]) == {"–"}
+    assert "5 seeds (some rows: 1)" in EXHIBIT.tables(result)["main"].caption
+    assert list(shown["routing"]["seeds"]) == ["0, 1, 2, 3, 4", "0"]
+    assert list(shown["asked"].loc["Every 2"]) == ['placements = "every-2"', "0"]
+    assert list(shown["asked"].loc["Last 2, no added skip"]) == ['others = "no-skip"', "not run"]
+    assert set(shown["asked"].index) == {label_of(row) for row in [*PLACEMENTS, *sum(OTHERS.values(), ())]}
+
+    claims = claims_table(EXHIBIT.judge(result))
+    assert list(claims.loc["V1/convnext", ["ours", "seeds"]]) == ["+1.00", "5"]
+    assert claims.loc["V1/convnext", "verdict"] == "undecided (without control)", "which has one seed"
+    anecdotes = {"V1/convnext/equal-parameters": "+0.50", "V3/convnext": "+4.00", "V4/convnext": "+1.50"}
+    for key, gained in (anecdotes | {"V5/convnext/cos": "+0.90"}).items():
+        assert list(claims.loc[key, ["ours", "seeds", "verdict"]]) == [gained, "1", "one seed: an anecdote"]
+    assert set(claims.loc[["V2/convnext", "V4/convnext/images", "V5/convnext/l2"], "verdict"]) == {"not run"}
+
+    figures = EXHIBIT.figures([result])
+    (ours, _), (widths, _) = (figures[name].axes for name in ("main", "widths"))
+    labels = [text.get_text() for text in ours.get_xticklabels()]
+    assert labels[:3] == ["dense", "Last 2", "Every 2 (1 seed)"]
+    means = [line for line in ours.lines if line.get_marker() == "o"]
+    assert [line.get_markerfacecolor() == "white" for line in means] == [False] * 2 + [True] * len(ONE_SEED)
+    (curve,) = (line for line in widths.lines if line.get_alpha() == 0.5)
+    assert drawn_at(curve)[1] == pytest.approx([3.0, 1.0])
 
 
 def test_a_row_of_another_recipe_is_recorded_as_its_placement_is() -> None:

@@ -1,5 +1,6 @@
 """The routing exhibit: run at smoke scale; its numbers and claims on made-up records; its pictures."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,10 +9,13 @@ import torch
 
 from repro.exhibits import open_exhibit
 from repro.exhibits.sparse_placement.run import Parameters as Placement
-from repro.exhibits.sparse_routing import EXHIBIT, SHIFT, Parameters, cell, inspected, mixture_names
+from repro.exhibits.sparse_routing import EXHIBIT
+from repro.exhibits.sparse_routing.run import SHIFT, Parameters, cell, elsewhere, inspected, mixture_names
+from repro.families.sparse.cost import sparse_cost
 from repro.report.play_networks import NetworksPlay
 from repro.report.tables import claims_table
 from repro.study.results import StudyResult, load_results
+from tests.conftest import write_pictures
 from tests.helpers import CHOSEN
 
 
@@ -46,6 +50,38 @@ def test_a_vit_stands_beside_the_convnext(root: Path) -> None:
     assert list(results) == ["sparse_routing-modes-smoke", vit.name], "neither is set aside"
     assert "vit-micro, " in EXHIBIT.tables(vit)["main"].caption
     assert {one.claim.key for one in EXHIBIT.judge(vit)} == {"V7/vit", "V8/vit", "V10/vit"}
+
+
+def test_a_network_of_imagenet_is_asked_about_the_other_sets_that_are_laid_out(tmp_path: Path) -> None:
+    """Three classes; -V2 by number, -R of two of them: among these alone an answer is sought."""
+    write_pictures(tmp_path / "imagenet", {"train": 4, "val": 2}, (80, 72))
+    for folder, names in (("imagenet-v2", {"0": "apple", "1": "leaf", "2": "sky"}), ("imagenet-r", {"sky": "sky"})):
+        for name, of in names.items():
+            shutil.copytree(tmp_path / "imagenet" / "val" / of, tmp_path / folder / name)
+    asked = {"scale": "smoke", "dataset": "imagenet", "root": tmp_path}
+    (result,) = EXHIBIT.run(Parameters.check(**asked))
+    (v2,), (clean,), (r,) = (
+        result.values("top1", "dense", 0, f"convnext none{more}") for more in (", ImageNet-V2", "", ", ImageNet-R")
+    )
+    assert r == 100, "of one class there is no other"
+    specs = Parameters.check(**asked).networks()
+    same = {name: step.key for name, step in elsewhere(specs[0], tmp_path).items()}
+    assert list(same) == ["ImageNet-V2", "ImageNet-R"]
+    (tmp_path / "imagenet-r" / "sky" / "001.png").unlink()
+    assert elsewhere(specs[0], tmp_path)["ImageNet-R"].key != same["ImageNet-R"], "other images, another artifact"
+    assert {round(each / 100 * 6, 4) % 1 for each in (v2, clean)} == {0.0} and v2 >= clean, "fewer classes to choose of"
+
+    shifts = EXHIBIT.tables(result)["shifts"]
+    assert list(shifts.frame.columns)[-2:] == ["ImageNet-V2", "ImageNet-R"]
+    assert shifts.caption.endswith("stand in for ImageNet-A, Sketch: not run.")
+    assert set(EXHIBIT.drawn([result])) == {"main", "maps", "shifts"}
+
+
+def test_the_papers_network_on_imagenet_is_a_scale() -> None:
+    asked = {"scale": "paper", "dataset": "imagenet", "network": "convnext-s-iso"}
+    dense, sparse = Parameters.check(**asked).networks()
+    assert (sparse.recipe.epochs, sparse.model.drop_path, sparse.model.width, sparse.image_size) == (300, 0.1, 1, 224)
+    assert dense.recipe == sparse.recipe and sparse_cost(sparse.model).params == pytest.approx(38.9e6, rel=0.01)
 
 
 def test_what_placement_trains_is_not_trained_again() -> None:

@@ -43,6 +43,7 @@ def test_counts_for_the_prose() -> None:
     assert fact("table1/nothing-fitted").text == "38 of 38"
     assert fact("table1/plain-sum").text == "2 of 10"
     assert fact("poster/price").text == "1.35 to 1.37 times"
+    assert fact("sparse/vit-every-2").text == "30 to 32 %"
     with pytest.raises(ReproError, match="there is no count 'table9'"):
         fact("table9")
 

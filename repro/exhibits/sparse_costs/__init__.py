@@ -48,7 +48,7 @@ def run(parameters: Counted) -> StudyResult:
     costs = {row: sparse_cost(row.config) for row in paper.rows}
     counted = Table(
         columns=["row", "printed", "counted", "match", "active, printed", "active, counted", "GMACs, printed",
-                 "GMACs, counted", "MACs / dense", "routed, %", "what the printed number is"],
+                 "GMACs, counted", "MACs / dense", "routed, %", "what the printed number may be"],
         rows=[_counted(row, cost, paper.rows) for row, cost in costs.items()],
     )  # fmt: skip
     found = {key: list(reading.pairs(paper)) for key, reading in READINGS.items()}
@@ -82,7 +82,10 @@ def _counted(row: SweetSpotRow, cost: SparseCost, rows: Sequence[SweetSpotRow]) 
 
 
 def explained(row: SweetSpotRow, rows: Sequence[SweetSpotRow]) -> str:
-    """What a number of parameters that is not its row's may be: another network's count, or another row's number."""
+    """What a number of parameters that is not its row's may be: another network's count, or another row's number.
+
+    Where it is neither, the nearest count of Every 2 with other numbers of mixtures; the row's own explains nothing.
+    """
     own, found = row.config, []
     for placement in ("stage", "last-3", "last-2"):
         other = own.model_copy(update={"placement": placement})
@@ -93,7 +96,10 @@ def explained(row: SweetSpotRow, rows: Sequence[SweetSpotRow]) -> str:
     if not found:
         near = min(product((0, 1), (1,), range(1, 5), (1,)), key=lambda n: abs(with_mixtures(own, n) - row.params))
         count, usual = with_mixtures(own, near), tuple(depth // 2 for depth in own.shape.depths)
-        found.append(f"nearest: {count} M with {near} mixtures in the stages; Every 2 has {usual}")
+        if near == usual:
+            found.append(f"nearest to the row's own {count} M; the {row.params - count:+.1f} M are not explained")
+        else:
+            found.append(f"nearest: {count} M with {near} mixtures in the stages; Every 2 has {usual}")
     return "; ".join(found)
 
 
@@ -121,7 +127,7 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
         "main": Captioned(_texts(first, costs), f"Tables 2 and 3; {caption}"),
         "eight": Captioned(
             _texts(eight, ["printed", "counted", counted.columns[-1]]),
-            f"The {len(eight)} numbers of parameters (millions) that are not their row's, and what they are.",
+            f"The {len(eight)} numbers of parameters (millions) that are not their row's, and what they may be.",
         ),
         "claims": _claims(result),
         "probes": _probes(),

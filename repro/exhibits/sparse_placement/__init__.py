@@ -17,7 +17,9 @@ from repro.exhibits.sparse_placement.run import (
     EQUAL_PARAMETERS,
     EXPERTS,
     HALF,
+    MIXED,
     NAME,
+    OTHERS,
     PLACEMENTS,
     QUARTER,
     TWICE,
@@ -28,10 +30,11 @@ from repro.exhibits.sparse_placement.run import (
 )
 from repro.report.claim import CHANGES_LITTLE, Cell, Claim, Control, with_controls
 from repro.report.exhibit import Exhibit
-from repro.report.numbers import NONE, millions, which_run
+from repro.report.numbers import NONE, effect, millions, so_many, which_run
 from repro.report.plots import PALETTE, mark, panels
 from repro.report.printed import PrintedValue, rows_of, sweetspot_rows
-from repro.report.tables import Captioned, about, comparison, frame, frame_of_rows, means, metric_columns
+from repro.report.statistics import Summary
+from repro.report.tables import Captioned, Columns, about, comparison, frame, frame_of_rows, means, metric_columns
 from repro.report.verdict import by_seed, difference
 from repro.study.record import TRAINED
 from repro.study.results import StudyResult
@@ -43,9 +46,11 @@ Of the ConvNeXts the isotropic one: like ours, its mixtures cost what the dense 
 ImageNet-1k have half the hidden channels. It has no stages: its Last 2 are the last two of every second block. ViT-S's
 mixtures cost more than the dense network.
 """
+FEW = 6
+"""So many rows fit beside one another; names of more are steeper, and have more room."""
 WHILE_TRAINING = (
     "While training: accuracy in the last epoch on the training images, augmented and mixed as the recipe says, with "
-    "noise, dropped tokens and drop path on."
+    "noise, dropped tokens and drop path on; of the seeds of which it was recorded."
 )
 
 
@@ -115,7 +120,7 @@ def printed_value(result: StudyResult, asked: Cell) -> PrintedValue | None:
 
 
 def tables(result: StudyResult) -> dict[str, Captioned]:
-    """``main``: top-1 of each network beside the paper's; ``costs``; ``routing``: what the mixtures do."""
+    """``main``: top-1 of each network beside the paper's; ``costs``; ``routing``: what the mixtures do; ``asked``."""
     known = networks_of(result)
     cells = {label_of(row): found for row, found in known.items()}
     caption = (
@@ -127,11 +132,40 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
     )
     if any(row.endswith(QUARTER) for row in known):
         caption += " On a quarter of the images they are trained for four times the epochs."
-    main = Captioned(comparison(result, cells, printed_value), caption)
+    theirs = result.base == "convnext-s-iso at width 1"  # a ViT's experts are half as wide here
+    table = comparison(result, cells, printed_value, same_model=theirs)
+    if fewer := _seeds(result, list(known.values())):
+        over = [effect(_over_dense(result, known, row)) for row in known]
+        table = table.assign(**fewer, **{"over dense, same seeds": over})
+        caption += " Not all rows are of all seeds, whose means lie apart: compare a row on its own seeds alone."
+    main = Captioned(table, caption)
     trained = means(result, [replace(found, metric=TRAINED) for found in known.values()])
     if any(text != NONE for text in trained):
         main = Captioned(main.frame.assign(**{"while training": trained}), f"{caption} {WHILE_TRAINING}")
-    return {"main": main, "costs": _costs(result, known), "routing": _routing(result)}
+    return {"main": main, "costs": _costs(result, known), "routing": _routing(result), "asked": _asked(result, known)}
+
+
+def _seeds(result: StudyResult, cells: Sequence[Cell]) -> Columns:
+    """A column with the seeds of each cell, where they are not the same for all."""
+    each = [", ".join(map(str, by_seed(result, found))) for found in cells]
+    return {"seeds": each} if len(set(each)) > 1 else {}
+
+
+def _over_dense(result: StudyResult, known: Mapping[str, Cell], row: str) -> Summary | None:
+    """A row less the dense network of its width, recipe and images, on the seeds that have both; if there is one."""
+    less = f"none, {row.partition(', ')[2]}" if row.endswith((HALF, TWICE, QUARTER, *MIXED)) else "none"
+    return difference(result, known[row], known[less], paired=False) if less in known and less != row else None
+
+
+def _asked(result: StudyResult, known: Mapping[str, Cell]) -> Captioned:
+    """Every row that may be asked for, by what, and the seeds of which it was run."""
+    asked = {row: f'placements = "{row}"' for row in PLACEMENTS}
+    for name, rows in OTHERS.items():
+        asked |= {row: f'others = "{name}"' for row in rows if row not in asked}
+    seeds = [", ".join(map(str, by_seed(result, known[row]))) if row in known else "not run" for row in asked]
+    columns: Columns = {"asked for by": list(asked.values()), "seeds": seeds}
+    caption = f"{about(result)}; every row that may be asked for, and the seeds of which it was run."
+    return Captioned(frame(columns, map(label_of, asked)), caption)
 
 
 def _costs(result: StudyResult, known: Mapping[str, Cell]) -> Captioned:
@@ -161,7 +195,8 @@ def _routing(result: StudyResult) -> Captioned:
         "of class and expert over the entropy of the experts (0 to 1)."
     )
     labels = [label_of(cell.row.partition(" ")[2]) for cell in cells]
-    return Captioned(frame(metric_columns(result, cells, metrics), labels), caption)
+    columns = metric_columns(result, cells, metrics) | _seeds(result, cells)
+    return Captioned(frame(columns, labels), caption)
 
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
@@ -169,8 +204,9 @@ def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
 
     A row of panels a result, ours left, the paper's right, each with an axis of its own.
     """
+    height = 3.4 if max(len(networks_of(result)) for result in results) <= FEW else 5.0
     return {
-        "main": panels(results, partial(_panel, False), partial(_panel, True), height=3.4)[0],
+        "main": panels(results, partial(_panel, False), partial(_panel, True), height=height)[0],
         "widths": panels(results, _our_gains, _papers_gains, height=2.6)[0],
     }
 
@@ -212,17 +248,22 @@ def _over_macs(axes: Axes, macs: Sequence[float], unit: str) -> None:
 
 def _panel(paper: bool, axes: Axes, result: StudyResult) -> None:
     known = networks_of(result)
+    labels, most = list(map(label_of, known)), len(result.seeds)
     for place, found in enumerate(known.values()):
         each, value = list(by_seed(result, found).values()), printed_value(result, found)
         if paper and value:
             axes.plot([place], [value.value], "D", color=PALETTE[6], markerfacecolor="white")
         elif not paper:
             axes.plot([place] * len(each), each, ".", color=PALETTE[0], alpha=0.5)
-            axes.plot([place], [sum(each) / len(each)], "o", color=PALETTE[0])
+            face = PALETTE[0] if len(each) == most else "white"
+            axes.plot([place], [sum(each) / len(each)], "o", color=PALETTE[0], markerfacecolor=face)
+            labels[place] += "" if len(each) == most else f" ({so_many(len(each))})"
             axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
     ours = f"{which_run(result)}\n{result.base}"
     axes.set_title(f"the paper: ImageNet-1k\n{PAPERS[body_of(result)]}" if paper else ours)
-    axes.set_xticks(range(len(known)), list(map(label_of, known)), rotation=30, ha="right")
+    axes.set_xticks(
+        range(len(known)), labels, rotation=30 if len(known) <= FEW else 60, ha="right", rotation_mode="anchor"
+    )
     axes.set_xlim(-0.5, len(known) - 0.5)
 
 

@@ -98,7 +98,9 @@ class SparseConfig(Frozen):
         "independent", description="whether experts begin with weights of their own (V-MoE's share one draw)"
     )
     start: Literal["scratch", "imagenet"] = Field(
-        "scratch", description="imagenet: torchvision's weights; experts begin as copies of the MLP (upcycling)"
+        "scratch",
+        description="imagenet: torchvision's weights, and experts that begin as copies of the MLP (upcycling), which "
+        "the paper does not mention",
     )
 
     @model_validator(mode="after")

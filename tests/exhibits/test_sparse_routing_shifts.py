@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from repro.data.dataset import ImageDataset
-from repro.data.shifts import KINDS, STRENGTHS, shifted
 from repro.errors import SpecError
+from repro.exhibits.sparse_routing.shifts import KINDS, STRENGTHS, shifted
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (20, 3, 32, 32), dtype=np.uint8)
 DATA = ImageDataset("any", "test", IMAGES, np.zeros(20, np.int64), ("a",), (0.5,) * 3, (0.2,) * 3)
