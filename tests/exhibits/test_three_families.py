@@ -13,7 +13,7 @@ from repro.exhibits.table2_num_experts import Parameters as Table2
 from repro.exhibits.three_families.asked import ThreeFamiliesParameters, best, tuned
 from repro.exhibits.three_families.bodies import CONVNEXT, TR, Body, Model, Point
 from repro.exhibits.three_families.families import BUDGETS, FAMILIES
-from repro.exhibits.three_families.rivals import BATCHES, Trained, as_fast, at_macs, cell, on_curve
+from repro.exhibits.three_families.rivals import BATCHES, CLOCK, Trained, as_fast, at_macs, cell, on_curve
 from repro.exhibits.three_families.run import _tried, three_families
 from repro.exhibits.three_families.shown import AGAINST, headline
 from repro.families.single_gate.steps import steps
@@ -62,7 +62,7 @@ def test_a_run_holds_every_family_against_every_rival(run: StudyResult) -> None:
             plain = run.tables["speed"].where(body=family.body.name, batch=batch)
             others = [t for name, t in zip(plain.column("model"), plain.column("ms"), strict=True) if "plain" in name]
             assert ms > 0 and min(others) > 0
-            assert (run.values("top1", method, 0, row) != []) == (min(others) <= ms)
+            assert (run.values("top1", method, 0, row) != []) == (min(others) <= (1 + CLOCK) * ms)
         (many,), (each,) = (run.values(metric, "mixture", 0, row) for metric in ("top1_many", "top1"))
         assert many == each or family.name == "DeepMoE"
         (macs,), (trained,) = (run.values(f"{m}_millions", "mixture", 0, row) for m in ("macs", "training"))
@@ -256,9 +256,18 @@ def test_a_mixture_slower_than_every_plain_network_is_held_against_the_best() ->
     model = TR.make(ThreeFamiliesParameters(scale="smoke").asked(0), 0.125)
     curve = [(model, Point("", top1, macs)) for top1, macs in ((50, 1), (60, 2), (70, 4), (65, 8))]
     assert as_fast(curve, [1, 2, 4, 8], 9) == 70 and as_fast(curve, [1, 2, 4, 8], 0.5) is None
-    assert as_fast(curve, [1, 4, 4, 8], 2) == pytest.approx(55 + 0), "half-way in log time"
+    assert as_fast(curve, [1, 4, 4, 8], 4) == 70 and 50 < (as_fast(curve, [1, 4, 4, 8], 2) or 0) < 70
     assert as_fast(curve, [1, 6, 4, 8], 4) == 70, "the wide one is as fast, whatever a narrow one takes"
     assert as_fast(curve, [1, 2, 9, 8], 8) == 65 and as_fast(curve, [1, 2, 9, 8], 8.5) == 65
+
+
+def test_a_clock_that_is_read_once_tells_no_times_apart_that_are_close() -> None:
+    """The most accurate network is for a mixture that is slower than all by more than a clock may be off."""
+    model = TR.make(ThreeFamiliesParameters(scale="smoke").asked(0), 0.125)
+    curve = [(model, Point("", top1, macs)) for top1, macs in ((50, 1), (70, 2), (60, 4))]
+    assert as_fast(curve, [1, 2, 4], 4.1) == 60 and as_fast(curve, [1, 2, 4], 4.3) == 70
+    assert as_fast(curve, [1, 2, 4], 0.97) == 50 and as_fast(curve, [1, 2, 4], 0.9) is None
+    assert as_fast(curve, [4, 4, 4], 4) == 60, "all as fast as the widest"
 
 
 def test_the_plain_curve_is_not_read_off_chords() -> None:

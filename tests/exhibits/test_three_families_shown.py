@@ -3,15 +3,19 @@
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
+import pytest
+
 from repro.exhibits import exhibit
 from repro.exhibits.three_families.asked import TRIALS
 from repro.exhibits.three_families.families import BUDGETS, FAMILIES, RATES
-from repro.exhibits.three_families.rivals import BATCHES, cell
+from repro.exhibits.three_families.rivals import BATCHES, cell, curve_at
 from repro.exhibits.three_families.run import CURVE, PLAIN, SPEED
 from repro.exhibits.three_families.shown import AGAINST, CLAIMS, UNKNOWN, headline
 from repro.report.claim import Cell
-from repro.report.verdict import Verdict
-from repro.study.results import StudyResult, Table
+from repro.report.verdict import Verdict, by_seed
+from repro.study.places import results_folder
+from repro.study.results import StudyResult, Table, load_results
 
 SHOWN = exhibit("three_families")
 
@@ -41,6 +45,18 @@ def test_every_claim_can_hold_and_can_come_out_opposite(record_of: Callable[...,
     assert len(CLAIMS) == (2 * 3 + 3) * len(FAMILIES)
     for over, verdict in ((1.0, Verdict.HOLDS), (-1.0, Verdict.OPPOSITE), (-0.1, Verdict.UNDECIDED)):
         assert {j.verdict for j in SHOWN.judge(made(record_of, over))} == {verdict}
+
+
+def test_what_is_recorded_of_plain_networks_is_on_the_curve_of_the_record() -> None:
+    """Each by the rule that code and figure have, also where another one had been recorded."""
+    for result in load_results(results_folder(), SHOWN.name).values():
+        for family, budget, seed in {tuple(row[:3]) for row in result.tables["curve"].rows}:
+            own = result.tables["curve"].where(family=family, budget=budget, seed=seed)
+            body = next(f.body.name for f in FAMILIES if f.name == family)
+            plain = result.tables["plain"].where(body=body, seed=seed)
+            expected = curve_at(np.array(own.column("macs")[:1]), plain.column("macs"), plain.column("top1"))
+            where = cell(str(family), str(budget), "equal-inference")
+            assert by_seed(result, where)[int(seed or 0)] == pytest.approx(expected[0], abs=0.001), result.name
 
 
 def test_the_headline_says_what_the_record_says(record_of: Callable[..., StudyResult]) -> None:
@@ -90,7 +106,9 @@ def test_families_recorded_apart_are_one_answer_and_one_may_win_alone(record_of:
 
 def test_when_to_use_which_has_a_number_or_says_that_it_has_none(record_of: Callable[..., StudyResult]) -> None:
     when = SHOWN.tables(made(record_of, -1.0))["when"].frame
-    assert set(when.loc["images a second count, 256 at a time"]) == {"−0.90 [−1.15 to −0.65], opposite"}
+    assert set(when.loc["images a second count, 256 at a time"]) == {
+        "−0.90 [−1.15 to −0.65], opposite (settled afterwards)"
+    }
     assert when.loc["training compute is short as well: middle budget", "DeepMoE"] == "−0.90 [−1.15 to −0.65], opposite"
     assert set(when.loc["two networks can be trained instead"]) == {
         "−0.90 [−1.15 to −0.65], opposite (settled afterwards)"
