@@ -10,7 +10,7 @@ from repro.exhibits.three_families.families import BUDGETS, FAMILIES, SLACK, Fam
 from repro.exhibits.three_families.rivals import BATCHES, CLOCK, INFERENCE, TRAINING, between, cell
 from repro.exhibits.three_families.service import service
 from repro.report.claim import Cell, Claim
-from repro.report.numbers import NONE, effect, mean_std
+from repro.report.numbers import DATASETS, NONE, effect, mean_std
 from repro.report.tables import Captioned, Columns, about, frame, means, metric_columns
 from repro.report.verdict import ClaimVerdict, Verdict, by_seed, difference, judge, not_printed, summary_of
 from repro.study.graph import BACKWARD
@@ -92,6 +92,23 @@ def headline(results: Sequence[StudyResult], others: bool = True) -> str:
     return " ".join([*sentences, *([f"Not run: {_and(absent)}."] if absent else [])])
 
 
+def not_run(results: Sequence[StudyResult]) -> list[str]:
+    """What the records of one scale lack of what the exhibit sets out to run, in words."""
+    run = {row for result in results for row in rows_of(result)}
+    budgets = [budget for budget in BUDGETS if budget not in {budget for _, budget in run}]
+    found = [f"{len(budgets)} of {len(BUDGETS)} budgets ({_and(budgets)})"] if budgets else []
+    if not any(m.method == "equal-parameters" for result in results for m in result.measurements):
+        found.append("plain networks of as many parameters in all")
+    return found
+
+
+def never_run(results: Sequence[StudyResult]) -> list[str]:
+    """Besides: the image sets that they lack, and the families, the usual ones or not."""
+    images = [DATASETS[name] for name in ("cifar100", "tiny-imagenet") if name not in {r.dataset for r in results}]
+    run = {family for result in results for family, _ in rows_of(result)}
+    return [*not_run(results), *images, *(_named(family) for family in FAMILIES if family not in run)]
+
+
 def _each(judged: Mapping[Family, ClaimVerdict]) -> str:
     """``−6.9 [−15.8 to +2.1] points of top-1 accuracy, two seeds: an anecdote``; of several each with its name."""
     each = {f.words: (effect(j.ours, " to "), j.verdict) for f, j in judged.items()}
@@ -144,8 +161,8 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
         "where none is near. While training: in the last epoch, on augmented images, where it was recorded. Plain "
         "networks of equal inference MACs are interpolated in log MACs on the curve of the same body; one that takes "
         f"as long, in log time (within {CLOCK:.0%} times count as equal, as the clock was read once): of a "
-        "mixture slower than all of the curve, its most accurate network. 256 at a time DeepMoE is timed, and answers, by "
-        "prototypes, the K-means centres of its gates on these very images, which favours it. A dash: not run, or "
+        "mixture slower than all of the curve, its most accurate network. 256 at a time DeepMoE is timed, and answers, "
+        "by prototypes, the K-means centres of its gates on these very images, which favours it. A dash: not run, or "
         f"beyond the curve. {_tuning(result)}"
     )
     main = frame(columns, [f"{f.words}, {b}" for f, b in rows]).T
@@ -275,6 +292,8 @@ def _gates(result: StudyResult) -> Captioned:
 def read(result: StudyResult) -> str:
     """The verdict, and how choices were made; the tables have the numbers."""
     sentences = [headline([result], others=not result.part), _tuning(result)]
+    if lacking := not_run([result]):
+        sentences.append(f"Not run here: {_and(lacking)}.")
     if result.scale in DEMONSTRATIONS:
         sentences.append("At this scale it is a demonstration, no evidence.")
     return " ".join(sentences)
