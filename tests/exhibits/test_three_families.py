@@ -92,7 +92,7 @@ def test_a_run_with_one_seed_decides_nothing(run: StudyResult) -> None:
         "Fewer than three seeds do not decide whether the single-gate mixture, DeepMoE or "
     )
     assert {j.verdict for j in SHOWN.judge(run)} == {Verdict.ANECDOTE, Verdict.NOT_RUN}
-    assert list(SHOWN.figures([run])) == ["main", "training", "time"]
+    assert list(SHOWN.figures([run])) == ["main", "training", "time", "gates"]
     assert len(SHOWN.figures([run])["main"].axes) == 2  # tr-network and ConvNeXt
 
 
@@ -172,6 +172,26 @@ def test_a_record_of_some_families_says_so_in_its_name() -> None:
 
     assert (part(""), part("single-gate,sparse,DeepMoE")) == ("", "")
     assert (part("DeepMoE"), part("DeepMoE,single-gate")) == ("DeepMoE", "single-gate+DeepMoE")
+
+
+def test_other_budgets_are_recorded_apart_and_train_nothing_of_the_middle_anew(tmp_path: Path) -> None:
+    """Trials are those of the middle budget, and so are the networks that both curves have."""
+
+    def asked(budgets: str, families: str = "single-gate") -> ThreeFamiliesParameters:
+        whole = {"scale": "laptop", "dataset": "cifar100", "families": families, "root": tmp_path}
+        return ThreeFamiliesParameters.check(**whole, budgets=budgets)
+
+    def keys(parameters: ThreeFamiliesParameters) -> set[str]:
+        return {goal.steps[0].key for goal in parameters.goals() if '"evaluate":"validation"' in goal.config}
+
+    names = [asked(b).part() for b in ("small,middle,large", "large,small", "small")]
+    assert names == ["single-gate", "single-gate-small+large", "single-gate-small"]
+    assert asked("small,large", "").part() == "small+large" and asked("middle", "").part() == ""
+    middle, others = asked("middle"), asked("small,large")
+    assert keys(middle) == keys(others) and len(keys(middle)) == 8
+    mixtures = others.mixtures(TR, others.asked(0), {"single-gate": 1.0})
+    assert [mixture.budget for mixture in mixtures] == ["small", "large"]
+    assert set(middle.widths(TR, middle.asked(0))[:2]) < set(others.widths(TR, others.asked(0)))
 
 
 def test_what_was_taken_in_the_trials_is_what_is_planned(tmp_path: Path) -> None:

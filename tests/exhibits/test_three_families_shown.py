@@ -11,7 +11,8 @@ from repro.exhibits.three_families.asked import TRIALS
 from repro.exhibits.three_families.families import BUDGETS, FAMILIES, RATES
 from repro.exhibits.three_families.rivals import BATCHES, cell, curve_at
 from repro.exhibits.three_families.run import CURVE, PLAIN, SPEED
-from repro.exhibits.three_families.shown import AGAINST, CLAIMS, UNKNOWN, headline
+from repro.exhibits.three_families.shown import AGAINST, CLAIMS, headline, never_run
+from repro.exhibits.three_families.together import UNKNOWN
 from repro.report.claim import Cell
 from repro.report.verdict import Verdict, by_seed
 from repro.study.places import results_folder
@@ -105,7 +106,7 @@ def test_families_recorded_apart_are_one_answer_and_one_may_win_alone(record_of:
 
 
 def test_when_to_use_which_has_a_number_or_says_that_it_has_none(record_of: Callable[..., StudyResult]) -> None:
-    when = SHOWN.tables(made(record_of, -1.0))["when"].frame
+    when = SHOWN.together([made(record_of, -1.0)])["when"].frame
     assert set(when.loc["images a second count, 256 at a time"]) == {
         "−0.90 [−1.15 to −0.65], opposite (settled afterwards)"
     }
@@ -116,7 +117,50 @@ def test_when_to_use_which_has_a_number_or_says_that_it_has_none(record_of: Call
     assert when.loc["parameters", "sparse Last 2"] == "3.3 times the plain network's"
     unmeasured = [m for m in made(record_of, 1.0).measurements if m.method != "equal-inference"]
     result = made(record_of, 1.0).model_copy(update={"measurements": unmeasured})
-    assert set(SHOWN.tables(result)["when"].frame.loc["inference compute is short: small budget"]) == {UNKNOWN}
+    assert set(SHOWN.together([result])["when"].frame.loc["inference compute is short: small budget"]) == {UNKNOWN}
+
+
+def test_families_and_budgets_recorded_apart_stand_side_by_side(record_of: Callable[..., StudyResult]) -> None:
+    """Also a record of one seed at other budgets, beside that of three seeds at the middle one."""
+    gate, deep = part(record_of, "single-gate", -1.0), part(record_of, "DeepMoE", 1.0)
+    middle = [m for m in gate.measurements if m.row.endswith("middle")]
+    fewer = part(record_of, "single-gate", 2.0, seeds=1)
+    small = [m for m in fewer.measurements if m.row.endswith("small")]
+    apart = [gate.model_copy(update={"measurements": middle}), deep,
+             fewer.model_copy(update={"part": "single-gate-small", "measurements": small})]  # fmt: skip
+    shown = SHOWN.together(apart)["when"]
+    line = shown.frame.loc["inference compute is short: middle budget"]
+    assert list(line) == ["−0.90 [−1.15 to −0.65], opposite", "+1.10 [+0.85 to +1.35], holds"]
+    assert list(shown.frame["single-gate mixture"][:3])[::2] == ["+2.00, one seed: an anecdote", UNKNOWN]
+    assert "single-gate, 3 seeds; DeepMoE, 3 seeds; single-gate-small, 1 seed: when" in shown.caption
+
+
+def test_gates_that_leave_all_channels_open_agree_with_nothing(record_of: Callable[..., StudyResult]) -> None:
+    """By hand: of 4 epochs at 3 x 10 M, 120 M of training; all of the 10 M are left open, or half of them."""
+    known = {("class", name): value for name, value in (("single-gate", 0.3), ("DeepMoE", 0.0), ("sparse", 0.2))}
+    known |= {("each other", "single-gate and DeepMoE"): 0.0, ("each other", "single-gate and sparse"): 0.4}
+    cells = {Cell(0, "gates", row, metric): [value] for (metric, row), value in known.items()}
+    for macs, words in ((10.0, "leaves 100 % of the multiply-adds of its wide network open: its groups are groups of"),
+                        (5.0, "leaves 50 % of the multiply-adds of its wide network open.")):  # fmt: skip
+        costs = {
+            cell("DeepMoE", "middle", metric=f"{m}_millions"): [v] for m, v in (("macs", macs), ("training", 120.0))
+        }
+        result = record_of("three_families", cells | costs).model_copy(update={"spec": {"base_recipe": {"epochs": 4}}})
+        caption = SHOWN.together([result])["gates"].caption
+        assert words in caption and "and sparse Last 2 agree by 0.40, with the classes by 0.30 and 0.20." in caption
+        assert ("single-gate mixture and DeepMoE agree" in caption) == (macs == 5.0)
+    assert list(SHOWN.figures([result])) == ["main", "training", "time", "gates"]
+
+
+def test_what_records_lack_is_said(record_of: Callable[..., StudyResult]) -> None:
+    assert never_run([made(record_of, 1.0)]) == ["tiny-ImageNet"]
+    gate = part(record_of, "single-gate", 1.0)
+    less = [m for m in gate.measurements if m.row.endswith("middle") and m.method != "equal-parameters"]
+    found = never_run([gate.model_copy(update={"measurements": less})])
+    assert found[:3] == [
+        "2 of 3 budgets (small and large)", "plain networks of as many parameters in all", "tiny-ImageNet"
+    ]  # fmt: skip
+    assert found[3:] == [f.words for f in FAMILIES[1:]]
 
 
 def test_the_table_says_how_much_longer_than_the_mixture_its_rival_was_trained(

@@ -41,11 +41,15 @@ def service(result: StudyResult) -> Captioned:
                 there = between(macs, plain, [ms[f"plain {i}", batch] for i in range(len(plain))])
                 ratio = f"{time / there:.2f}" if there and not name.startswith("plain ") else NONE
                 rows[label] |= {f"ms, {words}": f"{time:.3f}", f"times a plain network's, {words}": ratio}
-    processor, *_ = re.split("[,;]", result.provenance.hardware)  # what timed it stands first
     caption = (
-        f"{about(result)}; what a service would find, on one thread of {processor}: "
+        f"{about(result)}; what a service would find, on one thread of {processor(result)}: "
         "milliseconds of an image, each network in the form in which it is fastest to use, and in times of a plain "
         "network of equal MACs (between those above it; a dash beyond the curve). Read once, for the first seed. Of "
         "256 at a time DeepMoE answers by prototypes; their top-1 is in the first table."
     )
     return Captioned(frame_of_rows(rows), caption)
+
+
+def processor(result: StudyResult) -> str:
+    """Which timed it."""
+    return re.split("[,;]", result.provenance.hardware)[0]  # it stands first
