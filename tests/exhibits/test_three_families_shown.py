@@ -187,10 +187,16 @@ def test_times_stand_beside_a_plain_network_of_equal_cost(record_of: Callable[..
     """By hand: single gate and the middle plain network have 6 M, DeepMoE too; it takes 3 of its 2 milliseconds."""
     times = [("plain 0", 1.0), ("plain 1", 2.0), ("plain 2", 4.0), ("DeepMoE", 3.0), ("single-gate", 2.0)]
     rows = [["tr-network", model, batch, ms / batch] for model, ms in times for batch in BATCHES.values()]
+    rows[-1][-1] = 4.1 / 256
     result = made(record_of, 1.0)
     assert "service" not in SHOWN.tables(result)
     tables = result.tables | {"speed": Table(columns=SPEED, rows=rows)}
-    found = SHOWN.tables(result.model_copy(update={"tables": tables}))["service"].frame
+    service = SHOWN.tables(result.model_copy(update={"tables": tables}))["service"]
+    assert (
+        "single-gate mixture on tr-network is between plain networks, one at a time; single-gate mixture on tr-network "
+        "is about as slow as the slowest plain network, 256 at a time; DeepMoE" in service.caption
+    )
+    found = service.frame
     assert list(found["times a plain network's, one at a time"]) == ["–", "–", "–", "1.00", "1.50"]
     assert found.loc["DeepMoE on tr-network", "times a plain network's, 256 at a time"] == "1.50"
     assert list(found.index[:3]) == [f"plain on tr-network, {m}.0 M" for m in (3, 6, 12)]

@@ -160,7 +160,7 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
         "image over all epochs; a network trained as long has whole epochs, rounded up, and lies between two networks "
         "where none is near. While training: in the last epoch, on augmented images, where it was recorded. Plain "
         "networks of equal inference MACs are interpolated in log MACs on the curve of the same body; one that takes "
-        f"as long, in log time (within {CLOCK:.0%} times count as equal, as the clock was read once): of a "
+        f"as long, in log time (within {100 * CLOCK:.0f} % times count as equal, as the clock was read once): of a "
         "mixture slower than all of the curve, its most accurate network. 256 at a time DeepMoE is timed, and answers, "
         "by prototypes, the K-means centres of its gates on these very images, which favours it. A dash: not run, or "
         f"beyond the curve. {_tuning(result)}"
