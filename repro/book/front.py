@@ -8,7 +8,7 @@ from typing import NamedTuple
 from repro.errors import ReproError
 from repro.exhibits import exhibit
 from repro.exhibits.three_families.families import NAME
-from repro.exhibits.three_families.shown import headline
+from repro.exhibits.three_families.shown import headline, never_run
 from repro.families.single_gate.scales import SCALES as RECIPES
 from repro.report.claim import Claim
 from repro.report.exhibit import Exhibit
@@ -184,6 +184,9 @@ def answer(results: Sequence[StudyResult]) -> dict[str, tuple[str, list[str]]]:
         "What it costs:": ("base and experts, in units of the base alone:", cost(results)),
         "What was not run:": ("", [
             ("most at " if own_scale else "") + "the paper's own scale",
+            *(f"three families at {scale} scale: {', '.join(lacking)}" for scale in SCALES
+              if (there := [r for of in compared.values() for r in of if r.scale == scale])
+              and (lacking := never_run(there))),
             *([f"whether {'; '.join(absent)}"] if absent else []),
             *([f"controls of {', '.join(bare)}"] if bare else []),
         ]),

@@ -66,7 +66,7 @@ def lines(shown: Exhibit, result: StudyResult) -> Iterable[str]:
         for m in result.measurements:
             yield f"{m.row or f'{m.num_experts} experts'}, {m.method}, {m.metric}, seed {m.seed}: {m.value:g}"
     else:
-        tables = [*shown.tables(result).values()]
+        tables = [*shown.tables(result).values(), *shown.together([result]).values()]
         if judged := shown.judge(result):
             tables.append(Captioned(claims_table(judged), claims_caption(result)))
         for table in tables:

@@ -77,6 +77,18 @@ class Chapter:
                 dataset, _, scale = place.rpartition("-")
                 _display(not_run(command_of(self.exhibit.name, dataset, scale)))
 
+    def together(self) -> None:
+        """The tables that results of one place have together, if they were trained alike: the first open."""
+
+        def show(result: StudyResult) -> str:
+            among = self.own if any(result is r for r in self.own) else self.recorded
+            parts = [r for r in among if (where_run(r), r.spec_hash) == (where_run(result), result.spec_hash)]
+            shown = self.exhibit.together(parts).values() if result is parts[0] else ()
+            tables = [table.in_page(folded=index > 0) for index, table in enumerate(shown)]
+            return "".join([*tables, *(self._source(part) for part in parts if tables)])
+
+        self._show_each(show, self.recorded)
+
     def exact(self, *names: str) -> None:
         """Tables that need no run (all, unless named), the first open."""
         known = self.exhibit.exact()

@@ -37,6 +37,7 @@ class Exhibit:
     exact       tables that need no run, by name: costs, counted and not measured
     figures     results -> figures by name; the book shows ``<exhibit>-<name>`` (``main``: ``<exhibit>``)
     advice      a result -> what no table says of it and a reader has to know (Markdown)
+    together    results of one place that were trained alike -> the tables that they have together
     place       in reading order; ``None``: no paper's
     """
 
@@ -50,6 +51,7 @@ class Exhibit:
     figures: Callable[[Sequence[StudyResult]], dict[str, Figure]] = lambda results: {}
     exact: Callable[[], dict[str, Captioned]] = dict
     advice: Callable[[StudyResult], str] = lambda result: ""
+    together: Callable[[Sequence[StudyResult]], dict[str, Captioned]] = lambda results: {}
     place: int | None = None
 
     def run(self, parameters: Parameters) -> list[StudyResult]:

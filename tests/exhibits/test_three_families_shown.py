@@ -3,15 +3,20 @@
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
+import pytest
+
 from repro.exhibits import exhibit
 from repro.exhibits.three_families.asked import TRIALS
 from repro.exhibits.three_families.families import BUDGETS, FAMILIES, RATES
-from repro.exhibits.three_families.rivals import BATCHES, cell
+from repro.exhibits.three_families.rivals import BATCHES, cell, curve_at
 from repro.exhibits.three_families.run import CURVE, PLAIN, SPEED
-from repro.exhibits.three_families.shown import AGAINST, CLAIMS, UNKNOWN, headline
+from repro.exhibits.three_families.shown import AGAINST, CLAIMS, headline, never_run
+from repro.exhibits.three_families.together import UNKNOWN
 from repro.report.claim import Cell
-from repro.report.verdict import Verdict
-from repro.study.results import StudyResult, Table
+from repro.report.verdict import Verdict, by_seed
+from repro.study.places import results_folder
+from repro.study.results import StudyResult, Table, load_results
 
 SHOWN = exhibit("three_families")
 
@@ -41,6 +46,18 @@ def test_every_claim_can_hold_and_can_come_out_opposite(record_of: Callable[...,
     assert len(CLAIMS) == (2 * 3 + 3) * len(FAMILIES)
     for over, verdict in ((1.0, Verdict.HOLDS), (-1.0, Verdict.OPPOSITE), (-0.1, Verdict.UNDECIDED)):
         assert {j.verdict for j in SHOWN.judge(made(record_of, over))} == {verdict}
+
+
+def test_what_is_recorded_of_plain_networks_is_on_the_curve_of_the_record() -> None:
+    """Each by the rule that code and figure have, also where another one had been recorded."""
+    for result in load_results(results_folder(), SHOWN.name).values():
+        for family, budget, seed in {tuple(row[:3]) for row in result.tables["curve"].rows}:
+            own = result.tables["curve"].where(family=family, budget=budget, seed=seed)
+            body = next(f.body.name for f in FAMILIES if f.name == family)
+            plain = result.tables["plain"].where(body=body, seed=seed)
+            expected = curve_at(np.array(own.column("macs")[:1]), plain.column("macs"), plain.column("top1"))
+            where = cell(str(family), str(budget), "equal-inference")
+            assert by_seed(result, where)[int(seed or 0)] == pytest.approx(expected[0], abs=0.001), result.name
 
 
 def test_the_headline_says_what_the_record_says(record_of: Callable[..., StudyResult]) -> None:
@@ -89,8 +106,10 @@ def test_families_recorded_apart_are_one_answer_and_one_may_win_alone(record_of:
 
 
 def test_when_to_use_which_has_a_number_or_says_that_it_has_none(record_of: Callable[..., StudyResult]) -> None:
-    when = SHOWN.tables(made(record_of, -1.0))["when"].frame
-    assert set(when.loc["images a second count, 256 at a time"]) == {"−0.90 [−1.15 to −0.65], opposite"}
+    when = SHOWN.together([made(record_of, -1.0)])["when"].frame
+    assert set(when.loc["images a second count, 256 at a time"]) == {
+        "−0.90 [−1.15 to −0.65], opposite (settled afterwards)"
+    }
     assert when.loc["training compute is short as well: middle budget", "DeepMoE"] == "−0.90 [−1.15 to −0.65], opposite"
     assert set(when.loc["two networks can be trained instead"]) == {
         "−0.90 [−1.15 to −0.65], opposite (settled afterwards)"
@@ -98,7 +117,50 @@ def test_when_to_use_which_has_a_number_or_says_that_it_has_none(record_of: Call
     assert when.loc["parameters", "sparse Last 2"] == "3.3 times the plain network's"
     unmeasured = [m for m in made(record_of, 1.0).measurements if m.method != "equal-inference"]
     result = made(record_of, 1.0).model_copy(update={"measurements": unmeasured})
-    assert set(SHOWN.tables(result)["when"].frame.loc["inference compute is short: small budget"]) == {UNKNOWN}
+    assert set(SHOWN.together([result])["when"].frame.loc["inference compute is short: small budget"]) == {UNKNOWN}
+
+
+def test_families_and_budgets_recorded_apart_stand_side_by_side(record_of: Callable[..., StudyResult]) -> None:
+    """Also a record of one seed at other budgets, beside that of three seeds at the middle one."""
+    gate, deep = part(record_of, "single-gate", -1.0), part(record_of, "DeepMoE", 1.0)
+    middle = [m for m in gate.measurements if m.row.endswith("middle")]
+    fewer = part(record_of, "single-gate", 2.0, seeds=1)
+    small = [m for m in fewer.measurements if m.row.endswith("small")]
+    apart = [gate.model_copy(update={"measurements": middle}), deep,
+             fewer.model_copy(update={"part": "single-gate-small", "measurements": small})]  # fmt: skip
+    shown = SHOWN.together(apart)["when"]
+    line = shown.frame.loc["inference compute is short: middle budget"]
+    assert list(line) == ["−0.90 [−1.15 to −0.65], opposite", "+1.10 [+0.85 to +1.35], holds"]
+    assert list(shown.frame["single-gate mixture"][:3])[::2] == ["+2.00, one seed: an anecdote", UNKNOWN]
+    assert "single-gate, 3 seeds; DeepMoE, 3 seeds; single-gate-small, 1 seed: when" in shown.caption
+
+
+def test_gates_that_leave_all_channels_open_agree_with_nothing(record_of: Callable[..., StudyResult]) -> None:
+    """By hand: of 4 epochs at 3 x 10 M, 120 M of training; all of the 10 M are left open, or half of them."""
+    known = {("class", name): value for name, value in (("single-gate", 0.3), ("DeepMoE", 0.0), ("sparse", 0.2))}
+    known |= {("each other", "single-gate and DeepMoE"): 0.0, ("each other", "single-gate and sparse"): 0.4}
+    cells = {Cell(0, "gates", row, metric): [value] for (metric, row), value in known.items()}
+    for macs, words in ((10.0, "leaves 100 % of the multiply-adds of its wide network open: its groups are groups of"),
+                        (5.0, "leaves 50 % of the multiply-adds of its wide network open.")):  # fmt: skip
+        costs = {
+            cell("DeepMoE", "middle", metric=f"{m}_millions"): [v] for m, v in (("macs", macs), ("training", 120.0))
+        }
+        result = record_of("three_families", cells | costs).model_copy(update={"spec": {"base_recipe": {"epochs": 4}}})
+        caption = SHOWN.together([result])["gates"].caption
+        assert words in caption and "and sparse Last 2 agree by 0.40, with the classes by 0.30 and 0.20." in caption
+        assert ("single-gate mixture and DeepMoE agree" in caption) == (macs == 5.0)
+    assert list(SHOWN.figures([result])) == ["main", "training", "time", "gates"]
+
+
+def test_what_records_lack_is_said(record_of: Callable[..., StudyResult]) -> None:
+    assert never_run([made(record_of, 1.0)]) == ["tiny-ImageNet"]
+    gate = part(record_of, "single-gate", 1.0)
+    less = [m for m in gate.measurements if m.row.endswith("middle") and m.method != "equal-parameters"]
+    found = never_run([gate.model_copy(update={"measurements": less})])
+    assert found[:3] == [
+        "2 of 3 budgets (small and large)", "plain networks of as many parameters in all", "tiny-ImageNet"
+    ]  # fmt: skip
+    assert found[3:] == [f.words for f in FAMILIES[1:]]
 
 
 def test_the_table_says_how_much_longer_than_the_mixture_its_rival_was_trained(
@@ -125,10 +187,16 @@ def test_times_stand_beside_a_plain_network_of_equal_cost(record_of: Callable[..
     """By hand: single gate and the middle plain network have 6 M, DeepMoE too; it takes 3 of its 2 milliseconds."""
     times = [("plain 0", 1.0), ("plain 1", 2.0), ("plain 2", 4.0), ("DeepMoE", 3.0), ("single-gate", 2.0)]
     rows = [["tr-network", model, batch, ms / batch] for model, ms in times for batch in BATCHES.values()]
+    rows[-1][-1] = 4.1 / 256
     result = made(record_of, 1.0)
     assert "service" not in SHOWN.tables(result)
     tables = result.tables | {"speed": Table(columns=SPEED, rows=rows)}
-    found = SHOWN.tables(result.model_copy(update={"tables": tables}))["service"].frame
+    service = SHOWN.tables(result.model_copy(update={"tables": tables}))["service"]
+    assert (
+        "single-gate mixture on tr-network is between plain networks, one at a time; single-gate mixture on tr-network "
+        "is about as slow as the slowest plain network, 256 at a time; DeepMoE" in service.caption
+    )
+    found = service.frame
     assert list(found["times a plain network's, one at a time"]) == ["–", "–", "–", "1.00", "1.50"]
     assert found.loc["DeepMoE on tr-network", "times a plain network's, 256 at a time"] == "1.50"
     assert list(found.index[:3]) == [f"plain on tr-network, {m}.0 M" for m in (3, 6, 12)]

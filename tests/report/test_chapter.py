@@ -1,6 +1,7 @@
 """A chapter shows its own run open and what was recorded folded beside it; the book's, records with links."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from repro.exhibits import exhibit, open_exhibit
 from repro.report import chapter
 from repro.report.chapter import Chapter, provenance
 from repro.report.links import building
+from repro.report.tables import Captioned, frame
 from repro.study.results import StudyResult
 from tests.helpers import TABLE2 as VALUES
 
@@ -47,6 +49,23 @@ def test_the_first_table_stands_open_and_the_others_are_folded(shown: list[str])
     first, *others = TABLE2.tables(opened.recorded[0]).values()
     assert page.count("<details") == len(others) >= 1
     assert page.index(first.caption[:20]) < page.index("<details")
+
+
+def test_what_was_trained_alike_in_one_place_has_its_tables_together(
+    shown: list[str], made_up: Callable[..., StudyResult]
+) -> None:
+    def names(results: Sequence[StudyResult]) -> dict[str, Captioned]:
+        return {"main": Captioned(frame({"part": [r.part for r in results]}, ["" for _ in results]), "of all.")}
+
+    first, other = made_up(VALUES), made_up(VALUES, dataset="tiny-imagenet")
+    opened = Chapter(replace(TABLE2, together=names), TABLE2.parameters.check())
+    opened.recorded = [first.model_copy(update={"part": "a"}), first.model_copy(update={"part": "b"}), other]
+    opened.together()
+    (page,) = shown
+    assert page.count("<table") == 2 and page.index(">a<") < page.index(">b<")
+    shown.clear()
+    Chapter(TABLE2, TABLE2.parameters.check()).together()
+    assert shown == []
 
 
 def test_a_record_of_before_randomness_was_told_apart_says_so(record: StudyResult) -> None:

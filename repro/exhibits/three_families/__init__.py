@@ -13,9 +13,10 @@ from repro.exhibits.three_families.drawn import figures
 from repro.exhibits.three_families.families import NAME
 from repro.exhibits.three_families.run import three_families
 from repro.exhibits.three_families.shown import CLAIMS, read, tables
+from repro.exhibits.three_families.together import together
 from repro.report.exhibit import Exhibit
 
 EXHIBIT = Exhibit(
     NAME, "Three families: which mixture, at equal compute?", ThreeFamiliesParameters, three_families, tables,
-    CLAIMS, figures=figures, advice=read,
+    CLAIMS, figures=figures, advice=read, together=together,
 )  # fmt: skip

@@ -56,9 +56,13 @@ class ThreeFamiliesParameters(SingleGateParameters):
         return [f for f in FAMILIES if (f.name in self.families if self.families else f.usual)]
 
     def part(self) -> str:
-        """Which families, where they are not the usual three: they are recorded apart."""
+        """Which families, where they are not the usual three, and which budgets, where the middle one is not among
+        them: recorded apart, so that other seeds of the middle one stand, and read together by the chapter.
+        """
         usual = self.model_copy(update={"families": ()}).chosen()
-        return "" if self.chosen() == usual else "+".join(family.name for family in self.chosen())
+        families = [] if self.chosen() == usual else [family.name for family in self.chosen()]
+        budgets = [] if "middle" in self.budgets else [name for name in BUDGETS if name in self.budgets]
+        return "-".join("+".join(names) for names in (families, budgets) if names)
 
     def bodies(self) -> list[Body]:
         """Their bodies, each once."""
@@ -186,8 +190,9 @@ def plain(body: Body) -> Family:
 def tuned(parameters: ThreeFamiliesParameters, answered: Callable[[list[Model]], list[Point | None] | None]) -> Tuned:
     """Try the rates of each body; then each family's own choice, at the rate that was taken for its body.
 
-    Trials are at the middle budget, or the first there is; as many for each family and each body. A choice that
-    decides what a mixture costs (λ) is tried at full length, as gates go on closing; others may be tried for less.
+    Trials are at the middle budget, also where it is not asked for, so that all budgets have one choice; as many for
+    each family and each body. A choice that decides what a mixture costs (λ) is tried at full length, as gates go on
+    closing; others may be tried for less.
 
     Args:
         parameters: What was asked for.
@@ -198,8 +203,7 @@ def tuned(parameters: ThreeFamiliesParameters, answered: Callable[[list[Model]],
     if not (count := parameters.tried()):
         return found
     asked = partial(parameters.asked, parameters.seeds[0], "validation")
-    budgets = parameters.macs(asked())
-    budget = budgets.get("middle", next(iter(budgets.values())))
+    budget = BUDGETS["middle"] * asked().spec.cost.macs
     whole = True
     for stage in stages:
         models: list[Model] = []

@@ -1,4 +1,4 @@
-"""The figures: accuracy over multiply-adds, training and time, a panel a body."""
+"""The figures: accuracy over multiply-adds, training and time, a panel a body; what gates know, a panel a place."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from repro.exhibits.three_families.families import FAMILIES, Family
 from repro.exhibits.three_families.rivals import TRAINING, cell, curve_at
 from repro.exhibits.three_families.run import CURVE, PLAIN
 from repro.exhibits.three_families.shown import rows_of
+from repro.exhibits.three_families.together import KNOWN, known_by_gates
 from repro.report.numbers import so_many, where_run
 from repro.report.plots import PALETTE, common_legend, new_figure
 from repro.report.statistics import summarise
@@ -39,7 +40,7 @@ TIME = Axis("ms_256", "ms", 1.0, "milliseconds of an image, 256 at a time")
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     """Accuracy over inference MACs (``main``), training MACs and milliseconds: a row a place, a panel a record and
-    body.
+    body; and what ``gates`` know.
     """
     rows: dict[str, list[tuple[StudyResult, Body]]] = {}
     for result in evidence(results):
@@ -58,7 +59,37 @@ def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
             line[0].set_ylabel(f"top-1 accuracy, % ({panels[0][0].evaluate} set)")
         common_legend(figure, grid.flat, columns=2)
         drawn[name] = figure
-    return drawn
+    return drawn | _what_gates_know(results)
+
+
+def _what_gates_know(results: Sequence[StudyResult]) -> dict[str, Figure]:
+    """``gates``: a panel a place, a row a family, dark where its gates know much of what the column is of."""
+    import pandas as pd
+    from seaborn import heatmap  # where it is used: an exhibit is also run where there is none
+
+    places: dict[str, list[StudyResult]] = {}
+    for result in results:
+        places.setdefault(where_run(result), []).append(result)
+    known = {where: found for where, parts in places.items() if (found := known_by_gates(parts))}
+    if not known:
+        return {}
+    figure = new_figure(8.0, 0.6 + 2.6 * len(known))
+    for axes, (where, found) in zip(figure.subplots(len(known), squeeze=False).flat, known.items(), strict=True):
+        means: dict[str, dict[str, float]] = {}
+        for (row, of), summary in found.items():
+            first, _, second = row.partition(" and ")
+            means.setdefault(first, {})[second or of] = summary.mean
+            if second:
+                means.setdefault(second, {})[first] = summary.mean
+        names = [family.name for family in FAMILIES if family.name in means]
+        columns = [of for of in KNOWN if any(of in row for row in means.values())]
+        table = pd.DataFrame.from_dict(means, orient="index").reindex(index=names, columns=[*columns, *names])
+        heatmap(table, ax=axes, vmin=0, vmax=1, cmap="Blues", annot=True, fmt=".2f", cbar=False, linewidths=1)
+        axes.tick_params(axis="x", rotation=15, length=0)
+        axes.tick_params(axis="y", rotation=0, length=0)
+        axes.set_title(where)
+        axes.grid(visible=False)
+    return {"gates": figure}
 
 
 def _panel(axes: Axes, result: StudyResult, body: Body, axis: Axis) -> None:

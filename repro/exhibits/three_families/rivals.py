@@ -14,6 +14,8 @@ from repro.report.claim import Cell
 TRAINING, INFERENCE = "equal-training", "equal-inference"
 BATCHES = {"equal-latency": 1, "equal-throughput": MANY}
 """Images that come together where a plain network is held to the time that a mixture takes."""
+CLOCK = 0.05
+"""Times that differ by this share of the lesser count as equal: the clock is read once."""
 Trained = tuple[Model, Point]
 
 
@@ -42,11 +44,13 @@ def on_curve(networks: Sequence[Trained], macs: float) -> float | None:
 
 
 def curve_at(at: np.ndarray, macs: Sequence[float], top1: Sequence[float]) -> np.ndarray:
-    """Top-1 at some MACs on the curve through networks of rising ``macs``, a monotone cubic in log MACs.
+    """Top-1 at some MACs (or times) on the curve through networks of rising ``macs``, a monotone cubic in their log.
 
     The curve bends: a straight line between networks this far apart runs up to half a point below it, which would
-    favour a mixture.
+    favour a mixture. Of one network it is that one's.
     """
+    if len(macs) == 1:
+        return np.full(at.shape, top1[0])
     return np.asarray(PchipInterpolator(np.log(macs), top1)(np.log(at)))
 
 
@@ -58,15 +62,17 @@ def between(at: float, x: Sequence[float], y: Sequence[float]) -> float | None:
 
 
 def as_fast(networks: Sequence[Trained], times: Sequence[float], time: float) -> float | None:
-    """Top-1 of a plain network that takes some time, straight between those of the curve over log time.
+    """Top-1 of a plain network that takes some time, on the curve (:func:`curve_at`) over log time.
 
-    ``times`` are theirs, the narrowest first; a narrow one counts as no slower than a wider one. Where all are faster
-    it is the most accurate one's; None where none is as fast.
+    ``times`` are theirs, the narrowest first; a narrow one counts as no slower than a wider one. Beyond the ends of the
+    curve by :data:`CLOCK` at most it is the end's. Slower than that it is the most accurate of all that are as fast;
+    faster, None.
     """
     top1 = [point.top1 for _, point in networks]
     x = np.minimum.accumulate(times[::-1])[::-1]
-    if time < x[0]:
+    if time * (1 + CLOCK) < x[0]:
         return None
-    if time > x[-1]:
+    if time > x[-1] * (1 + CLOCK):
         return max(accuracy for accuracy, each in zip(top1, times, strict=True) if each <= time)
-    return float(np.interp(np.log(time), np.log(x), top1))
+    widest = dict(zip(x, top1, strict=True))  # of those that are as fast as each other
+    return float(curve_at(np.clip([time], x[0], x[-1]), list(widest), list(widest.values()))[0])

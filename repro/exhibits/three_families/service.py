@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from repro.exhibits.three_families.families import FAMILIES
-from repro.exhibits.three_families.rivals import BATCHES, between, cell
+from repro.exhibits.three_families.rivals import BATCHES, CLOCK, between, cell
 from repro.report.numbers import NONE, mean_std
 from repro.report.statistics import Summary, summarise
 from repro.report.tables import Captioned, about, frame_of_rows
@@ -21,6 +22,7 @@ def service(result: StudyResult) -> Captioned:
     """
     speed = result.tables["speed"]
     rows: dict[str, dict[str, str]] = {}
+    found: list[str] = []
     for body in dict.fromkeys(speed.column("body")):
         curve, timed = result.tables["plain"].where(body=body), speed.where(body=body)
         named = zip(timed.column("model"), timed.column("batch"), strict=True)
@@ -38,14 +40,33 @@ def service(result: StudyResult) -> Captioned:
             rows[label] = {"MACs, M": f"{macs / 1e6:.2f}", "top-1": mean_std(top1)}
             for batch in BATCHES.values():
                 words, time = "one at a time" if batch == 1 else f"{batch} at a time", ms[name, batch]
-                there = between(macs, plain, [ms[f"plain {i}", batch] for i in range(len(plain))])
+                others = [ms[f"plain {i}", batch] for i in range(len(plain))]
+                there = between(macs, plain, others)
                 ratio = f"{time / there:.2f}" if there and not name.startswith("plain ") else NONE
+                if not name.startswith("plain "):
+                    found.append(f"{label} is {_beside(time, others)}, {words}")
                 rows[label] |= {f"ms, {words}": f"{time:.3f}", f"times a plain network's, {words}": ratio}
-    processor, *_ = re.split("[,;]", result.provenance.hardware)  # what timed it stands first
     caption = (
-        f"{about(result)}; what a service would find, on one thread of {processor}: "
+        f"{about(result)}; what a service would find, on one thread of {processor(result)}: "
         "milliseconds of an image, each network in the form in which it is fastest to use, and in times of a plain "
-        "network of equal MACs (between those above it; a dash beyond the curve). Read once, for the first seed. Of "
+        "network of equal MACs (between those above it; a dash beyond the curve). Read once, for the first seed, "
+        f"so that times within {100 * CLOCK:.0f} % count as equal: {'; '.join(found) or 'no mixture was timed'}. Of "
         "256 at a time DeepMoE answers by prototypes; their top-1 is in the first table."
     )
     return Captioned(frame_of_rows(rows), caption)
+
+
+def _beside(time: float, plain: Sequence[float]) -> str:
+    """Where a time lies among those of plain networks."""
+    if time > (1 + CLOCK) * max(plain):
+        return "slower than every plain network"
+    if time * (1 + CLOCK) < min(plain):
+        return "faster than every plain network"
+    return (
+        "about as slow as the slowest plain network" if time * (1 + CLOCK) >= max(plain) else "between plain networks"
+    )
+
+
+def processor(result: StudyResult) -> str:
+    """Which timed it."""
+    return re.split("[,;]", result.provenance.hardware)[0]  # it stands first
