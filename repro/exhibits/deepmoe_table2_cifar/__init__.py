@@ -26,7 +26,7 @@ from repro.exhibits.deepmoe_table2_cifar.run import (
     Parameters,
     run,
 )
-from repro.families.deepmoe.training import SHUFFLES
+from repro.exhibits.deepmoe_table2_cifar.shuffles import SHUFFLES
 from repro.families.single_gate.controls import EQUAL_INFERENCE
 from repro.report.claim import AS_GOOD, Cell, Claim, Control
 from repro.report.exhibit import Exhibit

@@ -19,11 +19,12 @@ from repro.exhibits.deepmoe_table2_cifar.beside import (
     width_of,
 )
 from repro.exhibits.deepmoe_table2_cifar.channels import CHANNELS, CLASSES, of_classes, of_layers
+from repro.exhibits.deepmoe_table2_cifar.shuffles import SHUFFLES, shuffles
+from repro.exhibits.deepmoe_table2_cifar.shuffles import goal as goal_shuffled
 from repro.exhibits.deepmoe_table2_cifar.usual import USUAL, VGGS_RATE
 from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.deepmoe.cost import active_shares, deepmoe_cost
-from repro.families.deepmoe.steps import Asked, goal, shuffles, steps, two_stages
-from repro.families.deepmoe.training import SHUFFLES
+from repro.families.deepmoe.steps import Asked, goal, steps, two_stages
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.controls import plain_cost
 from repro.families.single_gate.study import SingleGateParameters, Study, measured, open_study
@@ -114,11 +115,12 @@ class Parameters(SingleGateParameters):
         """Every DeepMoE; while λ is yet to be taken those of the scan, as what is taken is known only then."""
         if len(self.lam) > 1:
             return [goal(asked) for asked in self.scan()]
-        found: list[Asked] = []
+        found: list[Goal] = []
         for spec in self.narrow_networks():
-            found += self.every_way(spec, self.lam[0]).values()
-            found += [asked for _, asked in self.others_beside(spec, self.lam[0]).values()]
-        return [goal(asked) for asked in found]
+            own, *ways = self.every_way(spec, self.lam[0]).values()
+            beside = (asked for _, asked in self.others_beside(spec, self.lam[0]).values())
+            found += [goal_shuffled(own), *map(goal, (*ways, *beside))]
+        return found
 
     def narrow_networks(self) -> list[StudySpec]:
         """The plain narrow network of each seed, on whose images all is trained."""
@@ -144,7 +146,7 @@ class Parameters(SingleGateParameters):
             gate_at=self.gate_at,
         )  # fmt: skip
         one, two = two_stages(spec.base_recipe) if self.stages == 2 else (spec.base_recipe, None)
-        return Asked(spec=spec, model=model, recipe=one, recipe_two=two, shuffled=spec.evaluate == "test")
+        return Asked(spec=spec, model=model, recipe=one, recipe_two=two)
 
     def every_way(self, spec: StudySpec, lam: float) -> dict[str, Asked]:
         """DeepMoE, and on the first seed the other ways of training it."""
@@ -157,8 +159,7 @@ class Parameters(SingleGateParameters):
         for row in self.beside:
             other = self.model_copy(update={"beside": (), "seeds": (spec.seed,), **BESIDE[row]})
             (narrow,) = other.narrow_networks()
-            asked = other.deepmoe(narrow, lam).model_copy(update={"shuffled": False})
-            found[row] = narrow.with_(width=other.wide * narrow.width), asked
+            found[row] = narrow.with_(width=other.wide * narrow.width), other.deepmoe(narrow, lam)
         return found
 
     def scan(self) -> list[Asked]:

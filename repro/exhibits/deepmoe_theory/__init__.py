@@ -9,7 +9,7 @@ from typing import get_args
 
 from matplotlib.figure import Figure
 
-from repro.families.deepmoe.theory import Routing, circuit_rank, equal_masks
+from repro.exhibits.deepmoe_theory.circuits import Routing, circuit_rank, equal_masks
 from repro.report.claim import Cell, Claim
 from repro.report.exhibit import Exhibit
 from repro.report.plots import PALETTE, common_legend, new_figure

@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from repro.families.deepmoe.theory import PRIME, circuit_rank, equal_masks, rank
+from repro.exhibits.deepmoe_theory.circuits import PRIME, circuit_rank, equal_masks, rank
 
 CIRCUITS = [(4, 8, 4, 2), (8, 4, 3, 2), (8, 4, 3, 1)]  # N, M, m, n
 
