@@ -73,12 +73,13 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: accuracies; ``cost``: what they cost; ``shuffled``, ``channels``, ``scan``: of DeepMoE alone."""
     networks = {name: Cell(0, method) for method, name in METHODS.items()}
     main = comparison(result, networks, printed_value, result.base.endswith(("resnet56", "resnet110")))
+    lost = result.tables["collapsed"].rows if "collapsed" in result.tables else []
     caption = (
         f"{about(result, models=False)}, narrow network {result.base}; top-1 accuracy on the {result.evaluate} set in "
         "percent, mean ± standard deviation. All networks of a seed are trained for equally many epochs (the embedding "
         "network, in stage one alone, for fewer), which costs wide ones more. The paper prints errors; these are 100 "
         "less them."
-    )
+    ) + "".join(f" {network}, seed {seed}: {what}." for seed, network, what in lost)
     metrics = {
         "MACs, millions": ("macs_millions", 3), "naively counted": ("naive_macs_millions", 3),
         "active channels, %": ("active", 1),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from typing import Annotated, Any, Literal, Self
 
@@ -13,9 +13,8 @@ from repro.errors import TrainingError
 from repro.exhibits.deepmoe_table2_cifar.beside import (
     BESIDE,
     EQUAL_COST,
-    LIKE_EVERYWHERE,
+    PARAMETERS,
     check_networks,
-    like_everywhere,
     width_of,
 )
 from repro.exhibits.deepmoe_table2_cifar.channels import CHANNELS, CLASSES, of_classes, of_layers
@@ -53,6 +52,7 @@ WAYS: dict[str, dict[str, Any]] = {"one-stage": {"stages": 1}, "mu-0": {"mu": 0.
 """DeepMoE trained in another way, as the parameters say it; on the first seed alone."""
 SCAN = ["lam", "top1", "embedding", "active", "macs_millions", "narrows_cost", "taken"]
 SHUFFLED = ["seed", "group", "shuffle", "top1"]
+COLLAPSED = ["seed", "network", "what"]
 
 DEEPMOE, PLAIN = Cell(0, "deepmoe"), Cell(0, "equal-cost")
 NARROWS_COST, PLAINS_COST = Cell(0, "deepmoe", metric="narrows_cost"), Cell(0, "equal-cost", metric="like_deepmoe")
@@ -73,7 +73,7 @@ class Parameters(SingleGateParameters):
     stages: int = Field(2, ge=1, le=2, description="1: joint training for all epochs, gates are never frozen")
     ways: bool = Field(False, description="on the first seed also DeepMoE jointly throughout, and with μ = 0")
     beside: Annotated[WordsOrNone, AfterValidator(partial(chosen_of, BESIDE))] = Field(
-        (), description="other networks, gated and plain, with commas between them: of " + "; ".join(BESIDE)
+        (), description="on the first seed also others, gated and plain, commas between them: of " + "; ".join(BESIDE)
     )
 
     @field_validator("epochs")
@@ -154,9 +154,9 @@ class Parameters(SingleGateParameters):
         return {name: self.model_copy(update=changes).deepmoe(spec, lam) for name, changes in ways.items()}
 
     def others_beside(self, spec: StudySpec, lam: float) -> dict[str, tuple[StudySpec, Asked]]:
-        """The plain network and the DeepMoE of each row of :data:`BESIDE` that is asked for, of the seed of a spec."""
+        """On the first seed, the plain network and the DeepMoE of each row of :data:`BESIDE` that is asked for."""
         found = {}
-        for row in self.beside:
+        for row in self.beside if spec.seed == self.seeds[0] else ():
             other = self.model_copy(update={"beside": (), "seeds": (spec.seed,), **BESIDE[row]})
             (narrow,) = other.narrow_networks()
             found[row] = narrow.with_(width=other.wide * narrow.width), other.deepmoe(narrow, lam)
@@ -239,9 +239,9 @@ def numbers(asked: Asked, runner: Runner) -> dict[str, float]:
 
 
 def _measure(
-    spec: StudySpec, lam: float, parameters: Parameters, study: Study, tables: Mapping[str, Table]
+    spec: StudySpec, lam: float, parameters: Parameters, study: Study, tables: dict[str, Table]
 ) -> Iterator[Measurement]:
-    """The rows of a seed; added to ``tables`` are what Figure 4's shuffles come to, by superclass, and what is open."""
+    """The rows of a seed; added to ``tables`` are Figure 4's shuffles by superclass, what is open, what collapsed."""
 
     def one(method: str, value: float, metric: str = "top1", row: str = "") -> Measurement:
         return measured(spec, method, value, metric, row, num_experts=0)
@@ -249,7 +249,6 @@ def _measure(
     beside = parameters.others_beside(spec, lam)
     gated = {Cell(0, method): asked for method, asked in parameters.every_way(spec, lam).items()}
     gated |= {Cell(0, "deepmoe", row): asked for row, (_, asked) in beside.items()}
-    macs_of: dict[str, float] = {}  # by row
     for cell, asked in gated.items():
         try:
             at = numbers(asked, study.runner)
@@ -257,8 +256,11 @@ def _measure(
             if cell == DEEPMOE:
                 raise
             say(f"{cell.row or METHODS[cell.method]}: left out, {error}")
+            yield one(cell.method, 1, "collapsed", cell.row)
+            what = str(error).partition(";")[0]  # which layer, and in which epoch
+            of_all = tables.setdefault("collapsed", Table(columns=COLLAPSED, rows=[]))
+            of_all.rows.append([spec.seed, cell.row or METHODS[cell.method], what])
             continue
-        macs_of[cell.row] = at["macs_millions"]
         for metric in ("top1", "macs_millions", "naive_macs_millions", "active"):
             yield one(cell.method, at[metric], metric, cell.row)
         if cell == DEEPMOE:
@@ -266,8 +268,6 @@ def _measure(
             yield one("embedding", at["embedding"])
             yield one("embedding", at["gating"], "macs_millions")
             yield one("deepmoe", 100 * plain_cost(spec).macs / macs, NARROWS_COST.metric)
-    for row, like in like_everywhere(macs_of).items():
-        yield one("deepmoe", like, LIKE_EVERYWHERE, row)
     wide = parameters.wide * spec.width
     for method, width in (("narrow", spec.width), ("equal-cost", width_of(spec, wide, macs)), ("wide", wide)):
         logits, labels = study.base_outputs(spec.with_(width=width))
@@ -278,6 +278,7 @@ def _measure(
     for row, (other, _) in beside.items():
         yield one("wide", accuracy(*study.base_outputs(other)), row=row)
         yield one("wide", plain_cost(other).macs / 1e6, "macs_millions", row)
+        yield one("wide", plain_cost(other).base_params / 1e6, PARAMETERS, row)
     tables["channels"].rows.extend(of_layers("deepmoe", parameters.deepmoe(spec, lam), study.runner))
     tables["classes"].rows.extend(of_classes(parameters.deepmoe(spec, lam), study.runner))
     correct = study.runner.load(shuffles(parameters.deepmoe(spec, lam))).tensors
