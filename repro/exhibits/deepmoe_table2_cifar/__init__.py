@@ -45,7 +45,7 @@ CLAIMS = (
           premise=(PLAINS_COST, EQUAL_COST)),
     Claim("DM3", "It is as good as the wide network without gates", DEEPMOE, Cell(0, "wide"), AS_GOOD, section="5.3.2",
           paired=False),
-    Claim("DM4", "The stage with frozen gates beats training jointly for as long, whatever either comes to cost", DEEPMOE,
+    Claim("DM4", "The stage with frozen gates beats training jointly for as long, at whatever cost", DEEPMOE,
           Cell(0, "one-stage"), section="3.4", paired=False),
     Claim("DM5", "Gates of another class serve better from within the superclass than from without",
           Cell(0, "shuffled", SHUFFLES[1]), Cell(0, "shuffled", SHUFFLES[2]), datasets=("cifar100",), section="5.3.1"),
