@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from repro.exhibits.deepmoe_costs.counted import WIDENED
@@ -10,7 +10,7 @@ from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.controls import plain_cost
 from repro.models.cost import width_for
 from repro.models.gated import GateAt
-from repro.report.claim import AS_GOOD, Cell, Claim, Computed
+from repro.report.claim import AS_GOOD, Cell, Claim
 from repro.report.printed import PrintedValue, deepmoe_rows
 from repro.report.tables import Captioned, about, comparison, metric_columns
 from repro.report.verdict import by_seed, collapsed
@@ -20,8 +20,8 @@ EQUAL_COST = 100 / 1.05
 """Percent of the one's honest mean cost that the other has at least, where claims take both for equal."""
 WIDEST = 8  # that a plain network is trained here
 EVERYWHERE = "VGG16 W13-All"
-PARAMETERS = "params_millions"
-"""The metric of a plain network's parameters: those of the gated one but for embedding network and heads."""
+LIKE_EVERYWHERE = "like_w13_all"
+"""The metric of :func:`like_everywhere`."""
 BESIDE: dict[str, dict[str, Any]] = {
     **{f"{times} times as wide": {"wide": float(times)} for times in (4, 8)},
     **{f"VGG16 {name}": {"backbone": f"vgg16-{name}", "wide": 1.0, "gated": "widened"} for name in WIDENED},
@@ -29,18 +29,6 @@ BESIDE: dict[str, dict[str, Any]] = {
 """What differs of the parameters, by row. Of a VGG16 the widened layers have gates; all four have as many parameters
 within 2 %, from an eighth of the paper's width on.
 """
-
-
-def _as_many(row: str) -> Computed:
-    """Parameters of the network of a row beside W13-All's, the fewer in percent of the more."""
-
-    def likeness(result: StudyResult) -> dict[int, float]:
-        own, everywhere = (by_seed(result, Cell(0, "wide", of, PARAMETERS)) for of in (row, EVERYWHERE))
-        return {s: 100 * min(own[s], everywhere[s]) / max(own[s], everywhere[s]) for s in own.keys() & everywhere}
-
-    return likeness
-
-
 CLAIMS = (
     *(
         Claim(f"DM3/{row}", f"{row.capitalize()} it is as good as the network of that width without gates",
@@ -50,7 +38,7 @@ CLAIMS = (
     *(
         Claim(f"DM6/{name}", f"A VGG16 widened in all layers (W13-All) beats {name} of as many parameters, both gated",
               Cell(0, "deepmoe", EVERYWHERE), Cell(0, "deepmoe", f"VGG16 {name}"), section="5.3.3", paired=False,
-              premise=(_as_many(f"VGG16 {name}"), EQUAL_COST))
+              premise=(Cell(0, "deepmoe", f"VGG16 {name}", LIKE_EVERYWHERE), EQUAL_COST))
         for name in WIDENED if f"VGG16 {name}" != EVERYWHERE
     ),
 )  # fmt: skip
@@ -70,6 +58,14 @@ def check_networks(narrow: float, wide: float, gate_at: GateAt, rows: Sequence[s
             raise ValueError(f"narrow {narrow:g} and {which} make a width of {narrow * times:g}, above {WIDEST}")
 
 
+def like_everywhere(params: Mapping[str, int]) -> dict[str, float]:
+    """Parameters of each other VGG16 beside W13-All's, the fewer in percent of the more; ``params``: by row."""
+    return {
+        row: 100 * min(own, params[EVERYWHERE]) / max(own, params[EVERYWHERE])
+        for row, own in params.items() if EVERYWHERE in params and row.startswith("VGG16") and row != EVERYWHERE
+    }  # fmt: skip
+
+
 def printed(result: StudyResult, cell: Cell) -> PrintedValue | None:
     """Top-1 of Table 4: with gates at about equal multiply-adds, without at equal parameters."""
     cost = {"deepmoe": "same params and flops", "wide": "same params"}.get(cell.method)
@@ -84,8 +80,7 @@ def table(result: StudyResult) -> Captioned | None:
     if not cells:
         return None
     rows = comparison(result, cells, printed, " at width" not in result.base)
-    metrics = {"MACs, millions": ("macs_millions", 3), "parameters, millions": (PARAMETERS, 3)}
-    costs = metric_columns(result, list(cells.values()), metrics)
+    costs = metric_columns(result, list(cells.values()), {"MACs, millions": ("macs_millions", 3)})
     for place, (name, column) in enumerate(costs.items(), 2):
         rows.insert(place, name, column)
     caption = (

@@ -13,8 +13,9 @@ from repro.errors import TrainingError
 from repro.exhibits.deepmoe_table2_cifar.beside import (
     BESIDE,
     EQUAL_COST,
-    PARAMETERS,
+    LIKE_EVERYWHERE,
     check_networks,
+    like_everywhere,
     width_of,
 )
 from repro.exhibits.deepmoe_table2_cifar.channels import CHANNELS, CLASSES, of_classes, of_layers
@@ -268,6 +269,8 @@ def _measure(
             yield one("embedding", at["embedding"])
             yield one("embedding", at["gating"], "macs_millions")
             yield one("deepmoe", 100 * plain_cost(spec).macs / macs, NARROWS_COST.metric)
+    for row, like in like_everywhere({r: plain_cost(other).base_params for r, (other, _) in beside.items()}).items():
+        yield one("deepmoe", like, LIKE_EVERYWHERE, row)
     wide = parameters.wide * spec.width
     for method, width in (("narrow", spec.width), ("equal-cost", width_of(spec, wide, macs)), ("wide", wide)):
         logits, labels = study.base_outputs(spec.with_(width=width))
@@ -278,7 +281,6 @@ def _measure(
     for row, (other, _) in beside.items():
         yield one("wide", accuracy(*study.base_outputs(other)), row=row)
         yield one("wide", plain_cost(other).macs / 1e6, "macs_millions", row)
-        yield one("wide", plain_cost(other).base_params / 1e6, PARAMETERS, row)
     tables["channels"].rows.extend(of_layers("deepmoe", parameters.deepmoe(spec, lam), study.runner))
     tables["classes"].rows.extend(of_classes(parameters.deepmoe(spec, lam), study.runner))
     correct = study.runner.load(shuffles(parameters.deepmoe(spec, lam))).tensors
