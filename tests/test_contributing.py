@@ -37,15 +37,15 @@ def test_a_block_is_of_the_file_that_it_names(name: str, block: str) -> None:
 def test_every_block_of_python_is_compared_and_one_that_rots_would_be_seen() -> None:
     assert len(BLOCKS) == len(re.findall(r"^```python$", GUIDE, re.MULTILINE)) == 4
     name, block = BLOCKS[-1]
-    assert name == "repro/families/deepmoe/steps.py"
+    assert name == "repro/exhibits/deepmoe_table2_cifar/shuffles.py"
     assert block.replace("FORWARD", "BACKWARD") not in source(ROOT / name)
 
 
 def test_the_kind_of_the_worked_example_is_known_to_one_file() -> None:
     inside = [path for path in (ROOT / "repro").rglob("*.py") if '"shuffles"' in path.read_text(encoding="utf-8")]
-    assert inside == [ROOT / "repro/families/deepmoe/steps.py"]
+    assert inside == [ROOT / "repro/exhibits/deepmoe_table2_cifar/shuffles.py"]
 
 
 def test_the_exhibit_of_the_worked_example_is_named_by_its_three_files() -> None:
     found = [path for path in (ROOT / "repro").rglob("*.py") if "deepmoe_theory" in path.read_text(encoding="utf-8")]
-    assert found == [ROOT / "repro/exhibits/deepmoe_theory.py"]
+    assert found == [ROOT / "repro/exhibits/deepmoe_theory/__init__.py"]

@@ -32,7 +32,7 @@ from repro.report.exhibit import Exhibit
 from repro.report.numbers import NONE, gain, interval, where_run
 from repro.report.plots import PALETTE, common_legend, panels
 from repro.report.tables import Captioned, Columns, about, frame, metric_columns
-from repro.report.verdict import difference, summary_of
+from repro.report.verdict import collapsed, difference, summary_of
 from repro.study import parameters as common
 from repro.study.graph import Goal
 from repro.study.lists import Weights, WordsOrNone, all_or_chosen
@@ -184,8 +184,8 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
     choices = {row: ALTERNATIVES[row].choice if row in ALTERNATIVES else "" for row in rows}
     columns: Columns = {"the choice": list(choices.values()), **metric_columns(result, cells, metrics)}
     columns["against a plain network of its MACs"] = [
-        gain(gap) if gap else "collapsed" if summary_of(result, Cell(0, "deepmoe", row, "collapsed")) else NONE
-        for row, gap in zip(rows, gaps, strict=True)
+        gain(gap) if gap else "collapsed" if collapsed(result, cell) else NONE
+        for cell, gap in zip(cells, gaps, strict=True)
     ]
     columns["95 % interval"] = [interval(gap, sign=True) for gap in gaps]
     caption = (

@@ -17,7 +17,7 @@ from repro.report.claim import Cell
 from repro.report.numbers import DATASETS, NONE, gain, interval, mean_std, millions, signed, so_many, where_run
 from repro.report.printed import PrintedValue
 from repro.report.statistics import Summary, binomial_error
-from repro.report.verdict import ClaimVerdict, Printed, Verdict, summary_of, value_verdict
+from repro.report.verdict import ClaimVerdict, Printed, Verdict, collapsed, summary_of, value_verdict
 from repro.study.results import EXACT, Cost, StudyResult
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def comparison(
     columns: Columns = {name: [text(printed(of, cell)) for cell in cells.values()] for name, of in papers.items()}
     ours = [(cell, summary_of(result, cell)) for cell in cells.values()]  # a cell may have several names
     columns |= {
-        "ours": [mean_std(summary) if summary else "not run" for _, summary in ours],
+        "ours": [mean_std(s) if s else "collapsed" if collapsed(result, cell) else "not run" for cell, s in ours],
         "95 % interval": [interval(summary) for _, summary in ours],
         "test set's error": [_error_of_test_set(result, cell, summary) for cell, summary in ours],
     }

@@ -17,7 +17,8 @@ afterwards*, with its numbers in sight, says so and is not counted.
 
 **Counted** (scale ``exact``): what has no spread, since nothing is drawn or all draws agree, is judged as it is.
 
-**All**: fewer than three seeds are *an anecdote*, whatever their interval; no seed is *not run*. Only seeds that have
+**All**: fewer than three seeds are *an anecdote*, whatever their interval; no seed is *not run*, or *collapsed* where
+that is on record (a measurement of this name) in the number's place. Only seeds that have
 both rows are compared. Values of pairs of seeds in a ring are not independent: their mean is shown, and neither
 interval nor verdict. The intervals are not corrected for the number of claims, and are over seeds alone: all of them
 share one test set.
@@ -26,7 +27,7 @@ share one test set.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from repro.errors import ReproError
@@ -54,6 +55,7 @@ class Verdict(StrEnum):
     PAIRS = "pairs of seeds: no interval"
     NO_PREMISE = "premise not met here"
     NOT_RUN = "not run"
+    COLLAPSED = "collapsed"
     OTHER_MODEL = "another model"
     OTHER_SPLIT = "another split"
     NOT_PRINTED = "not in the paper"
@@ -100,6 +102,11 @@ def by_seed(result: StudyResult, cell: Cell | Computed) -> dict[int, float]:
                 raise ReproError(f"{result.name} records seed {m.seed} twice for {cell.key}: run the study again.")
             values[m.seed] = m.value
     return values
+
+
+def collapsed(result: StudyResult, *cells: Cell | Computed | None) -> bool:
+    """Whether a training is on record as collapsed that one of the numbers would be of."""
+    return any(isinstance(cell, Cell) and by_seed(result, replace(cell, metric="collapsed")) for cell in cells)
 
 
 def summary_of(result: StudyResult, cell: Cell | Computed) -> Summary | None:
@@ -178,6 +185,8 @@ def judge(claims: Sequence[Claim], result: StudyResult, printed: Printed) -> lis
         less = printed(result, claim.less) if claim.less else PrintedValue(claim.bar, None)
         paper = more.value - less.value if more and less else None
         verdict = trend_verdict(ours, claim.within)
+        if not ours and collapsed(result, claim.more, claim.less):
+            verdict = Verdict.COLLAPSED
         if ours and result.scale == EXACT and not ours.std:
             verdict = Verdict.HOLDS if claim.within[0] < ours.mean < claim.within[1] else Verdict.OPPOSITE
         if claim.premise and ours:

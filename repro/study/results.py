@@ -60,7 +60,7 @@ class Table(Frozen):
         return Table(columns=self.columns, rows=[r for r in self.rows if all(r[i] == v for i, v in wanted.items())])
 
 
-ROWS = {"seeds", "experts", "controls", "longer", "placements", "others", "others_seeds"}
+ROWS = {"seeds", "experts", "controls", "longer", "placements", "others", "others_seeds", "ways", "beside"}
 """Parameters of a command that say which rows a record has, and change none."""
 
 

@@ -1,5 +1,6 @@
 """DeepMoE's printed costs against counts: what comes out, what does not, and claims that can fail."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,11 @@ from repro.exhibits.deepmoe_costs.counted import (
     widenings,
 )
 from repro.exhibits.deepmoe_table2_cifar import Parameters
+from repro.report.claim import Cell
 from repro.report.numbers import NONE
 from repro.report.verdict import Verdict
 from repro.study.parameters import Counted
+from repro.study.results import StudyResult
 from tests.exhibits.test_recorded import show
 
 
@@ -85,6 +88,23 @@ def test_the_record_holds_counts_which_are_judged_without_seeds(tmp_path: Path) 
 
 def test_its_record_is_shown() -> None:
     show("deepmoe_costs")
+
+
+def test_an_accuracy_on_record_stands_beside_the_printed_one(
+    record_of: Callable[..., StudyResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imagenet = record_of("deepmoe_table2_cifar", {Cell(0, "deepmoe"): [70.5]}, dataset="imagenet", scale="paper")
+    imagenet.save(tmp_path)
+    imagenet.model_copy(update={"part": "resnet50-wide-1"}).save(tmp_path)
+    vgg = {Cell(0, "wide"): [72.0, 73.0], Cell(0, "deepmoe"): [71.0, 71.5]}
+    high = record_of("deepmoe_table2_cifar", vgg, dataset="cifar100", scale="paper")
+    high.model_copy(update={"part": "vgg16-W1-High-wide-1-widened-gated"}).save(tmp_path)
+    monkeypatch.setenv("REPRO_RESULTS", str(tmp_path))
+    ours = EXHIBIT.exact()["accuracies"].frame["ours"]
+    assert ours["Table 1: wide-deepmoe on resnet18"] == ours["Table 3: narrow-deepmoe on resnet50"] == "29.50 % error"
+    assert ours["Table 4: W1-High (same params) on vgg16"] == "72.50 ± 0.71 %"
+    assert ours["Table 4: W1-High (same params and flops) on vgg16"] == "71.25 ± 0.35 %"
+    assert (ours == "not run").sum() == 10
 
 
 def test_every_command_of_an_accuracy_can_be_run() -> None:

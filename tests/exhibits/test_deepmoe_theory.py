@@ -17,6 +17,7 @@ def test_the_whole_exhibit(tmp_path: Path) -> None:
     assert masks.frame.iloc[0].tolist() == ["0.0278", "0.2500"]
     judged = {j.claim.key: j.verdict for j in EXHIBIT.judge(result)}
     assert (judged["DT1"], judged["DT2"]) == (Verdict.HOLDS, Verdict.HOLDS)
+    assert judged["DT2/1"] is Verdict.HOLDS, "by an embedding that tells places apart"
     assert (judged["DT3"], judged["DT3/1"]) == (Verdict.OPPOSITE, Verdict.OPPOSITE), "no more than at random"
     (axes,) = EXHIBIT.figures([result])["main"].axes
     assert len(axes.patches) == len(CIRCUITS) * len(ROUTINGS)

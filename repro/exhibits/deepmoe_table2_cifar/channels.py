@@ -1,23 +1,44 @@
-"""Which of DeepMoE's channels are open for no image, for every one, or by image: what is recorded, and its tables."""
+"""Whether gates choose by image: which channels are open for hardly any image, for nearly every one, or by image.
+
+Axes: N images, G gated channels of all layers, L gated layers, C classes.
+"""
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Sequence
 
-from repro.analysis.open_channels import how_open, open_by_class
-from repro.families.deepmoe.cost import deepmoe_cost
+import torch
+from torch import Tensor
+
+from repro.families.deepmoe.cost import active_shares, deepmoe_cost
 from repro.families.deepmoe.model import build
 from repro.families.deepmoe.steps import Asked, steps
 from repro.report.tables import Captioned, Columns, frame
 from repro.study.results import Table
 from repro.study.runner import Runner
 
+RARE = 0.01
+"""Open for a smaller share of the images a channel counts as never open; closed for a smaller one, as always open."""
 CLASSES = ["seed", "class", "active"]
 CHANNELS = ["row", "seed", "layer", "channels", "never", "always"]
 HOW = (
     "never: open for fewer than 1 % of the images; always: for more than 99 %; by image: the others, the only ones of "
     "which the gates choose"
 )
+
+
+def how_open(gates_NG: Tensor, sizes: Sequence[int]) -> Tensor:
+    """How many channels of each layer are never open, always open, and neither: ``[L, 3]``, whole numbers."""
+    often_G = (gates_NG > 0).double().mean(0)
+    never, always = often_G < RARE, often_G > 1 - RARE
+    each = torch.stack([never, always, ~(never | always)], 1).split(list(sizes))
+    return torch.stack([layer.sum(0) for layer in each])
+
+
+def open_by_class(gates_NG: Tensor, labels_N: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Share of each layer's channels that are open, the mean over a class's images: ``[C, L]``, of classes with any."""
+    open_NL = active_shares(gates_NG, sizes)
+    return torch.stack([open_NL[labels_N == label].mean(0) for label in labels_N.unique()])
 
 
 def of_layers(row: str, asked: Asked, runner: Runner) -> list[list[str | int | float | None]]:

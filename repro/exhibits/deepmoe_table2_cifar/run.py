@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from typing import Annotated, Any, Literal, Self
 
@@ -19,11 +19,12 @@ from repro.exhibits.deepmoe_table2_cifar.beside import (
     width_of,
 )
 from repro.exhibits.deepmoe_table2_cifar.channels import CHANNELS, CLASSES, of_classes, of_layers
+from repro.exhibits.deepmoe_table2_cifar.shuffles import SHUFFLES, shuffles
+from repro.exhibits.deepmoe_table2_cifar.shuffles import goal as goal_shuffled
 from repro.exhibits.deepmoe_table2_cifar.usual import USUAL, VGGS_RATE
 from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.deepmoe.cost import active_shares, deepmoe_cost
-from repro.families.deepmoe.steps import Asked, goal, shuffles, steps, two_stages
-from repro.families.deepmoe.training import SHUFFLES
+from repro.families.deepmoe.steps import Asked, goal, steps, two_stages
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.controls import plain_cost
 from repro.families.single_gate.study import SingleGateParameters, Study, measured, open_study
@@ -52,6 +53,7 @@ WAYS: dict[str, dict[str, Any]] = {"one-stage": {"stages": 1}, "mu-0": {"mu": 0.
 """DeepMoE trained in another way, as the parameters say it; on the first seed alone."""
 SCAN = ["lam", "top1", "embedding", "active", "macs_millions", "narrows_cost", "taken"]
 SHUFFLED = ["seed", "group", "shuffle", "top1"]
+COLLAPSED = ["seed", "network", "what"]
 
 DEEPMOE, PLAIN = Cell(0, "deepmoe"), Cell(0, "equal-cost")
 NARROWS_COST, PLAINS_COST = Cell(0, "deepmoe", metric="narrows_cost"), Cell(0, "equal-cost", metric="like_deepmoe")
@@ -72,7 +74,7 @@ class Parameters(SingleGateParameters):
     stages: int = Field(2, ge=1, le=2, description="1: joint training for all epochs, gates are never frozen")
     ways: bool = Field(False, description="on the first seed also DeepMoE jointly throughout, and with μ = 0")
     beside: Annotated[WordsOrNone, AfterValidator(partial(chosen_of, BESIDE))] = Field(
-        (), description="other networks, gated and plain, with commas between them: of " + "; ".join(BESIDE)
+        (), description="on the first seed also others, gated and plain, commas between them: of " + "; ".join(BESIDE)
     )
 
     @field_validator("epochs")
@@ -114,11 +116,12 @@ class Parameters(SingleGateParameters):
         """Every DeepMoE; while λ is yet to be taken those of the scan, as what is taken is known only then."""
         if len(self.lam) > 1:
             return [goal(asked) for asked in self.scan()]
-        found: list[Asked] = []
+        found: list[Goal] = []
         for spec in self.narrow_networks():
-            found += self.every_way(spec, self.lam[0]).values()
-            found += [asked for _, asked in self.others_beside(spec, self.lam[0]).values()]
-        return [goal(asked) for asked in found]
+            own, *ways = self.every_way(spec, self.lam[0]).values()
+            beside = (asked for _, asked in self.others_beside(spec, self.lam[0]).values())
+            found += [goal_shuffled(own), *map(goal, (*ways, *beside))]
+        return found
 
     def narrow_networks(self) -> list[StudySpec]:
         """The plain narrow network of each seed, on whose images all is trained."""
@@ -144,7 +147,7 @@ class Parameters(SingleGateParameters):
             gate_at=self.gate_at,
         )  # fmt: skip
         one, two = two_stages(spec.base_recipe) if self.stages == 2 else (spec.base_recipe, None)
-        return Asked(spec=spec, model=model, recipe=one, recipe_two=two, shuffled=spec.evaluate == "test")
+        return Asked(spec=spec, model=model, recipe=one, recipe_two=two)
 
     def every_way(self, spec: StudySpec, lam: float) -> dict[str, Asked]:
         """DeepMoE, and on the first seed the other ways of training it."""
@@ -152,13 +155,12 @@ class Parameters(SingleGateParameters):
         return {name: self.model_copy(update=changes).deepmoe(spec, lam) for name, changes in ways.items()}
 
     def others_beside(self, spec: StudySpec, lam: float) -> dict[str, tuple[StudySpec, Asked]]:
-        """The plain network and the DeepMoE of each row of :data:`BESIDE` that is asked for, of the seed of a spec."""
+        """On the first seed, the plain network and the DeepMoE of each row of :data:`BESIDE` that is asked for."""
         found = {}
-        for row in self.beside:
+        for row in self.beside if spec.seed == self.seeds[0] else ():
             other = self.model_copy(update={"beside": (), "seeds": (spec.seed,), **BESIDE[row]})
             (narrow,) = other.narrow_networks()
-            asked = other.deepmoe(narrow, lam).model_copy(update={"shuffled": False})
-            found[row] = narrow.with_(width=other.wide * narrow.width), asked
+            found[row] = narrow.with_(width=other.wide * narrow.width), other.deepmoe(narrow, lam)
         return found
 
     def scan(self) -> list[Asked]:
@@ -238,9 +240,9 @@ def numbers(asked: Asked, runner: Runner) -> dict[str, float]:
 
 
 def _measure(
-    spec: StudySpec, lam: float, parameters: Parameters, study: Study, tables: Mapping[str, Table]
+    spec: StudySpec, lam: float, parameters: Parameters, study: Study, tables: dict[str, Table]
 ) -> Iterator[Measurement]:
-    """The rows of a seed; added to ``tables`` are what Figure 4's shuffles come to, by superclass, and what is open."""
+    """The rows of a seed; added to ``tables`` are Figure 4's shuffles by superclass, what is open, what collapsed."""
 
     def one(method: str, value: float, metric: str = "top1", row: str = "") -> Measurement:
         return measured(spec, method, value, metric, row, num_experts=0)
@@ -248,7 +250,6 @@ def _measure(
     beside = parameters.others_beside(spec, lam)
     gated = {Cell(0, method): asked for method, asked in parameters.every_way(spec, lam).items()}
     gated |= {Cell(0, "deepmoe", row): asked for row, (_, asked) in beside.items()}
-    macs_of: dict[str, float] = {}  # by row
     for cell, asked in gated.items():
         try:
             at = numbers(asked, study.runner)
@@ -256,8 +257,11 @@ def _measure(
             if cell == DEEPMOE:
                 raise
             say(f"{cell.row or METHODS[cell.method]}: left out, {error}")
+            yield one(cell.method, 1, "collapsed", cell.row)
+            what = str(error).partition(";")[0]  # which layer, and in which epoch
+            of_all = tables.setdefault("collapsed", Table(columns=COLLAPSED, rows=[]))
+            of_all.rows.append([spec.seed, cell.row or METHODS[cell.method], what])
             continue
-        macs_of[cell.row] = at["macs_millions"]
         for metric in ("top1", "macs_millions", "naive_macs_millions", "active"):
             yield one(cell.method, at[metric], metric, cell.row)
         if cell == DEEPMOE:
@@ -265,7 +269,7 @@ def _measure(
             yield one("embedding", at["embedding"])
             yield one("embedding", at["gating"], "macs_millions")
             yield one("deepmoe", 100 * plain_cost(spec).macs / macs, NARROWS_COST.metric)
-    for row, like in like_everywhere(macs_of).items():
+    for row, like in like_everywhere({r: plain_cost(other).base_params for r, (other, _) in beside.items()}).items():
         yield one("deepmoe", like, LIKE_EVERYWHERE, row)
     wide = parameters.wide * spec.width
     for method, width in (("narrow", spec.width), ("equal-cost", width_of(spec, wide, macs)), ("wide", wide)):

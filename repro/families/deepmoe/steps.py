@@ -11,7 +11,7 @@ from repro.errors import Frozen
 from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.deepmoe.cost import deepmoe_cost
 from repro.families.deepmoe.model import DeepMoE, build
-from repro.families.deepmoe.training import correct_when_shuffled, predict, train_jointly, train_with_gates_frozen
+from repro.families.deepmoe.training import predict, train_jointly, train_with_gates_frozen
 from repro.models.registry import build_backbone
 from repro.randomness import derive, seeded_init
 from repro.study.artifact import Artifact, trained
@@ -20,7 +20,7 @@ from repro.study.plain import PlainSpec, plain_steps
 from repro.training.recipe import Recipe
 
 # Raised when code makes other numbers (``test_golden.py`` says so).
-REVISIONS = {"deepmoe": 1, "deepmoe-frozen": 1, "predictions": 2, "shuffles": 1}
+REVISIONS = {"deepmoe": 1, "deepmoe-frozen": 1, "predictions": 2}
 
 
 class Asked(Frozen):
@@ -30,7 +30,6 @@ class Asked(Frozen):
     model: DeepMoEConfig
     recipe: Recipe = Field(description="stage one, jointly")
     recipe_two: Recipe | None = Field(None, description="stage two, gates frozen (Procedure 1); none: there is none")
-    shuffled: bool = Field(False, description="also answer with the gates of other images")
 
     @field_validator("spec", mode="after")
     @classmethod
@@ -40,20 +39,9 @@ class Asked(Frozen):
 
 
 def goal(asked: Asked | str) -> Goal:
-    """The predictions of a DeepMoE, or of its JSON, and its shuffles where these are asked for."""
+    """The predictions of a DeepMoE, or of its JSON."""
     asked = asked if isinstance(asked, Asked) else Asked.model_validate_json(asked)
-    wanted = (steps(asked), *([shuffles(asked)] if asked.shuffled else []))
-    return Goal(_label(asked), wanted, f"{__name__}:goal", asked.model_dump_json())
-
-
-def shuffles(asked: Asked) -> Step:
-    """Figure 4: whether each image is answered rightly with the gates of others (:data:`SHUFFLES`)."""
-    predictions, cost = steps(asked), deepmoe_cost(asked.model)
-    return Step(
-        "shuffles", {"seed": asked.spec.seed, "revision": REVISIONS["shuffles"]}, partial(_make_shuffles, asked),
-        (*predictions.needs, predictions), f"gates of other images for {_label(asked)}",
-        6 * FORWARD * asked.spec.num_images[1] * cost.dense_macs, images=asked.spec.evaluated_images,
-    )  # fmt: skip
+    return Goal(_label(asked), (steps(asked),), f"{__name__}:goal", asked.model_dump_json())
 
 
 def steps(asked: Asked) -> Step:
@@ -153,20 +141,8 @@ def _make_frozen(asked: Asked, context: Context, inputs: Inputs) -> Artifact:
     return trained(model, history)
 
 
-def _trained(asked: Asked, inputs: Inputs) -> DeepMoE:
-    return load(asked, inputs["deepmoe-frozen" if asked.recipe_two else "deepmoe"])
-
-
-def _make_shuffles(asked: Asked, context: Context, inputs: Inputs) -> Artifact:
-    model = _trained(asked, inputs)
-    source = context.sources.batches(asked.spec, "evaluation", asked.recipe.augmentation)
-    _, of_class = context.sources.superclasses(asked.spec)
-    gates = inputs["predictions"].tensors["gates"]
-    return Artifact(correct_when_shuffled(model, source, context.device, gates, of_class, asked.spec.seed))
-
-
 def _make_predictions(asked: Asked, context: Context, inputs: Inputs) -> Artifact:
-    model = _trained(asked, inputs)
+    model = load(asked, inputs.load(*inputs.step.needs))
     augmentation = asked.recipe.augmentation
     tensors = predict(model, context.sources.batches(asked.spec, "evaluation", augmentation), context.device)
     return Artifact({**tensors, "macs": deepmoe_cost(asked.model).macs(tensors["gates"])})

@@ -1,11 +1,10 @@
 """Both stages of Procedure 1 through the one training loop, and what a trained DeepMoE says of images.
 
-Axes: N images, G gated channels of all layers, L gated layers, C classes.
+Axes: N images, G gated channels of all layers, C classes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -16,7 +15,6 @@ from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.deepmoe.losses import check_collapse, nearly_closed, stage_one, stage_two
 from repro.families.deepmoe.model import DeepMoE
 from repro.progress import say
-from repro.randomness import generator
 from repro.training.classifier import forward_in, on_all_images, train_classifier
 from repro.training.fit import Epoch, Report
 from repro.training.recipe import Recipe
@@ -72,38 +70,3 @@ def predict(model: DeepMoE, source: BatchSource, device: torch.device) -> dict[s
 
     found = zip(("logits", "embedding_logits", "gates"), on_all_images(model, source, device, answer), strict=True)
     return {**dict(found), "labels": source.labels.cpu()}
-
-
-SHUFFLES = ("own class", "own superclass", "another superclass")
-"""Whose gates an image is given: those of an image of its class; of its superclass, not its class; of another one."""
-
-
-def donors(labels_N: Tensor, superclass_C: Tensor, shuffle: str, seed: int, repeat: int) -> Tensor:
-    """The image ``[N]`` whose gates each image is given, drawn anew for each repeat; -1 where there is none."""
-    draw, found_N = generator(seed, "donors", shuffle, repeat), torch.full_like(labels_N, -1)
-    for c in labels_N.unique().tolist():
-        own, group = labels_N == c, superclass_C[labels_N] == superclass_C[c]
-        pools = dict(zip(SHUFFLES, (own, group & ~own, ~group), strict=True))
-        pool = pools[shuffle].nonzero()[:, 0]
-        if len(pool):
-            found_N[own] = pool[torch.randint(len(pool), (int(own.sum()),), generator=draw)]
-    return found_N
-
-
-def correct_when_shuffled(
-    model: DeepMoE, source: BatchSource, device: torch.device, gates_NG: Tensor, superclass_C: Tensor, seed: int,
-    repeats: int = 2,
-) -> dict[str, Tensor]:  # fmt: skip
-    """How often each image is answered rightly under each shuffle, in [0, 1] ``[N]``; -1: no such gates."""
-    labels, gates = source.labels.cpu(), gates_NG.float().to(device)
-    drawn = [[donors(labels, superclass_C, name, seed, r).to(device) for r in range(repeats)] for name in SHUFFLES]
-
-    def right(batch: Batch, donor_N: Tensor) -> Tensor:
-        donor_B = donor_N[batch.indices]
-        logits = model.network(batch.images, gates[donor_B.clamp(min=0)])
-        return torch.where(donor_B < 0, -1.0, (logits.argmax(1) == batch.labels).float())
-
-    def answer(batch: Batch) -> Iterator[Tensor]:
-        return (torch.stack([right(batch, each) for each in several]).mean(0) for several in drawn)
-
-    return dict(zip(SHUFFLES, on_all_images(model, source, device, answer), strict=True))

@@ -7,13 +7,11 @@ trained slowly: at a rate of 0.05, in fp32, logits differed by 0.8 where sums we
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.deepmoe.cost import deepmoe_cost
-from repro.families.deepmoe.steps import REVISIONS, Asked, goal, shuffles, steps, two_stages
-from repro.families.deepmoe.training import SHUFFLES, donors
+from repro.families.deepmoe.steps import REVISIONS, Asked, goal, steps, two_stages
 from repro.families.single_gate.scales import default_spec
+from repro.study.graph import ordered
 from tests import golden
 
 USUAL = default_spec("smoke", "modes").with_(width=0.0625)
@@ -50,10 +48,8 @@ def of_way(name: str, root: Path) -> dict[str, golden.Parts]:
 
 
 def numbers(root: Path) -> dict[str, golden.Parts]:
-    """Those of every way; and what is drawn, which is exact."""
-    labels, superclasses = torch.arange(24) % 6, torch.arange(6) % 2
-    drawn = {name: donors(labels, superclasses, name, 1, 2).tolist() for name in SHUFFLES}
-    return {**golden.numbers_of(WAYS, of_way, root), "drawn": drawn}
+    """Those of every way."""
+    return golden.numbers_of(WAYS, of_way, root)
 
 
 def test_the_numbers_are_those_of_before(tmp_path: Path) -> None:
@@ -62,9 +58,7 @@ def test_the_numbers_are_those_of_before(tmp_path: Path) -> None:
 
 def test_each_kind_has_a_revision_in_its_key() -> None:
     def by_kind() -> dict[str, str]:
-        last = shuffles(asked("outputs"))
-        frozen, predictions = last.needs
-        return {step.kind: step.key for step in (*frozen.needs, frozen, predictions, last)}
+        return {step.kind: step.key for step in ordered(goal(asked("outputs")).steps)}
 
     golden.each_revision_is_in_a_key(by_kind, REVISIONS)
 

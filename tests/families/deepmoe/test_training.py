@@ -14,14 +14,7 @@ from repro.errors import TrainingError
 from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.deepmoe.cost import active_shares, deepmoe_cost
 from repro.families.deepmoe.model import DeepMoE, build
-from repro.families.deepmoe.training import (
-    SHUFFLES,
-    correct_when_shuffled,
-    donors,
-    predict,
-    train_jointly,
-    train_with_gates_frozen,
-)
+from repro.families.deepmoe.training import predict, train_jointly, train_with_gates_frozen
 from repro.randomness import seeded_init
 from repro.training import compiling
 from repro.training.fit import Epoch
@@ -135,27 +128,3 @@ def test_predictions_are_the_models_and_their_cost_follows_from_the_gates(source
     macs = cost.macs(found["gates"])
     assert macs.shape == (200,) and bool((macs < cost.dense_macs + cost.gating_macs).all())
     assert active_shares(found["gates"], cost.sizes).shape == (200, 9)
-
-
-def test_donors_are_of_the_class_or_superclass_they_shall_be_of() -> None:
-    labels, superclass = torch.arange(6).repeat(5), torch.tensor([0, 0, 1, 1, 2, 2])
-    for shuffle in SHUFFLES:
-        found = donors(labels, superclass, shuffle, 0, 0)
-        same, near = labels[found] == labels, superclass[labels[found]] == superclass[labels]
-        assert bool((same == (shuffle == SHUFFLES[0])).all()) and bool((near == (shuffle != SHUFFLES[2])).all())
-        assert not torch.equal(found, donors(labels, superclass, shuffle, 0, 1))
-    alone = donors(labels, torch.arange(6), "own superclass", 0, 0)
-    assert set(alone.tolist()) == {-1}, "a class that is alone in its superclass has no such donor"
-
-
-def test_a_network_that_ignores_its_gates_is_right_under_any_shuffle(source: DeviceBatches) -> None:
-    model, superclass = fresh(), torch.arange(20) // 5
-    found = predict(model, source, CPU)
-    same = torch.ones_like(found["gates"])
-    with torch.no_grad():
-        model.gating.heads.weight.fill_(1.0)  # W e is 1 for any e
-    right = (predict(model, source, CPU)["logits"].argmax(1) == found["labels"]).float()
-    for correct in correct_when_shuffled(model, source, CPU, same, superclass, 0).values():
-        assert torch.equal(correct, right)
-    alone = correct_when_shuffled(model, source, CPU, same, torch.arange(20), 0)
-    assert bool((alone["own superclass"] == -1).all()) and bool((alone["own class"] >= 0).all())

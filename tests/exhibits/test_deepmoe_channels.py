@@ -2,7 +2,7 @@
 
 import torch
 
-from repro.analysis.open_channels import how_open, open_by_class
+from repro.exhibits.deepmoe_table2_cifar.channels import how_open, open_by_class
 
 
 def test_by_hand() -> None:

@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 
 PRIME = 2_147_483_647
-Routing = Literal["dense", "static", "dynamic", "routes", "embedding"]
+Routing = Literal["dense", "static", "dynamic", "routes", "embedding", "pooled"]
 
 
 def rank(matrix: np.ndarray) -> int:
@@ -51,6 +51,7 @@ def circuit_rank(
     ``dynamic``    n drawn anew for every input, at random: nothing is learned and nothing depends on what is seen
     ``routes``     every input takes one of ``routes`` random choices, at random
     ``embedding``  the n with the largest W e, e a linear embedding of the input: what a shallow network could do
+    ``pooled``     the same of an embedding that weighs all places alike, as one of convolutions and pooling may
     """
     draw = np.random.default_rng(seed)
     layers = patches.bit_length() - 1
@@ -76,9 +77,9 @@ def _masks(
     count = len(inputs)
     if routing == "dense":
         return np.ones((count, layers, channels), np.int64)
-    if routing == "embedding":
-        embedding = draw.standard_normal((inputs.shape[1], features, 8))
-        e = sum(embedding[place][inputs[:, place]] for place in range(inputs.shape[1]))
+    if routing in ("embedding", "pooled"):
+        of_place = draw.standard_normal((1 if routing == "pooled" else inputs.shape[1], features, 8))
+        e = sum(of_place[place % len(of_place)][inputs[:, place]] for place in range(inputs.shape[1]))
         scores = np.einsum("xe,lme->xlm", e, draw.standard_normal((layers, channels, 8)))
     else:
         distinct = {"static": 1, "routes": routes, "dynamic": count}[routing]

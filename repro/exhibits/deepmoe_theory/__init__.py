@@ -9,7 +9,7 @@ from typing import get_args
 
 from matplotlib.figure import Figure
 
-from repro.families.deepmoe.theory import Routing, circuit_rank, equal_masks
+from repro.exhibits.deepmoe_theory.circuits import Routing, circuit_rank, equal_masks
 from repro.report.claim import Cell, Claim
 from repro.report.exhibit import Exhibit
 from repro.report.plots import PALETTE, common_legend, new_figure
@@ -25,8 +25,8 @@ CIRCUITS = ((4, 8, 4, 2), (4, 8, 4, 1), (8, 4, 3, 2), (8, 4, 3, 1))
 """N patches, M features, width m, n active channels."""
 
 ROUTINGS: dict[Routing, str] = {
-    "dense": "dense", "static": "static", "embedding": "by an embedding", "dynamic": "random",
-    "routes": "4 random routes",
+    "dense": "dense", "static": "static", "pooled": "by a pooled embedding", "embedding": "by an embedding",
+    "dynamic": "random", "routes": "4 random routes",
 }  # fmt: skip
 
 
@@ -53,13 +53,19 @@ CLAIMS = (
           cell(DEEP, "dense"), (-0.5, float("inf")), section="A.1"),
     Claim("DT2/1", "The same with one active channel", cell(LEAST, "embedding"), cell(LEAST, "dense"),
           (-0.5, float("inf")), section="A.1"),
+    Claim("DT2/pooled", "The same with two active channels, by an embedding that weighs all places alike",
+          cell(DEEP, "pooled"), cell(DEEP, "dense"), (-0.5, float("inf")), section="A.1", settled_after=True),
+    Claim("DT2/1/pooled", "The same with one active channel, by an embedding that weighs all places alike",
+          cell(LEAST, "pooled"), cell(LEAST, "dense"), (-0.5, float("inf")), section="A.1", settled_after=True),
     Claim("DT3", "Choosing by what is seen has a higher rank than choosing at random", cell(DEEP, "embedding"),
           cell(DEEP, "dynamic"), settled_after=True),
     Claim("DT3/1", "The same with one active channel", cell(LEAST, "embedding"), cell(LEAST, "dynamic"),
           settled_after=True),
 )  # fmt: skip
 """DT1 and DT2 are the paper's, which writes m for the width and n for the active channels in its appendix. DT3 is ours:
-what the bound would have to show to speak for learned gates; that random routing has full rank was known by then."""
+what the bound would have to show to speak for learned gates; that random routing has full rank was known by then. The
+pooled embedding was added when its ranks had been seen: another embedding than DT2's was known to have fewer.
+"""
 
 
 def run(parameters: Parameters) -> StudyResult:

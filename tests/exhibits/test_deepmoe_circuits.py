@@ -1,11 +1,13 @@
 """Appendix A.1 on small circuits, exactly."""
 
 from itertools import product
+from math import comb
+from typing import get_args
 
 import numpy as np
 import pytest
 
-from repro.families.deepmoe.theory import PRIME, circuit_rank, equal_masks, rank
+from repro.exhibits.deepmoe_theory.circuits import PRIME, Routing, circuit_rank, equal_masks, rank
 
 CIRCUITS = [(4, 8, 4, 2), (8, 4, 3, 2), (8, 4, 3, 1)]  # N, M, m, n
 
@@ -36,8 +38,12 @@ def test_random_routing_has_full_rank_too(patches: int, features: int, channels:
 
 
 def test_all_channels_active_is_dense_under_any_routing() -> None:
-    ranks = {circuit_rank(4, 8, 4, 4, routing) for routing in ("dense", "static", "dynamic", "routes", "embedding")}
-    assert ranks == {16}
+    assert {circuit_rank(4, 8, 4, 4, routing) for routing in get_args(Routing)} == {16}
+
+
+def test_an_embedding_that_weighs_places_alike_may_have_less_than_the_dense_circuit() -> None:
+    """With one active channel, by how often the 4 odd patches have each of 4 features: C(4 + 3, 3) = 35 counts."""
+    assert circuit_rank(8, 4, 3, 1, "pooled") <= comb(7, 3) < 3**4 < circuit_rank(8, 4, 3, 2, "pooled") < 4**4
 
 
 def test_probability_of_equal_masks_by_counting() -> None:
