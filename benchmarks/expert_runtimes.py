@@ -1,4 +1,4 @@
-"""Of the forms of one mixture's networks, graphs in int8 are a third faster than eager PyTorch in any batch.
+"""In large batches no other form of the same networks is a third faster than eager PyTorch; for few images some are.
 
 tr10-tr10 at width 0.25 on 32 pixels, 20 untrained experts, 256 images of noise of which a share goes on to one expert
 each, with loads as uneven as a draw from Dirichlet(2). Each form runs trunk and base head on all images, gathers those
@@ -28,9 +28,11 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 from torch.nn.utils.rnn import pad_sequence
 
+from benchmarks.anytime_wallclock import asked, untrained
 from benchmarks.timing import CPU, Found, Goal, Measured, command, table, threads, timed
+from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.export import Config
-from repro.families.single_gate.model import Mixture, SingleGateMoE
+from repro.families.single_gate.model import Mixture
 from repro.families.single_gate.onnx_form import OnnxMoE, Session, graph, graphs, in_int8
 from repro.families.single_gate.predict import predict
 from repro.models.cost import model_cost, width_for
@@ -162,24 +164,25 @@ def forms(width: float, pixels: int, number: int, number_threads: int) -> Iterat
             yield name, Form(trunk, head, one_by_one(calls))
 
 
-def as_exported(width: float, pixels: int, number: int) -> dict[str, dict[str, Call]]:
-    """A mixture through `predict`, an expert for every image, and a plain network of its cost, each in each form."""
-    macs = model_cost("tr10", "tr10", 100, pixels, number, width).macs
-    widths = [width * (1 + step / 32) for step in range(33)]
-    wide = width_for(widths, macs, lambda width: model_cost("tr10", None, 100, pixels, 0, width).base_macs)
-    torch.manual_seed(0)
-    base, plain = (build_backbone("tr10", 100, each).eval() for each in (width, wide))
-    experts = [build_head("tr10", 100, width).eval() for _ in range(number)]
-    moe = SingleGateMoE(base, nn.Linear(base.head.fc.in_features, number), experts)
-    images, bf16 = torch.randn(256, 3, pixels, pixels), bf16_is_fast(CPU)
+def as_exported(spec: StudySpec) -> tuple[dict[str, dict[str, Call]], Tensor]:
+    """A mixture through `predict`, an expert for every image, and a plain network of its cost, each in each form; and
+    256 images.
+    """
+    moe, source = untrained(spec, 256)  # with a gate as even as a trained one
+    images, size, classes, bf16 = next(source.clean(256)).images, spec.image_size, spec.num_classes, bf16_is_fast(CPU)
+    widths = [spec.width * (1 + step / 32) for step in range(33)]
+    wide = width_for(
+        widths, spec.cost.macs, lambda width: model_cost(spec.base, None, classes, size, 0, width).base_macs
+    )
+    plain = build_backbone(spec.base, classes, wide).eval()
     config = Config(
-        base="tr10", expert="tr10", width=width, num_experts=number, classes=tuple(map(str, range(100))),
-        image_size=pixels, shorter_side=pixels, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0),
+        base=spec.base, expert=spec.expert, width=spec.width, num_experts=spec.num_experts, image_size=size,
+        classes=tuple(map(str, range(classes))), shorter_side=size, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0),
     )  # fmt: skip
-    ready, plainly = for_inference(moe, CPU, bf16), for_inference(plain, CPU, bf16)
+    plainly = for_inference(plain, CPU, bf16)
     written = graph(for_inference(plain, CPU, bf16=False), images[:2], "logits")
     mixtures: dict[str, Mixture] = {
-        "eager": ready,
+        "eager": for_inference(moe, CPU, bf16),
         "ONNX Runtime": OnnxMoE(config, graphs(moe, images)),
         INT8: OnnxMoE(config, graphs(moe, images, "int8")),
     }
@@ -189,7 +192,7 @@ def as_exported(width: float, pixels: int, number: int) -> dict[str, dict[str, C
         "ONNX Runtime": Session(written),
         INT8: Session(in_int8(written, images.split(64))),
     }
-    return {"mixture": one_expert, "plain": plain_forms}
+    return {"mixture": one_expert, "plain": plain_forms}, images
 
 
 SERVED = [
@@ -198,11 +201,11 @@ SERVED = [
 ]  # fmt: skip
 
 
-def as_exported_rows(width: float, pixels: int, number: int, repetitions: int, number_threads: int) -> list[list[Any]]:
+def as_exported_rows(spec: StudySpec, repetitions: int, number_threads: int) -> list[list[Any]]:
     """A row of :data:`SERVED` for each size of a batch and form."""
-    networks, rows = as_exported(width, pixels, number), []
+    (networks, every_image), rows = as_exported(spec), []
     for n in (*FEW, 256):
-        images = torch.randn(n, 3, pixels, pixels)
+        images = every_image[:n].contiguous()
         ways = {
             f"{of}, {form}": partial(_call, call, images)
             for of, every in networks.items()
@@ -325,7 +328,7 @@ def benchmark(args: argparse.Namespace) -> Found:
             for name in ("eager", "compiled", INT8)
         ]
         with threads(number_threads), torch.no_grad():
-            served += as_exported_rows(width, pixels, number, repetitions, number_threads)
+            served += as_exported_rows(asked(args.quick), repetitions, number_threads)
     goals += [
         Goal(text=f"mixture as exported, eager / {form}, images: {n}, threads: {t}", measured=over, bound=4 / 3)
         for t, n, form, *_, over, _ in served
