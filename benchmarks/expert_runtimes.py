@@ -33,7 +33,7 @@ from benchmarks.timing import CPU, Found, Goal, Measured, command, table, thread
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.export import Config
 from repro.families.single_gate.model import Mixture
-from repro.families.single_gate.onnx_form import OnnxMoE, Session, graph, graphs, in_int8
+from repro.families.single_gate.onnx_form import OnnxMoE, Session, graph, graphs, in_int8, written
 from repro.families.single_gate.predict import predict
 from repro.models.cost import model_cost, width_for
 from repro.models.inference import for_inference
@@ -127,11 +127,11 @@ def openvino(module: nn.Module, example: Tensor, number_threads: int) -> Call:
 
 
 def onnx_runtime(module: nn.Module, example: Tensor, number_threads: int) -> Call:
-    return Session(graph(module, example, "out"))
+    return Session(written(graph(module, example[:2], "out")))
 
 
 def onnx_runtime_int8(module: nn.Module, example: Tensor, number_threads: int) -> Call:
-    return Session(in_int8(graph(module, example, "out"), example.split(64)))
+    return Session(in_int8(written(graph(module, example[:2], "out")), example.split(64)))
 
 
 RUNTIMES = {"ONNX Runtime": onnx_runtime, INT8: onnx_runtime_int8, "OpenVINO": openvino}
@@ -180,7 +180,7 @@ def as_exported(spec: StudySpec) -> tuple[dict[str, dict[str, Call]], Tensor]:
         classes=tuple(map(str, range(classes))), shorter_side=size, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0),
     )  # fmt: skip
     plainly = for_inference(plain, CPU, bf16)
-    written = graph(for_inference(plain, CPU, bf16=False), images[:2], "logits")
+    plain_graph = written(graph(for_inference(plain, CPU, bf16=False), images[:2], "logits"))
     mixtures: dict[str, Mixture] = {
         "eager": for_inference(moe, CPU, bf16),
         "ONNX Runtime": OnnxMoE(config, graphs(moe, images)),
@@ -189,8 +189,8 @@ def as_exported(spec: StudySpec) -> tuple[dict[str, dict[str, Call]], Tensor]:
     one_expert: dict[str, Call] = {name: partial(_one_expert, mixture) for name, mixture in mixtures.items()}
     plain_forms: dict[str, Call] = {
         "eager": lambda x: plainly(x.contiguous(memory_format=torch.channels_last)),
-        "ONNX Runtime": Session(written),
-        INT8: Session(in_int8(written, images.split(64))),
+        "ONNX Runtime": Session(plain_graph),
+        INT8: Session(in_int8(plain_graph, images.split(64))),
     }
     return {"mixture": one_expert, "plain": plain_forms}, images
 

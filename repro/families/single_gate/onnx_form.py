@@ -50,7 +50,7 @@ class _BaseAndGate(nn.Module):
         return out.base_logits, out.gate_probs
 
 
-def graph(module: nn.Module, example: Tensor, *outputs: str) -> bytes:
+def graph(module: nn.Module, example: Tensor, *outputs: str) -> torch.onnx.ONNXProgram:
     """A frozen float32 network as an ONNX model of any batch size; ``example`` is a batch of two or more.
 
     Raises:
@@ -61,13 +61,25 @@ def graph(module: nn.Module, example: Tensor, *outputs: str) -> bytes:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what is deprecated inside the exporter
+            # Not optimised here: the runtime does so, and every weight stays an input under its own name.
             program = torch.onnx.export(
-                module, (example,), output_names=outputs, dynamic_shapes=batch, dynamo=True, verbose=False
-            )
+                module, (example,), output_names=outputs, dynamic_shapes=batch, dynamo=True, optimize=False,
+                verbose=False,
+            )  # fmt: skip
     except torch.onnx.errors.OnnxExporterError as error:
         reason = str(error).strip().splitlines()[0]
         raise ReproError(f"{type(module).__name__} cannot be translated to ONNX ({reason})") from error
     assert program is not None
+    return program
+
+
+def written(program: torch.onnx.ONNXProgram, weights: nn.Module | None = None) -> bytes:
+    """The model of a program, with the weights of another network of the same shape if one is given."""
+    if weights is not None:
+        of = {name: tensor.contiguous() for name, tensor in weights.state_dict().items()}
+        here = of.keys() & program.model.graph.initializers.keys()
+        assert {name for name, _ in weights.named_parameters()} <= here, "each weight has its own name in the graph"
+        program.apply_weights({name: of[name] for name in here})
     return program.model_proto.SerializeToString()
 
 
@@ -107,15 +119,16 @@ def graphs(moe: SingleGateMoE, images: Tensor, precision: Precision = "float32")
     moe = for_inference(moe, torch.device("cpu"), bf16=False)
     features = moe.base.trunk(images).contiguous()
 
-    def of(module: nn.Module, x: Tensor, *outputs: str) -> bytes:
-        found = graph(module, x[:2], *outputs)
-        return in_int8(found, x.split(64)) if precision == "int8" else found
+    def of(model: bytes, x: Tensor) -> bytes:
+        return in_int8(model, x.split(64)) if precision == "int8" else model
 
-    found = {"trunk.onnx": of(moe.base.trunk, images, "features")}
-    found["base.onnx"] = of(_BaseAndGate(moe), features, "logits", "gate")
-    for number, expert in enumerate(moe.experts):
-        found[f"expert-{number}.onnx"] = of(expert, features, "logits")
-    return found
+    found = {
+        "trunk.onnx": of(written(graph(moe.base.trunk, images[:2], "features")), images),
+        "base.onnx": of(written(graph(_BaseAndGate(moe), features[:2], "logits", "gate")), features),
+    }
+    experts = list(moe.experts)
+    program = graph(experts[0], features[:2], "logits")  # experts differ by their weights alone
+    return found | {f"expert-{k}.onnx": of(written(program, expert), features) for k, expert in enumerate(experts)}
 
 
 def add(folder: Path, found: Mapping[str, bytes]) -> None:
