@@ -184,9 +184,9 @@ def answer(results: Sequence[StudyResult]) -> dict[str, tuple[str, list[str]]]:
         "What it costs:": ("base and experts, in units of the base alone:", cost(results)),
         "What was not run:": ("", [
             ("most at " if own_scale else "") + "the paper's own scale",
-            *(f"three families at {scale} scale: {', '.join(lacking)}" for scale in SCALES
-              if (there := [r for of in compared.values() for r in of if r.scale == scale])
-              and (lacking := never_run(there))),
+            *(f"three families at {scale} scale" + (f": {', '.join(lacking)}" if there else "")
+              for scale in SCALES[:-1] if not (there := [r for of in compared.values() for r in of if r.scale == scale])
+              or (lacking := never_run(there))),
             *([f"whether {'; '.join(absent)}"] if absent else []),
             *([f"controls of {', '.join(bare)}"] if bare else []),
         ]),

@@ -99,8 +99,8 @@ def parser() -> argparse.ArgumentParser:
     )
     _takes_parameters(export)
     export.add_argument("--out", type=Path, help="the folder (default: <root>/exports/<name>)")
-    help = "also as graphs for ONNX Runtime, faster on a CPU: few images in float32, any number in int8"
-    export.add_argument("--onnx", nargs="?", const="float32", choices=("float32", "int8"), help=help)
+    help = "also as graphs for ONNX Runtime, which on a CPU is faster for few images at a time"
+    export.add_argument("--onnx", choices=("float32", "int8"), help=help)
 
     stores.declare(commands)
 

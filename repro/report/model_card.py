@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from torch import Tensor
 
@@ -14,8 +15,8 @@ from repro.data.augment import Augmentation
 from repro.data.catalogue import DATASETS
 from repro.errors import ReproError
 from repro.families.single_gate.config import StudySpec
-from repro.families.single_gate.export import Config, save
-from repro.families.single_gate.onnx_form import OnnxMoE, Precision, add, graphs
+from repro.families.single_gate.export import Config, check_folder, save
+from repro.families.single_gate.onnx_form import OnnxMoE, Precision, graphs
 from repro.families.single_gate.steps import steps
 from repro.families.single_gate.study import SingleGateParameters, Study
 from repro.families.single_gate.thresholds import choices, held_parts
@@ -28,7 +29,7 @@ from repro.training.device import pick_device
 TAUS = (0.0, 0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 """The thresholds of a card's table: fixed, so that nothing in it was chosen."""
 CALIBRATED = 256
-"""The first images of the training set, from which graphs in int8 get their ranges."""
+"""So many images, spread over the training set, give graphs in int8 their ranges."""
 
 
 def export_asked(name: str, asked: Parameters, out: Path | None = None, onnx: Precision | None = None) -> Path:
@@ -87,16 +88,21 @@ def export(
     )  # fmt: skip
     data = f"{spec.data}-{spec.folder.digest[:6]}" if spec.folder else spec.data  # folders may share a name
     name = f"{data}-{spec.pair}-{spec.num_experts}-seed{spec.seed}".replace("@", "-")
-    moe, found = study.moe(spec), {}
+    folder, moe, found = check_folder(out or study.root / "exports" / name), study.moe(spec), {}
     if onnx:
-        images = next(study.sources.batches(spec, "train", Augmentation()).clean(CALIBRATED)).images
-        found = graphs(moe, images.cpu(), onnx)
+        images = study.sources.batches(spec, "train", Augmentation())
+        calibration = next(images.clean(CALIBRATED, spread(len(images), CALIBRATED)))
+        found = graphs(moe, calibration.images.cpu(), onnx)
         said = OnnxMoE(config, found).outputs(study.sources.batches(spec, "evaluation", Augmentation()))
         config = config.model_copy(update={"about": {**facts, "onnx": {onnx: reported(spec, said)}}})
-    folder = save(out or study.root / "exports" / name, moe, config, model_card(config))
-    if found:
-        add(folder, found)
-    return folder
+    return save(folder, moe, config, model_card(config), found)
+
+
+def spread(number: int, wanted: int) -> Tensor:
+    """Which of ``number`` images are taken, bool ``[number]``: evenly, as some sets lie class by class."""
+    chosen = torch.zeros(number, dtype=torch.bool)
+    chosen[torch.linspace(0, number - 1, wanted).long()] = True
+    return chosen
 
 
 def reported(spec: StudySpec, outputs: Outputs) -> dict[str, Any]:

@@ -94,6 +94,14 @@ def on_all_images(
     and not augmented.
     """
     freeze(network.to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
+    return of_all_images(source, device, answer, chosen)
+
+
+def of_all_images(
+    source: BatchSource, device: torch.device, answer: Callable[[Batch], Iterable[Tensor]],
+    chosen: Tensor | None = None,
+) -> list[Tensor]:  # fmt: skip
+    """:func:`on_all_images` of what is no module, or needs no preparation."""
     found = []
     for batch in source.clean(EVALUATION_BATCH, chosen):
         with autocast(device):

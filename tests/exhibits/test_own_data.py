@@ -13,6 +13,7 @@ from repro.cli import main
 from repro.errors import DataError, ReproError, SpecError, TimeIsUpError
 from repro.exhibits import own_data
 from repro.exhibits.own_data import Parameters, baselines, choices, held_parts, run
+from repro.families.single_gate import onnx_form
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.controls import EQUAL_TRAINING, equal_training
 from repro.families.single_gate.export import read_config
@@ -98,7 +99,8 @@ def test_of_a_folder_the_card_shows_the_test_part_and_what_was_chosen(
     (root, result), out = ran, tmp_path / "moe"
     words = {"folder": str(root / "My Pictures"), "root": str(root), **TINY}
     arguments = [word for name, value in words.items() for word in ("-p", name, value)]
-    assert main(["export", "own_data", *arguments, "--out", str(out)]) == 0
+    assert main(["export", "own_data", *arguments, "--out", str(out), "--onnx", "float32"]) == 0
+    assert onnx_form.load(out).config.classes == ("apple", "leaf", "sky")
     assert str(out) in capsys.readouterr().out
     config, card = read_config(out), (out / "README.md").read_text()
     about = config.about
@@ -107,6 +109,7 @@ def test_of_a_folder_the_card_shows_the_test_part_and_what_was_chosen(
     for chosen in about["chosen"]:
         (value,) = result.values("top1", f"anytime-{chosen['rule']}", 2)
         assert value == pytest.approx(chosen["top1"], abs=1e-4)
+    assert about["onnx"]["float32"]["images"] == 15
     assert "Chosen on 15 validation images" in card and about["data"]["digest"] in card
     assert str(root) not in card + (out / "config.json").read_text()
 

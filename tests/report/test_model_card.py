@@ -19,7 +19,7 @@ from repro.families.single_gate.export import Config, load, read_config
 from repro.families.single_gate.predict import predict
 from repro.families.single_gate.steps import steps
 from repro.families.single_gate.study import Study
-from repro.report.model_card import TAUS, export, export_asked, model_card
+from repro.report.model_card import TAUS, export, export_asked, model_card, spread
 
 
 def numbers(card: str) -> list[list[float]]:
@@ -71,6 +71,11 @@ def test_graphs_in_int8_have_accuracies_of_their_own(study: Study, tiny: StudySp
     assert [row[0] for row in ours[:2]] == [round(percent(found.right[:, i]), 2) for i in (0, 1)]
     assert ours[2 + TAUS.index(0.1)][0] == round(said, 2)
     assert "graphs in int8" in (folder / "README.md").read_text()
+
+
+def test_ranges_come_from_all_over_a_training_set() -> None:
+    assert spread(500, 5).nonzero().flatten().tolist() == [0, 124, 249, 374, 499]
+    assert spread(3, 256).all()
 
 
 def test_a_number_that_is_missing_is_an_error_and_names_of_classes_are_text(

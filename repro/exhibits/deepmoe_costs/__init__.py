@@ -7,6 +7,7 @@ from dataclasses import replace
 from math import inf
 from typing import Any
 
+from repro.errors import SpecError
 from repro.exhibits import exhibit
 from repro.exhibits.deepmoe_costs.counted import (
     active_share,
@@ -150,7 +151,11 @@ def _ours(asked: dict[str, Any], cell: Cell, metric: str) -> str:
     """The accuracy (or error) on record of what was so asked for."""
     parameters: Any = exhibit(TRAINED).parameters(**asked)
     name = "-".join(filter(None, (TRAINED, parameters.dataset, parameters.scale, parameters.part())))
-    found = summary_of(load_named(results_folder(), name), cell) if files_of(results_folder(), name) else None
+    try:
+        folder = results_folder()
+    except SpecError:  # there are no records here
+        return "not run"
+    found = summary_of(load_named(folder, name), cell) if files_of(folder, name) else None
     if not found:
         return "not run"
     return mean_std(replace(found, mean=100 - found.mean) if metric == "err" else found) + ACCURACIES[metric]

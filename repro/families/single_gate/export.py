@@ -11,8 +11,10 @@ and how an image is prepared; ``README.md`` is for people; ``onnx``, where it wa
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,6 +45,7 @@ class Config(Frozen):
     classes       C names, in the order of the logits
     shorter_side  pixels to which the shorter side of an image is scaled, before ``image_size`` are cut from the middle
     mean, std     what normalisation subtracts and divides by, per channel, in units of [0, 1]
+    graphs_sha256 of each file in ``onnx``, in the order trunk, base, experts; none without ONNX graphs
     about         what else is known: data, training, measurements, where they came from
     """
 
@@ -58,6 +61,7 @@ class Config(Frozen):
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     weights_sha256: str = ""
+    graphs_sha256: dict[str, str] = Field(default_factory=dict)
     about: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -106,23 +110,39 @@ class ExportedMoE(SingleGateMoE, OfPictures):
         return self.gate.weight.device
 
 
-def save(folder: Path, moe: SingleGateMoE, config: Config, card: str) -> Path:
+def save(
+    folder: Path, moe: SingleGateMoE, config: Config, card: str, graphs: Mapping[str, bytes] | None = None
+) -> Path:
     """Write a model to ``folder``, over an earlier export if one stands there; returns the folder.
 
+    ``graphs`` are its networks in ONNX, by file name, in the order of ``Config.graphs_sha256``.
     :class:`StoreError` if the folder holds something else, or cannot be written.
     """
-    folder = Path(folder)
-    if folder.exists() and not (folder.is_dir() and _is_ours(folder)):
-        raise StoreError(f"{folder} holds something that is no exported model; choose another folder")
+    folder, graphs = check_folder(folder), graphs or {}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in moe.state_dict().items()}
     try:
         with write_aside(folder / WEIGHTS) as aside:
             save_file(tensors, aside, {"format": "pt"})
-        sealed = config.model_copy(update={"weights_sha256": checksum(folder / WEIGHTS, "sha256")})
-        write_text(folder / CONFIG, json.dumps(sealed.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n")
+        if (folder / ONNX).exists():  # they were of the weights before
+            shutil.rmtree(folder / ONNX)
+        for name, model in graphs.items():
+            with write_aside(folder / ONNX / name) as aside:
+                aside.write_bytes(model)
+        sums = {name: hashlib.sha256(model).hexdigest() for name, model in graphs.items()}
+        of_files = {"weights_sha256": checksum(folder / WEIGHTS, "sha256"), "graphs_sha256": sums}
+        sealed = config.model_copy(update=of_files).model_dump(mode="json")
+        write_text(folder / CONFIG, json.dumps(sealed, indent=1, ensure_ascii=False) + "\n")
         write_text(folder / CARD, card)
     except (OSError, SafetensorError) as error:
         raise StoreError(f"the model cannot be written to {folder}: {error}") from error
+    return folder
+
+
+def check_folder(folder: Path | str) -> Path:
+    """The folder itself; :class:`StoreError` unless it is free for an export: not there, empty, or an earlier one."""
+    folder = Path(folder)
+    if folder.exists() and not (folder.is_dir() and _is_ours(folder)):
+        raise StoreError(f"{folder} holds something that is no exported model; choose another folder")
     return folder
 
 
@@ -169,4 +189,6 @@ def read_config(folder: Path) -> Config:
 def _is_ours(folder: Path) -> bool:
     """Whether a folder may be written over: an export, whole or begun, or empty."""
     names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-    return names <= {WEIGHTS, CONFIG, CARD, ONNX} and (CONFIG not in names or FORMAT in (folder / CONFIG).read_text())
+    if CONFIG in names:
+        return names <= {WEIGHTS, CONFIG, CARD, ONNX} and FORMAT in (folder / CONFIG).read_text()
+    return names <= {WEIGHTS, CARD} or (names <= {WEIGHTS, CARD, ONNX} and WEIGHTS in names)
