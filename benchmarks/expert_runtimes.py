@@ -251,8 +251,8 @@ def measure(
     """Seconds of each form by the share that goes on, all at once; under ``number`` those of dense evaluation."""
     order_N = torch.randperm(len(images), generator=torch.Generator().manual_seed(1))
     with autocast(CPU):
-        ways = {name: partial(form.dense, images, number) for name, form in found.items()}
-        took = {float(number): timed(ways, repetitions)}
+        every = {name: partial(form.dense, images, number) for name, form in found.items()}
+        took = {float(number): timed(every, repetitions)}
         for share in shares:
             loads = loads_of(share, len(images), number)
             ways = {name: partial(_exits, form, images, order_N[: sum(loads)], loads) for name, form in found.items()}
