@@ -3,9 +3,9 @@
 One model, one thread setting, images of noise. *Plain* is torchvision's reference loop: a DataLoader of PIL
 transforms, fp32; with and without worker processes, whichever is faster. *Ours* is the project's training loop,
 *compiled* the same with its network compiled by torch, as whatever is trained for long enough is by default.
-*Bare* is forward and backward on one fixed batch with our settings: no data, no optimiser. No loop around the network
-as it is can be faster, so bare over plain is the most that ours can reach; *bare fp32* is the same without autocast, so
-their ratio is what bf16 gives. Interleaved, five repetitions of about a second each, medians.
+*Bare* is forward and backward on one fixed batch with our settings: no data, no optimiser. A loop around the network
+as it is can hardly be faster, so bare over plain is about the most that ours can reach; *bare fp32* is the same without
+autocast, so their ratio is what bf16 gives. Interleaved, five repetitions of about a second each, medians.
 """
 
 from __future__ import annotations

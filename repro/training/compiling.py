@@ -29,8 +29,8 @@ WAYS: dict[str, dict[str, Any]] = {
 CHOICES = ("auto", "off", *WAYS)
 SECONDS = 60.0  # that the first networks of a process take to compile, about
 LONG = 3000
-"""Steps of a training from which ``auto`` compiles on a CPU: about as many as win back the time to compile, which are
-about 2,000 to 4,000 where much is won at all, by width and processor (``benchmarks/train_throughput.py``)."""
+"""Steps of a training from which ``auto`` compiles on a CPU: by every width measured, more than win back the time to
+compile (``benchmarks/train_throughput.py`` says how many do)."""
 FORMS = 64  # networks times shapes that are kept compiled; torch keeps 8 by itself, Table 1 alone has 12
 
 Forward = Callable[..., Any]
