@@ -16,6 +16,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import batch_norm
+from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from repro.errors import SpecError
@@ -84,11 +86,25 @@ def count_params(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
+class _WithoutNorms(TorchFunctionMode):
+    """BatchNorm, which counts nothing, is passed by: on ``meta`` it takes most of the time of a forward."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return args[0] if function is batch_norm else function(*args, **(kwargs or {}))
+
+
+@contextmanager
+def counter() -> Iterator[FlopCounterMode]:
+    """Counts the operations (two a MAC) of the forwards made within; what they compute is not to be used."""
+    with FlopCounterMode(display=False) as flops, torch.no_grad(), _WithoutNorms():
+        yield flops
+
+
 def count_macs(module: nn.Module, x: Tensor) -> tuple[int, Any]:
-    """MACs of one forward of ``module`` on ``x`` (any device, ``meta`` costs nothing), and its output."""
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    """MACs of one forward of ``module`` on ``x``, best on ``meta``, and an output of the right shape."""
+    with counter() as flops:
         out = module.eval()(x)
-    return counter.get_total_flops() // 2, out
+    return flops.get_total_flops() // 2, out
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response
 
 BARRIERS = ("serious", "critical")
+GENERATED = re.compile(r"api/|genindex|py-modindex")  # all from Sphinx's templates, and long: one is read for barriers
 WIDTHS = (390, 1280, 1440)
 LAID_OUT = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 CUT = """() => {
@@ -85,10 +87,11 @@ def test_a_page_is_in_order_in_either_theme(browser: Browser, book: str, axe: An
     page.on("response", note_response)
     page.goto(book + page_name, wait_until="load")
     page.evaluate("async () => { await window.MathJax?.startup?.promise }")
-    page.add_style_tag(content="* { transition: none !important }")  # colours half-way to the other theme
-    found += barriers(axe, page)
-    page.evaluate("document.documentElement.dataset.theme = 'dark'")
-    found += [f"in the dark: {barrier}" for barrier in barriers(axe, page, runOnly=["color-contrast"])]
+    if page_name == "api/repro.families.html" or not GENERATED.match(page_name):
+        page.add_style_tag(content="* { transition: none !important }")  # colours half-way to the other theme
+        found += barriers(axe, page)
+        page.evaluate("document.documentElement.dataset.theme = 'dark'")
+        found += [f"in the dark: {barrier}" for barrier in barriers(axe, page, runOnly=["color-contrast"])]
     page.close()
     assert found == []
 

@@ -16,11 +16,10 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.deepmoe.model import DeepMoE, build
-from repro.models.cost import count_macs, count_params
+from repro.models.cost import count_macs, count_params, counter
 from repro.models.gated import Gate, GatedBackbone, blocks, wiring
 from repro.models.trnet import ConvBN
 
@@ -111,9 +110,9 @@ def _counted(config: DeepMoEConfig) -> DeepMoECost:
 
 def _layer_macs(model: DeepMoE, image: Tensor) -> dict[nn.Module, int]:
     """Dense multiply-adds of every convolution and linear layer of the backbone."""
-    with FlopCounterMode(display=False) as counter:
+    with counter() as flops:
         model.eval()(image)
-    counts = {name: sum(by_op.values()) // 2 for name, by_op in counter.get_flop_counts().items()}
+    counts = {name: sum(by_op.values()) // 2 for name, by_op in flops.get_flop_counts().items()}
     layers = model.network.named_modules(prefix=f"{type(model).__name__}.network")
     return {layer: counts[name] for name, layer in layers if isinstance(layer, nn.Conv2d | nn.Linear)}
 
