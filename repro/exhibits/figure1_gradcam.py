@@ -54,7 +54,6 @@ class Parameters(SingleGateParameters):
     examples: int = Field(6, ge=1, le=12, description="how many images are shown with their maps")
 
     def specs(self) -> list[StudySpec]:
-        """The spec of every seed and number of experts, seed by seed."""
         return [spec.with_(num_experts=k) for spec in super().specs() for k in self.experts]
 
 
@@ -250,14 +249,12 @@ NOTHING_TO_SEE = 4
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     """A band a result, a row an image: itself, then under the maps of base, selected expert and other experts."""
-    shown = [r for r in results if "examples" in r.pictures]
-    most = SEVERAL_RESULTS_ROWS if len(shown) > 1 else 12
-    rows = [min(r.pictures["examples"].count, most) for r in shown]
-    figure = close_together(new_figure(8.0, 1.52 * sum(rows) + 0.55 * len(shown) + 0.1))
-    if shown:
-        bands = figure.subfigures(len(shown), 1, height_ratios=[1.52 * n + 0.55 for n in rows], squeeze=False)
-        for band, result, number in zip(bands[:, 0], shown, rows, strict=True):
-            _picture_band(band, result, number)
+    most = SEVERAL_RESULTS_ROWS if len(results) > 1 else 12
+    rows = [min(r.pictures["examples"].count, most) for r in results]
+    figure = close_together(new_figure(8.0, 1.52 * sum(rows) + 0.55 * len(rows) + 0.1))
+    bands = figure.subfigures(len(rows), 1, height_ratios=[1.52 * n + 0.55 for n in rows], squeeze=False)
+    for band, result, number in zip(bands[:, 0], results, rows, strict=True):
+        _picture_band(band, result, number)
     return {"main": figure}
 
 

@@ -315,14 +315,6 @@ def advice(result: StudyResult) -> str:
 
 
 EXHIBIT = Exhibit(
-    NAME,
-    "Figure 2: accuracy against MACs",
-    Parameters,
-    run,
-    tables,
-    CLAIMS,
-    printed_value,
-    figures,
-    advice=advice,
+    NAME, "Figure 2: accuracy against MACs", Parameters, run, tables, CLAIMS, printed_value, figures, advice=advice,
     place=3,
-)
+)  # fmt: skip

@@ -60,7 +60,6 @@ class Parameters(SingleGateParameters):
     )
 
     def specs(self) -> list[StudySpec]:
-        """The spec of every seed and number of experts, seed by seed."""
         return [spec.with_(num_experts=k) for spec in super().specs() for k in self.experts]
 
 
@@ -279,14 +278,11 @@ def _ranking(result: StudyResult) -> Captioned:
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     """A band a result: the experts that have most of the class, its images left, those of the other classes right."""
-    shown = [r for r in results if "tiles" in r.pictures]
-    counts = [len(set(r.tables["tiles"].column("expert"))) for r in shown]
-    heights = [1.75 * count + 0.35 for count in counts]
+    heights = [1.75 * len(set(r.tables["tiles"].column("expert"))) + 0.35 for r in results]
     figure = close_together(new_figure(8.0, sum(heights) + 0.1))
-    if shown:
-        bands = figure.subfigures(len(shown), 1, height_ratios=heights, squeeze=False)
-        for band, result in zip(bands[:, 0], shown, strict=True):
-            _result_band(band, result)
+    bands = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)
+    for band, result in zip(bands[:, 0], results, strict=True):
+        _result_band(band, result)
     return {"main": figure}
 
 
@@ -296,10 +292,7 @@ def _result_band(band: SubFigure, result: StudyResult) -> None:
     modes = sorted({row[3] for row in rows if row[2] == "own" and row[3] is not None})
     frames = {mode: PALETTE[place % len(PALETTE)] for place, mode in enumerate(modes)}
     words = f"; frames: the {len(modes)} true modes of {class_of(result)}" if modes else ""
-    band.suptitle(
-        f"{where_run(result)}, K = {result.most_experts()}{words}",
-        fontsize=10, x=0.01, ha="left",
-    )  # fmt: skip
+    band.suptitle(f"{where_run(result)}, K = {result.most_experts()}{words}", fontsize=10, x=0.01, ha="left")
     for part, expert in zip(band.subfigures(len(experts), 1, squeeze=False)[:, 0], experts, strict=True):
         here = [(row, tiles[index]) for index, row in enumerate(rows) if row[0] == expert]
         _expert_band(part, result, here, frames)
@@ -322,7 +315,7 @@ def _expert_band(part: SubFigure, result: StudyResult, here: list, frames: dict)
         for line, tile in enumerate(found):
             axes = grid[line, half + 1 + place]
             axes.set_axis_on()
-            show_tile(axes, tile, _wrapped(short(str(name))) if line == 0 else "")
+            show_tile(axes, tile, _shortened(short(str(name))) if line == 0 else "")
     expert = here[0][0][0]
     table = result.tables["experts"].where(seed=result.seeds[0], experts=result.most_experts(), expert=expert)
     share = f": {table.column('share')[0]:.0f} % of its images" if table.rows else ""
@@ -331,7 +324,7 @@ def _expert_band(part: SubFigure, result: StudyResult, here: list, frames: dict)
     label.set_in_layout(False)  # it is as wide as several pictures, and stands at the height of the names beside it
 
 
-def _wrapped(name: str) -> str:
+def _shortened(name: str) -> str:
     """A name short enough to stand over a picture."""
     return name if len(name) <= 12 else name[:11] + "…"
 

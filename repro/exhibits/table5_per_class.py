@@ -53,7 +53,6 @@ class Parameters(SingleGateParameters):
     experts: int = Field(10, ge=2, description="number of experts K; the paper's Table 5 has 10")
 
     def specs(self) -> list[StudySpec]:
-        """Every routing of every seed; nothing here needs stacking."""
         return [routed(spec, level, self.experts) for spec in super().specs() for level in ("per-sample", *GROUPINGS)]
 
 
