@@ -12,7 +12,7 @@ from repro.exhibits.three_families.shown import headline, never_run
 from repro.families.single_gate.scales import SCALES as RECIPES
 from repro.report.claim import Claim
 from repro.report.exhibit import Exhibit
-from repro.report.numbers import DATASETS, effect, gain, where_run
+from repro.report.numbers import DATASETS, effect, gain, gain_of_longer, where_run
 from repro.report.verdict import ClaimVerdict, Verdict
 from repro.study.results import StudyResult
 
@@ -226,8 +226,8 @@ def cost(results: Sequence[StudyResult]) -> list[str]:
 
 def longer(results: Sequence[StudyResult]) -> str:
     """What a base would gain by twice its training, where that was measured."""
-    gains = [(r, [float(v) for v in r.tables["longer"].column("top1")]) for r in results if "longer" in r.tables]
-    found = [f"{twice - once:+.1f} ({where_run(r)}, one seed)" for r, (once, twice) in gains if r.scale in SCALES]
+    measured = [r for r in results if "longer" in r.tables and r.scale in SCALES]
+    found = [f"{gain_of_longer(r):+.1f} ({where_run(r)}, one seed)" for r in measured]
     return f"Twice the epochs gave the base alone {', '.join(found)}: it is not trained to the end." if found else ""
 
 

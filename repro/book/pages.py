@@ -11,7 +11,6 @@ from html import escape
 from pathlib import Path
 
 from repro.book import front, performance, plan, quotes
-from repro.book.learned import learned
 from repro.errors import ReproError
 from repro.exhibits import exhibit, exhibits
 from repro.families.single_gate.config import StudySpec
@@ -88,14 +87,6 @@ def _rows(book: Book, line: front.Headline) -> list[tuple[str, ...]]:
 def _mark(book: Book, result: StudyResult, judged: ClaimVerdict) -> str:
     quote = verdict_quote(result, judged)
     return quotes.marked(book, quote, "repro-mark", verdict_css(quote.text))
-
-
-def what_we_learned(book: Book) -> str:
-    """What the papers do not say, each with a link to its chapter."""
-    items = (
-        f"<li>{escape(sentence)} {link(book.chapter(name), 'More.')}</li>" for name, sentence in learned(_results())
-    )
-    return f"<ul>{''.join(items)}</ul>"
 
 
 def cite_this(book: Book) -> str:
@@ -258,7 +249,6 @@ def _measured() -> Path:
 PARTS: dict[str, Callable[..., str]] = {
     "study-answer": study_answer,
     "headline-figure": headline_figure,
-    "what-we-learned": what_we_learned,
     "cite-this": cite_this,
     "all-claims": all_claims,
     "scales-table": lambda book: scales_table().in_page(),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from matplotlib import ticker
 from matplotlib.axes import Axes
@@ -19,7 +18,7 @@ from repro.study.benchmarks import BENCHMARKS, PerformanceRecord, load_performan
 from repro.study.results import Table
 
 VERDICTS = {True: "met", False: "missed", None: "not run"}
-FIGURES = {"performance_anytime": "anytime_wallclock", "performance_experts": "experts_one_pass"}
+FIGURES = {"performance_anytime": "anytime_wallclock"}
 """Each figure, and the benchmark that it is made of."""
 
 CURVE, BACKBONES = "The any-time curve", "Dense backbones of the same width"
@@ -65,8 +64,7 @@ def speed_runs_html(ours: PerformanceRecord | None) -> str:
 
 def figures(records: Mapping[str, PerformanceRecord]) -> dict[str, Figure]:
     """The figures that can be drawn of these records, by name."""
-    plots = {"performance_anytime": plot_anytime, "performance_experts": plot_experts}
-    return {name: plots[name](records[of]) for name, of in FIGURES.items() if of in records}
+    return {name: plot_anytime(records[of]) for name, of in FIGURES.items() if of in records}
 
 
 def plot_anytime(record: PerformanceRecord) -> Figure:
@@ -111,37 +109,11 @@ def _mark_backbones(record: PerformanceRecord, over_macs: Axes, over_rate: Axes)
                 over_macs.axvline(cost, color=MODELS[name], linestyle=style, linewidth=1, label=label)
 
 
-def plot_experts(record: PerformanceRecord) -> Figure:
-    """Time of an epoch of all K experts over that of one expert on as many samples, by K."""
-    table = record.tables["All experts for one epoch"]
-    smoothed = table.where(**{"γ": 0.05})
-    experts = smoothed.column("experts")
-    figure = new_figure(8.0, 3.4)
-    seconds, ratio = figure.subplots(1, 2)
-    for name, colour in (("one pass", PALETTE[1]), ("apart", PALETTE[0]), ("plain", PALETTE[6])):
-        points = [(k, s) for k, s in zip(experts, smoothed.column(f"{name}, s"), strict=True) if s is not None]
-        samples = dict(zip(experts, smoothed.column("expert-samples"), strict=True))
-        xs, ys = [k for k, _ in points], [1000 * s / samples[k] for k, s in points]
-        seconds.plot(xs, ys, "o-", color=colour, label=name)
-    seconds.set_ylabel("seconds for 1000 expert-samples")
-    ratio.plot(experts, smoothed.column("one pass / one expert"), "o-", color=PALETTE[1])
-    ratio.axhline(1.1, color=PALETTE[6], linestyle="--", linewidth=1)
-    ratio.set_ylabel("one pass / one expert, same samples")
-    for axes in (seconds, ratio):
-        axes.set_xlabel("number of experts")
-        axes.set_ylim(bottom=0)
-        _logarithmic(axes, experts)
-    common_legend(figure, (seconds, ratio))
-    return figure
-
-
-def _logarithmic(axes: Axes, ticks: list[Any] | None = None) -> None:
+def _logarithmic(axes: Axes) -> None:
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
     axes.xaxis.set_minor_formatter(ticker.NullFormatter())
-    if ticks:
-        axes.set_xticks(ticks)
 
 
 def _cell(value: object) -> str:

@@ -22,7 +22,6 @@ from typing import NamedTuple
 from repro.errors import ReproError
 from repro.exhibits import exhibit
 from repro.families.single_gate.scales import SCALES
-from repro.progress import duration
 from repro.report import left_out, numbers
 from repro.report.chapter import command_of
 from repro.report.links import Book
@@ -79,15 +78,14 @@ def verdict(text: str) -> Quote:
 
 
 def campaign(text: str) -> Quote:
-    """A figure of a campaign of ``benchmarks/``, e.g. ``faults:kills``, or its ``minutes``."""
+    """A figure of a campaign of ``benchmarks/``, e.g. ``faults:kills``."""
     name, _, key = text.partition(":")
     found = load_campaign(name, results_folder())
     if found is None:
         return Quote("not run", CAMPAIGNS[name])
-    if key != "minutes" and key not in found.facts:
-        raise ReproError(f"the campaign {name} has no {key!r} (it has: {', '.join(found.facts)}, minutes)")
-    number = duration(found.provenance.seconds) if key == "minutes" else f"{found.facts[key]:,}"
-    return Quote(number, campaign_tooltip(found), f"{FOLDER}-{name}")
+    if key not in found.facts:
+        raise ReproError(f"the campaign {name} has no {key!r} (it has: {', '.join(found.facts)})")
+    return Quote(f"{found.facts[key]:,}", campaign_tooltip(found), f"{FOLDER}-{name}")
 
 
 def campaign_tooltip(campaign: Campaign) -> str:

@@ -58,7 +58,6 @@ class Parameters(SingleGateParameters):
         return value
 
     def specs(self) -> list[StudySpec]:
-        """The spec of every seed and number of experts, seed by seed."""
         return [spec.with_(num_experts=k, stacking=False) for spec in super().specs() for k in self.experts]
 
 

@@ -10,21 +10,33 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from pydantic import Field
 from torch import Tensor
 
 from repro.analysis.focus import box_share, empty, hits_box, in_box, selected_and_others, spread, stretched, wins
 from repro.data.augment import Augmentation
 from repro.data.dataset import ImageDataset
+from repro.families.single_gate.class_pictures import short
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.gradcam import TARGETS, ClassMaps, compute_class_maps
 from repro.families.single_gate.study import SingleGateParameters, measured, open_study, record
 from repro.randomness import generator
-from repro.report.cam_figures import METRICS, OWN, TRUE, numbers, pictures
 from repro.report.claim import Cell, Claim
 from repro.report.exhibit import Exhibit
-from repro.report.numbers import NONE
+from repro.report.numbers import NONE, where_run
+from repro.report.pictures import (
+    SIDE,
+    blend,
+    close_together,
+    difference,
+    draw_box,
+    enlarged,
+    from_hex,
+    show_tile,
+    strip,
+)
+from repro.report.plots import new_figure
 from repro.report.tables import Captioned, about, frame, means, metric_columns
 from repro.study.lists import Ascending
 from repro.study.picture import Picture
@@ -42,7 +54,6 @@ class Parameters(SingleGateParameters):
     examples: int = Field(6, ge=1, le=12, description="how many images are shown with their maps")
 
     def specs(self) -> list[StudySpec]:
-        """The spec of every seed and number of experts, seed by seed."""
         return [spec.with_(num_experts=k) for spec in super().specs() for k in self.experts]
 
 
@@ -140,6 +151,7 @@ def example_tables(
     }
 
 
+TRUE, OWN = TARGETS
 PAPER_EXPERTS = 20
 BOXED = ("tiny-imagenet", "modes")
 SECTION = "2.2, Figure 1"
@@ -185,6 +197,13 @@ CLAIMS = (
 """What Figure 1's caption says of its few pictures, as numbers over the whole evaluation set."""
 
 
+METRICS = {
+    "spread": "spread, % of the image",
+    "spread_shown": "spread as drawn, %",
+    "in_box": "in the box, %",
+    "pointing": "points into the box, %",
+    "empty": "empty maps, %",
+}
 BLIND = {"a uniform map": Cell(0, "uniform", "", "in_box"), "the centre of the image": Cell(0, "centre", "", "in_box")}
 """What knows nothing of the image."""
 
@@ -223,9 +242,65 @@ def _table(result: StudyResult, row: str, words: str) -> Captioned:
     return Captioned(frame(columns, list(cells)), caption)
 
 
+SEVERAL_RESULTS_ROWS, MAPS_SHOWN = 4, 4
+NOTHING_TO_SEE = 4
+"""Positions a side up to which a map tells which quarter of an image counts, and no more."""
+
+
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
-    """``main``: images with the maps of base, selected and other experts; ``numbers``: how focused the maps are."""
-    return {"main": pictures(results), "numbers": numbers(results)}
+    """A band a result, a row an image: itself, then under the maps of base, selected expert and other experts."""
+    most = SEVERAL_RESULTS_ROWS if len(results) > 1 else 12
+    rows = [min(r.pictures["examples"].count, most) for r in results]
+    figure = close_together(new_figure(8.0, 1.52 * sum(rows) + 0.55 * len(rows) + 0.1))
+    bands = figure.subfigures(len(rows), 1, height_ratios=[1.52 * n + 0.55 for n in rows], squeeze=False)
+    for band, result, number in zip(bands[:, 0], results, rows, strict=True):
+        _picture_band(band, result, number)
+    return {"main": figure}
+
+
+def _picture_band(band: SubFigure, result: StudyResult, number: int) -> None:
+    maps, images = result.tables["maps"], result.tables["images"]
+    width = 2 + min(MAPS_SHOWN, max(maps.column("tile").count(tile) for tile in range(number)))
+    for tile, axes in enumerate(band.subplots(number, width, squeeze=False)):
+        shown = _under_maps(result, tile, MAPS_SHOWN)
+        sides = [float(side) for side in images.where(tile=tile).rows[0][3:] if side is not None]
+        for place in axes[len(shown) - 1 : -1]:
+            place.set_axis_off()
+        for place, (picture, title, below) in zip([*axes[: len(shown) - 1], axes[-1]], shown, strict=True):
+            show_tile(place, picture, title if tile == 0 else "", below)
+            if sides:
+                draw_box(place, sides, SIDE)
+    size, side = result.pictures["examples"].size, len(from_hex(str(maps.rows[0][-1])))
+    coarse = f"at {size} pixels a map has {side} × {side} positions: there is nothing to see. "
+    band.suptitle(
+        f"{where_run(result)}: {coarse if side <= NOTHING_TO_SEE else ''}"
+        f"One of {result.most_experts()} experts is selected;\nbelow each map its spread (and share in the box); "
+        "last, the difference: red +1, white 0, blue −1",
+        fontsize=9, x=0.01, ha="left",
+    )  # fmt: skip
+
+
+def _under_maps(result: StudyResult, tile: int, most: int | None = None) -> list[tuple[np.ndarray, str, str]]:
+    """A recorded image, it under its maps, and how two of them differ; each with what stands above and below it."""
+    image = result.pictures["examples"].tiles()[tile]
+    maps = result.tables["maps"].where(tile=tile).rows[:most]
+    titles = {"base": "base", "selected": "selected\nexpert", "other": "not\nselected"}
+    found = [(enlarged(image, SIDE), "image", short(str(result.tables["images"].where(tile=tile).column("class")[0])))]
+    for _, role, expert, covered, inside, text in maps:
+        words = ("" if role == "base" else f"e{expert}: ") + f"{covered:.0f} %"
+        words += "" if inside is None else f", box {inside:.0f} %"
+        found.append((blend(image, from_hex(str(text))), titles[str(role)], words))
+    by_role = {str(row[1]): from_hex(str(row[-1])) for row in maps}
+    return [*found, (difference(by_role["selected"], by_role["base"]), "selected\nminus base", "")]
+
+
+def one_image(result: StudyResult | None, image: int) -> str:
+    """HTML: a recorded image, its maps, and how those of the selected expert and of the base differ."""
+    if result is None or "examples" not in result.pictures:
+        return "<p>Nothing is recorded.</p>"
+    pictures, titles, words = zip(*_under_maps(result, image), strict=True)
+    below = [f"{title}: {text}".strip(": ") for title, text in zip(titles, words, strict=True)]
+    return f"<p>{where_run(result)}</p>" + strip(np.stack(pictures), below)
 
 
 EXHIBIT = Exhibit(

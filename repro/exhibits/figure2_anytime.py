@@ -32,10 +32,9 @@ from repro.families.single_gate.pairs import MEAN, PairParameters, means_over_pa
 from repro.families.single_gate.study import open_study, record
 from repro.report.anytime_figures import IMAGES, anytime_at, figures, marker, paper_macs
 from repro.report.claim import AS_GOOD, Cell, Claim, equal_training, with_controls
-from repro.report.curves import each_seed, mean
 from repro.report.exact_costs import BACKBONES
 from repro.report.exhibit import Exhibit
-from repro.report.numbers import NONE, millions, so_many
+from repro.report.numbers import millions, so_many
 from repro.report.printed import PrintedValue, mean_printed, printed
 from repro.report.tables import Captioned, about, comparison, frame, frame_of_rows, metric_columns
 from repro.report.verdict import by_seed, summary_of
@@ -228,7 +227,7 @@ def _paper_macs(data: str, name: str) -> int | None:
 
 
 def tables(result: StudyResult) -> dict[str, Captioned]:
-    """``main``: backbones, pairs, curves and envelope, paper beside ours; ``chosen``, ``thresholds``, ``counted``."""
+    """``main``: backbones, pairs, curves and envelope, paper beside ours; ``chosen``, ``counted``."""
     caption = (
         f"{about(result)}; top-1 accuracy on the {result.evaluate} set in percent. Thresholds (and the envelope's "
         "model) are chosen on one half of the images and reported on the other, and the other way round. The paper's "
@@ -238,7 +237,7 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
     cells = _cells(result)
     envelope = [cell for cell in cells.values() if cell.method == ENVELOPE]
     main = Captioned(comparison(result, cells, printed_value, same_model=True, other_models=envelope), caption)
-    return {"main": main, "chosen": _chosen(result), "thresholds": _thresholds(result), "counted": _counted(result)}
+    return {"main": main, "chosen": _chosen(result), "counted": _counted(result)}
 
 
 def _cells(result: StudyResult) -> dict[str, Cell]:
@@ -284,31 +283,6 @@ def _chosen(result: StudyResult) -> Captioned:
     return Captioned(frame(metric_columns(result, list(cells.values()), metrics), list(cells)), caption)
 
 
-SHOWN_AT = (0.0, 0.0001, 0.001, 0.01, 0.04, 0.1, 0.3, 1.0)
-
-
-def _thresholds(result: StudyResult) -> Captioned:
-    """Exits, experts, cost and accuracy of each model at a few thresholds."""
-    sweep, rows = result.tables["sweep"], {}
-    for pair, k in dict.fromkeys(zip(sweep.column("pair"), sweep.column("K"), strict=True)):
-        part = sweep.where(pair=pair, K=k)
-        taus = part.where(seed=result.seeds[0]).column("tau")
-        curves = [mean(each_seed(part, "tau", name)).ys for name in ("exits", "experts_of_others", "macs", "top1")]
-        for tau, exits, others, macs, top1 in zip(taus, *curves, strict=True):
-            if tau in SHOWN_AT:
-                rows[f"{pair}, {k} experts, τ = {tau:g}"] = {
-                    "exit early, %": f"{exits:.1f}",
-                    "experts the others use": f"{others:.2f}" if exits < 100 else NONE,
-                    "MACs": millions(macs, 1),
-                    "top-1": f"{top1:.2f}",
-                }
-    caption = (
-        f"{about(result, models=False)}: what a threshold does, mean over the seeds, all images (nothing is chosen). "
-        "τ = 0 runs every expert on every image, τ = 1 none."
-    )
-    return Captioned(frame_of_rows(rows), caption)
-
-
 def _counted(result: StudyResult) -> Captioned:
     """Expected multiply-adds beside those of a forward that skips."""
     rows: Any = result.tables["counted"].where(seed=result.seeds[0]).rows
@@ -341,14 +315,6 @@ def advice(result: StudyResult) -> str:
 
 
 EXHIBIT = Exhibit(
-    NAME,
-    "Figure 2: accuracy against MACs",
-    Parameters,
-    run,
-    tables,
-    CLAIMS,
-    printed_value,
-    figures,
-    advice=advice,
+    NAME, "Figure 2: accuracy against MACs", Parameters, run, tables, CLAIMS, printed_value, figures, advice=advice,
     place=3,
-)
+)  # fmt: skip

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from pydantic import Field
 
 from repro.analysis.specialisation import (
@@ -24,17 +24,24 @@ from repro.analysis.specialisation import (
 from repro.data.dataset import ImageDataset
 from repro.errors import SpecError
 from repro.families.single_gate.class_pictures import (
+    COMPANIONS,
+    OWN_TILES,
+    TILES_EACH,
     counts_of,
     counts_of_classes,
     experts_of_class,
     pictures_of,
     ranking,
+    short,
 )
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.study import SingleGateParameters, measured, open_study, record
 from repro.report.claim import Cell, Claim
-from repro.report.class_figures import class_of, pictures, ranked, split
 from repro.report.exhibit import Exhibit
+from repro.report.interactive import class_of
+from repro.report.numbers import where_run
+from repro.report.pictures import close_together, show_tile
+from repro.report.plots import PALETTE, new_figure
 from repro.report.tables import Captioned, Columns, about, frame, means
 from repro.report.verdict import by_seed
 from repro.study.lists import Ascending
@@ -53,7 +60,6 @@ class Parameters(SingleGateParameters):
     )
 
     def specs(self) -> list[StudySpec]:
-        """The spec of every seed and number of experts, seed by seed."""
         return [spec.with_(num_experts=k) for spec in super().specs() for k in self.experts]
 
 
@@ -253,14 +259,15 @@ def _experts(result: StudyResult) -> Captioned:
 
 def _ranking(result: StudyResult) -> Captioned:
     k = result.most_experts()
-    names, effective, largest = ranked(result, k)
+    table = result.tables["ranking"].where(experts=k)
+    names = [short(str(name)) for name in table.column("class")]
     number = len(names)
     first, last = range(min(RANKS_SHOWN, number)), range(max(RANKS_SHOWN, number - RANKS_SHOWN // 2), number)
     ranks = sorted({*first, names.index(class_of(result)), *last})
     columns: Columns = {
         "class": [names[rank] for rank in ranks],
-        "effective experts": [f"{effective[rank]:.2f}" for rank in ranks],
-        "largest share, %": [f"{largest[rank]:.1f}" for rank in ranks],
+        "effective experts": [f"{table.column('effective')[rank]:.2f}" for rank in ranks],
+        "largest share, %": [f"{table.column('largest')[rank]:.1f}" for rank in ranks],
     }
     caption = (
         f"{about(result, models=False)}: all {number} classes by how split they are over {k} experts (means over "
@@ -270,8 +277,56 @@ def _ranking(result: StudyResult) -> Captioned:
 
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
-    """``main``: images of the class, expert by expert, and who shares it; ``split``: how split all classes are."""
-    return {"main": pictures(results), "split": split(results)}
+    """A band a result: the experts that have most of the class, its images left, those of the other classes right."""
+    heights = [1.75 * len(set(r.tables["tiles"].column("expert"))) + 0.35 for r in results]
+    figure = close_together(new_figure(8.0, sum(heights) + 0.1))
+    bands = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)
+    for band, result in zip(bands[:, 0], results, strict=True):
+        _result_band(band, result)
+    return {"main": figure}
+
+
+def _result_band(band: SubFigure, result: StudyResult) -> None:
+    tiles, rows = result.pictures["tiles"].tiles(), result.tables["tiles"].rows
+    experts = list(dict.fromkeys(row[0] for row in rows))
+    modes = sorted({row[3] for row in rows if row[2] == "own" and row[3] is not None})
+    frames = {mode: PALETTE[place % len(PALETTE)] for place, mode in enumerate(modes)}
+    words = f"; frames: the {len(modes)} true modes of {class_of(result)}" if modes else ""
+    band.suptitle(f"{where_run(result)}, K = {result.most_experts()}{words}", fontsize=10, x=0.01, ha="left")
+    for part, expert in zip(band.subfigures(len(experts), 1, squeeze=False)[:, 0], experts, strict=True):
+        here = [(row, tiles[index]) for index, row in enumerate(rows) if row[0] == expert]
+        _expert_band(part, result, here, frames)
+
+
+def _expert_band(part: SubFigure, result: StudyResult, here: list, frames: dict) -> None:
+    """Two rows of the class's own images on the left, and a column for each companion on the right."""
+    half = OWN_TILES // 2
+    own = [(row, tile) for row, tile in here if row[2] == "own"]
+    names = list(dict.fromkeys(row[1] for row, _ in here if row[2] == "companion"))
+    grid = part.subplots(2, half + 1 + COMPANIONS, squeeze=False, width_ratios=[1] * half + [0.25] + [1] * COMPANIONS)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for index, (row, tile) in enumerate(own):
+        axes = grid[index // half, index % half]
+        axes.set_axis_on()
+        show_tile(axes, tile, frame=frames.get(row[3]))
+    for place, name in enumerate(names):
+        found = [tile for row, tile in here if row[1] == name and row[2] == "companion"][:TILES_EACH]
+        for line, tile in enumerate(found):
+            axes = grid[line, half + 1 + place]
+            axes.set_axis_on()
+            show_tile(axes, tile, _shortened(short(str(name))) if line == 0 else "")
+    expert = here[0][0][0]
+    table = result.tables["experts"].where(seed=result.seeds[0], experts=result.most_experts(), expert=expert)
+    share = f": {table.column('share')[0]:.0f} % of its images" if table.rows else ""
+    words = f"{class_of(result)} in expert {expert}{share}"
+    label = grid[0, 0].text(0, 1.1, words, fontsize=9, transform=grid[0, 0].transAxes)
+    label.set_in_layout(False)  # it is as wide as several pictures, and stands at the height of the names beside it
+
+
+def _shortened(name: str) -> str:
+    """A name short enough to stand over a picture."""
+    return name if len(name) <= 12 else name[:11] + "…"
 
 
 EXHIBIT = Exhibit(

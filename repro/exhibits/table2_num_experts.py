@@ -25,7 +25,7 @@ from repro.families.single_gate.stacking import stacking
 from repro.families.single_gate.study import SingleGateParameters, measured, open_study, record, usual
 from repro.report.claim import CHANGES_LITTLE, Cell, Claim, equal_inference, equal_training, with_controls
 from repro.report.exhibit import Exhibit
-from repro.report.numbers import DATASETS, NONE, so_many, where_run
+from repro.report.numbers import DATASETS, NONE, gain_of_longer, so_many, where_run
 from repro.report.plots import COLOURS, MARKERS, NAMES, common_legend, few_ticks, mark_printed, panels
 from repro.report.printed import PrintedValue, printed
 from repro.report.tables import Captioned, about, comparison, cost_columns, frame, frame_of_rows, means
@@ -50,7 +50,6 @@ class Parameters(SingleGateParameters):
     longer: bool = Field(False, description="also train the base on validation images, once and for twice as long")
 
     def specs(self) -> list[StudySpec]:
-        """The spec of every seed and number of experts, seed by seed."""
         return [spec.with_(num_experts=k) for spec in super().specs() for k in self.experts]
 
     def bases(self) -> list[StudySpec]:
@@ -205,11 +204,9 @@ def _given(controls: Table) -> Captioned:
 
 def advice(result: StudyResult) -> str:
     """Whether the base is trained until twice as long gains less than :data:`ENOUGH`, where that was asked."""
-    table = result.tables.get("longer")
-    if table is None:
+    if "longer" not in result.tables:
         return ""
-    once, twice = map(float, table.column("top1"))
-    epochs, gain = table.column("epochs")[0], twice - once
+    epochs, gain = result.tables["longer"].column("epochs")[0], gain_of_longer(result)
     found = f"Twice the base's {epochs} epochs gain {gain:+.1f} points on validation images (one seed)."
     if gain < ENOUGH:
         return f"{found} It is trained for long enough: until twice as long gains less than {ENOUGH:g} points."

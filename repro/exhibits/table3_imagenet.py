@@ -47,7 +47,6 @@ class Parameters(SingleGateParameters):
     pretrained: bool = Field(True, description="imagenet: torchvision's weights; false: train the base here")
 
     def specs(self) -> list[StudySpec]:
-        """The spec of every network, seed and number of experts, network by network."""
         spec = default_spec(self.scale, self.dataset)
         spec = spec.with_(pretrained=spec.pretrained and self.pretrained, stacking=False)
         names = self.networks or (NETWORKS if self.dataset == "imagenet" else (spec.base,))

@@ -53,7 +53,6 @@ class Parameters(SingleGateParameters):
     experts: int = Field(10, ge=2, description="number of experts K; the paper's Table 5 has 10")
 
     def specs(self) -> list[StudySpec]:
-        """Every routing of every seed; nothing here needs stacking."""
         return [routed(spec, level, self.experts) for spec in super().specs() for level in ("per-sample", *GROUPINGS)]
 
 
@@ -162,7 +161,7 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
     )
     table = comparison(result, cells, printed_value, is_model(result, *PAIR), ["tiny-imagenet"])
     shown = {"main": Captioned(table, caption), "routing": _routing(result, k)}
-    if _recovers(result):
+    if any(m.metric == "ami" for m in result.measurements):  # the image set has known modes
         shown["modes"] = _modes(result, k)
     return shown
 
@@ -210,13 +209,8 @@ def _modes(result: StudyResult, k: int) -> Captioned:
     return Captioned(frame(columns, list(LABELS.values())), caption)
 
 
-def _recovers(result: StudyResult) -> bool:
-    """Whether the image set has known modes, and they were compared with the routing."""
-    return any(m.metric == "ami" for m in result.measurements)
-
-
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
-    """``main``: Table 5, ours left, the paper's right; ``routing``: rightly and wrongly routed images; ``modes``."""
+    """Table 5, ours left, the paper's right."""
     shown = evidence(results)
 
     def paper(axes: Axes, result: StudyResult) -> None:
@@ -225,25 +219,9 @@ def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
         else:
             axes.set_axis_off()  # the paper has one image set here
 
-    main, grid = panels(shown, _ours_panel, paper, height=3.6, width_ratios=(5, 3))
-    common_legend(main, grid[:, 0])
-    right_and_wrong = (partial(_right_and_wrong, level) for level in GROUPINGS)
-    routing, grid = panels(results, *right_and_wrong, height=3.3, sharey="row")
-    for axes, result in zip(grid[:, 0], results, strict=True):
-        _from_zero(axes, f"top-1 accuracy, % ({result.evaluate} set)")
-    common_legend(routing, grid[:, 0])
-    found = {"main": main, "routing": routing}
-    if known := [result for result in results if _recovers(result)]:
-        recovered = (partial(_modes_panel, metric) for metric in ("ami", "ami-within"))
-        found["modes"], grid = panels(known, *recovered, height=3.3, sharey="row")
-        for axes in grid[:, 0]:
-            _from_zero(axes, "adjusted mutual information\nof expert and true mode")
-    return found
-
-
-def _from_zero(axes: Axes, what: str) -> None:
-    """Of panels that share an axis the first, which knows them all, shows it from just below 0."""
-    axes.set(ylim=(-0.03 * axes.get_ylim()[1], None), ylabel=what)
+    figure, grid = panels(shown, _ours_panel, paper, height=3.6, width_ratios=(5, 3))
+    common_legend(figure, grid[:, 0])
+    return {"main": figure}
 
 
 def _ours_panel(axes: Axes, result: StudyResult) -> None:
@@ -286,29 +264,6 @@ def _names(axes: Axes, names: Sequence[str]) -> None:
     axes.tick_params(axis="x", labelsize=8)
     axes.set_xlim(-0.5, len(names) - 0.4)
     few_ticks(axes, 6)
-
-
-def _right_and_wrong(level: str, axes: Axes, result: StudyResult) -> None:
-    k = result.most_experts(PAPER_EXPERTS)
-    for method, shift in (("backbone", -0.2), (WITHOUT, 0.0), (WITH, 0.2)):
-        cells = [Cell(k, method, level, metric) for metric in ("top1-right", "top1-wrong")]
-        cells.append(Cell(k, method, f"{level}-oracle", "top1-wrong"))
-        _dots(axes, result, cells, method, shift)
-    share = summary_of(result, Cell(k, "gate", level, "routing"))
-    parts = ["", ""] if share is None else [f"\n({part:.0f} % of images)" for part in (share.mean, 100 - share.mean)]
-    _names(axes, [f"rightly routed{parts[0]}", f"wrongly routed{parts[1]}", "these by\nthe right expert"])
-    axes.set_title(f"{where_run(result)}\n{LABELS[level]}")
-
-
-def _modes_panel(metric: str, axes: Axes, result: StudyResult) -> None:
-    k = result.most_experts(PAPER_EXPERTS)
-    _dots(axes, result, [Cell(k, "gate", row, metric) for row in LABELS], WITHOUT, 0.0)
-    for x, row in enumerate(LABELS):
-        if level := summary_of(result, Cell(k, "chance", row, metric)):
-            axes.plot([x - 0.3, x + 0.3], [level.mean] * 2, color=COLOURS["backbone"], linestyle=":")
-    _names(axes, list(LABELS.values()))
-    axes.tick_params(axis="x", labelsize=7)
-    axes.set_title(f"{where_run(result)}\n{'all images' if metric == 'ami' else 'within each class'}")
 
 
 EXHIBIT = Exhibit(

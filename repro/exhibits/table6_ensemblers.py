@@ -45,7 +45,6 @@ class Parameters(PairParameters, ControlledParameters):
     )
 
     def spec(self, seed: int, pair: str) -> StudySpec:
-        """The scale's spec of a pair, with stacking ensemblers."""
         return super().spec(seed, pair).with_(stacking=True)
 
 

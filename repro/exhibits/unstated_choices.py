@@ -95,7 +95,6 @@ class Parameters(SingleGateParameters):
         return [*((DEFAULT, spec) for spec in defaults), *others]
 
     def specs(self) -> list[StudySpec]:
-        """The defaults, and each alternative of each seed."""
         return [spec for _, spec in self.rows()]
 
 
@@ -201,13 +200,6 @@ def _panel(axes: Axes, result: StudyResult, names: Sequence[str]) -> None:
 
 
 EXHIBIT = Exhibit(
-    NAME,
-    "What the text leaves open: the swing of each choice",
-    Parameters,
-    run,
-    tables,
-    CLAIMS,
-    figures=figures,
-    exact=left_out.tables,
-    place=13,
-)
+    NAME, "What the text leaves open: the swing of each choice", Parameters, run, tables, CLAIMS, figures=figures,
+    exact=left_out.tables, place=13,
+)  # fmt: skip

@@ -13,7 +13,6 @@ from typing import Any
 
 from repro.families.single_gate.class_pictures import short
 from repro.report.claim import Cell
-from repro.report.class_figures import class_of
 from repro.report.curves import each_seed, mean
 from repro.report.links import Book
 from repro.report.numbers import where_run
@@ -70,6 +69,12 @@ def routing(results: Sequence[StudyResult]) -> list[dict[str, Any]]:
         for r in results
         if (table := r.tables.get("counts"))
     ]
+
+
+def class_of(result: StudyResult) -> str:
+    """The class that Figure 3 pictures, e.g. ``king penguin``."""
+    table = result.tables.get("experts")
+    return short(str(table.column("class")[0])) if table and table.rows else "the class"
 
 
 WIDGETS = {

@@ -112,6 +112,12 @@ def provenance_text(result: StudyResult) -> str:
     )
 
 
+def gain_of_longer(result: StudyResult) -> float:
+    """What twice the epochs gain the base alone, in points on validation images, of a record that has measured it."""
+    once, twice = map(float, result.tables["longer"].column("top1"))
+    return twice - once
+
+
 def look_up(result: StudyResult, key: str, judged: Sequence[ClaimVerdict] = ()) -> Quote:
     """The quote for ``key``: ``metric/method/num_experts`` (and ``/row``), a cost ``macs/num_experts`` (and
     ``/row``), the difference of a claim among ``judged`` such as ``C2/20``, or a fact such as ``seeds``.
@@ -135,9 +141,8 @@ def look_up(result: StudyResult, key: str, judged: Sequence[ClaimVerdict] = ()) 
     }
     if "base_recipe" in result.spec:
         facts["epochs"] = str(result.spec["base_recipe"]["epochs"])
-    if "longer" in result.tables:  # what twice these epochs gain on validation images
-        once, twice = map(float, result.tables["longer"].column("top1"))
-        facts["longer"] = signed(twice - once)
+    if "longer" in result.tables:
+        facts["longer"] = signed(gain_of_longer(result))
     about = ""
     if key in cells:
         summary = summary_of(result, cells[key])

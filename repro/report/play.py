@@ -70,14 +70,22 @@ class Play:
         """Which images are of a class, ``[N]``."""
         return torch.from_numpy(self.images.labels == self.classes.index(name))
 
-    def difference(self, right: str, one: Tensor, wrong: str, other: Tensor) -> str:
-        """The images behind a difference of two accuracies, of two ways to answer and their scores ``[N, C]``."""
-        (first, second), labels = (scores.argmax(1) for scores in (one, other)), torch.from_numpy(self.images.labels)
+    def scores(self, name: str) -> Tensor:
+        """What a way to answer gives each class, ``[N, C]``."""
+        raise NotImplementedError
+
+    def compare(self, right: str, wrong: str, **of: str) -> str:
+        """The images behind a difference of two accuracies: those that one way to answer wins over another."""
+        if not self.trained:
+            return AFTER_A_RUN
+        labels = torch.from_numpy(self.images.labels)
+        first, second = (self.scores(name, **of).argmax(1) for name in (right, wrong))
         won, lost = ((a == labels) & (b != labels) for a, b in ((first, second), (second, first)))
         gain = 100 * (int(won.sum()) - int(lost.sum())) / len(won)
-        page = f"{int(won.sum())} images are right by {escape(right)} and wrong by {escape(wrong)}, {int(lost.sum())} "
-        page += f"the other way round: {gain:+.2f} points. What {escape(wrong)} took the former for:</p>"
-        return page + self.strip(won, second)
+        about = "".join(f"{escape(name)}: " for name in of.values())
+        page = f"<p>{about}{int(won.sum())} images are right by {escape(right)} and wrong by {escape(wrong)}, "
+        page += f"{int(lost.sum())} the other way round: {gain:+.2f} points. "
+        return f"{page}What {escape(wrong)} took the former for:</p>" + self.strip(won, second)
 
     def strip(self, which: Tensor, answers: Tensor) -> str:
         """The first images of a mask ``[N]`` or of indices, each with its class and, if it is another, the answer."""
@@ -138,12 +146,8 @@ class MixturePlay(Play):
             page += f"<p>{int(mask.sum())} {words}:</p>" + self.strip(mask, scores.argmax(1))
         return page
 
-    def compare(self, right: str, wrong: str, model: str = "") -> str:
-        """The images behind a difference of two accuracies: those that one way to answer wins over another."""
-        if not self.trained:
-            return AFTER_A_RUN
-        one, other = (METHODS[name](self.outputs(model)) for name in (right, wrong))
-        return f"<p>{escape(model or self.largest)}: " + self.difference(right, one, wrong, other)
+    def scores(self, name: str, model: str = "") -> Tensor:
+        return METHODS[name](self.outputs(model))
 
     def by_class(self, name: str) -> str:
         """One class in every model: accuracies in percent, and the experts that its images are sent to."""

@@ -68,15 +68,9 @@ class NetworksPlay(Play):
         found: dict[str, Tensor] = self.runner.load(self.goals[model.removesuffix(EMBEDDING)].steps[0]).tensors
         return found
 
-    def scores(self, model: str) -> Tensor:
+    def scores(self, name: str) -> Tensor:
         """``[N, C]`` of a network, or of the embedding network within it."""
-        return self.predictions(model)["embedding_logits" if model.endswith(EMBEDDING) else "logits"]
-
-    def compare(self, right: str, wrong: str) -> str:
-        """The images behind a difference of two accuracies: those that one network wins over another."""
-        if not self.trained:
-            return AFTER_A_RUN
-        return "<p>" + self.difference(right, self.scores(right), wrong, self.scores(wrong))
+        return self.predictions(name)["embedding_logits" if name.endswith(EMBEDDING) else "logits"]
 
     def by_class(self, name: str) -> str:
         """One class in every network: accuracies in percent, beside those of all classes."""

@@ -26,13 +26,9 @@ if TYPE_CHECKING:
 PAPER_COLUMN = "paper"
 
 VERDICT_HUES = {
-    Verdict.REPRODUCED: "0, 158, 115",
-    Verdict.HOLDS: "0, 158, 115",
-    Verdict.DIFFERS: "213, 94, 0",
-    Verdict.OPPOSITE: "213, 94, 0",
-    Verdict.UNDECIDED: "230, 159, 0",
-    Verdict.ANECDOTE: "230, 159, 0",
-    Verdict.TWO_SEEDS: "230, 159, 0",
+    **dict.fromkeys((Verdict.REPRODUCED, Verdict.HOLDS), "0, 158, 115"),
+    **dict.fromkeys((Verdict.DIFFERS, Verdict.OPPOSITE), "213, 94, 0"),
+    **dict.fromkeys((Verdict.UNDECIDED, Verdict.ANECDOTE, Verdict.TWO_SEEDS), "230, 159, 0"),
 }
 GREY = "128, 128, 128"
 """Red, green and blue of a verdict's mark, from Okabe and Ito's palette; the others are grey."""

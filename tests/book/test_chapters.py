@@ -62,7 +62,7 @@ def test_no_chapter_types_an_accuracy_by_hand() -> None:
 @pytest.mark.usefixtures("recorded")
 def test_what_the_pages_show_of_all_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("repro.book.plan.plan_table", partial(plan_table, CHEAP))
-    directives = ("study-answer", "headline-figure", "what-we-learned", "cite-this", "scales-table", "plan-of-runs")
+    directives = ("study-answer", "headline-figure", "cite-this", "scales-table", "plan-of-runs")
     text = "\n\n".join(f"```{{{name}}}\n```" for name in directives)
     text += "\n\n{counted}`table1`\n\n```{drawing} exit gate\n:alt: An <image> passes\n```"
     text += "\n\n```{source-of} repro.families.single_gate.routing.smooth\n```"
@@ -72,7 +72,6 @@ def test_what_the_pages_show_of_all_records(tmp_path: Path, monkeypatch: pytest.
         "<strong>Does it hold?</strong> Whether a mixture",
         "figures/headlines-narrow.svg",
         "base and 20 experts beat the base trained as long</a></td><td>not run",
-        "as parameters 0 of 3 readings",
         "@software{moe_study,",
         "48 of 48</span>",
         "tr18-tr18 with 1, 5, 10, 20 experts, seed 0",

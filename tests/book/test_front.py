@@ -7,12 +7,10 @@ import pytest
 from repro.book import front
 from repro.book.forest import forest
 from repro.book.front import CONTROLS, GROUPS, answer, cost, headlines, longer, older
-from repro.book.learned import deepmoe_accounting, learned, table4_column, two_networks, vit_every_2
 from repro.errors import ReproError
 from repro.exhibits.three_families.rivals import cell
 from repro.report.verdict import Verdict
-from repro.study.places import results_folder
-from repro.study.results import StudyResult, Table, load_results
+from repro.study.results import StudyResult, Table
 from tests.helpers import TABLE2, drawn_at
 
 MakeUp = Callable[..., StudyResult]
@@ -180,19 +178,3 @@ def test_what_twice_the_training_would_gain_a_base_is_said_beside_the_effects(ma
     found = longer([result.model_copy(update={"tables": {"longer": table}})])
     assert "+2.7 (CIFAR-100, laptop scale, one seed)" in found
     assert longer([result]) == ""
-
-
-def test_what_no_record_bears_out_is_not_said(made_up: MakeUp) -> None:
-    both = {("two networks", 1): [60.0, 60.2], ("bagging", 10): [60.1, 60.3]}
-    assert "60.1 against 60.2 % of 10 experts (CIFAR-100, laptop scale)" in two_networks([made_up(both)])
-    assert two_networks([made_up(both | {("two networks", 1): [57.0, 57.2]})]) == ""
-
-
-def test_what_code_alone_finds() -> None:
-    assert "2 of its 2 numbers come out, and as parameters 0 of 3" in table4_column()
-    assert "1.81 G MACs (narrow: 1.81 G)" in deepmoe_accounting() and "2.51 G" in deepmoe_accounting()
-    assert "6.0 G MACs of 4.6 G, 30 % more" in vit_every_2()
-
-
-def test_the_recorded_findings_are_all_borne_out() -> None:
-    assert len(learned(list(load_results(results_folder()).values()))) == 5

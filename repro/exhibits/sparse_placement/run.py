@@ -112,7 +112,6 @@ class Parameters(common.Parameters):
         return found.model_copy(update={"recipe": found.recipe.model_copy(update=recipe)})
 
     def goals(self) -> list[Goal]:
-        """What is trained, seed by seed."""
         return [goal(self.spec(row, seed)) for seed in self.seeds for row in self.rows_of(seed)]
 
 

@@ -16,7 +16,7 @@ from repro.exhibits.three_families.families import FAMILIES, Family
 from repro.exhibits.three_families.rivals import TRAINING, cell, curve_at
 from repro.exhibits.three_families.run import CURVE, PLAIN
 from repro.exhibits.three_families.shown import rows_of
-from repro.exhibits.three_families.together import KNOWN, known_by_gates
+from repro.report.claim import Cell
 from repro.report.numbers import so_many, where_run
 from repro.report.plots import PALETTE, common_legend, new_figure
 from repro.report.statistics import summarise
@@ -35,6 +35,8 @@ class Axis(NamedTuple):
 
 MACS = Axis("macs_millions", "macs", 1e6, "inference MACs of an image, millions")
 TRAINED = Axis("training_millions", "training", 1e6, "training MACs of an image, all epochs, millions")
+KNOWN = ("class", "superclass", "mode", "mode within class")
+"""What gates may know, beside each other's groups."""
 TIME = Axis("ms_256", "ms", 1.0, "milliseconds of an image, 256 at a time")
 
 
@@ -67,20 +69,19 @@ def _what_gates_know(results: Sequence[StudyResult]) -> dict[str, Figure]:
     import pandas as pd
     from seaborn import heatmap  # where it is used: an exhibit is also run where there is none
 
-    places: dict[str, list[StudyResult]] = {}
-    for result in results:
-        places.setdefault(where_run(result), []).append(result)
-    known = {where: found for where, parts in places.items() if (found := known_by_gates(parts))}
-    if not known:
+    places: dict[str, dict[str, dict[str, float]]] = {where_run(result): {} for result in results}
+    for result in sorted(results, key=lambda result: len(result.seeds)):  # of two the one of more seeds is taken
+        for of in dict.fromkeys(Cell.of(m) for m in result.measurements if m.method == "gates"):
+            means, (first, _, second) = places[where_run(result)], of.row.partition(" and ")
+            if found := summary_of(result, of):
+                means.setdefault(first, {})[second or of.metric] = found.mean
+                if second:
+                    means.setdefault(second, {})[first] = found.mean
+    places = {where: means for where, means in places.items() if means}
+    if not places:
         return {}
-    figure = new_figure(8.0, 0.6 + 2.6 * len(known))
-    for axes, (where, found) in zip(figure.subplots(len(known), squeeze=False).flat, known.items(), strict=True):
-        means: dict[str, dict[str, float]] = {}
-        for (row, of), summary in found.items():
-            first, _, second = row.partition(" and ")
-            means.setdefault(first, {})[second or of] = summary.mean
-            if second:
-                means.setdefault(second, {})[first] = summary.mean
+    figure = new_figure(8.0, 0.6 + 2.6 * len(places))
+    for axes, (where, means) in zip(figure.subplots(len(places), squeeze=False).flat, places.items(), strict=True):
         names = [family.name for family in FAMILIES if family.name in means]
         columns = [of for of in KNOWN if any(of in row for row in means.values())]
         table = pd.DataFrame.from_dict(means, orient="index").reindex(index=names, columns=[*columns, *names])
