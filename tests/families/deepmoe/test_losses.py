@@ -41,7 +41,7 @@ def test_equation_6_gates_are_relu_of_w_e_without_bias_and_begin_near_one() -> N
     torch.testing.assert_close(e, torch.tensor([[0.75, 0.25]]).expand(2, 2))
     torch.testing.assert_close(gates, torch.tensor([[1.0, 2.0, 0.0]]).expand(2, 3))
     torch.testing.assert_close(logits, torch.tensor([[log(3.0), 0.0]]).expand(2, 2))
-    assert gating.heads.bias is None
+    assert [name for name, _ in gating.heads.named_parameters()] == ["weight"]
     gating, images = Gating((4,), 2, 3, "relu").eval(), torch.randn(2, 3, 8, 8)
     with torch.no_grad():
         torch.testing.assert_close(gating(images)[0], F.relu(gating.features(images) @ gating.heads.weight.T))
