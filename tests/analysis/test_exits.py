@@ -1,21 +1,13 @@
-"""Exit rules worked by hand, and that a learned one never sees what it is used on."""
+"""Exit rules, and choices on one half that are reported on the other: by hand, and that nothing leaks."""
 
 import pytest
 import torch
 
-from repro.analysis.exits import (
-    LEARNED,
-    RULES,
-    Stakes,
-    accuracies,
-    area,
-    chance,
-    features,
-    learned_rule,
-    oracle,
-    stakes,
-)
+from repro.analysis import exits
+from repro.analysis.answers import THRESHOLDS, Answers
+from repro.analysis.crossfit import Points, cheapest_reaching, chosen_on_test, halves, held_out, most_accurate, within
 from repro.analysis.outputs import Outputs
+from repro.models.cost import ModelCost
 
 
 def outputs() -> Outputs:
@@ -28,48 +20,32 @@ def outputs() -> Outputs:
     )
 
 
-def test_rules_by_hand() -> None:
-    found = {name: rule(outputs()) for name, rule in RULES.items()}
+def test_rules_and_stakes_by_hand() -> None:
+    found = {name: rule(outputs()) for name, rule in exits.RULES.items()}
     torch.testing.assert_close(found["paper"], -torch.tensor([0.08, 0.2]))
     torch.testing.assert_close(found["confidence"], torch.tensor([0.9, 0.6]))
     torch.testing.assert_close(found["margin"], torch.tensor([0.8, 0.2]))
     torch.testing.assert_close(found["gate"], -torch.tensor([0.8, 0.5]))
     torch.testing.assert_close(found["entropy"], torch.tensor([-0.3250830, -0.6730117]))
-    assert features(outputs()).shape == (2, 2 + 1 + 2 + 1 + 1)
-
-
-def test_stakes_by_hand() -> None:
-    at_stake = stakes(outputs())  # bagged: (0.55, 0.45), (0.35, 0.65)
+    assert exits.features(outputs()).shape == (2, 2 + 1 + 2 + 1 + 1)
+    at_stake = exits.stakes(outputs())  # bagged: (0.55, 0.45), (0.35, 0.65)
     assert at_stake.base.tolist() == [True, False] and at_stake.full.tolist() == [True, True]
     assert at_stake.gain.tolist() == [0, 1]
 
 
-FOUR = Stakes(torch.tensor([True, False, True, False]), torch.tensor([True, True, False, False]))  # gains 0, 1, -1, 0
+FOUR = exits.Stakes(
+    torch.tensor([True, False, True, False]), torch.tensor([True, True, False, False])
+)  # gains 0, 1, -1, 0
 ALL = (torch.arange(4),)
 
 
 def test_accuracies_by_hand() -> None:
-    score = torch.tensor([4.0, 3.0, 2.0, 1.0])  # exits in this order: nothing, lose one, win one, nothing
-    assert accuracies(score, FOUR, ALL, (0, 0.25, 0.5, 0.75, 1)) == [50, 50, 25, 50, 50]
-    assert accuracies(oracle(FOUR), FOUR, ALL, (0, 0.25, 0.75, 1)) == [50, 75, 75, 50]
-    assert chance(FOUR, (0, 0.5, 1)) == [50, 50, 50]
-
-
-def test_no_rule_beats_the_oracle_and_all_share_their_ends() -> None:
-    g = torch.Generator().manual_seed(0)
-    at_stake = Stakes(torch.rand(50, generator=g) < 0.6, torch.rand(50, generator=g) < 0.7)
-    halves = (torch.arange(25), torch.arange(25, 50))
-    shares = [i / 25 for i in range(26)]
-    best = accuracies(oracle(at_stake), at_stake, halves, shares)
-    some = accuracies(torch.rand(50, generator=g), at_stake, halves, shares)
-    assert all(a >= b for a, b in zip(best, some, strict=True))
-    assert (best[0], best[-1]) == (some[0], some[-1])
-    line = chance(at_stake, shares)
-    assert line[0] == pytest.approx(best[0]) and line[-1] == pytest.approx(best[-1])
-
-
-def test_area_is_the_mean_of_a_curve() -> None:
-    assert area((0, 0.5, 1), (10, 20, 10)) == pytest.approx(15)
+    score = torch.tensor([4.0, 3.0, 2.0, 1.0])  # gains are 0, 1, -1, 0: exits nothing, lose one, win one, nothing
+    assert exits.accuracies(score, FOUR, ALL, (0, 0.25, 0.5, 0.75, 1)) == [50, 50, 25, 50, 50]
+    assert exits.accuracies(exits.oracle(FOUR), FOUR, ALL, (0, 0.25, 0.75, 1)) == [50, 75, 75, 50]
+    assert exits.chance(FOUR, (0, 0.5, 1)) == [50, 50, 50]
+    assert exits.accuracies(score, FOUR, (ALL[0][:2], ALL[0][2:]), (0.5,)) == [75], "each part exits its own share"
+    assert exits.area((0, 0.5, 1), (10, 20, 10)) == pytest.approx(15)
 
 
 def many(labels: torch.Tensor) -> Outputs:
@@ -79,21 +55,58 @@ def many(labels: torch.Tensor) -> Outputs:
     return Outputs(torch.randn(n, 4, generator=g), gate, torch.randn(n, 3, 4, generator=g), labels)
 
 
-@pytest.mark.parametrize("name", sorted(LEARNED))
+@pytest.mark.parametrize("name", sorted(exits.LEARNED))
 def test_a_learned_rule_never_sees_the_labels_of_the_half_it_scores(name: str) -> None:
     labels = torch.randint(4, (200,), generator=torch.Generator().manual_seed(2))
     halves = (torch.arange(100), torch.arange(100, 200))
-    before = learned_rule(name, many(labels), stakes(many(labels)), halves, seed=0)
+    before = exits.learned_rule(name, many(labels), exits.stakes(many(labels)), halves, seed=0)
     changed = labels.clone()
     changed[:100] = (changed[:100] + 1) % 4
-    after = learned_rule(name, many(changed), stakes(many(changed)), halves, seed=0)
+    after = exits.learned_rule(name, many(changed), exits.stakes(many(changed)), halves, seed=0)
     assert torch.equal(before[:100], after[:100])  # scored by the half whose labels stayed
     assert not torch.equal(before[100:], after[100:])
-    assert torch.equal(before, learned_rule(name, many(labels), stakes(many(labels)), halves, seed=0))
+    assert torch.equal(before, exits.learned_rule(name, many(labels), exits.stakes(many(labels)), halves, seed=0))
+    nothing = exits.Stakes(*torch.ones(2, 200, dtype=torch.bool))  # is at stake, and nothing is learned
+    assert len(exits.learned_rule(name, many(labels), nothing, halves, 0).unique()) == 1
 
 
-def test_a_half_with_nothing_at_stake_teaches_nothing() -> None:
-    labels = torch.zeros(20, dtype=torch.int64)
-    at_stake = Stakes(torch.ones(20, dtype=torch.bool), torch.ones(20, dtype=torch.bool))
-    halves = (torch.arange(10), torch.arange(10, 20))
-    assert learned_rule("logistic", many(labels), at_stake, halves, 0).abs().sum() == 0
+def points(first: list[float], second: list[float], macs: list[float]) -> Points:
+    return Points(torch.tensor([first, second]).double(), torch.tensor([macs, macs]).double(), (5, 5))
+
+
+def test_halves_are_disjoint_and_follow_the_seed() -> None:
+    a, b = halves(11, 3)
+    assert sorted([*a.tolist(), *b.tolist()]) == list(range(11)) and len(a) == 5
+    assert torch.equal(a, halves(11, 3)[0]) and not torch.equal(a, halves(11, 4)[0])
+
+
+def test_points_by_hand() -> None:
+    """Two experts, one threshold that none passes and the full mixture: 10, or 10 and an expert of 5 MACs."""
+    right = torch.tensor([[True, True, True], [False, True, True], [True, True, True], [True, False, True]])
+    cost = ModelCost(2, 4, 6, 5, 0, 0, 0, 0, 0)
+    found = Points.of(Answers(right, torch.full((4, 2), -1.0)), cost, (torch.tensor([0, 1]), torch.tensor([2, 3])))
+    assert found.top1[:, [0, -1]].tolist() == [[50.0, 100.0], [100.0, 50.0]]
+    assert found.macs[:, [0, -1]].tolist() == [[10.0, 15.0]] * 2 and found.whole(found.top1)[0] == 75
+    assert Points.joined([found, found]).top1.shape == (2, 2 * (len(THRESHOLDS) + 1))
+
+
+def test_what_is_chosen_on_a_half_is_reported_on_the_other() -> None:
+    found = points([70, 90], [80, 60], [1, 2])  # the halves disagree on which is better
+    held = held_out(found, most_accurate)
+    assert held is not None and held.chosen == (1, 0)
+    assert held.top1 == pytest.approx((70 + 60) / 2)  # each half gets the other's choice
+    after = held_out(points([70, 90], [10, 99], [1, 2]), most_accurate)  # of another second half
+    assert after is not None and after.chosen[0] == held.chosen[0], "a choice never sees what it is reported on"
+    naive = chosen_on_test(found, most_accurate)
+    assert naive is not None and naive.top1 == pytest.approx(75) and naive.macs == 1  # of equals, the cheapest
+
+
+def test_budgets_and_the_cheapest_that_loses_nothing() -> None:
+    found = points([70, 80, 80], [70, 80, 80], [1, 3, 2])
+    held = held_out(found, within(2.5))
+    assert held is not None and held.chosen == (2, 2) and held.macs == 2
+    cheapest = held_out(found, most_accurate)
+    assert cheapest is not None and cheapest.chosen == (2, 2)  # of equals, the cheapest
+    assert held_out(found, within(0.5)) is None and chosen_on_test(found, within(0.5)) is None
+    held = held_out(points([70, 79.95, 80], [70, 79.85, 80], [1, 2, 3]), cheapest_reaching(2, 0.1))
+    assert held is not None and held.chosen == (1, 2)

@@ -18,11 +18,18 @@ def test_spread_is_the_share_of_the_image_that_is_covered() -> None:
     assert empty(MAPS).tolist() == [False, False, False, True]
 
 
-def test_share_in_the_box() -> None:
+def test_shares_and_hits_of_a_box_by_hand() -> None:
     left = torch.tensor([[0.0, 0.0, 2.0, 4.0]]).expand(4, 4)  # of an image of 4 x 4 pixels
     found = in_box(MAPS, left, 4)
     # A row of two positions enlarges to 4 pixels as (1, 3/4, 1/4, 0) of the first: 7/8 of its mass is on its side.
     torch.testing.assert_close(found, torch.tensor([50.0, 87.5, 87.5, 50.0]))
+    within_a_pixel = torch.tensor([[0.0, 0.0, 1.5, 2.0]])
+    assert in_box(UNIFORM[None], within_a_pixel, 2).item() == pytest.approx(75.0)
+    assert box_share(within_a_pixel, 2).item() == pytest.approx(75.0)
+    below = torch.tensor([[0.0, 2.0, 4.0, 4.0]]).expand(4, 4)
+    assert hits_box(MAPS, below, 4).tolist() == [0.0, 100.0, 0.0, 50.0], "the pointing game"
+    shown = stretched(torch.tensor([[1.0, 3.0], [2.0, 1.0]]))
+    torch.testing.assert_close(shown, torch.tensor([[0.0, 1.0], [0.5, 0.0]]))
 
 
 def test_the_share_is_that_of_the_enlarged_picture() -> None:
@@ -31,16 +38,6 @@ def test_the_share_is_that_of_the_enlarged_picture() -> None:
     large = torch.nn.functional.interpolate(maps, 32, mode="bilinear", align_corners=False)
     share = 100 * large[..., 4:31, 3:20].sum((-2, -1)) / large.sum((-2, -1))
     torch.testing.assert_close(in_box(maps, boxes, 32), share)
-
-
-def test_a_box_may_end_within_a_pixel() -> None:
-    boxes = torch.tensor([[0.0, 0.0, 1.5, 2.0]])
-    assert in_box(UNIFORM[None], boxes, 2).item() == pytest.approx(box_share(boxes, 2).item()) == pytest.approx(75.0)
-
-
-def test_the_pointing_game() -> None:
-    below = torch.tensor([[0.0, 2.0, 4.0, 4.0]]).expand(4, 4)
-    assert hits_box(MAPS, below, 4).tolist() == [0.0, 100.0, 0.0, 50.0]
 
 
 def test_selected_and_others() -> None:
@@ -58,23 +55,13 @@ def test_how_often_the_selected_one_wins() -> None:
     assert wins(values[:, :1], torch.tensor([0, 0])) is None
 
 
-def test_stretched_is_what_pictures_show() -> None:
-    found = stretched(torch.tensor([[1.0, 3.0], [2.0, 1.0]]))
-    torch.testing.assert_close(found, torch.tensor([[0.0, 1.0], [0.5, 0.0]]))
-
-
 def test_glyphs_lie_in_their_boxes() -> None:
-    """What a box of ``modes`` should hold: two classes of a scene differ most inside their glyphs' boxes."""
+    """A glyph's tint drives the channels apart, in its box more than beside it."""
     images = make_modes("test", 300)
     assert images.boxes is not None and images.modes is not None
     assert (images.boxes[:, 2:] - images.boxes[:, :2] == 10).all()
     assert images.boxes.min() >= 0 and images.boxes.max() <= 32
-    # A glyph's tint drives the channels apart, in its box more than beside it.
-    flat = images.images.astype(float).std(1)
-    inside, outside = [], []
-    for deviation, (left, top, right, bottom) in zip(flat, images.boxes.astype(int), strict=True):
-        mask = torch.zeros(32, 32, dtype=torch.bool).numpy()
-        mask[top:bottom, left:right] = True
-        inside.append(deviation[mask].mean())
-        outside.append(deviation[~mask].mean())
-    assert sum(inside) / sum(outside) > 1.05
+
+    deviations = torch.from_numpy(images.images).float().std(1)
+    shares = in_box(deviations, torch.from_numpy(images.boxes), 32)
+    assert float(shares.mean()) > 1.05 * 100 * 10 * 10 / 32**2

@@ -1,16 +1,18 @@
-"""Ensemblers and the any-time rule on three samples worked by hand; both are pure functions of Outputs."""
+"""Ensemblers, the any-time rule, calibration, and what Table 5 asks of a per-class routing, worked by hand."""
 
 import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from repro.analysis.answers import THRESHOLDS, answers, sweep
+from repro.analysis.answers import answers, sweep
 from repro.analysis.anytime import alpha, anytime, selected_experts
+from repro.analysis.calibration import fit_of, reliability
 from repro.analysis.ensemblers import bagging, bagging_logits, no_ensembling, top_k_experts
 from repro.analysis.outputs import Outputs, accuracy, accuracy_among
+from repro.analysis.routing_accuracy import base_with_oracle, rightly_routed, routed_by_base, with_oracle_gate
 from repro.errors import SpecError
 from repro.families.single_gate.stacking import Stacking, stacking
 
@@ -45,12 +47,8 @@ def test_ensemblers_by_hand() -> None:
     close(top_k_experts(outputs)[:1], [[0.8 * 0.2 + 0.2 * 0.5, 0.8 * 0.8 + 0.2 * 0.5]])  # weighed by the gate
     mixture = torch.einsum("nk,nkc->nc", outputs.gate_probs, outputs.expert_logits.softmax(-1))
     torch.testing.assert_close(top_k_experts(outputs, 2), mixture)  # of all experts: the full mixture
-
-
-@pytest.mark.parametrize("k", [0, 3])
-def test_top_k_of_what_is_not_there(k: int) -> None:
     with pytest.raises(SpecError, match="between 1 and 2 experts"):
-        top_k_experts(three_samples(), k)
+        top_k_experts(outputs, 3)
 
 
 def test_stacking_starts_at_the_product_and_uses_the_selected_expert() -> None:
@@ -89,6 +87,7 @@ def any_outputs(draw: st.DrawFn) -> Outputs:
     return Outputs(torch.randn(n, c, generator=g) * 3, gate, torch.randn(n, k, c, generator=g) * 3, labels)
 
 
+@settings(deadline=None, max_examples=50)
 @given(any_outputs())
 def test_tau_1_exits_every_sample_and_tau_0_uses_every_expert(outputs: Outputs) -> None:
     scores, used = anytime(outputs, 1.0)
@@ -97,29 +96,6 @@ def test_tau_1_exits_every_sample_and_tau_0_uses_every_expert(outputs: Outputs) 
     scores, used = anytime(outputs, 0.0)
     assert (used == outputs.num_experts).all()
     torch.testing.assert_close(scores.sum(1), torch.ones(len(scores)))
-
-
-@given(any_outputs(), st.floats(0, 1), st.floats(0, 1))
-def test_a_higher_threshold_never_runs_more(outputs: Outputs, one: float, two: float) -> None:
-    low, high = sorted([one, two])
-    assert (anytime(outputs, low)[1] >= anytime(outputs, high)[1]).all()
-
-
-@given(any_outputs())
-def test_one_expert_is_the_ensembling_baseline(outputs: Outputs) -> None:
-    one = Outputs(outputs.base_logits, torch.ones(len(outputs.labels), 1), outputs.expert_logits[:, :1], outputs.labels)
-    torch.testing.assert_close(bagging(one), anytime(one, 0.0)[0])
-
-
-def test_answers_by_hand() -> None:
-    found = answers(three_samples())
-    # Sample 2: base 0.6/0.4 wrong; with its first expert 0.35/0.65 right; with both 0.7*(0.35, 0.65) + 0.3*(0.8, 0.2)
-    # = (0.485, 0.515) right. Sample 3: a tie counts as class 0; first (0.7, 0.3) right; both 0.6*(0.7, 0.3)
-    # + 0.4*(0.4, 0.6) = (0.58, 0.42) right.
-    assert found.right.tolist() == [[True, True, True], [False, True, True], [True, True, True]]
-    torch.testing.assert_close(found.alpha, torch.tensor([[0.08, 0.02], [0.28, 0.12], [0.3, 0.2]]))
-    assert found.used(0.15).tolist() == [0, 1, 2] and found.num_experts == 2
-    assert found.right_with(torch.tensor([0, 0, 0])).tolist() == [True, False, True]
 
 
 def test_a_sweep_by_hand() -> None:
@@ -135,13 +111,69 @@ def test_classes_that_no_image_has_may_be_left_out() -> None:
     assert (accuracy(scores, labels), accuracy_among(scores, labels)) == (0, 50)
 
 
-def test_thresholds_go_from_every_expert_to_none() -> None:
-    assert THRESHOLDS[0] == 0 and THRESHOLDS[-1] == 1 and list(THRESHOLDS) == sorted(set(THRESHOLDS))
-
-
+@settings(deadline=None, max_examples=50)
 @given(any_outputs(), st.floats(0, 1))
 def test_it_is_equation_3_at_every_threshold(outputs: Outputs, tau: float) -> None:
     scores, used = anytime(outputs, tau)
     found = answers(outputs)
     assert torch.equal(found.used(tau), used)
     assert torch.equal(found.right_with(used), scores.argmax(1) == outputs.labels)
+
+
+PROBABILITIES = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.4, 0.6]], dtype=torch.float64)
+
+
+def test_two_bins_by_hand() -> None:
+    # All four confidences (0.9, 0.8, 0.7, 0.6) lie above 1/2: one bin; three of four answers are right.
+    found = reliability(PROBABILITIES, torch.tensor([0, 0, 1, 0]), bins=2)
+    assert found.count.tolist() == [0, 4]
+    assert found.confidence[1] == pytest.approx(0.75) and found.accuracy[1] == pytest.approx(0.75)
+    assert found.ece == pytest.approx(0) and found.overconfidence == pytest.approx(0)
+    on_the_edge = torch.tensor([[0.5, 0.5], [1.0, 0.0]])
+    assert reliability(on_the_edge, torch.tensor([0, 0]), bins=2).count.tolist() == [1, 1], "bins are closed above"
+    one = reliability(torch.tensor([[0.8, 0.2]]), torch.tensor([0]))
+    assert (one.ece, one.overconfidence) == pytest.approx((20, -20)) and len(one.count) == 15
+    assert fit_of(-torch.tensor([0.95, 0.5]).log()) == pytest.approx((-math.log(0.95 * 0.5) / 2, 50))
+
+
+def test_bins_of_opposite_faults_do_not_cancel_in_the_ece() -> None:
+    # Four bins of 0.25: {0.7, 0.6} in the third, {0.9, 0.8} in the fourth.
+    found = reliability(PROBABILITIES, torch.tensor([1, 1, 1, 1]), bins=4)  # sure and wrong, unsure and right
+    assert found.count.tolist() == [0, 0, 2, 2]
+    assert found.ece == pytest.approx(100 * (0.5 * 0.35 + 0.5 * 0.85))
+    assert found.overconfidence == pytest.approx(100 * (0.75 - 0.5))
+
+
+EXPERT_OF = torch.tensor([0, 0, 1])  # classes 0 and 1 are expert 0's, class 2 is expert 1's
+
+
+@pytest.fixture
+def outputs() -> Outputs:
+    """Image 0 is routed rightly; images 1 and 2 wrongly. Each expert is right on the classes that it owns."""
+    base = torch.tensor([[0.5, 0.3, 0.2], [0.25, 0.35, 0.4], [0.45, 0.15, 0.4]])
+    experts = torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.2, 0.7]])
+    logits = experts.log().expand(3, 2, 3).clone()
+    logits[1, 0] = torch.tensor([0.2, 0.7, 0.1]).log()
+    gate = torch.tensor([[0.9, 0.1], [0.3, 0.7], [0.6, 0.4]])
+    return Outputs(base.log(), gate, logits, torch.tensor([0, 1, 2]))
+
+
+def test_the_oracle_selects_the_owner_of_the_class(outputs: Outputs) -> None:
+    assert rightly_routed(outputs, EXPERT_OF).tolist() == [True, False, False]
+    oracle = with_oracle_gate(outputs, EXPERT_OF)
+    assert oracle.gate_probs.tolist() == [[1, 0], [1, 0], [0, 1]] and rightly_routed(oracle, EXPERT_OF).all()
+    assert accuracy(no_ensembling(outputs), outputs.labels) == pytest.approx(100 / 3)
+    assert accuracy(no_ensembling(oracle), outputs.labels) == 100
+    assert outputs.gate_probs[0, 0] == pytest.approx(0.9), "the outputs themselves stay as they are"
+
+
+def test_the_base_routes_by_the_sum_over_each_group(outputs: Outputs) -> None:
+    """Image 1: class 2 is its likeliest (0.4), but classes 0 and 1 together have 0.6."""
+    assert routed_by_base(outputs, EXPERT_OF).tolist() == [0, 0, 0]
+
+
+def test_the_base_told_the_group_chooses_within_it(outputs: Outputs) -> None:
+    told = base_with_oracle(outputs, EXPERT_OF)
+    expected = [[0.625, 0.375, 0.0], [0.25 / 0.6, 0.35 / 0.6, 0.0], [0.0, 0.0, 1.0]]
+    torch.testing.assert_close(told, torch.tensor(expected))
+    assert accuracy(told, outputs.labels) == 100

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -45,49 +44,43 @@ def by_image(
     return {int(i): x for b in source.train(7, epoch, batch, chosen) for i, x in zip(b.indices, b.images, strict=True)}
 
 
-def test_an_epoch_can_be_repeated_and_the_next_differs(source: BatchSource) -> None:
+def test_an_image_looks_the_same_whenever_an_epoch_is_repeated_and_to_every_expert(source: BatchSource) -> None:
     first, again, other = by_image(source, 0), by_image(source, 0), by_image(source, 1)
     assert all(torch.equal(first[i], again[i]) for i in first)
     assert not all(torch.equal(first[i], other[i]) for i in first if i in other)
-
-
-def test_an_image_looks_the_same_to_every_expert_in_an_epoch(source: BatchSource) -> None:
     chosen = torch.arange(len(source)) % 3 == 0
     everyone, some = by_image(source, 4, batch=4), by_image(source, 4, chosen, batch=4)
     assert len(some) == chosen.sum() // 4 * 4
     assert all(chosen[i] and torch.equal(some[i], everyone[i]) for i in some)
 
 
-def test_epochs_hold_whole_batches_or_one_small_one(source: BatchSource) -> None:
+def test_epochs_hold_whole_batches_or_one_small_one_or_are_filled(source: BatchSource) -> None:
     batches = list(source.train(0, 0, 32))
     assert [len(b.labels) for b in batches] == [32] * source.num_steps(32) and source.num_steps(32) == len(source) // 32
     assert all(torch.equal(b.labels, source.labels[b.indices]) for b in batches)
     assert all(b.images.is_contiguous(memory_format=torch.channels_last) for b in batches)
     few = torch.arange(len(source)) < 10
     assert [b.images.shape for b in source.train(0, 0, 64, few)] == [(10, 3, 32, 32)] and source.num_steps(64, few) == 1
+    filled, order = list(source.train(7, 3, 8, few, fill=True)), epoch_order(len(source), 7, 3, few)
+    assert [len(b.labels) for b in filled] == [8, 8]
+    assert torch.equal(torch.cat([b.indices for b in filled]), torch.cat([order, order[:6]]))
+    assert [len(b.labels) for b in source.train(7, 3, 32, few, fill=True)] == [32], "each more than once"
 
 
-def test_clean_batches_are_in_order(source: BatchSource) -> None:
+def test_clean_batches_are_in_order_and_normalised(source: BatchSource) -> None:
     batches = list(source.clean(16))
     assert torch.cat([b.indices for b in batches]).tolist() == list(range(len(source)))
     chosen = torch.arange(len(source)) % 7 == 0
     clean = torch.cat([b.images for b in batches])
     assert torch.equal(torch.cat([b.images for b in source.clean(16, chosen)]), clean[chosen])
+    if isinstance(source, DeviceBatches):  # of streamed ones, test_folders
+        expected = (torch.from_numpy(make_modes("train", 200).images).float() / 255 - 0.5) / 0.25
+        torch.testing.assert_close(clean, expected, atol=1e-5, rtol=1e-5)
 
 
-def test_clean_batches_in_memory_are_the_normalised_images() -> None:
-    images = make_modes("train", 200)
-    clean = torch.cat([b.images for b in DeviceBatches(images, EVERYTHING, CPU).clean(64)])
-    expected = (torch.from_numpy(images.images).float() / 255 - 0.5) / 0.25
-    torch.testing.assert_close(clean, expected, atol=1e-5, rtol=1e-5)
-
-
-def test_padding_makes_no_sense_of_streamed_images(root: Path) -> None:
+def test_streamed_images_have_no_common_size_and_a_broken_file_is_named(root: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no common size"):
         streamed(root, EVERYTHING)
-
-
-def test_a_broken_file_is_named(tmp_path: Path) -> None:
     for split in ("train", "val"):
         folder = tmp_path / "imagenet" / split / "n0"
         folder.mkdir(parents=True)
@@ -96,47 +89,25 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
         list(streamed(tmp_path, split="test").clean(1))
 
 
-def test_pad_crop_against_slices() -> None:
+def test_crops_against_slices_and_cutout_is_clipped_at_the_borders() -> None:
     images = torch.randint(0, 256, (5, 12, 12, 3), dtype=torch.uint8)
     indices, offset = torch.tensor([4, 0, 2]), torch.tensor([[0, 0], [4, 4], [1, 3]])
     crops = pad_crop(images, indices, offset, 8)
     for crop, i, (top, left) in zip(crops, indices, offset.tolist(), strict=True):
         assert torch.equal(crop, images[i, top : top + 8, left : left + 8].permute(2, 0, 1))
-
-
-def test_cutout_is_clipped_at_the_borders() -> None:
-    holes = torch.tensor([[0, 0], [4, 7]])
-    out = cutout(torch.ones(2, 3, 8, 8), holes, 4)
+    whole, floats = torch.tensor([[1.0, 0.0, 0.3, 0.9]]).expand(2, 4), torch.rand(2, 3, 16, 16) * 255
+    torch.testing.assert_close(resized_crop(floats, whole, 16), floats, atol=1e-3, rtol=1e-3)
+    out = cutout(torch.ones(2, 3, 8, 8), torch.tensor([[0, 0], [4, 7]]), 4)
     assert out[0].sum() == 3 * (64 - 2 * 2)  # rows and columns 0-1 are left of the square around 0
-    assert out[1].sum() == 3 * (64 - 4 * 3)  # rows 2-5, columns 5-7
-    assert (out[1][:, 2:6, 5:8] == 0).all()
+    assert out[1].sum() == 3 * (64 - 4 * 3) and (out[1][:, 2:6, 5:8] == 0).all()
 
 
-def test_resized_crop_of_the_whole_image_is_the_image() -> None:
-    images = torch.rand(2, 3, 16, 16) * 255
-    whole = torch.tensor([[1.0, 0.0, 0.3, 0.9]]).expand(2, 4)
-    torch.testing.assert_close(resized_crop(images, whole, 16), images, atol=1e-3, rtol=1e-3)
-
-
-def test_resized_crop_boxes_lie_inside_and_have_their_area() -> None:
+def test_all_offsets_flips_and_holes_are_drawn_and_boxes_lie_inside_and_have_their_area() -> None:
+    draws = draw_epoch(EVERYTHING, 2000, 32, 0, 0)
+    assert (set(draws.offset.flatten().tolist()), set(draws.hole.flatten().tolist())) == ({*range(7)}, {*range(32)})
+    assert 0.45 < draws.flip.float().mean() < 0.55
     draws = draw_epoch(Augmentation(crop="resized", min_area=0.08), 500, 32, 0, 0)
     extent, corner = resized_crop_boxes(draws.box)
     assert (corner >= 0).all() and (corner + extent <= 1 + 1e-6).all()
     inside = (extent < 1).all(1)
     torch.testing.assert_close(extent.prod(1)[inside], draws.box[inside, 0])
-
-
-def test_every_offset_flip_and_hole_is_drawn() -> None:
-    draws = draw_epoch(EVERYTHING, 2000, 32, 0, 0)
-    assert set(draws.offset.flatten().tolist()) == set(range(7))
-    assert 0.45 < draws.flip.float().mean() < 0.55
-    assert np.array_equal(np.unique(draws.hole), np.arange(32))
-
-
-def test_filled_batches_leave_nothing_out_and_have_one_shape(source: BatchSource) -> None:
-    chosen = torch.arange(len(source)) < 22
-    filled = list(source.train(7, 3, 8, chosen, fill=True))
-    assert [len(b.labels) for b in filled] == [8, 8, 8]
-    order = epoch_order(len(source), 7, 3, chosen)
-    assert torch.equal(torch.cat([b.indices for b in filled]), torch.cat([order, order[:2]]))
-    assert [len(b.labels) for b in source.train(7, 3, 32, torch.arange(len(source)) < 3, fill=True)] == [32]

@@ -47,33 +47,26 @@ def test_other_sets_bear_imagenets_labels_by_name_or_by_number(fake_imagenet: Pa
         index_other("ImageNet-A", fake_imagenet)
 
 
-@pytest.mark.parametrize("folder", ["train", "val"])
-def test_a_missing_folder_is_named(fake_imagenet: Path, folder: str) -> None:
-    shutil.rmtree(fake_imagenet / "imagenet" / folder)
-    with pytest.raises(DataError, match=f"imagenet is not in {fake_imagenet}: .*imagenet/{folder} is missing; run"):
-        index_imagenet("train", fake_imagenet)
-
-
-def test_both_splits_must_hold_the_same_classes(fake_imagenet: Path) -> None:
-    shutil.rmtree(fake_imagenet / "imagenet/val/n01443537")
-    with pytest.raises(DataError, match=r"must hold the same classes, but 1 stand in one only, e\.g\. n01443537"):
-        index_imagenet("train", fake_imagenet)
-
-
-def test_empty_folders_are_named(fake_imagenet: Path) -> None:
-    for path in (fake_imagenet / "imagenet/val/n01443537").iterdir():
+def test_what_is_empty_or_missing_is_named(fake_imagenet: Path) -> None:
+    folder = fake_imagenet / "imagenet"
+    for path in (folder / "val/n01443537").iterdir():
         path.unlink()
     assert len(index_imagenet("train", fake_imagenet)) == 4
     with pytest.raises(DataError, match="val/n01443537 holds no images"):
         index_imagenet("test", fake_imagenet)
-    shutil.rmtree(fake_imagenet / "imagenet")
-    (fake_imagenet / "imagenet/train").mkdir(parents=True)
+    (folder / "val/n01443537").rmdir()
+    with pytest.raises(DataError, match=r"must hold the same classes, but 1 stand in one only, e\.g\. n01443537"):
+        index_imagenet("train", fake_imagenet)
+    shutil.rmtree(folder / "val")
+    with pytest.raises(DataError, match=f"imagenet is not in {fake_imagenet}: .*imagenet/val is missing; run"):
+        index_imagenet("train", fake_imagenet)
+    shutil.rmtree(folder)
+    (folder / "train").mkdir(parents=True)
     with pytest.raises(DataError, match="train holds no class folders; the images must lie in"):
         index_imagenet("train", fake_imagenet)
 
 
-@pytest.mark.parametrize("suffix", ["png", "tif"])
-@pytest.mark.parametrize("turn", [1, 6])
+@pytest.mark.parametrize(("suffix", "turn"), [("png", 6), ("tif", 1)])
 def test_sixteen_bits_are_scaled_and_pictures_turned_as_viewers_do(tmp_path: Path, suffix: str, turn: int) -> None:
     grey = np.linspace(0, 65535, 40 * 30).astype(np.uint16).reshape(30, 40)
     exif = Image.Exif()
@@ -85,7 +78,7 @@ def test_sixteen_bits_are_scaled_and_pictures_turned_as_viewers_do(tmp_path: Pat
     assert np.array_equal(found, np.stack([np.rot90(expected, -1) if turn == 6 else expected] * 3, -1))
 
 
-@pytest.mark.parametrize("turn", range(1, 9))
+@pytest.mark.parametrize("turn", [1, 2, 6])
 def test_a_whole_photograph_with_an_odd_tag_is_turned_as_one_without(tmp_path: Path, turn: int) -> None:
     """Its resolution is text instead of a fraction: nothing that is asked for."""
     turned, odd = struct.pack("<HHIHH", 0x0112, 3, 1, turn, 0), struct.pack("<HHI4s", 0x011A, 2, 3, b"72")
@@ -97,22 +90,19 @@ def test_a_whole_photograph_with_an_odd_tag_is_turned_as_one_without(tmp_path: P
     assert np.array_equal(np.asarray(found), np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / "plain.JPEG"))))
 
 
-@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
-def test_what_is_transparent_lies_over_white(tmp_path: Path, mode: str) -> None:
+def test_what_is_transparent_lies_over_white(tmp_path: Path) -> None:
     picture = Image.new("RGBA", (40, 30), (0, 0, 0, 0))
     picture.paste((200, 200, 200, 255), (0, 0, 20, 30))
-    picture.convert(mode).save(tmp_path / "a.png")
-    found = np.asarray(read_image(tmp_path / "a.png"))
-    assert (found[:, :20] == 200).all() and (found[:, 20:] == 255).all()
-
-
-def test_bits_whose_white_is_not_known_are_refused(tmp_path: Path) -> None:
-    Image.fromarray(np.ones((30, 40), np.float32)).save(tmp_path / "a.tif")
-    with pytest.raises(DataError, match=r"a\.tif has 32 bits a pixel, and nothing says which value is white"):
-        read_image(tmp_path / "a.tif")
+    for mode in ("RGBA", "LA", "P"):
+        picture.convert(mode).save(tmp_path / "a.png")
+        found = np.asarray(read_image(tmp_path / "a.png"))
+        assert (found[:, :20] == 200).all() and (found[:, 20:] == 255).all()
 
 
 def test_bad_images_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.fromarray(np.ones((30, 40), np.float32)).save(tmp_path / "a.tif")
+    with pytest.raises(DataError, match=r"a\.tif has 32 bits a pixel, and nothing says which value is white"):
+        read_image(tmp_path / "a.tif")
     path = tmp_path / "a.JPEG"
     noise(40, 30).save(path)
     whole = path.read_bytes()
@@ -120,38 +110,28 @@ def test_bad_images_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         path.write_bytes(content)
         with pytest.raises(DataError, match=r"a\.JPEG cannot be read as an image \(.*\); replace it"):
             read_image(path)
-    for error in (TypeError, RuntimeError, KeyError, IndexError, OverflowError, ZeroDivisionError):
-        with monkeypatch.context() as patch, pytest.raises(DataError, match=r"a\.JPEG cannot be read as an image"):
-            patch.setattr("repro.data.imagenet.as_shown", Mock(side_effect=error("a decoder's")))
-            noise(40, 30).save(path)
-            read_image(path)
+    noise(40, 30).save(path)
+    with monkeypatch.context() as patch, pytest.raises(DataError, match=r"a\.JPEG cannot be read as an image"):
+        patch.setattr("repro.data.imagenet.as_shown", Mock(side_effect=ZeroDivisionError("a decoder's")))
+        read_image(path)
     with pytest.raises(DataError, match=r"c\.JPEG is missing"):
         read_image(tmp_path / "c.JPEG")
-
-
-def test_a_picture_of_too_many_pixels_is_whole_but_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    noise(40, 30).save(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 599)
-    with pytest.raises(DataError, match=r"a\.png has more pixels than are read \(1,198 at most\); scale it down"):
-        read_image(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"a\.JPEG has more pixels than are read \(1,198 at most\); scale it down"):
+        read_image(path)
 
 
-@pytest.mark.parametrize(("width", "height"), [(500, 375), (300, 400), (100, 100), (301, 299)])
-def test_the_evaluation_crop_is_the_one_of_torchvision(width: int, height: int) -> None:
-    image = noise(width, height)
-    theirs = transforms.Compose([transforms.Resize(256), transforms.CenterCrop(224)])(image)
-    ours = center_crop(image, 256, 224)
-    assert ours.dtype == np.uint8 and ours.shape == (3, 224, 224)
-    assert np.array_equal(ours, np.asarray(theirs).transpose(2, 0, 1))
-
-
-def test_the_training_crop_is_the_box_resized() -> None:
+def test_crops_are_those_of_torchvision() -> None:
+    for width, height in ((500, 375), (100, 100), (301, 299)):
+        image = noise(width, height)
+        ours = center_crop(image, 256, 224)
+        theirs = transforms.Compose([transforms.Resize(256), transforms.CenterCrop(224)])(image)
+        assert ours.dtype == np.uint8 and np.array_equal(ours, np.asarray(theirs).transpose(2, 0, 1))
     image = noise(200, 100)
     ours = resized_crop(image, 0.25, math.log(4 / 3), 0.5, 0.999, size=64)
     width, height = round(math.sqrt(5000 * 4 / 3)), round(math.sqrt(5000 * 3 / 4))
     theirs = F.resized_crop(image, (100 - height + 1) // 2, 200 - width, height, width, [64, 64])
-    assert ours.dtype == np.uint8 and ours.shape == (3, 64, 64)
-    assert np.array_equal(ours, np.asarray(theirs).transpose(2, 0, 1))
+    assert ours.dtype == np.uint8 and np.array_equal(ours, np.asarray(theirs).transpose(2, 0, 1))
 
 
 def test_boxes_lie_in_the_image_and_reach_every_side() -> None:
@@ -164,10 +144,8 @@ def test_boxes_lie_in_the_image_and_reach_every_side() -> None:
     top, left, height, width = crop_box(97, 61, 0.1, 0.0, almost_one, almost_one)
     assert (top + height, left + width) == (61, 97)
 
-
-@pytest.mark.parametrize(("width", "height"), [(400, 100), (100, 400), (110, 100)])
-def test_a_box_that_does_not_fit_becomes_the_central_one(width: int, height: int) -> None:
-    ours = crop_box(width, height, 1.0, math.log(3 / 4), 0.9, 0.9)
-    # torchvision's own, made to fail by asking for more than the whole image.
-    theirs = transforms.RandomResizedCrop.get_params(noise(width, height), scale=[4.0, 4.0], ratio=list(RATIO))
-    assert ours == tuple(theirs)
+    for width, height in ((400, 100), (100, 400), (110, 100)):  # it does not fit, and becomes the central one
+        ours = crop_box(width, height, 1.0, math.log(3 / 4), 0.9, 0.9)
+        # torchvision's own, made to fail by asking for more than the whole image.
+        theirs = transforms.RandomResizedCrop.get_params(noise(width, height), scale=[4.0, 4.0], ratio=list(RATIO))
+        assert ours == tuple(theirs)

@@ -1,24 +1,17 @@
-"""Backbones, their cut, experts from the base's weights, and the mixture."""
+"""Backbones that there are not, experts from the base's weights, costs of pairs, the form for inference."""
 
 import pytest
 import torch
+from torch import nn
 
 from repro.errors import SpecError
-from repro.models.registry import ExpertInit, build_backbone, build_head, init_expert, with_weights
-from repro.models.trnet import BLOCKS_PER_STAGE
-from tests.helpers import mixture
+from repro.models.cost import model_cost
+from repro.models.inference import for_inference
+from repro.models.registry import ExpertInit, build_backbone, build_head, freeze, init_expert, with_weights
+from tests.helpers import draw_statistics
 
+CPU = torch.device("cpu")
 WIDTH = 0.0625
-
-
-@pytest.mark.parametrize("name", BLOCKS_PER_STAGE)
-def test_trunk_and_head_make_the_whole(name: str) -> None:
-    net = build_backbone(name, 7, WIDTH).eval()
-    images = torch.randn(2, 3, 32, 32)
-    features = net.trunk(images)
-    assert features.shape[1] == net.trunk_channels
-    torch.testing.assert_close(net(images), net.head.fc(net.embed(images)))
-    assert net(images).shape == (2, 7)
 
 
 @pytest.mark.parametrize("init", ["prefix", "scratch"])
@@ -32,11 +25,8 @@ def test_an_expert_takes_the_blocks_that_the_base_has_too_and_no_memory_of_it(na
         drawn = init == "scratch" or key.startswith(("features.0.1", "features.1.1"))
         assert torch.equal(value, before[key] if drawn else source[key]), key
     assert not {t.data_ptr() for t in expert.values()} & {t.data_ptr() for t in source.values()}
-
-
-def test_networks_that_do_not_join_are_refused() -> None:
     with pytest.raises(SpecError, match="do not join"):
-        init_expert(build_backbone("tr18", 5, WIDTH), build_head("tr18", 5, 2 * WIDTH))
+        init_expert(base, build_head(name, 5, 2 * WIDTH))
 
 
 @pytest.mark.parametrize(
@@ -55,28 +45,64 @@ def test_impossible_backbones(name: str, options: dict[str, object], sentence: s
         build_backbone(name, 5, **options)  # type: ignore[arg-type]
 
 
-def test_moe_gives_base_gate_and_every_expert() -> None:
-    moe, images = mixture("tr10", 5, 3), torch.randn(4, 3, 32, 32)
-    out = moe(images)
-    assert (out.base_logits.shape, out.gate_probs.shape, out.expert_logits.shape) == ((4, 5), (4, 3), (4, 3, 5))
-    torch.testing.assert_close(out.gate_probs.sum(1), torch.ones(4))
-    torch.testing.assert_close(moe.experts[2](moe.base.trunk(images)), out.expert_logits[:, 2])
-    torch.testing.assert_close(out.base_logits, moe.base(images))
-
-
 def test_few_channels_and_odd_batches_train() -> None:
     """Strided 1x1 convolutions of 8 channels, channels-last, once wrote past their buffers (see Shortcut)."""
     head = build_head("tr10", 5, 0.0625).to(memory_format=torch.channels_last)
-    for batch in [3, 5, 9, 17, 21] * 20:
+    for batch in [3, 5, 9, 17, 21] * 5:
         x = torch.randn(batch, 8, 16, 16).contiguous(memory_format=torch.channels_last)
         head(x).square().mean().backward()
     assert all(torch.isfinite(p.grad).all() for p in head.parameters() if p.grad is not None)
 
 
-@pytest.mark.parametrize("name", ["tr18", "swin_v2_t", "efficientnet_b0"])
+@pytest.mark.parametrize("name", ["tr18", "swin_v2_t", "mobilenet_v3_small"])
 def test_a_network_with_given_weights_is_whole_and_shares_them(name: str) -> None:
     drawn = build_backbone(name, 5)
     given = with_weights(lambda: build_backbone(name, 5), drawn.state_dict())
     kept = dict(drawn.named_parameters()) | dict(drawn.named_buffers())
     for key, tensor in [*given.named_parameters(), *given.named_buffers()]:
         assert tensor.data_ptr() == kept[key].data_ptr(), f"{key} is nowhere, or a copy"
+
+
+def test_a_mixture_of_table_3_and_the_rules() -> None:
+    """What the base networks cost is a table of the exhibit."""
+    cost = model_cost("resnet18", "resnet18", 1000, 224, 4)
+    assert cost.macs == pytest.approx(2.6367e9, rel=1e-4) and cost.expert_params == 11_006_440
+    assert cost.params_inference - cost.params_inference_paper == 512 * 1000 + 1000, "the plain sum is one fc more"
+    one = model_cost("tr10", "tr10", 100, 32, 1)
+    assert (one.gate_macs, one.gate_params) == (0, 0) and one.without_experts() == model_cost("tr10", None, 100, 32, 1)
+    quarter = model_cost("tr10", "tr10", 100, 32, 1, width=0.25)
+    assert quarter.base_macs == pytest.approx(one.base_macs / 16, rel=0.03)
+
+
+def used(name: str, width: float = 1.0) -> nn.Module:
+    """A backbone whose BatchNorms have seen something."""
+    torch.manual_seed(0)
+    net = build_backbone(name, 10, width)
+    draw_statistics(net)
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.uniform_(module.bias, -0.5, 0.5)
+    return freeze(net)
+
+
+@pytest.mark.parametrize(("name", "width"), [("tr10", 0.0625), ("tr50", 0.0625), ("mobilenet_v3_small", 1.0)])
+def test_the_form_for_inference_is_the_same_function(name: str, width: float) -> None:
+    net, images = used(name, width), torch.randn(3, 3, 32, 32)
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    folded = for_inference(net, CPU, bf16=False)
+    with torch.no_grad():
+        torch.testing.assert_close(folded(images), net(images), rtol=1e-3, atol=1e-3)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
+    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
+
+
+def test_the_form_for_inference_in_bf16_is_the_same_to_its_rounding() -> None:
+    net, images = used("tr10", 0.125), torch.randn(8, 3, 32, 32)
+    folded = for_inference(net, CPU, bf16=True)
+    with torch.no_grad():
+        expected = net(images)
+        with torch.autocast("cpu", torch.bfloat16):
+            said = folded(images)
+    assert said.dtype == torch.float32
+    assert float((said - expected).norm() / expected.norm()) < 0.03

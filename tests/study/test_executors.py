@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -34,36 +34,24 @@ def serial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
     torch.set_num_threads(threads)
 
 
-def test_executors_by_name() -> None:
-    assert [parse(name) for name in EXECUTORS] == [(name, None) for name in EXECUTORS]
-    assert parse("processes:3") == ("processes", 3)
-
-
-@pytest.mark.parametrize("wrong", ["", "slurm", "serial:2", "auto:2", "processes:0", "processes:x", "processes:²"])
-def test_wrong_executors_name_the_choices(wrong: str) -> None:
-    with pytest.raises(SpecError, match=r"executor: .*auto, serial, processes, submitit, ray, or processes:4"):
-        parse(wrong)
-
-
-@pytest.mark.parametrize("name", ["submitit", "ray"])
-def test_a_package_that_is_absent_is_a_sentence(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_executors_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [parse(name) for name in (*EXECUTORS, "processes:3")] == [*((n, None) for n in EXECUTORS), ("processes", 3)]
+    for wrong in ("", "slurm", "serial:2", "auto:2", "processes:0", "processes:x", "processes:²"):
+        with pytest.raises(SpecError, match=r"executor: .*auto, serial, processes, submitit, ray, or processes:4"):
+            parse(wrong)
     monkeypatch.setattr("repro.study.executors.find_spec", lambda package: None)
-    with pytest.raises(SpecError, match=f"executor: {name} is not installed; `uv sync --extra "):
-        parse(name)
+    for absent in ("submitit", "ray"):
+        with pytest.raises(SpecError, match=f"executor: {absent} is not installed; `uv sync --extra "):
+            parse(absent)
 
 
 @pytest.mark.parametrize(
     ("threads", "memory", "macs", "meant"),
     [
-        (1, 64e9, 1e15, None),
-        (2, 64e9, 1e11, None),
-        (2, 64e9, 1e13, (2, 1)),
-        (8, 64e9, 1e13, (8, 1)),
-        (32, 64e9, 1e13, (8, 4)),
-        (8, 16e9, 1e13, (4, 2)),
-        (8, 7e9, 1e13, None),
+        (1, 64e9, 1e15, None), (2, 64e9, 1e11, None), (2, 64e9, 1e13, (2, 1)), (32, 64e9, 1e13, (8, 4)),
+        (8, 16e9, 1e13, (4, 2)), (8, 7e9, 1e13, None),
     ],
-)
+)  # fmt: skip
 def test_auto_shares_out_the_threads_where_study_and_memory_are_large_enough(
     threads: int, memory: float, macs: float, meant: tuple[int, int] | None,
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
@@ -74,37 +62,24 @@ def test_auto_shares_out_the_threads_where_study_and_memory_are_large_enough(
     assert (executor and (executor.workers, executor.threads)) == meant
 
 
-class Pool:
-    """Takes jobs and does none."""
-
-    def __init__(self) -> None:
-        self.given: list[tuple[Any, ...]] = []
-
-    def submit(self, work: object, *arguments: Any) -> Future[dict[str, Any]]:
-        self.given.append(arguments)
-        return Future()
-
-
 @pytest.mark.parametrize(
     ("device", "executor", "given"),
     [
-        ("cuda", "processes", ["cuda:0", "cuda:1"]),
-        ("cuda:1", "processes", ["cuda:1"]),
-        ("cuda:1", "processes:3", ["cuda:1"] * 3),
+        ("cuda", "processes", ["cuda:0", "cuda:1"]), ("cuda:1", "processes:3", ["cuda:1"] * 3),
         ("cpu", "processes:2", ["cpu"] * 2),
     ],
-)
+)  # fmt: skip
 def test_workers_have_the_gpu_that_was_asked_for_or_one_each(
     device: str, executor: str, given: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(Processes, "_pool", lambda self: Pool())
-    made = make_executor(executor, run, tmp_path, torch.device(device), Progress(1))
+    monkeypatch.setattr(Processes, "_pool", lambda self: Mock(**{"submit.side_effect": lambda *_: Future()}))
+    made, job = make_executor(executor, run, tmp_path, torch.device(device), Progress(1)), Job("", "", (), "a job")
     assert isinstance(made, Processes)
     for _ in range(made.workers):
-        made.start(Job("", "", (), "a job"))
-    assert [pool.given[0][4] for pool in made._pools] == given  # type: ignore[attr-defined]
-    assert made.arguments(Job("", "", (), "a job"))[4] == device, "of submitit and Ray, too"
+        made.start(job)
+    assert [pool.submit.call_args.args[5] for pool in made._pools] == given  # type: ignore[attr-defined]
+    assert made.arguments(job)[4] == device, "of submitit and Ray, too"
 
 
 STUDY = """
@@ -122,6 +97,21 @@ if __name__ == "__main__":
 """
 
 
+def wait_until(ready: Callable[[], bool], seconds: float = 300) -> None:
+    end = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < end, "it did not come to this"
+        time.sleep(0.05)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and that nobody has asked about does not."""
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks Linux what runs")
 def test_a_killed_study_takes_its_workers_with_it_and_ctrl_c_is_left_to_it(tmp_path: Path) -> None:
     (tmp_path / "study.py").write_text(STUDY)
@@ -135,22 +125,6 @@ def test_a_killed_study_takes_its_workers_with_it_and_ctrl_c_is_left_to_it(tmp_p
     study.kill()
     study.wait()
     wait_until(lambda: not alive(int(pid)))
-
-
-def wait_until(ready: Callable[[], bool], seconds: float = 300) -> None:
-    end = time.monotonic() + seconds
-    while not ready():
-        assert time.monotonic() < end, "it did not come to this"
-        time.sleep(0.05)
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended and that nobody has asked about does not."""
-    status = Path(f"/proc/{pid}/status")
-    try:
-        return "State:\tZ" not in status.read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import shlex
 import shutil
 import subprocess
 import tarfile
@@ -12,148 +13,126 @@ import pytest
 import torch
 
 from benchmarks.common import put
-from repro.analysis.outputs import Outputs, accuracy
 from repro.cli import main
-from repro.errors import SpecError, StoreError
+from repro.errors import ReproError, StoreError
 from repro.exhibits.table2_num_experts import Parameters, run
-from repro.families.single_gate.config import StudySpec
-from repro.families.single_gate.steps import goals, steps
-from repro.families.single_gate.study import Study
+from repro.families.single_gate.steps import Steps, goals, steps
 from repro.study.artifact import Artifact
-from repro.study.graph import Step
 from repro.study.pack import PLACE, SMALLEST, pack, unpack
 from repro.study.places import results_folder
 from repro.study.results import load_results
 from repro.study.store import Store
 from tests.helpers import flip_a_byte, numbers
 
-CPU = torch.device("cpu")
-ASKED = {"scale": "smoke", "experts": "1,3", "controls": "none", "device": "cpu"}
+ASKED = Parameters.check(scale="smoke", experts="1,3", controls="none", device="cpu")
+LARGE = 10**8
 
 
-def spec() -> StudySpec:
-    return Parameters.check(**ASKED).specs()[1]
-
-
-def predictions() -> list[Step]:
-    """What is rounded: all that models and controls say."""
-    asked = Parameters.check(**ASKED)
-    return [goal.steps[0] for goal in goals(asked.specs(), asked.bases())]
+def of_three() -> Steps:
+    return steps(ASKED.specs()[1])
 
 
 def files(root: Path) -> dict[str, bytes]:
     return {str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
 
 
-def test_there_and_back_with_this_project_and_without(table2_root: Path, tmp_path: Path) -> None:
-    results, artifacts, parts = pack(table2_root, tmp_path / "moved", ["results", "outputs", "weights"], SMALLEST)
+@pytest.fixture(scope="module")
+def moved(table2_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All of that root, packed as ``moved`` in several parts, and unpacked as ``root`` beside it."""
+    folder = tmp_path_factory.mktemp("pack")
+    results, artifacts, parts = pack(table2_root, folder / "moved", ["results", "outputs", "weights"], SMALLEST)
     sizes = [part.stat().st_size for part in parts]
     assert len(sizes) > 2 and max(sizes) <= SMALLEST and sizes[:-1] == [SMALLEST] * (len(sizes) - 1)
-    (sentence,) = unpack([tmp_path / "moved.sha256"], tmp_path / "root")
-    put_there = f"{results} results and {artifacts} artifacts put in {tmp_path / 'root'}; 0 were there already"
+    (sentence,) = unpack([folder / "moved.sha256"], folder / "root")
+    put_there = f"{results} results and {artifacts} artifacts put in {folder / 'root'}; 0 were there already"
     assert sentence == f"moved.sha256: {put_there}"
-    there, here = files(table2_root), files(tmp_path / "root")
+    return folder
+
+
+def refused(sentence: str, given: Path, root: Path) -> None:
+    with pytest.raises(StoreError, match=sentence):
+        list(unpack([given], root))
+
+
+def test_there_and_back_with_this_project_and_without(table2_root: Path, moved: Path, tmp_path: Path) -> None:
+    there, here = files(table2_root), files(moved / "root")
     # Locks, and labels of what is half-done, do not travel.
     assert set(here) == (wanted := {name for name in there if name.startswith("results/") or "/locks/" not in name})
+    rounded = [goal.steps[0] for goal in goals(ASKED.specs(), ASKED.bases())]
     assert {name for name in wanted if here[name] != there[name]} == {
-        f"store/{step.kind}/{step.key}/{file}"
-        for step in predictions()
-        for file in ("artifact.json", "weights.safetensors")
+        f"store/{step.kind}/{step.key}/{file}" for step in rounded for file in ("artifact.json", "weights.safetensors")
     }, "all but the outputs are the same bytes"
-    by_hand = "sha256sum -c moved.sha256 && mkdir by-hand && cat moved.0* | tar xz -C by-hand"
-    subprocess.run(by_hand, shell=True, check=True, cwd=tmp_path, capture_output=True)
-    assert files(tmp_path / "by-hand") == here
+    by_hand = f"sha256sum -c moved.sha256 && cat moved.0* | tar xz -C {shlex.quote(str(tmp_path))}"
+    subprocess.run(by_hand, shell=True, check=True, cwd=moved, capture_output=True)
+    assert files(tmp_path) == here
 
 
-def test_a_study_goes_on_from_what_was_unpacked(table2_root: Path, tmp_path: Path) -> None:
-    pack(table2_root, tmp_path / "moved", ["outputs", "weights"], 10**8)
-    list(unpack([tmp_path / "moved.sha256"], tmp_path / "root"))
-    again = run(Parameters.check(root=tmp_path / "root", **ASKED))
+def test_a_study_goes_on_from_what_was_unpacked(table2_root: Path, moved: Path, tmp_path: Path) -> None:
+    shutil.copytree(moved / "root" / "store", tmp_path / "store")
+    again = run(ASKED.model_copy(update={"root": tmp_path}))
     (before,) = load_results(table2_root / "results").values()
-    assert Study([spec()], tmp_path / "root", CPU).store.has(steps(spec()).experts[2])
     assert numbers(again) == pytest.approx(numbers(before), abs=0.5), "one image in 200"
+    assert files(tmp_path / "store/expert") == files(moved / "root/store/expert"), "nothing was trained again"
 
 
-def test_every_recorded_result_has_a_place_in_a_pack() -> None:
-    recorded = list(results_folder().glob("*.json"))
-    assert recorded and all(PLACE.fullmatch(f"results/{path.name}") for path in recorded)
-    assert not PLACE.fullmatch("results/../store.json") and not PLACE.fullmatch("results/performance/one.json")
-
-
-def test_outputs_are_rounded_say_so_and_are_used_in_single_precision(table2_root: Path, tmp_path: Path) -> None:
-    pack(table2_root, tmp_path / "moved", ["outputs"], 10**8)
-    list(unpack([tmp_path / "moved.sha256"], tmp_path / "root"))
-    key, stores = steps(spec()).predictions, (Store(table2_root), Store(tmp_path / "root"))
-    before, after = (store.load(key) for store in stores)
+def test_outputs_are_rounded_say_so_and_are_used_in_single_precision(
+    table2_root: Path, moved: Path, tmp_path: Path
+) -> None:
+    key, stores = of_three().predictions, (Store(table2_root), Store(moved / "root"))
+    before, after = (store.load(key).tensors for store in stores)
     about = json.loads((stores[1].path(key) / "artifact.json").read_text())
     assert about["rounded"]["to"] == "float16" and about["hash"] == key.key
     sizes = [(store.path(key) / "weights.safetensors").stat().st_size for store in stores]
-    assert sizes[1] < 0.6 * sizes[0]
-    assert torch.equal(before.tensors["labels"], after.tensors["labels"])
+    assert sizes[1] < 0.6 * sizes[0] and torch.equal(before["labels"], after["labels"])
     for name in ("base_logits", "gate_probs", "expert_logits"):
-        assert after.tensors[name].dtype == torch.float32
-        assert not torch.equal(after.tensors[name], before.tensors[name]), "something was rounded"
-        torch.testing.assert_close(after.tensors[name], before.tensors[name], rtol=1e-3, atol=1e-6)
-    outputs = Outputs(**after.tensors)
-    assert 0 < accuracy(outputs.base_logits, outputs.labels) < 100
-    # Packed once more, they are the same.
-    pack(tmp_path / "root", tmp_path / "again", ["outputs"], 10**8)
+        assert after[name].dtype == torch.float32 and not torch.equal(after[name], before[name])
+        torch.testing.assert_close(after[name], before[name], rtol=1e-3, atol=1e-6)
+    pack(moved / "root", tmp_path / "again", ["outputs"], LARGE)
     list(unpack([tmp_path / "again.sha256"], tmp_path / "third"))
-    assert files(tmp_path / "third") == files(tmp_path / "root")
+    assert files(tmp_path / "third").items() <= files(moved / "root").items(), "packed once more, they are the same"
+    too_large = Artifact({"base_logits": torch.tensor([[1e5, 0.1]])})  # for half precision
+    put(Store(tmp_path / "a"), key, too_large)
+    pack(tmp_path / "a", tmp_path / "large", ["predictions"], LARGE)
+    list(unpack([tmp_path / "large.sha256"], tmp_path / "b"))
+    assert torch.equal(Store(tmp_path / "b").load(key).tensors["base_logits"], too_large.tensors["base_logits"])
 
 
-def test_a_logit_that_half_precision_cannot_hold_is_kept(tmp_path: Path) -> None:
-    key = steps(spec()).predictions
-    put(Store(tmp_path / "a"), key, Artifact({"base_logits": torch.tensor([[1e5, 0.1]])}))
-    pack(tmp_path / "a", tmp_path / "moved", ["predictions"], 10**8)
-    list(unpack([tmp_path / "moved.sha256"], tmp_path / "b"))
-    assert torch.equal(Store(tmp_path / "b").load(key).tensors["base_logits"], torch.tensor([[1e5, 0.1]]))
-
-
-def test_twice_is_once_and_an_original_is_the_same_as_its_rounding(table2_root: Path, tmp_path: Path) -> None:
-    pack(table2_root, tmp_path / "moved", ["results", "outputs", "base"], 10**8)
-    list(unpack([tmp_path / "moved.sha256"], tmp_path / "root"))
-    before, there = files(tmp_path / "root"), files(table2_root)
-    (sentence,) = unpack([tmp_path / "moved.sha256", tmp_path / "moved.001"], tmp_path / "root")
-    assert sentence.startswith("moved.sha256: 0 results and 0 artifacts put in")
-    (sentence,) = unpack([tmp_path / "moved.001"], table2_root)
-    assert ": 0 results and 0 artifacts put in" in sentence
-    assert files(tmp_path / "root") == before and files(table2_root) == there
+def test_twice_is_once_and_an_original_is_the_same_as_its_rounding(table2_root: Path, moved: Path) -> None:
+    before = files(moved / "root"), files(table2_root)
+    for root in (moved / "root", table2_root):
+        (sentence,) = unpack([moved / "moved.sha256", moved / "moved.001"], root)
+        assert sentence.startswith("moved.sha256: 0 results and 0 artifacts put in")
+    assert (files(moved / "root"), files(table2_root)) == before
 
 
 @pytest.mark.parametrize("what", ["results", "base"])
-def test_what_differs_is_never_overwritten(table2_root: Path, tmp_path: Path, what: str) -> None:
-    pack(table2_root, tmp_path / "moved", ["results", "base", "gate"], 10**8)
-    root = tmp_path / "root"
+def test_what_differs_is_never_overwritten(table2_root: Path, moved: Path, tmp_path: Path, what: str) -> None:
     if what == "results":
         (record,) = (table2_root / "results").glob("*.json")
-        (root / "results").mkdir(parents=True)
-        (root / "results" / record.name).write_text("{}")
+        (tmp_path / "results").mkdir()
+        (tmp_path / "results" / record.name).write_text("{}")
     else:
-        put(Store(root), steps(spec()).base, Artifact({"weight": torch.zeros(2)}))
-    before = files(root)
-    with pytest.raises(
-        StoreError, match=rf"holds something else in the place of (store/)?{what}/.*nothing was unpacked"
-    ):
-        list(unpack([tmp_path / "moved.sha256"], root))
-    assert files(root) == before
+        put(Store(tmp_path), of_three().base, Artifact({"weight": torch.zeros(2)}))
+    before = files(tmp_path)
+    sentence = rf"holds something else in the place of (store/)?{what}/.*nothing was unpacked"
+    refused(sentence, moved / "moved.sha256", tmp_path)
+    assert files(tmp_path) == before
 
 
-def test_missing_and_damaged_parts_are_named(table2_root: Path, tmp_path: Path) -> None:
-    _, _, parts = pack(table2_root, tmp_path / "moved", ["weights"], SMALLEST)
-    second, last = parts[1], parts[-1]
-    second.rename(tmp_path / "elsewhere")
-    last.rename(tmp_path / "elsewhere too")
-    with pytest.raises(StoreError, match=rf"2 of {len(parts)} parts are missing from .*: moved.002, {last.name}$"):
-        list(unpack([tmp_path / "moved.sha256"], tmp_path / "root"))
-    (tmp_path / "elsewhere").rename(second)
-    (tmp_path / "elsewhere too").rename(last)
-    flip_a_byte(second)
-    with pytest.raises(StoreError, match=r"the checksums of moved\.002 do not hold; move them again"):
-        list(unpack([tmp_path / "moved.sha256"], tmp_path / "root"))
-    (tmp_path / "moved.sha256").unlink()
-    with pytest.raises(StoreError, match=r"moved\.sha256 is missing: it lists the parts"):
-        list(unpack([second], tmp_path / "root"))
+def test_missing_and_damaged_parts_are_named(moved: Path, tmp_path: Path) -> None:
+    for path in moved.glob("moved.*"):
+        shutil.copy(path, tmp_path)
+    *parts, last, listed = sorted(tmp_path.iterdir())
+    flip_a_byte(parts[1])
+    refused(r"the checksums of moved\.002 do not hold; move them again", listed, tmp_path / "root")
+    parts[1].unlink()
+    last.unlink()
+    sentence = rf"2 of {len(parts) + 1} parts are missing from .*: moved.002, {last.name}$"
+    refused(sentence, listed, tmp_path / "root")
+    listed.write_text("{}")
+    refused(r"moved\.sha256 is not the list of a packed store", listed, tmp_path / "root")
+    listed.unlink()
+    refused(r"moved\.sha256 is missing: it lists the parts", parts[0], tmp_path / "root")
     assert not (tmp_path / "root").exists()
 
 
@@ -181,47 +160,39 @@ def forged(folder: Path, members: dict[str, bytes], link: str = "") -> Path:
      ("store/base/0123456789abcdef/artifact.json", "", "is not JSON")],
 )  # fmt: skip
 def test_nothing_is_written_that_has_no_place_in_a_store(tmp_path: Path, name: str, link: str, why: str) -> None:
-    with pytest.raises(StoreError, match=rf"cannot be unpacked: .*{why}"):
-        list(unpack([forged(tmp_path, {name: b"x"}, link)], tmp_path / "root"))
+    refused(rf"cannot be unpacked: .*{why}", forged(tmp_path, {name: b"x"}, link), tmp_path / "root")
     assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == ["forged.001", "forged.sha256"]
+    assert all(PLACE.fullmatch(f"results/{path.name}") for path in results_folder().glob("*.json"))
 
 
-def test_a_damaged_artifact_is_neither_packed_nor_unpacked(table2_root: Path, tmp_path: Path) -> None:
-    root = tmp_path / "root"
-    shutil.copytree(table2_root, root)
-    folder = Store(root).path(steps(spec()).base)
+def test_a_damaged_artifact_is_neither_packed_nor_unpacked(moved: Path, tmp_path: Path) -> None:
+    folder = Store(shutil.copytree(moved / "root", root := tmp_path / "root")).path(of_three().base)
     flip_a_byte(folder / "weights.safetensors")
     with pytest.raises(StoreError, match=r"is damaged .*; `repro doctor` says what to do"):
-        pack(root, tmp_path / "moved", ["base"], 10**8)
+        pack(root, tmp_path / "moved", ["base"], LARGE)
     assert not list(tmp_path.glob("moved*"))
     members = {str(path.relative_to(root)): path.read_bytes() for path in folder.iterdir()}
-    with pytest.raises(StoreError, match=r"the checksum of .* is not the one it was written with; pack it again"):
-        list(unpack([forged(tmp_path, members)], tmp_path / "other"))
+    sentence = r"the checksum of .* is not the one it was written with; pack it again"
+    refused(sentence, forged(tmp_path, members), tmp_path / "other")
     assert not files(tmp_path / "other")
 
 
-def test_what_cannot_be_packed_is_a_sentence(table2_root: Path, tmp_path: Path) -> None:
-    with pytest.raises(
-        SpecError, match=r"there is no 'pictures'; choose of base, .*gate, outputs, predictions, results"
-    ):
-        pack(table2_root, tmp_path / "moved", ["pictures"], 10**8)
-    with pytest.raises(SpecError, match=r"too small; take at least 0\.1 MB"):
-        pack(table2_root, tmp_path / "moved", ["base"], 10)
-    with pytest.raises(StoreError, match=r"there is nothing to pack in .*: none of outputs, results"):
-        pack(tmp_path, tmp_path / "moved", ["results", "outputs"], 10**8)
-    pack(table2_root, tmp_path / "moved", ["gate"], 10**8)
-    with pytest.raises(StoreError, match=r"moved\.sha256 is there already; choose another name"):
-        pack(table2_root, tmp_path / "moved", ["gate"], 10**8)
-    (tmp_path / "no.sha256").write_text("{}")
-    with pytest.raises(StoreError, match=r"no\.sha256 is not the list of a packed store"):
-        list(unpack([tmp_path / "no.sha256"], tmp_path / "root"))
-
-
-def test_on_the_command_line(table2_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_on_the_command_line_and_what_cannot_be_packed(
+    table2_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Whatever the pack is called."""
+    packed = str(tmp_path / "my pack (1)")
     options = ["--root", str(table2_root), "--what", "results,gate", "--max-mb", "1"]
-    assert main(["pack", str(tmp_path / "my pack (1)"), *options]) == 0
+    assert main(["pack", packed, *options]) == 0
     assert "1 results and 2 artifacts in 1 files" in capsys.readouterr().out
-    assert main(["unpack", str(tmp_path / "my pack (1).sha256"), "--root", str(tmp_path / "root")]) == 0
+    assert main(["unpack", f"{packed}.sha256", "--root", str(tmp_path / "root")]) == 0
     assert "1 results and 2 artifacts put in" in capsys.readouterr().out
     assert len(load_results(tmp_path / "root" / "results")) == 1
+    for root, out, what, size, sentence in (
+        (table2_root, "moved", "pictures", LARGE, r"there is no 'pictures'; choose of base, .*gate, outputs, "),
+        (table2_root, "moved", "base", 10, r"too small; take at least 0\.1 MB"),
+        (tmp_path / "none", "moved", "outputs", LARGE, r"there is nothing to pack in .*: none of outputs"),
+        (table2_root, "my pack (1)", "gate", LARGE, r"sha256 is there already; choose another name"),
+    ):
+        with pytest.raises(ReproError, match=sentence):
+            pack(root, tmp_path / out, [what], size)

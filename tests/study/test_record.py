@@ -1,15 +1,18 @@
-"""What is recorded when the time is up, or when a training went wrong; and what becomes of a record that was there;
-small pictures in a record.
+"""What is recorded when the time is up or a training went wrong, what becomes of a record that was there, and by what
+code it was made; small pictures in a record.
 """
 
+import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from repro.errors import ReproError, StoreError, TimeIsUpError, TrainingError
+from repro import __version__
+from repro.errors import ReproError, SpecError, StoreError, TimeIsUpError, TrainingError
 from repro.families.single_gate.study import SingleGateParameters
+from repro.study import provenance
 from repro.study.graph import ordered
 from repro.study.picture import Picture
 from repro.study.places import results_folder
@@ -19,6 +22,10 @@ from repro.study.runner import Runner
 from tests.study import toy
 
 
+def line(seed: int, value: float) -> Measurement:
+    return Measurement(seed=seed, num_experts=0, method="backbone", metric="top1", value=value)
+
+
 def written(seeds: Sequence[int], wrong: dict[int, ReproError], record_of: Callable[..., StudyResult]) -> list[int]:
     """The seeds of the record that is written where measuring some goes wrong; empty where none is."""
     found: list[int] = []
@@ -26,7 +33,7 @@ def written(seeds: Sequence[int], wrong: dict[int, ReproError], record_of: Calla
     def measure(seed: int) -> list[Measurement]:
         if seed in wrong:
             raise wrong[seed]
-        return [Measurement(seed=seed, num_experts=0, method="backbone", metric="top1", value=1.0)]
+        return [line(seed, 1.0)]
 
     def write(lines: list[Measurement]) -> StudyResult:
         found.extend(m.seed for m in lines)
@@ -37,9 +44,7 @@ def written(seeds: Sequence[int], wrong: dict[int, ReproError], record_of: Calla
     return found
 
 
-def test_the_seeds_that_are_whole_are_written_before_it_says_what_was_not(
-    record_of: Callable[..., StudyResult],
-) -> None:
+def test_whole_seeds_are_written_before_it_says_what_was_not(record_of: Callable[..., StudyResult]) -> None:
     late, collapsed = TimeIsUpError("not begun"), TrainingError("the gates collapsed")
     assert written([0, 1, 2], {1: late}, record_of) == [0, 2], "also one that comes after what is not"
     assert late.recorded, "nobody else has to see to it"
@@ -48,7 +53,7 @@ def test_the_seeds_that_are_whole_are_written_before_it_says_what_was_not(
     assert written([0], {0: TimeIsUpError("not begun")}, record_of) == [], "of no seed there is no record"
 
 
-def test_a_record_of_more_seeds_is_set_aside_and_not_lost(
+def test_a_record_of_more_seeds_or_another_spec_is_set_aside_and_not_lost(
     tmp_path: Path, made_up: Callable[..., StudyResult], capsys: pytest.CaptureFixture[str]
 ) -> None:
     more, fewer = made_up({("bagging", 20): [60.0, 61.0]}), made_up({("bagging", 20): [60.0]})
@@ -62,18 +67,10 @@ def test_a_record_of_more_seeds_is_set_aside_and_not_lost(
     path.write_text("{}")
     fewer.save(tmp_path)
     assert load_results(tmp_path)[fewer.name] == fewer and (tmp_path / f"{path.name}.before-2").read_text() == "{}"
-
-
-def test_a_record_of_another_spec_is_set_aside_and_not_lost(
-    tmp_path: Path, made_up: Callable[..., StudyResult]
-) -> None:
-    """Of another folder whose last component is the same, say."""
-    first = made_up({("bagging", 20): [60.0]})
-    other = first.model_copy(update={"spec_hash": "1" * 16})
-    path = first.save(tmp_path)
+    other = fewer.model_copy(update={"spec_hash": "1" * 16})  # of another folder of the same last name, say
     other.save(tmp_path)
-    assert load_results(tmp_path) == {first.name: other}
-    assert StudyResult.model_validate_json((tmp_path / f"{path.name}.before-1").read_text()) == first
+    assert load_results(tmp_path) == {fewer.name: other}
+    assert StudyResult.model_validate_json((tmp_path / f"{path.name}.before-3").read_text()) == fewer
 
 
 def test_records_of_other_seeds_stand_beside_each_other_and_are_read_as_one(
@@ -98,18 +95,16 @@ def test_records_of_other_seeds_stand_beside_each_other_and_are_read_as_one(
     assert both.seeds == [0, 1, 3, 4] and both.values("top1", "bagging", 20) == [60.0, 61.0, 60.0, 61.0]
     assert both.tables["curve"].column("seed") == [0, 1, 3] and both.tables["scan"] == first.tables["scan"]
     made = both.provenance
-    assert made.then(made).hardware == made.hardware, "each once"
     assert made.command == f"{first.provenance.command} && {elsewhere.command}" and made.code == first.provenance.code
-    assert made.hardware == f"{first.provenance.hardware}; a card" and made.seconds == first.provenance.seconds + 5.0
-
+    assert made.then(made).hardware == made.hardware == f"{first.provenance.hardware}; a card"
+    assert made.seconds == first.provenance.seconds + 5.0
     overlapping = later.model_copy(update={"seeds": [4, 5]})
     with pytest.raises(StoreError, match="have seed 4: leave the one that is to count"):
         later.and_seeds_of(overlapping)
-    assert "different parameters" in first.why_apart(
-        later.model_copy(update={"provenance": elsewhere.model_copy(update={"command": "repro run -p lam 0.5"})})
-    )
-    rescanned = later.model_copy(update={"tables": {"scan": Table(columns=["top1"], rows=[[2.0]])}})
-    assert "'scan'" in first.why_apart(rescanned)
+    other = elsewhere.model_copy(update={"command": "repro run -p lam 0.5"})
+    assert "different parameters" in first.why_apart(later.model_copy(update={"provenance": other}))
+    scan = Table(columns=["top1"], rows=[[2.0]])
+    assert "'scan'" in first.why_apart(later.model_copy(update={"tables": {"scan": scan}}))
     with pytest.raises(StoreError, match="different specs"):
         later.and_seeds_of(first.model_copy(update={"spec_hash": "1" * 16}))
     overlapping.save(tmp_path)
@@ -121,27 +116,13 @@ def test_records_of_other_seeds_stand_beside_each_other_and_are_read_as_one(
     assert load_results(tmp_path)[first.name].seeds == [0, 1, 3, 4, 5], "left by one that was killed while it replaced"
 
 
-def test_where_a_recipe_comes_from_is_no_part_of_a_specs_hash() -> None:
-    spec = {"recipe": {"epochs": 3, "source": "ours"}, "parts": [{"source": "ours"}]}
-    assert spec_digest(spec) == spec_digest({"recipe": {"epochs": 3, "source": "the paper's"}, "parts": [{}]})
-    assert spec_digest(spec) != spec_digest({"recipe": {"epochs": 4, "source": "ours"}, "parts": [{}]})
-    recorded = load_results(results_folder()).values()
-    assert [r.name for r in recorded if r.spec_hash != spec_digest(r.spec)] == []
-
-
-def test_a_base_that_two_machines_answer_for_differently_is_recorded_once(tmp_path: Path) -> None:
-    parameters = SingleGateParameters.check(scale="smoke", root=tmp_path)
-    runner = open_runner(parameters, [])
-    (spec,) = parameters.specs()
-    alone = [Measurement(seed=0, num_experts=0, method="backbone", metric="top1", value=v) for v in (50.0, 50.01)]
-    result = record("table2_num_experts", parameters, runner, spec, {"seed": True}, "tr10", "tr10", alone)
-    assert result.values("top1", "backbone", 0) == [50.0]
-
-
 def test_a_record_says_what_its_artifacts_were_made_on_and_not_who_wrote_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A base of a card, in bf16, serves all that a laptop makes of it in fp32: nothing is stale, and both are named."""
+    """A base of a card, in bf16, serves all that a laptop makes of it in fp32: nothing is stale, and both are named.
+
+    Where two machines answer for a base differently, it is recorded once.
+    """
 
     def on(hardware: str, precision: str) -> None:
         monkeypatch.setattr("repro.study.provenance.hardware", lambda device: hardware)
@@ -159,13 +140,21 @@ def test_a_record_says_what_its_artifacts_were_made_on_and_not_who_wrote_it(
     (spec,) = parameters.specs()
 
     def made(runner: Runner, timed: bool = False) -> tuple[str, str]:
-        name, left_out = "table2_num_experts", {"seed": True}
-        by = record(name, parameters, runner, spec, left_out, "tr10", "tr10", [], timed=timed).provenance
-        return by.hardware, by.precision
+        name, left_out, lines = "table2_num_experts", {"seed": True}, [line(0, 50.0), line(0, 50.01)]
+        result = record(name, parameters, runner, spec, left_out, "tr10", "tr10", lines, timed=timed)
+        assert result.values("top1", "backbone", 0) == [50.0]
+        return result.provenance.hardware, result.provenance.precision
 
     assert made(runner) == ("a card; a laptop, 1 thread", "bf16; fp32")
     assert made(runner, timed=True) == ("a desk, 2 threads; a card; a laptop, 1 thread", "fp32; bf16")
     assert made(open_runner(parameters, [])) == ("a desk, 2 threads", "fp32"), "of no artifact"
+
+
+def test_where_a_recipe_comes_from_is_no_part_of_a_specs_hash() -> None:
+    spec = {"recipe": {"epochs": 3, "source": "ours"}, "parts": [{"source": "ours"}]}
+    assert spec_digest(spec) == spec_digest({"recipe": {"epochs": 3, "source": "the paper's"}, "parts": [{}]})
+    assert spec_digest(spec) != spec_digest({"recipe": {"epochs": 4, "source": "ours"}, "parts": [{}]})
+    assert not [r.name for r in load_results(results_folder()).values() if r.spec_hash != spec_digest(r.spec)]
 
 
 def test_pictures_go_into_a_record_as_text_and_come_out_in_order() -> None:
@@ -176,9 +165,25 @@ def test_pictures_go_into_a_record_as_text_and_come_out_in_order() -> None:
     assert tiles.shape == (7, 32, 32, 3)
     assert np.abs(tiles.astype(int) - images.transpose(0, 2, 3, 1)).max() <= 3  # JPEG
     assert "/" not in picture.jpeg and "+" not in picture.jpeg
+    large = np.zeros((2, 3, 96, 96), np.uint8)
+    large[:, 0] = 200
+    assert Picture.of(large, largest=48).tiles().shape == (2, 48, 48, 3)
 
 
-def test_large_images_are_made_smaller() -> None:
-    images = np.zeros((2, 3, 96, 96), np.uint8)
-    images[:, 0] = 200
-    assert Picture.of(images, largest=48).tiles().shape == (2, 48, 48, 3)
+def test_a_checkout_says_its_own_commit_unless_one_is_passed_along_with_a_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, version = Path(__file__).parents[2], provenance.code_version.__wrapped__
+    if (here / ".git").exists():
+        monkeypatch.delenv(provenance.COMMIT, raising=False)
+        head = subprocess.run(["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True).stdout
+        assert head.startswith(version().rstrip("+"))
+    monkeypatch.setenv(provenance.COMMIT, "main")
+    with pytest.raises(SpecError, match="REPRO_COMMIT is 'main', which is no commit"):
+        version()
+    for given in ("0123456789ab", " 0123456789ab+\n"):
+        monkeypatch.setenv(provenance.COMMIT, given)
+        assert version() == given.strip()
+    monkeypatch.setenv(provenance.COMMIT, "")
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "repro" / "study" / "provenance.py"))
+    assert version() == __version__

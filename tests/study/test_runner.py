@@ -35,7 +35,13 @@ def test_made_once_and_then_found(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert torch.equal(predictions(first, three), predictions(again, three)) and again.seconds == first.seconds
 
 
-def test_of_a_pass_only_what_is_missing_is_made(tmp_path: Path) -> None:
+def damage(root: Path, goal: Goal, label: str) -> None:
+    flip_a_byte(Store(root).path(step(goal, label)) / WEIGHTS)
+
+
+def test_of_a_pass_only_what_is_missing_and_not_made_by_others_meanwhile_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     goal = asked()
     whole = predictions(run(tmp_path / "a", goal), goal)
     alone = Runner([], toy.context(tmp_path / "b"))
@@ -43,28 +49,17 @@ def test_of_a_pass_only_what_is_missing_is_made(tmp_path: Path) -> None:
     toy.CALLS.clear()
     assert torch.equal(predictions(run(tmp_path / "b", goal), goal), whole)
     assert toy.CALLS == ["expert 0 of 3, 0, expert 2 of 3, 0", "predictions of 3, 0"]
-
-
-def test_what_others_made_between_the_look_and_the_claim_is_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    goal, claim = asked(), Store.claim
+    claim = Store.claim
 
     def late(*arguments: Any) -> Any:
         monkeypatch.setattr(Store, "claim", claim)
-        run(tmp_path, goal)
+        run(tmp_path / "c", goal)
         return claim(*arguments)
 
+    toy.CALLS.clear()
     monkeypatch.setattr(Store, "claim", late)
-    runner = run(tmp_path, goal)
+    runner = run(tmp_path / "c", goal)
     assert len(toy.CALLS) == 4 and runner.summary().startswith("all 6 artifacts were found")
-
-
-# --- stale --------------------------------------------------------------------------------------
-
-
-def damage(store: Store, of: Step) -> None:
-    flip_a_byte(store.path(of) / WEIGHTS)
 
 
 def test_what_was_made_from_a_parent_that_was_made_anew_is_stale(
@@ -73,7 +68,11 @@ def test_what_was_made_from_a_parent_that_was_made_anew_is_stale(
     """Trained in one precision; the base is damaged and made again in another, so it has other weights."""
     goal = asked()
     before = predictions(run(tmp_path, goal), goal)
-    damage(Store(tmp_path), step(goal, "base 0"))
+    damage(tmp_path, goal, "base 0")
+    toy.CALLS.clear()
+    run(tmp_path, goal)
+    assert toy.CALLS == ["base 0"], "with the same weights it makes nothing stale"
+    damage(tmp_path, goal, "base 0")
     monkeypatch.setenv("TOY_ROUNDING", "0.5")
     toy.CALLS.clear()
     after = run(tmp_path, goal)
@@ -83,16 +82,7 @@ def test_what_was_made_from_a_parent_that_was_made_anew_is_stale(
     assert len(toy.CALLS) == 4 and not torch.equal(predictions(after, goal), before)
     clean = predictions(run(tmp_path / "clean", goal), goal)
     assert torch.equal(predictions(after, goal), clean), "nothing in the store rests on the old base"
-    assert len(Store(tmp_path).set_aside()) == 6
-
-
-def test_a_parent_that_was_made_anew_with_the_same_weights_makes_nothing_stale(tmp_path: Path) -> None:
-    goal = asked()
-    run(tmp_path, goal)
-    damage(Store(tmp_path), step(goal, "base 0"))
-    toy.CALLS.clear()
-    run(tmp_path, goal)
-    assert toy.CALLS == ["base 0"]
+    assert len(Store(tmp_path).set_aside()) == 7
 
 
 def test_a_checkpoint_begun_on_another_parent_is_not_gone_on_with(
@@ -101,17 +91,14 @@ def test_a_checkpoint_begun_on_another_parent_is_not_gone_on_with(
     goal, stops[1] = asked(experts=1), 2
     with pytest.raises(Stop):
         run(tmp_path, goal)
-    damage(Store(tmp_path), step(goal, "base 0"))
+    damage(tmp_path, goal, "base 0")
     monkeypatch.setenv("TOY_ROUNDING", "0.5")
     found = predictions(run(tmp_path, goal), goal)
     assert "expert 0 of 1, 0: what it was begun on is not the same any more; it begins again" in capsys.readouterr().err
     assert torch.equal(found, predictions(run(tmp_path / "clean", goal), goal))
 
 
-# --- stopped and resumed --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("epochs", [1, 3, 5, 9])
+@pytest.mark.parametrize("epochs", [1, 5, 9])
 def test_stopped_anywhere_and_resumed_no_epoch_is_repeated(tmp_path: Path, stops: list[int], epochs: int) -> None:
     goal, stops[1] = asked(), epochs
     with pytest.raises(Stop):
@@ -126,23 +113,19 @@ def test_what_remains_of_a_stopped_study(tmp_path: Path, stops: list[int]) -> No
     done, half = asked(seed=1), asked()
     nothing = Remaining([half, asked(experts=2)], Store(tmp_path))
     assert [(part.finished, part.needed, part.work) for part in nothing.parts] == [(0, 6, 27), (0, 5, 12)]
-    assert nothing.report().splitlines()[1:] == [
-        "remains   toy of 2, seed 0: 0 of 5 artifacts are there", "the same command goes on",
-    ]  # fmt: skip
+    assert "remains   toy of 2, seed 0: 0 of 5 artifacts are there\nthe same command goes on" in nothing.report()
     run(tmp_path, done)
     stops[1] = stops[0] + 3
     with pytest.raises(Stop):
         run(tmp_path, half)
     left = Remaining([done, half], Store(tmp_path))
     assert [(part.finished, part.needed, part.work) for part in left.parts] == [(6, 6, 0), (2, 6, 11)]
-    assert left.report().splitlines()[0] == "finished  toy of 3, seed 1"
-    assert "remains   toy of 3, seed 0: 2 of 6 artifacts are there, about 0 s left" in left.report()
-    damage(Store(tmp_path), step(done, "base 1"))
+    assert left.report().startswith(
+        "finished  toy of 3, seed 1\nremains   toy of 3, seed 0: 2 of 6 artifacts are there, "
+    )
+    damage(tmp_path, done, "base 1")
     run(tmp_path, half)
     assert Remaining([done, half], Store(tmp_path)).whole, "a damaged file is seen when it is read, not before"
-
-
-# --- failures -----------------------------------------------------------------------------------
 
 
 def test_what_rests_on_a_failure_is_skipped_and_the_rest_is_made(

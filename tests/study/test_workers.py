@@ -8,6 +8,7 @@ import torch
 
 from repro.errors import ReproError, TimeIsUpError, TrainingError
 from repro.study.executors import TRIES, Executor, make_executor
+from repro.study.graph import Goal
 from repro.study.remaining import Remaining
 from repro.study.runner import Runner
 from repro.study.store import Store
@@ -28,22 +29,23 @@ def test_workers_make_the_same_and_share_a_pass(tmp_path: Path, here: list[Here]
 def test_what_follows_from_a_step_is_made_before_what_comes_after_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: list[Here]
 ) -> None:
-    first, later = asked(), asked(experts=1)  # they share a base
-    runner = Runner([first, *(asked(seed=i / 10) for i in range(1, 6))], toy.context(tmp_path))
-    runner.follow(first.steps[0], lambda: [later])
-    runner.run(first.steps)
+    first = asked()
+
+    def followed(experts: int, *others: Goal) -> Runner:
+        runner = Runner([first, *others], toy.context(tmp_path))
+        runner.follow(first.steps[0], lambda: [asked(experts=experts)])  # they share a base
+        runner.run(first.steps)
+        return runner
+
+    runner = followed(1, *(asked(seed=i / 10) for i in range(1, 6)))
     made = [toy.CALLS.index(f"predictions of {of}") for of in ("3, 0", "1, 0", "3, 0.5")]
     assert made == sorted(made) and toy.CALLS.count("base 0") == 1
     assert runner.context.progress.left == pytest.approx(0) and here[0].count == 6 * 5 + 3
-    again = Runner([first], toy.context(tmp_path))
-    again.follow(first.steps[0], lambda: [asked(experts=2)])
-    again.run(first.steps)
+    followed(2)
     assert toy.CALLS[-1] == "predictions of 2, 0", "also where it was found"
     monkeypatch.setattr("repro.study.runner.make_executor", make_executor)
-    serial = Runner([first], toy.context(tmp_path))
-    serial.follow(first.steps[0], lambda: [asked(experts=4)])
-    serial.run(first.steps)
-    assert toy.CALLS[-1] == "predictions of 2, 0" and serial.context.progress.left > 4 * 5, "counted, but not asked for"
+    left = followed(4).context.progress.left
+    assert toy.CALLS[-1] == "predictions of 2, 0" and left > 4 * 5, "serially it is counted, but not asked for"
 
 
 @pytest.mark.parametrize("workers", [False, True])
@@ -70,22 +72,29 @@ def test_what_is_known_later_is_made_by_workers_too_and_what_went_wrong_stays_sa
     runner.add([late], "what is known yet")
     with pytest.raises(TimeIsUpError, match="base 3: not begun"):
         runner.run(late.steps)
+    assert Remaining([first, late], Store(tmp_path)).parts[1].finished == 0
 
 
-def test_a_lost_worker_s_job_is_given_to_another(
+def test_a_lost_worker_s_job_is_given_to_another_and_one_that_is_always_lost_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: list[Here]
 ) -> None:
     monkeypatch.setattr(Here, "losing", (1, 3))
     run(tmp_path, asked())
     assert here[0].count == 5 + 2 and Remaining([asked()], Store(tmp_path)).whole
+    monkeypatch.setattr(Here, "losing", tuple(range(99)))
+    with pytest.raises(ReproError, match=f"base 1: its worker was lost {TRIES} times"):
+        run(tmp_path, asked(seed=1))
 
 
-def test_a_worker_that_is_always_lost_is_given_up(
+def test_an_error_that_is_no_training_s_stops_everything_and_a_store_that_is_not_shared_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: list[Here]
 ) -> None:
-    monkeypatch.setattr(Here, "losing", tuple(range(99)))
-    with pytest.raises(ReproError, match=f"base 0: its worker was lost {TRIES} times"):
-        run(tmp_path, asked())
+    with monkeypatch.context() as patch, pytest.raises(ReproError, match="the disk is full"):
+        patch.setattr(Future, "result", lambda self: {"error": "the disk is full"})
+        run(tmp_path / "a", asked())
+    monkeypatch.setattr(Executor, "arguments", lambda self, job: (*job[:3], str(tmp_path / "b"), "cpu", 1, "off"))
+    with pytest.raises(ReproError, match=r"base 0: a worker made it, and it is not in .*every worker sees"):
+        run(tmp_path / "c", asked())
 
 
 def test_a_failure_in_a_worker_stops_what_needs_it_alone(tmp_path: Path, here: list[Here]) -> None:
@@ -97,22 +106,6 @@ def test_a_failure_in_a_worker_stops_what_needs_it_alone(tmp_path: Path, here: l
     runner.run(good.steps)
 
 
-def test_an_error_that_is_no_training_s_stops_everything(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: list[Here]
-) -> None:
-    monkeypatch.setattr(Future, "result", lambda self: {"error": "the disk is full"})
-    with pytest.raises(ReproError, match="the disk is full"):
-        run(tmp_path, asked())
-
-
-def test_a_store_that_workers_do_not_share_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: list[Here]
-) -> None:
-    monkeypatch.setattr(Executor, "arguments", lambda self, job: (*job[:3], str(tmp_path / "b"), "cpu", 1, "off"))
-    with pytest.raises(ReproError, match=r"base 0: a worker made it, and it is not in .*every worker sees"):
-        run(tmp_path / "a", asked())
-
-
 def test_a_killed_process_and_the_same_weights(tmp_path: Path) -> None:
     goal = asked(kill=["expert 2 of 3, 0"])
     runner = run(tmp_path, goal, executor="processes:1")
@@ -120,15 +113,3 @@ def test_a_killed_process_and_the_same_weights(tmp_path: Path) -> None:
     assert runner.context.progress.seconds(1.0) > 0, "and count it in its progress"
     assert (Store(tmp_path).folder / "expert").exists() and runner.summary().startswith("6 artifacts were made")
     assert torch.equal(predictions(runner, goal), predictions(run(tmp_path / "serial", asked()), asked()))
-
-
-def test_with_workers_what_is_whole_when_the_time_is_up_is_found_and_seeds_are_made_in_turn(
-    tmp_path: Path, here: list[Here]
-) -> None:
-    """A worker is out of time at the second seed's base: the first seed stands, and whoever asks for it gets it."""
-    first, second = asked(), asked(seed=1, late=["base 1"])
-    runner = Runner([first, second], toy.context(tmp_path))
-    runner.run(first.steps)
-    assert Remaining([first, second], Store(tmp_path)).parts[1].finished == 0
-    with pytest.raises(TimeIsUpError, match="base 1: not begun"):
-        runner.run(second.steps)

@@ -7,6 +7,8 @@ trained slowly: at a rate of 0.05, in fp32, logits differed by 0.8 where sums we
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.deepmoe.cost import deepmoe_cost
 from repro.families.deepmoe.steps import REVISIONS, Asked, goal, steps, two_stages
@@ -37,11 +39,12 @@ def of_way(name: str, root: Path) -> dict[str, golden.Parts]:
     stages = {"jointly": whole.model_copy(update={"recipe_two": None}), "gates frozen": whole}
     runner = golden.made([goal(of) for of in stages.values()], root)
     for stage, of in stages.items():
-        tensors = runner.load(steps(of)).tensors
+        tensors, cost = runner.load(steps(of)).tensors, deepmoe_cost(of.model)
+        assert torch.equal(tensors["macs"], cost.macs(tensors["gates"]))
         found[f"{name}, {stage}"] = {
             "logits": golden.checksums(tensors["logits"]),
             "embedding": golden.checksums(tensors["embedding_logits"]),
-            "gates": [golden.checksums(gates) for gates in tensors["gates"].split(deepmoe_cost(of.model).sizes, 1)],
+            "gates": [golden.checksums(gates) for gates in tensors["gates"].split(cost.sizes, 1)],
             **golden.training(runner.load(steps(of).needs[0])),
         }
     return found
@@ -54,6 +57,20 @@ def numbers(root: Path) -> dict[str, golden.Parts]:
 
 def test_the_numbers_are_those_of_before(tmp_path: Path) -> None:
     golden.hold(numbers(tmp_path), __file__)
+
+
+def test_a_stage_and_a_start_are_steps_of_their_own_and_what_differs_later_shares_what_is_before_it() -> None:
+    def kinds(of: Asked) -> list[str]:
+        return [step.kind for step in ordered(goal(of).steps)]
+
+    whole = asked("outputs")
+    assert kinds(whole) == ["deepmoe", "deepmoe-frozen", "predictions"]
+    assert kinds(asked("inputs")) == ["base", *kinds(whole)]
+    one = whole.model_copy(update={"recipe_two": None})
+    assert kinds(one) == ["deepmoe", "predictions"] and ordered(goal(one).steps)[0] in ordered(goal(whole).steps)
+    for part, field, value in (("model", "lam", 0.5), ("spec", "seed", 1)):
+        other = whole.model_copy(update={part: getattr(whole, part).model_copy(update={field: value})})
+        assert not set(ordered(goal(whole).steps)) & set(ordered(goal(other).steps))
 
 
 def test_each_kind_has_a_revision_in_its_key() -> None:

@@ -1,5 +1,6 @@
 """What a mixture is held against gets what the mixture gets, and draws its own images; where exhibits train it."""
 
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -43,10 +44,7 @@ def test_equal_inference_is_as_near_as_channels_in_fours_allow(scale: str, base:
     assert control is not None
     mixture = model_cost(base, expert, 100, 32, 20, spec.width).macs
     assert plain_cost(control).macs == pytest.approx(mixture, rel=0.03)
-
-
-def test_a_network_without_a_width_has_no_plain_one_of_equal_inference() -> None:
-    assert equal_inference(default_spec("smoke", "imagenet")) is None
+    assert equal_inference(default_spec("smoke", "imagenet")) is None, "it has no width"
 
 
 def test_controls_and_experts_do_not_replay_the_bases_batches(tmp_path: Path) -> None:
@@ -56,11 +54,8 @@ def test_controls_and_experts_do_not_replay_the_bases_batches(tmp_path: Path) ->
     seeds += [spec.seed_for(purpose) for purpose in ("gate", "experts", "ensemblers")]
     seeds.append(spec.with_(em_steps=1).seed_for("experts"))
     source = Sources(tmp_path, torch.device("cpu")).batches(spec, "train", Augmentation(crop="pad", pad=2))
-    first = [next(iter(source.train(seed, 0, 64))) for seed in seeds]
-    for i, one in enumerate(first):
-        for other in first[i + 1 :]:
-            assert not torch.equal(one.indices, other.indices)
-            assert not torch.equal(one.images, other.images)
+    for one, other in combinations([next(iter(source.train(seed, 0, 64))) for seed in seeds], 2):
+        assert not torch.equal(one.indices, other.indices) and not torch.equal(one.images, other.images)
     assert steps(spec).base != steps(control).base
 
 
@@ -98,12 +93,7 @@ def test_where_evidence_is_asked_for_controls_are_trained_without_a_word() -> No
     several = Figure2.check(scale="laptop", dataset="cifar100", experts="10,20")
     ten, twenty = map(several.controls_of, several.specs()[:2])
     assert ten[plain] == twenty[plain] and ten[trained] != twenty[trained], "one cost, whatever the number of experts"
-
-
-def test_a_base_that_comes_trained_has_none() -> None:
-    assert not Parameters(scale="paper", dataset="imagenet").bases()
-    assert len(Parameters(scale="paper", dataset="imagenet", pretrained=False).bases()) == 1, (
-        "it has no width to change"
-    )
+    assert not Parameters(scale="paper", dataset="imagenet").bases(), "the base comes trained"
+    assert len(Parameters(scale="paper", dataset="imagenet", pretrained=False).bases()) == 1, "it has no width"
     with pytest.raises(SpecError, match="controls"):
         Parameters.check(controls="some")

@@ -1,5 +1,6 @@
 """The graphs say what the networks say; what is missing, damaged or of other weights is said to be."""
 
+import shutil
 from pathlib import Path
 
 import onnx
@@ -14,6 +15,8 @@ from repro.families.single_gate.export import ONNX, Config, load, save
 from repro.families.single_gate.model import SingleGateMoE, every_expert
 from repro.families.single_gate.onnx_form import OnnxMoE, graph, graphs
 from repro.families.single_gate.predict import Rule, predict
+from repro.models.backbone import Backbone, Head
+from repro.models.registry import freeze
 from tests.helpers import draw_statistics, mixture
 
 
@@ -33,11 +36,6 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made("tr10", 3, tmp_path_factory.mktemp("exports") / "moe")
 
 
-@pytest.fixture
-def in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("repro.training.device.bf16_is_fast", lambda device: False)
-
-
 def agree(ours: OnnxMoE, theirs: SingleGateMoE, images: torch.Tensor) -> None:
     asked: list[tuple[float | None, Rule]] = [(0.0, "anytime"), (0.2, "anytime"), (1.0, "anytime"), (None, "top-1")]
     for tau, rule in asked:
@@ -46,11 +44,10 @@ def agree(ours: OnnxMoE, theirs: SingleGateMoE, images: torch.Tensor) -> None:
         assert torch.equal(found.experts_used, expected.experts_used)
 
 
-def test_it_says_the_same_of_any_number_of_images(exported: Path, in_float32: None) -> None:
+def test_it_says_the_same_of_any_number_of_images(exported: Path, fp32: None) -> None:
     ours, theirs = onnx_form.load(exported), load(exported)
     images = torch.randn(7, 3, 32, 32)
-    used = predict(theirs, images, 0.2).experts_used
-    assert len(used.unique()) > 1, "some images run more experts than others"
+    assert len(predict(theirs, images, 0.2).experts_used.unique()) > 1, "some images run more experts than others"
     for number in (1, 7):
         agree(ours, theirs, images[:number].to(memory_format=torch.channels_last))
     picture = Image.new("RGB", (40, 50), (200, 60, 20))
@@ -58,10 +55,22 @@ def test_it_says_the_same_of_any_number_of_images(exported: Path, in_float32: No
     assert ours.label(picture, 0.3) == theirs.label(picture, 0.3)
 
 
-@pytest.mark.parametrize(("name", "number"), [("tr10", 1), ("densenet121", 2)])
-def test_one_expert_and_torchvisions_networks(name: str, number: int, tmp_path: Path, in_float32: None) -> None:
-    folder = made(name, number, tmp_path / "moe")
+def test_one_expert_of_a_network_of_torchvision(tmp_path: Path, fp32: None) -> None:
+    folder = made("resnet18", 1, tmp_path / "moe")
     agree(onnx_form.load(folder), load(folder), torch.randn(3, 3, 32, 32))
+
+
+def test_a_batchnorm_that_cannot_be_folded_is_each_experts_own(exported: Path, fp32: None) -> None:
+    """It stands before its convolution, as in DenseNets."""
+
+    def head() -> Head:
+        layers = nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        return Head(nn.Sequential(*layers), nn.Linear(4, 3), 4)
+
+    moe = SingleGateMoE(Backbone("small", nn.Conv2d(3, 4, 3), head(), 4), nn.Linear(4, 2), [head(), head()])
+    draw_statistics(freeze(moe))
+    images = torch.randn(5, 3, 8, 8)
+    agree(OnnxMoE(load(exported).config, graphs(moe, images)), moe, images)
 
 
 def test_in_int8_maps_are_near_and_the_last_layers_are_as_they_were(exported: Path) -> None:
@@ -77,26 +86,24 @@ def test_in_int8_maps_are_near_and_the_last_layers_are_as_they_were(exported: Pa
     assert float((said.gate_probs.sum(1) - 1).abs().max()) < 1e-5
 
 
-def test_what_is_no_set_of_graphs_is_said_to_be_none(tmp_path: Path) -> None:
-    trunk = (exported := made("tr10", 2, tmp_path / "moe")) / ONNX / "trunk.onnx"
-    whole = trunk.read_bytes()
+def test_what_is_no_set_of_graphs_is_said_to_be_none(exported: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(exported, tmp_path / "moe")
+    trunk, moe = folder / ONNX / "trunk.onnx", load(folder)
 
     def refused(sentence: str) -> None:
         with pytest.raises(StoreError, match=sentence + ".*again with --onnx"):
-            onnx_form.load(exported)
+            onnx_form.load(folder)
 
-    trunk.write_bytes(whole[:-1] + b"?")
+    trunk.write_bytes(trunk.read_bytes()[:-1] + b"?")
     refused("trunk.onnx is damaged")
     trunk.unlink()
     refused("trunk.onnx cannot be read")
-    trunk.write_bytes(whole)
-    moe = onnx_form.load(exported)
-    save(exported, load(exported), moe.config, "# Without graphs")
+    save(folder, moe, moe.config, "# Without graphs")
     refused("has no graphs")
-    assert not (exported / ONNX).exists(), "none of them is left"
+    assert not (folder / ONNX).exists(), "none of them is left"
     (other := tmp_path / "other" / ONNX).mkdir(parents=True)
     with pytest.raises(StoreError, match="no exported model"):
-        save(other.parent, load(exported), moe.config, "# A card")
+        save(other.parent, moe, moe.config, "# A card")
 
 
 def test_what_onnx_does_not_know_is_said() -> None:

@@ -1,5 +1,6 @@
 """One whole study at smoke scale: what it says, stopped and resumed, by classes, with an E-step."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from repro.data.augment import Augmentation
 from repro.families.single_gate.algorithm1 import compute_outputs
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.em import posterior
+from repro.families.single_gate.scales import default_spec
 from repro.families.single_gate.steps import steps
 from repro.families.single_gate.study import Study
 from repro.study.store import Store
@@ -26,7 +28,6 @@ def equal(a: Outputs, b: Outputs) -> bool:
 
 def test_outputs_have_the_shapes_they_say_and_are_better_than_chance(study: Study, tiny: StudySpec) -> None:
     outputs, metrics = study.outputs(tiny), study.gate_metrics(tiny)
-    assert outputs.base_logits.shape == (200, 20)
     assert outputs.gate_probs.shape == (200, 3) and outputs.expert_logits.shape == (200, 3, 20)
     torch.testing.assert_close(outputs.gate_probs.sum(1), torch.ones(200))
     assert torch.equal(outputs.labels, torch.from_numpy(study.sources.images(tiny, "evaluation").labels))
@@ -37,6 +38,9 @@ def test_outputs_have_the_shapes_they_say_and_are_better_than_chance(study: Stud
         torch.testing.assert_close(getattr(fresh, name), said, rtol=1e-4, atol=1e-4)
     history = study.store.load(steps(tiny).base).history
     assert history[-1][0] < history[0][0]
+    held_out = tiny.with_(evaluate="validation")
+    fit, held = (study.sources.images(held_out, use) for use in ("train", "evaluation"))
+    assert (fit.split, held.split, len(fit), len(held)) == ("fit", "validation", 360, 40)
 
 
 def test_stopped_half_way_and_resumed(study: Study, tiny: StudySpec, tmp_path: Path, stops: list[int]) -> None:
@@ -72,10 +76,8 @@ def test_by_class_every_image_of_a_class_has_the_same_expert(study: Study, tiny:
     expert_of, g0 = study.class_to_expert(spec), study.assignment(spec)
     labels = torch.from_numpy(study.sources.images(spec, "train").labels)
     assert torch.equal(g0.argmax(1), expert_of[labels]) and torch.equal(g0.sum(1), torch.ones(400))
-    assert expert_of.unique().tolist() == [0, 1, 2]
-    if level == "per-class":
-        assert sorted(torch.bincount(expert_of).tolist()) == [6, 7, 7]
-    assert outputs.expert_logits.shape == (200, 3, 20)
+    sizes = sorted(torch.bincount(expert_of).tolist())
+    assert sizes == [6, 7, 7] if level == "per-class" else len(sizes) == 3
     assert steps(spec).base == steps(tiny).base and not equal(outputs, study.outputs(tiny))
 
 
@@ -85,15 +87,18 @@ def test_an_e_step_goes_on_from_algorithm_1(study: Study, tiny: StudySpec) -> No
     em = Study([spec.with_(em_steps=0), spec], study.root, CPU)
     assert equal(em.run(spec.with_(em_steps=0)), study.outputs(tiny))
     assert em.runner.summary().startswith("all ")
-    after = em.run(spec)
-    losses = em.losses(tiny)
+    after, losses = em.run(spec), em.losses(tiny)
     torch.testing.assert_close(em.assignment(spec), posterior(losses.gate_probs, losses.experts))
     assert not equal(after, study.outputs(tiny))
     assert Store(study.root).load(steps(spec).gate).metrics["agreement"] > 50
 
 
-def test_validation_reports_on_held_out_training_images(tiny: StudySpec, tmp_path: Path) -> None:
-    spec = tiny.with_(evaluate="validation")
-    study = Study([spec], tmp_path, CPU)
-    fit, held = study.sources.images(spec, "train"), study.sources.images(spec, "evaluation")
-    assert (fit.split, held.split, len(fit), len(held)) == ("fit", "validation", 360, 40)
+@pytest.mark.real
+def test_two_experts_on_cifar100(real_data_root: Callable[..., Path], tmp_path: Path) -> None:
+    (tmp_path / "cifar-100-python").symlink_to(real_data_root("cifar-100-python") / "cifar-100-python")
+    spec = default_spec("laptop", "cifar100")
+    one_epoch = {**spec.base_recipe.model_dump(), "epochs": 1}
+    spec = spec.with_(width=0.0625, num_experts=2, base_recipe=one_epoch, expert_recipe=one_epoch)
+    outputs = Study([spec], tmp_path, CPU).run(spec)
+    # Chance is 1 %; one epoch of the narrowest network reaches several times that.
+    assert accuracy(bagging(outputs), outputs.labels) > accuracy(outputs.base_logits, outputs.labels) > 4

@@ -1,5 +1,6 @@
 """torchvision's networks with mixtures in them: the same to the last bit where they must be, and placed as said."""
 
+from itertools import product
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from repro.models.token_routing import Routing
 from repro.randomness import seeded_init
 
 MICRO = ["convnext-micro", "vit-micro"]
+STAGES = [CNBlockConfig(32, 64, 2), CNBlockConfig(64, 128, 4), CNBlockConfig(128, None, 2)]
 ROUNDING: dict[str, Any] = {"rtol": 1e-5, "atol": 1e-5}
 
 
@@ -43,8 +45,7 @@ def test_without_mixtures_it_is_torchvisions_network(network: str) -> None:
         if network == "vit-micro":
             theirs: Any = VisionTransformer(32, 4, 4, 3, 96, 384, num_classes=10)
         else:
-            stages = [CNBlockConfig(32, 64, 2), CNBlockConfig(64, 128, 4), CNBlockConfig(128, None, 2)]
-            theirs = ConvNeXt(stages, 0.0, 1.0, 10)
+            theirs = ConvNeXt(STAGES, 0.0, 1.0, 10)
             theirs.features[0][0] = nn.Conv2d(3, 32, 2, 2)
             model._small_normal(theirs.features[0][0])
     ours = make(network, placement="none")
@@ -63,27 +64,26 @@ def test_one_expert_is_the_dense_network_to_the_last_bit(network: str) -> None:
     """
     dense = make(network, placement="none")
     sparse = make(network, num_experts=1, added_skip=False)
-    pairs = {}
+    pairs: list[tuple[nn.Parameter, nn.Parameter]] = []
     for ours, theirs in zip(sparse.blocks, dense.blocks, strict=True):
         if isinstance(getattr(ours, "mlp", None), SparseMoE):
             up, down = (layer for layer in theirs.mlp if isinstance(layer, nn.Linear))  # type: ignore[union-attr]
-            for name, layer in (("up", up), ("down", down)):
-                pairs[ours.mlp, name] = layer
-                getattr(ours.mlp, f"{name}_weight").data[0] = layer.weight
-                getattr(ours.mlp, f"{name}_bias").data[0] = layer.bias
+            for layer, name in ((up, "up"), (down, "down")):
+                pairs += [(getattr(ours.mlp, f"{name}_{of}"), getattr(layer, of)) for of in ("weight", "bias")]
+    for stacked, single in pairs:
+        stacked.data[0] = single
+    nn.init.normal_(dense.fc.weight, generator=torch.Generator().manual_seed(2))
     state = dense.state_dict()
     sparse.load_state_dict({k: v for k, v in state.items() if k in sparse.state_dict()}, strict=False)
-    nn.init.normal_(dense.fc.weight, generator=torch.Generator().manual_seed(2))
-    sparse.fc.load_state_dict(dense.fc.state_dict())
     for training in (False, True):
         ours_out, theirs_out = sparse.train(training)(images()).logits, dense.train(training)(images()).logits
         assert torch.equal(ours_out, theirs_out) and ours_out.std() > 0
     ours_out.square().sum().backward()
     theirs_out.square().sum().backward()
     assert pairs
-    for (mixture, name), layer in pairs.items():
-        torch.testing.assert_close(getattr(mixture, f"{name}_weight").grad[0], layer.weight.grad, **ROUNDING)
-        torch.testing.assert_close(getattr(mixture, f"{name}_bias").grad[0], layer.bias.grad, **ROUNDING)
+    for stacked, single in pairs:
+        assert stacked.grad is not None
+        torch.testing.assert_close(stacked.grad[0], single.grad, **ROUNDING)
     torch.testing.assert_close(next(sparse.parameters()).grad, next(dense.parameters()).grad, **ROUNDING)
 
 
@@ -102,27 +102,17 @@ def test_placements() -> None:
         config("vit-s", placement="stage")
 
 
-@pytest.mark.parametrize("network", MICRO)
-@pytest.mark.parametrize("size", [32, 64])
-def test_stems_leave_the_same_map_on_32_and_64_pixels(network: str, size: int) -> None:
-    out = make(network, image_size=size)(images(1, size))
-    tokens = [len(choice.experts_NK) for choice in out.choices]
-    assert tokens == ([64, 16] if network == "convnext-micro" else [65, 65])
-
-
-def test_a_prediction_does_not_depend_on_its_batch() -> None:
-    network = make(top_k=2)
-    together = network(images(4))
-    alone = network(images(4)[2:3])
+def test_stems_leave_the_same_map_on_32_and_64_pixels_and_a_prediction_does_not_depend_on_its_batch() -> None:
+    for network, size in product(MICRO, (32, 64)):
+        choices = make(network, image_size=size)(images(1, size)).choices
+        tokens = [64, 16] if network == "convnext-micro" else [65, 65]
+        assert [len(choice.experts_NK) for choice in choices] == tokens
+    sparse = make(top_k=2)
+    together, alone = sparse(images(4)), sparse(images(4)[2:3])
     torch.testing.assert_close(alone.logits[0], together.logits[2])
-    tokens = alone.choices[0].experts_NK
-    assert torch.equal(tokens, together.choices[0].experts_NK.view(4, *tokens.shape)[2])
-
-
-def test_the_flop_counter_gives_the_cost_wherever_tokens_go() -> None:
-    """On real images, through the path that a CPU takes."""
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        make(top_k=2)(images(1))
+    assert torch.equal(alone.choices[0].experts_NK, together.choices[0].experts_NK.unflatten(0, (4, -1))[2])
+    with FlopCounterMode(display=False) as counter, torch.no_grad():  # wherever tokens go
+        sparse(images(1))
     assert counter.get_total_flops() // 2 == sparse_cost(config(top_k=2)).macs
 
 
@@ -138,8 +128,7 @@ def test_upcycled_experts_give_the_pretrained_output(name: str, shape: str, monk
         with seeded_init(0, "theirs"):
             if name == "vit-b":
                 return VisionTransformer(64, 16, 4, 3, 96, 384)
-            stages = [CNBlockConfig(32, 64, 2), CNBlockConfig(64, 128, 4), CNBlockConfig(128, None, 2)]
-            return ConvNeXt(stages, more["stochastic_depth_prob"], 1.0)
+            return ConvNeXt(STAGES, more["stochastic_depth_prob"], 1.0)
 
     monkeypatch.setattr(model, "get_model", pretrained)
     start = {"image_size": 64, "start": "imagenet", "renormalise": True, "added_skip": False}
@@ -150,23 +139,13 @@ def test_upcycled_experts_give_the_pretrained_output(name: str, shape: str, monk
     assert sparse(images(2, 64)).choices[0].experts_NK.unique().numel() > 2
 
 
-def test_experts_begin_apart_or_alike() -> None:
-    for init, alike in (("independent", False), ("shared", True)):
-        for mixture in make(expert_init=init).mixtures:
-            assert torch.equal(mixture.up_weight[0], mixture.up_weight[1]) == alike
-
-
-@pytest.mark.parametrize("gate", ["cos", "l2"])
-def test_a_likeness_is_taken_in_fewer_dimensions_than_the_model_has(gate: str) -> None:
-    for mixture in make(gate=gate).mixtures:
-        project = mixture.gate.project
-        assert isinstance(project, nn.Linear) and project.out_features * 2 == project.in_features
-
-
-def test_the_added_skip_goes_around_the_experts() -> None:
-    """With experts that give nothing, a block is x + γ h."""
-    network = make()
-    block: Any = network.blocks[-1]
+def test_experts_begin_apart_or_alike_gates_have_fewer_dimensions_and_a_skip_goes_around_experts() -> None:
+    for init, gate in (("independent", "cos"), ("shared", "l2")):
+        for mixture in make(expert_init=init, gate=gate).mixtures:
+            assert torch.equal(mixture.up_weight[0], mixture.up_weight[1]) == (init == "shared")
+            project = mixture.gate.project
+            assert isinstance(project, nn.Linear) and project.out_features * 2 == project.in_features
+    block: Any = make().blocks[-1]  # with experts that give nothing it is x + γ h
     for p in block.mlp.expert_parameters():
         p.data.zero_()
     x = torch.randn(2, 128, 4, 4)
@@ -187,9 +166,5 @@ def test_the_added_skip_goes_around_the_experts() -> None:
 def test_what_does_not_fit_is_said(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         config(**{"network": "convnext-micro", **changes})  # type: ignore[arg-type]
-
-
-def test_sizes_that_grouped_products_cannot_have() -> None:
-    mlp = nn.Linear(18, 72), nn.Linear(72, 18)
-    with pytest.raises(SpecError, match="multiples of 8"):
-        SparseMoE([mlp], "conv", Routing())
+    with pytest.raises(SpecError, match="multiples of 8"):  # by grouped products
+        SparseMoE([(nn.Linear(18, 72), nn.Linear(72, 18))], "conv", Routing())

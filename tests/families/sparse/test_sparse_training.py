@@ -5,22 +5,15 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from repro.data.augment import Augmentation
 from repro.data.batches import DeviceBatches
 from repro.data.modes import make_modes
+from repro.families.sparse import training
 from repro.families.sparse.config import SparseConfig
 from repro.families.sparse.model import SparseNetwork, SparseOutput
-from repro.families.sparse.training import (
-    balance_losses,
-    idle_experts,
-    loads,
-    make_network,
-    predict,
-    sparse_step,
-    train_network,
-)
 from repro.models.token_routing import Choice
 from repro.training.device import autocast
 from repro.training.fit import Epoch
@@ -34,7 +27,6 @@ RECIPE = Recipe(
     decayed="weights", groups=(Group(match=r"mlp\.(up|down)_weight", decay=2.0),), schedule="one-cycle",
     warmup_from=0.0, label_smoothing=0.1, mixup=0.2, clip_norm=1.0, augmentation=Augmentation(crop="pad", pad=2),
 )  # fmt: skip
-ONE_EPOCH = RECIPE.model_copy(update={"epochs": 1})
 
 
 def config(**changes: object) -> SparseConfig:
@@ -44,99 +36,72 @@ def config(**changes: object) -> SparseConfig:
 
 @pytest.fixture(scope="module")
 def source() -> DeviceBatches:
-    return DeviceBatches(make_modes("train", 200), RECIPE.augmentation, CPU)
-
-
-def trained(
-    source: DeviceBatches, at: Path | None = None, recipe: Recipe = RECIPE, **changes: object
-) -> tuple[SparseNetwork, list[Epoch]]:
-    network = make_network(config(**changes), 0)
-    return network, train_network(network, config(**changes), recipe, source, CPU, 0, at)
+    return DeviceBatches(make_modes("train", 100), RECIPE.augmentation, CPU)
 
 
 @pytest.mark.parametrize("network", ["convnext-micro", "vit-micro"])
-def test_resumed_bit_exact_with_noise_and_drop_path(
+def test_resumed_bit_exact_with_noise_and_drop_path_it_names_each_tokens_experts(
     source: DeviceBatches, tmp_path: Path, stops: list[int], network: str
 ) -> None:
-    whole, history = trained(source, network=network)
+    def trained(at: Path | None = None) -> tuple[SparseNetwork, list[Epoch]]:
+        asked = config(network=network, top_k=2)
+        made = training.make_network(asked, 0)
+        return made, training.train_network(made, asked, RECIPE, source, CPU, 0, at)
 
-    stops[1] = 1
+    (whole, history), stops[1] = trained(), 1
     with pytest.raises(Stop):
-        trained(source, at=tmp_path / "state", network=network)
+        trained(tmp_path / "state")
     torch.randn(7)  # whatever was drawn elsewhere is of no account
-    resumed, again = trained(source, at=tmp_path / "state", network=network)
-    assert same(whole, resumed)
-    assert [(e.loss, e.accuracy, e.means) for e in history] == [(e.loss, e.accuracy, e.means) for e in again]
+    resumed, again = trained(tmp_path / "state")
+    assert same(whole, resumed) and [e._replace(seconds=0) for e in history] == [e._replace(seconds=0) for e in again]
 
-
-def test_noise_and_drop_path_do_draw(source: DeviceBatches) -> None:
-    """Without either the weights are others: the test above is about something."""
-    usual, *others = (
-        next(trained(source, recipe=ONE_EPOCH, noise=noise, drop_path=drop_path)[0].parameters())
-        for noise, drop_path in ((1.0, 0.2), (0.0, 0.2), (1.0, 0.0))
-    )
-    assert not any(torch.equal(usual, other) for other in others)
+    found = training.predict(whole, source, CPU)
+    tokens = (64, 16) if network == "convnext-micro" else (65, 65)
+    assert [found[f"experts-00{i}"].shape for i in (1, 2)] == [(100, number, 2) for number in tokens]
+    assert found["logits"].shape == (100, 20) and torch.equal(found["labels"], source.labels)
+    with torch.no_grad(), autocast(CPU):
+        last = whole(next(source.clean(100)).images).choices[1]
+    assert torch.equal(found["experts-002"].flatten(0, 1), last.experts_NK.short())
 
 
 def test_balance_losses_have_names_and_are_no_part_of_the_loss(source: DeviceBatches) -> None:
-    network = make_network(config(), 0).train()
+    network = training.make_network(config(), 0).train()
     batch = next(source.train(0, 0, 50))
-    out = sparse_step(network, config(), RECIPE)(batch, 0.0)
-    assert set(out.auxiliary) == {"importance", "load"} and all(value > 0 for value in out.auxiliary.values())
-    dense_loss = torch.nn.functional.cross_entropy
     torch.manual_seed(0)
-    with_losses = sparse_step(network, config(), RECIPE)(batch, 0.0)
+    out = training.sparse_step(network, config(), RECIPE)(batch, 0.0)
+    assert set(out.auxiliary) == {"importance", "load"} and all(value > 0 for value in out.auxiliary.values())
     torch.manual_seed(0)
     logits = network(batch.images).logits
-    assert torch.equal(with_losses.loss, dense_loss(logits, batch.labels, label_smoothing=0.1))
+    assert torch.equal(out.loss, F.cross_entropy(logits, batch.labels, label_smoothing=0.1))
     torch.stack([*out.auxiliary.values()]).sum().backward()
     grads = [parameter.grad for mixture in network.mixtures for parameter in mixture.gate.parameters()]
     assert grads and all(grad is not None and grad.abs().sum() > 0 for grad in grads)
 
 
 def choice(experts: list[int], kept: list[bool], **losses: float) -> Choice:
-    return Choice(
-        torch.tensor(experts)[:, None],
-        torch.ones(len(experts), 1),
-        torch.tensor(kept)[:, None],
-        {name: torch.tensor(value) for name, value in losses.items()},
-    )
+    of_losses = {name: torch.tensor(value) for name, value in losses.items()}
+    return Choice(torch.tensor(experts)[:, None], torch.ones(len(experts), 1), torch.tensor(kept)[:, None], of_losses)
 
 
 def test_losses_and_loads_by_hand() -> None:
-    out = SparseOutput(
-        Tensor(),
-        (
-            choice([0, 0, 0, 1], [True, True, False, True], importance=2.0, load=1.0),
-            choice([0, 1, 0, 1], [True] * 4, importance=4.0, load=0.0),
-        ),
-    )
+    one = choice([0, 0, 0, 1], [True, True, False, True], importance=2.0, load=1.0)
+    out = SparseOutput(Tensor(), (one, choice([0, 1, 0, 1], [True] * 4, importance=4.0, load=0.0)))
     weights = config(num_experts=2, importance_weight=0.1, load_weight=0.0)
-    found = balance_losses(out, weights)
+    found = training.balance_losses(out, weights)
     assert found.keys() == {"importance"} and found["importance"].item() == pytest.approx(0.3)
-    shares = loads(out, weights)
+    shares = training.loads(out, weights)
     assert shares["experts 1"].tolist() == [1.5, 0.5] and shares["experts 2"].tolist() == [1.0, 1.0]
     assert shares["dropped 1"].item() == 0.25 and shares["dropped 2"].item() == 0.0
 
 
 def test_dead_experts_are_named(source: DeviceBatches, capsys: pytest.CaptureFixture[str]) -> None:
     entry = Epoch(0.0, 0.0, 0.0, {"experts 1": [1.0, 1.0], "experts 2": [0.05, 2.9, 0.0], "dropped 2": 0.0})
-    assert idle_experts(entry) == ["experts 0, 2 of mixture 2"]
+    assert training.idle_experts(entry) == ["experts 0, 2 of mixture 2"]
     collapsed = config(noise=0.0, importance_weight=0.0, load_weight=0.0)
-    network = make_network(collapsed, 0)
+    network = training.make_network(collapsed, 0)
     for mixture in network.mixtures:  # all logits alike: every token goes to the same expert
         torch.nn.init.zeros_(mixture.gate.weight)  # type: ignore[arg-type]
         mixture.gate.requires_grad_(False)
-    train_network(network, collapsed, ONE_EPOCH, source, CPU, 0)
+    training.train_network(network, collapsed, RECIPE.model_copy(update={"epochs": 1}), source, CPU, 0)
     heard = capsys.readouterr().err
     assert re.search(r"epoch 1: next to no tokens for experts (\d, ){6}\d of mixture 1; experts (\d, ){6}\d of", heard)
-
-
-def test_predictions_name_each_tokens_experts(source: DeviceBatches) -> None:
-    network, _ = trained(source, top_k=2)
-    found = predict(network, source, CPU)
-    assert found["logits"].shape == (200, 20) and torch.equal(found["labels"], source.labels)
-    assert found["experts-001"].shape == (200, 64, 2) and found["experts-002"].shape == (200, 16, 2)
-    with torch.no_grad(), autocast(CPU):
-        choice = network(next(source.clean(200)).images).choices[1]
-    assert torch.equal(found["experts-002"].flatten(0, 1), choice.experts_NK.short())
