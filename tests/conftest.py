@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+# Tests are small and start processes of their own: with several threads each they would wait for one another's
+# turn, on a busy machine for minutes. Set before torch is imported, and inherited by every process.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from tests.records import made_up as made_up
 from tests.records import record_of as record_of
 from tests.stopping import stops as stops
@@ -18,10 +22,6 @@ if TYPE_CHECKING:
 
     from repro.families.single_gate.config import StudySpec
     from repro.families.single_gate.study import Study
-
-# Tests are small and start processes of their own: with several threads each they would wait for one another's
-# turn, on a busy machine for minutes. Set before torch is imported, and inherited by every process.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 LONGEST = (
     "test_three_families.py", "notebooks/test_all.py", "test_direct.py", "test_printed_commands.py",
