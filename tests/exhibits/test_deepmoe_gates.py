@@ -1,6 +1,7 @@
 """What gates show: whose an image is given in Figure 4's shuffles, and which channels are open for how many images."""
 
 import torch
+from torch import nn
 
 from repro.data.augment import Augmentation
 from repro.data.batches import DeviceBatches
@@ -57,6 +58,10 @@ def test_a_network_that_ignores_its_gates_is_right_under_any_shuffle() -> None:
         assert torch.equal(correct, right)
     alone = correct_when_shuffled(model, source, CPU, same, torch.arange(20), 0)
     assert bool((alone["own superclass"] == -1).all()) and bool((alone["own class"] >= 0).all())
+    model.network.forward = lambda images, gates: gates[:, :20]  # type: ignore[method-assign, assignment]
+    telling = nn.functional.pad(nn.functional.one_hot(source.labels, 20), (0, same.shape[1] - 20))
+    told = correct_when_shuffled(model, source, CPU, telling, superclass, 0)
+    assert [told[name].unique().tolist() for name in SHUFFLES] == [[1.0], [0.0], [0.0]], "gates are the donor's"
 
 
 def test_a_channel_is_open_for_hardly_any_image_nearly_every_one_or_some() -> None:
