@@ -6,9 +6,17 @@ from typing import Any
 import pytest
 
 from repro.report.claim import Cell
+from repro.report.exhibit import Exhibit
+from repro.report.verdict import ClaimVerdict
 from repro.study.results import Cost, Measurement, Provenance, StudyResult
 
 Values = Mapping[tuple[str, int], list[float]]
+RecordOf = Callable[..., StudyResult]
+
+
+def judged(shown: Exhibit, result: StudyResult) -> dict[str, ClaimVerdict]:
+    """What an exhibit judges of a record, by the keys of its claims."""
+    return {one.claim.key: one for one in shown.judge(result)}
 
 
 def recorded(lines: list[Measurement], **more: Any) -> StudyResult:

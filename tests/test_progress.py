@@ -11,13 +11,10 @@ from repro import progress
 from repro.progress import DEADLINE, Progress, join, joined, late, time_limit
 
 
-def test_without_a_limit_nothing_is_late() -> None:
+def test_work_is_late_that_would_end_after_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert DEADLINE not in os.environ
     with time_limit(None):
         assert not late(1e9)
-
-
-def test_work_is_late_that_would_end_after_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr(progress.time, "time", lambda: now[0])
     with time_limit(10):  # 600 seconds, of which 15 are kept for tidying up
@@ -50,7 +47,15 @@ def _a_worker_s_share(work: float) -> None:
     study.advance(work, lambda: "a share")
 
 
-def test_processes_that_share_a_progress_count_together_and_are_late_when_the_study_stops() -> None:
+def _say_outside_of_jupyter(text: str) -> None:
+    del os.environ["JPY_PARENT_PID"]
+    progress.say(text)
+
+
+def test_processes_that_share_a_progress_count_together_and_are_late_when_the_study_stops(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("JPY_PARENT_PID", "1")  # as Jupyter sets it for its kernels
     study = Progress(100.0)
     study.skip(20.0)
     study.share()
@@ -62,6 +67,11 @@ def test_processes_that_share_a_progress_count_together_and_are_late_when_the_st
         assert not pool.submit(late).result()
         study.stop()
         assert pool.submit(late).result() and not late(), "the one who stopped it may tidy up"
+        pool.submit(progress.say, "at work").result()
+        pool.submit(_say_outside_of_jupyter, "elsewhere").result()
+    out, err = capfd.readouterr()
+    assert ("at work" in out, "at work" in err) == (True, False), "in a notebook not in red"
+    assert ("elsewhere" in out, "elsewhere" in err) == (False, True)
 
 
 def test_a_notebook_shows_progress_as_output_and_not_in_red(
@@ -73,16 +83,3 @@ def test_a_notebook_shows_progress_as_output_and_not_in_red(
     monkeypatch.setattr(sys.stderr, "_original_stdstream_copy", terminal, raising=False)  # as in a kernel
     progress.say("at work")
     assert capsys.readouterr() == ("at work\n", "") and os.read(of_terminal, 100) == b"at work\n"
-
-
-@pytest.mark.parametrize("of_kernel", [True, False])
-def test_nor_are_the_lines_of_worker_processes(
-    of_kernel: bool, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.delenv("JPY_PARENT_PID", raising=False)
-    if of_kernel:
-        monkeypatch.setenv("JPY_PARENT_PID", "1")  # as Jupyter sets it for its kernels
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        pool.submit(progress.say, "at work").result()
-    out, err = capfd.readouterr()
-    assert ("at work" in out, "at work" in err) == (of_kernel, not of_kernel)

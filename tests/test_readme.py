@@ -89,9 +89,7 @@ def test_what_came_out_is_what_the_records_say() -> None:
 
 def test_the_usual_root_is_data_and_the_current_folder_is_had_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("REPRO_ROOT", raising=False)
-    assert (
-        SingleGateParameters.check().root == SingleGateParameters.check(root="").root == default_root() == ROOT / "data"
-    )
-    assert SingleGateParameters.check(root=".").root == Path(".")
+    roots = [SingleGateParameters.check(**asked).root for asked in ({}, {"root": ""}, {"root": "."})]
+    assert roots == [ROOT / "data", ROOT / "data", Path(".")] and default_root() == ROOT / "data"
     monkeypatch.setenv("REPRO_ROOT", "somewhere")
     assert SingleGateParameters.check().root == SingleGateParameters.check(root="").root == Path("somewhere")

@@ -31,29 +31,6 @@ def recorded(root: Path) -> StudyResult:
     return result
 
 
-def plain_checkout(cwd: Path, absent: tuple[str, ...], code: str) -> subprocess.CompletedProcess[str]:
-    """Some code by PYTHONPATH alone, in an environment without some packages, ``Without.absent``."""
-    code = f"""
-import sys
-
-class Without:
-    absent = {absent!r}
-
-    def __init__(self, finder):
-        self.finder = finder
-
-    def find_spec(self, name, path=None, target=None):
-        return None if name.partition(".")[0] in Without.absent else self.finder.find_spec(name, path, target)
-
-sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
-{code}
-"""
-    return subprocess.run(
-        [sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
-
-
 THREE = ("expert", "ensembler", "predictions")
 
 
@@ -67,24 +44,45 @@ def begun(table2_root: Path, root: Path, *left_out: str) -> Path:
     return root
 
 
+PLAIN_CHECKOUT = """
+import sys
+
+class Without:
+    absent = ()
+
+    def __init__(self, finder):
+        self.finder = finder
+
+    def find_spec(self, name, path=None, target=None):
+        return None if name.partition(".")[0] in Without.absent else self.finder.find_spec(name, path, target)
+
+sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
+from repro.cli import main
+for absent in (("PIL",), ("sklearn", "threadpoolctl")):
+    Without.absent = {for_show} + absent
+    print(main({nowhere}), "without", *absent, file=sys.stderr)
+Without.absent = {for_show}
+from repro.exhibits import exhibit, names
+print(*(exhibit(name).name for name in names()))
+sys.exit(main({root}))
+"""
+"""By PYTHONPATH alone, in an environment without some packages."""
+
+
 def test_without_jupyter_and_other_packages_for_show(table2_root: Path, tmp_path: Path) -> None:
-    """Nothing is begun without K-means; with it all but a base is made, by the loop that trains bases, too.
+    """Nothing is begun without pillow or K-means; with them all but a base is made, by the loop that trains bases, too.
 
     Every exhibit is imported, as ``repro run all --direct`` does to put them in reading order.
     """
     nowhere, root = tmp_path / "nowhere", begun(table2_root, tmp_path / "root", "gate", *THREE)
-    code = f"""
-from repro.cli import main
-for_show, Without.absent = Without.absent, (*Without.absent, "sklearn", "threadpoolctl")
-print(main({[*RUN, "-p", "root", str(nowhere)]!r}), "without K-means", file=sys.stderr)
-Without.absent = for_show
-from repro.exhibits import exhibit, names
-print(*(exhibit(name).name for name in names()))
-sys.exit(main({[*RUN, "-p", "root", str(root)]!r}))
-"""
-    done = plain_checkout(tmp_path, FOR_SHOW, code)
+    asked = {name: [*RUN, "-p", "root", str(path)] for name, path in (("nowhere", nowhere), ("root", root))}
+    done = subprocess.run(
+        [sys.executable, "-c", PLAIN_CHECKOUT.format(for_show=FOR_SHOW, **asked)], cwd=tmp_path, capture_output=True,
+        text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    refused = done.stderr.partition("1 without K-means\n")[0]
+    pillow, _, refused = done.stderr.partition("1 without sklearn threadpoolctl\n")[0].partition("1 without PIL\n")
+    assert pillow.endswith("repro: pillow is missing: pip install pillow\n")
     assert refused.endswith("repro: scikit-learn is missing, whose K-means the gate needs: pip install scikit-learn\n")
     assert not nowhere.exists()
     assert done.stdout.partition("\n")[0].split() == names()
@@ -95,21 +93,6 @@ sys.exit(main({[*RUN, "-p", "root", str(root)]!r}))
     assert recorded(root).numbers_of_experts() == [1, 3]
 
 
-def test_without_pillow_nothing_is_begun(tmp_path: Path) -> None:
-    code = f"from repro.cli import main\nsys.exit(main({[*RUN, '-p', 'root', str(tmp_path / 'root')]!r}))"
-    done = plain_checkout(tmp_path, ("PIL",), code)
-    assert done.returncode == 1 and done.stderr.endswith("repro: pillow is missing: pip install pillow\n")
-    assert not (tmp_path / "root").exists()
-
-
-@pytest.fixture
-def choice_of_compiler() -> object:
-    before = compiling.choice()
-    yield
-    compiling.choose(before)
-
-
-@pytest.mark.usefixtures("choice_of_compiler")
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_the_paper_s_command_at_smoke_scale_by_the_path_of_a_gpu(
     tmp_path: Path, device: str, capsys: pytest.CaptureFixture[str]
@@ -117,14 +100,14 @@ def test_the_paper_s_command_at_smoke_scale_by_the_path_of_a_gpu(
     """Compiled networks, one pass for all experts, no notebook."""
     if device == "cuda" and not torch.cuda.is_available():
         pytest.skip("there is no GPU here")
-    way = {"cpu": "aot_eager", "cuda": "on"}[device]
-    assert main([*RUN, "--direct", "-p", "device", device, "-p", "root", str(tmp_path), "-p", "compile", way]) == 0
-    shown = capsys.readouterr().out
-    for words in ("ensembling baseline", "an anecdote", "record: "):
-        assert words in shown
-    result = recorded(tmp_path)
-    assert result.provenance.compile == way
-    assert result.provenance.command == " ".join(["repro", *RUN])
+    before, way = compiling.choice(), {"cpu": "aot_eager", "cuda": "on"}[device]
+    try:
+        assert main([*RUN, "--direct", "-p", "device", device, "-p", "root", str(tmp_path), "-p", "compile", way]) == 0
+    finally:
+        compiling.choose(before)
+    shown, result = capsys.readouterr().out, recorded(tmp_path)
+    assert all(words in shown for words in ("ensembling baseline", "an anecdote", "record: "))
+    assert (result.provenance.compile, result.provenance.command) == (way, " ".join(["repro", *RUN]))
 
 
 def test_a_run_that_has_no_time_left_says_what_remains_and_the_next_goes_on(

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,21 +10,34 @@ import pytest
 from repro.errors import ReproError, TrainingError
 from repro.exhibits.deepmoe_table2_cifar.run import numbers
 from repro.families.deepmoe.steps import Asked
+from repro.report.exhibit import Exhibit
+from repro.study.results import StudyResult
 from tests.study.conftest import here as here
 
 Collapse = Callable[..., None]
+Smoke = Callable[..., StudyResult]
+
+
+@pytest.fixture(scope="session")
+def smoke(smoke_root: Path) -> Smoke:
+    """``smoke(EXHIBIT, experts=2)``: what a run at smoke scale records, in the root that all tests share."""
+
+    def run(shown: Exhibit, **asked: Any) -> StudyResult:
+        return shown.study(shown.parameters.check(scale="smoke", device="cpu", root=smoke_root, **asked))
+
+    return run
 
 
 @pytest.fixture
 def collapse(monkeypatch: pytest.MonkeyPatch) -> Collapse:
-    """``collapse(run, lambda asked: ...)``: the gates of what is asked for collapse in the module of ``run``."""
+    """``collapse(EXHIBIT, lambda asked: ...)``: the gates of what is asked for collapse in an exhibit's run."""
 
-    def collapsing(run: Callable[..., Any], when: Callable[[Asked], bool], error: ReproError | None = None) -> None:
+    def collapsing(shown: Exhibit, when: Callable[[Asked], bool], error: ReproError | None = None) -> None:
         def instead(asked: Asked, *more: Any) -> dict[str, float]:
             if when(asked):
                 raise error or TrainingError("stem: no channel is active")
             return numbers(asked, *more)
 
-        monkeypatch.setattr(sys.modules[run.__module__], "numbers", instead)
+        monkeypatch.setattr(sys.modules[shown.study.__module__], "numbers", instead)
 
     return collapsing

@@ -1,27 +1,25 @@
 """The exit rules: hand-worked differences, and a run at smoke scale."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from repro.errors import TimeIsUpError
-from repro.exhibits.appendix_early_exit import EXHIBIT, SHOWN, run
+from repro.exhibits.appendix_early_exit import EXHIBIT, SHOWN
 from repro.families.single_gate.pairs import MEAN, PairParameters
 from repro.families.single_gate.scales import SCALES
 from repro.report.claim import Cell
 from repro.study.remaining import Remaining
-from repro.study.results import StudyResult, load_results
+from repro.study.results import load_results
 from repro.study.store import Store
+from tests.exhibits.conftest import Smoke
+from tests.records import RecordOf, judged
 
-ASKED = {"experts": "3", "seeds": "0,1", "scale": "smoke"}
 
-
-def test_every_rule_stands_against_the_papers(record_of: Callable[..., StudyResult]) -> None:
-    levels = {rule: 60.0 - 0.1 * i for i, rule in enumerate(SHOWN)}
+def test_every_rule_stands_against_the_papers(record_of: RecordOf) -> None:
     values = {
-        Cell(20, rule, row, metric): value
-        for rule, value in levels.items()
+        Cell(20, rule, row, metric): 60.0 - 0.1 * i
+        for i, rule in enumerate(SHOWN)
         for row in ("tr10-tr10", MEAN)
         for metric in ("area", "half")
     }
@@ -30,12 +28,11 @@ def test_every_rule_stands_against_the_papers(record_of: Callable[..., StudyResu
     row = main.loc["tr10-tr10, 20 experts: learned: logistic regression"]
     assert (row["against the paper's rule"], row["95 % interval"]) == ("−0.50", "−0.50 to −0.50")
     assert len(main) == len(SHOWN)
-    judged = {j.claim.key: str(j.verdict) for j in EXHIBIT.judge(result)}
-    assert (judged["X1"], judged["X2/boosting"], judged["X3"]) == ("holds", "holds", "holds")
+    assert {str(judged(EXHIBIT, result)[key].verdict) for key in ("X1", "X2/boosting", "X3")} == {"holds"}
 
 
-def test_exit_rules_lie_between_chance_and_the_oracle(smoke_root: Path) -> None:
-    exits = run(PairParameters.check(**ASKED, root=smoke_root))
+def test_exit_rules_lie_between_chance_and_the_oracle(smoke: Smoke) -> None:
+    exits = smoke(EXHIBIT, experts="3", seeds="0,1")
     for rule in ("paper", "confidence", "entropy", "margin", "gate", "logistic", "boosting", "chance"):
         for metric in ("area", "half"):
             mine, best = (exits.values(metric, name, 3, "tr10-tr10") for name in (rule, "oracle"))
@@ -50,7 +47,7 @@ def test_the_seeds_that_are_whole_are_recorded_when_the_time_is_up(
     """So it is with every exhibit that does not itself record what is whole."""
     tiny = {"width": 0.0625, "num_train": 200, "stacking": False}
     monkeypatch.setitem(SCALES, "smoke", {"modes": {**SCALES["smoke"]["modes"], **tiny}})
-    parameters = PairParameters.check(**ASKED, root=tmp_path)
+    parameters = PairParameters.check(scale="smoke", experts="3", seeds="0,1", root=tmp_path)
     first, store = parameters.model_copy(update={"seeds": (0,)}).goals(), Store(tmp_path)
     monkeypatch.setattr("repro.training.fit.late", lambda seconds=0.0: True)
     with pytest.raises(TimeIsUpError):

@@ -1,20 +1,19 @@
 """What DeepMoE's text leaves open: what differs of each row, a run at smoke scale, and what is shown of a record."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from repro.exhibits import open_exhibit
-from repro.exhibits.deepmoe_choices import ALTERNATIVES, DEFAULT, EXHIBIT, Parameters, run
+from repro.exhibits.deepmoe_choices import ALTERNATIVES, DEFAULT, EXHIBIT, Parameters
 from repro.exhibits.deepmoe_table2_cifar.channels import CHANNELS
 from repro.exhibits.three_families import EXHIBIT as THREE_FAMILIES
 from repro.families.deepmoe.steps import steps
 from repro.report.claim import Cell
-from repro.report.play_networks import NetworksPlay
 from repro.report.verdict import Verdict
 from repro.study.results import StudyResult, Table
+from tests.exhibits.conftest import Smoke
 from tests.helpers import drawn_at
+from tests.records import RecordOf
 
 
 def test_each_row_is_another_network_and_the_default_is_the_three_families(tmp_path: Path) -> None:
@@ -28,10 +27,9 @@ def test_each_row_is_another_network_and_the_default_is_the_three_families(tmp_p
 
 
 def test_a_run_records_every_row_beside_a_plain_network_of_its_cost(
-    smoke_root: Path, capsys: pytest.CaptureFixture[str]
+    smoke: Smoke,
 ) -> None:
-    asked = {"scale": "smoke", "alternatives": "λ = 0,never frozen,sum of channels", "curve": "0.5", "root": smoke_root}
-    result = run(Parameters.check(**asked, lam=0.7))
+    result = smoke(EXHIBIT, alternatives="λ = 0,never frozen,sum of channels", curve="0.5", lam=0.7)
     found = [row for row in result.rows() if result.values("top1", "deepmoe", 0, row)]
     assert found == [DEFAULT, "λ = 0", "never frozen", "sum of channels", "λ = 0.5"]
     plain = result.tables["plain"]
@@ -42,36 +40,33 @@ def test_a_run_records_every_row_beside_a_plain_network_of_its_cost(
     opened = result.tables["channels"]
     assert opened.where(layer="block 4, convolution 2").column("row") == found
     assert len(opened.rows) == 9 * len(found) and max(opened.column("always")) > 0
-    layers = EXHIBIT.tables(result)["layers"].frame.index.tolist()
-    assert (layers[0], layers[-1]) == ("stem", "all layers")
     assert result.evaluate == "validation"
-    chapter = open_exhibit("deepmoe_choices", asked)
-    chapter.run()
-    assert "nothing was trained" in capsys.readouterr().err
-    play = chapter.play()
-    assert isinstance(play, NetworksPlay)
-    assert len(play.mixtures) == 5 and "images" in play.compare(play.models[0], play.models[-1])
 
 
 @pytest.fixture
-def recorded(record_of: Callable[..., StudyResult]) -> StudyResult:
+def recorded(record_of: RecordOf) -> StudyResult:
     cells: dict[Cell, list[float]] = {}
     for row, top1, macs in ((DEFAULT, 52.0, 6.0), ("λ = 0", 60.0, 11.0), ("λ = 2", 40.0, 3.0)):
         cells |= {Cell(0, "deepmoe", row): [top1, top1 + 0.4, top1 - 0.3], Cell(0, "plain", row): [57.0, 57.1, 56.8]}
         cells |= {Cell(0, "deepmoe", row, metric): [macs] * 3 for metric in ("macs_millions", "active", "embedding")}
     cells[Cell(0, "deepmoe", "sum of channels", "collapsed")] = [1.0] * 3
     rows = [[seed, 1e6 * macs, top1] for seed in range(3) for macs, top1 in ((3, 49), (6, 57), (14, 62))]
-    result = record_of("deepmoe_choices", cells, dataset="cifar100", scale="laptop")
-    return result.model_copy(update={"tables": {"plain": Table(columns=["seed", "macs", "top1"], rows=rows)}})
+    plain = Table(columns=["seed", "macs", "top1"], rows=rows)
+    return record_of("deepmoe_choices", cells, dataset="cifar100", scale="laptop", tables={"plain": plain})
 
 
-def test_the_table_holds_each_row_against_its_own_cost(recorded: StudyResult) -> None:
+def test_each_row_is_held_against_its_own_cost_and_the_figure_draws_the_default_over_lambda(
+    recorded: StudyResult,
+) -> None:
     table = EXHIBIT.tables(recorded)["main"].frame
-    assert list(table.index) == [DEFAULT, "λ = 0", "sum of channels", "λ = 2"]
-    against = table["against a plain network of its MACs"]
-    assert [against[row] for row in table.index] == ["−4.93", "+3.07", "collapsed", "−16.93"]
+    against = {DEFAULT: "−4.93", "λ = 0": "+3.07", "sum of channels": "collapsed", "λ = 2": "−16.93"}
+    assert dict(table["against a plain network of its MACs"]) == against and list(table.index) == list(against)
     verdicts = {judged.claim.key: judged.verdict for judged in EXHIBIT.judge(recorded) if judged.ours}
     assert verdicts == {f"open/{DEFAULT}": Verdict.OPPOSITE, "open/λ = 0": Verdict.HOLDS}
+    (axes,) = EXHIBIT.figures([recorded])["main"].axes
+    lines = {line.get_label(): line for line in axes.lines}
+    assert "λ = 0" in lines and "sum of channels" not in lines, "it collapsed"
+    assert drawn_at(lines["DeepMoE by default, at several λ"])[0] == [3.0, 6.0]
 
 
 def test_what_is_open_is_counted_over_layers_and_seeds_and_may_be_absent(recorded: StudyResult) -> None:
@@ -81,15 +76,6 @@ def test_what_is_open_is_counted_over_layers_and_seeds_and_may_be_absent(recorde
     found = EXHIBIT.tables(recorded.model_copy(update={"tables": {**recorded.tables, "channels": channels}}))
     by_row, by_layer = found["channels"].frame, found["layers"].frame
     assert list(by_row) == ["channels", "never open, %", "always open, %", "by image, %"]
-    assert by_row.T[DEFAULT].tolist() == ["8", "43.8", "25.0", "31.2"]
+    assert by_row.T[DEFAULT].tolist() == by_layer.T["all layers"].tolist() == ["8", "43.8", "25.0", "31.2"]
     assert by_row.T["λ = 0"].tolist() == ["8", "0.0", "100.0", "0.0"]
-    assert by_layer.T["stem"].tolist() == ["4", "12.5", "25.0", "62.5"]
-    assert by_layer.T["all layers"].tolist() == by_row.T[DEFAULT].tolist()
-
-
-def test_its_figure_names_the_alternatives_and_draws_the_default_over_lambda(recorded: StudyResult) -> None:
-    (axes,) = EXHIBIT.figures([recorded])["main"].axes
-    marks = {line.get_label(): (line.get_marker(), line.get_color()) for line in axes.lines}
-    assert "λ = 0" in marks and "sum of channels" not in marks, "it collapsed"
-    (curve,) = [line for line in axes.lines if line.get_label() == "DeepMoE by default, at several λ"]
-    assert drawn_at(curve)[0] == [3.0, 6.0]
+    assert by_layer.T["stem"].tolist() == ["4", "12.5", "25.0", "62.5"] and by_layer.index[0] == "stem"

@@ -1,43 +1,32 @@
 """DeepMoE's printed costs against counts: what comes out, what does not, and claims that can fail."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from torchvision.models import ResNet18_Weights, ResNet34_Weights
 
-from repro.exhibits.deepmoe_costs import EXHIBIT, HALF, run
-from repro.exhibits.deepmoe_costs.counted import (
-    active_share,
-    at,
-    dense,
-    gated,
-    implied,
-    narrow,
-    reductions,
-    segmentation,
-    share_for,
-    widenings,
-)
+from repro.exhibits.deepmoe_costs import EXHIBIT, HALF, counted, run
+from repro.exhibits.deepmoe_costs.counted import at, dense, gated, narrow, share_for
 from repro.exhibits.deepmoe_table2_cifar import Parameters
 from repro.report.claim import Cell
 from repro.report.numbers import NONE
 from repro.report.verdict import Verdict
 from repro.study.parameters import Counted
-from repro.study.results import StudyResult
-from tests.exhibits.test_recorded import show
+from tests.exhibits.test_every_exhibit import show
+from tests.records import RecordOf, judged
 
 
-def test_table_4_comes_out_whole() -> None:
-    figures = widenings()
+def test_tables_come_out_without_shortcuts_and_not_with_them() -> None:
+    """ThiNet's row of Table 3 is off by a digit: 55.75 % would give what is printed. Table 5 is near."""
+    figures = counted.widenings()  # Table 4
     assert len(figures) == 8 and all(figure.matches for figure in figures)
-
-
-def test_table_3_comes_out_without_shortcuts_and_not_with_them() -> None:
-    """ThiNet's row is off by a digit: 55.75 % would give what is printed."""
     assert dense("resnet50", 1000, 224, 224).macs == 4_089_184_256
-    assert [figure.matches for figure in reductions(shortcuts=False)] == [True, True, True, False, True]
-    assert not any(figure.matches for figure in reductions(shortcuts=True))
+    assert [figure.matches for figure in counted.reductions(shortcuts=False)] == [True, True, True, False, True]
+    assert not any(figure.matches for figure in counted.reductions(shortcuts=True))
+    for figure in counted.segmentation():
+        assert figure.exact == pytest.approx(figure.paper.value, rel=5e-3) and not figure.matches
+    with_shortcuts = counted.segmentation()[0].exact + dense("drn50-A", 19, 1024, 2048).shortcuts
+    assert with_shortcuts != pytest.approx(703e9, rel=0.03)
 
 
 def test_table_1s_narrow_networks_cost_what_is_known_of_them() -> None:
@@ -51,24 +40,14 @@ def test_table_1s_narrow_networks_cost_what_is_known_of_them() -> None:
         assert narrow(name) / 1e9 == pytest.approx(weights.IMAGENET1K_V1.meta["_ops"], abs=5e-4)
 
 
-def test_table_5_is_near_without_shortcuts() -> None:
-    for figure in segmentation():
-        assert figure.exact == pytest.approx(figure.paper.value, rel=5e-3) and not figure.matches
-    with_shortcuts = segmentation()[0].exact + dense("drn50-A", 19, 1024, 2048).shortcuts
-    assert with_shortcuts != pytest.approx(703e9, rel=0.03)
-
-
 def test_an_active_share_costs_what_it_was_asked_for() -> None:
     wide = gated("resnet18")
     share = share_for(wide, narrow("resnet18"))
     assert share and at(wide, share) == pytest.approx(narrow("resnet18"), rel=1e-6)
     assert share_for(wide, 2 * wide.dense_macs) is None
     assert share_for(gated("vgg16"), narrow("vgg16") + gated("vgg16").gating_macs) == pytest.approx(0.5, abs=1e-6)
-
-
-def test_printed_costs_imply_the_shares() -> None:
-    """W13-All by hand: p is little above the square root of 2.29 / 8.15, as ends of the chain are dense."""
-    shares = {one.what: active_share(one) for one in implied()}
+    # W13-All by hand: p is little above the square root of 2.29 / 8.15, as ends of the chain are dense.
+    shares = {one.what: counted.active_share(one) for one in counted.implied()}
     assert shares["Table 4: W13-All"] == pytest.approx((2.29 / 8.15) ** 0.5, abs=0.002)
     assert len(shares) == 8 and all(share and 0 < share < 1 for share in shares.values())
 
@@ -76,22 +55,18 @@ def test_printed_costs_imply_the_shares() -> None:
 def test_the_record_holds_counts_which_are_judged_without_seeds(tmp_path: Path) -> None:
     result = run(Counted.check(scale="smoke", root=tmp_path))
     assert (result.name, result.seeds) == ("deepmoe_costs-none-exact", [0])
-    judged = {j.claim.key: j for j in EXHIBIT.judge(result)}
-    holds = {key for key, j in judged.items() if j.verdict is Verdict.HOLDS}
-    assert holds == {"DC1", "DC3/resnet50-A", "DC6"}
-    assert all(j.verdict is Verdict.OPPOSITE for key, j in judged.items() if key not in holds)
-    assert len(judged) == 6 + len(HALF)
+    verdicts = {key: one.verdict for key, one in judged(EXHIBIT, result).items()}
+    holds = {"DC1", "DC3/resnet50-A", "DC6"}
+    assert {key: Verdict.HOLDS if key in holds else Verdict.OPPOSITE for key in verdicts} == verdicts
+    assert holds < {*verdicts} and len(verdicts) == 6 + len(HALF)
     tables = EXHIBIT.tables(result)
     assert tables["accuracies"].frame["ours"].tolist() == ["not run"] * 14
-    assert tables["dense"].caption.count("13 of 21")
-
-
-def test_its_record_is_shown() -> None:
+    assert "13 of 21" in tables["dense"].caption
     show("deepmoe_costs")
 
 
 def test_an_accuracy_on_record_stands_beside_the_printed_one(
-    record_of: Callable[..., StudyResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    record_of: RecordOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     imagenet = record_of("deepmoe_table2_cifar", {Cell(0, "deepmoe"): [70.5]}, dataset="imagenet", scale="paper")
     imagenet.save(tmp_path)

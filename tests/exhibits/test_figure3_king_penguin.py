@@ -1,17 +1,18 @@
-"""Figure 3's numbers and pictures, shown, of a made-up result."""
+"""Figure 3's numbers and pictures, shown, of a made-up result; and run."""
 
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from repro.errors import SpecError
-from repro.exhibits.figure3_king_penguin import EXHIBIT, Parameters, named_class, run
+from repro.exhibits.figure3_king_penguin import EXHIBIT, Parameters, named_class
 from repro.report.claim import Cell
 from repro.report.tables import claims_table
 from repro.study.results import StudyResult, Table
 from repro.study.sources import Sources
+from tests.exhibits.conftest import Smoke
+from tests.records import RecordOf
 
 PENGUIN = "n02056570 king penguin"
 VALUES = {
@@ -21,15 +22,11 @@ VALUES = {
 }  # fmt: skip
 
 
-RecordOf = Callable[..., StudyResult]
-
-
 def made(record_of: RecordOf, dataset: str = "tiny-imagenet", seeds: int = 3) -> StudyResult:
     modes = dataset == "modes"
-    values = VALUES | ({("modes", "classes"): 80.0} if modes else {})
     cells = {
         Cell(20, method, "", metric): [value + 0.1 * s for s in range(seeds)]
-        for (metric, method), value in values.items()
+        for (metric, method), value in (VALUES | ({("modes", "classes"): 80.0} if modes else {})).items()
     }
     ranking = [[20, PENGUIN, 5.0, 30.0], *[[20, f"n0000000{c} thing {c}", 4.9 - c / 100, 31.0] for c in range(30)]]
     shared = [41.0, 205, "orange (400), lemon (300)", "mode 3 (9)" if modes else None]
@@ -42,46 +39,26 @@ def made(record_of: RecordOf, dataset: str = "tiny-imagenet", seeds: int = 3) ->
 
 
 def test_tables(record_of: RecordOf) -> None:
-    shown = EXHIBIT.tables(made(record_of))
-    assert list(shown) == ["main", "experts", "ranking"]
-    main = shown["main"].frame
+    main, experts, ranking = (shown.frame for shown in EXHIBIT.tables(made(record_of)).values())
     assert main.loc["experts that king penguin effectively splits over", "K = 20"] == "5.10 ± 0.10"
-    experts = shown["experts"].frame
-    assert (
-        list(experts.index)[1:3] == ["seed 0: expert 9", "seed 1: expert 4"]
-        and "its true modes (images)" not in experts
-    )
+    assert list(experts.index)[1:3] == ["seed 0: expert 9", "seed 1: expert 4"]
+    assert "its true modes (images)" not in experts
     assert "its true modes (images)" in EXHIBIT.tables(made(record_of, "modes"))["experts"].frame
-    ranking = shown["ranking"].frame
     assert ranking.loc["1", "class"] == "king penguin" and ranking.index[-1] == "31"
 
 
-def test_claims(record_of: RecordOf) -> None:
-    claims = claims_table(EXHIBIT.judge(made(record_of)))
-    assert list(claims.index) == ["K1", "K2", "K4"]
-    assert (claims.loc["K1", "ours"], claims.loc["K2", "ours"], claims.loc["K4", "ours"]) == (
-        "+6.00", "+40.10 (+40.00, +40.10, +40.20)", "+18.00",
-    )  # fmt: skip
+def test_claims_are_judged_and_the_papers_example_in_words(record_of: RecordOf) -> None:
+    claims, modes = (claims_table(EXHIBIT.judge(made(record_of, of))) for of in ("tiny-imagenet", "modes"))
+    assert dict(claims["ours"]) == {"K1": "+6.00", "K2": "+40.10 (+40.00, +40.10, +40.20)", "K4": "+18.00"}
     assert dict(claims["verdict"]) == {"K1": "holds", "K2": "pairs of seeds: no interval", "K4": "holds"}
-    modes = claims_table(EXHIBIT.judge(made(record_of, "modes")))
     assert modes.loc["K3", "verdict"] == "holds"
-
-
-def test_the_papers_example_is_judged_in_words(record_of: RecordOf) -> None:
     text = EXHIBIT.advice(made(record_of, seeds=2))
     assert "oranges or bell peppers in 2 of 2 seeds, with other mammals in 0 of 2 seeds: **half reproduced**" in text
     assert "**not reproduced**" in EXHIBIT.advice(made(record_of))  # of the third seed nothing is known
 
 
-COMMON = {"scale": "smoke", "device": "cpu"}
-
-
-@pytest.fixture(scope="module")
-def split(smoke_root: Path) -> StudyResult:
-    return run(Parameters.check(**COMMON, root=smoke_root, experts="3", seeds="0,1", class_name="class 02"))
-
-
-def test_a_class_is_followed_over_its_experts(split: StudyResult) -> None:
+def test_a_class_is_followed_over_its_experts_and_the_split_is_measured_against_chance(smoke: Smoke) -> None:
+    split = smoke(EXHIBIT, experts="3", seeds="0,1", class_name="class 02")
     assert set(split.tables["experts"].column("class")) == {"class 02"}
     for seed in (0, 1):
         shares = split.tables["experts"].where(seed=seed).column("share")
@@ -97,26 +74,15 @@ def test_a_class_is_followed_over_its_experts(split: StudyResult) -> None:
     assert split.pictures["tiles"].count == len(tiles.rows)
     assert set(tiles.where(kind="own").column("class")) == {"class 02"}
     assert "class 02" not in tiles.where(kind="companion").column("class")
-
-
-def test_the_split_is_measured_against_chance(split: StudyResult) -> None:
-    for metric in ("effective", "pixels", "agreement", "modes"):
-        assert len(split.values(metric, "classes", 3)) == 2
-    for metric, method in (("pixels", "classes by chance"), ("confused", "chance")):
-        assert len(split.values(metric, method, 3)) == 2
+    assert all(len(split.values(metric, method, 3)) == 2 for metric, method in {*VALUES, ("modes", "classes")})
     assert all(1 <= value <= 3 for value in split.values("effective", "classes", 3))
-
-
-def test_one_seed_has_nobody_to_agree_with(smoke_root: Path) -> None:
-    result = run(Parameters.check(**COMMON, root=smoke_root, experts="3"))
-    assert result.values("agreement", "classes", 3) == []
+    assert smoke(EXHIBIT, experts="3").values("agreement", "classes", 3) == [], "one seed has nobody to agree with"
 
 
 def test_a_class_by_id_name_or_both(smoke_root: Path) -> None:
-    images = Sources(smoke_root, "cpu").images(Parameters.check(**COMMON, root=smoke_root).specs()[0], "train")  # type: ignore[arg-type]
-    named = np.array(["n02056570 king penguin", *images.class_names[1:]])
-    images = type(images)(**{**vars(images), "class_names": tuple(named.tolist())})
-    for name in ("n02056570", "king penguin", "n02056570 king penguin"):
-        assert named_class(name, images) == 0
+    spec = Parameters.check(scale="smoke", device="cpu", root=smoke_root).specs()[0]
+    images = Sources(smoke_root, "cpu").images(spec, "train")  # type: ignore[arg-type]
+    images = replace(images, class_names=(PENGUIN, *images.class_names[1:]))
+    assert {named_class(name, images) for name in ("n02056570", "king penguin", PENGUIN)} == {0}
     with pytest.raises(SpecError, match="modes has no class 'emperor penguin'"):
         named_class("emperor penguin", images)

@@ -1,6 +1,5 @@
 """Your own images, shown: the table, the picture and the sentences say what the record says."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,10 @@ from repro.families.single_gate.scales import default_spec
 from repro.families.single_gate.steps import steps
 from repro.families.single_gate.study import Study, open_study
 from repro.report.claim import Cell
-from repro.study.results import Cost, Measurement, StudyResult, Table, load_results
+from repro.study.results import Cost, StudyResult, Table, load_results
 from tests.conftest import write_pictures
 from tests.helpers import drawn_at
+from tests.records import RecordOf
 
 TINY = {"width": "0.0625", "num_experts": "2", "epochs": "2", "expert_epochs": "1", "batch_size": "16"}
 
@@ -48,19 +48,15 @@ def test_a_folder_becomes_a_record_and_the_second_run_trains_nothing(
     assert load_results(root / "results")[result.name] == result
     assert result.spec["folder"]["num_train"] == 120 and str(root) not in result.model_dump_json()
     assert "-p folder 'My Pictures'" in result.provenance.command, "as a shell takes it"
-    for method in ("bagging", "anytime-no-loss", "anytime-same-cost", "anytime-best"):
-        (value,) = result.values("top1", method, 2)
-        assert 0 <= value <= 100 and round(value * 15 / 100, 3) % 1 in (0, pytest.approx(1)), "15 test images"
     study, test = open_study(asked(root / "My Pictures", root)), held_parts(spec)[1]
-    right = answers(study.run(spec)).right[test].tolist()
-    (parting,) = result.values("discordant", "bagging", 2)
-    assert parting == pytest.approx(100 * sum(base != mixture for base, mixture, *_ in right) / 15, abs=1e-3)
+    base, mixture = answers(study.run(spec)).right[test, :2].unbind(1)
     logits, labels = study.base_outputs(equal_training(spec))
-    control = (logits.argmax(1) == labels)[test].tolist()
-    assert result.values("top1", EQUAL_TRAINING, 2) == [pytest.approx(100 * sum(control) / 15, abs=1e-3)]
-    (parting,) = result.values("discordant", EQUAL_TRAINING, 2)
-    differing = sum(alone != mixture for alone, (_, mixture, *_) in zip(control, right, strict=True))
-    assert parting == pytest.approx(100 * differing / 15, abs=1e-3)
+    control = (logits.argmax(1) == labels)[test]
+    for metric, method, images in (
+        ("top1", "bagging", mixture), ("discordant", "bagging", base != mixture),
+        ("top1", EQUAL_TRAINING, control), ("discordant", EQUAL_TRAINING, control != mixture),
+    ):  # fmt: skip
+        assert result.values(metric, method, 2) == [pytest.approx(100 * int(images.sum()) / 15, abs=1e-3)]
     assert result.tables["sweep"].column("tau")[0] == 0 and result.tables["sweep"].column("exits")[-1] == 100
     capsys.readouterr()
     again = run(asked(root / "My Pictures", root))
@@ -82,9 +78,19 @@ def test_where_the_time_is_up_before_the_control_is_trained_the_mixture_is_recor
     assert there.measurements == [m for m in result.measurements if m.method != EQUAL_TRAINING]
 
 
-def test_the_control_begins_where_the_base_does_and_can_be_left_out(picture_folder: Path, tmp_path: Path) -> None:
+def test_every_recipe_gives_way_and_the_control_begins_where_the_base_does(
+    picture_folder: Path, tmp_path: Path
+) -> None:
+    for asked, found in (
+        ({"recipe": "small"}, ("tr10", 32, 0.25, "scratch")),
+        ({"backbone": "shufflenet_v2_x0_5@stage2"}, ("shufflenet_v2_x0_5@stage2", 32, 1.0, "scratch")),  # has no width
+        ({"recipe": "photographs", "backbone": "tr18"}, ("tr18", 224, 1.0, "scratch")),  # nobody has weights of it
+    ):
+        (spec,) = Parameters.check(folder=str(picture_folder), root=str(tmp_path), **asked).specs()
+        assert (spec.base, spec.image_size, spec.width, spec.start) == found
     parameters = Parameters.check(folder=str(picture_folder), root=str(tmp_path), recipe="photographs", seeds="0,1")
     spec, _ = parameters.specs()
+    assert (spec.base, spec.image_size, spec.width, spec.start) == ("resnet18", 224, 1.0, "imagenet")
     control, other = parameters.bases()
     assert (control.role, control.start, control.base, other.seed) == ("control", "imagenet", "resnet18", 1)
     assert control.base_recipe == spec.base_recipe.model_copy(update={"epochs": control.base_recipe.epochs})
@@ -94,17 +100,18 @@ def test_the_control_begins_where_the_base_does_and_can_be_left_out(picture_fold
 
 
 def test_of_a_folder_the_card_shows_the_test_part_and_what_was_chosen(
-    ran: tuple[Path, StudyResult], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ran: tuple[Path, StudyResult], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (root, result), out = ran, tmp_path / "moe"
+    """Exports of two folders of one name lie apart."""
+    root, result = ran
     words = {"folder": str(root / "My Pictures"), "root": str(root), **TINY}
     arguments = [word for name, value in words.items() for word in ("-p", name, value)]
-    assert main(["export", "own_data", *arguments, "--out", str(out), "--onnx", "float32"]) == 0
-    assert onnx_form.load(out).config.classes == ("apple", "leaf", "sky")
+    assert main(["export", "own_data", *arguments, "--onnx", "float32"]) == 0
+    out = root / "exports" / f"my-pictures-{result.spec['folder']['digest'][:6]}-tr10-tr10-2-seed0"
     assert str(out) in capsys.readouterr().out
-    config, card = read_config(out), (out / "README.md").read_text()
-    about = config.about
-    assert about["test"]["images"] == 15 and config.classes == ("apple", "leaf", "sky")
+    assert onnx_form.load(out).config.classes == ("apple", "leaf", "sky")
+    about, card = read_config(out).about, (out / "README.md").read_text()
+    assert about["test"]["images"] == 15
     assert [about["test"]["base_top1"]] == [round(v, 2) for v in result.values("top1", "backbone", 0)]
     for chosen in about["chosen"]:
         (value,) = result.values("top1", f"anytime-{chosen['rule']}", 2)
@@ -114,28 +121,24 @@ def test_of_a_folder_the_card_shows_the_test_part_and_what_was_chosen(
     assert str(root) not in card + (out / "config.json").read_text()
 
 
-def test_the_command_that_trains_what_is_not_there_can_be_typed(picture_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ReproError) as refused:
-        own_data.export(asked(picture_folder, tmp_path / "a root"))
-    sentence = str(refused.value)
-    assert f"-p root '{tmp_path / 'a root'}'" in sentence and f"-p folder '{picture_folder}'" in sentence
-
-
-def test_exports_of_two_folders_of_one_name_lie_apart(ran: tuple[Path, StudyResult]) -> None:
-    root, result = ran
-    folder = own_data.export(asked(root / "My Pictures", root))
-    assert folder and folder.name == f"my-pictures-{result.spec['folder']['digest'][:6]}-tr10-tr10-2-seed0"
-
-
-def test_the_key_is_the_content_and_not_the_place(picture_folder: Path, tmp_path: Path) -> None:
-    (spec,) = asked(picture_folder, tmp_path).specs()
-    moved = tmp_path / "moved"
-    picture_folder.rename(moved)
-    (there,) = asked(moved, tmp_path).specs()
+def test_a_model_is_of_its_folders_content_and_the_command_that_trains_it_can_be_typed(
+    picture_folder: Path, tmp_path: Path
+) -> None:
+    (spec,) = asked(picture_folder, tmp_path / "a root").specs()
+    moved = picture_folder.rename(tmp_path / "now moved")
+    (there,) = asked(moved, tmp_path / "a root").specs()
     assert steps(there).base == steps(spec).base
+    with pytest.raises(ReproError) as refused:
+        own_data.export(asked(moved, tmp_path / "a root"))
+    assert f"-p root '{tmp_path / 'a root'}'" in str(refused.value) and f"-p folder '{moved}'" in str(refused.value)
     (moved / "train" / "sky" / "000.png").unlink()
     (changed,) = asked(moved, tmp_path).specs()
     assert steps(changed).base != steps(spec).base
+    for changes, sentence in (({"folder": None}, "needs one that"), ({"evaluate": "validation"}, "choose test")):
+        with pytest.raises(SpecError, match=sentence):
+            spec.with_(**changes)
+    with pytest.raises(SpecError, match="needs one that"):
+        default_spec("smoke", "modes").with_(folder=spec.folder)
 
 
 def made_up(spec: StudySpec, labels: torch.Tensor) -> Outputs:
@@ -147,8 +150,7 @@ def made_up(spec: StudySpec, labels: torch.Tensor) -> Outputs:
 
 def test_test_images_have_no_part_in_the_choice(picture_folder: Path, tmp_path: Path) -> None:
     parameters = asked(picture_folder, tmp_path)
-    study = open_study(parameters)
-    spec, _control = study.specs
+    (spec,) = parameters.specs()
     validation, test = held_parts(spec)
     labels = torch.randint(0, 3, (30,), generator=torch.Generator().manual_seed(1))
     said = made_up(spec, labels).base_logits.argmax(1)  # with these labels the base is always right
@@ -166,69 +168,30 @@ def test_test_images_have_no_part_in_the_choice(picture_folder: Path, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [{"epochs": -1}, {"backbone": "resnet18@layer9"}, {"gamma": 2}, {"gamma": "nan"}, {"gamma": "inf"},
-     {"batch_size": 0}],
-)  # fmt: skip
-def test_what_is_wrong_is_said_before_images_are_made_or_looked_through(wrong: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(SpecError):
-        Parameters.check(root=str(tmp_path), **wrong)
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_root_that_cannot_be_written_is_a_sentence(picture_folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(ReproError, match=r"cannot read or write .*file/root.*another folder with the parameter root"):
-        asked(picture_folder, tmp_path / "file" / "root")
-
-
-@pytest.mark.parametrize(
-    ("asked", "found"),
-    [
-        ({"recipe": "small"}, ("tr10", 32, 0.25, "scratch")),
-        ({"recipe": "photographs"}, ("resnet18", 224, 1.0, "imagenet")),
-        ({"backbone": "shufflenet_v2_x0_5@stage2"}, ("shufflenet_v2_x0_5@stage2", 32, 1.0, "scratch")),  # has no width
-        ({"recipe": "photographs", "backbone": "tr18"}, ("tr18", 224, 1.0, "scratch")),  # nobody has weights of it
-    ],
-)
-def test_every_recipe_is_valid_and_gives_way(
-    asked: dict[str, str], found: tuple[object, ...], picture_folder: Path, tmp_path: Path
-) -> None:
-    (spec,) = Parameters.check(folder=str(picture_folder), root=str(tmp_path), **asked).specs()
-    assert (spec.base, spec.image_size, spec.width, spec.start) == found
-
-
-@pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
         ({"backbone": "tr10", "pretrained": True}, "no pretrained weights of tr10; set pretrained to false"),
-        ({"recipe": "big"}, "recipe: .*'small' or 'photographs'"),
         ({"batch_size": 500}, "batch_size: 500 is more than the 120 training images of my-pictures"),
         ({"num_experts": 20}, "20 experts need 200 training images at the least, and my-pictures has 120"),
         ({"crop": "half"}, "base_recipe.augmentation.crop: "),
-        ({"scale": "quick"}, "scale: .*'own'"),
         ({"example": "mnist", "folder": ""}, "there is no data set 'mnist'"),
+        ({"root": "{0}/train/sky/000.png/root"}, "cannot read or write .*another folder with the parameter root"),
     ],
 )
 def test_wrong_parameters(wrong: dict[str, Any], sentence: str, picture_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises((SpecError, DataError), match=sentence):
+    wrong = {name: value.format(picture_folder) if name == "root" else value for name, value in wrong.items()}
+    with pytest.raises((SpecError, DataError, ReproError), match=sentence):
         Parameters.check(**{"folder": str(picture_folder), "root": str(tmp_path), **TINY, **wrong})
 
 
-def test_what_is_recorded_needs_no_folder_and_is_not_exported(tmp_path: Path) -> None:
+def test_what_is_wrong_is_said_before_a_folder_is_made_and_what_is_recorded_needs_none(tmp_path: Path) -> None:
+    for wrong in ({"epochs": -1}, {"backbone": "resnet18@layer9"}, {"gamma": "nan"}, {"batch_size": 0}):
+        with pytest.raises(SpecError):
+            Parameters.check(root=str(tmp_path), **wrong)
     parameters = Parameters.check(recorded=True, folder="/nowhere", root=str(tmp_path))
     assert parameters.specs() == [] and own_data.export(parameters) is None
     assert "Nothing is exported" in str(own_data.show_use(parameters, None).data)
     assert not list(tmp_path.iterdir())
-
-
-def test_a_folder_and_only_a_folder_has_one(picture_folder: Path, tmp_path: Path) -> None:
-    (spec,) = asked(picture_folder, tmp_path).specs()
-    for changes, sentence in (({"folder": None}, "needs one that"), ({"evaluate": "validation"}, "choose test")):
-        with pytest.raises(SpecError, match=sentence):
-            spec.with_(**changes)
-    with pytest.raises(SpecError, match="needs one that"):
-        default_spec("smoke", "modes").with_(folder=spec.folder)
 
 
 @pytest.mark.parametrize(("counts", "base", "experts"), [({"train": 40, "val": 2}, 300, 60), ({"": 350}, 24, 20)])
@@ -236,10 +199,10 @@ def test_epochs_of_a_small_folder_follow_from_steps(
     counts: dict[str, int], base: int, experts: int, tmp_path: Path
 ) -> None:
     """120 images are one batch of 64 and its half, which is dropped; 840 are 13, and an expert's 240 three."""
-    (spec,) = Parameters.check(folder=str(write_pictures(tmp_path / "a", counts)), root=str(tmp_path)).specs()
-    assert (spec.base_recipe.epochs, spec.expert_recipe.epochs) == (base, experts)
-    (asked_for,) = Parameters.check(folder=str(tmp_path / "a"), root=str(tmp_path), epochs=3).specs()
-    assert (asked_for.base_recipe.epochs, asked_for.expert_recipe.epochs) == (3, experts)
+    parameters = Parameters.check(folder=str(write_pictures(tmp_path / "a", counts, (8, 8))), root=str(tmp_path))
+    for given, epochs in ((None, base), (3, 3)):
+        (spec,) = parameters.model_copy(update={"epochs": given}).specs()
+        assert (spec.base_recipe.epochs, spec.expert_recipe.epochs) == (epochs, experts)
 
 
 def test_what_learns_next_to_nothing(tmp_path: Path) -> None:
@@ -262,7 +225,7 @@ COSTS = [
 
 
 @pytest.fixture
-def result(record_of: Callable[..., StudyResult]) -> StudyResult:
+def result(record_of: RecordOf) -> StudyResult:
     values = {Cell(0): [80.0, 82.0], Cell(4): [84.0, 86.0]}
     values |= {Cell(0, "chance"): [10.0, 10.0], Cell(0, "majority"): [12.0, 12.0]}
     for rule, top1, macs in (("no-loss", 83.0, 12.0), ("same-cost", 85.0, 19.0), ("best", 86.0, 25.0)):
@@ -278,52 +241,66 @@ def result(record_of: Callable[..., StudyResult]) -> StudyResult:
     )  # fmt: skip
 
 
-def test_the_table(result: StudyResult) -> None:
+def with_more(result: StudyResult, cell: Cell, value: float) -> StudyResult:
+    more = [cell.measurement(seed, value) for seed in (0, 1)]
+    return result.model_copy(update={"measurements": [*result.measurements, *more]})
+
+
+def test_the_table_and_the_picture(result: StudyResult) -> None:
     shown = own_data.tables(result)["main"]
-    frame = shown.frame
-    assert frame.index[:3].tolist() == [*own_data.SIMPLE.values()]
-    assert frame["top-1, %"].tolist()[:3] == ["10.00 ± 0.00", "12.00 ± 0.00", "–"]
-    frame = frame.iloc[3:]
+    assert shown.frame["top-1, %"].tolist()[:3] == ["10.00 ± 0.00", "12.00 ± 0.00", "–"]
+    frame = shown.frame.iloc[3:]
     assert frame.iloc[0].tolist() == ["81.00 ± 1.41", "10.0", "100.0", "0", "–"]
     assert frame.iloc[1].tolist() == ["not run", "10.0", "100.0", "0", "–"] and frame.index[1] == own_data.LONGER
     assert frame.iloc[2].tolist() == ["85.00 ± 1.41", "20.0", "0.0", "1", "–"]
     assert frame.iloc[3].tolist() == ["83.00 ± 0.00", "12.0 ± 0.0", "65.0 ± 7.1", "0.50 ± 0.14", "0.25, 0.3"]
     assert frame.iloc[5]["threshold τ"] == "–, –"
-    longer = [Measurement(seed=s, num_experts=4, method=EQUAL_TRAINING, metric="top1", value=83.0) for s in (0, 1)]
-    shown = own_data.tables(result.model_copy(update={"measurements": [*result.measurements, *longer]}))["main"]
-    assert shown.frame.iloc[4].tolist() == ["83.00 ± 0.00", "10.0", "100.0", "0", "–"]
     assert "100 validation" in shown.caption and "resnet18, 2 seeds, 4 experts, 100 test images" in shown.caption
+    longer = own_data.tables(with_more(result, Cell(4, EQUAL_TRAINING), 83.0))["main"].frame
+    assert longer.iloc[4].tolist() == ["83.00 ± 0.00", "10.0", "100.0", "0", "–"]
+    (axes,) = own_data.figures([result])["main"].axes
+    drawn = {line.get_label(): drawn_at(line) for line in axes.lines}
+    assert drawn == {
+        "any-time, over τ": ([20.0, 10.0], [80.0, 80.0]), "base alone": ([10.0], [81.0]),
+        "one expert for every image": ([20.0], [85.0]),
+    } | {label: line for label, line in drawn.items() if str(label).startswith("_")}  # fmt: skip
 
 
 def test_the_sentences(result: StudyResult) -> None:
+    """Of 100 images 4 are right in one of the two alone: 196 √(5/102 / 100) points, less than half of 10.1."""
     text = own_data.advice(result)
     assert "With 100 test images, differences of up to 10.1 points are within chance." in text and "beats" not in text
     assert "**What to do: leave it.**" in text and "together: not run (`-p control True`)." in text
-    near = [Measurement(seed=s, num_experts=0, method="neighbours", metric="top1", value=80.0) for s in (0, 1)]
-    text = own_data.advice(result.model_copy(update={"measurements": [*result.measurements, *near]}))
+    text = own_data.advice(with_more(result, Cell(0, "neighbours"), 80.0))
     assert "**None of this beats 5 nearest neighbours on 16 × 16 pixels (80.00 %) by more than chance" in text
+    text = own_data.advice(with_more(result, Cell(4, metric="discordant"), 4.0))
+    assert "part on 4.0 % of them: between these two up to 4.3 points." in text
+    # Two fair coins of 10,000 tosses differ by 1.386 points in 19 of 20 cases; no number of images is certain.
+    assert own_data.by_chance(50.0, 10_000) == pytest.approx(1.386, abs=1e-3)
+    assert own_data.by_chance(100.0, 20) > own_data.by_chance(100.0, 2000) > 0
+
+
+LONGER, MORE = "train the base longer instead", "add seeds or test images: "
 
 
 @pytest.mark.parametrize(
     ("base", "longer", "what_to_do", "why"),
     [
         ([80.0, 82.0], [], "train the control, as a gain that it has too is not the mixture's", "+4.00 points"),
-        ([80.0, 82.0], [86.0, 88.0], "train the base longer instead, which gains as much within chance: a gain that "
-         "the control has too is not the mixture's", "to −2.00 against the base trained as long"),
-        ([80.0, 82.0], [81.0, 83.0], "add seeds or test images: whether longer training alone gains as much is "
-         "undecided", "to +3.00 against the base trained as long"),
-        ([80.0, 82.0], [83.0, 86.0], "add seeds", "to +0.50"),
-        ([80.0, 82.0], [88.0, 90.0], "train the base longer instead, which gains more.", "to −4.00 against the base"),
+        ([80.0, 82.0], [86.0, 88.0], f"{LONGER}, which gains as much within chance: a gain", "to −2.00 against the"),
+        ([80.0, 82.0], [81.0, 83.0], f"{MORE}whether longer training alone gains as much is undecided", "to +3.00 a"),
+        ([80.0, 82.0], [83.0, 86.0], MORE, "to +0.50"),
+        ([80.0, 82.0], [88.0, 90.0], f"{LONGER}, which gains more.", "to −4.00 against the base"),
         ([80.0, 82.0], [79.0, 81.0], "use it: longer training alone does not gain as much", "it is an anecdote"),
         ([83.0, 85.0], [84.0, 86.0], "leave it.", "+1.00 points against the base (chance: 3.4), and to +0.00"),
-        ([83.0, 85.0], [89.0, 91.0], "train the base longer instead.", "to −5.00"),
+        ([83.0, 85.0], [89.0, 91.0], f"{LONGER}.", "to −5.00"),
         ([80.0, 82.0, 84.0], [79.0, 81.0, 83.0], "use it: ", "to +5.00 against the base trained as long as base and "
          "experts together (chance: 4.5)."),
-        ([80.0, 82.0, 84.0], [80.0, 82.0, 84.0], "add seeds or test images: ", "to +4.00"),
+        ([80.0, 82.0, 84.0], [80.0, 82.0, 84.0], MORE, "to +4.00"),
     ],
 )  # fmt: skip
 def test_a_gain_that_the_control_has_too_is_not_the_mixture_s(
-    base: list[float], longer: list[float], what_to_do: str, why: str, record_of: Callable[..., StudyResult]
+    base: list[float], longer: list[float], what_to_do: str, why: str, record_of: RecordOf
 ) -> None:
     """Of 100 images two are right in one of two models alone: 3.4 points are chance; of three seeds, 4.5 (Welch)."""
     values = {Cell(0): base, Cell(4): [84.0, 86.0, 88.0][: len(base)], Cell(4, EQUAL_TRAINING): longer}
@@ -331,24 +308,3 @@ def test_a_gain_that_the_control_has_too_is_not_the_mixture_s(
     text = own_data.advice(record_of("own_data", values, dataset="pets", scale="own", spec={"folder": FOLDER}))
     assert f"**What to do: {what_to_do}" in text and why in text
     assert ("anecdote" in text) == ("use it" in text and len(base) < 3)
-
-
-def test_chance_is_a_matter_of_how_many_images() -> None:
-    """Two fair coins of 10,000 tosses differ by 1.386 points in 19 of 20 cases; no number of images is certain."""
-    assert own_data.by_chance(50.0, 10_000) == pytest.approx(1.386, abs=1e-3)
-    assert own_data.by_chance(100.0, 20) > own_data.by_chance(100.0, 2000) > 0
-
-
-def test_two_models_on_the_same_images_are_told_apart_by_where_they_part(result: StudyResult) -> None:
-    """Of 100 images 4 are right in one of the two alone: 196 √(5/102 / 100) points, less than half of 10.1."""
-    parting = [Measurement(seed=s, num_experts=4, method="bagging", metric="discordant", value=4.0) for s in (0, 1)]
-    text = own_data.advice(result.model_copy(update={"measurements": [*result.measurements, *parting]}))
-    assert "part on 4.0 % of them: between these two up to 4.3 points." in text
-
-
-def test_the_picture(result: StudyResult) -> None:
-    (axes,) = own_data.figures([result])["main"].axes
-    drawn = {line.get_label(): drawn_at(line) for line in axes.lines}
-    assert drawn["any-time, over τ"] == ([20.0, 10.0], [80.0, 80.0])
-    assert own_data.NAMES[EQUAL_TRAINING] not in drawn, "not run"
-    assert drawn["base alone"] == ([10.0], [81.0]) and drawn["one expert for every image"] == ([20.0], [85.0])

@@ -10,21 +10,11 @@ from repro.exhibits.sparse_costs import EXHIBIT, explained, matches, with_mixtur
 from repro.exhibits.sparse_costs.readings import READINGS, Pair, Printed, dense_of, gain, printed
 from repro.families.sparse.cost import sparse_cost
 from repro.report.printed import SweetSpotRow, sweetspot_rows
-from repro.study.results import StudyResult, load_results
-from tests.exhibits.test_recorded import show
+from repro.study.results import load_results
+from tests.exhibits.test_every_exhibit import show
 from tests.families.sparse.test_sparse_cost import cost
 
 RESULTS = Path(__file__).parents[2] / "results"
-
-
-@pytest.fixture(scope="module")
-def result(tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
-    (found,) = EXHIBIT.run(EXHIBIT.parameters.check(root=tmp_path_factory.mktemp("root")))
-    return found
-
-
-def counted(row: SweetSpotRow) -> float:
-    return round(sparse_cost(row.config).params / 1e6, 1)
 
 
 def rows(table: str, network: str, placement: str | None = None) -> list[SweetSpotRow]:
@@ -34,58 +24,45 @@ def rows(table: str, network: str, placement: str | None = None) -> list[SweetSp
 
 def test_31_of_39_numbers_of_parameters_are_exact_and_seven_of_the_others_are_explained() -> None:
     known = sweetspot_rows()
-    others = {(row.table, row.label): explained(row, known) for row in known if not matches(row)}
-    assert len(known) == 39 and others == {
-        ("3", "convnext-t every-2 8"): "nearest: 54.3 M with (0, 1, 3, 1) mixtures in the stages; "
-        "Every 2 has (1, 1, 4, 1)",
-        ("4", "convnext-t last-2 4"): "what Table 3 prints for convnext-t every-2 8",
-        ("4", "convnext-t last-2 8"): "the count of stage with 8 experts; what Table 3 prints for convnext-t stage 8",
-        ("4", "convnext-t last-2 16"): "what Table 3 prints for convnext-t last-2 8",
-        ("5", "convnext-t every-2 8"): "nearest to the row's own 97.3 M; the +0.2 M are not explained",
-        ("5", "convnext-t stage 8"): "the count of last-3 with 8 experts",
-        ("5", "convnext-t last-3 8"): "the count of last-2 with 8 experts; "
-        "what Table 2 prints for convnext-t last-2 8",
-        ("6", "convnext-t last-2 4 or 8 (row label lost)"): "what Table 3 prints for convnext-t every-2 8",
-    }  # fmt: skip
-
-
-def test_mixtures_counted_by_stage_are_those_of_the_network() -> None:
+    others = [explained(row, known) for row in known if not matches(row)]
+    assert (len(known), len(others)) == (39, 8)
+    assert [words for words in others if "not explained" in words] == [
+        "nearest to the row's own 97.3 M; the +0.2 M are not explained"
+    ]
     for table in ("3", "5"):
         (row,) = rows(table, "convnext-t", "every-2")
-        assert with_mixtures(row.config, (1, 1, 4, 1)) == counted(row)
-    assert [counted(row) for row in rows("4", "convnext-t")] == [34.5, 46.3, 69.9]
+        counted = round(sparse_cost(row.config).params / 1e6, 1)
+        assert with_mixtures(row.config, (1, 1, 4, 1)) == counted, "those of the network"
 
 
-def test_vits_every_2_is_not_at_equal_macs() -> None:
+def test_printed_multiply_adds_are_not_those_of_vits_every_2_and_of_the_isotropic_s() -> None:
     """Printed: 1.5 times the dense cost. Counted: 1.3 times, still far from equal."""
     for name, dense_macs, macs, active in (("vit-s", 4.6, 6.0, 29.2), ("vit-b", 17.6, 23.1, 114.9)):
         dense, sparse = cost(name, placement="none"), cost(name, placement="every-2", top_k=2)
         assert round(dense.macs / 1e9, 1) == dense_macs
         assert round(sparse.macs / 1e9, 1) == macs and round(sparse.active_params / 1e6, 1) == active
         (row,) = rows("2", name, "every-2")
-        assert row.macs is not None and row.macs / (dense_of(row, sweetspot_rows()).macs or 0) == pytest.approx(
-            1.5, abs=0.01
-        )
-        assert not gain(row, dense_of(row, sweetspot_rows())).equal
+        of_dense = dense_of(row, sweetspot_rows())
+        assert row.macs and of_dense.macs and row.macs / of_dense.macs == pytest.approx(1.5, abs=0.01)
+        assert not gain(row, of_dense).equal
+    assert {row.macs for row in rows("3", "convnext-s-iso")} == {8.7}, "what a convnext-s costs"
+    of_s, of_iso = (cost(name, placement="none").macs / 1e9 for name in ("convnext-s", "convnext-s-iso"))
+    assert (round(of_s, 1), round(of_iso, 2)) == (8.7, 4.29)
 
 
-def test_isotropic_s_is_printed_with_convnext_s_cost() -> None:
-    of_s = {row.macs for row in rows("3", "convnext-s-iso")}
-    assert of_s == {round(cost("convnext-s", placement="none").macs / 1e9, 1)} == {8.7}
-    assert round(cost("convnext-s-iso", placement="none").macs / 1e9, 2) == 4.29
-
-
-def test_tables_stand_beside_print(result: StudyResult) -> None:
+def test_tables_stand_beside_print_and_what_is_recorded_is_what_the_code_counts(tmp_path: Path) -> None:
+    (result,) = EXHIBIT.run(EXHIBIT.parameters.check(root=tmp_path))
+    (recorded,) = load_results(RESULTS, "sparse_costs").values()
+    assert (recorded.tables, recorded.costs) == (result.tables, result.costs), "run `repro run sparse_costs` again"
     shown = EXHIBIT.tables(result)
     assert len(shown["main"].frame) == 21 and len(shown["others"].frame) == 18 and len(shown["eight"].frame) == 8
-    row = shown["main"].frame.loc["Table 2: vit-s every-2 8"]
-    assert (
-        row["printed"] == row["counted"] == "71.7" and row["MACs / dense"] == "1.3" and row["GMACs, printed"] == "6.9"
-    )
+    row = shown["main"].frame.loc["Table 2: vit-s every-2 8", ["printed", "counted", "MACs / dense", "GMACs, printed"]]
+    assert list(row) == ["71.7", "71.7", "1.3", "6.9"]
     assert list(shown["probes"].frame.loc["convnext-s last-2"]) == ["83.6", "45.3", "not run"]
     claims = shown["claims"].frame
     assert list(claims.loc["V1/convnext", ["holds", "holds at equal MACs"]]) == ["in 6 of 10", "in 5 of 6"]
     assert claims.loc["V3/vit", "printed differences"] == "+0.2" and claims.loc["V1/vit", "holds at equal MACs"] == "–"
+    show("sparse_costs")
 
 
 def other(paper: Printed, key: str) -> Printed:
@@ -115,14 +92,4 @@ def test_a_claim_by_printed_numbers_can_fail(key: str) -> None:
 
     (holds, total), (then, of) = share(paper), share(other(paper, key))
     assert total == of and then < holds <= total and then < total / 2
-
-
-def test_no_difference_is_no_gain() -> None:
-    assert READINGS["V2"].holds([Pair("a", 0.0), Pair("b", 0.1)]) == "in 1 of 2"
-    assert READINGS["V2"].holds([Pair("a", 0.0)]) == "in none of 1" and READINGS["V2"].holds([]) == "–"
-
-
-def test_what_is_recorded_is_what_the_code_counts_and_is_shown(result: StudyResult) -> None:
-    (recorded,) = load_results(RESULTS, "sparse_costs").values()
-    assert (recorded.tables, recorded.costs) == (result.tables, result.costs), "run `repro run sparse_costs` again"
-    show("sparse_costs")
+    assert READINGS["V2"].holds([Pair("a", 0.0), Pair("b", 0.1)]) == "in 1 of 2", "no difference is no gain"

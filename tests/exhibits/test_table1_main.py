@@ -1,6 +1,5 @@
-"""Table 1 shown: what was run beside the paper's numbers, the rest "not run", and all 48 costs."""
+"""Table 1 shown: what was run beside the paper's numbers, the rest "not run", and all 48 costs; and run."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,21 +8,22 @@ from repro.exhibits.table1_main import EXHIBIT, Parameters, run
 from repro.report.claim import Cell
 from repro.report.exact_costs import BACKBONES, PAIRS
 from repro.report.verdict import Verdict
-from repro.study.results import Cost, StudyResult
+from repro.study.results import Cost
+from tests.exhibits.conftest import Smoke
+from tests.records import RecordOf, judged
 
-SMALL = {"scale": "smoke", "pairs": "tr10-tr10", "experts": "2"}
+SMALL = {"pairs": "tr10-tr10", "experts": "2"}
 
 
 def test_a_second_run_adds_rows_to_what_the_first_has_trained(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    asked = {**SMALL, "root": str(tmp_path)}
+    asked = {"scale": "smoke", **SMALL, "root": str(tmp_path)}
     first = run(Parameters.check(**asked, backbones="none"))
     assert first.rows() == ["tr10-tr10", "tr10"] and first.numbers_of_experts() == [2]
     assert "artifacts were made and 0 found" in capfd.readouterr().err
-
-    more = Parameters.check(**asked, backbones="tr10,tr18", seeds="0,1", fewer_seeds="tr10-tr10:1,tr10:1,tr18:1")
-    second = run(more)
+    more = {"backbones": "tr10,tr18", "seeds": "0,1", "fewer_seeds": "tr10-tr10:1,tr10:1,tr18:1"}
+    second = run(Parameters.check(**asked, **more))
     # tr18 is trained and run alone; the pair, and tr10 within it, are found.
     assert "2 artifacts were made and 5 found" in capfd.readouterr().err
     assert set(first.measurements) < set(second.measurements)
@@ -40,12 +40,9 @@ def test_the_scale_decides_which_rows_there_are_unless_they_are_named() -> None:
 
 
 def test_a_control_is_the_pairs_base_trained_as_long_as_base_and_experts_and_costs_what_the_base_costs(
-    smoke_root: Path,
+    smoke: Smoke,
 ) -> None:
-    asked = Parameters.check(**SMALL, backbones="none", controls="tr10-tr10", root=smoke_root)
-    (pair,), (control,) = asked.specs(), asked.bases()
-    assert control.base == "tr10" and control.base_recipe.epochs > pair.base_recipe.epochs
-    result = run(asked)
+    result = smoke(EXHIBIT, **SMALL, backbones="none", controls="tr10-tr10")
     assert [(m.row, m.method, m.num_experts) for m in result.measurements] == [
         ("tr10-tr10", "bagging", 2), ("tr10", "backbone", 0), ("tr10-tr10", "equal-training", 2)
     ]  # fmt: skip
@@ -59,38 +56,27 @@ def test_a_control_is_the_pairs_base_trained_as_long_as_base_and_experts_and_cos
     assert row in axes.get_legend_handles_labels()[1]
 
 
-COSTS = [
-    Cost(num_experts=0, row="tr10", macs=16_000_000, params_inference=1, params_trainable=1),
-    Cost(num_experts=20, row="tr10-tr10", macs=23_500_000, params_inference=2, params_trainable=20),
-    Cost(num_experts=0, row="tr18", macs=35_000_000, params_inference=3, params_trainable=3),
-]
-
-
-@pytest.fixture
-def result(record_of: Callable[..., StudyResult]) -> StudyResult:
-    values = {
-        Cell(0, row="tr10"): [55.0, 55.2, 55.4],
-        Cell(20, row="tr10-tr10"): [58.0, 58.1, 58.2],
-        Cell(0, row="tr18"): [58.0],
-    }
-    return record_of("table1_main", values, costs=COSTS)
-
-
-def test_rows_stand_beside_the_paper_and_what_was_not_run_says_so(result: StudyResult) -> None:
-    table = EXHIBIT.tables(result)["main"].frame
+def test_rows_stand_beside_the_paper_and_what_was_not_run_says_so(record_of: RecordOf) -> None:
+    values = {Cell(0, row="tr10"): [55.0, 55.2, 55.4], Cell(20, row="tr10-tr10"): [58.0, 58.1, 58.2]}
+    values[Cell(0, row="tr18")] = [58.0]
+    macs = {"tr10": 16_000_000, "tr10-tr10": 23_500_000, "tr18": 35_000_000}
+    costs = [Cost(num_experts=cell.num_experts, row=cell.row, macs=macs[cell.row], params_inference=1,
+                  params_trainable=1) for cell in values]  # fmt: skip
+    result = record_of("table1_main", values, costs=costs)
+    shown, found = EXHIBIT.tables(result), judged(EXHIBIT, result)
+    table, cost = shown["main"].frame, shown["cost"].frame
     row = table.loc["tr10-tr10, 20 experts"]
     assert (row["paper"], row["ours"]) == ("77.96 ± 0.20", "58.10 ± 0.10")
     assert (row["MACs here"], row["at the paper's width"]) == ("23.5 M", "371 M")
     assert list(table.index).index("tr18 alone") < list(table.index).index("tr18-tr10, 20 experts")
     assert table.loc["tr34-tr10, 20 experts", "ours"] == "not run"
     assert table.loc["tr34-tr10, 20 experts", "at the paper's width"] == "1277 M"  # exact whatever was run
-    assert "some rows: 1" in EXHIBIT.tables(result)["main"].caption
-
-
-def test_gains_are_over_the_pairs_own_base(result: StudyResult) -> None:
-    cost = EXHIBIT.tables(result)["cost"].frame
+    assert "some rows: 1" in shown["main"].caption
     assert str(cost.loc["tr10-tr10, 20 experts", "gain over its own base"]).startswith("+2.90 (+2.65 to")
     assert cost.loc["tr18 alone", "gain over its own base"] == "–"
+    assert found["P4"].verdict == Verdict.ANECDOTE  # tr18 has one seed
+    assert found["P4"].paper == pytest.approx(0.01) and found["P2"].paper == pytest.approx(1.18)
+    assert found["P2"].verdict == Verdict.NOT_RUN
 
 
 def test_all_48_printed_costs_are_set_beside_exact_ones() -> None:
@@ -98,10 +84,3 @@ def test_all_48_printed_costs_are_set_beside_exact_ones() -> None:
     assert all("24 of 24 match" in shown.caption for shown in tables.values()) and len(tables) == 2
     cifar = tables["cifar100"].frame
     assert cifar.loc["tr18-tr18", "exact, 1e9"] == "0.8240" and set(cifar["match"]) == {"3 of 3"}
-
-
-def test_claims_compare_pairs_with_backbones(result: StudyResult) -> None:
-    judged = {j.claim.key: j for j in EXHIBIT.judge(result)}
-    assert judged["P4"].verdict == Verdict.ANECDOTE  # tr18 has one seed
-    assert judged["P4"].paper == pytest.approx(0.01) and judged["P2"].paper == pytest.approx(1.18)
-    assert judged["P2"].verdict == Verdict.NOT_RUN

@@ -1,21 +1,49 @@
-"""Table 3 shown: exact costs and implied shares without any run, the paper's numbers beside ours, stand-ins as such."""
+"""Table 3: early exit by hand, costs and implied shares without any run, the paper beside ours, stand-ins as such."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
+from repro.analysis.outputs import Outputs
 from repro.errors import SpecError
-from repro.exhibits.table3_imagenet import EXHIBIT, NETWORKS, Parameters, implied_shares, run
+from repro.exhibits.table3_imagenet import EXHIBIT, NETWORKS, Parameters, at_confidence, implied_shares, run
+from repro.models.cost import ModelCost
 from repro.models.registry import build_backbone
 from repro.report.claim import Cell
 from repro.report.verdict import Verdict
-from repro.study.results import StudyResult
 from tests.conftest import write_pictures
+from tests.records import RecordOf, judged
 
-IMAGENET = {"scale": "smoke", "dataset": "imagenet", "networks": "mobilenet_v3_small"}
+COST = ModelCost(
+    num_experts=2, trunk_macs=60, head_macs=40, expert_macs=50, gate_macs=2,
+    base_params=0, expert_params=0, gate_params=0, fc_params=0,
+)  # fmt: skip
 
-RESNET = {"scale": "paper", "dataset": "imagenet", "networks": "resnet18", "experts": "1"}
+
+@pytest.mark.parametrize(
+    ("tau", "top1", "runs", "macs"),
+    [
+        (0.0, 100 / 3, 0, 102),  # all exit: base and gate
+        (0.7, 200 / 3, 100 / 3, 102 + 50 / 3),
+        (0.8, 100, 200 / 3, 102 + 100 / 3),
+        (1.0, 200 / 3, 100, 152),  # nobody exits, and image 0 is spoilt by its expert
+    ],
+)
+def test_accuracy_share_and_cost_of_an_exit_at_the_bases_confidence(
+    tau: float, top1: float, runs: float, macs: float
+) -> None:
+    """Base right on image 0 alone; the selected experts right on images 1 and 2, and wrong on image 0."""
+    base, gate = (
+        torch.tensor([[0.9, 0.1], [0.6, 0.4], [0.75, 0.25]]),
+        torch.tensor([[0.7, 0.3], [0.2, 0.8], [0.6, 0.4]]),
+    )
+    experts = torch.tensor([[[0.05, 0.95], [0.5, 0.5]], [[0.5, 0.5], [0.1, 0.9]], [[0.2, 0.8], [0.5, 0.5]]])
+    outputs = Outputs(base.double().log(), gate.double(), experts.double().log(), torch.tensor([0, 1, 1]))
+    found = at_confidence(outputs, COST, tau)
+    assert found == pytest.approx({"top1": top1, "runs_expert": runs, "macs_millions": macs / 1e6})
+    undecided = Outputs(torch.zeros(1, 2), torch.ones(1, 1), torch.zeros(1, 1, 2), torch.tensor([0]))
+    assert at_confidence(undecided, COST, 0.5)["runs_expert"] == 0, "reaching the threshold is enough"
 
 
 @pytest.fixture
@@ -25,8 +53,8 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_it_runs_end_to_end_on_a_folder_in_imagenets_layout(root: Path) -> None:
-    result = run(Parameters.check(**IMAGENET, experts="2", root=str(root)))
     row = "mobilenet_v3_small"
+    result = run(Parameters.check(scale="smoke", dataset="imagenet", networks=row, experts="2", root=str(root)))
     assert (result.base, result.rows(), result.numbers_of_experts()) == (row, [row], [2])
     for tau in ("0.75", "0.5"):
         (runs,) = result.values("runs_expert", f"bagging tau={tau}", 2, row)
@@ -36,18 +64,17 @@ def test_it_runs_end_to_end_on_a_folder_in_imagenets_layout(root: Path) -> None:
     assert len(result.values("top1", "backbone", 0, row)) == 1
 
 
-def test_weights_that_cannot_be_fetched_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_that_cannot_be_fetched_or_are_of_other_classes_are_said(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def offline(*arguments: object, **more: object) -> None:
         raise OSError("no network")
 
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(root))
     monkeypatch.setattr("torch.hub.download_url_to_file", offline)
     with pytest.raises(SpecError, match=r"weights of resnet18 could not be downloaded \(no network\); put http.*"):
         build_backbone("resnet18", 1000, pretrained=True)
-
-
-def test_torchvisions_weights_on_a_folder_of_other_classes_are_refused(root: Path) -> None:
-    asked = {**RESNET, "root": str(root)}
+    asked = {"scale": "paper", "dataset": "imagenet", "networks": "resnet18", "experts": "1", "root": str(root)}
     with pytest.raises(SpecError, match=r"has 3 classes, torchvision's weights have 1000.*set pretrained to false"):
         run(Parameters.check(**asked))
     assert not any(spec.pretrained for spec in Parameters.check(**asked, pretrained=False).specs())
@@ -59,11 +86,28 @@ def test_networks_are_table_3s_on_imagenet_and_the_scales_own_elsewhere() -> Non
     assert [spec.pair for spec in Parameters.check(experts="4").specs()] == ["tr10-tr10"]
 
 
+def test_costs_need_no_run_and_one_of_six_does_not_match() -> None:
+    costs = EXHIBIT.exact()["costs"]
+    assert "5 of 6 match" in costs.caption
+    row = costs.frame.iloc[0]
+    assert (row.name, *row) == ("ResNet-18", "1.82e9", "the network", "1.8141e9", "-0.3", "mismatch")
+
+
+def test_shares_that_the_printed_macs_imply() -> None:
+    shares = {"resnet18": (44, 25.5), "resnet34": (38, 20), "mobilenet_v3_small": (48, 29)}
+    for network, each in shares.items():
+        for tau, share in zip((0.75, 0.5), each, strict=True):
+            found = implied_shares(network, tau)
+            low, high = map(float, found["rounding allows, %"].split(" to "))
+            assert low < float(found["share, %"]) < high
+            assert float(found["share, %"]) == pytest.approx(share, abs=0.6)
+    assert implied_shares("resnet18", 0.6) == implied_shares("tr10", 0.75) == {}, "what is not printed"
+
+
 EARLY = "bagging tau=0.75"
 
 
-@pytest.fixture
-def imagenet(record_of: Callable[..., StudyResult]) -> StudyResult:
+def test_the_table_has_every_network_run_or_not_and_claims_are_judged_by_network(record_of: RecordOf) -> None:
     values = {
         Cell(0, row="resnet18"): [69.76, 69.76, 69.76],
         Cell(1, row="resnet18"): [71.4, 71.5, 71.6],
@@ -72,50 +116,19 @@ def imagenet(record_of: Callable[..., StudyResult]) -> StudyResult:
         Cell(4, EARLY, "resnet18", "runs_expert"): [43.0, 44.0, 45.0],
         Cell(4, EARLY, "resnet18", "macs_millions"): [2170.0, 2180.0, 2190.0],
     }
-    return record_of("table3_imagenet", values, "imagenet", "paper", base="resnet18", spec={"pretrained": True})
-
-
-def test_costs_need_no_run_and_one_of_six_does_not_match() -> None:
-    costs = EXHIBIT.exact()["costs"]
-    assert "5 of 6 match" in costs.caption
-    row = costs.frame.iloc[0]
-    assert (row.name, *row) == ("ResNet-18", "1.82e9", "the network", "1.8141e9", "-0.3", "mismatch")
-
-
-@pytest.mark.parametrize(
-    ("network", "tau", "share"),
-    [("resnet18", 0.75, 44), ("resnet18", 0.5, 25.5), ("resnet34", 0.75, 38), ("resnet34", 0.5, 20),
-     ("mobilenet_v3_small", 0.75, 48), ("mobilenet_v3_small", 0.5, 29)],
-)  # fmt: skip
-def test_shares_that_the_printed_macs_imply(network: str, tau: float, share: float) -> None:
-    found = implied_shares(network, tau)
-    low, high = map(float, found["rounding allows, %"].split(" to "))
-    assert low < float(found["share, %"]) < high
-    assert float(found["share, %"]) == pytest.approx(share, abs=0.6)
-
-
-def test_nothing_is_implied_of_what_is_not_printed() -> None:
-    assert implied_shares("resnet18", 0.6) == implied_shares("tr10", 0.75) == {}
-
-
-def test_the_table_has_every_network_run_or_not(imagenet: StudyResult) -> None:
-    shown = EXHIBIT.tables(imagenet)
+    imagenet = record_of("table3_imagenet", values, "imagenet", "paper", base="resnet18", spec={"pretrained": True})
+    shown, found = EXHIBIT.tables(imagenet), judged(EXHIBIT, imagenet)
     main, exits = shown["main"].frame, shown["exits"].frame
     assert len(main) == 3 * (1 + 3 * 3)
     row = main.loc["ResNet-18, 4 experts"]
     assert (row["paper"], row["ours"], row["verdict"]) == ("72.17", "72.20 ± 0.10", "reproduced")
     assert main.loc["ResNet-34, 20 experts, exit at 0.5", "ours"] == "not run"
-    row = exits.loc["ResNet-18, 4 experts, exit at 0.75"]
-    assert (row.iloc[0], row.iloc[1], row.iloc[2]) == ("44.0 ± 1.0", "2180.0 ± 10.0", "43.8")
+    assert list(exits.loc["ResNet-18, 4 experts, exit at 0.75"])[:3] == ["44.0 ± 1.0", "2180.0 ± 10.0", "43.8"]
+    assert found["Ia1"].verdict == found["Ia2"].verdict == found["Ia3"].verdict == Verdict.HOLDS
+    assert found["Ia3"].paper == pytest.approx(-0.06) and found["Ib4"].verdict == Verdict.NOT_RUN
 
 
-def test_claims_are_judged_by_network(imagenet: StudyResult) -> None:
-    judged = {j.claim.key: j for j in EXHIBIT.judge(imagenet)}
-    assert judged["Ia1"].verdict == judged["Ia2"].verdict == judged["Ia3"].verdict == Verdict.HOLDS
-    assert judged["Ia3"].paper == pytest.approx(-0.06) and judged["Ib4"].verdict == Verdict.NOT_RUN
-
-
-def test_a_stand_in_says_so_and_judges_nothing(record_of: Callable[..., StudyResult]) -> None:
+def test_a_stand_in_says_so_and_judges_nothing(record_of: RecordOf) -> None:
     values = {Cell(0, row="tr10"): [70.0], Cell(4, row="tr10"): [72.0], Cell(4, EARLY, "tr10"): [71.0]}
     modes = record_of("table3_imagenet", values, "modes", "quick", base="tr10", expert="tr10")
     main = EXHIBIT.tables(modes)["main"]

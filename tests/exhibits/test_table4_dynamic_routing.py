@@ -1,35 +1,34 @@
-"""Table 4 shown: ours beside the others as printed, and what its columns hold."""
+"""Table 4: run, and shown: ours beside the others as printed, and what its columns hold."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from repro.errors import ReproError, TimeIsUpError, TrainingError
-from repro.exhibits.table4_dynamic_routing import EXHIBIT, NAME, Parameters, run
+from repro.exhibits.table4_dynamic_routing import EXHIBIT, NAME, Parameters
 from repro.families.deepmoe.cost import deepmoe_cost
 from repro.report.claim import Cell
 from repro.report.verdict import Verdict
-from repro.study.results import Cost, StudyResult, load_results
-from tests.exhibits.conftest import Collapse
+from repro.study.results import Cost, load_results
+from tests.exhibits.conftest import Collapse, Smoke
+from tests.records import RecordOf, judged
+
+SMALL = {"pair": "tr10-tr10", "experts": 2, "deepmoe": "all"}
 
 
-def test_gains_exits_and_costs_of_one_seed(smoke_root: Path) -> None:
-    asked = {"scale": "smoke", "pair": "tr10-tr10", "experts": 2, "deepmoe": "all", "lam": "0.5,8", "root": smoke_root}
-    result = run(Parameters.check(**asked))
+def test_gains_exits_and_costs_of_one_seed(smoke: Smoke) -> None:
+    result = smoke(EXHIBIT, **SMALL, lam="0.5,8")
     (base,), (whole,) = result.values("top1", "backbone", 0), result.values("top1", "bagging", 2)
     assert result.values("gain", "bagging", 2) == [pytest.approx(whole - base, abs=1e-3)]
-    (runs,) = result.values("runs_expert", "bagging tau=0.75", 2)
-    (macs,) = result.values("macs_millions", "bagging tau=0.75", 2)
+    (runs,), (macs,) = (result.values(m, "bagging tau=0.75", 2) for m in ("runs_expert", "macs_millions"))
     alone, mixture = (cost.macs / 1e6 for cost in result.costs)
     assert 0 <= runs <= 100 and alone < macs <= mixture + 1e-4
-    (top1,), (gain,) = (result.values(metric, "deepmoe", 0) for metric in ("top1", "gain"))
-    (macs,), (like,) = (result.values(metric, "deepmoe", 0) for metric in ("macs_millions", "like_ours"))
-    assert gain == pytest.approx(top1 - base, abs=1e-3)
-    assert like == pytest.approx(100 * min(macs / mixture, mixture / macs), abs=0.01)
-    scan = result.tables["scan"]
+    (top1,), (macs,) = (result.values(metric, "deepmoe", 0) for metric in ("top1", "macs_millions"))
+    assert result.values("gain", "deepmoe", 0) == [pytest.approx(top1 - base, abs=1e-3)]
+    like = 100 * min(macs / mixture, mixture / macs)
+    assert result.values("like_ours", "deepmoe", 0) == [pytest.approx(like, abs=0.01)]
+    scan, shown = result.tables["scan"], EXHIBIT.tables(result)
     assert scan.column("lam") == [0.5, 8.0] and sum(scan.column("taken")) == 1
-    shown = EXHIBIT.tables(result)
     assert shown["scan"].frame["taken"].tolist().count("taken") == 1
     assert "most accurate on validation images" in shown["main"].caption
 
@@ -40,9 +39,9 @@ def test_a_deepmoe_is_trained_where_it_is_asked_for_or_the_scale_is_no_demonstra
     imagenet = {"scale": "paper", "dataset": "imagenet"}
     assert not Parameters.check(**imagenet).others(), "its base comes trained"
     assert Parameters.check(**imagenet, deepmoe="all", lam="1").others()
-    assert [asked.spec.evaluate for asked in Parameters.check(**laptop).scan()] == ["validation"] * 4
-    assert len(Parameters.check(**laptop).others()) == 4 and len(Parameters.check(**laptop, lam="1").others()) == 2
     parameters = Parameters.check(**laptop)
+    assert [asked.spec.evaluate for asked in parameters.scan()] == ["validation"] * 4
+    assert len(parameters.others()) == 4 and len(Parameters.check(**laptop, lam="1").others()) == 2
     spec = parameters.specs()[1]
     asked = parameters.gated(spec, 1.0)
     assert (asked.model.backbone, asked.spec.seed, asked.model.lam) == ("tr18", 1, 1.0)
@@ -55,27 +54,26 @@ def test_a_deepmoe_is_trained_where_it_is_asked_for_or_the_scale_is_no_demonstra
     [
         ("0.5,8", TrainingError("stem: no channel is active"), "all 2 trials collapsed; choose other values of lam"),
         ("0.5,8", TimeIsUpError("DeepMoE: not begun"), "not begun"),
-        ("8", TimeIsUpError("DeepMoE: not begun"), "not begun"),
     ],
 )
 def test_mixtures_and_controls_are_recorded_before_a_deepmoe_that_was_not_made_is_named(
-    lam: str, error: ReproError, sentence: str, smoke_root: Path, collapse: Collapse
+    lam: str, error: ReproError, sentence: str, smoke: Smoke, smoke_root: Path, collapse: Collapse
 ) -> None:
-    collapse(run, lambda asked: True, error)
-    asked = {"deepmoe": "all", "controls": "all", "lam": lam, "root": smoke_root}
+    collapse(EXHIBIT, lambda asked: True, error)
     with pytest.raises(type(error), match=sentence) as raised:
-        run(Parameters.check(scale="smoke", pair="tr10-tr10", experts=2, **asked))
+        smoke(EXHIBIT, **SMALL, controls="all", lam=lam)
     assert isinstance(raised.value, ReproError) and raised.value.recorded
     (result,) = load_results(smoke_root / "results", NAME).values()
     assert result.values("top1", "bagging", 2) and result.values("top1", "equal-training", 2)
     assert not result.values("top1", "deepmoe", 0)
 
 
-def test_a_seed_whose_deepmoe_went_wrong_costs_the_others_nothing(smoke_root: Path, collapse: Collapse) -> None:
-    collapse(run, lambda asked: asked.spec.seed == 0)
-    asked = {"pair": "tr10-tr10", "experts": 2, "deepmoe": "all", "lam": "1", "root": smoke_root, "seeds": "0,1"}
+def test_a_seed_whose_deepmoe_went_wrong_costs_the_others_nothing(
+    smoke: Smoke, smoke_root: Path, collapse: Collapse
+) -> None:
+    collapse(EXHIBIT, lambda asked: asked.spec.seed == 0)
     with pytest.raises(TrainingError, match="no channel is active"):
-        run(Parameters.check(scale="smoke", **asked))
+        smoke(EXHIBIT, **SMALL, lam="1", seeds="0,1")
     (result,) = load_results(smoke_root / "results", NAME).values()
     assert [m.seed for m in result.measurements if (m.method, m.metric) == ("deepmoe", "top1")] == [1]
     assert len(result.values("top1", "bagging", 2)) == 2
@@ -97,8 +95,7 @@ COSTS = [
 ]
 
 
-@pytest.fixture
-def result(record_of: Callable[..., StudyResult]) -> StudyResult:
+def test_ours_stands_beside_rmn_as_printed_and_gains_are_set_against_cost(record_of: RecordOf) -> None:
     values = {
         Cell(0): [50.0, 50.2, 50.4],
         Cell(10): [53.0, 53.2, 53.4],
@@ -109,22 +106,23 @@ def result(record_of: Callable[..., StudyResult]) -> StudyResult:
         Cell(10, EARLY, metric="macs_millions"): [40.0, 40.1, 40.2],
     }
     models = {"base": "tr18 at width 0.25", "expert": "tr10 at width 0.25"}
-    return record_of("table4_dynamic_routing", values, "tiny-imagenet", costs=COSTS, **models)
-
-
-def test_ours_stands_beside_rmn_as_printed(result: StudyResult) -> None:
-    main = EXHIBIT.tables(result)["main"].frame
+    result = record_of("table4_dynamic_routing", values, "tiny-imagenet", costs=COSTS, **models)
+    shown, found = EXHIBIT.tables(result), judged(EXHIBIT, result)
+    main, trade_off = shown["main"].frame, shown["trade_off"].frame
     assert main["paper"].tolist() == ["60.42", "64.66", "64.58", "–", "64.30"]
-    assert main.loc["our DeepMoE of its multiply-adds", "ours"] == "not run"
-    assert "λ" not in EXHIBIT.tables(result)["main"].caption
-    assert main.loc["RMN (no SE), as printed", "ours"] == "not run"
-
-
-def test_gains_are_set_against_cost(result: StudyResult) -> None:
-    shown = EXHIBIT.tables(result)["trade_off"]
-    assert list(shown.frame.loc["ours, 10 experts"]) == ["+4.24", "3.00 ± 0.00", "100", "42.4"]
-    assert list(shown.frame.loc["ours, exit at 0.75"])[2:] == ["61.0 ± 1.0", "40.1 ± 0.1"]
-    assert "RMN gains +2.52 points over a base of its own, at 61.78 %" in shown.caption
+    for row in ("our DeepMoE of its multiply-adds", "RMN (no SE), as printed"):
+        assert main.loc[row, "ours"] == "not run"
+    assert "λ" not in shown["main"].caption
+    assert list(trade_off.loc["ours, 10 experts"]) == ["+4.24", "3.00 ± 0.00", "100", "42.4"]
+    assert list(trade_off.loc["ours, exit at 0.75"])[2:] == ["61.0 ± 1.0", "40.1 ± 0.1"]
+    assert "RMN gains +2.52 points over a base of its own, at 61.78 %" in shown["trade_off"].caption
+    assert found["R1"].verdict == found["R2"].verdict == Verdict.HOLDS and "W1" not in found
+    assert found["R3"].verdict == Verdict.NOT_RUN
+    assert found["R1"].paper == pytest.approx(4.24) and found["R2"].paper == pytest.approx(-0.08)
+    costs = [COSTS[0], COSTS[1].model_copy(update={"num_experts": 4})]
+    top1 = {Cell(0): [69.76], Cell(4): [72.1]}
+    imagenet = record_of("table4_dynamic_routing", top1, "imagenet", "paper", costs, base="resnet18")
+    assert EXHIBIT.tables(imagenet)["main"].frame["paper"].tolist() == ["69.76", "72.17", "72.11", "–", "70.95"]
 
 
 def test_the_training_column_holds_multiply_adds() -> None:
@@ -139,29 +137,14 @@ def test_the_training_column_holds_multiply_adds() -> None:
     assert EXHIBIT.exact()["share"].frame.iloc[0, 0] == "46.8"
 
 
-def test_claims_and_reading(result: StudyResult) -> None:
-    judged = {j.claim.key: j for j in EXHIBIT.judge(result)}
-    assert judged["R1"].verdict == judged["R2"].verdict == Verdict.HOLDS and "W1" not in judged
-    assert judged["R3"].verdict == Verdict.NOT_RUN
-    assert judged["R1"].paper == pytest.approx(4.24) and judged["R2"].paper == pytest.approx(-0.08)
-
-
 @pytest.mark.parametrize(
     ("top1", "like", "verdict"),
     [(52.0, 97.0, Verdict.HOLDS), (55.0, 97.0, Verdict.OPPOSITE), (52.0, 90.0, Verdict.NO_PREMISE)],
 )
 def test_ours_is_held_against_our_deepmoe_of_its_cost(
-    top1: float, like: float, verdict: Verdict, record_of: Callable[..., StudyResult]
+    top1: float, like: float, verdict: Verdict, record_of: RecordOf
 ) -> None:
     values = {Cell(10): [53.0, 53.2, 53.4], Cell(0, "deepmoe"): [top1, top1 + 0.2, top1 + 0.1]}
     values[Cell(0, "deepmoe", metric="like_ours")] = [like] * 3
-    result = record_of("table4_dynamic_routing", values, "cifar100", costs=COSTS)
-    judged = {j.claim.key: j for j in EXHIBIT.judge(result)}
-    assert judged["R3"].verdict == verdict and judged["R3"].paper is None
-
-
-def test_imagenet_stands_beside_deepmoe(record_of: Callable[..., StudyResult]) -> None:
-    values = {Cell(0): [69.76], Cell(4): [72.1]}
-    costs = [COSTS[0], COSTS[1].model_copy(update={"num_experts": 4})]
-    shown = EXHIBIT.tables(record_of("table4_dynamic_routing", values, "imagenet", "paper", costs, base="resnet18"))
-    assert shown["main"].frame["paper"].tolist() == ["69.76", "72.17", "72.11", "–", "70.95"]
+    found = judged(EXHIBIT, record_of("table4_dynamic_routing", values, "cifar100", costs=COSTS))
+    assert found["R3"].verdict == verdict and found["R3"].paper is None

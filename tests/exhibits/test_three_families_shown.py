@@ -1,6 +1,5 @@
 """What a record of three families says: both outcomes of every verdict, from records made up for the test."""
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -10,18 +9,19 @@ from repro.exhibits import exhibit
 from repro.exhibits.three_families.asked import TRIALS
 from repro.exhibits.three_families.families import BUDGETS, FAMILIES, RATES
 from repro.exhibits.three_families.rivals import BATCHES, cell, curve_at
-from repro.exhibits.three_families.run import CURVE, PLAIN, SPEED
+from repro.exhibits.three_families.run import PLAIN, SPEED
 from repro.exhibits.three_families.shown import AGAINST, CLAIMS, headline, never_run
 from repro.exhibits.three_families.together import UNKNOWN
 from repro.report.claim import Cell
 from repro.report.verdict import Verdict, by_seed
 from repro.study.places import results_folder
 from repro.study.results import StudyResult, Table, load_results
+from tests.records import RecordOf
 
 SHOWN = exhibit("three_families")
 
 
-def made(record_of: Callable[..., StudyResult], over: float, seeds: int = 3, **more: object) -> StudyResult:
+def made(record_of: RecordOf, over: float, seeds: int = 3, **more: object) -> StudyResult:
     """Every mixture so many points over each of its rivals, give or take a tenth."""
     cells: dict[Cell, list[float]] = {}
     costs = {"macs_millions": 6.0, "params_millions": 0.2, "training_millions": 40.0}
@@ -35,14 +35,14 @@ def made(record_of: Callable[..., StudyResult], over: float, seeds: int = 3, **m
     return record_of("three_families", cells, **known)
 
 
-def part(record_of: Callable[..., StudyResult], family: str, over: float, seeds: int = 3) -> StudyResult:
+def part(record_of: RecordOf, family: str, over: float, seeds: int = 3) -> StudyResult:
     """One family alone, recorded apart."""
     of = made(record_of, over, seeds)
     lines = [m for m in of.measurements if m.row.startswith(f"{family}, ")]
     return of.model_copy(update={"part": family, "measurements": lines})
 
 
-def test_every_claim_can_hold_and_can_come_out_opposite(record_of: Callable[..., StudyResult]) -> None:
+def test_every_claim_can_hold_and_can_come_out_opposite(record_of: RecordOf) -> None:
     assert len(CLAIMS) == (2 * 3 + 3) * len(FAMILIES)
     for over, verdict in ((1.0, Verdict.HOLDS), (-1.0, Verdict.OPPOSITE), (-0.1, Verdict.UNDECIDED)):
         assert {j.verdict for j in SHOWN.judge(made(record_of, over))} == {verdict}
@@ -60,7 +60,7 @@ def test_what_is_recorded_of_plain_networks_is_on_the_curve_of_the_record() -> N
             assert by_seed(result, where)[int(seed or 0)] == pytest.approx(expected[0], abs=0.001), result.name
 
 
-def test_the_headline_says_what_the_record_says(record_of: Callable[..., StudyResult]) -> None:
+def test_the_headline_says_what_the_record_says(record_of: RecordOf) -> None:
     better, worse, level = (headline([made(record_of, over)]) for over in (1.0, -1.0, -0.1))
     everyone = "The single-gate mixture, DeepMoE, sparse Last 2, DeepMoE with gates on inputs and DeepMoE on resnet20"
     assert f"{everyone} beat a plain network of the same inference cost, trained as long" in better
@@ -68,31 +68,22 @@ def test_the_headline_says_what_the_record_says(record_of: Callable[..., StudyRe
     assert f"{everyone} are not found to beat a plain network" in level and "undecided" in level
     assert "+1.10 [+0.85 to +1.35], holds" in better
     assert "At the middle budget no mixture was held" in headline([record_of("three_families", {})])
+    alone = headline([part(record_of, "sparse", -1.0)])
+    assert alone.startswith("Sparse Last 2 falls behind a plain network of the same inference cost, trained as")
+    assert alone.endswith("points of top-1 accuracy, opposite). Not run: the single-gate mixture and DeepMoE.")
 
 
-def test_a_family_with_fewer_than_three_seeds_is_no_finding(record_of: Callable[..., StudyResult]) -> None:
+def test_a_family_with_fewer_than_three_seeds_is_no_finding(record_of: RecordOf) -> None:
     found = headline([part(record_of, "single-gate", -1.0), part(record_of, "sparse", -1.0, seeds=2)])
-    assert found.startswith(
-        "The single-gate mixture falls behind a plain network of the same inference cost, trained as"
-    )
+    assert found.startswith("The single-gate mixture falls behind a plain network of the same inference cost")
     assert "Fewer than three seeds do not decide whether sparse Last 2 beats one (−0.95 [" in found
     alone = headline([part(record_of, "sparse", -1.0, seeds=1)])
     assert alone.startswith("Fewer than three seeds do not decide whether sparse Last 2 beats a plain network of the")
-
-
-def test_of_two_records_of_a_family_that_of_more_seeds_speaks(record_of: Callable[..., StudyResult]) -> None:
     whole, fewer = made(record_of, -1.0), part(record_of, "single-gate", 1.0, seeds=1)
-    assert headline([whole, fewer]) == headline([fewer, whole]) == headline([whole])
+    assert headline([whole, fewer]) == headline([fewer, whole]) == headline([whole]), "that of more seeds speaks"
 
 
-def test_a_headline_of_one_family_speaks_of_that_one(record_of: Callable[..., StudyResult]) -> None:
-    worse, level = (headline([part(record_of, "sparse", over)]) for over in (-1.0, -0.1))
-    assert worse.startswith("Sparse Last 2 falls behind a plain network")
-    assert level.startswith("Sparse Last 2 is not found to beat a plain network")
-    assert worse.endswith("points of top-1 accuracy, opposite). Not run: the single-gate mixture and DeepMoE.")
-
-
-def test_families_recorded_apart_are_one_answer_and_one_may_win_alone(record_of: Callable[..., StudyResult]) -> None:
+def test_families_recorded_apart_are_one_answer_and_one_may_win_alone(record_of: RecordOf) -> None:
     """As if they stood in one record; each by itself has only the claims that it is about."""
     parts = [part(record_of, name, over) for name, over in (("single-gate", -1.0), ("DeepMoE", 1.0))]
     assert [result.name for result in parts] == [f"{made(record_of, 1.0).name}-{each.part}" for each in parts]
@@ -105,22 +96,19 @@ def test_families_recorded_apart_are_one_answer_and_one_may_win_alone(record_of:
     assert "DeepMoE, 3 seeds" in SHOWN.tables(parts[1])["main"].caption
 
 
-def test_when_to_use_which_has_a_number_or_says_that_it_has_none(record_of: Callable[..., StudyResult]) -> None:
+def test_when_to_use_which_has_a_number_or_says_that_it_has_none(record_of: RecordOf) -> None:
     when = SHOWN.together([made(record_of, -1.0)])["when"].frame
-    assert set(when.loc["images a second count, 256 at a time"]) == {
-        "−0.90 [−1.15 to −0.65], opposite (settled afterwards)"
-    }
-    assert when.loc["training compute is short as well: middle budget", "DeepMoE"] == "−0.90 [−1.15 to −0.65], opposite"
-    assert set(when.loc["two networks can be trained instead"]) == {
-        "−0.90 [−1.15 to −0.65], opposite (settled afterwards)"
-    }, "a mark stands wherever its verdict does"
+    behind = "−0.90 [−1.15 to −0.65], opposite"
+    for line in ("images a second count, 256 at a time", "two networks can be trained instead"):
+        assert set(when.loc[line]) == {f"{behind} (settled afterwards)"}, "a mark stands wherever its verdict does"
+    assert when.loc["training compute is short as well: middle budget", "DeepMoE"] == behind
     assert when.loc["parameters", "sparse Last 2"] == "3.3 times the plain network's"
     unmeasured = [m for m in made(record_of, 1.0).measurements if m.method != "equal-inference"]
     result = made(record_of, 1.0).model_copy(update={"measurements": unmeasured})
     assert set(SHOWN.together([result])["when"].frame.loc["inference compute is short: small budget"]) == {UNKNOWN}
 
 
-def test_families_and_budgets_recorded_apart_stand_side_by_side(record_of: Callable[..., StudyResult]) -> None:
+def test_families_and_budgets_recorded_apart_stand_side_by_side(record_of: RecordOf) -> None:
     """Also a record of one seed at other budgets, beside that of three seeds at the middle one."""
     gate, deep = part(record_of, "single-gate", -1.0), part(record_of, "DeepMoE", 1.0)
     middle = [m for m in gate.measurements if m.row.endswith("middle")]
@@ -135,45 +123,43 @@ def test_families_and_budgets_recorded_apart_stand_side_by_side(record_of: Calla
     assert "single-gate, 3 seeds; DeepMoE, 3 seeds; single-gate-small, 1 seed: when" in shown.caption
 
 
-def test_what_gates_know_is_drawn_of_families_and_of_pairs(record_of: Callable[..., StudyResult]) -> None:
+def test_what_gates_know_is_drawn_of_families_and_of_pairs(record_of: RecordOf) -> None:
     known = {("class", "single-gate"): 0.3, ("class", "sparse"): 0.2, ("each other", "single-gate and sparse"): 0.4}
     cells = {Cell(0, "gates", row, metric): [value] for (metric, row), value in known.items()}
     (axes,) = SHOWN.figures([record_of("three_families", cells)])["gates"].axes
     assert [text.get_text() for text in axes.texts] == ["0.30", "0.40", "0.20", "0.40"]
 
 
-def test_what_records_lack_is_said(record_of: Callable[..., StudyResult]) -> None:
+def test_what_records_lack_is_said(record_of: RecordOf) -> None:
     assert never_run([made(record_of, 1.0)]) == ["tiny-ImageNet"]
     gate = part(record_of, "single-gate", 1.0)
     less = [m for m in gate.measurements if m.row.endswith("middle") and m.method != "equal-parameters"]
     found = never_run([gate.model_copy(update={"measurements": less})])
-    assert found[:3] == [
-        "2 of 3 budgets (small and large)", "plain networks of as many parameters in all", "tiny-ImageNet"
+    assert found == [
+        "2 of 3 budgets (small and large)", "plain networks of as many parameters in all", "tiny-ImageNet",
+        *(family.words for family in FAMILIES[1:]),
     ]  # fmt: skip
-    assert found[3:] == [f.words for f in FAMILIES[1:]]
 
 
-def test_the_table_says_how_much_longer_than_the_mixture_its_rival_was_trained(
-    record_of: Callable[..., StudyResult],
+def test_the_table_says_how_long_rivals_were_trained_and_what_was_fitted_where_it_was_measured(
+    record_of: RecordOf,
 ) -> None:
     """The recorded sparse network: 413.93 M in training, its rival 25 epochs of 5.7234 M, three passes a step."""
     of = partial(cell, "sparse", "middle")
     costs = {of(metric="training_millions"): [413.9297], of("equal-training", "macs_millions"): [5.7234]}
     costs[of("equal-training", "training_millions")] = [429.2568]
-    found = SHOWN.tables(record_of("three_families", costs))["main"].frame["sparse Last 2, middle"]
+    fitted = {of(metric="training_top1"): [66.0], of("equal-inference", "training_top1"): [58.0]}
+    found, more = (
+        SHOWN.tables(record_of("three_families", values))["main"].frame["sparse Last 2, middle"]
+        for values in (costs, costs | fitted)
+    )
     assert found["training MACs of the one trained as long, % of the mixture's"] == "103.7"
     assert found["its epochs"] == "25.0" and not [name for name in found.index if "while training" in name]
+    assert more["top-1 while training"] == "66.00"
+    assert more["top-1 while training of a plain network of equal inference MACs"] == "58.00"
 
 
-def test_training_accuracy_is_shown_where_it_was_measured(record_of: Callable[..., StudyResult]) -> None:
-    measured = {cell("sparse", "middle", method, "training_top1"): [value] for method, value in
-                (("mixture", 66.0), ("equal-inference", 58.0))}  # fmt: skip
-    found = SHOWN.tables(record_of("three_families", measured))["main"].frame["sparse Last 2, middle"]
-    assert found["top-1 while training"] == "66.00"
-    assert found["top-1 while training of a plain network of equal inference MACs"] == "58.00"
-
-
-def test_times_stand_beside_a_plain_network_of_equal_cost(record_of: Callable[..., StudyResult]) -> None:
+def test_times_stand_beside_a_plain_network_of_equal_cost(record_of: RecordOf) -> None:
     """By hand: single gate and the middle plain network have 6 M, DeepMoE too; it takes 3 of its 2 milliseconds."""
     times = [("plain 0", 1.0), ("plain 1", 2.0), ("plain 2", 4.0), ("DeepMoE", 3.0), ("single-gate", 2.0)]
     rows = [["tr-network", model, batch, ms / batch] for model, ms in times for batch in BATCHES.values()]
@@ -192,17 +178,14 @@ def test_times_stand_beside_a_plain_network_of_equal_cost(record_of: Callable[..
     assert list(found.index[:3]) == [f"plain on tr-network, {m}.0 M" for m in (3, 6, 12)]
 
 
-def test_trials_are_told_and_so_is_a_best_one_at_an_end(record_of: Callable[..., StudyResult]) -> None:
-    rows: list[list[str | int | float | None]] = [
-        [who, rate, None if rate == 2 else 50.0, 6e6, int(rate == 1)]
-        for who in ("tr-network", "DeepMoE")
-        for rate in RATES
-    ]
-    tables = {"trials": Table(columns=TRIALS, rows=rows), "curve": Table(columns=CURVE, rows=[])}
-    result = made(record_of, 1.0, tables=tables)
+def test_trials_are_told_and_so_is_a_best_one_at_an_end(record_of: RecordOf) -> None:
+    def with_trials(taken: float) -> StudyResult:
+        rows = [[who, rate, None if rate == 2 else 50.0, 6e6, int(rate == taken)]
+                for who in ("tr-network", "DeepMoE") for rate in RATES]  # fmt: skip
+        return made(record_of, 1.0, tables={"trials": Table(columns=TRIALS, rows=rows)})
+
+    result, ended = with_trials(1), with_trials(0.25)
     assert "in 4 trials for every mixture and every plain network." in SHOWN.advice(result)
     assert "may lie beyond" not in SHOWN.advice(result), "1 is neither the least nor the most"
-    rows = [[*row[:-1], int(row[1] == 0.25)] for row in rows]
-    ended = made(record_of, 1.0, tables=tables | {"trials": Table(columns=TRIALS, rows=rows)})
     assert SHOWN.advice(ended).endswith("better may lie beyond: tr-network (0.25) and DeepMoE (0.25).")
     assert list(SHOWN.tables(result)["trials"].frame["top-1"]) == 2 * ["50.00", "50.00", "–", "50.00"]

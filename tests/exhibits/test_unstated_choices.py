@@ -1,16 +1,14 @@
 """Unstated choices: parameters, table, reading and figure, at smoke scale and of what is not there."""
 
-from pathlib import Path
-
-import pytest
-
 from repro.exhibits.unstated_choices import ALTERNATIVES, BY_NAME, EQUAL_STEPS, EXHIBIT, Parameters
 from repro.families.single_gate.steps import steps
-from repro.study.results import StudyResult
+from tests.exhibits.conftest import Smoke
 
 
 def test_every_alternative_changes_the_experts_and_nothing_of_the_base() -> None:
-    parameters = Parameters.check(scale="smoke", experts=3)
+    assert Parameters.check(alternatives="soft m at 1, γ = 0.2").alternatives == ("soft m at 1", "γ = 0.2")
+    parameters = Parameters.check(scale="smoke", experts=3, alternatives="all")
+    assert parameters.alternatives == tuple(BY_NAME)
     made = [steps(spec) for spec in parameters.specs()]
     assert len({each.experts[0] for each in made}) == len(made) == len(ALTERNATIVES) + 1
     assert len({each.base for each in made}) == 1
@@ -25,38 +23,14 @@ def test_the_control_of_shared_images_takes_as_many_steps() -> None:
     assert least <= more < least + alone.mean_share
 
 
-@pytest.mark.parametrize(
-    ("asked", "names"),
-    [
-        ("all", tuple(BY_NAME)),
-        ("γ = 0", ("γ = 0",)),
-        ("soft m at 1, γ = 0.2", ("soft m at 1", "γ = 0.2")),
-        (["γ = 0.2", "γ = 0"], ("γ = 0.2", "γ = 0")),
-    ],
-)
-def test_alternatives_are_named_as_in_the_table(asked: object, names: tuple[str, ...]) -> None:
-    assert Parameters.check(alternatives=asked).alternatives == names
-
-
-@pytest.fixture(scope="module")
-def result(smoke_root: Path) -> StudyResult:
-    asked = {"experts": 2, "seeds": "0,1", "alternatives": "γ = 0, batch statistics"}
-    (found,) = EXHIBIT.run(Parameters.check(scale="smoke", **asked, root=smoke_root))
-    assert isinstance(found, StudyResult)
-    return found
-
-
-def test_a_run_has_each_row_once_a_seed(result: StudyResult) -> None:
+def test_a_run_has_each_row_once_a_seed(smoke: Smoke) -> None:
+    result = smoke(EXHIBIT, experts=2, seeds="0,1", alternatives="γ = 0, batch statistics")
     for row in ("default", "γ = 0", "batch statistics", "logits averaged"):
         assert len(result.values("top1", "bagging", 2, row)) == 2
     assert len(result.values("top1", "backbone", 0)) == 2  # the same base throughout
-    table = EXHIBIT.tables(result)["main"].frame
-    assert list(table.index) == ["all choices at their default", "γ = 0", "batch statistics", "logits averaged"]
-    first, second = result.values("top1", "bagging", 2, "γ = 0")
-    mean = (first + second - sum(result.values("top1", "bagging", 2, "default"))) / 2
-    assert str(table.loc["γ = 0", "against the default"]).replace("−", "-") == f"{mean:+.2f}"
-
-
-def test_its_figure(result: StudyResult) -> None:
-    labels = [label.get_text() for label in EXHIBIT.figures([result])["main"].axes[0].get_yticklabels()]
-    assert labels == ["γ = 0", "batch statistics", "logits averaged"]
+    table, drawn = EXHIBIT.tables(result)["main"].frame, EXHIBIT.figures([result])["main"].axes[0]
+    others = ["γ = 0", "batch statistics", "logits averaged"]
+    assert list(table.index) == ["all choices at their default", *others]
+    assert [label.get_text() for label in drawn.get_yticklabels()] == others
+    ours, default = (sum(result.values("top1", "bagging", 2, row)) / 2 for row in ("γ = 0", "default"))
+    assert str(table.loc["γ = 0", "against the default"]).replace("−", "-") == f"{ours - default:+.2f}"

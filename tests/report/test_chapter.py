@@ -1,6 +1,6 @@
 """A chapter shows its own run open and what was recorded folded beside it; the book's, records with links."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,7 +41,9 @@ def recorded() -> Chapter:
 
 
 @pytest.mark.usefixtures("record")
-def test_the_first_table_stands_open_and_the_others_are_folded(shown: list[str]) -> None:
+def test_the_first_table_stands_open_the_others_are_folded_and_a_planned_run_that_nobody_recorded_is_named(
+    shown: list[str],
+) -> None:
     opened = recorded()
     shown.clear()
     opened.tables()
@@ -49,23 +51,26 @@ def test_the_first_table_stands_open_and_the_others_are_folded(shown: list[str])
     first, *others = TABLE2.tables(opened.recorded[0]).values()
     assert page.count("<details") == len(others) >= 1
     assert page.index(first.caption[:20]) < page.index("<details")
+    opened.tables("cifar100-laptop", "tiny-imagenet-paper")
+    assert [text for text in shown if "Not run" in text] == [
+        "<p><strong>Not run.</strong> <code>uv run repro run table2_num_experts -p scale paper "
+        "-p dataset tiny-imagenet -p seeds 0,1,2</code> fills this in.</p>"
+    ]
 
 
 def test_what_was_trained_alike_in_one_place_has_its_tables_together(
     shown: list[str], made_up: Callable[..., StudyResult]
 ) -> None:
-    def names(results: Sequence[StudyResult]) -> dict[str, Captioned]:
-        return {"main": Captioned(frame({"part": [r.part for r in results]}, ["" for _ in results]), "of all.")}
-
     first, other = made_up(VALUES), made_up(VALUES, dataset="tiny-imagenet")
-    opened = Chapter(replace(TABLE2, together=names), TABLE2.parameters.check())
-    opened.recorded = [first.model_copy(update={"part": "a"}), first.model_copy(update={"part": "b"}), other]
-    opened.together()
-    (page,) = shown
+    parts = replace(TABLE2, together=lambda results: {
+        "main": Captioned(frame({"part": [r.part for r in results]}, [""] * len(results)), "of all.")
+    })  # fmt: skip
+    for exhibit_of in (TABLE2, parts):
+        opened = Chapter(exhibit_of, TABLE2.parameters.check())
+        opened.recorded = [first.model_copy(update={"part": "a"}), first.model_copy(update={"part": "b"}), other]
+        opened.together()
+    (page,) = shown  # Table 2 has none
     assert page.count("<table") == 2 and page.index(">a<") < page.index(">b<")
-    shown.clear()
-    Chapter(TABLE2, TABLE2.parameters.check()).together()
-    assert shown == []
 
 
 def test_a_record_of_before_randomness_was_told_apart_says_so(record: StudyResult) -> None:
@@ -75,33 +80,16 @@ def test_a_record_of_before_randomness_was_told_apart_says_so(record: StudyResul
     assert said == [True, False, False]
 
 
-@pytest.mark.usefixtures("record")
-def test_a_planned_run_that_nobody_recorded_says_so_with_its_command(shown: list[str]) -> None:
-    opened = recorded()
-    shown.clear()
-    opened.tables("cifar100-laptop", "tiny-imagenet-paper")
-    assert [text for text in shown if "Not run" in text] == [
-        "<p><strong>Not run.</strong> <code>uv run repro run table2_num_experts -p scale paper "
-        "-p dataset tiny-imagenet -p seeds 0,1,2</code> fills this in.</p>"
-    ]
-
-
-def test_a_run_of_ones_own_stands_open_and_records_are_folded_beside_it(
+def test_a_run_of_ones_own_stands_open_beside_records_and_the_embedded_set_is_a_demonstration(
     shown: list[str], record: StudyResult, made_up: Callable[..., StudyResult]
 ) -> None:
-    opened = Chapter(TABLE2, TABLE2.parameters.check())
-    opened.own, opened.recorded = [made_up(VALUES, scale="quick", dataset="modes")], [record]
+    opened, modes = Chapter(TABLE2, TABLE2.parameters.check()), made_up(VALUES, scale="quick", dataset="modes")
+    opened.own, opened.recorded = [modes], [record]
     opened.claims()
     own, beside = shown
     assert "modes, quick scale" in own and "<details" not in own
     assert beside.startswith("<details") and "Recorded, to hold it against: CIFAR-100, laptop scale, 3 seeds" in beside
-
-
-def test_the_embedded_set_is_a_demonstration_beside_records_of_real_images(
-    shown: list[str], record: StudyResult, made_up: Callable[..., StudyResult]
-) -> None:
-    opened = Chapter(TABLE2, TABLE2.parameters.check())
-    opened.recorded = [record, made_up(VALUES, scale="quick", dataset="modes")]
+    opened.own, opened.recorded = [], [record, modes]
     opened.claims()
     assert "CIFAR-100, laptop scale" in shown[-1] and "modes" not in shown[-1]
     assert "modes, quick scale" not in TABLE2.drawn(opened.recorded)["main"]

@@ -15,39 +15,27 @@ def test_the_parts_of_a_network_are_all_of_it() -> None:
         assert sum(p.params for p in found.values()) == whole.params_inference
 
 
-def test_one_reading_of_where_an_expert_begins_gives_the_printed_costs() -> None:
-    cut = tables()["cut"].frame
-    assert list(cut.index) == list(CUTS)
-    assert list(cut["MACs that match"]) == list(cut["trainable that match"]) == ["0 of 10", "10 of 10", "0 of 10"]
-    assert cut.loc["stage 3, 4 and linear", "tr18-tr18 MACs, 1e9"] == "0.82 (0.82)"
-    assert cut.loc["stage 4 and linear", "tr18-tr18 trainable, 1e7"] == "16.9 (21.1)"
-
-
-def test_only_the_fitted_sum_gives_every_parameter_count() -> None:
-    found = tables()["sum"].frame["match"]
-    assert list(found.index) == list(SUMS)
-    assert found["base + expert + gate, less one fc"] == "10 of 10"
-    assert found["base + expert + gate (the plain sum)"] == "2 of 10"
-
-
-def test_the_posters_baseline_is_two_whole_networks() -> None:
-    shown = tables()["poster"]
-    assert "30 of 30 markers" in shown.caption
-    row = shown.frame.loc["CIFAR-100, tr10 and tr18"]
-    assert (row["drawn at"], row["two whole networks"]) == ("808.9 M", "808.9 M")
-    assert row["shared trunk"] == "522.0 M or 673.0 M"
-
-
 def test_counts_for_the_prose() -> None:
-    assert fact("table1").text == "48 of 48"
-    assert fact("table1/nothing-fitted").text == "38 of 38"
-    assert fact("table1/plain-sum").text == "2 of 10"
-    assert fact("poster/price").text == "1.35 to 1.37 times"
-    assert fact("sparse/vit-every-2").text == "30 to 32 %"
+    facts = {
+        "table1": "48 of 48", "table1/nothing-fitted": "38 of 38", "table1/plain-sum": "2 of 10",
+        "poster/price": "1.35 to 1.37 times", "sparse/vit-every-2": "30 to 32 %",
+    }  # fmt: skip
+    assert {name: fact(name).text for name in facts} == facts
     with pytest.raises(ReproError, match="there is no count 'table9'"):
         fact("table9")
 
 
-def test_every_choice_has_its_default_and_its_reason() -> None:
-    shown = tables()["choices"].frame
-    assert "gamma" in shown.index and all(shown["ours"]) and all(shown["why"])
+def test_one_reading_of_each_gives_what_is_printed() -> None:
+    """Where an expert begins; which sum counts parameters; two whole networks as the poster's baseline."""
+    shown = tables()
+    cut, found, poster = shown["cut"].frame, shown["sum"].frame["match"], shown["poster"]
+    assert list(cut.index) == list(CUTS) and list(found.index) == list(SUMS)
+    assert list(cut["MACs that match"]) == list(cut["trainable that match"]) == ["0 of 10", "10 of 10", "0 of 10"]
+    assert cut.loc["stage 3, 4 and linear", "tr18-tr18 MACs, 1e9"] == "0.82 (0.82)"
+    assert cut.loc["stage 4 and linear", "tr18-tr18 trainable, 1e7"] == "16.9 (21.1)"
+    assert found["base + expert + gate, less one fc"] == "10 of 10"
+    assert found["base + expert + gate (the plain sum)"] == "2 of 10"
+    row = poster.frame.loc["CIFAR-100, tr10 and tr18", ["drawn at", "two whole networks", "shared trunk"]]
+    assert "30 of 30 markers" in poster.caption and list(row) == ["808.9 M", "808.9 M", "522.0 M or 673.0 M"]
+    choices = shown["choices"].frame
+    assert "gamma" in choices.index and all(choices["ours"]) and all(choices["why"])

@@ -1,4 +1,4 @@
-"""Tables, figures, and a run that is stopped."""
+"""Tables, figures, a run that is stopped, and what the book's slider and explorer are given: what was recorded."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,11 +7,14 @@ import pytest
 
 from repro.errors import StoppedError
 from repro.exhibits import exhibit
+from repro.report.claim import Cell
+from repro.report.interactive import anytime, routing
 from repro.report.plots import as_svg, mark_printed, new_figure
 from repro.report.printed import PrintedValue
 from repro.report.tables import Captioned, claims_table, frame, frame_of_rows
-from repro.study.results import StudyResult
+from repro.study.results import Cost, StudyResult, Table
 from tests.helpers import TABLE2 as VALUES
+from tests.records import RecordOf
 
 MakeUp = Callable[..., StudyResult]
 TABLE2 = exhibit("table2_num_experts")
@@ -67,3 +70,28 @@ def test_a_folded_table_opens_by_the_first_sentence_of_its_caption() -> None:
     first, rest = "CIFAR-100: thresholds, by Eq. (2), of 3 seeds (nothing is chosen).", "τ = 0 runs all. A dash: none."
     assert f'<summary>{first}</summary><p class="repro-caption">{rest}</p>' in page
     assert "<summary>One.</summary><div" in Captioned(frame_of_rows({"a": {"b": "1"}}), "One.").in_page(folded=True)
+
+
+def test_the_slider_has_the_mean_of_the_seeds_at_every_threshold(record_of: RecordOf) -> None:
+    columns = ["pair", "K", "seed", "tau", "macs", "top1", "exits", "experts_of_others"]
+    rows = [["tr10-tr10", 20, seed, *at] for seed in (0, 1) for at in (
+        (0.0, 9_000_000, 60.0 + seed, 0.0, 20.0), (1.0, 1_000_000, 58.0 + seed, 100.0, 0.0),
+    )]  # fmt: skip
+    values = {Cell(0, "backbone", "tr10"): [58.0, 59.0], Cell(20, "bagging", "tr10-tr10"): [60.0, 61.0]}
+    costs = [Cost(num_experts=0, row="tr10", macs=900_000, params_inference=1, params_trainable=1)]
+    tables = {"sweep": Table(columns=columns, rows=rows)}
+    (curve,) = anytime([record_of("figure2_anytime", values, costs=costs, tables=tables)])
+    assert curve["points"] == [[0.0, 9_000_000, 60.5, 0.0, 20.0], [1.0, 1_000_000, 58.5, 100.0, None]]
+    assert curve["marks"] == [{"name": "base alone", "macs": 900_000, "top1": 58.5}]  # the other has no cost
+    assert (curve["name"], curve["seeds"]) == ("CIFAR-100, laptop scale: tr10-tr10, 20 experts", 2)
+
+
+def test_the_explorer_has_the_counts_of_the_record(record_of: RecordOf) -> None:
+    counts = Table(columns=["class", "expert 1", "expert 2"], rows=[["n02056570 king penguin", 3, 1], ["apple", 0, 4]])
+    experts = Table(columns=["class"], rows=[["apple"]])
+    tables = {"counts": counts, "experts": experts}
+    with_counts, without = (record_of("figure3_king_penguin", {Cell(20): [1.0]}, tables=some) for some in (tables, {}))
+    (dealt,) = routing([with_counts, without])
+    assert dealt["classes"] == ["king penguin", "apple"]
+    assert dealt["counts"] == [[3, 1], [0, 4]]
+    assert dealt["start"] == "apple"

@@ -8,15 +8,15 @@ from repro.report.numbers import interval
 from repro.report.statistics import Summary, binomial_error, paired_difference, summarise, unpaired_difference, welch
 
 
-def test_t_interval_of_three_values() -> None:
+def test_t_interval_of_three_values_and_none_of_one() -> None:
     found = summarise([1.0, 2.0, 3.0])
     assert (found.mean, found.std, found.n) == (2.0, 1.0, 3)
     # t(0.975, 2) = 4.30265, divided by the square root of 3
     assert found.interval == pytest.approx((2 - 2.48414, 2 + 2.48414), abs=1e-4)
-
-
-def test_one_value_has_no_interval() -> None:
     assert summarise([7.0]).interval is None and summarise([7.0]).std is None
+    for values in ([], [1.0, math.nan]):
+        with pytest.raises(ValueError, match=r"no values|not all"):
+            summarise(values)
 
 
 def test_an_end_just_below_zero_keeps_its_sign() -> None:
@@ -25,39 +25,24 @@ def test_an_end_just_below_zero_keeps_its_sign() -> None:
     assert interval(Summary(0.0, 0.0, 3, (-0.0, 0.0), (0.0,) * 3), sign=True) == "+0.00 to +0.00"
 
 
-def test_differences_are_taken_seed_by_seed() -> None:
-    found = paired_difference([10.0, 20.0, 30.0], [9.0, 19.0, 29.0])
-    assert found.mean == 1 and found.interval == (1, 1)
-
-
 def test_welch_by_hand() -> None:
     found = welch([1.0, 2.0, 3.0], 4.0, 2.0, 3)
     error = math.sqrt(1 / 3 + 4 / 3)
-    degrees = (5 / 3) ** 2 / ((1 / 3) ** 2 / 2 + (4 / 3) ** 2 / 2)
     assert found.mean == -2 and found.std == pytest.approx(error)
-    assert degrees == pytest.approx(2.941, abs=1e-3)
-    # t(0.975, 2.941) = 3.2187
+    # degrees of freedom: (5/3)² / ((1/3)² / 2 + (4/3)² / 2) = 2.941; t(0.975, 2.941) = 3.2187
     assert found.interval == pytest.approx((-2 - 3.2187 * error, -2 + 3.2187 * error), abs=1e-2)
-
-
-@pytest.mark.parametrize(("level", "half"), [(0.95, 2.48414), (0.9, 1.68585)])  # t(0.95, 2) = 2.91999
-def test_a_value_printed_without_spread_is_taken_as_exact(level: float, half: float) -> None:
-    assert welch([1.0, 2.0, 3.0], 2.0, None, 3, level).interval == pytest.approx((-half, half), abs=1e-4)
+    for level, half in ((0.95, 2.48414), (0.9, 1.68585)):  # printed without spread it is exact; t(0.95, 2) = 2.91999
+        assert welch([1.0, 2.0, 3.0], 2.0, None, 3, level).interval == pytest.approx((-half, half), abs=1e-4)
 
 
 def test_the_error_of_a_test_set_by_hand() -> None:
-    assert binomial_error(50.0, 10_000) == pytest.approx(0.5)
-    assert binomial_error(100.0, 10_000) == 0
+    assert binomial_error(50.0, 10_000) == pytest.approx(0.5) and binomial_error(100.0, 10_000) == 0
 
 
-@pytest.mark.parametrize("values", [[], [1.0, math.nan]])
-def test_what_cannot_be_summarised(values: list[float]) -> None:
-    with pytest.raises(ValueError, match=r"no values|not all"):
-        summarise(values)
-
-
-def test_runs_apart_have_the_wider_of_both_intervals() -> None:
+def test_differences_are_taken_seed_by_seed_and_runs_apart_have_the_wider_of_both_intervals() -> None:
     """Three like differences of unlike runs: paired +0.72 +- 0.14, by Welch +- 1.09; and the other way round."""
+    exact = paired_difference([10.0, 20.0, 30.0], [9.0, 19.0, 29.0])
+    assert exact.mean == 1 and list(exact.interval or ()) == [1, 1]
     a, b = [64.1, 64.5, 64.9], [63.38, 63.78, 64.18]
     narrow, wide = paired_difference(a, b), unpaired_difference(a, b)
     assert narrow.std == pytest.approx(0, abs=1e-9) and wide.mean == pytest.approx(0.72)

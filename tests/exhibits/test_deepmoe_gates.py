@@ -1,11 +1,13 @@
-"""Whose gates an image is given in Figure 4's shuffles, and what comes of it."""
+"""What gates show: whose an image is given in Figure 4's shuffles, and which channels are open for how many images."""
 
 import torch
+from torch import nn
 
 from repro.data.augment import Augmentation
 from repro.data.batches import DeviceBatches
 from repro.data.modes import make_modes
 from repro.exhibits.deepmoe_table2_cifar import shuffles
+from repro.exhibits.deepmoe_table2_cifar.channels import how_open, open_by_class
 from repro.exhibits.deepmoe_table2_cifar.shuffles import SHUFFLES, correct_when_shuffled, donors
 from repro.families.deepmoe.config import DeepMoEConfig
 from repro.families.deepmoe.model import build
@@ -25,27 +27,22 @@ DRAWN = {
 """Six classes of two superclasses, four images each: who gives gates to each in the third draw of seed 1."""
 
 
-def test_donors_are_drawn_as_before() -> None:
+def test_donors_are_of_the_class_or_superclass_they_shall_be_of_and_drawn_as_before() -> None:
     """Where they are not: raise the revision."""
-    labels, superclasses = torch.arange(24) % 6, torch.arange(6) % 2
-    assert {name: donors(labels, superclasses, name, 1, 2).tolist() for name in SHUFFLES} == DRAWN
+    labels, superclass = torch.arange(24) % 6, torch.arange(6) % 2
+    for shuffle in SHUFFLES:
+        found = donors(labels, superclass, shuffle, 1, 2)
+        same, near = labels[found] == labels, superclass[labels[found]] == superclass[labels]
+        assert bool((same == (shuffle == SHUFFLES[0])).all()) and bool((near == (shuffle != SHUFFLES[2])).all())
+        assert found.tolist() == DRAWN[shuffle] != donors(labels, superclass, shuffle, 1, 1).tolist()
+    alone = donors(labels, torch.arange(6), "own superclass", 0, 0)
+    assert set(alone.tolist()) == {-1}, "a class that is alone in its superclass has no such donor"
 
 
 def test_the_revision_is_in_the_key() -> None:
     spec = default_spec("smoke", "modes").with_(width=0.0625)
     asked = Asked(spec=spec, model=CONFIG, recipe=spec.base_recipe)
     golden.each_revision_is_in_a_key(lambda: {"shuffles": shuffles.shuffles(asked).key}, shuffles.REVISIONS)
-
-
-def test_donors_are_of_the_class_or_superclass_they_shall_be_of() -> None:
-    labels, superclass = torch.arange(6).repeat(5), torch.tensor([0, 0, 1, 1, 2, 2])
-    for shuffle in SHUFFLES:
-        found = donors(labels, superclass, shuffle, 0, 0)
-        same, near = labels[found] == labels, superclass[labels[found]] == superclass[labels]
-        assert bool((same == (shuffle == SHUFFLES[0])).all()) and bool((near == (shuffle != SHUFFLES[2])).all())
-        assert not torch.equal(found, donors(labels, superclass, shuffle, 0, 1))
-    alone = donors(labels, torch.arange(6), "own superclass", 0, 0)
-    assert set(alone.tolist()) == {-1}, "a class that is alone in its superclass has no such donor"
 
 
 def test_a_network_that_ignores_its_gates_is_right_under_any_shuffle() -> None:
@@ -61,3 +58,26 @@ def test_a_network_that_ignores_its_gates_is_right_under_any_shuffle() -> None:
         assert torch.equal(correct, right)
     alone = correct_when_shuffled(model, source, CPU, same, torch.arange(20), 0)
     assert bool((alone["own superclass"] == -1).all()) and bool((alone["own class"] >= 0).all())
+    model.network.forward = lambda images, gates: gates[:, :20]  # type: ignore[method-assign, assignment]
+    telling = nn.functional.pad(nn.functional.one_hot(source.labels, 20), (0, same.shape[1] - 20))
+    told = correct_when_shuffled(model, source, CPU, telling, superclass, 0)
+    assert [told[name].unique().tolist() for name in SHUFFLES] == [[1.0], [0.0], [0.0]], "gates are the donor's"
+
+
+def test_a_channel_is_open_for_hardly_any_image_nearly_every_one_or_some() -> None:
+    """200 images, layers of 3 and 2 channels: open for 0, 1 and 2 of the images; for 199 and all of them."""
+    gates = torch.zeros(200, 5)
+    for channel, images in enumerate((0, 1, 2, 199, 200)):
+        gates[:images, channel] = 0.3
+    assert how_open(gates, [3, 2]).tolist() == [[2, 0, 1], [0, 2, 0]]
+    at_the_bounds = torch.zeros(100, 2, dtype=torch.bfloat16)
+    at_the_bounds[:1, 0] = 1e-6  # 1 % of the images, and a gate that is small is open
+    at_the_bounds[:99, 1] = 1.0
+    assert how_open(at_the_bounds, [2]).tolist() == [[0, 0, 2]]
+
+
+def test_by_class_each_image_counts_alike() -> None:
+    """Layers of 2 and 1 channels; class 3 has two images, class 1 one, others none."""
+    gates = torch.tensor([[0.5, 0.0, 1.0], [0.2, 0.1, 0.0], [0.0, 0.0, 3.0]])
+    found = open_by_class(gates, torch.tensor([3, 3, 1]), [2, 1])
+    assert found.tolist() == [[0.0, 1.0], [0.75, 0.5]]
