@@ -4,13 +4,14 @@ import pytest
 import torch
 
 from benchmarks.anytime_wallclock import asked
-from benchmarks.expert_runtimes import INT8, RUNTIMES, as_exported, forms
+from benchmarks.expert_forms import INT8, RUNTIMES, forms
+from benchmarks.expert_runtimes import as_exported
 
 
 @torch.no_grad()
 @pytest.mark.filterwarnings("ignore:There is a performance drop")  # of vmap, which is what is timed
 def test_all_forms_give_the_same_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.expert_runtimes.bf16_is_fast", lambda where: False)
+    monkeypatch.setattr("benchmarks.expert_forms.bf16_is_fast", lambda where: False)
     images, number = torch.randn(12, 3, 16, 16), 3
     loads = [1, 0, 5]
     order = torch.tensor([7, 3, 11, 0, 4, 9])
@@ -21,7 +22,7 @@ def test_all_forms_give_the_same_answers(monkeypatch: pytest.MonkeyPatch) -> Non
     for image, expert in zip(order.tolist(), chosen.tolist(), strict=True):
         alone = [int(k == expert) for k in range(number)]
         expected[image] += eager.experts(features[image : image + 1], alone)[0]
-    every = {"eager", "experts stacked", "experts stacked in two sizes", *RUNTIMES}
+    every = {"eager", "experts stacked", *RUNTIMES}
     assert every - {"OpenVINO"} <= found.keys() <= every
     for name, form in found.items():
         near = {"OpenVINO": 1e-2, INT8: 5e-2}.get(name, 1e-5)  # OpenVINO takes bf16 by itself

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from repro.errors import TimeIsUpError, TrainingError
 from repro.randomness import generator
 from repro.training.device import autocast
-from repro.training.fit import Epoch, Step, fit
+from repro.training.fit import Epoch, Step, Training, fit
 from repro.training.recipe import Group, Recipe
 from tests.helpers import same
 from tests.stopping import Stop
@@ -38,18 +38,17 @@ def train(
     module: nn.Module, checkpoint: Path | None = None, scale: float = 1.0, recipe: Recipe = RECIPE, seed: int = 0,
     more: Callable[[Tensor], dict[str, dict[str, Tensor]]] = lambda logits: {}, device: torch.device = CPU,
 ) -> list[Epoch]:  # fmt: skip
-    def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(epoch: int) -> tuple[int, list[tuple[Tensor, Tensor]]]:
         g = generator(3, "test", epoch)
-        for _ in range(4):
-            x = torch.randn(8, 6, generator=g)
-            yield (x * scale).to(device), (x.sum(1) > 0).long().to(device)
+        several = [torch.randn(8, 6, generator=g) for _ in range(4)]
+        return 4, [((x * scale).to(device), (x.sum(1) > 0).long().to(device)) for x in several]
 
     def step(batch: tuple[Tensor, Tensor], done: float) -> Step:
         logits = module(batch[0]).float()
         return Step(F.cross_entropy(logits, batch[1]), (logits.argmax(1) == batch[1]).sum(), 8, **more(logits))
 
     module.to(device)
-    return fit(module, recipe, batches, lambda epoch: 4, step, device, "the test", seed, checkpoint)
+    return fit(Training(module, recipe, step, device, "the test", seed, checkpoint), batches)
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
@@ -156,9 +155,8 @@ def test_statistics_are_means_over_the_samples() -> None:
             module(torch.ones(1)).square().sum(), torch.tensor(0), samples, {}, {"n": load[1] * 4, "load": load}
         )
 
-    (entry,) = fit(
-        module, RECIPE.model_copy(update={"epochs": 1}), lambda epoch: [1, 3], lambda epoch: 2, step, CPU, "two", 0
-    )
+    recipe = RECIPE.model_copy(update={"epochs": 1})
+    (entry,) = fit(Training(module, recipe, step, CPU, "two", 0), lambda epoch: (2, [1, 3]))
     assert entry.means == {"n": 3.0, "load": [0.25, 0.75]}
 
 
@@ -170,7 +168,7 @@ def test_a_step_knows_how_much_of_training_lies_behind() -> None:
         seen.append(done)
         return Step(module(torch.ones(1)).square().sum(), torch.tensor(0), 1)
 
-    fit(module, RECIPE, lambda epoch: range(4), lambda epoch: 4, step, CPU, "steps", 0)
+    fit(Training(module, RECIPE, step, CPU, "steps", 0), lambda epoch: (4, range(4)))
     assert seen == pytest.approx([i / 20 for i in range(20)])
 
 
@@ -195,13 +193,13 @@ def test_one_image_of_which_batchnorm_finds_no_variance_is_said(steps: int, sent
         return Step(module(batch).square().mean(), torch.tensor(0), len(batch))
 
     with pytest.raises(TrainingError, match=f"^the test: {sentence}$"):
-        fit(module, RECIPE, lambda epoch: [x] * steps, lambda epoch: steps, step, CPU, "the test", 0)
+        fit(Training(module, RECIPE, step, CPU, "the test", 0), lambda epoch: (steps, [x] * steps))
 
     def other(batch: Tensor, done: float) -> Step:
         raise ValueError("a mistake")
 
     with pytest.raises(ValueError, match="a mistake"):
-        fit(module, RECIPE, lambda epoch: [x], lambda epoch: 1, other, CPU, "the test", 0)
+        fit(Training(module, RECIPE, other, CPU, "the test", 0), lambda epoch: (1, [x]))
 
 
 def test_a_large_state_is_written_once_in_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
