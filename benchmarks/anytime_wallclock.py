@@ -191,14 +191,10 @@ def growth_row(spec: StudySpec, size: int, images: int, repetitions: int, *about
     ways = {"ours": partial(skipping, moe, sample, MIDDLE), "base": partial(dense, moe.base, sample)}
     found = timed(ways, repetitions)
     used = torch.cat([predict(moe, batch, MIDDLE).experts_used for batch in sample]).double().mean()
-    cost = cost_of(spec)
+    cost = spec.cost
     promised = cost.base_macs / (cost.base_macs + cost.gate_macs + float(used) * cost.expert_macs)
     rate, realised = sum(map(len, sample)) / found["ours"].median, found["base"].over(found["ours"])
     return [*about, float(used), rate, realised / promised]
-
-
-def cost_of(spec: StudySpec) -> ModelCost:
-    return model_cost(spec.base, spec.expert, spec.num_classes, spec.image_size, spec.num_experts, spec.width)
 
 
 def benchmark(args: argparse.Namespace) -> Found:
@@ -208,7 +204,7 @@ def benchmark(args: argparse.Namespace) -> Found:
     model, source = found_model or untrained(spec, images)
     bf16 = bf16_is_fast(CPU)
     moe = for_inference(model, CPU, bf16)
-    cost = cost_of(spec)
+    cost = spec.cost
     depths = ("tr10",) if quick else ("tr10", "tr18", "tr34", "tr50")
     others = {name: for_inference(build_backbone(name, spec.num_classes, spec.width), CPU, bf16) for name in depths}
     found = curve(moe, others, source, images, repetitions)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
-import signal
-import sys
 import time
 from collections.abc import Callable
+from multiprocessing import get_context
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 
 import torch
@@ -25,55 +25,39 @@ from repro.study.provenance import code_version
 from repro.study.results import load_results
 from repro.study.store import Store
 
-EXPERTS = "1,3"
 Row = dict[str, str | int | float]
 Found = tuple[dict[str, int | float], list[Row]]
 """Of a campaign: its figures by name, and the rows of its table."""
 
 
-def smoke_study(root: Path, executor: str = "serial") -> None:
+def smoke_study(root: Path) -> None:
     """Table 2 at smoke scale, recorded: every kind of artifact, and the record."""
     torch.set_num_threads(1)
-    run(Parameters.check(scale="smoke", experts=EXPERTS, root=root, device="cpu", executor=executor))
+    run(Parameters.check(scale="smoke", experts="1,3", root=root, device="cpu", executor="serial"))
 
 
-def fork(work: Callable[[], object], log: Path) -> int:
-    """Start ``work`` in a child of its own; returns its pid.
+def fork(work: Callable[[], object], log: Path) -> ForkProcess:
+    """Start ``work`` in a child of its own; what it says goes to the end of ``log``.
 
     The child has everything imported already, so that a campaign of a hundred kills takes minutes. This
     process must not have computed anything with torch before: threads do not survive a fork.
     """
-    pid = os.fork()
-    if pid:
-        return pid
-    status = 1
-    try:
+
+    def logged() -> None:
         handle = os.open(log, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
         os.dup2(handle, 1)
         os.dup2(handle, 2)
         work()
-        status = 0
-    except BaseException as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
-    finally:
-        os._exit(status)
+
+    child = get_context("fork").Process(target=logged)
+    child.start()
+    return child
 
 
-def ended(pid: int) -> int | None:
-    """The exit status of a child that has ended (negative: killed), None while it runs."""
-    done, status = os.waitpid(pid, os.WNOHANG)
-    return os.waitstatus_to_exitcode(status) if done else None
-
-
-def wait(pid: int) -> int:
-    """Wait for a child; returns its exit status."""
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-
-def kill(pid: int) -> None:
+def kill(child: ForkProcess) -> None:
     """SIGKILL, and wait until the child is gone."""
-    os.kill(pid, signal.SIGKILL)
-    wait(pid)
+    child.kill()
+    child.join()
 
 
 def holders(root: Path) -> dict[str, Holder]:

@@ -36,20 +36,18 @@ def counted_study(root: Path) -> None:
 def crowd(root: Path, processes: int, kills: int, draw: random.Random) -> tuple[int, int]:
     """Run the study in many processes, killing makers; returns (killed, failed by themselves)."""
     root.mkdir()
-    running = {common.fork(lambda: counted_study(root), root / f"log-{n}") for n in range(processes)}
+    running = [common.fork(lambda: counted_study(root), root / f"log-{n}") for n in range(processes)]
     killed = failed = 0
     due = time.monotonic()
     while running:
-        for pid in list(running):
-            status = common.ended(pid)
-            if status is not None:
-                running.discard(pid)
-                failed += status != 0
-        making = [holder.pid for holder in common.holders(root).values() if holder.pid in running]
+        ended = [child for child in running if child.exitcode is not None]
+        failed += sum(child.exitcode != 0 for child in ended)
+        running = [child for child in running if child not in ended]
+        makers = {holder.pid for holder in common.holders(root).values()}
+        making = [child for child in running if child.pid in makers]
         if killed < kills and making and time.monotonic() > due:
-            pid = draw.choice(making)
-            common.kill(pid)
-            running.discard(pid)
+            running.remove(child := draw.choice(making))
+            common.kill(child)
             killed += 1
             due = time.monotonic() + draw.uniform(0.05, 0.5)
         time.sleep(0.002)

@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch import Tensor
 
 from benchmarks.timing import CPU, Found, Goal, command, table, threads, timed
 from repro.analysis.outputs import accuracy
@@ -31,13 +30,10 @@ from repro.families.deepmoe.model import build
 from repro.families.deepmoe.speed import Folded, Prototypes
 from repro.families.deepmoe.steps import goal, load, steps
 from repro.families.deepmoe.training import predict
-from repro.models.trnet import ConvBN
-from repro.models.widenets import widenet
+from repro.models.inference import for_inference
+from repro.models.registry import build_backbone
 from repro.randomness import generator, seeded_init
-from repro.study.graph import Context
-from repro.study.runner import Runner
-from repro.study.sources import Sources
-from repro.study.store import Store
+from repro.study.record import open_runner
 
 KINDS, FLIPPED = 20, 0.02
 ASPIRED = "realised / promised, {way}, batch 64, narrow width {width:g}"
@@ -52,15 +48,6 @@ def made_up_gates(sizes: tuple[int, ...], share: float, images: int) -> Tensor:
     return (own ^ flipped) * (0.5 + torch.rand(own.shape, generator=draw))
 
 
-def folded_network(width: float) -> nn.Module:
-    """A plain tr10 with BatchNorm folded."""
-    net = widenet("tr10", 100, width).eval().requires_grad_(False)
-    for layer in net.modules():
-        if isinstance(layer, ConvBN):
-            layer[0], layer[1] = fuse_conv_bn_eval(layer.convolution, layer[1]), nn.Identity()  # type: ignore[arg-type]
-    return net.to(memory_format=torch.channels_last)
-
-
 def measure(width: float, batch: int, counts: tuple[int, ...], repetitions: int) -> list[list[Any]]:
     """A row a way: milliseconds of a batch, and the speed-up over the wide network, realised and promised."""
     config = DeepMoEConfig(backbone="tr10", width=2 * width, num_classes=100)
@@ -70,7 +57,7 @@ def measure(width: float, batch: int, counts: tuple[int, ...], repetitions: int)
     assert share
     with seeded_init(0, "benchmark"):
         model = build(config).to(memory_format=torch.channels_last).eval()
-        plain = [folded_network(times * width) for times in (1, 2)]
+        plain = [for_inference(build_backbone("tr10", 100, times * width), CPU, bf16=False) for times in (1, 2)]
     folded, gates = Folded(model.network), made_up_gates(cost.sizes, share, 1000)
     images = torch.randn(batch, 3, 32, 32).to(memory_format=torch.channels_last)
     now = gates[:batch]
@@ -100,13 +87,11 @@ def measure(width: float, batch: int, counts: tuple[int, ...], repetitions: int)
 
 def grouping(root: Path, scale: str, counts: tuple[int, ...]) -> list[list[Any]]:
     """Top-1 of a DeepMoE trained on modes with its own gates, and with those of K prototypes of the training images."""
-    parameters = Parameters.check(scale=scale, root=root)
+    parameters = Parameters.check(scale=scale, root=root, device="cpu")
     asked = parameters.deepmoe(parameters.narrow_networks()[0], parameters.lam[0])
-    sources = Sources(root, CPU)
-    runner = Runner([goal(asked)], Context(Store(root), sources, CPU))
-    predictions = steps(asked)
-    model = load(asked, runner.load(predictions.needs[0]))
-    train, test = (sources.batches(asked.spec, part, asked.recipe.augmentation) for part in ("train", "evaluation"))
+    runner = open_runner(parameters, [goal(asked)])
+    model, batches = load(asked, runner.load(steps(asked).needs[0])), runner.context.sources.batches
+    train, test = (batches(asked.spec, part, asked.recipe.augmentation) for part in ("train", "evaluation"))
     gates, own = predict(model, train, CPU)["gates"].float(), predict(model, test, CPU)
     rows: list[list[Any]] = [["its own", accuracy(own["logits"], own["labels"])]]
     for k in counts:

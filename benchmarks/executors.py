@@ -2,9 +2,9 @@
 
     uv run python -m benchmarks.executors --record
 
-The same study is run by each executor on a store of its own, first undisturbed, then with the process
-that is training an expert killed. Under Ray, a cluster of three nodes is started on this machine, and
-it is the whole node of that process that is killed.
+The same study is run by each executor on a store of its own, first undisturbed, then with the worker that is training
+an expert killed (a serial study has none: see the campaign of faults). Under Ray, a cluster of three nodes is started
+on this machine, and it is the whole node of that worker that is killed.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ import contextlib
 import logging
 import os
 import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -34,7 +32,7 @@ from repro.study.executors import PACKAGES
 NAMES = ("serial", "processes:2", "submitit:2", "ray")
 
 
-def study_spec(epochs: int = 12) -> StudySpec:
+def study_spec(epochs: int) -> StudySpec:
     """Three experts that take long enough to be caught at their training."""
     spec = default_spec("smoke", "modes").with_(width=0.0625, num_experts=3)
     return spec.with_(expert_recipe={**spec.expert_recipe.model_dump(), "epochs": epochs})
@@ -66,8 +64,8 @@ class Assassin(threading.Thread):
 
 
 @contextlib.contextmanager
-def ray_cluster(nodes: int = 3) -> Iterator[Callable[[int], str]]:
-    """A Ray cluster of several nodes on this machine; yields what kills the node of a process."""
+def ray_cluster() -> Iterator[Callable[[int], str]]:
+    """A Ray cluster of three nodes on this machine; yields what kills the node of a process."""
     os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
     import ray
     from ray.cluster_utils import Cluster
@@ -75,9 +73,9 @@ def ray_cluster(nodes: int = 3) -> Iterator[Callable[[int], str]]:
     size = 200 * 2**20  # bytes of shared memory a node
     try:
         cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": size})
-        workers = [cluster.add_node(num_cpus=1, object_store_memory=size) for _ in range(nodes - 1)]
+        workers = [cluster.add_node(num_cpus=1, object_store_memory=size) for _ in range(2)]
     except Exception as error:  # Ray gives a node 30 seconds to start, and says no more than Exception
-        raise ReproError(f"a Ray cluster of {nodes} nodes does not start on this machine: {error}") from error
+        raise ReproError(f"a Ray cluster of three nodes does not start on this machine: {error}") from error
     ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
 
     def kill_node(pid: int) -> str:
@@ -108,18 +106,6 @@ def run(executor: str, root: Path, disturbed: bool, epochs: int = 12) -> Row:
     return {"executor": executor, "killed": assassin.killed, "seconds": round(time.monotonic() - began, 1)}
 
 
-def serial_killed(root: Path, epochs: int) -> Row:
-    """Serial has no workers: the study's own process is killed, and the same command is given again."""
-    began = time.monotonic()
-    code = f"import benchmarks.executors as e, pathlib; e.run('serial', pathlib.Path({str(root)!r}), False, {epochs})"
-    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL) as process:
-        while "expert" not in holders(root) and process.poll() is None:
-            time.sleep(0.01)
-        process.kill()
-    again = run("serial", root, False, epochs)
-    return {**again, "killed": "the study", "seconds": round(time.monotonic() - began, 1)}
-
-
 def campaign(epochs: int, seed: int) -> Found:
     """Run it; see the top of this file. Nothing is drawn."""
     torch.set_num_threads(1)
@@ -131,11 +117,10 @@ def campaign(epochs: int, seed: int) -> Found:
             if package in PACKAGES and find_spec(package) is None:
                 print(f"{name}: not run, {package} is not installed (uv sync --extra {PACKAGES[package]})")
                 continue
-            for disturbed in (False, True):
+            for disturbed in (False,) if name == "serial" else (False, True):
                 root = Path(folder) / f"{package}-{disturbed}"
                 try:
-                    alone = disturbed and name == "serial"
-                    row = serial_killed(root, epochs) if alone else run(name, root, disturbed, epochs)
+                    row = run(name, root, disturbed, epochs)
                 except ReproError as error:
                     row = {"executor": name, "killed": f"failed: {error}", "seconds": 0.0}
                 found = weights(root)

@@ -6,163 +6,39 @@ that go on, calls every expert once, on its own images, and puts the answers bac
 images. *Promised* is dense over exits in multiply-adds, *realised* the fastest dense form's time over the form's (int8
 is held against all of them, the others against those in floating point).
 Eager is what `predict` runs: BatchNorm folded in, bf16 where that is fast. Compiled: torch.compile, for any number of
-images. Stacked: experts as one call under `torch.vmap`, each filled up to the largest load; in two sizes: the half with
-the larger loads and the other apart. ONNX Runtime: what `repro export --onnx` writes, in float32 and in int8 (ranges
-from 256 images of noise: its accuracy is on the model's card). OpenVINO: where it is installed (`uv run --with
-openvino`). *Few images* are all the images that there are, and all go on. *As exported*: the mixture through `predict`,
-an expert for every image, and beside it a plain tr10 of its multiply-adds. Interleaved, seven
-repetitions, of 64 images where fewer come at once, medians.
+images. Stacked: experts as one call under `torch.vmap`, each filled up to the largest load. ONNX Runtime: what `repro
+export --onnx` writes, in float32 and in int8 (ranges from 256 images of noise: its accuracy is on the model's card).
+OpenVINO: where it is installed (`uv run --with openvino`). *Few images* are all the images that there are, and all go
+on. *As exported*: the mixture through `predict`, an expert for every image, and beside it a plain tr10 of its
+multiply-adds. Interleaved, seven repetitions, of 64 images where fewer come at once, medians.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from functools import partial
-from importlib.util import find_spec
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.func import functional_call, stack_module_state
-from torch.nn.utils.rnn import pad_sequence
+from torch import Tensor
 
 from benchmarks.anytime_wallclock import asked, untrained
+from benchmarks.expert_forms import INT8, RUNTIMES, Call, Form, forms
 from benchmarks.timing import CPU, Found, Goal, Measured, command, table, threads, timed
 from repro.families.single_gate.config import StudySpec
+from repro.families.single_gate.controls import equal_inference
 from repro.families.single_gate.export import Config
 from repro.families.single_gate.model import Mixture
 from repro.families.single_gate.onnx_form import OnnxMoE, Session, graph, graphs, in_int8, written
 from repro.families.single_gate.predict import predict
-from repro.models.cost import model_cost, width_for
+from repro.models.cost import model_cost
 from repro.models.inference import for_inference
-from repro.models.registry import build_backbone, build_head
+from repro.models.registry import build_backbone
 from repro.training.device import autocast, bf16_is_fast
 
 SHARES = (0.1, 0.25, 0.5, 1.0)
 FEW = (1, 16)
-INT8 = "ONNX Runtime, int8"
-Call = Callable[[Tensor], Tensor]
-
-
-def median(each: Measured) -> float:
-    return each.median
-
-
-@dataclass
-class Form:
-    """Trunk, base head and experts as functions of a batch ``[n, ...]`` of any size.
-
-    ``experts`` answer features sorted by expert, ``[N, ...]``, with so many images each.
-    """
-
-    trunk: Call
-    head: Call
-    experts: Callable[[Tensor, list[int]], Tensor]
-
-    def exits(self, images: Tensor, order_n: Tensor, loads_E: list[int]) -> Tensor:
-        """The base's answers ``[N, C]``, and an expert's beside them of the images ``order_n`` that go on."""
-        features = self.trunk(images)
-        logits = self.head(features).float()
-        logits[order_n] += self.experts(features[order_n], loads_E)
-        return logits
-
-    def dense(self, images: Tensor, number: int) -> Tensor:
-        """Every expert's answers of every image, ``[E x N, C]``."""
-        features = self.trunk(images)
-        self.head(features)
-        return self.experts(features.repeat(number, 1, 1, 1), [len(images)] * number)
-
-
-def one_by_one(experts: Sequence[Call]) -> Callable[[Tensor, list[int]], Tensor]:
-    """Each expert called on its own images."""
-
-    def answers(features: Tensor, loads_E: list[int]) -> Tensor:
-        parts = zip(experts, features.split(loads_E), strict=True)
-        return torch.cat([expert(part).float() for expert, part in parts if len(part)])
-
-    return answers
-
-
-def stacked(experts: Sequence[nn.Module]) -> Callable[[Tensor, list[int]], Tensor]:
-    """All experts in one call of grouped convolutions, each filled up to the largest load."""
-    state = stack_module_state(list(experts))
-    every = torch.vmap(lambda weights, x: functional_call(experts[0], weights, (x,)))
-
-    def answers(features: Tensor, loads_E: list[int]) -> Tensor:
-        filled = pad_sequence(list(features.split(loads_E)), batch_first=True)
-        found = every({**state[0], **state[1]}, filled)
-        return torch.cat([each[:load].float() for each, load in zip(found, loads_E, strict=True)])
-
-    return answers
-
-
-def in_two_sizes(experts: Sequence[nn.Module]) -> Callable[[Tensor, list[int]], Tensor]:
-    """As :func:`stacked`, in two calls: half of the experts, those with the larger loads, and the others."""
-    states, half = [{**dict(e.named_parameters()), **dict(e.named_buffers())} for e in experts], len(experts) // 2
-    every = torch.vmap(lambda weights, x: functional_call(experts[0], weights, (x,)))
-    weights_E = {name: torch.stack([state[name] for state in states]) for name in states[0]}
-
-    def answers(features: Tensor, loads_E: list[int]) -> Tensor:
-        parts, found = features.split(loads_E), [features[:0]] * len(loads_E)
-        order = torch.tensor(loads_E).argsort(descending=True)
-        for own in (order[:half], order[half:]):
-            filled = pad_sequence([parts[k] for k in own.tolist()], batch_first=True)
-            if filled.shape[1]:
-                for k, each in zip(own.tolist(), every({n: w[own] for n, w in weights_E.items()}, filled), strict=True):
-                    found[k] = each[: loads_E[k]].float()
-        return torch.cat([each for each, load in zip(found, loads_E, strict=True) if load])
-
-    return answers
-
-
-def openvino(module: nn.Module, example: Tensor, number_threads: int) -> Call:
-    import openvino as ov  # type: ignore[import-not-found]
-
-    model = ov.convert_model(module, example_input=example, input=[(-1, *example.shape[1:])])
-    options = {"INFERENCE_NUM_THREADS": number_threads, "PERFORMANCE_HINT": "LATENCY"}
-    ready = ov.Core().compile_model(model, "CPU", options)  # in bf16 where that is fast, by itself
-    return lambda x: torch.from_numpy(ready([x.contiguous().numpy()])[0])
-
-
-def onnx_runtime(module: nn.Module, example: Tensor, number_threads: int) -> Call:
-    return Session(written(graph(module, example[:2], "out")))
-
-
-def onnx_runtime_int8(module: nn.Module, example: Tensor, number_threads: int) -> Call:
-    return Session(in_int8(written(graph(module, example[:2], "out")), example.split(64)))
-
-
-RUNTIMES = {"ONNX Runtime": onnx_runtime, INT8: onnx_runtime_int8, "OpenVINO": openvino}
-
-
-def forms(width: float, pixels: int, number: int, number_threads: int) -> Iterator[tuple[str, Form]]:
-    """Each form of the same untrained networks, by name."""
-    torch.manual_seed(0)
-    base = build_backbone("tr10", 100, width).eval()
-    heads = [build_head("tr10", 100, width).eval() for _ in range(number)]
-    bf16 = bf16_is_fast(CPU)
-    fast, experts = for_inference(base, CPU, bf16), [for_inference(head, CPU, bf16) for head in heads]
-    eager = Form(fast.trunk, fast.head, one_by_one(experts))
-    yield "eager", eager
-    # The weights are arguments, so that experts share what is compiled.
-    skeleton = copy.deepcopy(experts[0])
-    one = torch.compile(lambda weights, x: functional_call(skeleton, weights, (x,)), dynamic=True)
-    weights = [{**dict(expert.named_parameters()), **dict(expert.named_buffers())} for expert in experts]
-    shared = (torch.compile(part, dynamic=True) for part in (fast.trunk, fast.head))
-    yield "compiled", Form(next(shared), next(shared), one_by_one([partial(one, each) for each in weights]))
-    yield "experts stacked", replace(eager, experts=stacked(experts))
-    yield "experts stacked in two sizes", replace(eager, experts=in_two_sizes(experts))
-    base, heads = for_inference(base, CPU, bf16=False), [for_inference(head, CPU, bf16=False) for head in heads]
-    images = torch.randn(256, 3, pixels, pixels)
-    features = base.trunk(images).contiguous()
-    for name, make in RUNTIMES.items():
-        if name != "OpenVINO" or find_spec("openvino"):
-            trunk = make(base.trunk, images, number_threads)
-            head, *calls = (make(part, features, number_threads) for part in (base.head, *heads))
-            yield name, Form(trunk, head, one_by_one(calls))
 
 
 def as_exported(spec: StudySpec) -> tuple[dict[str, dict[str, Call]], Tensor]:
@@ -171,11 +47,9 @@ def as_exported(spec: StudySpec) -> tuple[dict[str, dict[str, Call]], Tensor]:
     """
     moe, source = untrained(spec, 256)  # with a gate as even as a trained one
     images, size, classes, bf16 = next(source.clean(256)).images, spec.image_size, spec.num_classes, bf16_is_fast(CPU)
-    widths = [spec.width * (1 + step / 32) for step in range(33)]
-    wide = width_for(
-        widths, spec.cost.macs, lambda width: model_cost(spec.base, None, classes, size, 0, width).base_macs
-    )
-    plain = build_backbone(spec.base, classes, wide).eval()
+    control = equal_inference(spec)
+    assert control
+    plain = build_backbone(spec.base, classes, control.width).eval()
     config = Config(
         base=spec.base, expert=spec.expert, width=spec.width, num_experts=spec.num_experts, image_size=size,
         classes=tuple(map(str, range(classes))), shorter_side=size, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0),
@@ -255,14 +129,10 @@ def measure(
         took = {float(number): timed(every, repetitions)}
         for share in shares:
             loads = loads_of(share, len(images), number)
-            ways = {name: partial(_exits, form, images, order_N[: sum(loads)], loads) for name, form in found.items()}
+            exits = [partial(form.exits, order_n=order_N[: sum(loads)], loads_E=loads) for form in found.values()]
+            ways = {name: partial(_call, call, images) for name, call in zip(found, exits, strict=True)}
             took[share] = timed(ways, repetitions)
     return took
-
-
-def _exits(form: Form, images: Tensor, order_n: Tensor, loads_E: list[int]) -> None:
-    for _ in range(several(len(images))):
-        form.exits(images, order_n, loads_E)
 
 
 @torch.no_grad()
@@ -316,7 +186,8 @@ def benchmark(args: argparse.Namespace) -> Found:
             took = measure(found, torch.randn(size, 3, pixels, pixels), number, repetitions)
             few = {n: measure(found, torch.randn(n, 3, pixels, pixels), number, repetitions, [1.0])[1.0] for n in FEW}
         fastest = {
-            int8: min((took[number][n] for n in found if int8 or n != INT8), key=median) for int8 in (False, True)
+            int8: min((took[number][n] for n in found if int8 or n != INT8), key=lambda each: each.median)
+            for int8 in (False, True)
         }
         realised = dict.fromkeys(found, 1.0)
         for share, ways in took.items():

@@ -11,7 +11,6 @@ ever taken for whole, and no epoch that was on disk was trained again.
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
 import tempfile
@@ -20,8 +19,9 @@ from collections import Counter
 from pathlib import Path
 
 from benchmarks import common
-from benchmarks.common import ended, fork, holders, recorded_numbers, wait, weights
+from benchmarks.common import fork, holders, recorded_numbers, weights
 from repro.study import results
+from repro.study.contents import Contents
 from repro.training import fit
 
 PHASES = ("base", "gate", "expert", "ensembler", "predictions", "recording")
@@ -45,7 +45,7 @@ def watched_study(root: Path) -> None:
     common.smoke_study(root)
 
 
-def phase_of(pid: int, root: Path) -> str:
+def phase_of(pid: int | None, root: Path) -> str:
     """The phase that a study was in when it was killed; ``between`` while it only read."""
     if (root / "recording").exists():
         return "recording"
@@ -55,34 +55,39 @@ def phase_of(pid: int, root: Path) -> str:
 def kill_within(root: Path, phase: str, lasts: float, draw: random.Random) -> str | None:
     """Start the study and kill it within a phase; the phase that it was in, None if it got through before."""
     (root / "recording").unlink(missing_ok=True)
-    pid = fork(lambda: watched_study(root), root / "log")
+    child = fork(lambda: watched_study(root), root / "log")
     stale = {holder.token for holder in holders(root).values()}  # of those killed before
-    while (status := ended(pid)) is None:
-        fresh = {kind for kind, holder in holders(root).items() if holder.pid == pid and holder.token not in stale}
+    while child.exitcode is None:
+        fresh = {kind for kind, by in holders(root).items() if by.pid == child.pid and by.token not in stale}
         if phase in fresh or (phase == "recording" and (root / "recording").exists()):
             break
         time.sleep(0.001)
-    if status is None:
-        until = time.monotonic() + draw.uniform(0, lasts)
-        while time.monotonic() < until and (status := ended(pid)) is None:
-            time.sleep(0.0005)
-    if status is not None:
-        if status:
-            raise SystemExit(f"the study failed by itself:\n{(root / 'log').read_text()}")
-        return None
-    common.kill(pid)
-    return phase_of(pid, root)
+    until = time.monotonic() + draw.uniform(0, lasts)
+    while child.exitcode is None and time.monotonic() < until:
+        time.sleep(0.0005)
+    if child.exitcode is None:
+        common.kill(child)
+        return phase_of(child.pid, root)
+    if child.exitcode:
+        raise SystemExit(f"the study failed by itself:\n{(root / 'log').read_text()}")
+    return None
+
+
+def let_through(root: Path) -> None:
+    """Run the study to its end."""
+    child = fork(lambda: watched_study(root), root / "log")
+    child.join()
+    if child.exitcode:
+        raise SystemExit((root / "log").read_text())
 
 
 def undisturbed(root: Path) -> dict[str, float]:
     """Run the study once; returns how long each phase takes, in seconds."""
     root.mkdir(parents=True)
-    if wait(fork(lambda: watched_study(root), root / "log")):
-        raise SystemExit((root / "log").read_text())
+    let_through(root)
     lasts: dict[str, float] = {}
-    for about in (root / "store").glob("*/*/artifact.json"):
-        about_it = json.loads(about.read_text(encoding="utf-8"))
-        lasts[about_it["kind"]] = max(lasts.get(about_it["kind"], 0.0), about_it["made"]["seconds"])
+    for about in Contents(root).finished():
+        lasts[about["kind"]] = max(lasts.get(about["kind"], 0.0), about["made"]["seconds"])
     return {**lasts, "recording": RECORDING}
 
 
@@ -113,8 +118,7 @@ def campaign(kills: int, seed: int) -> common.Found:
                     torn = [name for name, found in weights(root).items() if found != expected[name]]
                     damaged += len(torn)
                     whole &= not torn
-            if wait(fork(lambda root=root: watched_study(root), root / "log")):  # type: ignore[misc]
-                raise SystemExit((root / "log").read_text())
+            let_through(root)
             trained = Counter((root / "epochs").read_text().split())
             repeated = sum((trained - epochs).values())
             again += repeated

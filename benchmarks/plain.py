@@ -6,8 +6,6 @@ float32, the memory format that comes by itself, ``loss.backward(); optimizer.st
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -65,12 +63,6 @@ def loader(
         PilImages(images), batch_size, shuffle=sampler is None, sampler=sampler, num_workers=workers, drop_last=True,
         persistent_workers=workers > 0,
     )  # fmt: skip
-
-
-def endless(batches: DataLoader[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Epoch after epoch."""
-    while True:
-        yield from batches
 
 
 def optimizer(module: nn.Module) -> torch.optim.SGD:

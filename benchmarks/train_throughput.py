@@ -11,15 +11,11 @@ autocast, so their ratio is what bf16 gives. Interleaved, five repetitions of ab
 from __future__ import annotations
 
 import argparse
-import resource
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from functools import partial
-from itertools import pairwise
-from pathlib import Path
+from itertools import chain, repeat
 
 import torch
 import torch.nn.functional as F
@@ -28,7 +24,7 @@ from torch import nn
 from benchmarks import plain
 from benchmarks.timing import CPU, Found, Goal, Measured, command, images_per_second, interleaved, operators_of, table
 from repro.data.batches import Batch, DeviceBatches
-from repro.families.single_gate.scales import LAPTOP_BASE, default_spec
+from repro.families.single_gate.scales import LAPTOP_BASE
 from repro.models.registry import build_backbone
 from repro.training.classifier import classification
 from repro.training.compiling import Forward, choose, forward_on
@@ -42,31 +38,28 @@ OPERATORS = {
 }  # fmt: skip
 
 
-def network(width: float, name: str = "tr10") -> nn.Module:
+def network(width: float) -> nn.Module:
     torch.manual_seed(0)
-    return build_backbone(name, 100, width)
+    return build_backbone("tr10", 100, width).to(memory_format=torch.channels_last)
 
 
-class Ours:
-    """The project's loop, a step at a time, for as many epochs as it takes."""
+def ours(
+    net: nn.Module, source: DeviceBatches, batch_size: int, forward: Forward = nn.Module.__call__
+) -> Callable[[], int]:
+    """A step of the project's loop, for as many epochs as it takes."""
 
-    def __init__(
-        self, net: nn.Module, source: DeviceBatches, batch_size: int, forward: Forward = nn.Module.__call__
-    ) -> None:
-        net = net.to(memory_format=torch.channels_last)
+    def loss(batch: Batch, done: float) -> Step:
+        return classification(forward(net, batch.images), batch.labels, recipe)
 
-        def loss(batch: Batch, done: float) -> Step:
-            return classification(forward(net, batch.images), batch.labels, recipe)
+    def step() -> int:
+        training.step(next(batches))
+        return batch_size
 
-        recipe = LAPTOP_BASE.model_copy(update={"epochs": 10**6, "batch_size": batch_size})
-        self.training = Training(net, recipe, loss, CPU, "benchmark", seed=0)
-        self.batches = (b for epoch in range(10**6) for b in source.train(0, epoch, batch_size))
-        self.training.begin_epoch(10**6)
-        self.batch_size = batch_size
-
-    def step(self) -> int:
-        self.training.step(next(self.batches))
-        return self.batch_size
+    recipe = LAPTOP_BASE.model_copy(update={"epochs": 10**6, "batch_size": batch_size})
+    training = Training(net, recipe, loss, CPU, "benchmark", seed=0)
+    batches = (b for epoch in range(10**6) for b in source.train(0, epoch, batch_size))
+    training.begin_epoch(10**6)
+    return step
 
 
 def bare_step(
@@ -99,19 +92,19 @@ def measure(
     images = plain.random_images(max(2048, 4 * batch_size), size)
     source = DeviceBatches(images, LAPTOP_BASE.augmentation, CPU)
     batch = next(source.train(0, 0, batch_size))
-    net = network(width).to(memory_format=torch.channels_last)
+    net = network(width).train()
     steps: dict[str, Callable[[], int]] = {
-        "ours": Ours(network(width), source, batch_size).step,
-        "bare": partial(bare_step, net.train(), batch.images, batch.labels),
+        "ours": ours(network(width), source, batch_size),
+        "bare": partial(bare_step, net, batch.images, batch.labels),
     }
     if way != "off":
         steps["bare fp32"] = partial(bare_step, net, batch.images, batch.labels, fp32=True)
         choose(way)
-        steps["compiled"] = Ours(network(width), source, batch_size, forward_on(CPU, batch_size)).step
+        steps["compiled"] = ours(network(width), source, batch_size, forward_on(CPU, batch_size))
         steps["compiled"]()
     for number in workers:
-        other = network(width)
-        sgd, batches = plain.optimizer(other), plain.endless(plain.loader(images, batch_size, number))
+        other = network(width).to(memory_format=torch.contiguous_format)  # which comes by itself
+        sgd, batches = plain.optimizer(other), chain.from_iterable(repeat(plain.loader(images, batch_size, number)))
         steps[f"plain {number}"] = partial(plain_step, other, sgd, batches)
     return rates(steps, repetitions, budget)
 
@@ -139,33 +132,10 @@ COLUMNS = ["ours, images/s", "spread", "plain, images/s", "bare, images/s", "our
 COMPILED = ["compiled, images/s", "compiled / plain"]
 
 
-def parts(width: float, steps: int) -> list[float]:
-    """Shares of a step: data, forward, backward, optimiser and the rest."""
-    source = DeviceBatches(plain.random_images(2048), LAPTOP_BASE.augmentation, CPU)
-    net = network(width).to(memory_format=torch.channels_last).train()
-    sgd = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4, foreach=True)
-    took = [0.0] * 4
-    for epoch in range(steps + 1):
-        marks = [time.perf_counter()]
-        batch = next(source.train(0, epoch, 128))
-        marks.append(time.perf_counter())
-        with autocast(CPU):
-            loss = F.cross_entropy(net(batch.images).float(), batch.labels)
-        marks.append(time.perf_counter())
-        sgd.zero_grad(set_to_none=True)
-        loss.backward()
-        marks.append(time.perf_counter())
-        sgd.step()
-        marks.append(time.perf_counter())
-        if epoch:  # the first does not count
-            took = [t + b - a for t, (a, b) in zip(took, pairwise(marks), strict=True)]
-    return [100 * t / sum(took) for t in took]
-
-
 def fixed(width: float) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
     """A network, and the batch of 128 that its bare steps are on."""
     batch = next(DeviceBatches(plain.random_images(2048), LAPTOP_BASE.augmentation, CPU).train(0, 0, 128))
-    return network(width).to(memory_format=torch.channels_last).train(), batch.images, batch.labels
+    return network(width).train(), batch.images, batch.labels
 
 
 def operators(width: float, found: dict[str, Measured]) -> Iterator[list]:
@@ -201,36 +171,6 @@ def compiled(width: float, way: str, repetitions: int, budget: float, whole: dic
     return [width, seconds, as_it_is.median, faster.median, faster.over(as_it_is), won_back]
 
 
-def peak_memory(root: Path) -> None:
-    """Prints this process's peak GiB after an epoch's start and an evaluation of tiny-ImageNet at laptop scale."""
-    from repro.analysis.ensemblers import bagging
-    from repro.data.augment import Augmentation
-    from repro.families.single_gate.algorithm1 import compute_outputs
-    from repro.families.single_gate.model import SingleGateMoE
-    from repro.models.registry import build_head
-    from repro.study.sources import Sources
-
-    spec = default_spec("laptop", "tiny-imagenet")
-    sources = Sources(root, CPU)
-    net = build_backbone(spec.base, spec.num_classes, spec.width)
-    recipe = spec.base_recipe
-    ours = Ours(net, sources.batches(spec, "train", recipe.augmentation), recipe.batch_size)  # type: ignore[arg-type]
-    for _ in range(20):
-        ours.step()
-    heads = [build_head(spec.expert, spec.num_classes, spec.width) for _ in range(20)]
-    moe = SingleGateMoE(net, nn.Linear(net.head.fc.in_features, 20), heads)
-    bagging(compute_outputs(moe, sources.batches(spec, "evaluation", Augmentation()), CPU))
-    kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(kib / 2**20 if sys.platform == "linux" else kib / 2**30)
-
-
-def measured_memory(root: Path, quick: bool) -> float | None:
-    if quick or not (root / "tiny-imagenet-200").exists():
-        return None
-    asked = [sys.executable, __file__, "--peak-memory", str(root)]
-    return float(subprocess.run(asked, capture_output=True, text=True, check=True).stdout)
-
-
 def benchmark(args: argparse.Namespace) -> Found:
     quick = args.quick
     repetitions, budget = (1, 0.0) if quick else (5, 1.0)
@@ -255,10 +195,6 @@ def benchmark(args: argparse.Namespace) -> Found:
         "By image size (batches of 64)": table(
             ["pixels a side", *COLUMNS], (row(measure(usual, 64, s, (0,), *less), s) for s in sizes)
         ),
-        "Where a step goes, percent": table(
-            ["width", "data", "forward", "backward", "optimiser"],
-            ([width, *parts(width, 1 if quick else 8)] for width in widths),
-        ),
         "Operators of a bare step, ms": table(
             ["width", "precision", *OPERATORS, "the rest", "all"],
             (line for width, found in measured.items() for line in operators(width, found)),
@@ -271,14 +207,8 @@ def benchmark(args: argparse.Namespace) -> Found:
     goals = [Goal(text=f"images/s, ours / plain, width {r[0]}", measured=r[5], bound=2.5) for r in by_width]
     goals += [Goal(text=f"images/s, ours compiled / plain, width {r[0]}", measured=r[8], bound=2.5) for r in by_width]
     goals += [Goal(text=f"images/s, ours / bare, width {r[0]}", measured=r[6], bound=0.6) for r in by_width]
-    text = "peak memory, training and evaluating tiny-ImageNet at laptop scale with 20 experts"
-    memory = measured_memory(args.root, quick)
-    goals.append(Goal(text=text, measured=memory, bound=4.0, at_most=True, unit="GiB"))
     return Found(goals, tables)
 
 
 if __name__ == "__main__":
-    if "--peak-memory" in sys.argv:
-        peak_memory(Path(sys.argv[-1]))
-    else:
-        command(__doc__, benchmark)
+    command(__doc__, benchmark)

@@ -16,7 +16,7 @@ from repro.randomness import derive, seeded_init
 from repro.study.artifact import Artifact, trained
 from repro.study.graph import BACKWARD, FORWARD, Context, Goal, Inputs, Step
 from repro.study.image_set import ImageSet
-from repro.training.classifier import compute_base_outputs, train_base
+from repro.training.classifier import on_all_images, train_base
 from repro.training.recipe import Recipe
 
 REVISIONS = {"base": 1, "base-predictions": 1}  # raised when code comes to make other numbers than before
@@ -117,6 +117,6 @@ def _make_base(spec: PlainSpec, context: Context, inputs: Inputs) -> Artifact:
 
 def _make_predictions(spec: PlainSpec, context: Context, inputs: Inputs) -> Artifact:
     """Logits ``[N, C]`` of the network on the evaluation set, and labels ``[N]``."""
-    source = context.sources.batches(spec, "evaluation", Augmentation())
-    logits, labels = compute_base_outputs(load_base(spec, inputs["base"]), source, context.device)
-    return Artifact({"logits": logits, "labels": labels})
+    source, base = context.sources.batches(spec, "evaluation", Augmentation()), load_base(spec, inputs["base"])
+    (logits,) = on_all_images(base, source, context.device, lambda batch: (base(batch.images).float(),))
+    return Artifact({"logits": logits, "labels": source.labels.cpu()})

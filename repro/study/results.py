@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import reduce
 from glob import escape
 from pathlib import Path
@@ -154,7 +155,9 @@ class StudyResult(Frozen):
         """
         path, covered = Path(folder) / f"{self.name}.json", []
         for there in files_of(folder, self.name):
-            other = _record_in(there)
+            other = None
+            with suppress(StoreError):
+                other = load_result(there)
             if other and other.spec_hash == self.spec_hash and set(other.seeds) <= set(self.seeds):
                 covered.append(there)
             elif other is None or self.why_apart(other):
@@ -207,13 +210,6 @@ class StudyResult(Frozen):
             "provenance": self.provenance.then(other.provenance),
         }
         return self.model_copy(update=more)
-
-
-def _record_in(path: Path) -> StudyResult | None:
-    try:
-        return load_result(path)
-    except StoreError:
-        return None
 
 
 def spec_digest(spec: Any) -> str:

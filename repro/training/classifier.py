@@ -5,7 +5,7 @@ Axes: B images of a batch, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -18,7 +18,7 @@ from repro.models.backbone import Backbone
 from repro.models.registry import freeze
 from repro.training.compiling import Forward, forward_on
 from repro.training.device import EVALUATION_BATCH, autocast
-from repro.training.fit import NOTHING, Epoch, Report, Step, fit
+from repro.training.fit import NOTHING, Epoch, Report, Step, Training, fit
 from repro.training.recipe import Recipe
 
 
@@ -53,16 +53,16 @@ def train_classifier(
 ) -> list[Epoch]:
     """Train a network, in place, on all images of ``source``, augmented, and mixed if the recipe mixes.
 
-    ``what`` is the purpose of what is drawn for mixing and inside the network; the rest is :func:`fit`'s.
+    ``what`` is the purpose of what is drawn for mixing, too; the rest is :class:`~repro.training.fit.Training`'s.
     """
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def batches(epoch: int) -> Iterator[Batch]:
+    def batches(epoch: int) -> tuple[int, Iterable[Batch]]:
         images = source.train(seed, epoch, recipe.batch_size)
-        return mixed(images, recipe.mixup, recipe.cutmix, source.num_classes, seed, what, epoch)
+        mixes = mixed(images, recipe.mixup, recipe.cutmix, source.num_classes, seed, what, epoch)
+        return source.num_steps(recipe.batch_size), mixes
 
-    steps = source.num_steps(recipe.batch_size)
-    return fit(network, recipe, batches, lambda epoch: steps, step, device, what, seed, checkpoint, report)
+    return fit(Training(network, recipe, step, device, what, seed, checkpoint, report), batches)
 
 
 def forward_in(recipe: Recipe, source: BatchSource, device: torch.device) -> Forward:
@@ -107,9 +107,3 @@ def of_all_images(
         with autocast(device):
             found.append([tensor.cpu() for tensor in answer(batch)])
     return [torch.cat(batches) for batches in zip(*found, strict=True)]
-
-
-def compute_base_outputs(base: Backbone, source: BatchSource, device: torch.device) -> tuple[Tensor, Tensor]:
-    """What a base model alone says of every image: logits ``[N, C]``, float32, and labels ``[N]``."""
-    (logits,) = on_all_images(base, source, device, lambda batch: (base(batch.images).float(),))
-    return logits, source.labels.cpu()

@@ -74,8 +74,20 @@ B = TypeVar("B")
 class Training(Generic[B]):
     """One module on its way through a recipe: optimiser, schedule, history, checkpoint.
 
-    :func:`fit`, which says what the arguments are, drives one; training experts in one pass drives many side by
-    side. After ``begin_epoch``, ``step`` takes each batch of the epoch and ``end_epoch`` closes it.
+    :func:`fit` drives one; training experts in one pass drives many side by side. After ``begin_epoch``, ``step`` takes
+    each batch of the epoch and ``end_epoch`` closes it.
+
+    Args:
+        module: What is trained, in place; parameters that require no gradient stay as they are. It ends in evaluation
+            mode.
+        recipe: Optimiser, schedule, epochs.
+        step: What a batch says, under autocast, when the given share in [0, 1) of training lies behind.
+        device: Where module and batches are.
+        what: Names the thing in messages, e.g. ``expert 3``, and is the purpose of what it draws.
+        seed: The seed of what the module draws while it trains.
+        checkpoint: File that holds the state after the last finished epoch; read first if it is there.
+        report: Hears of each epoch.
+        beside: How many such are trained at once, each with a checkpoint of its own.
     """
 
     def __init__(
@@ -90,7 +102,6 @@ class Training(Generic[B]):
         report: Report = lambda epoch, history: None,
         beside: int = 1,
     ) -> None:
-        """``beside`` is how many such are trained at once, each with a checkpoint of its own."""
         self.module = module.train()
         self.recipe = recipe
         self._step = step
@@ -195,31 +206,12 @@ class Training(Generic[B]):
         return self.history
 
 
-def fit(
-    module: nn.Module,
-    recipe: Recipe,
-    batches: Callable[[int], Iterable[B]],
-    num_steps: Callable[[int], int],
-    step: Callable[[B, float], Step],
-    device: torch.device,
-    what: str,
-    seed: int,
-    checkpoint: Path | None = None,
-    report: Report = lambda epoch, history: None,
-) -> list[Epoch]:
-    """Train ``module`` in place by ``recipe``.
+def fit(training: Training[B], batches: Callable[[int], tuple[int, Iterable[B]]]) -> list[Epoch]:
+    """Train a module in place, from where its checkpoint left it.
 
     Args:
-        module: What is trained; parameters that require no gradient stay as they are. It ends in evaluation mode.
-        recipe: Optimiser, schedule, epochs.
-        batches: The batches of an epoch, counted from 0; must be a pure function of it.
-        num_steps: How many there are (the schedule needs it beforehand).
-        step: What a batch says, under autocast, when the given share in [0, 1) of training lies behind.
-        device: Where module and batches are.
-        what: Names the thing in messages, e.g. ``expert 3``, and is the purpose of what it draws.
-        seed: The seed of what the module draws while it trains.
-        checkpoint: File that holds the state after the last finished epoch; read first if it is there.
-        report: Hears of each epoch.
+        training: The module, its recipe and its step.
+        batches: How many batches an epoch (counted from 0) has, and these; must be a pure function of the epoch.
 
     Returns:
         The history, one entry an epoch.
@@ -228,11 +220,11 @@ def fit(
         TrainingError: An epoch has no data or too little, a loss is not finite or has diverged, the recipe is unfit.
         TimeIsUpError: The next epoch would not end in the time that the run was given.
     """
-    training = Training(module, recipe, step, device, what, seed, checkpoint, report)
-    for epoch in range(training.epoch, recipe.epochs):
+    for epoch in range(training.epoch, training.recipe.epochs):
         pause_if_late([training])
-        training.begin_epoch(num_steps(epoch))
-        for batch in batches(epoch):
+        steps, those_of_epoch = batches(epoch)
+        training.begin_epoch(steps)
+        for batch in those_of_epoch:
             training.step(batch)
         training.end_epoch()
     return training.finish()

@@ -5,7 +5,8 @@ import torch
 
 from benchmarks import service, token_dispatch
 from benchmarks.anytime_wallclock import asked, untrained
-from benchmarks.expert_runtimes import INT8, RUNTIMES, as_exported, forms
+from benchmarks.expert_forms import INT8, RUNTIMES, forms
+from benchmarks.expert_runtimes import as_exported
 from repro.exhibits.three_families.bodies import Asked
 from repro.families.single_gate.scales import default_spec
 
@@ -14,7 +15,7 @@ NUMBER = 8
 
 @pytest.fixture(autouse=True)
 def single_precision(fp32: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("expert_runtimes", "service"):
+    for name in ("expert_forms", "expert_runtimes", "service"):
         monkeypatch.setattr(f"benchmarks.{name}.bf16_is_fast", lambda where: False)
 
 
@@ -31,7 +32,7 @@ def test_all_forms_give_the_same_answers() -> None:
     for image, expert in zip(order.tolist(), chosen.tolist(), strict=True):
         alone = [int(k == expert) for k in range(number)]
         expected[image] += eager.experts(features[image : image + 1], alone)[0]
-    every = {"eager", "experts stacked", "experts stacked in two sizes", *RUNTIMES}
+    every = {"eager", "experts stacked", *RUNTIMES}
     assert every - {"OpenVINO"} <= found.keys() <= every
     for name, form in found.items():
         near = {"OpenVINO": 1e-2, INT8: 5e-2}.get(name, 1e-5)  # OpenVINO takes bf16 by itself

@@ -118,10 +118,8 @@ def train(inputs: Inputs) -> Artifact:
         return training.Step(loss, torch.zeros(()), 1)
 
     recipe = Recipe(epochs=3, batch_size=1, learning_rate=0.01, source="a test")
-    history = training.fit(
-        module, recipe, lambda epoch: [x], lambda epoch: 1, step, CPU, inputs.step.label, seed=0,
-        checkpoint=inputs.checkpoint, report=inputs.report,
-    )  # fmt: skip
+    what = training.Training(module, recipe, step, CPU, inputs.step.label, 0, inputs.checkpoint, inputs.report)
+    history = training.fit(what, lambda epoch: (1, [x]))
     return Artifact(module.state_dict(), history=[list(epoch) for epoch in history])
 
 

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from repro.errors import TimeIsUpError, TrainingError
 from repro.randomness import generator
 from repro.training.device import autocast
-from repro.training.fit import Epoch, Step, fit
+from repro.training.fit import Epoch, Step, Training, fit
 from repro.training.recipe import Group, Recipe
 from tests.helpers import same
 from tests.stopping import Stop
@@ -39,18 +39,17 @@ def train(
     module: nn.Module, checkpoint: Path | None = None, scale: float = 1.0, recipe: Recipe = RECIPE, seed: int = 0,
     more: Callable[[Tensor], dict[str, dict[str, Tensor]]] = lambda logits: {}, device: torch.device = CPU,
 ) -> list[Epoch]:  # fmt: skip
-    def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(epoch: int) -> tuple[int, list[tuple[Tensor, Tensor]]]:
         g = generator(3, "test", epoch)
-        for _ in range(4):
-            x = torch.randn(8, 6, generator=g)
-            yield (x * scale).to(device), (x.sum(1) > 0).long().to(device)
+        several = [torch.randn(8, 6, generator=g) for _ in range(4)]
+        return 4, [((x * scale).to(device), (x.sum(1) > 0).long().to(device)) for x in several]
 
     def step(batch: tuple[Tensor, Tensor], done: float) -> Step:
         logits = module(batch[0]).float()
         return Step(F.cross_entropy(logits, batch[1]), (logits.argmax(1) == batch[1]).sum(), 8, **more(logits))
 
     module.to(device)
-    return fit(module, recipe, batches, lambda epoch: 4, step, device, "the test", seed, checkpoint)
+    return fit(Training(module, recipe, step, device, "the test", seed, checkpoint), batches)
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
@@ -147,7 +146,7 @@ def test_statistics_are_means_over_the_samples_and_a_step_knows_how_much_lies_be
         loss = module(torch.ones(1)).square().sum()
         return Step(loss, torch.tensor(0), samples, {}, {"n": load[1] * 4, "load": load})
 
-    history = fit(module, RECIPE, lambda epoch: [1, 3], lambda epoch: 2, step, CPU, "two", 0)
+    history = fit(Training(module, RECIPE, step, CPU, "two", 0), lambda epoch: (2, [1, 3]))
     assert history[0].means == {"n": 3.0, "load": [0.25, 0.75]} and seen == pytest.approx([i / 10 for i in range(10)])
 
 
@@ -158,7 +157,7 @@ def test_what_is_not_finite_and_one_image_of_which_batchnorm_finds_no_variance_a
         train(net(), more=lambda logits: {"statistics": {"load": logits.mean(0) / 0}})
 
     def train_on_one_image(steps: int, step: Callable[[Tensor, float], Step]) -> None:
-        fit(module, RECIPE, lambda epoch: [torch.randn(1, 6)] * steps, lambda epoch: steps, step, CPU, "the test", 0)
+        fit(Training(module, RECIPE, step, CPU, "the test", 0), lambda epoch: (steps, [torch.randn(1, 6)] * steps))
 
     module = net()
     for steps, has in ((1, "has one image"), (2, "has batches of one image")):

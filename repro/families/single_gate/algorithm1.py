@@ -86,11 +86,6 @@ def make_experts(spec: StudySpec, context: Context, several: Sequence[Inputs]) -
     return [trained(new.expert, history) for new, history in zip(experts, histories, strict=True)]
 
 
-def make_expert(spec: StudySpec, context: Context, inputs: Inputs) -> Artifact:
-    """4. Expert e_k by itself, where the trunk normalises by each of its batches."""
-    return make_experts(spec, context, [inputs])[0]
-
-
 def make_ensembler(spec: StudySpec, context: Context, inputs: Inputs) -> Artifact:
     """5. The stacking ensembler d_k of expert k."""
     stacker, history = train_stacking(

@@ -6,7 +6,7 @@ Axes: N training images, D embedding, K experts.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -15,11 +15,11 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from repro.data.batches import batch_orders, epoch_order, num_steps
+from repro.data.batches import batch_orders, epoch_order
 from repro.errors import Frozen, TimeIsUpError, TrainingError
 from repro.progress import late
 from repro.randomness import derive, seeded_init
-from repro.training.fit import Epoch, Step, fit
+from repro.training.fit import Epoch, Step, Training, fit
 from repro.training.recipe import Recipe
 
 KMEANS = 2e-8  # seconds of one restart for each image, dimension and cluster, on one thread
@@ -106,21 +106,19 @@ def train_gate(
     into the layer, which therefore takes raw pre-logits.
     """
     mean, std = embeddings.mean(0), embeddings.std(0) + 1e-6
-    x, target = ((embeddings - mean) / std).to(device), g0.to(device)
+    x, g0 = ((embeddings - mean) / std).to(device), g0.to(device)
     with seeded_init(seed, "gate", g0.shape[1]):
         gate = nn.Linear(x.shape[1], g0.shape[1]).to(device)
 
-    def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        for rows in batch_orders(epoch_order(len(x), seed, epoch).to(device), recipe.batch_size):
-            yield x[rows], target[rows]
+    def batches(epoch: int) -> tuple[int, Sequence[Tensor]]:
+        orders = batch_orders(epoch_order(len(x), seed, epoch).to(device), recipe.batch_size)
+        return len(orders), orders
 
-    def step(batch: tuple[Tensor, Tensor], done: float) -> Step:
-        logits = gate(batch[0])
-        right = (logits.argmax(1) == batch[1].argmax(1)).sum()
-        return Step(gate_loss(logits, batch[1]), right, len(logits))
+    def step(rows: Tensor, done: float) -> Step:
+        logits, target = gate(x[rows]), g0[rows]
+        return Step(gate_loss(logits, target), (logits.argmax(1) == target.argmax(1)).sum(), len(logits))
 
-    steps = num_steps(len(x), recipe.batch_size)
-    history = fit(gate, recipe, batches, lambda epoch: steps, step, device, f"gate of {g0.shape[1]} experts", seed)
+    history = fit(Training(gate, recipe, step, device, f"gate of {g0.shape[1]} experts", seed), batches)
     with torch.no_grad():
         gate.weight.div_(std.to(device))
         gate.bias.sub_(gate.weight @ mean.to(device))

@@ -16,7 +16,7 @@ from repro.data.batches import Batch, BatchSource, batch_orders, epoch_order
 from repro.families.single_gate.experts import Sharing, chosen_images
 from repro.models.backbone import Backbone, Head, in_float32
 from repro.training.classifier import on_all_images
-from repro.training.fit import Epoch, Step, fit
+from repro.training.fit import Epoch, Step, Training, fit
 from repro.training.recipe import Recipe
 
 
@@ -72,12 +72,9 @@ def train_stacking(
     weights = (share / share.mean()).to(device)
     stacker = Stacking(source.num_classes).to(device)
 
-    def batches(epoch: int) -> tuple[Tensor, ...]:
-        order = epoch_order(len(share), seed, epoch, chosen(epoch)).to(device)
-        return batch_orders(order, recipe.batch_size)
-
-    def steps(epoch: int) -> int:
-        return source.num_steps(recipe.batch_size, chosen(epoch))
+    def batches(epoch: int) -> tuple[int, Sequence[Tensor]]:
+        orders = batch_orders(epoch_order(len(share), seed, epoch, chosen(epoch)).to(device), recipe.batch_size)
+        return len(orders), orders
 
     def step(images: Tensor, done: float) -> Step:
         rows = row_of[images]
@@ -87,7 +84,7 @@ def train_stacking(
             loss = loss * weights[images]
         return Step(loss.mean(), (logits.argmax(1) == labels[images]).sum(), len(images))
 
-    history = fit(stacker, recipe, batches, steps, step, device, f"stacking ensembler {k}", seed)
+    history = fit(Training(stacker, recipe, step, device, f"stacking ensembler {k}", seed), batches)
     return stacker.requires_grad_(False), history
 
 

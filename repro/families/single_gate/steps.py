@@ -70,15 +70,15 @@ def steps(spec: StudySpec) -> Steps:
            "trunk_batchnorm": spec.trunk_batchnorm, **seed, **_how("expert", spec.recipe_of_experts)}  # fmt: skip
     visits = train * spec.mean_share
     # A trunk that normalises by each batch sees others when it serves several experts: then each is trained apart.
-    together = f"experts of {gate.key}, {digest(how)}" if spec.trunk_batchnorm == "evaluation" else ""
-    trunk = (train / spec.num_experts if together else visits) * cost.trunk_macs
+    apart, together = spec.trunk_batchnorm == "training", f"experts of {gate.key}, {digest(how)}"
+    trunk = (visits if apart else train / spec.num_experts) * cost.trunk_macs
     epochs = spec.recipe_of_experts.epochs
     experts = tuple(
         Step(
-            "expert", {"k": k, **how}, partial(made_by.make_experts if together else made_by.make_expert, spec),
+            "expert", {"k": k, **how}, partial(made_by.make_experts, spec),
             (base, gate, before.experts[k]) if before else (base, gate),
             label=f"expert {k + 1} {of_all}", work=epochs * (trunk + visits * BACKWARD * cost.expert_macs),
-            epochs=epochs, images=images, together=together,
+            epochs=epochs, images=images, together=f"{together}, {k}" if apart else together,
         )
         for k in range(spec.num_experts)
     )  # fmt: skip

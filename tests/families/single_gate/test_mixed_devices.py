@@ -16,7 +16,6 @@ from repro.families.single_gate.model import SingleGateMoE
 from repro.families.single_gate.one_pass import _windows
 from repro.families.single_gate.stacking import Stacking, logits_of_training
 from repro.models.registry import build_backbone, build_head
-from repro.training.classifier import compute_base_outputs
 from tests.helpers import RECIPE
 
 CUDA = torch.device("cuda")
@@ -51,8 +50,7 @@ def moe(fp32: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[SingleGateMoE]:
 def test_what_is_computed_of_the_trained_model(moe: SingleGateMoE) -> None:
     source: Any = Pretended()
     outputs, losses = compute_outputs(moe, source, CUDA), compute_losses(moe, source, CUDA)
-    several = *vars(outputs).values(), *vars(losses).values(), *compute_base_outputs(moe.base, source, CUDA)
-    for tensor in (*several, embed(moe.base, source, CUDA)):
+    for tensor in (*vars(outputs).values(), *vars(losses).values(), embed(moe.base, source, CUDA)):
         assert tensor.device.type == "cpu" and len(tensor) == 2 * B
     every = torch.ones(2 * B, dtype=torch.bool)
     said = logits_of_training(moe.base, moe.experts[0], source, every, CUDA)  # type: ignore[arg-type]

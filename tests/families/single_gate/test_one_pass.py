@@ -67,16 +67,14 @@ def alone(
     def chosen(epoch: int) -> Tensor | None:
         return chosen_images(share, 3, k, epoch) if sharing == "sampling" else None
 
-    def batches(epoch: int) -> Iterator[TrunkBatch]:
-        return through_trunk(base, source.train(3, epoch, recipe.batch_size, chosen(epoch)), CPU)
-
-    def num_steps(epoch: int) -> int:
-        return source.num_steps(recipe.batch_size, chosen(epoch))
+    def batches(epoch: int) -> tuple[int, Iterator[TrunkBatch]]:
+        images = source.train(3, epoch, recipe.batch_size, chosen(epoch))
+        return source.num_steps(recipe.batch_size, chosen(epoch)), through_trunk(base, images, CPU)
 
     base.to(memory_format=torch.channels_last)
     head.to(memory_format=torch.channels_last)
     step = expert_loss(head, share, sharing, k, CPU, recipe)  # type: ignore[arg-type]
-    return fit.fit(head, recipe, batches, num_steps, step, CPU, f"expert {k}", 3)
+    return fit.fit(fit.Training(head, recipe, step, CPU, f"expert {k}", 3), batches)
 
 
 def apart(
