@@ -53,6 +53,7 @@ def test_a_notebook_asks_for_what_its_exhibit_does_by_default() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_process")  # a kernel for each would take as long again to start
 def test_repro_run_all_at_smoke_scale(tmp_path: Path) -> None:
     executed = run_notebooks(asked(["all"]), {"scale": "smoke", "root": str(tmp_path)})
     assert sorted(path.stem for path in executed) == sorted(shown.name for shown in exhibits())
