@@ -139,10 +139,9 @@ def _effect(shown: Exhibit, claim: Claim, result: StudyResult) -> Effect | None:
 def answer(results: Sequence[StudyResult]) -> dict[str, tuple[str, list[str]]]:
     """A short sentence and its list by their openings: what a reader in a hurry asks.
 
-    The verdict of the three families comes first, where they were run. Only it and the next may lack a list.
-
-    Claims whose rule was settled with its numbers in sight are left to the figure. Effects are points of top-1
-    accuracy; those against plain networks of as much compute have their 95 % intervals.
+    The verdict of the three families comes first, where they were run; it and the next are counts and sums of what
+    the figure below has one by one, and have no list. Claims whose rule was settled with its numbers in sight are left
+    to the figure. Effects are points of top-1 accuracy.
     """
     lines = [line for line in headlines(results) if not line.claim.settled_after]
     main = [line for line in lines if line.group == CONTROLS]
@@ -171,8 +170,7 @@ def answer(results: Sequence[StudyResult]) -> dict[str, tuple[str, list[str]]]:
                 for (where, _), parts in compared.items()
             ), []
         ),
-        "Does it hold?": (_tested(main), [f"{line.words}: {'; '.join(e.text for e in line.effects)}"
-                                          for line in main if line.effects]),
+        "Does it hold?": (_tested(main), []),
         "What else holds": ("in single-gate mixtures:", [f"{line.name}: {_brief(line.has(*known))}" for line in held]),
         "What does not hold": ("in single-gate mixtures:", [
             *(f"{line.name}, but not each control: {_brief([e for e in line.has(*known) if e.judged.controlled])}"
