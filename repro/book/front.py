@@ -17,33 +17,31 @@ from repro.report.verdict import ClaimVerdict, Verdict
 from repro.study.results import StudyResult
 
 _WHO = {
-    "single-gate": "single gate beats", "DeepMoE": "DeepMoE beats",
+    "single-gate": "single gate beats", "DeepMoE": "DeepMoE with gates on outputs beats",
     "DeepMoE-inputs": "DeepMoE with gates on inputs beats", "sparse": "sparse layers beat",
 }  # fmt: skip
+_RIVALS = {"equal-inference": "of equal cost, in as many epochs", "equal-training": "of equal cost, trained as long"}
 CONTROLS = "A mixture against plain networks given as much compute"
 GROUPS: dict[str, tuple[tuple[str, str, str], ...]] = {
     CONTROLS: (
         ("table2_num_experts", "C2/20/equal-inference", "base and 20 experts beat a plain network of their cost"),
         ("table2_num_experts", "C2/20/equal-training", "base and 20 experts beat the base trained as long"),
         *(
-            ("three_families", f"{family}/middle/{against}", f"{who} a plain network {of}")
+            (NAME, f"{family}/middle/{against}", f"{who} a plain network {of}")
             for family, who in _WHO.items()
-            for against, of in (
-                ("equal-inference", f"of equal cost, in as many epochs{' as its base' * (family == 'single-gate')}"),
-                ("equal-training", "trained as long (equal training multiply-adds)"),
-            )
+            for against, of in _RIVALS.items()
         ),
-        ("deepmoe_table2_cifar", "DM2", "DeepMoE of Table 2 beats a plain network of equal cost, in as many epochs"),
+        ("table1_main", "P1", "base and deeper experts beat a plain network of their cost (tr10-tr18, tr18)"),
+        ("table1_main", "P2", "base and shallower experts beat a costlier plain network (tr18-tr10, tr34)"),
+        ("deepmoe_table2_cifar", "DM2", "a DeepMoE of twice the width beats a plain network of its cost"),
         ("sparse_placement", "V1/convnext", "ConvNeXt with two sparse layers beats the dense one"),
     ),
     "Inside a single-gate mixture": (
         ("table2_num_experts", "C2/20", "20 experts beat one"),
         ("table2_num_experts", "C3", "20 experts are hardly better than 10"),
-        ("table1_main", "P1", "base and deeper experts beat a plain network of their cost (tr10-tr18, tr18)"),
-        ("table1_main", "P2", "base and shallower experts beat a costlier plain network (tr18-tr10, tr34)"),
         ("table1_main", "D1", "a deeper base beats deeper experts (tr18-tr10, tr10-tr18)"),
-        ("table1_main", "D2", "a deeper base beats deeper experts, one size up (tr34-tr10, tr18-tr18)"),
-        ("table5_per_class", "C5/per-class/with", "routing each image beats routing each class"),
+        ("table1_main", "D2", "a deeper base beats deeper experts (tr34-tr10, tr18-tr18)"),
+        ("table5_per_class", "C5/confusion/with", "routing each image beats routing each class (confused classes)"),
         ("table6_ensemblers", "E2/bagging", "averaging with the base beats the expert alone"),
         ("unstated_choices", "U2", "showing experts some of the other images helps"),
     ),
@@ -56,6 +54,8 @@ GROUPS: dict[str, tuple[tuple[str, str, str], ...]] = {
 }  # fmt: skip
 """Exhibit, claim (of top-1 accuracy, in points) and its words in a sentence, by what is asked."""
 
+VERDICTS = ("Which mixture, at equal compute?", "Do mixtures beat plain networks?")
+"""The openings of :func:`answer` that are sentences, without a list."""
 SCALES = ("laptop", "gpu", "paper")
 """In this order; the others are demonstrations."""
 
@@ -95,6 +95,11 @@ class Headline(NamedTuple):
     def name(self) -> str:
         """The words without the models' names."""
         return self.words.partition(" (")[0]
+
+    @property
+    def mixture(self) -> str:
+        """Who beats, of the words of a comparison with a plain network."""
+        return self.words.partition(" beat")[0]
 
     @property
     def passed(self) -> bool:
@@ -145,10 +150,10 @@ def answer(results: Sequence[StudyResult]) -> dict[str, tuple[str, list[str]]]:
     """
     lines = [line for line in headlines(results) if not line.claim.settled_after]
     main = [line for line in lines if line.group == CONTROLS]
-    against = [line for line in lines if line not in main and line.has(Verdict.OPPOSITE)]
-    parts = [line for line in lines if line not in (*main, *against)]
-    gained = [line for line in parts if line.has(Verdict.HOLDS)]
-    undecided = [line.name for line in parts if line.has(Verdict.UNDECIDED) and line not in gained]
+    parts = _of_one_name([line for line in lines if line not in main])
+    against = [line for line in parts if line.has(Verdict.OPPOSITE)]
+    gained = [line for line in parts if line.has(Verdict.HOLDS) and line not in against]
+    undecided = [line.name for line in parts if line.has(Verdict.UNDECIDED) and line not in (*gained, *against)]
     held = [line for line in gained if line.passed]
     lost = [line for line in gained if not line.passed and any(e.judged.controlled for e in line.has(Verdict.HOLDS))]
     bare = [
@@ -159,24 +164,20 @@ def answer(results: Sequence[StudyResult]) -> dict[str, tuple[str, list[str]]]:
     known = (Verdict.HOLDS, Verdict.UNDECIDED)
     absent = [line.words for line in lines if not line.effects]
     own_scale = any(e.result.scale == "paper" for line in lines for e in line.effects)
-    compared: dict[tuple[str, str], list[StudyResult]] = {}  # what was trained alike
-    for r in results:
-        if r.study == NAME and r.dataset != "modes" and r.scale in SCALES:
-            compared.setdefault((where_run(r), r.spec_hash), []).append(r)
+    compared = _trained_alike(results)
     answers = {
         "Which mixture, at equal compute?": (
             " ".join(
-                f"{where}: {headline(parts, others=[w for w, _ in compared].count(where) == 1)}"
-                for (where, _), parts in compared.items()
+                f"{where}: {headline(of, others=[w for w, _ in compared].count(where) == 1, effects=False)}"
+                for (where, _), of in compared.items()
             ), []
         ),
-        "Does it hold?": (_tested(main), []),
+        "Do mixtures beat plain networks?": (_tested(main), []),
         "What else holds": ("in single-gate mixtures:", [f"{line.name}: {_brief(line.has(*known))}" for line in held]),
         "What does not hold": ("in single-gate mixtures:", [
             *(f"{line.name}, but not each control: {_brief([e for e in line.has(*known) if e.judged.controlled])}"
               for line in lost),
-            *(f"the opposite of “{line.name}”: {_brief(line.has(Verdict.OPPOSITE), Verdict.OPPOSITE)}"
-              for line in against),
+            *(f"“{line.name}”: {_brief(line.has(*known, Verdict.OPPOSITE), None)}" for line in against),
             *([f"undecided: {'; '.join(undecided)}"] if undecided else []),
         ]),
         "What it costs:": ("base and experts, in units of the base alone:", cost(results)),
@@ -189,20 +190,51 @@ def answer(results: Sequence[StudyResult]) -> dict[str, tuple[str, list[str]]]:
             *([f"controls of {', '.join(bare)}"] if bare else []),
         ]),
     }  # fmt: skip
-    alone = ("Which mixture, at equal compute?", "Does it hold?")
-    return {opening: found for opening, found in answers.items() if found[1] or (found[0] and opening in alone)}
+    return {opening: part for opening, part in answers.items() if part[1] or (part[0] and opening in VERDICTS)}
+
+
+def rivals(results: Sequence[StudyResult]) -> tuple[list[str], dict[str, list[list[Effect]]]]:
+    """The three families at the middle budget: their rivals, and by family its effects against each."""
+    effects = {line.claim.key: list(line.effects) for line in headlines(results) if line.exhibit.name == NAME}
+    by_family = {who: [effects[f"{family}/middle/{against}"] for against in _RIVALS] for family, who in _WHO.items()}
+    return list(_RIVALS.values()), {who.partition(" beat")[0]: of for who, of in by_family.items() if any(of)}
+
+
+def _trained_alike(results: Sequence[StudyResult]) -> dict[tuple[str, str], list[StudyResult]]:
+    """The records of the three families by where they were run, and by what else they have in common."""
+    alike: dict[tuple[str, str], list[StudyResult]] = {}
+    for r in results:
+        if r.study == NAME and r.dataset != "modes" and r.scale in SCALES:
+            alike.setdefault((where_run(r), r.spec_hash), []).append(r)
+    return alike
+
+
+def _of_one_name(lines: Sequence[Headline]) -> list[Headline]:
+    """A claim that was put to several models as one, with the effects of all."""
+    by_name: dict[str, Headline] = {}
+    for line in lines:
+        earlier = by_name.get(line.name)
+        by_name[line.name] = line._replace(effects=(*earlier.effects, *line.effects)) if earlier else line
+    return list(by_name.values())
 
 
 def _tested(main: Sequence[Headline]) -> str:
-    tested = [e for line in main for e in line.has(Verdict.HOLDS, Verdict.OPPOSITE, Verdict.UNDECIDED)]
+    tested = sum(len(line.has(Verdict.HOLDS, Verdict.OPPOSITE, Verdict.UNDECIDED)) for line in main)
     if not tested:
-        return "Whether a mixture beats a plain network that had as much compute: nowhere tested with enough seeds."
-    ahead, behind = (sum(e.judged.verdict is one for e in tested) for one in (Verdict.HOLDS, Verdict.OPPOSITE))
-    rest = ", and undecided in the others" if ahead + behind < len(tested) else ""
+        return "Whether one beats a plain network that had as much compute: nowhere tested with enough seeds."
+    ahead = [
+        f"{line.mixture}, {where_run(e.result)}{'' if e.judged.controlled else ', without control'}"
+        for line in main for e in line.has(Verdict.HOLDS)
+    ]  # fmt: skip
+    behind = [line.mixture for line in main for _ in line.has(Verdict.OPPOSITE)]
+    counts = [
+        f"{verb} in {len(of)} ({'; '.join(dict.fromkeys(of))})" if of else f"{verb} in none"
+        for verb, of in (("ahead", ahead), ("behind", behind))
+    ]
+    rest = ", and undecided in the others" if len(ahead) + len(behind) < tested else ""
     return (
-        f"Of {len(tested)} comparison{'s' * (len(tested) > 1)} with plain networks that had as much compute for an "
-        f"image, in training, or both, three seeds or more each, a mixture is "
-        f"ahead in {ahead or 'none'}, behind in {behind or 'none'}{rest}."
+        f"Of {tested} comparison{'s' * (tested > 1)} with plain networks that had as much compute for an image, in "
+        f"training, or both, three seeds or more each, a mixture is {', '.join(counts)}{rest}."
     )
 
 
@@ -248,7 +280,7 @@ def older(results: Sequence[StudyResult]) -> str:
     return " ".join(found)
 
 
-def _brief(effects: Sequence[Effect], usual: Verdict = Verdict.HOLDS) -> str:
+def _brief(effects: Sequence[Effect], usual: Verdict | None = Verdict.HOLDS) -> str:
     """``CIFAR-100 +2.38, tiny-ImageNet +1.10 undecided (laptop scale)``: a verdict is named unless it is the usual."""
     by_scale: dict[str, list[str]] = {}
     for result, judged, _ in effects:

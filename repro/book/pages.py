@@ -32,17 +32,32 @@ FOREST = "headlines"
 def study_answer(book: Book) -> str:
     """The boxed answer, a sentence and a list for each question."""
     results = _results()
-    sentences = "".join(
+    families, *others = (
         f"<p><strong>{escape(opening)}</strong> {escape(text)}</p>"
         + ("<ul>" + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>" if items else "")
         for opening, (text, items) in front.answer(results).items()
-    )  # fmt: skip
+    )
+    sentences = "".join((families, _rivals(results), *others))
     about = "Effects are points of top-1 accuracy, brackets 95 % intervals over seeds, costs multiply-adds."
     small = " ".join(filter(None, (about, front.longer(results), front.older(results))))
     return (
         f'<div class="repro-answer" role="note" aria-label="The answer">{sentences}'
         f'<p class="repro-source">{escape(small)}</p></div>'
     )
+
+
+def _rivals(results: list[StudyResult]) -> str:
+    """The three families and what they were held against as a table; nothing where none was run."""
+    against, families = front.rivals(results)
+    if not families:
+        return ""
+    heads = "".join(f'<th scope="col">against a plain network {escape(words)}</th>' for words in against)
+    rows = "".join(
+        f'<tr><th scope="row">{escape(family)}</th>'
+        + "".join(f"<td>{'<br>'.join(escape(e.text) for e in of) or 'not run'}</td>" for of in rivals) + "</tr>"
+        for family, rivals in families.items()
+    )  # fmt: skip
+    return f"<table><thead><tr><td></td>{heads}</tr></thead><tbody>{rows}</tbody></table>"
 
 
 def headline_figure(book: Book) -> str:

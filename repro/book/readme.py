@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from repro.book.front import CONTROLS, Effect, answer, headlines
+from repro.book.front import CONTROLS, VERDICTS, Effect, answer, headlines
 from repro.files import write_text
 from repro.report.numbers import so_many
 from repro.study.places import project_folder, results_folder
@@ -19,8 +19,7 @@ def came_out(results: Sequence[StudyResult]) -> str:
     answers = answer(results)
     lines = [line for line in headlines(results) if line.group == CONTROLS]
     rows = [f"| {line.words} | {'<br>'.join(map(_effect, line.effects)) or 'not run'} |" for line in lines]
-    openings = ("Which mixture, at equal compute?", "Does it hold?")
-    verdicts = [answers[opening][0] for opening in openings if opening in answers]
+    verdicts = [f"**{opening}** {answers[opening][0]}" for opening in VERDICTS if opening in answers]
     head = "| claim | here: verdict, points of top-1 accuracy [95 % interval] |\n|---|---|"
     return "\n\n".join([BEGIN, *verdicts, "\n".join([head, *rows]), END])
 

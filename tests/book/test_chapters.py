@@ -69,7 +69,7 @@ def test_what_the_pages_show_of_all_records(tmp_path: Path, monkeypatch: pytest.
     page, warnings = built(tmp_path, text)
     assert warnings == ""
     for shown in (
-        "<strong>Does it hold?</strong> Whether a mixture",
+        "<strong>Do mixtures beat plain networks?</strong> Whether one",
         "figures/headlines-narrow.svg",
         "base and 20 experts beat the base trained as long</a></td><td>not run",
         "@software{moe_study,",

@@ -9,12 +9,18 @@ from repro.book.forest import forest
 from repro.book.front import CONTROLS, GROUPS, answer, cost, headlines, longer, older
 from repro.errors import ReproError
 from repro.exhibits.three_families.rivals import cell
+from repro.report.claim import Cell
 from repro.report.verdict import Verdict
 from repro.study.results import StudyResult, Table
 from tests.helpers import TABLE2, drawn_at
 
 MakeUp = Callable[..., StudyResult]
-ASKED, HOLDS, NOT, ABSENT = "Does it hold?", "What else holds", "What does not hold", "What was not run:"
+ASKED, HOLDS, NOT, ABSENT = (
+    "Do mixtures beat plain networks?",
+    "What else holds",
+    "What does not hold",
+    "What was not run:",
+)
 BETTER = TABLE2 | {("equal-training", 20): [58.0, 58.1, 58.3], ("equal-inference", 1): [58.0, 58.2, 58.3]}
 
 
@@ -34,7 +40,7 @@ def test_a_gain_that_its_controls_lack_is_an_answer(made_up: MakeUp) -> None:
     assert said[ASKED].startswith(
         "Of 2 comparisons with plain networks that had as much compute for an image, in training, or both, three seeds"
     )
-    assert "a mixture is ahead in 2, behind in none." in said[ASKED]
+    assert "a mixture is ahead in 2 (base and 20 experts, CIFAR-100, laptop scale), behind in none." in said[ASKED]
     assert trained_as_long(made_up(BETTER)).startswith("holds, +1.47 [+1.15, +1.78] (CIFAR-100")
     assert "20 experts beat one: CIFAR-100 +1.30 (laptop scale)" in said[HOLDS]
 
@@ -42,7 +48,8 @@ def test_a_gain_that_its_controls_lack_is_an_answer(made_up: MakeUp) -> None:
 def test_a_gain_that_a_control_has_too_is_not_the_mixtures(made_up: MakeUp) -> None:
     result = made_up(BETTER | {("equal-training", 20): [60.0, 60.1, 60.3]})
     said = said_of(result)
-    assert "Of 2 comparisons" in said[ASKED] and "is ahead in 1, behind in 1." in said[ASKED]
+    assert "Of 2 comparisons" in said[ASKED]
+    assert "ahead in 1 (base and 20 experts, CIFAR-100, laptop scale), behind in 1 (base and 20" in said[ASKED]
     assert trained_as_long(result).startswith("opposite, −0.53 [−0.85, −0.22] (CIFAR-100")
     assert HOLDS not in said, "it does not beat its control"
     assert "20 experts beat one, but not each control: CIFAR-100 +1.30 (laptop scale)" in said[NOT]
@@ -70,6 +77,17 @@ def test_where_a_claim_that_holds_is_undecided_stands_beside_it(made_up: MakeUp)
     ) in said[HOLDS]
 
 
+def test_a_claim_that_is_put_to_two_pairs_is_said_once_with_all_verdicts(made_up: MakeUp) -> None:
+    top1 = {"tr10-tr18": 50.0, "tr18-tr10": 52.0, "tr34-tr10": 60.0, "tr18-tr18": 61.0}
+    measured = [
+        Cell(20, row=pair).measurement(seed, value + 0.1 * seed * (pair < "tr18-tr18"))
+        for pair, value in top1.items() for seed in range(3)
+    ]  # fmt: skip
+    said = said_of(made_up({}).model_copy(update={"study": "table1_main", "measurements": measured}))
+    assert "“a deeper base beats deeper experts”: CIFAR-100 +2.00 holds, CIFAR-100 −" in said[NOT]
+    assert "a deeper base beats deeper experts" not in said.get(HOLDS, "")
+
+
 def test_controls_that_are_absent_are_named_with_their_place(made_up: MakeUp) -> None:
     bare = made_up({key: BETTER[key] for key in (("bagging", 1), ("bagging", 20))}, dataset="tiny-imagenet")
     absent = said_of(made_up(BETTER | {("equal-training", 20): [60.0, 60.1, 60.3]}), bare)[ABSENT]
@@ -93,7 +111,8 @@ def test_one_seed_and_the_embedded_set_decide_nothing(made_up: MakeUp) -> None:
     said = said_of(one_seed, made_up(BETTER, scale="quick", dataset="modes"))
     assert "nowhere tested" in said[ASKED]
     assert trained_as_long(one_seed) == "one seed: an anecdote, +1.50 (CIFAR-100, laptop scale)"
-    assert "the paper's own scale" in said[ABSENT] and "DeepMoE beats a plain network trained as long" in said[ABSENT]
+    assert "the paper's own scale" in said[ABSENT]
+    assert "DeepMoE with gates on inputs beats a plain network of equal cost, trained as long" in said[ABSENT]
 
 
 def test_each_headline_has_its_effects_in_the_order_of_the_scales(made_up: MakeUp) -> None:

@@ -60,12 +60,12 @@ No paper makes these claims: they are what a user would want to be told. What is
 """
 
 
-def headline(results: Sequence[StudyResult], others: bool = True) -> str:
+def headline(results: Sequence[StudyResult], others: bool = True, effects: bool = True) -> str:
     """The study's verdict in a sentence: against plain networks trained as long, at the middle budget.
 
     That budget and that control were fixed beforehand; whatever the records say, there is a sentence for it, with the
-    families that they do not have, if ``others``. The records are those of one place, whole or a part each; of two
-    that have a family the one of more seeds is taken.
+    families that they do not have, if ``others``, and the ``effects`` in brackets. The records are those of one place,
+    whole or a part each; of two that have a family the one of more seeds is taken.
     """
     judged = [(j.ours.n, j) for result in results for j in judge(CLAIMS, result, not_printed) if j.ours]
     judged_by_key = {j.claim.key: j for _, j in sorted(judged, key=lambda one: one[0])}
@@ -81,12 +81,13 @@ def headline(results: Sequence[StudyResult], others: bool = True) -> str:
         of = {f: judged for f, judged in decided.items() if judged.verdict is verdict}
         if of:
             names, verb = listed(list(map(_named, of))), one if len(of) == 1 else several
-            clauses.append(f"{names} {verb} {'it' if clauses else rival} ({_each(of)})")
+            clauses.append(f"{names} {verb} {'it' if clauses else rival}" + (f" ({_each(of)})" if effects else ""))
     found = "; ".join(clauses)
     sentences = [f"{found[0].upper()}{found[1:]}."] if found else []
     if few:
         names, beats = listed(list(map(_named, few)), "or"), "beats one" if decided else f"beats {rival}"
-        sentences.append(f"Fewer than three seeds do not decide whether {names} {beats} ({_each(few)}).")
+        points = f" ({_each(few)})" if effects else ""
+        sentences.append(f"Fewer than three seeds do not decide whether {names} {beats}{points}.")
     absent = [_named(family) for family in FAMILIES if others and family not in run and family.usual]
     return " ".join([*sentences, *([f"Not run: {listed(absent)}."] if absent else [])])
 
