@@ -82,19 +82,19 @@ class Progress:
         """From now on, processes of this host that are handed this progress as they start count together."""
         self._counts = get_context("spawn").Array("d", [*self._counts[:2], 0.0])
 
-    def _count(self, done: float, found: float = 0.0) -> None:
+    def _count(self, done: float, skipped: float = 0.0) -> None:
         with getattr(self._counts, "get_lock", nullcontext)():
             self._counts[0] += done
-            self._counts[1] -= done + found
+            self._counts[1] -= done + skipped
 
     def skip(self, work: float) -> None:
         """Count work that needs no doing (it was found in the store)."""
-        self._count(0.0, found=work)
+        self._count(0.0, skipped=work)
 
     def expect(self, work: float) -> None:
         """Count work that has become known."""
         self.total += work
-        self._count(0.0, found=-work)
+        self._count(0.0, skipped=-work)
 
     def advance(self, work: float, text: Callable[[], str]) -> None:
         """Count work as done; says ``text()`` and the time left, at most every few seconds."""
@@ -115,7 +115,7 @@ class Progress:
 
     @property
     def left(self) -> float:
-        """The work that is neither done nor found."""
+        """The work that is neither done nor skipped."""
         return float(self._counts[1])
 
     def seconds(self, work: float) -> float:
@@ -124,7 +124,7 @@ class Progress:
         return (self._clock() - self._began) * work / done if done > 0 else 0.0
 
     def time_left(self) -> str:
-        """E.g. ``3 min 20 s left``, ``3 min 20 s left of the trials``; empty knowledge is said as such."""
+        """E.g. ``3 min 20 s left``, ``3 min 20 s left of the trials``; or that it is not known yet."""
         if self._counts[0] <= 0:
             return "time left not known yet"
         return f"{duration(self.seconds(max(self.left, 0)))} left" + (f" of {self.stage}" if self.stage else "")

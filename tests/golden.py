@@ -68,15 +68,15 @@ def numbers_of(ways: Iterable[str], of_way: Callable[[str, Path], dict[str, Part
     """What ``of_way`` finds of each way and a folder, on one thread; in bf16 that of this name, the others in fp32."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    found: dict[str, Parts] = {}
+    numbers: dict[str, Parts] = {}
     try:
         for name in ways:
             folder = root / ("bf16" if name == "bf16" else "fp32")
             with mock.patch("repro.training.device.bf16_is_fast", return_value=name == "bf16"):
-                found |= of_way(name, folder)
+                numbers |= of_way(name, folder)
     finally:
         torch.set_num_threads(threads)
-    return found
+    return numbers
 
 
 def hold(now: dict[str, Parts], test: str) -> None:

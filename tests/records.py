@@ -14,9 +14,9 @@ Values = Mapping[tuple[str, int], list[float]]
 RecordOf = Callable[..., StudyResult]
 
 
-def judged(shown: Exhibit, result: StudyResult) -> dict[str, ClaimVerdict]:
+def judged(exhibit: Exhibit, result: StudyResult) -> dict[str, ClaimVerdict]:
     """What an exhibit judges of a record, by the keys of its claims."""
-    return {one.claim.key: one for one in shown.judge(result)}
+    return {one.claim.key: one for one in exhibit.judge(result)}
 
 
 def recorded(lines: list[Measurement], **more: Any) -> StudyResult:

@@ -52,13 +52,13 @@ def test_wrong_values_are_one_sentence(wrong: str, sentence: str, capsys: pytest
 
 
 def test_status_of_an_empty_store_and_sets_of_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    def told(*command: str) -> Any:
+    def printed(*command: str) -> Any:
         assert main([*command, "--root", str(tmp_path), "--json"]) == 0
         return json.loads(capsys.readouterr().out)
 
-    status = told("status")
+    status = printed("status")
     assert (status["finished"], status["half_done"]) == ([], [])
-    here = {row["name"]: row["here"] for row in told("data", "list")}
+    here = {row["name"]: row["here"] for row in printed("data", "list")}
     assert here["modes"] == "present" and here["cifar100"] == "absent"
     assert main(["data", "check", "cifar100", "--root", str(tmp_path)]) == 1
     assert "repro data fetch cifar100" in capsys.readouterr().out

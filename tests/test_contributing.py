@@ -33,11 +33,11 @@ def test_every_block_of_python_is_of_the_file_that_it_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "file"),
+    ("name", "file"),
     [('"shuffles"', "deepmoe_table2_cifar/shuffles.py"), ("deepmoe_theory", "deepmoe_theory/__init__.py")],
 )
-def test_a_worked_example_is_known_to_one_file(words: str, file: str) -> None:
-    inside = [path for path in (ROOT / "repro").rglob("*.py") if words in path.read_text(encoding="utf-8")]
+def test_a_worked_example_is_known_to_one_file(name: str, file: str) -> None:
+    inside = [path for path in (ROOT / "repro").rglob("*.py") if name in path.read_text(encoding="utf-8")]
     assert inside == [ROOT / "repro/exhibits" / file]
 
 
@@ -57,6 +57,6 @@ def test_notebooks_are_kept_without_outputs() -> None:
 
 def test_nothing_kept_names_a_place_on_somebodys_machine() -> None:
     for path in [*NOTEBOOKS, *(ROOT / "results").rglob("*.json")]:
-        assert not (found := MACHINE_PATH.search(path.read_text(encoding="utf-8"))), f"{path}: {found.group()}..."
+        assert not (match := MACHINE_PATH.search(path.read_text(encoding="utf-8"))), f"{path}: {match.group()}..."
     assert all(map(MACHINE_PATH.search, ("-p root /home/me/store", '"/tmp/x"', r'"C:\\Users\\me"')))
     assert not any(map(MACHINE_PATH.search, ("https://example.org/home/me", "data/tmp/x", "../shared/work/")))

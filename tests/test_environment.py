@@ -27,8 +27,8 @@ def test_environments_and_workflows_have_the_pythons_of_pyproject_and_install_th
     specs = {}
     for name in ("environment.yml", ".binder/environment.yml"):
         lines = [line for line in read_yaml(name)["dependencies"] if isinstance(line, str)]
-        found = [MatchSpec(line, strict=True) for line in lines]
-        specs[name] = {spec.name.normalized: str(spec.version) for spec in found}
+        dependencies = [MatchSpec(line, strict=True) for line in lines]
+        specs[name] = {spec.name.normalized: str(spec.version) for spec in dependencies}
         assert set(specs[name]) == {"python", "pip"}
     assert SpecifierSet(specs["environment.yml"]["python"]) == PYTHONS
     assert read_yaml("environment.yml")["dependencies"][-1] == {"pip": ["-e ."]}

@@ -49,21 +49,21 @@ def commands_of(text: str) -> Iterator[tuple[str, ...]]:
     for line in code_of(text):
         for part in re.split(r"&&|\|(?=\s)|;", line):
             try:
-                words = shlex.split(part, comments=True)
+                command = shlex.split(part, comments=True)
             except ValueError:  # an apostrophe of a sentence
                 continue
-            while words and re.fullmatch(r"[A-Z_]+=.*|export|uv|run", words[0]):
-                words = words[1:]
-            if words[:2] == ["python", "-m"] and len(words) > 2:
-                words = ["repro", *words[3:]] if words[2] == "repro.cli" else ["-m", *words[2:]]
-            elif words[:1] == ["python"]:
-                words = words[1:]
-            if words and (words[0] in ("repro", "papermill", "-m") or re.fullmatch(r"benchmarks/\w+\.py", words[0])):
-                yield tuple(words)
+            while command and re.fullmatch(r"[A-Z_]+=.*|export|uv|run", command[0]):
+                command = command[1:]
+            if command[:2] == ["python", "-m"] and len(command) > 2:
+                command = ["repro", *command[3:]] if command[2] == "repro.cli" else ["-m", *command[2:]]
+            elif command[:1] == ["python"]:
+                command = command[1:]
+            if command and re.fullmatch(r"repro|papermill|-m|benchmarks/\w+\.py", command[0]):
+                yield tuple(command)
 
 
-PRINTED = sorted({(where, words) for where, text in TEXTS.items() for words in commands_of(text)})
-IDS = [f"{where}: {' '.join(words)}" for where, words in PRINTED]
+PRINTED = sorted({(where, command) for where, text in TEXTS.items() for command in commands_of(text)})
+IDS = [f"{where}: {' '.join(command)}" for where, command in PRINTED]
 
 
 @pytest.fixture(scope="module")
@@ -81,9 +81,9 @@ def checked(name: str, values: tuple[tuple[str, str], ...]) -> None:
     (parameters if name == "three_families" else parameters.check)(**dict(values))
 
 
-def read(words: tuple[str, ...]) -> None:
+def read(command: tuple[str, ...]) -> None:
     """Read a command as its program would, up to where work begins; an error if it would not be taken."""
-    program, *rest = words
+    program, *rest = command
     if program == "-m":
         assert importlib.util.find_spec(rest[0]), f"there is no module {rest[0]}"
     elif program == "papermill":
@@ -94,7 +94,7 @@ def read(words: tuple[str, ...]) -> None:
     elif program != "repro":
         read_benchmark(program, rest)
     elif rest not in (["run"], ["cost"], ["pack"], ["unpack"], ["export"], ["data"]):  # names of commands
-        args = parser().parse_args([word for word in rest if word != "..."] + ["all"] * ("..." in rest))
+        args = parser().parse_args([argument for argument in rest if argument != "..."] + ["all"] * ("..." in rest))
         if "parameters" in args:
             wanted = args.notebooks if rest[0] == "run" else [args.notebook]
             for name in asked(wanted) if wanted != ["all"] else []:
@@ -115,21 +115,21 @@ def read_benchmark(script: str, rest: list[str]) -> None:
         checked(given.exhibit, tuple(map(tuple, given.parameters)))
 
 
-@pytest.mark.parametrize(("where", "words"), PRINTED, ids=IDS)
-def test_it_is_taken(where: str, words: tuple[str, ...], pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("where", "command"), PRINTED, ids=IDS)
+def test_it_is_taken(where: str, command: tuple[str, ...], pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(pictures)
     monkeypatch.setenv("REPRO_ROOT", str(pictures / "root"))
     monkeypatch.setattr("repro.exhibits.own_data.example_folder", lambda *_: pictures / "path" / "to" / "pictures")
     try:
-        read(words)
+        read(command)
     except (SystemExit, click.UsageError) as error:
         if isinstance(error, SystemExit) and not error.code:
             return  # --help
-        raise AssertionError(f"{where} prints `{' '.join(words)}`, which is not taken") from error
+        raise AssertionError(f"{where} prints `{' '.join(command)}`, which is not taken") from error
 
 
 def test_some_are_read_of_every_kind() -> None:
-    kinds = {words[1] if words[0] == "repro" else words[0] for _, words in PRINTED if words[1:]}
+    kinds = {command[1] if command[0] == "repro" else command[0] for _, command in PRINTED if command[1:]}
     assert len(PRINTED) > 60 and {"run", "cost", "export", "papermill", "-m", "benchmarks/one_sitting.py"} <= kinds
 
 

@@ -31,14 +31,14 @@ def test_work_is_late_that_would_end_after_the_limit(monkeypatch: pytest.MonkeyP
 
 def test_seconds_follow_from_the_rate_so_far() -> None:
     now = [0.0]
-    told = Progress(100.0, clock=lambda: now[0])
-    assert told.seconds(10) == 0, "nothing is known yet"
+    progress = Progress(100.0, clock=lambda: now[0])
+    assert progress.seconds(10) == 0, "nothing is known yet"
     now[0] = 5.0
-    told.advance(20, lambda: "a fifth")
-    assert told.seconds(10) == pytest.approx(2.5)
-    assert told.time_left() == "20 s left"
-    told.stage = "the trials"
-    assert told.time_left() == "20 s left of the trials"
+    progress.advance(20, lambda: "a fifth")
+    assert progress.seconds(10) == pytest.approx(2.5)
+    assert progress.time_left() == "20 s left"
+    progress.stage = "the trials"
+    assert progress.time_left() == "20 s left of the trials"
 
 
 def _a_worker_s_share(work: float) -> None:

@@ -30,14 +30,14 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def command(beginning: str) -> list[str]:
     """The arguments of README's command that begins so."""
-    (found,) = set(re.findall(rf"uv run ({beginning}[^`\n]*)", README))
-    return shlex.split(found)[1:]
+    (line,) = set(re.findall(rf"uv run ({beginning}[^`\n]*)", README))
+    return shlex.split(line)[1:]
 
 
 def python(beginning: str) -> str:
     """README's block of Python that begins so."""
-    (found,) = re.findall(rf"```python\n({re.escape(beginning)}.*?)```", README, re.DOTALL)
-    return found
+    (block,) = re.findall(rf"```python\n({re.escape(beginning)}.*?)```", README, re.DOTALL)
+    return block
 
 
 @pytest.fixture

@@ -40,9 +40,9 @@ def checksum(path: Path, algorithm: str = "md5") -> str:
 
 def verify(path: Path, md5: str) -> None:
     """``DataError`` unless the file has the expected digest."""
-    if (found := checksum(path)) != md5:
+    if (actual := checksum(path)) != md5:
         raise DataError(
-            f"{path} is not the official file: its md5 is {found}, not {md5}; "
+            f"{path} is not the official file: its md5 is {actual}, not {md5}; "
             "`repro data fetch` with the name of its set moves it aside and gets a whole one"
         )
 
@@ -60,8 +60,8 @@ def download(url: str, path: Path, md5: str) -> None:
                 total = int(response.headers.get("Content-Length") or 0) or None
                 with tqdm.wrapattr(response, "read", total, desc=path.name, file=sys.stderr) as source:
                     shutil.copyfileobj(source, file, 1 << 20)
-            if (found := checksum(aside)) != md5:
-                raise DataError(f"{url} sent a file whose md5 is {found}, not {md5}; nothing was kept, try again")
+            if (actual := checksum(aside)) != md5:
+                raise DataError(f"{url} sent a file whose md5 is {actual}, not {md5}; nothing was kept, try again")
     except (OSError, HTTPException) as error:  # urllib's own errors are OSErrors
         host = urlsplit(url).netloc or url
         raise DataError(

@@ -161,11 +161,11 @@ def fetch(name: str, root: Path) -> str:
     What is damaged is moved aside, progress is on stderr. Returns what became of it. ``DataError`` when it cannot be
     fetched by a program (imagenet, whose images are not read here), and for every failure of the download.
     """
-    root, found = Path(root), status(name, root)
+    root, current = Path(root), status(name, root)
     if name == "imagenet":
-        if found.state != "present":
+        if current.state != "present":
             raise DataError(
-                f"imagenet cannot be fetched by a program ({found.missing[0]}): ask for access at image-net.org, get "
+                f"imagenet cannot be fetched by a program ({current.missing[0]}): ask for access at image-net.org, get "
                 "the ILSVRC 2012 training and validation archives, and lay them out as "
                 "data/imagenet/train/<class>/*.JPEG and data/imagenet/val/<class>/*.JPEG, e.g. class n01440764"
             )
@@ -173,7 +173,7 @@ def fetch(name: str, root: Path) -> str:
     if name == "tiny-imagenet":
         for cache in tiny_imagenet.damaged_caches(root):
             move_aside(cache)
-    if found.state == "absent" or check(name, root):
+    if current.state == "absent" or check(name, root):
         if name == "tiny-imagenet":
             folder = root / tiny_imagenet.FOLDER
             fetch_and_unpack(tiny_imagenet.URL, folder.with_suffix(".zip"), tiny_imagenet.MD5, folder)

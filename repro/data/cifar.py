@@ -46,12 +46,12 @@ def load_cifar(name: str, split: Split, root: Path) -> ImageDataset:
 
 def superclasses(root: Path) -> tuple[tuple[str, ...], np.ndarray]:
     """CIFAR-100's 20 superclasses: their names, and the superclass of each class, int64 ``[100]``."""
-    found = []
+    contents = {}
     for path, md5 in official_files("cifar100", root).items():
         if path.name in ("meta", "test"):
             verify(path, md5)
-            found.append(pickle.loads(path.read_bytes(), encoding="latin1"))
-    test, meta = found
+            contents[path.name] = pickle.loads(path.read_bytes(), encoding="latin1")
+    test, meta = contents["test"], contents["meta"]
     of_class = np.zeros(100, np.int64)
     of_class[test["fine_labels"]] = test["coarse_labels"]
     return tuple(meta["coarse_label_names"]), of_class
@@ -70,8 +70,8 @@ def check_cifar(name: str, root: Path) -> list[str]:
     for path, md5 in official_files(name, root).items():
         if not path.is_file():
             findings.append(f"{path} is missing")
-        elif (found := checksum(path)) != md5:
-            findings.append(f"{path} has md5 {found}, not {md5}")
+        elif (actual := checksum(path)) != md5:
+            findings.append(f"{path} has md5 {actual}, not {md5}")
     return findings
 
 

@@ -64,24 +64,24 @@ def adopt(folder: Path, root: Path) -> Folder:
     if not is_utf8(str(folder)):
         raise DataError(not_utf8(str(folder)))
     try:
-        found = layout(folder)
-        stamp = _stamp(folder, found.parts)
+        laid_out = layout(folder)
+        stamp = _stamp(folder, laid_out.parts)
     except OSError as error:
         raise DataError(f"{folder} cannot be looked through: {error}") from error
     known = next((k for k in _known(root) if (k["folder"], k["stamp"]) == (str(folder), stamp)), None)
-    for sentence in found.notes:
+    for sentence in laid_out.notes:
         _say_once(f"{folder.name}: {sentence}")
     if known is None:
-        say(f"{folder.name}: looking through {sum(map(len, found.parts.values()))} images, once")
-        digest, odd = _look_through(folder, found)
-        known = {"folder": str(folder), "stamp": stamp, "classes": found.classes, "parts": found.parts}
+        say(f"{folder.name}: looking through {sum(map(len, laid_out.parts.values()))} images, once")
+        digest, odd = _look_through(folder, laid_out)
+        known = {"folder": str(folder), "stamp": stamp, "classes": laid_out.classes, "parts": laid_out.parts}
         known |= {"digest": digest, "odd": odd}
         write_text(_place(digest, root), json.dumps(known))
     for sentence in known["odd"]:
         _say_once(f"{folder.name}: {sentence}")
     name = re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).strip("-") or "folder"
     sizes = {f"num_{part}": len(known["parts"][part]) for part in PARTS}
-    return Folder(name=name, digest=known["digest"], num_classes=len(found.classes), **sizes)
+    return Folder(name=name, digest=known["digest"], num_classes=len(laid_out.classes), **sizes)
 
 
 @cache
@@ -140,14 +140,14 @@ def _stamp(folder: Path, parts: Listed) -> str:
     return f"{derive(0, json.dumps(stats)):016x}"
 
 
-def _look_through(folder: Path, found: Layout) -> tuple[str, list[str]]:
+def _look_through(folder: Path, laid_out: Layout) -> tuple[str, list[str]]:
     """The digest of a folder, by the pixels of its images, and what is odd about them, in sentences."""
-    paths = [path for part in PARTS for path, _ in found.parts[part]]
+    paths = [path for part in PARTS for path, _ in laid_out.parts[part]]
     content = pixel_digests([str(folder / path) for path in paths])
     if wrong := [str(each) for each in content if isinstance(each, DataError)]:
         more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
         raise DataError(f"{wrong[0]}{more}; or take it out of {folder}")
-    count = len(found.parts["train"])
+    count = len(laid_out.parts["train"])
     trained_on = dict(zip(content[:count], paths[:count], strict=True))
     again = [(path, trained_on[c]) for c, path in zip(content[count:], paths[count:], strict=True) if c in trained_on]
     odd = [
@@ -155,7 +155,7 @@ def _look_through(folder: Path, found: Layout) -> tuple[str, list[str]]:
         f"{there}: what is shown of them is too good"
         for here, there in again[:1]
     ]
-    return f"{derive(0, json.dumps([found.classes, found.parts, content])):016x}", odd
+    return f"{derive(0, json.dumps([laid_out.classes, laid_out.parts, content])):016x}", odd
 
 
 def example_folder(dataset: str, root: Path) -> Path:

@@ -140,7 +140,7 @@ def _folders_in(folder: Path, root: Path) -> list[str]:
 
 
 def read_image(path: Path | str, expected_size: int | None = None) -> Image.Image:
-    """The image in ``path`` as RGB, fully decoded, as viewers show it (:func:`as_shown`); of an animation, the first.
+    """The image in ``path`` as RGB, fully decoded (:func:`as_displayed`); of an animation, the first.
 
     ``expected_size`` is the side in pixels that the image must have, checked before it is decoded.
     ``DataError`` names the file when it is missing, truncated, of another size, or none of ``FORMATS``.
@@ -150,7 +150,7 @@ def read_image(path: Path | str, expected_size: int | None = None) -> Image.Imag
         with open(path, "rb") as file, Image.open(file, formats=[f for f in FORMATS if f in Image.OPEN]) as image:
             if expected_size is not None and image.size != (expected_size, expected_size):
                 raise DataError(f"is {image.width}x{image.height} pixels, not {expected_size}x{expected_size}")
-            return as_shown(image)
+            return as_displayed(image)
     except FileNotFoundError:
         raise DataError(f"{path} is missing") from None
     except DataError as error:
@@ -162,8 +162,8 @@ def read_image(path: Path | str, expected_size: int | None = None) -> Image.Imag
         raise DataError(f"{path} cannot be read as an image ({error}); replace it with a whole one") from error
 
 
-def as_shown(image: Image.Image) -> Image.Image:
-    """RGB as viewers show it: turned as its EXIF data say, 16 bits scaled to 8, what is transparent over white.
+def as_displayed(image: Image.Image) -> Image.Image:
+    """RGB as viewers display it: turned as its EXIF data say, 16 bits scaled to 8, what is transparent over white.
 
     ``DataError`` where nothing says which value is white (integers and floats of 32 bits).
     """
@@ -197,18 +197,18 @@ def pixel_digests(paths: Sequence[str], expected_size: int | None = None) -> lis
 
 def unreadable(paths: Sequence[str], expected_size: int | None = None) -> list[str]:
     """A sentence for each file that ``read_image`` refuses."""
-    return [str(found) for found in pixel_digests(paths, expected_size) if isinstance(found, DataError)]
+    return [str(each) for each in pixel_digests(paths, expected_size) if isinstance(each, DataError)]
 
 
 def decode_all(decode: Callable[[A], B], images: Sequence[A], what: str = "decoding") -> list[B]:
     """What ``decode`` makes of each image, on all cores, with progress on stderr."""
-    found: list[B] = []
+    decoded: list[B] = []
     with ThreadPoolExecutor() as pool, tqdm(total=len(images), desc=what, unit=" images", file=sys.stderr) as bar:
         for start in range(0, len(images), BLOCK):  # in blocks, so that a stop does not wait for all of them
             for each in pool.map(decode, images[start : start + BLOCK]):
                 bar.update()
-                found.append(each)
-    return found
+                decoded.append(each)
+    return decoded
 
 
 def _to_array(image: Image.Image) -> np.ndarray:

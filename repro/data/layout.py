@@ -49,8 +49,8 @@ class Layout(NamedTuple):
 
 def part_of(name: str) -> FolderPart | None:
     """The part that a folder's name stands for, in any case: ``Train``, ``test_set``, ``valid``, ``dev`` ..."""
-    found = _NAME_OF_A_PART.fullmatch(name.lower())
-    return found.lastgroup if found else None  # type: ignore[return-value]
+    match = _NAME_OF_A_PART.fullmatch(name.lower())
+    return match.lastgroup if match else None  # type: ignore[return-value]
 
 
 def layout(folder: Path) -> Layout:
@@ -101,7 +101,7 @@ def _given_parts(folder: Path) -> dict[FolderPart, str]:
             f"{folder}: {flat[0]} is the name of a split, but images lie directly in it; put them into folders of "
             f"classes, as {flat[0]}/<class>/, or take it out; if it is a class, rename it"
         )
-    given = {part: [name for name, of in named.items() if of == part] for part in PARTS}
+    given = {part: [name for name, its_part in named.items() if its_part == part] for part in PARTS}
     for part, names in given.items():
         if len(names) > 1:
             raise DataError(f"{folder}: {' and '.join(names)} both stand for {part}; leave one of them")
@@ -132,7 +132,7 @@ def _divided(folder: Path, paths: list[str]) -> dict[FolderPart, list[str]]:
         raise DataError(f"{folder} holds {count}; three are needed: to train, to choose thresholds, to report")
     order = shuffled(paths)
     parts: dict[FolderPart, list[str]] = {"validation": order[:share], "test": order[share : 2 * share]}
-    return {"train": sorted(order[2 * share :]), **{part: sorted(of) for part, of in parts.items()}}
+    return {"train": sorted(order[2 * share :]), **{part: sorted(images) for part, images in parts.items()}}
 
 
 def _halved(folder: Path, paths: list[str]) -> tuple[list[str], list[str]]:
@@ -149,10 +149,10 @@ def _labelled(images: Sequence[Sequence[str]]) -> list[tuple[str, int]]:
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
     """What lies in a folder, by name, without what file managers and archivers leave there."""
-    found = [entry for entry in os.scandir(folder) if _visible(entry.name)]
-    for entry in found:
+    entries = [entry for entry in os.scandir(folder) if _visible(entry.name)]
+    for entry in entries:
         _refuse_broken_link(entry.path)
-    return sorted(found, key=lambda entry: entry.name)
+    return sorted(entries, key=lambda entry: entry.name)
 
 
 def _visible(name: str) -> bool:
@@ -197,17 +197,17 @@ def _kind(name: str) -> str:
 
 def _images_of(folder: Path, below: str, left_out: Counter[str]) -> list[str]:
     """Paths of the images of a class, as seen from ``folder``, sorted; other files are counted by their suffix."""
-    found = []
+    images = []
     for path in _files(folder, below):
         if not _is_image(path):
             left_out[_kind(path)] += 1
         elif not is_utf8(path):
             raise DataError(f"{folder}: {not_utf8(path)}")
         else:
-            found.append(path)
-    if not found:
+            images.append(path)
+    if not images:
         raise DataError(f"{folder / below} holds no images ({', '.join(SUFFIXES)})")
-    return sorted(found)
+    return sorted(images)
 
 
 def _files(folder: Path, below: str) -> Iterator[str]:

@@ -83,8 +83,8 @@ def read_classes(folder: Path) -> tuple[list[str], tuple[str, ...]]:
     bad = [wnid for wnid in wnids if not re.fullmatch(r"n\d{8}", wnid)]
     if bad or not wnids or len(set(wnids)) != len(wnids):
         raise DataError(f"{folder / 'wnids.txt'} must list distinct class ids such as n02056570, one per line")
-    words = dict(line.split("\t", 1) for line in _lines(folder, "words.txt") if "\t" in line)
-    return wnids, tuple(f"{wnid} {words.get(wnid, '').split(',')[0].strip()}".strip() for wnid in wnids)
+    descriptions = dict(line.split("\t", 1) for line in _lines(folder, "words.txt") if "\t" in line)
+    return wnids, tuple(f"{wnid} {descriptions.get(wnid, '').split(',')[0].strip()}".strip() for wnid in wnids)
 
 
 def list_images(split: str, folder: Path) -> list[tuple[Path, int]]:
@@ -211,13 +211,13 @@ def read_cache(cache: Path, image_size: int) -> tuple[np.ndarray, np.ndarray, di
 
 def damaged_caches(root: Path) -> dict[Path, str]:
     """The caches below ``root`` that are not whole, and what is wrong with each; their pixels are hashed for it."""
-    found = {}
+    problems = {}
     for split, size in product(OFFICIAL_PER_CLASS, SIZES):
         if (cache := cache_folder(split, root, size)).is_dir():
             try:
                 images, _, meta = read_cache(cache, size)
                 if hash_images(images) != meta["images_sha256"]:
-                    found[cache] = f"{cache / 'images.npy'} has changed since it was decoded; delete {cache}"
+                    problems[cache] = f"{cache / 'images.npy'} has changed since it was decoded; delete {cache}"
             except DataError as error:
-                found[cache] = str(error)
-    return found
+                problems[cache] = str(error)
+    return problems

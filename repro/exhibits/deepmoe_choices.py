@@ -35,7 +35,7 @@ from repro.report.tables import Captioned, Columns, about, frame, metric_columns
 from repro.report.verdict import collapsed, difference, summary_of
 from repro.study import parameters as common
 from repro.study.graph import Goal
-from repro.study.lists import Weights, WordsOrNone, all_or_chosen
+from repro.study.lists import NamesOrNone, Weights, all_or_chosen
 from repro.study.record import open_runner, record, seed_by_seed
 from repro.study.results import Measurement, StudyResult, Table
 from repro.training.recipe import Group
@@ -80,7 +80,7 @@ class Parameters(common.Parameters):
     curve: Weights = Field(LAMBDAS, description="the default at these λ too")
     rate: float = Field(1.0, gt=0, description="of everything that is trained, in the recipe's")
     epochs: int = Field(0, ge=0, description="of each network, both stages of DeepMoE together; 0: the scale's")
-    alternatives: Annotated[WordsOrNone, AfterValidator(partial(all_or_chosen, ALTERNATIVES))] = Field(
+    alternatives: Annotated[NamesOrNone, AfterValidator(partial(all_or_chosen, ALTERNATIVES))] = Field(
         tuple(ALTERNATIVES), description="which alternatives, with commas between them; default: all"
     )
 

@@ -28,7 +28,7 @@ from repro.report.plots import COLOURS, MARKERS, MODELS, PALETTE, common_legend,
 from repro.report.printed import PrintedValue, drawn, printed
 from repro.report.tables import Captioned, Columns, about, comparison, cost_columns, frame
 from repro.report.verdict import difference, summary_of
-from repro.study.lists import WordsOrNone
+from repro.study.lists import NamesOrNone
 from repro.study.parameters import DEMONSTRATIONS
 from repro.study.record import cost_row, seed_by_seed
 from repro.study.results import Cost, Measurement, StudyResult, evidence
@@ -41,13 +41,13 @@ IN_A_MINUTE = ("tr10-tr10", "tr18-tr10"), ("tr10", "tr18")
 class Parameters(SingleGateParameters):
     """The common ones, which rows, how many experts, and which pairs have a control."""
 
-    pairs: WordsOrNone = Field((), description="base-expert, e.g. tr10-tr10,tr18-tr10; or none")
-    backbones: WordsOrNone = Field((), description="networks run alone, e.g. tr18,tr34; or none")
+    pairs: NamesOrNone = Field((), description="base-expert, e.g. tr10-tr10,tr18-tr10; or none")
+    backbones: NamesOrNone = Field((), description="networks run alone, e.g. tr18,tr34; or none")
     experts: int = Field(20, ge=1, description="the number of experts K of every pair")
-    fewer_seeds: WordsOrNone = Field(
+    fewer_seeds: NamesOrNone = Field(
         (), description="rows that get only the first of the seeds, e.g. tr34-tr10:1,tr50:1"
     )
-    controls: WordsOrNone = Field(
+    controls: NamesOrNone = Field(
         (), description="pairs that are held against their base trained as long, e.g. tr18-tr10; or none"
     )
 

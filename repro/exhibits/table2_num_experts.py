@@ -30,7 +30,7 @@ from repro.report.plots import COLOURS, MARKERS, NAMES, common_legend, few_ticks
 from repro.report.printed import PrintedValue, printed
 from repro.report.tables import Captioned, about, comparison, cost_columns, frame, frame_of_rows, means
 from repro.report.verdict import by_seed, is_model, summary_of
-from repro.study.lists import Numbers, WordsOrNone, in_a_ring
+from repro.study.lists import NamesOrNone, Numbers, in_a_ring
 from repro.study.parameters import DEMONSTRATIONS
 from repro.study.record import cost_row, seed_by_seed
 from repro.study.results import Measurement, StudyResult, Table, evidence
@@ -44,7 +44,7 @@ class Parameters(SingleGateParameters):
     """The common ones, how many experts, and which of these numbers get a control of equal training."""
 
     experts: Numbers = Field((1, 5, 10, 20), description="numbers of experts K, e.g. 1,5,10,20")
-    controls: WordsOrNone = Field(
+    controls: NamesOrNone = Field(
         (), description="numbers of experts that are held against the base trained as long; or none (and no control)"
     )
     longer: bool = Field(False, description="also train the base on validation images, once and for twice as long")

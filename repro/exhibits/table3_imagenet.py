@@ -29,7 +29,7 @@ from repro.report.exhibit import Exhibit
 from repro.report.numbers import NONE
 from repro.report.printed import PrintedValue, printed
 from repro.report.tables import PAPER_COLUMN, Captioned, about, comparison, frame, frame_of_rows, metric_columns
-from repro.study.lists import Numbers, Shares, WordsOrNone
+from repro.study.lists import NamesOrNone, Numbers, Shares
 from repro.study.record import cost_row
 from repro.study.results import Measurement, StudyResult
 
@@ -41,7 +41,7 @@ THRESHOLDS = (0.75, 0.5)
 class Parameters(SingleGateParameters):
     """The common ones, which networks, how many experts, and where to exit."""
 
-    networks: WordsOrNone = Field((), description="empty: Table 3's on imagenet, elsewhere the scale's own")
+    networks: NamesOrNone = Field((), description="empty: Table 3's on imagenet, elsewhere the scale's own")
     experts: Numbers = Field(EXPERTS, description="numbers of experts K, e.g. 1,4,20")
     thresholds: Shares = Field(THRESHOLDS, description="base confidences at which an image exits")
     pretrained: bool = Field(True, description="imagenet: torchvision's weights; false: train the base here")

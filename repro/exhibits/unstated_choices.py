@@ -24,7 +24,7 @@ from repro.report.plots import COLOURS, common_legend, new_figure
 from repro.report.statistics import Summary
 from repro.report.tables import Captioned, Columns, about, frame, means
 from repro.report.verdict import difference
-from repro.study.lists import WordsOrNone, all_or_chosen
+from repro.study.lists import NamesOrNone, all_or_chosen
 from repro.study.record import cost_row
 from repro.study.results import Measurement, StudyResult, evidence
 
@@ -84,7 +84,7 @@ class Parameters(SingleGateParameters):
     """The common ones, how many experts, and which alternatives."""
 
     experts: int = Field(10, ge=2, description="number of experts K")
-    alternatives: Annotated[WordsOrNone, AfterValidator(partial(all_or_chosen, BY_NAME))] = Field(
+    alternatives: Annotated[NamesOrNone, AfterValidator(partial(all_or_chosen, BY_NAME))] = Field(
         tuple(BY_NAME), description="which alternatives, with commas between them; default: all"
     )
 

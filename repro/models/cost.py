@@ -118,7 +118,7 @@ def model_cost(
     """
     with torch.device("meta"):
         net = build_backbone(base, num_classes, width)
-        with _takes(base, image_size):
+        with _size_checked(base, image_size):
             trunk_macs, features = count_macs(net.trunk, torch.empty(1, 3, image_size, image_size))
             head_macs, _ = count_macs(net.head, features)
         expert_macs = expert_params = gate_macs = gate_params = 0
@@ -127,7 +127,7 @@ def model_cost(
         else:
             head = build_head(expert, num_classes, width)
             check_joins(net, head)
-            with _takes(expert, image_size):
+            with _size_checked(expert, image_size):
                 expert_macs, _ = count_macs(head, features)
             expert_params = count_params(head)
             if num_experts > 1:  # one expert needs no gate
@@ -140,7 +140,7 @@ def model_cost(
 
 
 @contextmanager
-def _takes(name: str, image_size: int) -> Iterator[None]:
+def _size_checked(name: str, image_size: int) -> Iterator[None]:
     """What torch says of images too small for a network, as an error for the person."""
     try:
         yield
@@ -154,5 +154,5 @@ def width_for(widths: Sequence[float], target: float, cost: Callable[[float], fl
     Of several that are the same network it is the narrowest.
     """
     place = bisect_left(widths, target, key=cost)
-    found = min(widths[max(place - 1, 0) : place + 1], key=lambda width: abs(cost(width) - target))
-    return widths[bisect_left(widths, cost(found), key=cost)]
+    nearest = min(widths[max(place - 1, 0) : place + 1], key=lambda width: abs(cost(width) - target))
+    return widths[bisect_left(widths, cost(nearest), key=cost)]

@@ -47,13 +47,13 @@ class Block(NamedTuple):
 
 def blocks(backbone: Backbone) -> list[Block]:
     """A backbone as a list of blocks, up to its last linear layer."""
-    found = [Block([])]
+    in_order = [Block([])]
     for op in [*_flat(backbone.trunk), *_flat(backbone.head.features)]:
         if isinstance(op, Residual):
-            found += [Block(list(_flat(op.body)), op), Block([])]
+            in_order += [Block(list(_flat(op.body)), op), Block([])]
         else:
-            found[-1].ops.append(op)
-    return [block for block in found if block.ops]
+            in_order[-1].ops.append(op)
+    return [block for block in in_order if block.ops]
 
 
 def wiring(ops: Sequence[nn.Module]) -> Iterator[tuple[ConvBN, Gate | None, Gate | None]]:

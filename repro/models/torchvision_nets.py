@@ -112,15 +112,15 @@ def _family(name: str) -> Family:
 
 
 def _stages(net: Any, family: Family) -> Stages:
-    found: Stages = {}
+    stages: Stages = {}
     for path in family.stages:
         parent, star, _ = path.partition(".*")
         if star:
-            found |= {f"{parent}.{key}": [(key, each)] for key, each in net.get_submodule(parent).named_children()}
+            stages |= {f"{parent}.{key}": [(key, each)] for key, each in net.get_submodule(parent).named_children()}
         else:
             paths = path.split("+")
-            found[paths[-1]] = [(p.rpartition(".")[2], net.get_submodule(p)) for p in paths]
-    return found
+            stages[paths[-1]] = [(p.rpartition(".")[2], net.get_submodule(p)) for p in paths]
+    return stages
 
 
 def _halves(net: Any, family: Family, name: str) -> tuple[nn.Sequential, nn.Sequential]:

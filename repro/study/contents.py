@@ -101,8 +101,8 @@ def history(folder: Path) -> list[list[float]]:
     """The epochs of an unfinished artifact; empty if none is over."""
     try:
         with safe_open(folder / CHECKPOINT, "np") as file:
-            found: list[list[float]] = json.loads(file.metadata()["history"])
-            return found
+            epochs: list[list[float]] = json.loads(file.metadata()["history"])
+            return epochs
     except (OSError, SafetensorError):  # stopped before its first epoch was over
         return []
 

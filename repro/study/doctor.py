@@ -77,11 +77,11 @@ def installation() -> Iterator[Finding]:
 def images(root: Path) -> Iterator[Finding]:
     """Which image sets are here, and whether their checksums hold; images are not decoded (``data check`` does)."""
     for name in DATASETS:
-        found = status(name, root)
-        if found.state == "absent":
+        current = status(name, root)
+        if current.state == "absent":
             yield Finding(name, "note", "not here", f"if it is wanted: `repro data fetch {name}`")
-        elif found.state == "partial":
-            yield Finding(name, "wrong", "; ".join(found.missing), f"run `repro data fetch {name}`")
+        elif current.state == "partial":
+            yield Finding(name, "wrong", "; ".join(current.missing), f"run `repro data fetch {name}`")
         else:
             try:
                 wrong = check_sums(name, root)

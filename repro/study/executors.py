@@ -136,7 +136,7 @@ class Executor(ABC):
 
 
 class Processes(Executor):
-    """Worker processes of this host; a pool of one each, so that a lost one takes no other."""
+    """Worker processes of this host; a pool of one each, so that one that is lost takes no other with it."""
 
     lost = (BrokenProcessPool,)
     reports = True
@@ -164,14 +164,14 @@ class Processes(Executor):
         return future
 
     def close(self) -> None:
-        """End the processes; what one of them is training stops, and is gone on with from its last epoch."""
+        """End the processes; what one of them is training stops, and goes on from its last epoch in a later run."""
         self.progress.stop()
         for pool in self._pools:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
 class Submitit(Executor):
-    """Jobs of a Slurm cluster, or processes of this host where there is none; ``$REPRO_SLURM`` is told of each job.
+    """Jobs of a Slurm cluster (with ``$REPRO_SLURM`` as parameters), or processes of this host where there is none.
 
     submitit hands arguments and results over as pickles of its own, in ``<store>/jobs``: plain text and numbers.
     """
@@ -203,9 +203,9 @@ class Ray(Executor):
         os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
         import ray
 
-        of = ray.exceptions
-        self.lost = (of.WorkerCrashedError, of.LocalRayletDiedError, of.NodeDiedError, of.ObjectLostError,
-                     of.OutOfMemoryError, of.RaySystemError)  # fmt: skip
+        errors = ray.exceptions
+        self.lost = (errors.WorkerCrashedError, errors.LocalRayletDiedError, errors.NodeDiedError,
+                     errors.ObjectLostError, errors.OutOfMemoryError, errors.RaySystemError)  # fmt: skip
         super().__init__(*arguments)
         self._mine = not ray.is_initialized()
         if self._mine:

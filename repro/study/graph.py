@@ -96,8 +96,8 @@ class Inputs:
 
     def checksum(self, kind: str) -> str:
         """What tells the only parent of a kind from every other artifact, made anew or not."""
-        (found,) = (sha256 for name, sha256 in self.parents.items() if name.startswith(f"{kind}/"))
-        return found
+        (checksum,) = (sha256 for name, sha256 in self.parents.items() if name.startswith(f"{kind}/"))
+        return checksum
 
     def all(self, kind: str) -> list[Artifact]:
         """The parents of a kind, in order."""
@@ -105,8 +105,8 @@ class Inputs:
 
     def __getitem__(self, kind: str) -> Artifact:
         """The only parent of a kind."""
-        (found,) = self.all(kind)
-        return found
+        (artifact,) = self.all(kind)
+        return artifact
 
 
 @dataclass
@@ -123,8 +123,8 @@ class Context:
         """``make()``, or what it gave when this name was asked for last; of one name only, as it may be large."""
         if name not in self._memory:
             self._memory = {name: make()}
-        found: T = self._memory[name]
-        return found
+        value: T = self._memory[name]
+        return value
 
 
 @dataclass(frozen=True)
@@ -163,10 +163,10 @@ def levels(wanted: Iterable[Step]) -> list[list[Step]]:
 
     for step in wanted:
         visit(step)
-    found: list[list[Step]] = [[] for _ in range(max(depth.values(), default=-1) + 1)]
+    by_depth: list[list[Step]] = [[] for _ in range(max(depth.values(), default=-1) + 1)]
     for step, level in depth.items():
-        found[level].append(step)
-    return found
+        by_depth[level].append(step)
+    return by_depth
 
 
 def ordered(wanted: Iterable[Step]) -> list[Step]:
@@ -176,13 +176,13 @@ def ordered(wanted: Iterable[Step]) -> list[Step]:
 
 def passes(wanted: Iterable[Step]) -> list[list[Step]]:
     """The same in groups: steps that are made together in one, every other by itself; parents first."""
-    found: list[list[Step]] = []
+    groups: list[list[Step]] = []
     for level in levels(wanted):
-        groups: dict[str, list[Step]] = {}
+        by_name: dict[str, list[Step]] = {}
         for step in level:
-            groups.setdefault(step.together or step.key, []).append(step)
-        found += groups.values()
-    return found
+            by_name.setdefault(step.together or step.key, []).append(step)
+        groups += by_name.values()
+    return groups
 
 
 def grouped(steps: Sequence[Step]) -> str:
@@ -220,14 +220,14 @@ class Waiting:
     def pop(self, settled: Container[Step]) -> list[Step]:
         """The first group of which all that it needs is settled, which waits no more; empty if there is none."""
         ready = (group for group in self._groups if all(need in settled for step in group for need in step.needs))
-        found = next(ready, [])
-        if found:
-            self._groups.remove(found)
-        return found
+        first = next(ready, [])
+        if first:
+            self._groups.remove(first)
+        return first
 
 
 def reporter(progress: Progress, steps: Sequence[Step]) -> Report:
-    """What is told of each epoch of steps that are trained together: it counts as done, and is said."""
+    """The report of steps that are trained together: each epoch counts as done, and makes a line of progress."""
     first = steps[0].label
     label = first if len(steps) == 1 else f"{len(steps)} {steps[0].kind}s in one pass, such as {first}"
     epochs = steps[0].epochs

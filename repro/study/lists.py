@@ -18,12 +18,12 @@ def _several(kind: Callable[[Any], Any], what: str, or_none: bool = False) -> Be
             return ()
         parts = value.strip("[]() ").split(",") if isinstance(value, str) else value
         try:
-            found = tuple(kind(part) for part in (parts if isinstance(parts, Sequence) else [parts]))
+            values = tuple(kind(part) for part in (parts if isinstance(parts, Sequence) else [parts]))
         except (TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"should be one or more different {what}") from error
-        if not found or len(set(found)) < len(found):
+        if not values or len(set(values)) < len(values):
             raise ValueError(f"should be one or more different {what}")
-        return found
+        return values
 
     return BeforeValidator(check)
 
@@ -32,9 +32,9 @@ def _up_to(most: float) -> Callable[[Any], float]:
     """A number from 0 to ``most``."""
 
     def number(part: Any) -> float:
-        if not 0 <= (found := float(part)) <= most:
+        if not 0 <= (value := float(part)) <= most:
             raise ValueError
-        return found
+        return value
 
     return number
 
@@ -69,8 +69,8 @@ Numbers = Annotated[tuple[int, ...], _several(lambda part: int(str(part)), "whol
 Ascending = Annotated[Numbers, AfterValidator(lambda value: tuple(sorted(value)))]
 Shares = Annotated[tuple[float, ...], _several(_up_to(1), "numbers between 0 and 1, such as 0.75,0.5")]
 Weights = Annotated[tuple[float, ...], _several(_up_to(sys.float_info.max), "numbers from 0, such as 0.5,1,2")]
-Words = Annotated[tuple[str, ...], _several(_name, _NAMES)]
-WordsOrNone = Annotated[tuple[str, ...], _several(_name, _NAMES, or_none=True)]
+Names = Annotated[tuple[str, ...], _several(_name, _NAMES)]
+NamesOrNone = Annotated[tuple[str, ...], _several(_name, _NAMES, or_none=True)]
 Pairs = Annotated[
     tuple[str, ...],
     _several(lambda part: _name(part, "[^-]+-[^-]+"), "pairs written base-expert, such as tr10-tr10,tr18-tr10"),

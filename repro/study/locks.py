@@ -90,8 +90,8 @@ class Lock:
 
     def generations(self) -> list[tuple[int, Path]]:
         """Every file of this lock with its generation, ascending; empty when nobody holds it."""
-        found = self.path.parent.glob(f"{self.path.name}.*")
-        return sorted((int(path.suffix[1:]), path) for path in found if path.suffix[1:].isdigit())
+        files = self.path.parent.glob(f"{self.path.name}.*")
+        return sorted((int(path.suffix[1:]), path) for path in files if path.suffix[1:].isdigit())
 
     @contextmanager
     def held(self, done: Callable[[], bool] = lambda: False, wait: bool = True) -> Iterator[bool]:

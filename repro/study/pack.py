@@ -128,8 +128,8 @@ def _parts(listed: Path) -> list[Path]:
     """The files that a list of checksums names; they are whole."""
     if not listed.is_file():
         raise StoreError(f"{listed} is missing: it lists the parts; move it together with them")
-    says = listed.read_text(encoding="utf-8", errors="replace")
-    lines = re.findall(r"^([0-9a-f]{64})  ([^/\n]+\.\d{3})$", says, re.MULTILINE)
+    text = listed.read_text(encoding="utf-8", errors="replace")
+    lines = re.findall(r"^([0-9a-f]{64})  ([^/\n]+\.\d{3})$", text, re.MULTILINE)
     if not lines:
         raise StoreError(f"{listed} is not the list of a packed store")
     if missing := [name for _, name in lines if not listed.with_name(name).is_file()]:

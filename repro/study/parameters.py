@@ -83,10 +83,12 @@ class Parameters(Frozen):
         ``here``: to be typed on this machine, with its root, and with folders in full.
         """
         left_out = {"device", "executor", "compile", "recorded"} | (set() if here else {"root"})
-        shown = self.model_dump(exclude=left_out)
-        defaults = {name: type(self).model_fields[name].get_default(call_default_factory=True) for name in shown}
-        asked = [f"-p {name} {quote(_shown(value, here))}" for name, value in shown.items() if value != defaults[name]]
-        return " ".join(["repro run", notebook, *asked])
+        values = self.model_dump(exclude=left_out)
+        defaults = {name: type(self).model_fields[name].get_default(call_default_factory=True) for name in values}
+        options = [
+            f"-p {name} {quote(_typed(value, here))}" for name, value in values.items() if value != defaults[name]
+        ]
+        return " ".join(["repro run", notebook, *options])
 
 
 class Counted(Parameters):
@@ -96,7 +98,7 @@ class Counted(Parameters):
         return []
 
 
-def _shown(value: Any, here: bool) -> str:
+def _typed(value: Any, here: bool) -> str:
     """A value as one would type it; of a path the name alone, but ``here``, since records are read elsewhere."""
     if isinstance(value, tuple):
         return ",".join(map(str, value))

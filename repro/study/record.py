@@ -63,22 +63,22 @@ def seed_by_seed(
     they are, before :class:`TimeIsUpError` or :class:`TrainingError` says so: workers may have finished a part while an
     earlier one is not begun.
     """
-    found: list[Measurement] = []
+    measurements: list[Measurement] = []
     late: TimeIsUpError | None = None
     wrong: TrainingError | None = None
     for part in parts:
         try:
-            found += list(measure(part))
+            measurements += list(measure(part))
         except TimeIsUpError as error:
             late = late or error
         except TrainingError as error:
             wrong = wrong or error
     if why := late or wrong:
-        if found:
-            write(found)
+        if measurements:
+            write(measurements)
         why.recorded = True
         raise why
-    return write(found)
+    return write(measurements)
 
 
 def record(
@@ -99,12 +99,12 @@ def record(
     once: dict[tuple[Any, ...], Measurement] = {}
     for m in measurements:
         once.setdefault((m.seed, m.num_experts, m.method, m.metric, m.row, m.value if m.num_experts else None), m)
-    found = list(once.values())
+    distinct = list(once.values())
     about = spec.model_dump(mode="json", exclude=dict(left_out))
     result = StudyResult(
         study=name, dataset=spec.data, scale=parameters.scale, part=part, evaluate=spec.evaluate,
-        base=base, expert=expert, seeds=[seed for seed in parameters.seeds if seed in {m.seed for m in found}],
-        spec=about, spec_hash=spec_digest(about), measurements=found, costs=list(dict.fromkeys(costs)),
+        base=base, expert=expert, seeds=[seed for seed in parameters.seeds if seed in {m.seed for m in distinct}],
+        spec=about, spec_hash=spec_digest(about), measurements=distinct, costs=list(dict.fromkeys(costs)),
         tables=tables or {}, pictures=pictures or {},
         provenance=Provenance(command=parameters.command(name), **_made(runner, timed)),
     )  # fmt: skip

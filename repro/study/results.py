@@ -84,8 +84,8 @@ class Provenance(Frozen):
 
     def asked(self) -> dict[str, str]:
         """The parameters of the (first) command, by name, but for :data:`ROWS`; it leaves out those by default."""
-        words = self.command.split(" && ")[0].split()
-        pairs = (words[i + 1 : i + 3] for i, word in enumerate(words) if word == "-p")
+        arguments = self.command.split(" && ")[0].split()
+        pairs = (arguments[i + 1 : i + 3] for i, argument in enumerate(arguments) if argument == "-p")
         return {name: value for name, value in pairs if name not in ROWS}
 
     def then(self, later: Provenance) -> Provenance:

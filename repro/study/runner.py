@@ -49,7 +49,7 @@ class Runner:
         self._about: dict[Step, dict[str, Any]] = {}  # what stands, checked
         self.failed: dict[Step, str] = {}
         self._made: set[Step] = set()
-        self._unsaid: list[Step] = []
+        self._unannounced: list[Step] = []
         self._read = lru_cache(RECENT)(context.store.load)
         self._follow: dict[Step, Callable[[], Sequence[Goal]]] = {}
         self._plan(goals)
@@ -87,7 +87,7 @@ class Runner:
                     self.make(self._of)
                 raise TrainingError(in_short(list(dict.fromkeys([*whys, *self.failed.values()]))))
         finally:
-            self._tell()
+            self._announce()
 
     def make(self, steps: Iterable[Step]) -> None:
         """Make steps, and what they rest on; a training that goes wrong is remembered, and is no error here."""
@@ -147,7 +147,7 @@ class Runner:
 
     def _missing(self, group: Sequence[Step]) -> list[Step]:
         """Those of a group that are to be made: not in the store, and resting on nothing that failed."""
-        found = []
+        missing = []
         for step in group:
             if step in self._about or step in self.failed:
                 continue
@@ -159,8 +159,8 @@ class Runner:
             if about:
                 self._enter(step, about, reported=self._reports)
             else:
-                found.append(step)
-        return found
+                missing.append(step)
+        return missing
 
     def _make_claimed(self, steps: Sequence[Step]) -> None:
         store, device = self.context.store, self.context.device
@@ -195,20 +195,20 @@ class Runner:
     def _enter(self, step: Step, about: dict[str, Any], reported: bool = False) -> None:
         """Note what stands; ``reported``: if it was made, its work was counted meanwhile."""
         self._about[step] = about
-        self._unsaid.append(step)
+        self._unannounced.append(step)
         self.seconds += about["made"]["seconds"]
         if step not in self._made:  # a worker also looks at what its steps rest on
             self.context.progress.skip(step.work if step in self._of else 0.0)
         elif not reported:
             self.context.progress.advance(step.work, lambda: f"made {step.label}")
 
-    def _tell(self) -> None:
-        """Say in one line what was found and what was made since it was last said."""
-        found, made = ([s for s in self._unsaid if (s in self._made) == new] for new in (False, True))
-        parts = [f"{verb}: {grouped(same)}" for verb, same in (("found in the store", found), ("made", made)) if same]
+    def _announce(self) -> None:
+        """Say in one line what was found and what was made since the last such line."""
+        stood, made = ([s for s in self._unannounced if (s in self._made) == new] for new in (False, True))
+        parts = [f"{verb}: {grouped(same)}" for verb, same in (("found in the store", stood), ("made", made)) if same]
         if parts:
             say(" · ".join(parts))
-        self._unsaid = []
+        self._unannounced = []
 
     # --- by an executor ------------------------------------------------------------------------
 
@@ -227,7 +227,7 @@ class Runner:
                     executor.start(jobs.pop(0))
                     continue
                 for job, outcome in executor.ended() if executor.busy else ():
-                    self._take_over(job, outcome)
+                    self._enter_outcome(job, outcome)
         finally:
             executor.close()
 
@@ -249,14 +249,14 @@ class Runner:
 
     def _jobs(self, steps: Sequence[Step], workers: int) -> list[Job]:
         """Steps of one group, shared out among workers."""
-        found = []
+        jobs = []
         for goal, same in groupby(steps, lambda step: self._of[step]):
             several = list(same)
             for shared in (several[i::workers] for i in range(min(workers, len(several)))):
-                found.append(Job(goal.builder, goal.config, tuple(step.key for step in shared), grouped(shared)))
-        return found
+                jobs.append(Job(goal.builder, goal.config, tuple(step.key for step in shared), grouped(shared)))
+        return jobs
 
-    def _take_over(self, job: Job, outcome: Mapping[str, Any]) -> None:
+    def _enter_outcome(self, job: Job, outcome: Mapping[str, Any]) -> None:
         """Enter what a worker made, or what went wrong."""
         if "late" in outcome:
             raise TimeIsUpError(str(outcome["late"]))

@@ -33,14 +33,14 @@ class Sources:
         """The images of a part: ``train``, or ``evaluation`` (test, or the held-out part of the training set)."""
         split: Split = "train" if part == "train" or spec.evaluate == "validation" else "test"
         number = spec.num_train if split == "train" else spec.num_test
-        name = (spec.folder or spec.dataset, split, spec.image_size, number)
-        if name not in self._data and spec.folder:
-            self._data[name] = decode(self._index(spec, part), spec.image_size)
-        elif name not in self._data:
-            self._data[name] = load_images(spec.dataset, split, self.root, spec.image_size, num_images=number)
+        key = (spec.folder or spec.dataset, split, spec.image_size, number)
+        if key not in self._data and spec.folder:
+            self._data[key] = decode(self._index(spec, part), spec.image_size)
+        elif key not in self._data:
+            self._data[key] = load_images(spec.dataset, split, self.root, spec.image_size, num_images=number)
         if spec.evaluate == "test":
-            return self._data[name]
-        return self._data[name].holdout()[0 if part == "train" else 1]
+            return self._data[key]
+        return self._data[key].holdout()[0 if part == "train" else 1]
 
     def batches(self, spec: ImageSet, part: Part, augmentation: Augmentation) -> BatchSource:
         """Batches of a part: from memory on the device, or streamed.
@@ -48,14 +48,14 @@ class Sources:
         ImageNet is streamed, and so are folders, unless their images are padded and cropped, which takes one size.
         """
         data = (spec.folder or spec.dataset, spec.image_size, spec.num_train, spec.num_test, spec.evaluate)
-        name = (*data, part, augmentation)
-        if name not in self._batches:
+        key = (*data, part, augmentation)
+        if key not in self._batches:
             if spec.dataset == "imagenet" or (spec.folder and augmentation.crop != "pad"):
                 index, side = self._index(spec, part), shorter_side(spec)
-                self._batches[name] = StreamBatches(index, augmentation, self.device, spec.image_size, resize=side)
+                self._batches[key] = StreamBatches(index, augmentation, self.device, spec.image_size, resize=side)
             else:
-                self._batches[name] = DeviceBatches(self.images(spec, part), augmentation, self.device)
-        return self._batches[name]
+                self._batches[key] = DeviceBatches(self.images(spec, part), augmentation, self.device)
+        return self._batches[key]
 
     def superclasses(self, spec: ImageSet) -> tuple[tuple[str, ...], torch.Tensor]:
         """Their names, and the superclass ``[C]`` of each class; where a set has none, each class is one of its own."""

@@ -153,8 +153,8 @@ class Store(Contents):
     def images(self, step: Step) -> str | None:
         """The fingerprint of the images that an artifact rests on; None where none, or not here."""
         if step.images not in self._images or self._images[step.images] is None:
-            found = [fingerprint(part, self.root) for part in step.images]
-            self._images[step.images] = None if None in found or not found else "-".join(map(str, found))
+            digests = [fingerprint(part, self.root) for part in step.images]
+            self._images[step.images] = None if None in digests or not digests else "-".join(map(str, digests))
         return self._images[step.images]
 
     def _set_aside(self, step: Step, state: str, why: str) -> None:

@@ -102,8 +102,8 @@ def of_all_images(
     chosen: Tensor | None = None,
 ) -> list[Tensor]:  # fmt: skip
     """:func:`on_all_images` of what is no module, or needs no preparation."""
-    found = []
+    answers = []
     for batch in source.clean(EVALUATION_BATCH, chosen):
         with autocast(device):
-            found.append([tensor.cpu() for tensor in answer(batch)])
-    return [torch.cat(batches) for batches in zip(*found, strict=True)]
+            answers.append([tensor.cpu() for tensor in answer(batch)])
+    return [torch.cat(batches) for batches in zip(*answers, strict=True)]

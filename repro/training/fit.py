@@ -111,9 +111,9 @@ class Training(Generic[B]):
         self._checkpoint = checkpoint
         self._report = report
         self._optimizer = make_optimizer(module, recipe, device)
-        kept = load_checkpoint(checkpoint, module, self._optimizer) if checkpoint else []
-        self.history = [Epoch(*entry) for entry in kept]
-        self._kept, self._kept_at = len(self.history), time.monotonic()
+        entries = load_checkpoint(checkpoint, module, self._optimizer) if checkpoint else []
+        self.history = [Epoch(*entry) for entry in entries]
+        self._saved, self._saved_at = len(self.history), time.monotonic()
         self.bytes, self._beside = 2 * sum(p.nbytes for p in module.parameters()), beside
 
     @property
@@ -180,8 +180,8 @@ class Training(Generic[B]):
         self._check(entry)
         self.history.append(entry)
         together = self._beside * self.bytes
-        if together < LARGE or time.monotonic() - self._kept_at > together / WRITTEN:
-            self.keep()
+        if together < LARGE or time.monotonic() - self._saved_at > together / WRITTEN:
+            self.save()
         self._report(self.epoch - 1, entry)
 
     def _check(self, entry: Epoch) -> None:
@@ -194,11 +194,11 @@ class Training(Generic[B]):
         if problem:
             raise TrainingError(f"{self.what}: {problem}; lower the learning rate ({self.recipe.learning_rate})")
 
-    def keep(self) -> None:
+    def save(self) -> None:
         """Put the state after the last finished epoch on disk, if it is not there."""
-        if self._checkpoint and self._kept < self.epoch:
+        if self._checkpoint and self._saved < self.epoch:
             save_checkpoint(self._checkpoint, self.module, self._optimizer, self.history)
-            self._kept, self._kept_at = self.epoch, time.monotonic()
+            self._saved, self._saved_at = self.epoch, time.monotonic()
 
     def finish(self) -> list[Epoch]:
         """The module is as it will be used (BatchNorm in evaluation mode); returns the history."""
@@ -231,7 +231,7 @@ def fit(training: Training[B], batches: Callable[[int], tuple[int, Iterable[B]]]
 
 
 def pause_if_late(trainings: Sequence[Training[Any]]) -> None:
-    """Before an epoch that these share: if it would not end in time, keep their states, and :class:`TimeIsUpError`.
+    """Before an epoch that these share: if it would not end in time, save their states; :class:`TimeIsUpError`.
 
     It is expected to take a little longer than the last one, and the states some time to be written. Of a first one
     nothing is known but that networks have to be compiled.
@@ -241,6 +241,6 @@ def pause_if_late(trainings: Sequence[Training[Any]]) -> None:
         expected += SLOWER * last + sum(training.bytes for training in trainings) / DISK
     if late(expected):
         for training in trainings:
-            training.keep()
+            training.save()
         done = trainings[0].epoch
         raise TimeIsUpError(f"{trainings[0].what}: {f'stopped after epoch {done}' if done else 'not begun'}")

@@ -25,8 +25,8 @@ def unpacked(archive: Path, folder: Path) -> None:
 def test_unpacks_both_kinds(tmp_path: Path, name: str, folder: str) -> None:
     unpacked(pack(tmp_path / name, CONTENT), tmp_path / folder)
     top = tmp_path / folder if folder == "set" else tmp_path / folder / "set"
-    found = {f"set/{p.relative_to(top).as_posix()}": p.read_bytes() for p in top.rglob("*") if p.is_file()}
-    assert found == CONTENT
+    files = {f"set/{p.relative_to(top).as_posix()}": p.read_bytes() for p in top.rglob("*") if p.is_file()}
+    assert files == CONTENT
     assert_nothing_but(tmp_path, name, folder)
 
 

@@ -83,8 +83,8 @@ def test_images_that_are_trained_on_and_tested_on_are_said(
     for _ in range(2):
         _say_once.cache_clear()
         assert adopt(picture_folder, tmp_path).num_train == 120 + 7
-        said = capsys.readouterr().err
-        assert "1 of 31 validation and test images are also training images, e.g. val/sky/twin.bmp is train/" in said
+        printed = capsys.readouterr().err
+        assert "1 of 31 validation and test images are also training images, e.g. val/sky/twin.bmp is train/" in printed
 
 
 def test_ten_classes_as_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

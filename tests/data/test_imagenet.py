@@ -72,10 +72,10 @@ def test_sixteen_bits_are_scaled_and_pictures_turned_as_viewers_do(tmp_path: Pat
     exif = Image.Exif()
     exif[0x0112] = turn
     Image.fromarray(grey).save(tmp_path / f"a.{suffix}", exif=exif)
-    found = np.asarray(read_image(tmp_path / f"a.{suffix}"))
+    pixels = np.asarray(read_image(tmp_path / f"a.{suffix}"))
     expected = np.round(grey / 257).astype(np.uint8)
-    assert len(np.unique(found)) == 256
-    assert np.array_equal(found, np.stack([np.rot90(expected, -1) if turn == 6 else expected] * 3, -1))
+    assert len(np.unique(pixels)) == 256
+    assert np.array_equal(pixels, np.stack([np.rot90(expected, -1) if turn == 6 else expected] * 3, -1))
 
 
 @pytest.mark.parametrize("turn", [1, 2, 6])
@@ -85,9 +85,9 @@ def test_a_whole_photograph_with_an_odd_tag_is_turned_as_one_without(tmp_path: P
     for name, tags in (("odd", turned + odd), ("plain", turned)):
         exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(tags) // 12) + tags + bytes(4)
         noise(40, 30).save(tmp_path / f"{name}.JPEG", exif=exif)
-    found = read_image(tmp_path / "odd.JPEG")
-    assert found.size == ((40, 30) if turn < 5 else (30, 40))
-    assert np.array_equal(np.asarray(found), np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / "plain.JPEG"))))
+    image = read_image(tmp_path / "odd.JPEG")
+    assert image.size == ((40, 30) if turn < 5 else (30, 40))
+    assert np.array_equal(np.asarray(image), np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / "plain.JPEG"))))
 
 
 def test_what_is_transparent_lies_over_white(tmp_path: Path) -> None:
@@ -95,8 +95,8 @@ def test_what_is_transparent_lies_over_white(tmp_path: Path) -> None:
     picture.paste((200, 200, 200, 255), (0, 0, 20, 30))
     for mode in ("RGBA", "LA", "P"):
         picture.convert(mode).save(tmp_path / "a.png")
-        found = np.asarray(read_image(tmp_path / "a.png"))
-        assert (found[:, :20] == 200).all() and (found[:, 20:] == 255).all()
+        pixels = np.asarray(read_image(tmp_path / "a.png"))
+        assert (pixels[:, :20] == 200).all() and (pixels[:, 20:] == 255).all()
 
 
 def test_bad_images_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +112,7 @@ def test_bad_images_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             read_image(path)
     noise(40, 30).save(path)
     with monkeypatch.context() as patch, pytest.raises(DataError, match=r"a\.JPEG cannot be read as an image"):
-        patch.setattr("repro.data.imagenet.as_shown", Mock(side_effect=ZeroDivisionError("a decoder's")))
+        patch.setattr("repro.data.imagenet.as_displayed", Mock(side_effect=ZeroDivisionError("a decoder's")))
         read_image(path)
     with pytest.raises(DataError, match=r"c\.JPEG is missing"):
         read_image(tmp_path / "c.JPEG")

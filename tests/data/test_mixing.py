@@ -25,9 +25,9 @@ def test_mixup_is_torchvisions(share: float) -> None:
     theirs = v2.MixUp(num_classes=5)
     images = theirs.transform(IMAGES, {"lam": share, "labels": LABELS, "batch_size": 6})
     labels = theirs.transform(LABELS, {"lam": share, "labels": LABELS, "batch_size": 6})
-    ours, kept = mix_up(IMAGES, share, drawing())
+    ours, own_share = mix_up(IMAGES, share, drawing())
     torch.testing.assert_close(ours, images)
-    torch.testing.assert_close(mixed_labels(LABELS, kept, 5), labels)
+    torch.testing.assert_close(mixed_labels(LABELS, own_share, 5), labels)
 
 
 @pytest.mark.parametrize(("share", "x", "y"), [(0.3, 4, 9), (0.9, 0, 15), (0.0, 8, 8), (1.0, 3, 3)])
@@ -36,10 +36,10 @@ def test_cutmix_is_torchvisions(monkeypatch: pytest.MonkeyPatch, share: float, x
     monkeypatch.setattr(theirs, "_dist", type("Dist", (), {"sample": staticmethod(lambda size: share)}))
     monkeypatch.setattr(torch, "randint", Mock(side_effect=(torch.tensor([x]), torch.tensor([y]))))
     params = theirs.make_params([IMAGES]) | {"labels": LABELS, "batch_size": 6}
-    ours, kept = cut_mix(IMAGES, share, drawing(x, y))
+    ours, own_share = cut_mix(IMAGES, share, drawing(x, y))
     assert torch.equal(ours, theirs.transform(IMAGES, params))
-    assert kept == pytest.approx(params["lam_adjusted"])
-    torch.testing.assert_close(mixed_labels(LABELS, kept, 5), theirs.transform(LABELS, params))
+    assert own_share == pytest.approx(params["lam_adjusted"])
+    torch.testing.assert_close(mixed_labels(LABELS, own_share, 5), theirs.transform(LABELS, params))
 
 
 def batches(count: int = 40) -> list[Batch]:
@@ -73,6 +73,6 @@ def test_with_both_each_is_drawn_half_the_time(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("alpha", [0.2, 0.8])
 def test_shares_vary_as_those_of_a_symmetric_beta(alpha: float) -> None:
-    found = [share for epoch in range(10) for share in shares(alpha, 0.0, 5, 0, "base", epoch)]
-    assert np.mean(found) == pytest.approx(0.5, abs=0.06)
-    assert np.var(found) == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=0.15)
+    drawn = [share for epoch in range(10) for share in shares(alpha, 0.0, 5, 0, "base", epoch)]
+    assert np.mean(drawn) == pytest.approx(0.5, abs=0.06)
+    assert np.var(drawn) == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=0.15)

@@ -145,8 +145,8 @@ def test_a_cache_that_is_not_whole_is_refused(fake_tiny: Path, name: str, damage
     cache = tiny_imagenet.cache_folder("train", fake_tiny, 64)
     assert not tiny_imagenet.damaged_caches(fake_tiny)
     flip_a_byte(cache / "images.npy")
-    ((found, finding),) = tiny_imagenet.damaged_caches(fake_tiny).items()
-    assert found == cache and finding.startswith(f"{cache / 'images.npy'} has changed since it was decoded")
+    ((damaged, finding),) = tiny_imagenet.damaged_caches(fake_tiny).items()
+    assert damaged == cache and finding.startswith(f"{cache / 'images.npy'} has changed since it was decoded")
     damage(cache / name)
     with pytest.raises(DataError, match="train is not a whole cache of tiny-imagenet; delete that folder"):
         load_tiny_imagenet("train", fake_tiny)

@@ -66,11 +66,11 @@ def test_how_many_layers_have_a_gate(name: str, gate_at: GateAt, gated: Gated, c
 
 def test_bottlenecks_widen_what_their_letter_says() -> None:
     with torch.device("meta"):
-        found = [
+        channels = [
             [c[0].out_channels for c in blocks(widenet(name, 10, 2))[1].convolutions]
             for name in ("resnet50", "resnet50-A", "resnet50-B", "drn50-A")
         ]
-    assert found == [[128, 128, 512], [128, 128, 256], [64, 128, 256], [128, 128, 256]]
+    assert channels == [[128, 128, 512], [128, 128, 256], [64, 128, 256], [128, 128, 256]]
 
 
 @torch.no_grad()

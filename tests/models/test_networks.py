@@ -58,9 +58,9 @@ def test_few_channels_and_odd_batches_train() -> None:
 def test_a_network_with_given_weights_is_whole_and_shares_them(name: str) -> None:
     drawn = build_backbone(name, 5)
     given = with_weights(lambda: build_backbone(name, 5), drawn.state_dict())
-    kept = dict(drawn.named_parameters()) | dict(drawn.named_buffers())
+    originals = dict(drawn.named_parameters()) | dict(drawn.named_buffers())
     for key, tensor in [*given.named_parameters(), *given.named_buffers()]:
-        assert tensor.data_ptr() == kept[key].data_ptr(), f"{key} is nowhere, or a copy"
+        assert tensor.data_ptr() == originals[key].data_ptr(), f"{key} is nowhere, or a copy"
 
 
 def test_a_mixture_of_table_3_and_the_rules() -> None:
@@ -103,6 +103,6 @@ def test_the_form_for_inference_in_bf16_is_the_same_to_its_rounding() -> None:
     with torch.no_grad():
         expected = net(images)
         with torch.autocast("cpu", torch.bfloat16):
-            said = folded(images)
-    assert said.dtype == torch.float32
-    assert float((said - expected).norm() / expected.norm()) < 0.03
+            logits = folded(images)
+    assert logits.dtype == torch.float32
+    assert float((logits - expected).norm() / expected.norm()) < 0.03

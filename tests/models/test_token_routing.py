@@ -37,8 +37,8 @@ def test_load_of_one_token_by_hand(
     load = [phi((own - other) / sigma) for own, other in zip(clean, best_of_others, strict=True)]
     mean = sum(load) / 3
     expected = sum((x - mean) ** 2 for x in load) / 3 / mean**2
-    found = load_loss(torch.tensor([clean]), torch.tensor([noisy]), sigma, k)
-    assert found.item() == pytest.approx(expected, rel=1e-5)
+    loss = load_loss(torch.tensor([clean]), torch.tensor([noisy]), sigma, k)
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_losses_of_a_choice_get_the_right_logits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,11 +29,11 @@ def test_the_key_is_of_kind_config_and_parents_and_of_nothing_else() -> None:
 
 def test_each_once_and_parents_first() -> None:
     both = [*goal('{"experts": 3}').steps, *goal('{"experts": 2}').steps]
-    found = ordered(both)
-    assert [s.kind for s in found] == ["base", "gate", "gate", *["expert"] * 5, "predictions", "predictions"]
-    for at, each in enumerate(found):
-        assert set(each.needs) <= set(found[:at])
-    assert sum(len(level) for level in levels(both)) == len(set(found)) == len(found)
+    steps = ordered(both)
+    assert [s.kind for s in steps] == ["base", "gate", "gate", *["expert"] * 5, "predictions", "predictions"]
+    for at, each in enumerate(steps):
+        assert set(each.needs) <= set(steps[:at])
+    assert sum(len(level) for level in levels(both)) == len(set(steps)) == len(steps)
     assert ordered([]) == []
 
 
@@ -46,9 +46,9 @@ def test_steps_made_together_are_one_pass_and_never_with_those_they_rest_on() ->
     assert passes([again]) == [[first], [again]]
 
 
-@pytest.mark.parametrize("shown", exhibits(), ids=lambda shown: shown.name)
-def test_a_worker_builds_the_same_steps_from_plain_text(shown: Exhibit) -> None:
-    for asked in shown.parameters.check(scale="smoke").goals():
+@pytest.mark.parametrize("exhibit", exhibits(), ids=lambda exhibit: exhibit.name)
+def test_a_worker_builds_the_same_steps_from_plain_text(exhibit: Exhibit) -> None:
+    for asked in exhibit.parameters.check(scale="smoke").goals():
         assert build(asked.builder, asked.config).steps == asked.steps
 
 

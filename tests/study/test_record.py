@@ -28,7 +28,7 @@ def line(seed: int, value: float) -> Measurement:
 
 def written(seeds: Sequence[int], wrong: dict[int, ReproError], record_of: Callable[..., StudyResult]) -> list[int]:
     """The seeds of the record that is written where measuring some goes wrong; empty where none is."""
-    found: list[int] = []
+    in_record: list[int] = []
 
     def measure(seed: int) -> list[Measurement]:
         if seed in wrong:
@@ -36,12 +36,12 @@ def written(seeds: Sequence[int], wrong: dict[int, ReproError], record_of: Calla
         return [line(seed, 1.0)]
 
     def write(lines: list[Measurement]) -> StudyResult:
-        found.extend(m.seed for m in lines)
+        in_record.extend(m.seed for m in lines)
         return record_of("table1_main", {})
 
     with pytest.raises(type(next(iter(wrong.values())))):
         seed_by_seed(seeds, measure, write)
-    return found
+    return in_record
 
 
 def test_whole_seeds_are_written_before_it_says_what_was_not(record_of: Callable[..., StudyResult]) -> None:

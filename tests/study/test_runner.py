@@ -76,9 +76,9 @@ def test_what_was_made_from_a_parent_that_was_made_anew_is_stale(
     monkeypatch.setenv("TOY_ROUNDING", "0.5")
     toy.CALLS.clear()
     after = run(tmp_path, goal)
-    said = capsys.readouterr().err
-    assert "base 0 is damaged" in said
-    assert "gate of 3, 0 is stale: the base that it was made from was made anew and has other weights" in said
+    printed = capsys.readouterr().err
+    assert "base 0 is damaged" in printed
+    assert "gate of 3, 0 is stale: the base that it was made from was made anew and has other weights" in printed
     assert len(toy.CALLS) == 4 and not torch.equal(predictions(after, goal), before)
     clean = predictions(run(tmp_path / "clean", goal), goal)
     assert torch.equal(predictions(after, goal), clean), "nothing in the store rests on the old base"
@@ -93,9 +93,9 @@ def test_a_checkpoint_begun_on_another_parent_is_not_gone_on_with(
         run(tmp_path, goal)
     damage(tmp_path, goal, "base 0")
     monkeypatch.setenv("TOY_ROUNDING", "0.5")
-    found = predictions(run(tmp_path, goal), goal)
+    resumed = predictions(run(tmp_path, goal), goal)
     assert "expert 0 of 1, 0: what it was begun on is not the same any more; it begins again" in capsys.readouterr().err
-    assert torch.equal(found, predictions(run(tmp_path / "clean", goal), goal))
+    assert torch.equal(resumed, predictions(run(tmp_path / "clean", goal), goal))
 
 
 @pytest.mark.parametrize("epochs", [1, 5, 9])
@@ -104,9 +104,9 @@ def test_stopped_anywhere_and_resumed_no_epoch_is_repeated(tmp_path: Path, stops
     with pytest.raises(Stop):
         run(tmp_path, goal)
     assert sum(row["epochs_done"] for row in Store(tmp_path).half_done()) == epochs
-    found = predictions(run(tmp_path, goal), goal)
+    resumed = predictions(run(tmp_path, goal), goal)
     assert len(toy.EPOCHS) == 9 and not list(Store(tmp_path).half_done())
-    assert torch.equal(found, predictions(run(tmp_path / "clean", goal), goal))
+    assert torch.equal(resumed, predictions(run(tmp_path / "clean", goal), goal))
 
 
 def test_what_remains_of_a_stopped_study(tmp_path: Path, stops: list[int]) -> None:

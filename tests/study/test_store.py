@@ -49,7 +49,7 @@ def step(maker: Make | None = None, a: int = 1, images: tuple[Images, ...] = IMA
 KEY = step()
 
 
-def kept(root: Path, wanted: Step) -> tuple[Artifact, bool]:
+def loaded(root: Path, wanted: Step) -> tuple[Artifact, bool]:
     """The artifact, and whether it was found in the store."""
     runner = Runner([], toy.context(root))
     return runner.load(wanted), not runner.made
@@ -57,15 +57,15 @@ def kept(root: Path, wanted: Step) -> tuple[Artifact, bool]:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    kept(tmp_path, KEY)
+    loaded(tmp_path, KEY)
     return Store(tmp_path)
 
 
 def remade(store: Store, a: int = 1, images: tuple[Images, ...] = IMAGES) -> bool:
     """Whether the artifact is made again (with other numbers, so that it shows)."""
-    artifact, found = kept(store.root, step(make(2.0), a, images))
-    assert bool((artifact.tensors["w"] == (1 if found else 2)).all())
-    return not found
+    artifact, stood = loaded(store.root, step(make(2.0), a, images))
+    assert bool((artifact.tensors["w"] == (1 if stood else 2)).all())
+    return not stood
 
 
 def edit(store: Store, change: Callable[[dict[str, Any]], object]) -> None:
@@ -95,7 +95,7 @@ def test_what_is_damaged_is_set_aside_named_and_made_again(
     assert remade(store)
     assert re.search(f"base of a test is damaged: .*{why}.*made again", capsys.readouterr().err)
     assert [path.name for path in store.set_aside()] == [f"{KEY.key}.damaged-1"]
-    assert kept(store.root, step(make(3.0)))[1]
+    assert loaded(store.root, step(make(3.0)))[1]
 
 
 def test_who_may_read_a_description_may_read_weights_and_checkpoints_too(tmp_path: Path, stops: list[int]) -> None:
@@ -119,7 +119,7 @@ def test_a_training_begun_on_other_images_begins_again_and_one_made_from_them_is
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        kept(tmp_path, step(stopped))
+        loaded(tmp_path, step(stopped))
     seen: list[bool] = []
 
     def goes_on(context: Context, inputs: Inputs) -> Artifact:
@@ -127,7 +127,7 @@ def test_a_training_begun_on_other_images_begins_again_and_one_made_from_them_is
         return make()(context, inputs)
 
     monkeypatch.setitem(modes.PIXELS, "train", "other pixels")
-    kept(tmp_path, step(goes_on))
+    loaded(tmp_path, step(goes_on))
     assert seen == [False]
     assert "base of a test: what it was begun on is not the same any more" in capsys.readouterr().err
     monkeypatch.setitem(modes.PIXELS, "train", "yet others")
@@ -159,18 +159,18 @@ def test_a_training_stopped_before_its_images_were_known_goes_on(fake_tiny: Path
 
 def test_decoded_images_are_known_by_their_pixels_and_labels(tmp_path: Path) -> None:
     images = Images("tiny-imagenet", "train", 32)
-    kept(tmp_path, step(images=(images,)))
+    loaded(tmp_path, step(images=(images,)))
     assert fingerprint(images, tmp_path) is None
     assert not remade(Store(tmp_path), images=(images,)), "images that are not here are not held against it"
     cache = tmp_path / "cache" / "tiny-imagenet-32-train"
     cache.mkdir(parents=True)
-    found = []
+    fingerprints = []
     for digest, label in (("aa", 0), ("bb", 0), ("aa", 1)):
         np.save(cache / "images.npy", np.zeros((2, 3, 32, 32), np.uint8))
         np.save(cache / "labels.npy", np.array([0, label]))
         (cache / "meta.json").write_text(json.dumps({"images_sha256": digest, "class_names": ["a", "b"]}))
-        found.append(fingerprint(images, tmp_path))
-    assert None not in found and len(set(found)) == 3
+        fingerprints.append(fingerprint(images, tmp_path))
+    assert None not in fingerprints and len(set(fingerprints)) == 3
 
 
 @pytest.mark.parametrize("library", LIBRARIES_THAT_MATTER)
@@ -187,10 +187,10 @@ def test_another_major_version_makes_it_stale_and_a_minor_one_does_not(
 def test_numbers_that_are_not_finite_stop_it_and_are_remembered(tmp_path: Path) -> None:
     store = Store(tmp_path)
     with pytest.raises(TrainingError, match="base of a test: w holds numbers that are not finite"):
-        kept(tmp_path, step(make(float("nan"))))
+        loaded(tmp_path, step(make(float("nan"))))
     (row,) = store.half_done()
     assert "not finite" in row["failed"] and not store.has(KEY)
-    kept(tmp_path, KEY)  # a new run tries again
+    loaded(tmp_path, KEY)  # a new run tries again
     assert not list(store.half_done())
 
 
@@ -202,14 +202,14 @@ def test_a_full_disk_or_a_stop_leaves_the_checkpoint_and_nothing_that_is_taken_f
         return make()(context, inputs)
 
     store, full = Store(tmp_path), OSError(28, "No space left on device")
-    for function, error, said in (
+    for function, error, raised in (
         ("write_text", full, pytest.raises(ReproError, match="No space left on device")),
         ("write_artifact", full, pytest.raises(ReproError, match="No space left on device")),
         ("write_artifact", KeyboardInterrupt(), pytest.raises(KeyboardInterrupt)),
     ):
-        with monkeypatch.context() as patch, said, in_a_sentence():
+        with monkeypatch.context() as patch, raised, in_a_sentence():
             patch.setattr(store_module, function, Mock(side_effect=error))
-            kept(tmp_path, step(training))
+            loaded(tmp_path, step(training))
         assert not store.has(KEY) and not list(store.finished()) and not list(locks(store))
     assert [row["epochs_done"] for row in store.half_done()] == [1]
     left = store.path(KEY).with_name(f".{KEY.key}.abc")  # by a writer that was killed
@@ -221,10 +221,10 @@ def test_the_doctor_sees_what_was_made_from_a_parent_that_was_made_anew(store: S
     edit(store, lambda about: about["conditions"].update(parents={"data/0": "then"}))
     assert not remade(store), "a parent that is not in the store is not held against it"
     other = Step("data", {}, lambda context, inputs: Artifact({"x": torch.ones(1)}), label="its parent")
-    kept(store.root, other)
+    loaded(store.root, other)
     edit(store, lambda about: about["conditions"].update(parents={f"data/{other.key}": "then"}))
-    found = [finding for finding in artifacts(store) if "stale" in finding.found]
-    assert ["the data that it was made from was made anew" in finding.found for finding in found] == [True]
+    stale = [finding for finding in artifacts(store) if "stale" in finding.found]
+    assert ["the data that it was made from was made anew" in finding.found for finding in stale] == [True]
 
 
 def test_the_doctor_sees_who_is_making_what_but_not_who_has_just_finished(
@@ -234,6 +234,6 @@ def test_the_doctor_sees_who_is_making_what_but_not_who_has_just_finished(
         assert ["held by process" in finding.found for finding in locks(store)] == [True]
         monkeypatch.setattr("repro.study.doctor.read_holder", lambda path: path.unlink())
         assert not list(locks(store))
-    found = list(findings(store.root / "empty"))
-    assert {"versions", "device", "modes", "folder", "artifacts"} <= {finding.about for finding in found}
-    assert not [str(finding) for finding in found if finding.state == "wrong" and finding.about != "folder"]
+    report = list(findings(store.root / "empty"))
+    assert {"versions", "device", "modes", "folder", "artifacts"} <= {finding.about for finding in report}
+    assert not [str(finding) for finding in report if finding.state == "wrong" and finding.about != "folder"]

@@ -59,7 +59,7 @@ def test_the_state_comes_back_laid_out_as_its_parameter(tmp_path: Path, any_devi
     save_checkpoint(tmp_path / "c", module, one, [])
     load_checkpoint(tmp_path / "c", module, two)
     weight = module.weight
-    kept = {name: value for name, value in two.state[weight].items() if value.shape == weight.shape}
-    assert kept and all(value.stride() == weight.stride() for value in kept.values())
-    assert all(torch.equal(value, one.state[weight][name]) for name, value in kept.items())
+    loaded = {name: value for name, value in two.state[weight].items() if value.shape == weight.shape}
+    assert loaded and all(value.stride() == weight.stride() for value in loaded.values())
+    assert all(torch.equal(value, one.state[weight][name]) for name, value in loaded.items())
     assert weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous()

@@ -60,17 +60,17 @@ def test_compiled_training_is_plain_training_to_float_noise_and_a_second_seed_co
 ) -> None:
     """On a CPU without a compiler behind it, as base and experts have ten steps each, however few images."""
     choose("off")
-    plain, said, compilations = learn(any_device)
+    plain, plain_histories, compilations = learn(any_device)
     assert compilations == 0
     monkeypatch.setattr(compiling, "LONG", 10)
     if any_device == CPU:
         monkeypatch.setitem(compiling.WAYS, "on", {"backend": "aot_eager"})
     choose("auto")
-    compiled, told, compilations = learn(any_device)
+    compiled, compiled_histories, compilations = learn(any_device)
     assert compilations == 3, "the base in training, its frozen trunk, an expert"
     for a, b in zip(plain, compiled, strict=True):
         torch.testing.assert_close(a.state_dict(), b.state_dict(), rtol=1e-3, atol=1e-4)
-    for these, those in zip(said, told, strict=True):
+    for these, those in zip(plain_histories, compiled_histories, strict=True):
         assert [e.loss for e in these] == pytest.approx([e.loss for e in those], rel=1e-3)
     assert learn(any_device, seed=1)[2] == 3 and not counters["graph_break"]
     assert capsys.readouterr().err.count("compiling networks") == (any_device == CPU)

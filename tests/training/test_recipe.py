@@ -97,13 +97,13 @@ def test_named_groups_have_their_own_rate_and_decay() -> None:
     rules = (Group(match=r"^experts", decay=2), Group(match="gate", rate=0.1, decay=0))
     optimizer = make_optimizer(net, ADAMW.model_copy(update={"groups": rules, "decayed": "weights"}), CPU)
     set_learning_rate(optimizer, 0.5)
-    found = {
+    settings = {
         name: (group["lr"], group["weight_decay"])
         for group in optimizer.param_groups
         for name, parameter in net.named_parameters()
         if any(parameter is p for p in group["params"])
     }
-    assert found == {
+    assert settings == {
         "body.weight": (0.5, 0.05), "body.bias": (0.5, 0.0),
         "experts.weight": (0.5, 0.1), "experts.bias": (0.5, 0.0),
         "gate.weight": (0.05, 0.0), "gate.bias": (0.05, 0.0),

@@ -32,7 +32,7 @@ from repro.models.gated import GateAt, Gated
 from repro.progress import say
 from repro.report.claim import Cell
 from repro.study.graph import Goal, Step
-from repro.study.lists import Weights, WordsOrNone, chosen_of
+from repro.study.lists import NamesOrNone, Weights, chosen_of
 from repro.study.plain import plain_goal
 from repro.study.record import record, seed_by_seed
 from repro.study.results import Measurement, StudyResult, Table
@@ -73,7 +73,7 @@ class Parameters(SingleGateParameters):
     gate_at: GateAt = Field("output", description="what a gate scales: output of a convolution, or input (Eq. 5)")
     stages: int = Field(2, ge=1, le=2, description="1: joint training for all epochs, gates are never frozen")
     ways: bool = Field(False, description="on the first seed also DeepMoE jointly throughout, and with μ = 0")
-    beside: Annotated[WordsOrNone, AfterValidator(partial(chosen_of, BESIDE))] = Field(
+    beside: Annotated[NamesOrNone, AfterValidator(partial(chosen_of, BESIDE))] = Field(
         (), description="on the first seed also others, gated and plain, commas between them: of " + "; ".join(BESIDE)
     )
 

@@ -19,7 +19,7 @@ from repro.models.cost import width_for
 from repro.report.claim import Cell
 from repro.study import parameters as common
 from repro.study.graph import Goal
-from repro.study.lists import Words, WordsOrNone, chosen_of
+from repro.study.lists import Names, NamesOrNone, chosen_of
 from repro.study.record import TRAINED, open_runner, record, seed_by_seed, while_training
 from repro.study.results import Measurement, StudyResult
 
@@ -71,8 +71,8 @@ class Parameters(common.Parameters):
     """The common ones, which network, which MLPs of it become mixtures, and what else is trained."""
 
     network: str = Field("convnext-micro", description=f"one of {', '.join(SHAPES)}")
-    placements: Words = Field(("none", "last-2", "every-2"), description=f"of {', '.join(PLACEMENTS)}; none: dense")
-    others: Annotated[WordsOrNone, AfterValidator(partial(chosen_of, OTHERS))] = Field(
+    placements: Names = Field(("none", "last-2", "every-2"), description=f"of {', '.join(PLACEMENTS)}; none: dense")
+    others: Annotated[NamesOrNone, AfterValidator(partial(chosen_of, OTHERS))] = Field(
         ("equal-parameters",), description=f"of {', '.join(OTHERS)}"
     )
     others_seeds: int = Field(

@@ -16,7 +16,7 @@ from repro.exhibits.three_families.families import BUDGETS, FAMILIES, PARTNER, R
 from repro.exhibits.three_families.rivals import INFERENCE, TRAINING
 from repro.families.single_gate.study import SingleGateParameters
 from repro.study.graph import Goal, ordered
-from repro.study.lists import Words, WordsOrNone, chosen_of
+from repro.study.lists import Names, NamesOrNone, chosen_of
 from repro.study.results import Table
 from repro.study.store import Store
 
@@ -40,10 +40,10 @@ class Mixture(NamedTuple):
 class ThreeFamiliesParameters(SingleGateParameters):
     """The common ones; which families at which budgets; how many experts; how many trials."""
 
-    families: Annotated[WordsOrNone, AfterValidator(partial(chosen_of, [f.name for f in FAMILIES]))] = Field(
+    families: Annotated[NamesOrNone, AfterValidator(partial(chosen_of, [f.name for f in FAMILIES]))] = Field(
         (), description="of " + "; ".join(f.name for f in FAMILIES) + "; empty: the three"
     )
-    budgets: Annotated[Words, AfterValidator(partial(chosen_of, BUDGETS))] = Field(
+    budgets: Annotated[Names, AfterValidator(partial(chosen_of, BUDGETS))] = Field(
         tuple(BUDGETS), description="in units of the middle one: small 1/2, middle 1, large 2"
     )
     elsewhere: int = Field(1, ge=0, description="first seeds, which have all budgets, curves of λ, as many parameters")

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from repro.data.archives import checksum
 from repro.data.batches import normaliser
-from repro.data.imagenet import as_shown, center_crop
+from repro.data.imagenet import as_displayed, center_crop
 from repro.errors import Frozen, ReproError, StoreError
 from repro.families.single_gate.model import SingleGateMoE
 from repro.families.single_gate.predict import predict
@@ -81,7 +81,7 @@ class OfPictures:
         """Pictures as the model takes them, float32 ``[B, 3, S, S]`` on its device: scaled, cut, normalised."""
         several = [images] if isinstance(images, Image.Image) else images
         side, size = self.config.shorter_side, self.config.image_size
-        pixels = np.stack([center_crop(as_shown(image), side, size) for image in several])
+        pixels = np.stack([center_crop(as_displayed(image), side, size) for image in several])
         normalised = normaliser(self.config.mean, self.config.std, self.device)
         return normalised(torch.from_numpy(pixels).to(self.device))
 
