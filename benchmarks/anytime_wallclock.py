@@ -237,8 +237,8 @@ def benchmark(args: argparse.Namespace) -> Outcome:
     for number in (1, 2):
         of = speeds.where(threads=number)
         for column, against in (("realised / promised", "dense evaluation"), (speeds.columns[-1], "the base alone")):
-            text = f"realised / promised speed-up, the least over the curve, against {against}, {number} threads"
-            goals.append(Goal(text=text, measured=min(of.column(column)), bound=0.9))
+            text = f"realised / promised speed-up, the least over the curve, against {against}, {number} thread"
+            goals.append(Goal(text=text + "s" * (number > 1), measured=min(of.column(column)), bound=0.9))
     notes = [] if from_store else ["The model is untrained, on noise: its speeds are shown, not its accuracy."]
     return Outcome(goals, tables, notes)
 
