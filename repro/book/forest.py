@@ -17,7 +17,7 @@ from repro.report.verdict import Verdict
 MARKERS = dict(zip(SCALES, "os^", strict=True))
 COLOURS = {"cifar100": PALETTE[0], "tiny-imagenet": PALETTE[1], "cifar10": PALETTE[2], "imagenet": PALETTE[3]}
 ROW, GAP, TITLE = 1.0, 0.5, 1.3
-"""Heights: of an effect or a line of words, between two claims, and of a heading."""
+"""Heights: of an effect or a line of text, between two claims, and of a heading."""
 SHORT = {Verdict.ANECDOTE: "one seed", Verdict.TWO_SEEDS: "two seeds", Verdict.PAIRS: "pairs of seeds"}
 
 

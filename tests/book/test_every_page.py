@@ -16,9 +16,9 @@ GENERATED = re.compile(r"api/|genindex|py-modindex")  # all from Sphinx's templa
 WIDTHS = (390, 1280, 1440)
 LAID_OUT = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 CUT = """() => {
-    const found = [], room = document.documentElement.clientWidth;
+    const findings = [], room = document.documentElement.clientWidth;
     const wide = Math.max(document.documentElement.scrollWidth, document.body.scrollWidth);
-    if (room <= 390 && wide > room) found.push(`scrolls sideways: ${wide} px`);
+    if (room <= 390 && wide > room) findings.push(`scrolls sideways: ${wide} px`);
     const name = e => `<${e.localName} class="${e.getAttribute('class')}"> ${e.textContent.trim().slice(0, 40)}`;
     const bar = e => {
         const s = getComputedStyle(e), edges = parseFloat(s.borderTopWidth) + parseFloat(s.borderBottomWidth);
@@ -32,18 +32,18 @@ CUT = """() => {
             const s = getComputedStyle(p), more = p.scrollWidth - p.clientWidth;
             if (s.display === 'inline' || more <= 1) continue;
             if (s.overflowX === 'hidden' || s.overflowX === 'clip') {
-                found.push(`cut in ${name(p)}: ${name(e)}`);
+                findings.push(`cut in ${name(p)}: ${name(e)}`);
                 break;
             }
             if (s.overflowX === 'auto' || s.overflowX === 'scroll') {
                 scrolls = true;
-                if (!bar(p)) found.push(`scrolls without a sign: ${name(p)}`);
+                if (!bar(p)) findings.push(`scrolls without a sign: ${name(p)}`);
                 break;
             }
         }
-        if (!scrolls && box.right > room + 1) found.push(`beyond the page: ${name(e)}`);
+        if (!scrolls && box.right > room + 1) findings.push(`beyond the page: ${name(e)}`);
     }
-    return [...new Set(found)];
+    return [...new Set(findings)];
 }"""
 
 

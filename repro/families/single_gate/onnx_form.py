@@ -2,7 +2,7 @@
 
     from repro.families.single_gate.onnx_form import load
     model = load("my-moe")
-    said = predict(model, model.prepare(image), tau=0.1)
+    prediction = predict(model, model.prepare(image), tau=0.1)
 
 Of the folder ``onnx`` in an export, ``trunk.onnx`` takes normalised images ``[B, 3, S, S]`` to features
 ``[B, T, h, w]``; ``base.onnx`` these to the base's logits ``[B, C]`` and the gate's probabilities ``[B, K]``;
