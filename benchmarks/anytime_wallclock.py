@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.plain import random_images
-from benchmarks.timing import CPU, Found, Goal, Measured, command, interleaved, seconds, table, threads, timed
+from benchmarks.timing import CPU, Goal, Measured, Outcome, command, interleaved, seconds, table, threads, timed
 from repro.analysis.outputs import accuracy
 from repro.data.augment import Augmentation
 from repro.data.batches import DeviceBatches
@@ -107,21 +107,21 @@ def curve(
     ways: dict[str, Callable[[], None]] = {f"τ {tau}": partial(skipping, moe, sample, tau) for tau in TAUS}
     ways |= {"dense": partial(dense, moe, sample), "base": partial(dense, moe.base, sample)}
     ways |= {name: partial(dense, network, sample) for name, network in others.items()}
-    found = {}
+    by_threads = {}
     for number in (1, 2):
         with threads(number):
-            found[number] = timed(ways, repetitions)
-    return found
+            by_threads[number] = timed(ways, repetitions)
+    return by_threads
 
 
 def curve_table(
-    found: dict[int, dict[str, Measured]], predictions: dict[float, tuple[float, float, float]], cost: ModelCost,
+    by_threads: dict[int, dict[str, Measured]], predictions: dict[float, tuple[float, float, float]], cost: ModelCost,
     images: int, shows_accuracy: bool,
 ) -> Table:  # fmt: skip
     """A row a threshold and number of threads."""
     rows = []
     every = cost.base_macs + cost.gate_macs + cost.num_experts * cost.expert_macs
-    for number, times in found.items():
+    for number, times in by_threads.items():
         for tau, (percent, exits, used) in predictions.items():
             took, macs = times[f"τ {tau}"], cost.base_macs + cost.gate_macs + used * cost.expert_macs
             realised, promised = times["dense"].over(took), every / macs
@@ -137,9 +137,9 @@ def curve_table(
     return table(columns, rows)
 
 
-def backbones_table(found: dict[int, dict[str, Measured]], spec: StudySpec, images: int) -> Table:
+def backbones_table(by_threads: dict[int, dict[str, Measured]], spec: StudySpec, images: int) -> Table:
     rows = []
-    for number, times in found.items():
+    for number, times in by_threads.items():
         for name in ("tr10", "tr18", "tr34", "tr50"):
             if name in times:
                 cost = model_cost(name, None, spec.num_classes, spec.image_size, 0, spec.width)
@@ -159,9 +159,9 @@ def call_table(moe: SingleGateMoE, repetitions: int) -> Table:
             return seconds(lambda: [expert(features[:images]) for expert in moe.experts]) / moe.num_experts
 
     sizes = (1, 4, 16, 64, BATCH)
-    found = interleaved({str(n): partial(call_all, n) for n in sizes}, repetitions)
-    whole = found[str(BATCH)].median / BATCH
-    rows = [[n, 1e3 * found[str(n)].median, found[str(n)].median / n / whole] for n in sizes]
+    times = interleaved({str(n): partial(call_all, n) for n in sizes}, repetitions)
+    whole = times[str(BATCH)].median / BATCH
+    rows = [[n, 1e3 * times[str(n)].median, times[str(n)].median / n / whole] for n in sizes]
     return table(["images", "ms a call", "time an image, over that at 256"], rows)
 
 
@@ -175,9 +175,9 @@ def parts_table(moe: SingleGateMoE, cost: ModelCost, size: int, repetitions: int
         "base head": (moe.base.head, features, cost.head_macs),
         "expert": (moe.experts[0], features, cost.expert_macs),
     }
-    found = timed({name: partial(dense, module, [x]) for name, (module, x, _) in parts.items()}, repetitions)
+    times = timed({name: partial(dense, module, [x]) for name, (module, x, _) in parts.items()}, repetitions)
     rows = [
-        [name, macs / 1e6, 1e3 * found[name].median, macs * BATCH / found[name].median / 1e9]
+        [name, macs / 1e6, 1e3 * times[name].median, macs * BATCH / times[name].median / 1e9]
         for name, (_, _, macs) in parts.items()
     ]
     return table(["part", "MMACs an image", "ms", "GMACs/s"], rows)
@@ -189,27 +189,27 @@ def growth_row(spec: StudySpec, size: int, images: int, repetitions: int, *about
     moe = for_inference(model, CPU, bf16_is_fast(CPU))
     sample = batches(source, images, size)
     ways = {"ours": partial(skipping, moe, sample, MIDDLE), "base": partial(dense, moe.base, sample)}
-    found = timed(ways, repetitions)
+    times = timed(ways, repetitions)
     used = torch.cat([predict(moe, batch, MIDDLE).experts_used for batch in sample]).double().mean()
     cost = spec.cost
     promised = cost.base_macs / (cost.base_macs + cost.gate_macs + float(used) * cost.expert_macs)
-    rate, realised = sum(map(len, sample)) / found["ours"].median, found["base"].over(found["ours"])
+    rate, realised = sum(map(len, sample)) / times["ours"].median, times["base"].over(times["ours"])
     return [*about, float(used), rate, realised / promised]
 
 
-def benchmark(args: argparse.Namespace) -> Found:
+def benchmark(args: argparse.Namespace) -> Outcome:
     quick, spec = args.quick, asked(args.quick)
     images, repetitions = (64, 1) if quick else (2048, 5)
-    found_model = trained(spec, args.root)
-    model, source = found_model or untrained(spec, images)
+    from_store = trained(spec, args.root)
+    model, source = from_store or untrained(spec, images)
     bf16 = bf16_is_fast(CPU)
     moe = for_inference(model, CPU, bf16)
     cost = spec.cost
     depths = ("tr10",) if quick else ("tr10", "tr18", "tr34", "tr50")
     others = {name: for_inference(build_backbone(name, spec.num_classes, spec.width), CPU, bf16) for name in depths}
-    found = curve(moe, others, source, images, repetitions)
+    by_threads = curve(moe, others, source, images, repetitions)
     predictions = {tau: run_all(moe, source, tau) for tau in TAUS}
-    speeds = curve_table(found, predictions, cost, images, shows_accuracy=found_model is not None)
+    speeds = curve_table(by_threads, predictions, cost, images, shows_accuracy=from_store is not None)
     growth = ["experts an image", "images/s", "realised / promised, against the base"]
     less = 2 if not quick else 1
     sizes, widths, counts = (
@@ -219,7 +219,7 @@ def benchmark(args: argparse.Namespace) -> Found:
     start = spec if quick else default_spec("laptop", "cifar100").with_(num_experts=20)
     tables = {
         "The any-time curve": speeds,
-        "Dense backbones of the same width": backbones_table(found, spec, images),
+        "Dense backbones of the same width": backbones_table(by_threads, spec, images),
         "How fast each part computes": parts_table(moe, cost, spec.image_size, repetitions),
         "One call of an expert": call_table(moe, repetitions),
         f"By batch size (untrained, τ = {MIDDLE})": table(
@@ -237,10 +237,10 @@ def benchmark(args: argparse.Namespace) -> Found:
     for number in (1, 2):
         of = speeds.where(threads=number)
         for column, against in (("realised / promised", "dense evaluation"), (speeds.columns[-1], "the base alone")):
-            text = f"realised / promised speed-up, the least over the curve, against {against}, {number} threads"
-            goals.append(Goal(text=text, measured=min(of.column(column)), bound=0.9))
-    notes = [] if found_model else ["The model is untrained, on noise: its speeds are shown, not its accuracy."]
-    return Found(goals, tables, notes)
+            text = f"realised / promised speed-up, the least over the curve, against {against}, {number} thread"
+            goals.append(Goal(text=text + "s" * (number > 1), measured=min(of.column(column)), bound=0.9))
+    notes = [] if from_store else ["The model is untrained, on noise: its speeds are shown, not its accuracy."]
+    return Outcome(goals, tables, notes)
 
 
 if __name__ == "__main__":

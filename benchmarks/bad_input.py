@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.common import Found, Row, command
+from benchmarks.common import FactsAndRows, Row, command
 from repro.data.archives import checksum, unpack
 from repro.data.cifar import load_cifar
 from repro.data.imagenet import read_image
@@ -115,8 +115,8 @@ def wrong_archive(folder: Path, draw: random.Random) -> bool:
         allowed = {path.name, "set"} if (folder / "set").exists() else {path.name}
         assert {p.name for p in folder.iterdir()} == allowed, "something was left behind"
         assert path.read_bytes() == before
-    found = {f"set/{p.relative_to(folder / 'set').as_posix()}": p for p in (folder / "set").rglob("*") if p.is_file()}
-    return all(found[n].read_bytes() == d for n, d in CONTENT.items() if n in found)
+    unpacked = {file.relative_to(folder).as_posix(): file for file in (folder / "set").rglob("*") if file.is_file()}
+    return all(unpacked[name].read_bytes() == content for name, content in CONTENT.items() if name in unpacked)
 
 
 def wrong_cifar(folder: Path, draw: random.Random) -> bool:
@@ -190,10 +190,10 @@ def wrong_artifact(folder: Path, draw: random.Random) -> bool:
     loaded(1)
     path = store.path(step(1)) / draw.choice(("weights.safetensors", "artifact.json"))
     path.write_bytes(mutate(path.read_bytes(), draw))
-    artifact, found = loaded(2)
-    if not found and len(store.set_aside()) == 1 and bool((artifact.tensors["w"] == 2).all()):
+    artifact, from_store = loaded(2)
+    if not from_store and len(store.set_aside()) == 1 and bool((artifact.tensors["w"] == 2).all()):
         raise ReproError("set aside, and made again")
-    return found and bool((artifact.tensors["w"] == 1).all()) and artifact.metrics == {"m": 1.0}
+    return from_store and bool((artifact.tensors["w"] == 1).all()) and artifact.metrics == {"m": 1.0}
 
 
 def wrong_record(folder: Path, draw: random.Random) -> bool:
@@ -229,7 +229,7 @@ def tried(attempt: Try, number: int, seed: int) -> Iterator[tuple[str, str]]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def campaign(tries: int, seed: int) -> Found:
+def campaign(tries: int, seed: int) -> FactsAndRows:
     """Run it; see the top of this file."""
     rows: list[Row] = []
     for kind, attempt in KINDS.items():

@@ -26,7 +26,7 @@ from repro.study.results import load_results
 from repro.study.store import Store
 
 Row = dict[str, str | int | float]
-Found = tuple[dict[str, int | float], list[Row]]
+FactsAndRows = tuple[dict[str, int | float], list[Row]]
 """Of a campaign: its figures by name, and the rows of its table."""
 
 
@@ -62,24 +62,21 @@ def kill(child: ForkProcess) -> None:
 
 def holders(root: Path) -> dict[str, Holder]:
     """Who is making what: kind -> holder of a lock."""
-    found = {}
-    for path in (root / "store" / "locks").glob("*.*"):
-        if holder := read_holder(path):
-            found[path.name.rpartition("-")[0]] = holder
-    return found
+    locks = (root / "store" / "locks").glob("*.*")
+    return {path.name.rpartition("-")[0]: holder for path in locks if (holder := read_holder(path))}
 
 
 def weights(root: Path) -> dict[str, str]:
     """sha256 of the weights of every finished artifact, by kind and hash; ``damaged`` for one that is not whole."""
-    found = {}
+    checksums = {}
     for folder in sorted(p for p in (root / "store").glob("*/*") if HASH.fullmatch(p.name)):
         name = f"{folder.parent.name}/{folder.name}"
         try:
             read_tensors(folder, read_about(folder))
-            found[name] = checksum(folder / "weights.safetensors", "sha256")
+            checksums[name] = checksum(folder / "weights.safetensors", "sha256")
         except DamagedError:
-            found[name] = "damaged"
-    return found
+            checksums[name] = "damaged"
+    return checksums
 
 
 def put(store: Store, step: Step, artifact: Artifact) -> None:
@@ -95,7 +92,7 @@ def recorded_numbers(root: Path) -> str:
     return hashlib.sha256(text.encode()).hexdigest() if text else ""
 
 
-def command(doc: str | None, name: str, amount: str, default: int, run: Callable[[int, int], Found]) -> None:
+def command(doc: str | None, name: str, amount: str, default: int, run: Callable[[int, int], FactsAndRows]) -> None:
     """A campaign as a command: ``run`` is handed how much and the seed; its figures are printed, and kept if asked."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(f"--{amount}", dest="amount", type=int, default=default)

@@ -54,7 +54,7 @@ def crowd(root: Path, processes: int, kills: int, draw: random.Random) -> tuple[
     return killed, failed
 
 
-def campaign(processes: int, seed: int) -> common.Found:
+def campaign(processes: int, seed: int) -> common.FactsAndRows:
     """Run it; see the top of this file."""
     draw = random.Random(seed)
     rows: list[common.Row] = []
@@ -66,14 +66,14 @@ def campaign(processes: int, seed: int) -> common.Found:
             root = Path(folder) / name.replace(" ", "-")
             killed, failed = crowd(root, processes, kills, draw)
             made = Counter((root / "made").read_text().split())
-            found = common.weights(root)
-            said = "".join(path.read_text() for path in root.glob("log-*"))
+            digests = common.weights(root)
+            log = "".join(path.read_text() for path in root.glob("log-*"))
             rows.append(
                 {
                     "round": name, "processes": processes, "killed": killed, "failed": failed,
                     "artifacts": len(expected), "made twice": sum(n > 1 for n in made.values()),
-                    "not as if alone": sum(found.get(name) != digest for name, digest in expected.items()),
-                    "waits": said.count(": waiting for "), "takeovers": said.count("taking over"),
+                    "not as if alone": sum(digests.get(name) != digest for name, digest in expected.items()),
+                    "waits": log.count(": waiting for "), "takeovers": log.count("taking over"),
                     "numbers as if alone": "yes" if common.recorded_numbers(root) == numbers else "no",
                 }
             )  # fmt: skip

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.timing import CPU, Found, Goal, command, table, threads, timed
+from benchmarks.timing import CPU, Goal, Outcome, command, table, threads, timed
 from repro.analysis.outputs import accuracy
 from repro.exhibits.deepmoe_costs.counted import share_for
 from repro.exhibits.deepmoe_table2_cifar import Parameters
@@ -75,13 +75,13 @@ def measure(width: float, batch: int, counts: tuple[int, ...], repetitions: int)
         ways["gathered"] = partial(gated, lambda: folded.gather(now[0])(images))
     for k in counts if batch > 1 else ():
         ways[f"{k} prototypes"] = partial(gated, partial(Prototypes(folded, gates, k), images, now))
-    found = timed(ways, repetitions)
+    measured = timed(ways, repetitions)
     promised = {"narrow": cost.dense_macs / narrow_macs, "wide": 1.0}
     gated_promise = cost.dense_macs / float(cost.macs(now).mean())
     return [
         [width, batch, name, 1000 * one.median, one.spread, faster, saved, faster / saved]
-        for name, one in found.items()
-        for faster, saved in [(found["wide"].over(one), promised.get(name, gated_promise))]
+        for name, one in measured.items()
+        for faster, saved in [(measured["wide"].over(one), promised.get(name, gated_promise))]
     ]  # fmt: skip
 
 
@@ -104,7 +104,7 @@ def grouping(root: Path, scale: str, counts: tuple[int, ...]) -> list[list[Any]]
     return rows
 
 
-def benchmark(args: argparse.Namespace) -> Found:
+def benchmark(args: argparse.Namespace) -> Outcome:
     counts, repetitions = ((2, 4), 1) if args.quick else ((4, 8, 20), 9)
     shapes = [(0.0625, 1), (0.0625, 8)] if args.quick else [(w, b) for w in (0.25, 0.5, 1.0) for b in (1, 64)]
     with threads(1):
@@ -121,7 +121,7 @@ def benchmark(args: argparse.Namespace) -> Found:
         if row[2].endswith("prototypes") and (args.quick or row[0] >= 0.5)
     ]
     masked, text = max(row[5] for row in rows if row[2] == "masked"), "wide / masked: masking alone saves nothing"
-    return Found([*goals, Goal(text=text, measured=masked, bound=1.05, at_most=True)], tables)
+    return Outcome([*goals, Goal(text=text, measured=masked, bound=1.05, at_most=True)], tables)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.common import Found, Row, command, holders, weights
+from benchmarks.common import FactsAndRows, Row, command, holders, weights
 from repro.errors import ReproError
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.scales import default_spec
@@ -106,7 +106,7 @@ def run(executor: str, root: Path, disturbed: bool, epochs: int = 12) -> Row:
     return {"executor": executor, "killed": assassin.killed, "seconds": round(time.monotonic() - began, 1)}
 
 
-def campaign(epochs: int, seed: int) -> Found:
+def campaign(epochs: int, seed: int) -> FactsAndRows:
     """Run it; see the top of this file. Nothing is drawn."""
     torch.set_num_threads(1)
     rows: list[Row] = []
@@ -123,9 +123,9 @@ def campaign(epochs: int, seed: int) -> Found:
                     row = run(name, root, disturbed, epochs)
                 except ReproError as error:
                     row = {"executor": name, "killed": f"failed: {error}", "seconds": 0.0}
-                found = weights(root)
-                expected = expected or found
-                agree = sum(found.get(key) == digest for key, digest in expected.items())
+                digests = weights(root)
+                expected = expected or digests
+                agree = sum(digests.get(key) == digest for key, digest in expected.items())
                 rows.append({**row, "artifacts": len(expected), "same weights": agree})
                 print(rows[-1], flush=True)
     facts: dict[str, int | float] = {

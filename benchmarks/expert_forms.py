@@ -65,8 +65,8 @@ def stacked(experts: Sequence[nn.Module]) -> Callable[[Tensor, list[int]], Tenso
 
     def answers(features: Tensor, loads_E: list[int]) -> Tensor:
         filled = pad_sequence(list(features.split(loads_E)), batch_first=True)
-        found = every({**state[0], **state[1]}, filled)
-        return torch.cat([each[:load].float() for each, load in zip(found, loads_E, strict=True)])
+        logits = every({**state[0], **state[1]}, filled)
+        return torch.cat([each[:load].float() for each, load in zip(logits, loads_E, strict=True)])
 
     return answers
 

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from benchmarks.anytime_wallclock import asked, untrained
 from benchmarks.expert_forms import INT8, RUNTIMES, Call, Form, forms
-from benchmarks.timing import CPU, Found, Goal, Measured, command, table, threads, timed
+from benchmarks.timing import CPU, Goal, Measured, Outcome, command, table, threads, timed
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.controls import equal_inference
 from repro.families.single_gate.export import Config
@@ -120,17 +120,17 @@ def loads_of(share: float, images: int, number: int) -> list[int]:
 
 @torch.no_grad()
 def measure(
-    found: dict[str, Form], images: Tensor, number: int, repetitions: int, shares: Sequence[float] = SHARES
+    by_name: dict[str, Form], images: Tensor, number: int, repetitions: int, shares: Sequence[float] = SHARES
 ) -> dict[float, dict[str, Measured]]:
     """Seconds of each form by the share that goes on, all at once; under ``number`` those of dense evaluation."""
     order_N = torch.randperm(len(images), generator=torch.Generator().manual_seed(1))
     with autocast(CPU):
-        every = {name: partial(form.dense, images, number) for name, form in found.items()}
+        every = {name: partial(form.dense, images, number) for name, form in by_name.items()}
         took = {float(number): timed(every, repetitions)}
         for share in shares:
             loads = loads_of(share, len(images), number)
-            exits = [partial(form.exits, order_n=order_N[: sum(loads)], loads_E=loads) for form in found.values()]
-            ways = {name: partial(_call, call, images) for name, call in zip(found, exits, strict=True)}
+            exits = [partial(form.exits, order_n=order_N[: sum(loads)], loads_E=loads) for form in by_name.values()]
+            ways = {name: partial(_call, call, images) for name, call in zip(by_name, exits, strict=True)}
             took[share] = timed(ways, repetitions)
     return took
 
@@ -166,7 +166,7 @@ def fastest_other(ways: dict[str, Measured]) -> tuple[float, str]:
     return max((ways["eager"].over(each), name) for name, each in ways.items() if name != "eager")
 
 
-def benchmark(args: argparse.Namespace) -> Found:
+def benchmark(args: argparse.Namespace) -> Outcome:
     width, pixels, number, size, repetitions = (0.0625, 16, 3, 16, 1) if args.quick else (0.25, 32, 20, 256, 7)
     cost = model_cost("tr10", "tr10", 100, pixels, number, width)
     base = cost.base_macs + cost.gate_macs
@@ -174,7 +174,7 @@ def benchmark(args: argparse.Namespace) -> Found:
     small: list[list[Any]] = []
     served: list[list[Any]] = []
     goals: list[Goal] = []
-    found: dict[str, Form] = {}
+    by_name: dict[str, Form] = {}
 
     def is_a_third_faster(ways: dict[str, Measured], what: str) -> None:
         over, name = fastest_other(ways)
@@ -182,14 +182,14 @@ def benchmark(args: argparse.Namespace) -> Found:
 
     for number_threads in (1,) if args.quick else (1, 2):
         with threads(number_threads):
-            found = dict(forms(width, pixels, number, number_threads))
-            took = measure(found, torch.randn(size, 3, pixels, pixels), number, repetitions)
-            few = {n: measure(found, torch.randn(n, 3, pixels, pixels), number, repetitions, [1.0])[1.0] for n in FEW}
+            by_name = dict(forms(width, pixels, number, number_threads))
+            took = measure(by_name, torch.randn(size, 3, pixels, pixels), number, repetitions)
+            few = {n: measure(by_name, torch.randn(n, 3, pixels, pixels), number, repetitions, [1.0])[1.0] for n in FEW}
         fastest = {
-            int8: min((took[number][n] for n in found if int8 or n != INT8), key=lambda each: each.median)
+            int8: min((took[number][n] for n in by_name if int8 or n != INT8), key=lambda each: each.median)
             for int8 in (False, True)
         }
-        realised = dict.fromkeys(found, 1.0)
+        realised = dict.fromkeys(by_name, 1.0)
         for share, ways in took.items():
             what = "dense" if share == number else f"{share:.0%}"
             promised = (base + number * cost.expert_macs) / (base + share * cost.expert_macs)
@@ -226,10 +226,10 @@ def benchmark(args: argparse.Namespace) -> Found:
         "As exported, beside a plain network": table(SERVED, served),
     }
     if not args.quick:
-        halves = second_thread(found["eager"], size, pixels, number, repetitions)
+        halves = second_thread(by_name["eager"], size, pixels, number, repetitions)
         tables["What a second thread gives, eager"] = table(["part", "ms, 1 thread", "ms, 2 threads", "1 / 2"], halves)
-    return Found(
-        goals, tables, [f"{name} is not installed here: not measured." for name in RUNTIMES if name not in found]
+    return Outcome(
+        goals, tables, [f"{name} is not installed here: not measured." for name in RUNTIMES if name not in by_name]
     )
 
 

@@ -21,7 +21,7 @@ from torch.func import functional_call, stack_module_state
 from torch.utils.data import SubsetRandomSampler
 
 from benchmarks import plain
-from benchmarks.timing import CPU, Found, Goal, Measured, command, table, timed
+from benchmarks.timing import CPU, Goal, Measured, Outcome, command, table, timed
 from repro.data.batches import DeviceBatches
 from repro.families.single_gate.experts import chosen_images
 from repro.families.single_gate.one_pass import NewExpert, train_experts
@@ -87,12 +87,12 @@ COLUMNS = [
 ]  # fmt: skip
 
 
-def row(task: Task, found: dict[str, Measured], *about: object) -> list:
-    ours, reference = found["one pass"], found.get("plain")
+def row(task: Task, times: dict[str, Measured], *about: object) -> list:
+    ours, reference = times["one pass"], times.get("plain")
     return [
-        *about, len(task.images), task.samples, ours.median, ours.spread, found["one expert"].median,
-        found["apart"].median, reference and reference.median, ours.over(found["one expert"]),
-        found["apart"].over(ours), reference and reference.over(ours),
+        *about, len(task.images), task.samples, ours.median, ours.spread, times["one expert"].median,
+        times["apart"].median, reference and reference.median, ours.over(times["one expert"]),
+        times["apart"].over(ours), reference and reference.over(ours),
     ]  # fmt: skip
 
 
@@ -127,11 +127,11 @@ def stacked(num_experts: int, batch: int, width: float, repetitions: int) -> lis
             loss = torch.vmap(loss_of)(parameters, features, labels).sum()
         loss.backward()
 
-    found = timed({"loop": loop, "vmap": at_once}, repetitions)
-    return [num_experts, batch, found["loop"].median, found["vmap"].median, found["loop"].over(found["vmap"])]
+    times = timed({"loop": loop, "vmap": at_once}, repetitions)
+    return [num_experts, batch, times["loop"].median, times["vmap"].median, times["loop"].over(times["vmap"])]
 
 
-def benchmark(args: argparse.Namespace) -> Found:
+def benchmark(args: argparse.Namespace) -> Outcome:
     width, images, repetitions = (0.0625, 128, 1) if args.quick else (0.25, 5120, 3)
     usual = 2 if args.quick else 20
     rows = []
@@ -160,7 +160,7 @@ def benchmark(args: argparse.Namespace) -> Found:
         feature = base.trunk(torch.zeros(1, 3, 32, 32))
     waiting = central[0] * RECIPE.batch_size * feature.numel() * 2 / 2**20
     notes = [f"What waits in the pass is at most {waiting:.3g} MiB of bf16 features for {central[0]} experts."]
-    return Found(goals, tables, notes)
+    return Outcome(goals, tables, notes)
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ def undisturbed(root: Path) -> dict[str, float]:
     return {**lasts, "recording": RECORDING}
 
 
-def campaign(kills: int, seed: int) -> common.Found:
+def campaign(kills: int, seed: int) -> common.FactsAndRows:
     """Run it; see the top of this file."""
     draw = random.Random(seed)
     tried: Counter[str] = Counter()
@@ -115,7 +115,7 @@ def campaign(kills: int, seed: int) -> common.Found:
                     hit = kill_within(root, phase, lasts[phase], draw)
                     if hit:
                         hits[hit] += 1
-                    torn = [name for name, found in weights(root).items() if found != expected[name]]
+                    torn = [name for name, digest in weights(root).items() if digest != expected[name]]
                     damaged += len(torn)
                     whole &= not torn
             let_through(root)

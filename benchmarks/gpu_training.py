@@ -18,7 +18,7 @@ from functools import partial
 import torch
 
 from benchmarks import plain
-from benchmarks.timing import Found, Goal, command, interleaved, seconds, table, timed
+from benchmarks.timing import Goal, Outcome, command, interleaved, seconds, table, timed
 from repro.book.plan import AIRBENCH, FLOPS
 from repro.data.batches import DeviceBatches
 from repro.families.single_gate.config import StudySpec
@@ -74,8 +74,8 @@ class Setting:
 def matrix_peak(device: torch.device, size: int, repetitions: int) -> float:
     """FLOP/s of a bf16 product of two random square matrices."""
     a, b = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
-    found = timed({"product": lambda: [a @ b for _ in range(10)]}, repetitions)
-    return 10 * 2 * size**3 / found["product"].median
+    products = timed({"ten": lambda: [a @ b for _ in range(10)]}, repetitions)["ten"]
+    return 10 * 2 * size**3 / products.median
 
 
 def epochs(
@@ -93,11 +93,11 @@ def epochs(
         else:
             notes.append(f"{setting.scale}, {what}: {way} does not work here.")
     again = {way: partial(seconds, partial(setting.epoch, what, way)) for way in first}
-    found = interleaved(again, repetitions, warm=False)
+    measured = interleaved(again, repetitions, warm=False)
     return [
         [setting.scale, setting.recipe.batch_size, what, way, began, one.median, one.spread,
          setting.number / one.median, 100 * setting.work(what) * FLOPS / one.median / peak]
-        for (way, began), one in zip(first.items(), found.values(), strict=True)
+        for (way, began), one in zip(first.items(), measured.values(), strict=True)
     ]  # fmt: skip
 
 
@@ -106,16 +106,16 @@ COLUMNS = [
 ]  # fmt: skip
 
 
-def goal_of(setting: Setting, rows: list[list], bound: float, shown: bool) -> Goal:
+def goal_of(setting: Setting, rows: list[list], bound: float, is_evidence: bool) -> Goal:
     """The whole training of the base, in the way that is fastest here."""
     number = setting.spec.base_recipe.epochs
     took = min((row[5] for row in rows if (row[0], row[2]) == (setting.scale, "base")), default=None)
     text = f"seconds of tr18 on CIFAR-100, {number} epochs at scale {setting.scale}"
-    measured = number * took if took and shown else None
+    measured = number * took if took and is_evidence else None
     return Goal(text=text, bound=bound, at_most=True, unit="seconds", measured=measured)
 
 
-def benchmark(args: argparse.Namespace) -> Found:
+def benchmark(args: argparse.Namespace) -> Outcome:
     device = pick_device()
     gpu = device.type == "cuda"
     if not gpu and not args.quick:
@@ -139,7 +139,7 @@ def benchmark(args: argparse.Namespace) -> Found:
         f"A100: {flop / took / 1e12:.0f} TFLOP/s, {100 * flop / took / theirs:.0f} % of that card's printed peak.",
     ]
     title = "An epoch of tr18, and of its experts (tr18-tr18, CIFAR-100)"
-    return Found(goals, {title: table(COLUMNS, rows)}, notes, device)
+    return Outcome(goals, {title: table(COLUMNS, rows)}, notes, device)
 
 
 if __name__ == "__main__":

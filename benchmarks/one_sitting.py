@@ -89,23 +89,23 @@ def recorded(sitting: dict[str, Any], root: Path) -> PerformanceRecord:
 
 def here(root: Path) -> dict[Path, int]:
     """The records and the artifacts of a root, and when each was written."""
-    found = [*root.glob("results/*.json"), *root.glob(f"store/*/*/{ARTIFACT}")]
-    return {path: path.stat().st_mtime_ns for path in found if "." not in path.parent.name}
+    paths = [*root.glob("results/*.json"), *root.glob(f"store/*/*/{ARTIFACT}")]
+    return {path: path.stat().st_mtime_ns for path in paths if "." not in path.parent.name}
 
 
 def parser() -> argparse.ArgumentParser:
     """The parser of this command."""
-    found = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    found.add_argument("exhibit")
-    found.add_argument("-p", dest="parameters", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
-    found.add_argument("--minutes", type=float, required=True)
-    found.add_argument("--out", type=Path, required=True)
-    found.add_argument("--root", type=Path, default=Path(os.environ.get("REPRO_ROOT", PROJECT / "data")))
-    found.add_argument("--workers", type=int, default=6)
-    found.add_argument("--what", default="base-predictions,predictions")
-    found.add_argument("--max-files", type=int, default=8)
-    found.add_argument("--max-mb", type=float, default=16)
-    return found
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("exhibit")
+    arguments.add_argument("-p", dest="parameters", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
+    arguments.add_argument("--minutes", type=float, required=True)
+    arguments.add_argument("--out", type=Path, required=True)
+    arguments.add_argument("--root", type=Path, default=Path(os.environ.get("REPRO_ROOT", PROJECT / "data")))
+    arguments.add_argument("--workers", type=int, default=6)
+    arguments.add_argument("--what", default="base-predictions,predictions")
+    arguments.add_argument("--max-files", type=int, default=8)
+    arguments.add_argument("--max-mb", type=float, default=16)
+    return arguments
 
 
 def main() -> int:

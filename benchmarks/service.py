@@ -24,7 +24,7 @@ from torch.fx.experimental.optimization import fuse
 
 from benchmarks.anytime_wallclock import untrained
 from benchmarks.deepmoe_prototypes import KINDS, made_up_gates
-from benchmarks.timing import Found, Goal, Measured, command, table, threads, timed
+from benchmarks.timing import Goal, Measured, Outcome, command, table, threads, timed
 from repro.exhibits.deepmoe_costs.counted import share_for
 from repro.exhibits.three_families.bodies import CONVNEXT, TR, Asked, Body, convnext_cost, convnext_spec
 from repro.exhibits.three_families.families import MANY, asked_deepmoe
@@ -146,17 +146,17 @@ def measure(asked: Asked, images: Tensor, where: str, repetitions: int) -> list[
         bodies = {f"{body.name} {width}": (body, width) for each in near.values() for body, width in each}
         answers |= {name: plain(asked, *of, images) for name, of in bodies.items()}
         ways = {name: partial(in_parts, answer, number, together, device) for name, answer in answers.items()}
-        found, ms = timed(ways, repetitions), 1e3 / number
+        measured, ms = timed(ways, repetitions), 1e3 / number
         for name, one in served.items():
-            took, macs = found[name], [body.cost(asked, width)[0] for body, width in near[name]]
-            times = zip(*(found[f"{body.name} {width}"].values for body, width in near[name]), strict=True)
+            took, macs = measured[name], [body.cost(asked, width)[0] for body, width in near[name]]
+            times = zip(*(measured[f"{body.name} {width}"].values for body, width in near[name]), strict=True)
             held = Measured(tuple(between(one.macs[case], macs, each) or each[0] for each in times))
             numbers = [one.macs[case] / 1e6, ms * took.median, took.spread, ms * held.median, took.over(held)]
             rows.append([where, together, name, *numbers])
     return rows
 
 
-def benchmark(args: argparse.Namespace) -> Found:
+def benchmark(args: argparse.Namespace) -> Outcome:
     spec = default_spec("smoke", "modes") if args.quick else default_spec("laptop", "cifar100")
     asked = Asked("smoke" if args.quick else "laptop", spec.with_(num_experts=3 if args.quick else 20))
     number, repetitions = (8, 1) if args.quick else (MANY, 7)
@@ -177,7 +177,7 @@ def benchmark(args: argparse.Namespace) -> Found:
              measured=max(row[-1] for row in rows if (row[2], row[1]) == (name, together)), bound=BOUND, at_most=True)
         for name, together in cases
     ]  # fmt: skip
-    return Found(goals, {"Mixtures as a service, beside plain networks of equal MACs": table(columns, rows)}, notes)
+    return Outcome(goals, {"Mixtures as a service, beside plain networks of equal MACs": table(columns, rows)}, notes)
 
 
 if __name__ == "__main__":

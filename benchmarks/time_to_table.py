@@ -28,7 +28,7 @@ from pkgutil import resolve_name
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
-from benchmarks.timing import Found, Goal, command, seconds, table, timed
+from benchmarks.timing import Goal, Outcome, command, seconds, table, timed
 from repro.study.contents import Contents
 from repro.study.places import project_folder
 from repro.study.results import Table
@@ -105,7 +105,7 @@ PARTS: dict[str, Callable[..., str]] = {
 @contextmanager
 def watched(parts: Mapping[str, Callable[..., str]]) -> Iterator[dict[str, Part]]:
     """Functions by their address, timed whenever they are called until the block ends."""
-    found: dict[str, Part] = {}
+    spent: dict[str, Part] = {}
     inside = [0.0]  # seconds of watched calls inside the one that runs, one entry a depth
 
     def timing(run: Callable[..., Any], name: Callable[..., str]) -> Callable[..., Any]:
@@ -116,8 +116,8 @@ def watched(parts: Mapping[str, Callable[..., str]]) -> Iterator[dict[str, Part]
                 return run(*args, **kwargs)
             finally:
                 took = time.perf_counter() - began
-                before = found.get(name(*args), Part(0, 0.0, 0.0))
-                found[name(*args)] = Part(before.calls + 1, before.whole + took, before.own + took - inside.pop())
+                before = spent.get(name(*args), Part(0, 0.0, 0.0))
+                spent[name(*args)] = Part(before.calls + 1, before.whole + took, before.own + took - inside.pop())
                 inside[-1] += took
 
         return call
@@ -129,7 +129,7 @@ def watched(parts: Mapping[str, Callable[..., str]]) -> Iterator[dict[str, Part]
     for each in patches:
         each.start()
     try:
-        yield found
+        yield spent
     finally:
         for each in patches:
             each.stop()
@@ -142,25 +142,25 @@ def build_watched(out: str) -> None:
     from repro.cli import main
     from repro.report import engine  # noqa: F401
 
-    with watched(PARTS) as found:
+    with watched(PARTS) as spent:
         began = time.perf_counter()
         status = main(["book", "--out", out])
-    print(json.dumps([found, time.perf_counter() - began]))
+    print(json.dumps([spent, time.perf_counter() - began]))
     sys.exit(status)
 
 
 def spent_on_book(whole: float, printed: str) -> tuple[Table, Table]:
     """Of the book: its parts, and its notebooks one by one; ``whole`` are the seconds of the process."""
-    found, inside = json.loads(printed.splitlines()[-1])
+    spent, inside = json.loads(printed.splitlines()[-1])
     parts: dict[str, Part] = {}
-    for name, (calls, took, own) in found.items():
+    for name, (calls, took, own) in spent.items():
         group = name.partition(": ")[0]
         before = parts.get(group, Part(0, 0.0, 0.0))
         parts[group] = Part(before.calls + calls, before.whole + took, before.own + own)
     rows = [[name, *part, part.own / whole] for name, part in parts.items()]
     imports, rest = whole - inside, inside - sum(part.own for part in parts.values())
     rows += [[name, None, took, took, took / whole] for name, took in (("imports", imports), ("the rest", rest))]
-    one_by_one = [[name.partition(": ")[2], *of] for name, of in found.items() if ": " in name]
+    one_by_one = [[name.partition(": ")[2], *of] for name, of in spent.items() if ": " in name]
     columns = ["", "calls", "seconds", "seconds of its own", "share of the command"]
     slowest = sorted(one_by_one, key=lambda row: -row[2])
     return table(columns, sorted(rows, key=lambda row: -row[3])), table(columns[:-1], slowest)
@@ -172,7 +172,7 @@ def steps_of_ci(printed: str) -> Table:
     return table(["step", "seconds"], [[name, int(took)] for took, name in lines])
 
 
-def measure(args: argparse.Namespace) -> Found:
+def measure(args: argparse.Namespace) -> Outcome:
     scale, repetitions = ("smoke", 1) if args.quick else ("quick", 5)
     code = {"nothing": "pass", "import torch": "import torch", "the notebook's imports": NOTEBOOK}
     imports = timed({name: partial(python, text) for name, text in code.items()}, repetitions)
@@ -191,7 +191,7 @@ def measure(args: argparse.Namespace) -> Found:
         }
         second = first_table(scale, Path(folder), "again")
         asked = {"repro --help": ["--help"], "repro status": ["status", "--root", f"{folder}/root"]}
-        answers = timed({name: partial(run, *REPRO, *words) for name, words in asked.items()}, repetitions)
+        answers = timed({name: partial(run, *REPRO, *arguments) for name, arguments in asked.items()}, repetitions)
         project = project_folder() or Path()
         if not args.quick:
             once("uv run pytest", sys.executable, "-m", "pytest", "-q", str(project / "tests"))
@@ -219,7 +219,7 @@ def measure(args: argparse.Namespace) -> Found:
         for name, bound in bounds.items()
     ]
     columns = ["", "seconds", "spread", "over import torch"]
-    return Found(goals, {"From a command to its end": table(columns, rows), **tables})
+    return Outcome(goals, {"From a command to its end": table(columns, rows), **tables})
 
 
 if __name__ == "__main__":

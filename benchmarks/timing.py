@@ -78,14 +78,14 @@ def images_per_second(step: Callable[[], int], budget: float) -> float:
 
 
 def operators_of(step: Callable[[], object], kinds: Mapping[str, Sequence[str]]) -> list[float]:
-    """Percent of a call's processor time in each kind of operator, known by words in its name, and in the rest."""
+    """Percent of a call's processor time in each kind of operator, known by parts of its name, and in the rest."""
     for _ in range(2):  # the first starts the profiler itself, and is left out
         with profile(activities=[ProfilerActivity.CPU]) as profiled:
             step()
     took, total = dict.fromkeys(kinds, 0.0), 0.0
     for event in profiled.key_averages():
         total += event.self_cpu_time_total
-        kind = next((kind for kind, words in kinds.items() if any(w in event.key.lower() for w in words)), None)
+        kind = next((kind for kind, parts in kinds.items() if any(part in event.key.lower() for part in parts)), None)
         if kind:
             took[kind] += event.self_cpu_time_total
     shares = [100 * t / total for t in took.values()]
@@ -103,7 +103,7 @@ def threads(number: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-class Found(NamedTuple):
+class Outcome(NamedTuple):
     """What a benchmark measured: goals, tables by title, sentences beside them, and where."""
 
     goals: Sequence[Goal]
@@ -114,15 +114,15 @@ class Found(NamedTuple):
 
 def parser(doc: str | None) -> argparse.ArgumentParser:
     """The parser of every benchmark."""
-    found = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    found.add_argument("--quick", action="store_true", help="seconds, to see that it works; recorded only with --out")
-    found.add_argument("--out", type=Path, help="folder of the record (default: results/performance)")
-    found.add_argument("--root", type=Path, default=default_root(), help="folder of image sets and store")
-    return found
+    options = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--quick", action="store_true", help="seconds, to see that it works; recorded only with --out")
+    options.add_argument("--out", type=Path, help="folder of the record (default: results/performance)")
+    options.add_argument("--root", type=Path, default=default_root(), help="folder of image sets and store")
+    return options
 
 
 def command(
-    doc: str | None, measure: Callable[[argparse.Namespace], Found], flags: Mapping[str, str] = MappingProxyType({})
+    doc: str | None, measure: Callable[[argparse.Namespace], Outcome], flags: Mapping[str, str] = MappingProxyType({})
 ) -> None:
     """A benchmark as a command: prints its tables and goals, and writes the record.
 
@@ -130,13 +130,13 @@ def command(
     which each has a line of help.
     """
     asked, began = parser(doc), time.perf_counter()
-    for flag, words in flags.items():
-        asked.add_argument(f"--{flag}", action="store_true", help=words)
+    for flag, line in flags.items():
+        asked.add_argument(f"--{flag}", action="store_true", help=line)
     args = asked.parse_args()
     goals, tables, notes, device = measure(args)
-    for title, shown in tables.items():
+    for title, table in tables.items():
         print(f"\n{title}")
-        show(shown)
+        show(table)
     print()
     for goal in goals:
         measured = "not measured" if goal.measured is None else f"{goal.measured:.3g}"
@@ -156,8 +156,8 @@ def command(
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
     """A table whose numbers have four decimals."""
-    shown = [[round(value, 4) if isinstance(value, float) else value for value in row] for row in rows]
-    return Table(columns=list(columns), rows=shown)
+    rounded = [[round(value, 4) if isinstance(value, float) else value for value in row] for row in rows]
+    return Table(columns=list(columns), rows=rounded)
 
 
 def show(table: Table) -> None:

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.timing import Found, Goal, command, operators_of, table, timed
+from benchmarks.timing import Goal, Outcome, command, operators_of, table, timed
 from repro.models.token_dispatch import run_experts
 from repro.models.token_routing import within_capacity
 from repro.training.device import pick_device
@@ -99,7 +99,7 @@ class Task:
         return (back @ done.transpose(0, 1).flatten(1, 2)).flatten(0, 1)
 
 
-def measure(args: argparse.Namespace) -> Found:
+def measure(args: argparse.Namespace) -> Outcome:
     tokens, dim, repetitions = (256, 32, 2) if args.quick else (4096, 192, 30)
     device = pick_device("auto")
     rows, parts, goals = [], [], []
@@ -107,9 +107,9 @@ def measure(args: argparse.Namespace) -> Found:
         for top_k in (1, 2):
             task, name = Task(tokens, dim, top_k, dtype, device), str(dtype).removeprefix("torch.")
             steps = {way: partial(task.step, getattr(task, way.replace("-", "_"))) for way in ("dense", *WAYS)}
-            found = timed(steps, repetitions)
-            ratios = [found[way].over(found["dense"]) for way in WAYS]
-            rows.append([name, top_k, 1e3 * found["dense"].median, found["dense"].spread, *ratios])
+            times = timed(steps, repetitions)
+            ratios = [times[way].over(times["dense"]) for way in WAYS]
+            rows.append([name, top_k, 1e3 * times["dense"].median, times["dense"].spread, *ratios])
             for way in ("dense", "sorted"):
                 shares = [operators_of(steps[way], OPERATORS) for _ in range(repetitions)]
                 parts.append([name, top_k, way, *(median(each) for each in zip(*shares, strict=True))])
@@ -120,7 +120,7 @@ def measure(args: argparse.Namespace) -> Found:
         "Forward and backward, in times of the dense MLP": table(columns, rows),
         "Operators of a step, percent": table(["precision", "k", "way", *OPERATORS, "the rest"], parts),
     }
-    return Found(goals, tables, device=device)
+    return Outcome(goals, tables, device=device)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from benchmarks import plain
-from benchmarks.timing import CPU, Found, Goal, Measured, command, images_per_second, interleaved, operators_of, table
+from benchmarks.timing import CPU, Goal, Measured, Outcome, command, images_per_second, interleaved, operators_of, table
 from repro.data.batches import Batch, DeviceBatches
 from repro.families.single_gate.scales import LAPTOP_BASE
 from repro.models.registry import build_backbone
@@ -109,22 +109,22 @@ def measure(
     return rates(steps, repetitions, budget)
 
 
-def best_plain(found: dict[str, Measured]) -> Measured:
+def best_plain(by_way: dict[str, Measured]) -> Measured:
     """The plain loop with the number of workers that suits it best."""
-    return max((each for name, each in found.items() if name.startswith("plain")), key=lambda each: each.median)
+    return max((each for name, each in by_way.items() if name.startswith("plain")), key=lambda each: each.median)
 
 
-def ceiling(found: dict[str, Measured]) -> list[float]:
+def ceiling(by_way: dict[str, Measured]) -> list[float]:
     """[images/s of bare, of bare in fp32, what bf16 gives, the most that ours can be over plain]."""
-    bare, fp32 = found["bare"], found["bare fp32"]
-    return [bare.median, fp32.median, bare.over(fp32), bare.over(best_plain(found))]
+    bare, fp32 = by_way["bare"], by_way["bare fp32"]
+    return [bare.median, fp32.median, bare.over(fp32), bare.over(best_plain(by_way))]
 
 
-def row(found: dict[str, Measured], *about: object) -> list:
+def row(by_way: dict[str, Measured], *about: object) -> list:
     """[*about, images/s of ours, spread, of plain, of bare, ours / plain, ours / bare], then compiled ones / plain."""
-    ours, reference, bare = found["ours"], best_plain(found), found["bare"]
+    ours, reference, bare = by_way["ours"], best_plain(by_way), by_way["bare"]
     numbers = [ours.median, ours.spread, reference.median, bare.median, ours.over(reference), ours.over(bare)]
-    compiled = found.get("compiled")
+    compiled = by_way.get("compiled")
     return [*about, *numbers, *([compiled.median, compiled.over(reference)] if compiled else [])]
 
 
@@ -138,13 +138,13 @@ def fixed(width: float) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
     return network(width).train(), batch.images, batch.labels
 
 
-def operators(width: float, found: dict[str, Measured]) -> Iterator[list]:
+def operators(width: float, by_way: dict[str, Measured]) -> Iterator[list]:
     """Of a bare step in bf16 and in fp32: [width, precision, ms of kinds of operators, of the rest, of all]."""
     of = fixed(width)
     for precision, name in (("bf16", "bare"), ("fp32", "bare fp32")):
         step = partial(bare_step, *of, fp32=precision == "fp32")
         step()
-        ms = 1e3 * 128 / found[name].median
+        ms = 1e3 * 128 / by_way[name].median
         yield [width, precision, *(share / 100 * ms for share in operators_of(step, OPERATORS)), ms]
 
 
@@ -164,14 +164,14 @@ def compiled(width: float, way: str, repetitions: int, budget: float, whole: dic
     began = time.perf_counter()
     steps["compiled"]()
     seconds = time.perf_counter() - began
-    found = rates(steps, repetitions, budget)
-    as_it_is, faster = found["plain"], found["compiled"]
+    by_way = rates(steps, repetitions, budget)
+    as_it_is, faster = by_way["plain"], by_way["compiled"]
     saved = 128 / whole["ours"].median - 128 / whole["compiled"].median
     won_back = round(seconds / saved) if saved > 0 else None
     return [width, seconds, as_it_is.median, faster.median, faster.over(as_it_is), won_back]
 
 
-def benchmark(args: argparse.Namespace) -> Found:
+def benchmark(args: argparse.Namespace) -> Outcome:
     quick = args.quick
     repetitions, budget = (1, 0.0) if quick else (5, 1.0)
     workers = (0,) if quick else (0, 2)
@@ -179,7 +179,7 @@ def benchmark(args: argparse.Namespace) -> Found:
     usual = widths[0] if quick else 0.25
     way = "aot_eager" if quick else "on"
     measured = {width: measure(width, 128, 32, workers, repetitions, budget, way) for width in widths}
-    by_width = [row(found, width) for width, found in measured.items()]
+    by_width = [row(by_way, width) for width, by_way in measured.items()]
     less = (repetitions, budget / 2)
     batch_sizes = (16, 32) if quick else (16, 64, 256, 1024)
     sizes = (16, 32) if quick else (16, 32, 48, 64)
@@ -187,7 +187,7 @@ def benchmark(args: argparse.Namespace) -> Found:
         "Training, by width (tr10, batches of 128, 32 pixels)": table(["width", *COLUMNS, *COMPILED], by_width),
         "What bf16 gives, and the most that a loop can reach": table(
             ["width", "bare, images/s", "bare fp32, images/s", "bare / bare fp32", "bare / plain"],
-            ([width, *ceiling(found)] for width, found in measured.items()),
+            ([width, *ceiling(by_way)] for width, by_way in measured.items()),
         ),
         "By batch size (32 pixels)": table(
             ["batch size", *COLUMNS], (row(measure(usual, b, 32, (0,), *less), b) for b in batch_sizes)
@@ -197,17 +197,17 @@ def benchmark(args: argparse.Namespace) -> Found:
         ),
         "Operators of a bare step, ms": table(
             ["width", "precision", *OPERATORS, "the rest", "all"],
-            (line for width, found in measured.items() for line in operators(width, found)),
+            (line for width, by_way in measured.items() for line in operators(width, by_way)),
         ),
         "Compiled by torch, forward and backward alone (batches of 128, 32 pixels)": table(
             ["width", "seconds to compile", "plain, images/s", *COMPILED, "steps that win the time back"],
-            (compiled(width, way, repetitions, budget, found) for width, found in measured.items()),
+            (compiled(width, way, repetitions, budget, by_way) for width, by_way in measured.items()),
         ),
     }
     goals = [Goal(text=f"images/s, ours / plain, width {r[0]}", measured=r[5], bound=2.5) for r in by_width]
     goals += [Goal(text=f"images/s, ours compiled / plain, width {r[0]}", measured=r[8], bound=2.5) for r in by_width]
     goals += [Goal(text=f"images/s, ours / bare, width {r[0]}", measured=r[6], bound=0.6) for r in by_width]
-    return Found(goals, tables)
+    return Outcome(goals, tables)
 
 
 if __name__ == "__main__":

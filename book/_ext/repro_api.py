@@ -20,12 +20,14 @@ FIELDS = re.compile(r"\s*(:\w|\.\. )")
 def as_written(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """A docstring as reStructuredText."""
     out: list[str] = []
-    for is_text, paragraph in groupby(lines, lambda line: bool(line.strip())):
-        found = list(paragraph)
-        if is_text and not FIELDS.match(found[0]):
-            plain = not any(COLUMNS.search(line) for line in found)
-            found = [without_strokes(line) for line in found] if plain else ["::", "", *(f"    {x}" for x in found)]
-        out += found
+    for is_text, group in groupby(lines, lambda line: bool(line.strip())):
+        paragraph = list(group)
+        if is_text and not FIELDS.match(paragraph[0]):
+            if any(COLUMNS.search(line) for line in paragraph):
+                paragraph = ["::", "", *(f"    {line}" for line in paragraph)]
+            else:
+                paragraph = [without_strokes(line) for line in paragraph]
+        out += paragraph
     lines[:] = out
 
 

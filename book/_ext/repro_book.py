@@ -104,10 +104,10 @@ class SourceOf(LiteralInclude):
         self.arguments = ["/" + relpath(path, self.env.srcdir)]
         self.options |= {"pyobject": within, "language": "python", "dedent": None}
         self.options.setdefault("class", ["repro-code"])
-        found = list(super().run())
+        listing = list(super().run())
         url = f"{self.config.html_theme_options.get('repository_url', '')}/blob/main/{below}"
         name = html.escape(f"{below}: {within}")
-        return [raw(f'<p class="repro-where"><a href="{url}"><code>{name}</code></a></p>'), *found]
+        return [raw(f'<p class="repro-where"><a href="{url}"><code>{name}</code></a></p>'), *listing]
 
 
 def place_of(name: str) -> tuple[Path, str]:

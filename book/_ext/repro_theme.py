@@ -25,10 +25,10 @@ def mend(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any],
     context["body"] = PARAMETERS.sub(in_lines, body)
 
 
-def in_lines(found: re.Match[str]) -> str:
-    """A signature's parameters, each in a line of its own."""
-    lines = found[2].replace("<dd>", '<span class="sig-line">').replace("</dd>", "</span>")
-    return f'{found[1]}<span class="sig-lines">{lines}</span>'
+def in_lines(signature: re.Match[str]) -> str:
+    """A signature's parameters, each on a line of its own."""
+    lines = signature[2].replace("<dd>", '<span class="sig-line">').replace("</dd>", "</span>")
+    return f'{signature[1]}<span class="sig-lines">{lines}</span>'
 
 
 def light_without_scripts(app: Sphinx, exception: Exception | None) -> None:

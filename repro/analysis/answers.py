@@ -78,14 +78,14 @@ class Sweep:
     experts_of_others: list[float]
 
 
-def sweep(found: Answers, thresholds: Sequence[float] = THRESHOLDS) -> Sweep:
+def sweep(answers: Answers, thresholds: Sequence[float] = THRESHOLDS) -> Sweep:
     """Accuracy, exits and experts over the thresholds: nothing is chosen, so all images may be used."""
     result = Sweep([], [], [])
     for tau in thresholds:
-        used = found.used(tau)
+        used = answers.used(tau)
         exits = used == 0
         others = int((~exits).sum())
-        result.top1.append(percent(found.right_with(used)))
+        result.top1.append(percent(answers.right_with(used)))
         result.exits.append(percent(exits))
         result.experts_of_others.append(int(used.sum()) / others if others else 0.0)
     return result

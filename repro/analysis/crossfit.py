@@ -40,9 +40,9 @@ class Points:
     sizes: tuple[int, int]
 
     @classmethod
-    def of(cls, found: Answers, cost: ModelCost, parts: tuple[Tensor, Tensor]) -> Points:
+    def of(cls, answers: Answers, cost: ModelCost, parts: tuple[Tensor, Tensor]) -> Points:
         """Points from each of a model's :meth:`~repro.analysis.answers.Answers.ways`, and the indices of the halves."""
-        ways = [(found.right_with(used), cost.anytime_macs(used).double()) for used in found.ways()]
+        ways = [(answers.right_with(used), cost.anytime_macs(used).double()) for used in answers.ways()]
         top1 = [[percent(right[part]) for right, _ in ways] for part in parts]
         macs = [[float(macs[part].mean()) for _, macs in ways] for part in parts]
         return cls(torch.tensor(top1, dtype=F64), torch.tensor(macs, dtype=F64), (len(parts[0]), len(parts[1])))

@@ -113,8 +113,8 @@ def learned_rule(name: str, outputs: Outputs, at_stake: Stakes, halves: Sequence
             with threadpool_limits(1):
                 model = LEARNED[name](seed)
                 model.fit(seen[fitted_on], target[fitted_on])  # type: ignore[attr-defined]
-                found = model.predict_proba(seen[used_on])[:, 1]  # type: ignore[attr-defined]
-            scores[halves[mine]] = -torch.from_numpy(found)
+                probabilities = model.predict_proba(seen[used_on])[:, 1]  # type: ignore[attr-defined]
+            scores[halves[mine]] = -torch.from_numpy(probabilities)
     return scores
 
 
@@ -145,5 +145,5 @@ def chance(at_stake: Stakes, shares: Sequence[float]) -> list[float]:
 
 
 def area(shares: Sequence[float], values: Sequence[float]) -> float:
-    """Mean of a curve over shares in ascending order, by trapezes."""
+    """Mean of a curve over shares in ascending order, by the trapezoidal rule."""
     return float(np.trapezoid(values, shares)) / (shares[-1] - shares[0])

@@ -109,8 +109,8 @@ def agreement_within_class(one: np.ndarray, other: np.ndarray, labels: np.ndarra
 
 def agreement_within_classes(one: np.ndarray, other: np.ndarray, labels: np.ndarray) -> float | None:
     """The mean of :func:`agreement_within_class` over the classes that are split; ``None`` if none is."""
-    found = [agreement_within_class(one, other, labels, int(label)) for label in np.unique(labels)]
-    split = [value for value in found if value is not None]
+    agreements = (agreement_within_class(one, other, labels, int(label)) for label in np.unique(labels))
+    split = [value for value in agreements if value is not None]
     return math.fsum(split) / len(split) if split else None
 
 

@@ -100,11 +100,11 @@ def collect(project: Path, extra: Path) -> None:
         if (results_folder() / folder).is_dir():
             shutil.copytree(results_folder() / folder, data / folder)
     shutil.copytree(project / "repro" / "report" / "paper", data / "paper")
-    for shown in map(exhibit, names()):
-        if found := [r for r in results.values() if r.study == shown.name]:
-            tidy.write(shown.name, tidy.frames(found), data)
-            for name, svg in shown.drawn(found).items():
-                write_text(figures / f"{shown.figure_name(name)}.svg", svg)
+    for study in map(exhibit, names()):
+        if records := [r for r in results.values() if r.study == study.name]:
+            tidy.write(study.name, tidy.frames(records), data)
+            for name, svg in study.drawn(records).items():
+                write_text(figures / f"{study.figure_name(name)}.svg", svg)
     lines = front.headlines(list(results.values()))
     measured = performance.load_all(results_folder() / "performance")
     for name, record in measured.items():
@@ -152,7 +152,7 @@ class _Page(HTMLParser):
         self.links: list[str] = []
         self.loads: list[str] = []
         self.unnamed: list[str] = []
-        self.words = 0
+        self.num_words = 0
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -169,7 +169,7 @@ class _Page(HTMLParser):
             self.unnamed.append(address or "")
 
     def handle_data(self, data: str) -> None:
-        self.words += len(data.split())
+        self.num_words += len(data.split())
 
 
 def check_html(html: Path, expected: list[str]) -> list[str]:
@@ -187,7 +187,7 @@ def check_html(html: Path, expected: list[str]) -> list[str]:
     findings += [f"figure {name} is in no page" for name in figures if name not in loaded]
     for path, page in pages.items():
         where = path.relative_to(html)
-        if page.words < 40 and path.name != "genindex.html":
+        if page.num_words < 40 and path.name != "genindex.html":
             findings.append(f"{where} is empty")
         findings += [f"{where} shows {image} without alt text" for image in page.unnamed]
         findings += [f"{where} loads {url} from outside" for url in page.loads if urlsplit(url).netloc]

@@ -17,12 +17,12 @@ from repro.report.verdict import Verdict
 MARKERS = dict(zip(SCALES, "os^", strict=True))
 COLOURS = {"cifar100": PALETTE[0], "tiny-imagenet": PALETTE[1], "cifar10": PALETTE[2], "imagenet": PALETTE[3]}
 ROW, GAP, TITLE = 1.0, 0.5, 1.3
-"""Heights: of an effect or a line of words, between two claims, and of a heading."""
+"""Heights: of an effect or a line of text, between two claims, and of a heading."""
 SHORT = {Verdict.ANECDOTE: "one seed", Verdict.TWO_SEEDS: "two seeds", Verdict.PAIRS: "pairs of seeds"}
 
 
 def forest(lines: Sequence[Headline], narrow: bool = False) -> Figure:
-    """A claim under the other; ``narrow``, for a phone, has its words above its marks instead of beside them.
+    """A claim under the other; ``narrow``, for a phone, has its text above its marks instead of beside them.
 
     Filled marks are means over the seeds, faint where fewer than three decide nothing; lines are 95 % intervals, with
     an arrow where they go on beyond the figure; hollow diamonds the paper's own difference; † is a rule that was
@@ -38,7 +38,7 @@ def forest(lines: Sequence[Headline], narrow: bool = False) -> Figure:
         if place == 0 or line.group != lines[place - 1].group:
             title = fill(line.group, 46 if narrow else 80)
             bottom += TITLE + title.count("\n")
-            _words(axes, title, bottom - 0.4 - title.count("\n") / 2, narrow, weight="bold")
+            _write(axes, title, bottom - 0.4 - title.count("\n") / 2, narrow, weight="bold")
         bottom = _claim(axes, line, bottom, narrow)
     figure.set_size_inches(4.2 if narrow else 8.0, 1.1 + 0.19 * bottom)
     axes.set_ylim(bottom, 0)
@@ -53,9 +53,9 @@ def forest(lines: Sequence[Headline], narrow: bool = False) -> Figure:
 
 def _claim(axes: Axes, line: Headline, top: float, narrow: bool) -> float:
     """Draw a claim from ``top`` downwards; returns where it ends."""
-    words = fill(line.words + (" †" if line.claim.settled_after else ""), 54 if narrow else 50)
-    lines = words.count("\n") + 1
-    _words(axes, words, top + lines / 2, narrow)
+    text = fill(line.sentence + (" †" if line.claim.settled_after else ""), 54 if narrow else 50)
+    lines = text.count("\n") + 1
+    _write(axes, text, top + lines / 2, narrow)
     y = top + 0.5 + (lines if narrow else (lines - max(len(line.effects), 1)) / 2 if lines > len(line.effects) else 0)
     printed: set[str] = set()
     for effect in line.effects:
@@ -71,8 +71,8 @@ def _claim(axes: Axes, line: Headline, top: float, narrow: bool) -> float:
     return max(y - 0.5, top + lines) + GAP
 
 
-def _words(axes: Axes, words: str, y: float, narrow: bool, weight: str = "normal") -> None:
-    axes.text(0.0 if narrow else -0.02, y, words, transform=axes.get_yaxis_transform(), va="center", fontsize=9,
+def _write(axes: Axes, text: str, y: float, narrow: bool, weight: str = "normal") -> None:
+    axes.text(0.0 if narrow else -0.02, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize=9,
               ha="left" if narrow else "right", weight=weight, linespacing=1.15)  # fmt: skip
 
 
@@ -88,8 +88,8 @@ def _mark(axes: Axes, effect: Effect, y: float) -> None:
                 axes.plot(at, y, arrow, color=colour, alpha=faint, markersize=4, clip_on=False)
     axes.plot(ours.mean, y, MARKERS[effect.result.scale], color=colour, markersize=5, alpha=faint, zorder=3)
     verdict = SHORT.get(effect.judged.verdict, str(effect.judged.verdict))
-    words = verdict + ("" if effect.judged.controlled else "*")
-    axes.text(1.01, y, words, transform=axes.get_yaxis_transform(), va="center", fontsize=8, color=colour)
+    label = verdict + ("" if effect.judged.controlled else "*")
+    axes.text(1.01, y, label, transform=axes.get_yaxis_transform(), va="center", fontsize=8, color=colour)
 
 
 def _legend(figure: Figure, axes: Axes, effects: Sequence[Effect], narrow: bool) -> None:

@@ -52,7 +52,7 @@ GROUPS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("appendix_early_exit", "X2/logistic", "the threshold beats a learned exit rule"),
     ),
 }  # fmt: skip
-"""Exhibit, claim (of top-1 accuracy, in points) and its words in a sentence, by what is asked."""
+"""Exhibit, claim (of top-1 accuracy, in points) and its sentence, by what is asked."""
 
 VERDICTS = ("Which mixture, at equal compute?", "Do mixtures beat plain networks?")
 """The openings of :func:`answer` that are sentences, without a list."""
@@ -73,7 +73,7 @@ class Effect(NamedTuple):
 
     @property
     def place(self) -> tuple[int, str]:
-        """For the order of marks, rows and words."""
+        """For the order of marks, rows and sentences."""
         return SCALES.index(self.result.scale), self.result.dataset
 
     @property
@@ -83,23 +83,23 @@ class Effect(NamedTuple):
 
 
 class Headline(NamedTuple):
-    """A claim in short words, with what every run says of it."""
+    """A claim in a short sentence, with what every run says of it."""
 
     group: str
-    words: str
+    sentence: str
     exhibit: Exhibit
     claim: Claim
     effects: tuple[Effect, ...]
 
     @property
     def name(self) -> str:
-        """The words without the models' names."""
-        return self.words.partition(" (")[0]
+        """The sentence without the models' names."""
+        return self.sentence.partition(" (")[0]
 
     @property
     def mixture(self) -> str:
-        """Who beats, of the words of a comparison with a plain network."""
-        return self.words.partition(" beat")[0]
+        """Who beats, of the sentence of a comparison with a plain network."""
+        return self.sentence.partition(" beat")[0]
 
     @property
     def passed(self) -> bool:
@@ -117,23 +117,23 @@ def headlines(results: Sequence[StudyResult]) -> list[Headline]:
     Raises:
         ReproError: an exhibit has no claim of that key.
     """
-    found = []
-    for group, lines in GROUPS.items():
-        for name, key, words in lines:
-            shown = exhibit(name)
-            claim = next((claim for claim in shown.claims if claim.key == key), None)
+    lines = []
+    for group, claims in GROUPS.items():
+        for name, key, sentence in claims:
+            study = exhibit(name)
+            claim = next((claim for claim in study.claims if claim.key == key), None)
             if claim is None:
-                raise ReproError(f"{name} has no claim '{key}' (there are: {', '.join(c.key for c in shown.claims)})")
+                raise ReproError(f"{name} has no claim '{key}' (there are: {', '.join(c.key for c in study.claims)})")
             own = [r for r in results if r.study == name and r.dataset != "modes" and r.scale in SCALES]
             own = [r for r in own if name == NAME or not r.part]  # families are parts; else another reading or network
-            each = sorted(filter(None, (_effect(shown, claim, r) for r in own)), key=lambda e: e.seeds)
+            each = sorted(filter(None, (_effect(study, claim, r) for r in own)), key=lambda e: e.seeds)
             effects = {e.place: e for e in each}.values()  # of two records of a place that of more seeds
-            found.append(Headline(group, words, shown, claim, tuple(sorted(effects, key=lambda e: e.place))))
-    return found
+            lines.append(Headline(group, sentence, study, claim, tuple(sorted(effects, key=lambda e: e.place))))
+    return lines
 
 
-def _effect(shown: Exhibit, claim: Claim, result: StudyResult) -> Effect | None:
-    judged = {j.claim.key: j for j in shown.judge(result)}
+def _effect(exhibit: Exhibit, claim: Claim, result: StudyResult) -> Effect | None:
+    judged = {j.claim.key: j for j in exhibit.judge(result)}
     if claim.key not in judged or judged[claim.key].ours is None:
         return None
     needed = (claim.key, *(f"{claim.key}/{control.key}" for control in claim.controls))
@@ -162,7 +162,7 @@ def answer(results: Sequence[StudyResult]) -> dict[str, tuple[str, list[str]]]:
         if not line.passed and (without := [e for e in line.has(Verdict.HOLDS) if not e.judged.controlled])
     ]
     known = (Verdict.HOLDS, Verdict.UNDECIDED)
-    absent = [line.words for line in lines if not line.effects]
+    absent = [line.sentence for line in lines if not line.effects]
     own_scale = any(e.result.scale == "paper" for line in lines for e in line.effects)
     compared = _trained_alike(results)
     answers = {
@@ -240,7 +240,7 @@ def _tested(main: Sequence[Headline]) -> str:
 
 def cost(results: Sequence[StudyResult]) -> list[str]:
     """What the mixture of Table 2 costs in multiply-adds, in units of its base; its training where it was recorded."""
-    found = []
+    costs = []
     for r in results:
         macs = {c.num_experts: c.macs for c in r.costs if not c.row}  # the others are controls'
         largest = max(macs, default=0)
@@ -250,15 +250,15 @@ def cost(results: Sequence[StudyResult]) -> list[str]:
                 alike = controls.where(control="equal-training", experts=largest)
                 for epochs, share in zip(alike.column("epochs"), alike.column("training"), strict=True):
                     training = f", {100 * epochs / share / r.spec['base_recipe']['epochs']:.2f} times to train"
-            found.append(f"{where_run(r)}: {macs[largest] / macs[0]:.2f} times for an image{training}")
-    return found
+            costs.append(f"{where_run(r)}: {macs[largest] / macs[0]:.2f} times for an image{training}")
+    return costs
 
 
 def longer(results: Sequence[StudyResult]) -> str:
     """What a base would gain by twice its training, where that was measured."""
     measured = [r for r in results if "longer" in r.tables and r.scale in SCALES]
-    found = [f"{gain_of_longer(r):+.1f} ({where_run(r)}, one seed)" for r in measured]
-    return f"Twice the epochs gave the base alone {', '.join(found)}: it is not trained to the end." if found else ""
+    gains = [f"{gain_of_longer(r):+.1f} ({where_run(r)}, one seed)" for r in measured]
+    return f"Twice the epochs gave the base alone {', '.join(gains)}: it is not trained to the end." if gains else ""
 
 
 def older(results: Sequence[StudyResult]) -> str:
@@ -270,14 +270,14 @@ def older(results: Sequence[StudyResult]) -> str:
         if based and recipe and r.scale in SCALES:
             of = epochs.setdefault((where_run(r), recipe.epochs), {})
             of[exhibit(r.study).title.removeprefix("Appendix: ").partition(":")[0]] = r.spec["base_recipe"]["epochs"]
-    found = []
+    sentences = []
     for (where, now), of in epochs.items():
         past = sorted({str(n) for n in of.values() if n < now})
         others = [title for title, n in of.items() if n >= now]
         if past:
             but = f"{now} in {', '.join(others)}" if others else f"the recipe now has {now}"
-            found.append(f"{where}: bases were trained for {' or '.join(past)} epochs ({but}).")
-    return " ".join(found)
+            sentences.append(f"{where}: bases were trained for {' or '.join(past)} epochs ({but}).")
+    return " ".join(sentences)
 
 
 def _brief(effects: Sequence[Effect], usual: Verdict | None = Verdict.HOLDS) -> str:
@@ -287,4 +287,4 @@ def _brief(effects: Sequence[Effect], usual: Verdict | None = Verdict.HOLDS) -> 
         verdict = "" if judged.verdict is usual else f" {judged.verdict.value}"
         where = DATASETS.get(result.dataset, result.dataset)
         by_scale.setdefault(result.scale, []).append(f"{where} {gain(judged.ours)}{verdict}")
-    return "; ".join(f"{', '.join(found)} ({scale} scale)" for scale, found in by_scale.items())
+    return "; ".join(f"{', '.join(gains)} ({scale} scale)" for scale, gains in by_scale.items())

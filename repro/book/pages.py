@@ -88,7 +88,7 @@ def headline_figure(book: Book) -> str:
 
 
 def _rows(book: Book, line: front.Headline) -> list[tuple[str, ...]]:
-    claim = link(book.chapter(line.exhibit.name), line.words)
+    claim = link(book.chapter(line.exhibit.name), line.sentence)
     if not line.effects:
         return [(claim, "not run", *[NONE] * 5)]
     return [
@@ -116,17 +116,17 @@ def cite_this(book: Book) -> str:
 def all_claims(book: Book) -> str:
     """Every claim of the paper in a sentence, with effect, interval and verdict of every run, and a link."""
     rows = []
-    for shown in exhibits():
-        judged = [(r, {j.claim.key: j for j in shown.judge(r)})
-                  for r in evidence([r for r in _results() if r.study == shown.name])]  # fmt: skip
-        for claim in shown.claims:
+    for study in exhibits():
+        judged = [(r, {j.claim.key: j for j in study.judge(r)})
+                  for r in evidence([r for r in _results() if r.study == study.name])]  # fmt: skip
+        for claim in study.claims:
             here = [(r, one) for r, by_key in judged if (one := by_key.get(claim.key))]
             was_run, marks = {where_run(r) for r, one in here if one.ours}, []
             for r, one in here:
                 if one.ours or where_run(r) not in was_run:  # else it is in another part
                     ours = f" {effect(one.ours)}:" if one.ours else ""
                     marks.append(f"{_mark(book, r, one)}{escape(f'{ours} {which_run(r)}')}")
-            chapter = link(book.chapter(shown.name), shown.title.partition(":")[0])
+            chapter = link(book.chapter(study.name), study.title.partition(":")[0])
             where = f"Section {claim.section}" if claim.section else ""
             rows.append((escape(claim.text), "<br>".join(marks) or "not run", chapter, where))
     head = ("claim", "here", "evidence", "where in the paper")
@@ -168,8 +168,8 @@ def reliability_table(book: Book, name: str) -> str:
     rows = [[f"{row[key]:,}" if isinstance(row[key], int) else escape(str(row[key])) for key in head]
             for row in campaign.rows]  # fmt: skip
     about = escape(quotes.campaign_tooltip(campaign).replace("\n", "; "))
-    shown = html_table([escape(key) for key in head], rows, f"the campaign {name}")
-    return shown + source_line([about, link(book.record(f"reliability-{name}"), "record")])
+    table = html_table([escape(key) for key in head], rows, f"the campaign {name}")
+    return table + source_line([about, link(book.record(f"reliability-{name}"), "record")])
 
 
 def benchmark(book: Book, name: str) -> str:
@@ -190,19 +190,19 @@ def benchmark(book: Book, name: str) -> str:
 
 def benchmark_goals(book: Book) -> str:
     """Every benchmark's goals: bound, measured, met or missed."""
-    found = []
+    paragraphs = []
     for name in BENCHMARKS:
         record = load_performance(_measured(), name)
         if record is None:
-            found += [f"<p><code>{name}</code></p>", not_run(f"uv run python benchmarks/{name}.py")]
+            paragraphs += [f"<p><code>{name}</code></p>", not_run(f"uv run python benchmarks/{name}.py")]
         else:
-            found += [f"<p><code>{name}</code>: {escape(record.claim)}</p>", performance.goals_html(record)]
-    return "".join(found)
+            paragraphs += [f"<p><code>{name}</code>: {escape(record.claim)}</p>", performance.goals_html(record)]
+    return "".join(paragraphs)
 
 
 def recorded_runs(book: Book) -> str:
     """Every recorded run with its provenance: the places to which quoted numbers lead."""
-    found = []
+    sections = []
     for name, r in load_results(results_folder()).items():
         facts = {
             "shown in": link(book.chapter(r.study), exhibit(r.study).title),
@@ -212,22 +212,22 @@ def recorded_runs(book: Book) -> str:
             "code, spec": f"<code>{escape(r.provenance.code)}</code>, <code>{r.spec_hash}</code>",
             "files": f"{_file(book, f'{name}.json')} (this record), CSV: {book.csv_links(r.study)}",
         }
-        found.append(_section(name, f"{r.study}: {which_run(r)}", facts))
-    return "".join(found) or "<p>Nothing has been recorded yet.</p>"
+        sections.append(_section(name, f"{r.study}: {which_run(r)}", facts))
+    return "".join(sections) or "<p>Nothing has been recorded yet.</p>"
 
 
 def recorded_measurements(book: Book) -> str:
     """Every benchmark and campaign with its provenance."""
-    found = []
+    sections = []
     for name, one in performance.load_all(results_folder() / "performance").items():
         files = f"{_file(book, f'performance/{name}.json')}, CSV: {book.csv_links(f'performance-{name}')}"
         facts = {"measures": escape(one.claim), **_provenance(one.provenance), "files": files}
-        found.append(_section(f"performance-{name}", f"Benchmark: {name}", facts))
+        sections.append(_section(f"performance-{name}", f"Benchmark: {name}", facts))
     for name in CAMPAIGNS:
         if campaign := load_campaign(name, results_folder()):
             facts = _provenance(campaign.provenance) | {"files": _file(book, f"reliability/{name}.json")}
-            found.append(_section(f"reliability-{name}", f"Campaign: {name}", facts))
-    return "".join(found) or "<p>Not run.</p>"
+            sections.append(_section(f"reliability-{name}", f"Campaign: {name}", facts))
+    return "".join(sections) or "<p>Not run.</p>"
 
 
 def _provenance(p: Provenance) -> dict[str, str]:

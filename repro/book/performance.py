@@ -26,8 +26,8 @@ CURVE, BACKBONES = "The any-time curve", "Dense backbones of the same width"
 
 def load_all(folder: Path) -> dict[str, PerformanceRecord]:
     """The records below ``folder``, by name, of those benchmarks that were run."""
-    found = {name: load_performance(folder, name) for name in BENCHMARKS}
-    return {name: record for name, record in found.items() if record}
+    records = {name: load_performance(folder, name) for name in BENCHMARKS}
+    return {name: record for name, record in records.items() if record}
 
 
 def goals_html(record: PerformanceRecord) -> str:
@@ -45,8 +45,8 @@ def goals_html(record: PerformanceRecord) -> str:
 def table_html(title: str, table: Table) -> str:
     """One table of measurements below its title."""
     head = [html.escape(column) for column in table.columns]
-    shown = html_table(head, [[html.escape(_cell(v)) for v in row] for row in table.rows], title)
-    return f'<p class="repro-caption">{html.escape(title)}</p>{shown}'
+    rows = [[html.escape(_cell(value)) for value in row] for row in table.rows]
+    return f'<p class="repro-caption">{html.escape(title)}</p>{html_table(head, rows, title)}'
 
 
 def speed_runs_html(ours: PerformanceRecord | None) -> str:

@@ -36,10 +36,10 @@ UNTRAINED = Path("nothing-trained")
 
 
 class Share(NamedTuple):
-    """A share of a card's printed peak, and whose it is, in words."""
+    """A share of a card's printed peak, and whose it is."""
 
     value: float
-    words: str
+    source: str
 
 
 def share() -> Share:
@@ -57,8 +57,8 @@ def share() -> Share:
     percent = of["% of peak"]
     assert isinstance(percent, (int, float)), "a sitting without a card is quick, and so no record"
     where = f"{of['exhibit']} at {of['scale']} scale, all that it did besides training counted in"
-    words = f"that of the recorded sitting of {where}; {of['processes']} processes shared its card"
-    return Share(percent / 100, f"{words} (-p executor processes:{of['processes']})")
+    source = f"that of the recorded sitting of {where}; {of['processes']} processes shared its card"
+    return Share(percent / 100, f"{source} (-p executor processes:{of['processes']})")
 
 
 class Run(NamedTuple):
@@ -178,7 +178,7 @@ def plan_table(runs: tuple[Run, ...] = RUNS) -> Captioned:
             for scale in ("gpu", "paper")]  # fmt: skip
     caption = (
         f"Training that no earlier row has done, {sums[0]} at gpu scale and {sums[1]} at paper scale, on a {CARD} at "
-        f"{100 * share().value:.3g} % of {PEAK / 1e12:.0f} TFLOP/s. That share is {share().words}. airbench's "
+        f"{100 * share().value:.3g} % of {PEAK / 1e12:.0f} TFLOP/s. That share is {share().source}. airbench's "
         f"ResNet-18 reaches {100 * flop / seconds / peak:.0f} %: {flop / 1e15:g} PFLOP in {_time(seconds / 60)} on an "
         f"A100 ({peak / 1e12:.0f} TFLOP/s). Plain networks that a DeepMoE is held against follow from what its gates "
         "come to cost, and are not counted. What a run took stands with its record."

@@ -61,31 +61,31 @@ def _load(folder: Path, name: str, changed: tuple[int, ...]) -> Judged:
 def result(text: str) -> Quote:
     """A number of a recorded result."""
     name, _, key = text.partition(":")
-    found = find(name)
-    return numbers.look_up(found.result, key, found.claims) if isinstance(found, Judged) else found
+    judged = find(name)
+    return numbers.look_up(judged.result, key, judged.claims) if isinstance(judged, Judged) else judged
 
 
 def verdict(text: str) -> Quote:
     """The verdict on a claim."""
     name, _, key = text.partition(":")
-    found = find(name)
-    if isinstance(found, Quote):
-        return found
-    known = {one.claim.key: one for one in found.claims}
+    judged = find(name)
+    if isinstance(judged, Quote):
+        return judged
+    known = {one.claim.key: one for one in judged.claims}
     if key not in known:
         raise ReproError(f"There is no claim '{key}'. There are: {', '.join(known)}.")
-    return numbers.verdict_quote(found.result, known[key])
+    return numbers.verdict_quote(judged.result, known[key])
 
 
 def campaign(text: str) -> Quote:
     """A figure of a campaign of ``benchmarks/``, e.g. ``faults:kills``."""
     name, _, key = text.partition(":")
-    found = load_campaign(name, results_folder())
-    if found is None:
+    record = load_campaign(name, results_folder())
+    if record is None:
         return Quote("not run", CAMPAIGNS[name])
-    if key not in found.facts:
-        raise ReproError(f"the campaign {name} has no {key!r} (it has: {', '.join(found.facts)})")
-    return Quote(f"{found.facts[key]:,}", campaign_tooltip(found), f"{FOLDER}-{name}")
+    if key not in record.facts:
+        raise ReproError(f"the campaign {name} has no {key!r} (it has: {', '.join(record.facts)})")
+    return Quote(f"{record.facts[key]:,}", campaign_tooltip(record), f"{FOLDER}-{name}")
 
 
 def campaign_tooltip(campaign: Campaign) -> str:

@@ -18,7 +18,7 @@ def came_out(results: Sequence[StudyResult]) -> str:
     """The verdict of the three families, then each comparison with a plain network of as much compute, as Markdown."""
     answers = answer(results)
     lines = [line for line in headlines(results) if line.group == CONTROLS]
-    rows = [f"| {line.words} | {'<br>'.join(map(_effect, line.effects)) or 'not run'} |" for line in lines]
+    rows = [f"| {line.sentence} | {'<br>'.join(map(_effect, line.effects)) or 'not run'} |" for line in lines]
     verdicts = [f"**{opening}** {answers[opening][0]}" for opening in VERDICTS if opening in answers]
     head = "| claim | here: verdict, points of top-1 accuracy [95 % interval] |\n|---|---|"
     return "\n\n".join([BEGIN, *verdicts, "\n".join([head, *rows]), END])

@@ -19,11 +19,11 @@ def frames(results: Sequence[StudyResult]) -> dict[str, pd.DataFrame]:
     """
     parts: dict[str, list[pd.DataFrame]] = {}
     for r in results:
-        found = {"": pd.DataFrame([m.model_dump() for m in r.measurements])}
+        by_kind = {"": pd.DataFrame([m.model_dump() for m in r.measurements])}
         if r.costs:
-            found["costs"] = pd.DataFrame([cost.model_dump() for cost in r.costs])
-        found |= of_tables(r.tables)
-        for name, one in found.items():
+            by_kind["costs"] = pd.DataFrame([cost.model_dump() for cost in r.costs])
+        by_kind |= of_tables(r.tables)
+        for name, one in by_kind.items():
             one.insert(0, "dataset", r.dataset)
             one.insert(1, "scale", r.scale, allow_duplicates=True)
             one.insert(2, "part", r.part, allow_duplicates=True)
@@ -36,8 +36,8 @@ def of_tables(tables: Mapping[str, Table]) -> dict[str, pd.DataFrame]:
     return {name: pd.DataFrame(table.rows, columns=table.columns) for name, table in tables.items()}
 
 
-def write(stem: str, shown: Mapping[str, pd.DataFrame], folder: Path) -> None:
+def write(stem: str, by_kind: Mapping[str, pd.DataFrame], folder: Path) -> None:
     """Write the frames as ``<folder>/<stem>[-<name>].csv``, names such as ``The any-time curve`` in small letters."""
-    for name, one in shown.items():
+    for name, one in by_kind.items():
         slug = re.sub(r"[^a-z0-9_]+", "-", name.lower()).strip("-")
         write_text(folder / f"{stem}-{slug}.csv".replace("-.", "."), one.to_csv(index=False, lineterminator="\n"))

@@ -85,7 +85,7 @@ def parser() -> argparse.ArgumentParser:
     example = "repro run table2_num_experts -p scale laptop -p dataset cifar100 -p seeds 0,1,2"
     run = add(commands, "run", run_notebooks, example, root=False)
     run.add_argument("notebooks", nargs="+", metavar="NOTEBOOK", help="a name in notebooks/, a path, or all")
-    _takes_parameters(run)
+    _add_parameters(run)
     run.add_argument("--output", type=Path, help="folder of the executed copies (default: <root>/notebooks)")
     run.add_argument(
         "--minutes", type=float, help="stop when so many are nearly up, with exit status 3; run again to go on"
@@ -97,7 +97,7 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument(
         "notebook", metavar="NOTEBOOK", help="the one that trained it, with parameters that mean one model"
     )
-    _takes_parameters(export)
+    _add_parameters(export)
     export.add_argument("--out", type=Path, help="the folder (default: <root>/exports/<name>)")
     help = "also as graphs for ONNX Runtime, which on a CPU is faster for few images at a time"
     export.add_argument("--onnx", choices=("float32", "int8"), help=help)
@@ -111,7 +111,7 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _takes_parameters(sub: argparse.ArgumentParser) -> None:
+def _add_parameters(sub: argparse.ArgumentParser) -> None:
     help = "a parameter, as papermill takes it; may be repeated"
     sub.add_argument(
         "-p", dest="parameters", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help=help
@@ -162,9 +162,9 @@ def data_check(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(findings, indent=1))
     else:
-        for name, found in findings.items():
-            print(f"{name}: {'; '.join(found) or 'whole'}")
-            if found and status(name, args.root).state == "absent":
+        for name, faults in findings.items():
+            print(f"{name}: {'; '.join(faults) or 'whole'}")
+            if faults and status(name, args.root).state == "absent":
                 print(f"{name}: `repro data fetch {name}` fetches it")
     return 1 if any(findings.values()) else 0
 

@@ -23,7 +23,7 @@ FOR_NOTEBOOKS = ("papermill", "nbformat", "ipykernel", "IPython")
 def asked(notebooks: Iterable[str]) -> list[str]:
     """Names or paths of notebooks; ``all`` stands for all that the papers show."""
     wanted = list(notebooks)
-    return [shown.name for shown in exhibits()] if wanted == ["all"] else wanted
+    return [each.name for each in exhibits()] if wanted == ["all"] else wanted
 
 
 def run(
@@ -38,26 +38,25 @@ def run(
         run_notebooks(wanted, parameters, output)
         return
     for name in wanted:
-        run_directly(Path(name).stem, parameters)
+        run_directly(exhibit(Path(name).stem), parameters)
 
 
-def run_directly(name: str, values: Mapping[str, object]) -> None:
+def run_directly(exhibit: Exhibit, values: Mapping[str, object]) -> None:
     """Run an exhibit, and print its tables, its claims and where its record is.
 
     Raises :class:`ReproError` before any work if something is missing that it cannot do without.
     """
-    shown = exhibit(name)
-    parameters = shown.parameters.check(**values)
+    parameters = exhibit.parameters.check(**values)
     if not parameters.recorded:
         _check_packages(parameters)
-    for result in shown.run(parameters):
-        print("\n".join(lines(shown, result)))
+    for result in exhibit.run(parameters):
+        print("\n".join(lines(exhibit, result)))
         if not parameters.recorded:
             files = files_of(parameters.root / "results", result.name)
             print(f"\nrecord: {next(path for path in files if load_result(path).seeds == result.seeds)}")
 
 
-def lines(shown: Exhibit, result: StudyResult) -> Iterable[str]:
+def lines(exhibit: Exhibit, result: StudyResult) -> Iterable[str]:
     """What the cells of the notebook show, as text: tables, claims, and what no table says."""
     from repro.report.tables import Captioned, claims_caption, claims_table
 
@@ -66,12 +65,12 @@ def lines(shown: Exhibit, result: StudyResult) -> Iterable[str]:
         for m in result.measurements:
             yield f"{m.row or f'{m.num_experts} experts'}, {m.method}, {m.metric}, seed {m.seed}: {m.value:g}"
     else:
-        tables = [*shown.tables(result).values(), *shown.together([result]).values()]
-        if judged := shown.judge(result):
+        tables = [*exhibit.tables(result).values(), *exhibit.together([result]).values()]
+        if judged := exhibit.judge(result):
             tables.append(Captioned(claims_table(judged), claims_caption(result)))
         for table in tables:
             yield f"\n{table.caption}\n\n{table.frame.to_string()}"
-    if advice := shown.advice(result):
+    if advice := exhibit.advice(result):
         yield f"\n{advice}"
 
 

@@ -62,14 +62,14 @@ def show_status(args: argparse.Namespace) -> int:
 
 def examine(args: argparse.Namespace) -> int:
     """Check the installation and the store; say what to do about each finding."""
-    from repro.study.doctor import findings
+    from repro.study import doctor
 
-    found = list(findings(args.root))
-    wrong = sum(finding.state == "wrong" for finding in found)
+    findings = list(doctor.findings(args.root))
+    wrong = sum(finding.state == "wrong" for finding in findings)
     if args.json:
-        print(json.dumps([finding._asdict() for finding in found], indent=1))
+        print(json.dumps([finding._asdict() for finding in findings], indent=1))
     else:
-        print(*found, sep="\n")
+        print(*findings, sep="\n")
         print(f"{wrong} thing{'' if wrong == 1 else 's'} to put right" if wrong else "nothing is wrong")
     return 1 if wrong else 0
 

@@ -21,12 +21,12 @@ def outputs() -> Outputs:
 
 
 def test_rules_and_stakes_by_hand() -> None:
-    found = {name: rule(outputs()) for name, rule in exits.RULES.items()}
-    torch.testing.assert_close(found["paper"], -torch.tensor([0.08, 0.2]))
-    torch.testing.assert_close(found["confidence"], torch.tensor([0.9, 0.6]))
-    torch.testing.assert_close(found["margin"], torch.tensor([0.8, 0.2]))
-    torch.testing.assert_close(found["gate"], -torch.tensor([0.8, 0.5]))
-    torch.testing.assert_close(found["entropy"], torch.tensor([-0.3250830, -0.6730117]))
+    scores = {name: rule(outputs()) for name, rule in exits.RULES.items()}
+    torch.testing.assert_close(scores["paper"], -torch.tensor([0.08, 0.2]))
+    torch.testing.assert_close(scores["confidence"], torch.tensor([0.9, 0.6]))
+    torch.testing.assert_close(scores["margin"], torch.tensor([0.8, 0.2]))
+    torch.testing.assert_close(scores["gate"], -torch.tensor([0.8, 0.5]))
+    torch.testing.assert_close(scores["entropy"], torch.tensor([-0.3250830, -0.6730117]))
     assert exits.features(outputs()).shape == (2, 2 + 1 + 2 + 1 + 1)
     at_stake = exits.stakes(outputs())  # bagged: (0.55, 0.45), (0.35, 0.65)
     assert at_stake.base.tolist() == [True, False] and at_stake.full.tolist() == [True, True]
@@ -84,29 +84,29 @@ def test_points_by_hand() -> None:
     """Two experts, one threshold that none passes and the full mixture: 10, or 10 and an expert of 5 MACs."""
     right = torch.tensor([[True, True, True], [False, True, True], [True, True, True], [True, False, True]])
     cost = ModelCost(2, 4, 6, 5, 0, 0, 0, 0, 0)
-    found = Points.of(Answers(right, torch.full((4, 2), -1.0)), cost, (torch.tensor([0, 1]), torch.tensor([2, 3])))
-    assert found.top1[:, [0, -1]].tolist() == [[50.0, 100.0], [100.0, 50.0]]
-    assert found.macs[:, [0, -1]].tolist() == [[10.0, 15.0]] * 2 and found.whole(found.top1)[0] == 75
-    assert Points.joined([found, found]).top1.shape == (2, 2 * (len(THRESHOLDS) + 1))
+    of_two = Points.of(Answers(right, torch.full((4, 2), -1.0)), cost, (torch.tensor([0, 1]), torch.tensor([2, 3])))
+    assert of_two.top1[:, [0, -1]].tolist() == [[50.0, 100.0], [100.0, 50.0]]
+    assert of_two.macs[:, [0, -1]].tolist() == [[10.0, 15.0]] * 2 and of_two.whole(of_two.top1)[0] == 75
+    assert Points.joined([of_two, of_two]).top1.shape == (2, 2 * (len(THRESHOLDS) + 1))
 
 
 def test_what_is_chosen_on_a_half_is_reported_on_the_other() -> None:
-    found = points([70, 90], [80, 60], [1, 2])  # the halves disagree on which is better
-    held = held_out(found, most_accurate)
+    candidates = points([70, 90], [80, 60], [1, 2])  # the halves disagree on which is better
+    held = held_out(candidates, most_accurate)
     assert held is not None and held.chosen == (1, 0)
     assert held.top1 == pytest.approx((70 + 60) / 2)  # each half gets the other's choice
     after = held_out(points([70, 90], [10, 99], [1, 2]), most_accurate)  # of another second half
     assert after is not None and after.chosen[0] == held.chosen[0], "a choice never sees what it is reported on"
-    naive = chosen_on_test(found, most_accurate)
+    naive = chosen_on_test(candidates, most_accurate)
     assert naive is not None and naive.top1 == pytest.approx(75) and naive.macs == 1  # of equals, the cheapest
 
 
 def test_budgets_and_the_cheapest_that_loses_nothing() -> None:
-    found = points([70, 80, 80], [70, 80, 80], [1, 3, 2])
-    held = held_out(found, within(2.5))
+    candidates = points([70, 80, 80], [70, 80, 80], [1, 3, 2])
+    held = held_out(candidates, within(2.5))
     assert held is not None and held.chosen == (2, 2) and held.macs == 2
-    cheapest = held_out(found, most_accurate)
+    cheapest = held_out(candidates, most_accurate)
     assert cheapest is not None and cheapest.chosen == (2, 2)  # of equals, the cheapest
-    assert held_out(found, within(0.5)) is None and chosen_on_test(found, within(0.5)) is None
+    assert held_out(candidates, within(0.5)) is None and chosen_on_test(candidates, within(0.5)) is None
     held = held_out(points([70, 79.95, 80], [70, 79.85, 80], [1, 2, 3]), cheapest_reaching(2, 0.1))
     assert held is not None and held.chosen == (1, 2)

@@ -20,16 +20,16 @@ def test_spread_is_the_share_of_the_image_that_is_covered() -> None:
 
 def test_shares_and_hits_of_a_box_by_hand() -> None:
     left = torch.tensor([[0.0, 0.0, 2.0, 4.0]]).expand(4, 4)  # of an image of 4 x 4 pixels
-    found = in_box(MAPS, left, 4)
+    shares = in_box(MAPS, left, 4)
     # A row of two positions enlarges to 4 pixels as (1, 3/4, 1/4, 0) of the first: 7/8 of its mass is on its side.
-    torch.testing.assert_close(found, torch.tensor([50.0, 87.5, 87.5, 50.0]))
+    torch.testing.assert_close(shares, torch.tensor([50.0, 87.5, 87.5, 50.0]))
     within_a_pixel = torch.tensor([[0.0, 0.0, 1.5, 2.0]])
     assert in_box(UNIFORM[None], within_a_pixel, 2).item() == pytest.approx(75.0)
     assert box_share(within_a_pixel, 2).item() == pytest.approx(75.0)
     below = torch.tensor([[0.0, 2.0, 4.0, 4.0]]).expand(4, 4)
     assert hits_box(MAPS, below, 4).tolist() == [0.0, 100.0, 0.0, 50.0], "the pointing game"
-    shown = stretched(torch.tensor([[1.0, 3.0], [2.0, 1.0]]))
-    torch.testing.assert_close(shown, torch.tensor([[0.0, 1.0], [0.5, 0.0]]))
+    stretched_map = stretched(torch.tensor([[1.0, 3.0], [2.0, 1.0]]))
+    torch.testing.assert_close(stretched_map, torch.tensor([[0.0, 1.0], [0.5, 0.0]]))
 
 
 def test_the_share_is_that_of_the_enlarged_picture() -> None:

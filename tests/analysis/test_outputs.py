@@ -99,10 +99,10 @@ def test_tau_1_exits_every_sample_and_tau_0_uses_every_expert(outputs: Outputs) 
 
 
 def test_a_sweep_by_hand() -> None:
-    found = sweep(answers(three_samples()), (0.0, 0.15, 0.25, 1.0))
-    assert found.exits == pytest.approx([0, 100 / 3, 100 / 3, 100])
-    assert found.experts_of_others == pytest.approx([2, 1.5, 1, 0])
-    assert found.top1 == pytest.approx([100, 100, 100, 200 / 3])
+    curve = sweep(answers(three_samples()), (0.0, 0.15, 0.25, 1.0))
+    assert curve.exits == pytest.approx([0, 100 / 3, 100 / 3, 100])
+    assert curve.experts_of_others == pytest.approx([2, 1.5, 1, 0])
+    assert curve.top1 == pytest.approx([100, 100, 100, 200 / 3])
 
 
 def test_classes_that_no_image_has_may_be_left_out() -> None:
@@ -115,9 +115,9 @@ def test_classes_that_no_image_has_may_be_left_out() -> None:
 @given(any_outputs(), st.floats(0, 1))
 def test_it_is_equation_3_at_every_threshold(outputs: Outputs, tau: float) -> None:
     scores, used = anytime(outputs, tau)
-    found = answers(outputs)
-    assert torch.equal(found.used(tau), used)
-    assert torch.equal(found.right_with(used), scores.argmax(1) == outputs.labels)
+    answered = answers(outputs)
+    assert torch.equal(answered.used(tau), used)
+    assert torch.equal(answered.right_with(used), scores.argmax(1) == outputs.labels)
 
 
 PROBABILITIES = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.4, 0.6]], dtype=torch.float64)
@@ -125,10 +125,10 @@ PROBABILITIES = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.4, 0.6]], d
 
 def test_two_bins_by_hand() -> None:
     # All four confidences (0.9, 0.8, 0.7, 0.6) lie above 1/2: one bin; three of four answers are right.
-    found = reliability(PROBABILITIES, torch.tensor([0, 0, 1, 0]), bins=2)
-    assert found.count.tolist() == [0, 4]
-    assert found.confidence[1] == pytest.approx(0.75) and found.accuracy[1] == pytest.approx(0.75)
-    assert found.ece == pytest.approx(0) and found.overconfidence == pytest.approx(0)
+    diagram = reliability(PROBABILITIES, torch.tensor([0, 0, 1, 0]), bins=2)
+    assert diagram.count.tolist() == [0, 4]
+    assert diagram.confidence[1] == pytest.approx(0.75) and diagram.accuracy[1] == pytest.approx(0.75)
+    assert diagram.ece == pytest.approx(0) and diagram.overconfidence == pytest.approx(0)
     on_the_edge = torch.tensor([[0.5, 0.5], [1.0, 0.0]])
     assert reliability(on_the_edge, torch.tensor([0, 0]), bins=2).count.tolist() == [1, 1], "bins are closed above"
     one = reliability(torch.tensor([[0.8, 0.2]]), torch.tensor([0]))
@@ -138,10 +138,10 @@ def test_two_bins_by_hand() -> None:
 
 def test_bins_of_opposite_faults_do_not_cancel_in_the_ece() -> None:
     # Four bins of 0.25: {0.7, 0.6} in the third, {0.9, 0.8} in the fourth.
-    found = reliability(PROBABILITIES, torch.tensor([1, 1, 1, 1]), bins=4)  # sure and wrong, unsure and right
-    assert found.count.tolist() == [0, 0, 2, 2]
-    assert found.ece == pytest.approx(100 * (0.5 * 0.35 + 0.5 * 0.85))
-    assert found.overconfidence == pytest.approx(100 * (0.75 - 0.5))
+    diagram = reliability(PROBABILITIES, torch.tensor([1, 1, 1, 1]), bins=4)  # sure and wrong, unsure and right
+    assert diagram.count.tolist() == [0, 0, 2, 2]
+    assert diagram.ece == pytest.approx(100 * (0.5 * 0.35 + 0.5 * 0.85))
+    assert diagram.overconfidence == pytest.approx(100 * (0.75 - 0.5))
 
 
 EXPERT_OF = torch.tensor([0, 0, 1])  # classes 0 and 1 are expert 0's, class 2 is expert 1's
@@ -173,7 +173,7 @@ def test_the_base_routes_by_the_sum_over_each_group(outputs: Outputs) -> None:
 
 
 def test_the_base_told_the_group_chooses_within_it(outputs: Outputs) -> None:
-    told = base_with_oracle(outputs, EXPERT_OF)
+    probabilities = base_with_oracle(outputs, EXPERT_OF)
     expected = [[0.625, 0.375, 0.0], [0.25 / 0.6, 0.35 / 0.6, 0.0], [0.0, 0.0, 1.0]]
-    torch.testing.assert_close(told, torch.tensor(expected))
-    assert accuracy(told, outputs.labels) == 100
+    torch.testing.assert_close(probabilities, torch.tensor(expected))
+    assert accuracy(probabilities, outputs.labels) == 100

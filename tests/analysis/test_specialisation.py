@@ -43,8 +43,8 @@ COUNTS = torch.tensor([[5, 5, 0], [10, 0, 0], [1, 1, 8], [0, 7, 3]])
 
 
 def test_together_likeness_and_losses_by_hand() -> None:
-    found = together(torch.tensor([[1, 1], [4, 0], [0, 3]]))
-    assert found.tolist() == [[0.5, 0.5, 0.5], [0.5, 1, 0], [0.5, 0, 1]]
+    pairs = together(torch.tensor([[1, 1], [4, 0], [0, 3]]))
+    assert pairs.tolist() == [[0.5, 0.5, 0.5], [0.5, 1, 0], [0.5, 0, 1]]
     # Pairs (01, 02, 12): 1, 0, 0 against 0, 1, 0; both centred: (2 * -1 + -1 * 2 + 1) / 9 over 6 / 9.
     assert likeness(together(torch.eye(2)[[0, 0, 1]]), together(torch.eye(2)[[0, 1, 0]])) == pytest.approx(-0.5)
     first = together(COUNTS)

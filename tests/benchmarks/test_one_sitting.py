@@ -33,10 +33,10 @@ def test_two_seeds_side_by_side_are_trained_recorded_and_packed(tmp_path: Path) 
     assert record.seeds == [0, 1] and (out / f"{record.name}.json").is_file()
     sitting = json.loads((out / "sitting.json").read_text())
     assert sitting["status"] == 0 and sitting["workers"] == 2 and sitting["seconds"] > 0
-    shown = PerformanceRecord.model_validate_json((out / "one_sitting.json").read_text("utf-8"))
-    (row,) = shown.tables["One sitting"].rows
-    work = dict(zip(shown.tables["One sitting"].columns, row, strict=True))["10¹⁵ MACs"]
-    assert shown.quick and isinstance(work, float) and work > 0, "without a card it is no evidence"
+    performance = PerformanceRecord.model_validate_json((out / "one_sitting.json").read_text("utf-8"))
+    (row,) = performance.tables["One sitting"].rows
+    work = dict(zip(performance.tables["One sitting"].columns, row, strict=True))["10¹⁵ MACs"]
+    assert performance.quick and isinstance(work, float) and work > 0, "without a card it is no evidence"
     bases = [about for about in sitting["artifacts"] if about["kind"] == "base"]
     assert all(any(seed in about["label"] for about in bases) for seed in ("seed 0", "seed 1"))
     assert all(about["history"] and about["made"]["seconds"] > 0 for about in bases)

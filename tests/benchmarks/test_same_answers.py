@@ -25,16 +25,16 @@ def test_all_forms_give_the_same_answers() -> None:
     images, number = torch.randn(12, 3, 16, 16), 3
     loads = [1, 0, 5]
     order = torch.tensor([7, 3, 11, 0, 4, 9])
-    found = {name: form for name, form in forms(0.0625, 16, number, 1) if name != "compiled"}  # seconds to compile
-    eager = found["eager"]
+    by_name = {name: form for name, form in forms(0.0625, 16, number, 1) if name != "compiled"}  # seconds to compile
+    eager = by_name["eager"]
     features = eager.trunk(images)
     expected, chosen = eager.head(features), torch.repeat_interleave(torch.arange(number), torch.tensor(loads))
     for image, expert in zip(order.tolist(), chosen.tolist(), strict=True):
         alone = [int(k == expert) for k in range(number)]
         expected[image] += eager.experts(features[image : image + 1], alone)[0]
     every = {"eager", "experts stacked", *RUNTIMES}
-    assert every - {"OpenVINO"} <= found.keys() <= every
-    for name, form in found.items():
+    assert every - {"OpenVINO"} <= by_name.keys() <= every
+    for name, form in by_name.items():
         near = {"OpenVINO": 1e-2, INT8: 5e-2}.get(name, 1e-5)  # OpenVINO takes bf16 by itself
         torch.testing.assert_close(form.exits(images, order, loads), expected, atol=near, rtol=0.0)
         torch.testing.assert_close(form.dense(images, number), eager.dense(images, number), atol=near, rtol=0.0)

@@ -25,12 +25,12 @@ def test_a_call_is_timed_with_and_without_what_is_timed_inside_it(monkeypatch: p
         f"{__name__}.outer": lambda times: f"outer: {times}",
         f"{__name__}.inner": lambda: "inner",
     }
-    with time_to_table.watched(here) as found:
+    with time_to_table.watched(here) as spent:
         outer(2)
-    assert found == {"inner": (2, 2, 2), "outer: 2": (1, 5, 3)}
+    assert spent == {"inner": (2, 2, 2), "outer: 2": (1, 5, 3)}
     inner()
-    assert found["inner"].calls == 2, "watched no more"
-    parts, notebooks = time_to_table.spent_on_book(10, f"the book is there\n{json.dumps([found, 6])}\n")
+    assert spent["inner"].calls == 2, "watched no more"
+    parts, notebooks = time_to_table.spent_on_book(10, f"the book is there\n{json.dumps([spent, 6])}\n")
     assert parts.rows == [["imports", None, 4, 4, 0.4], ["outer", 1, 5, 3, 0.3], ["inner", 2, 2, 2, 0.2],
                           ["the rest", None, 1, 1, 0.1]]  # fmt: skip
     assert notebooks.rows == [["2", 1, 5, 3]]

@@ -14,7 +14,7 @@ from repro.study.benchmarks import Campaign
 ROOT = Path(__file__).parents[2]
 EXTENSION = ROOT / "book" / "_ext"
 PAGES = expected_pages(ROOT)
-WORDS = "word " * 60
+PROSE = "word " * 60
 FIGURE = "<img alt='a curve' src='figures/table2_num_experts.svg'>"
 
 
@@ -24,10 +24,10 @@ def html(tmp_path: Path) -> Path:
     for name in PAGES:
         page = tmp_path / f"{name}.html"
         page.parent.mkdir(exist_ok=True)
-        page.write_text(f"<p id='here'>{WORDS}</p>")
+        page.write_text(f"<p id='here'>{PROSE}</p>")
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures" / "table2_num_experts.svg").write_text("<svg/>")
-    (tmp_path / "index.html").write_text(f"{WORDS}{FIGURE}<a href='notebooks/table2_num_experts.html#here'></a>")
+    (tmp_path / "index.html").write_text(f"{PROSE}{FIGURE}<a href='notebooks/table2_num_experts.html#here'></a>")
     return tmp_path
 
 
@@ -46,14 +46,14 @@ def test_a_whole_book_has_no_findings(html: Path) -> None:
     ],
 )
 def test_what_is_planted_is_found(html: Path, planted: str, finding: str) -> None:
-    (html / "index.html").write_text(WORDS + FIGURE + planted)
-    assert any(finding in found for found in check_html(html, PAGES))
+    (html / "index.html").write_text(PROSE + FIGURE + planted)
+    assert any(finding in fault for fault in check_html(html, PAGES))
 
 
 def test_missing_and_empty_pages_and_figures_are_found(html: Path) -> None:
     (html / "claims.html").unlink()
     (html / "results.html").write_text("nothing")
-    (html / "index.html").write_text(WORDS)
+    (html / "index.html").write_text(PROSE)
     assert check_html(html, PAGES) == [
         "page claims is missing", "figure table2_num_experts.svg is in no page", "results.html is empty",
     ]  # fmt: skip
@@ -63,10 +63,10 @@ def test_a_chapter_is_its_notebook_without_what_papermill_put_in(tmp_path: Path)
     make = nbformat.v4
     prose = make.new_markdown_cell("[every choice](../book/claims.md), [Table 1](table1_main.ipynb)")
     injected = make.new_code_cell("recorded = True", metadata={"tags": ["injected-parameters"]})
-    nothing, shown = make.new_code_cell("chapter.figure()"), make.new_code_cell("chapter.run()")
-    shown.outputs = [make.new_output("stream", text="run")]
+    silent, printing = make.new_code_cell("chapter.figure()"), make.new_code_cell("chapter.run()")
+    printing.outputs = [make.new_output("stream", text="run")]
     asked = make.new_code_cell("seeds = '0'", metadata={"tags": ["parameters"]})
-    nbformat.write(make.new_notebook(cells=[prose, asked, injected, shown, nothing]), tmp_path / "a.ipynb")
+    nbformat.write(make.new_notebook(cells=[prose, asked, injected, printing, silent]), tmp_path / "a.ipynb")
     as_chapter(tmp_path / "a.ipynb")
     cell, *code = nbformat.read(tmp_path / "a.ipynb", as_version=4).cells
     assert [each.source for each in code] == ["seeds = '0'", "chapter.run()"]
@@ -88,8 +88,8 @@ def built(tmp_path: Path, text: str) -> tuple[str, str]:
     app.build()
     sys.path.remove(str(EXTENSION))
     # a second application in one process says of everything in sphinx that it is there already
-    said = [line for line in warnings.getvalue().splitlines() if "is already registered" not in line]
-    return (out / "index.html").read_text(), "\n".join(said)
+    lines = [line for line in warnings.getvalue().splitlines() if "is already registered" not in line]
+    return (out / "index.html").read_text(), "\n".join(lines)
 
 
 @pytest.mark.usefixtures("recorded")
@@ -109,13 +109,13 @@ def test_numbers_and_campaigns_are_those_recorded_lead_to_their_record_and_say_w
     )
     assert warnings == ""
     numbers = ("59.60 ± 0.10</a>", ">2</a>", "+1.30</a>", "79.90 ± 0.22</a>", "not run</span>", "+1.30 [")
-    assert all(shown in page for shown in (*numbers, "holds (without control)</a>"))
+    assert all(number in page for number in (*numbers, "holds (without control)</a>"))
     link = page.partition('class="repro-number"')[2].partition("</a>")[0]
     about = ("59.50, 59.60, 59.70", "seeds 0, 1, 2", "laptop scale", "repro run it", "a machine", "2026-01-02")
     assert all(part in link for part in (f'href="results.html#{name}"', *about))
     assert f'id="{name}"' in page and f"recorded/{name}.json" in page
     campaigns = ("1,234</a>", "<td>1,234</td>", "benchmarks.executors")
-    assert all(shown in page for shown in campaigns) and page.count("not run</span>") == 2
+    assert all(number in page for number in campaigns) and page.count("not run</span>") == 2
 
 
 @pytest.mark.usefixtures("recorded")

@@ -45,7 +45,7 @@ def test_no_title_is_borne_twice() -> None:
 
 
 def test_each_chapter_states_its_claim_and_what_does_not_follow() -> None:
-    for name in (shown.name for shown in exhibits()):
+    for name in (each.name for each in exhibits()):
         first_screen, _, below = CHAPTERS[name].partition("\n## ")
         assert "**The claim.**" in first_screen or "**The question.**" in first_screen
         if "What follows, and what does not" not in below:
@@ -55,8 +55,8 @@ def test_each_chapter_states_its_claim_and_what_does_not_follow() -> None:
 def test_no_chapter_types_an_accuracy_by_hand() -> None:
     """An accuracy with its decimals is measured or printed: it comes through a role."""
     for name, text in (PAGES | CHAPTERS).items():
-        words = re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.DOTALL)
-        assert not re.findall(r"\d\d\.\d\d?\b", words), name
+        prose = re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.DOTALL)
+        assert not re.findall(r"\d\d\.\d\d?\b", prose), name
 
 
 @pytest.mark.usefixtures("recorded")
@@ -68,7 +68,7 @@ def test_what_the_pages_show_of_all_records(tmp_path: Path, monkeypatch: pytest.
     text += "\n\n```{source-of} repro.families.single_gate.routing.smooth\n```"
     page, warnings = built(tmp_path, text)
     assert warnings == ""
-    for shown in (
+    for part in (
         "<strong>Do mixtures beat plain networks?</strong> Whether one",
         "figures/headlines-narrow.svg",
         "base and 20 experts beat the base trained as long</a></td><td>not run",
@@ -82,4 +82,4 @@ def test_what_the_pages_show_of_all_records(tmp_path: Path, monkeypatch: pytest.
         "repro/families/single_gate/routing.py: smooth",
         'clamp</span><span class="p">(</span><span class="nb">min</span>',
     ):
-        assert shown in page
+        assert part in page

@@ -16,9 +16,9 @@ GENERATED = re.compile(r"api/|genindex|py-modindex")  # all from Sphinx's templa
 WIDTHS = (390, 1280, 1440)
 LAID_OUT = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 CUT = """() => {
-    const found = [], room = document.documentElement.clientWidth;
+    const findings = [], room = document.documentElement.clientWidth;
     const wide = Math.max(document.documentElement.scrollWidth, document.body.scrollWidth);
-    if (room <= 390 && wide > room) found.push(`scrolls sideways: ${wide} px`);
+    if (room <= 390 && wide > room) findings.push(`scrolls sideways: ${wide} px`);
     const name = e => `<${e.localName} class="${e.getAttribute('class')}"> ${e.textContent.trim().slice(0, 40)}`;
     const bar = e => {
         const s = getComputedStyle(e), edges = parseFloat(s.borderTopWidth) + parseFloat(s.borderBottomWidth);
@@ -32,18 +32,18 @@ CUT = """() => {
             const s = getComputedStyle(p), more = p.scrollWidth - p.clientWidth;
             if (s.display === 'inline' || more <= 1) continue;
             if (s.overflowX === 'hidden' || s.overflowX === 'clip') {
-                found.push(`cut in ${name(p)}: ${name(e)}`);
+                findings.push(`cut in ${name(p)}: ${name(e)}`);
                 break;
             }
             if (s.overflowX === 'auto' || s.overflowX === 'scroll') {
                 scrolls = true;
-                if (!bar(p)) found.push(`scrolls without a sign: ${name(p)}`);
+                if (!bar(p)) findings.push(`scrolls without a sign: ${name(p)}`);
                 break;
             }
         }
-        if (!scrolls && box.right > room + 1) found.push(`beyond the page: ${name(e)}`);
+        if (!scrolls && box.right > room + 1) findings.push(`beyond the page: ${name(e)}`);
     }
-    return [...new Set(found)];
+    return [...new Set(findings)];
 }"""
 
 
@@ -66,34 +66,34 @@ def barriers(axe: Any, page: Page, **rules: list[str]) -> list[str]:
 
 
 def test_a_page_is_in_order_in_either_theme(browser: Browser, book: str, axe: Any, page_name: str) -> None:
-    found: list[str] = []
+    faults: list[str] = []
     page = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme="light")
 
     def note_message(message: ConsoleMessage) -> None:
         if message.type == "error":
-            found.append(message.text)
+            faults.append(message.text)
 
     def note_request(request: Request) -> None:
         if not request.url.startswith((book, "data:", "blob:")):
-            found.append(f"asks another host: {request.url}")
+            faults.append(f"asks another host: {request.url}")
 
     def note_response(response: Response) -> None:
         if response.status >= 400:
-            found.append(f"{response.status} {response.url}")
+            faults.append(f"{response.status} {response.url}")
 
     page.on("console", note_message)
-    page.on("pageerror", lambda error: found.append(str(error)))
+    page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("request", note_request)
     page.on("response", note_response)
     page.goto(book + page_name, wait_until="load")
     page.evaluate("async () => { await window.MathJax?.startup?.promise }")
     if page_name == "api/repro.families.html" or not GENERATED.match(page_name):
         page.add_style_tag(content="* { transition: none !important }")  # colours half-way to the other theme
-        found += barriers(axe, page)
+        faults += barriers(axe, page)
         page.evaluate("document.documentElement.dataset.theme = 'dark'")
-        found += [f"in the dark: {barrier}" for barrier in barriers(axe, page, runOnly=["color-contrast"])]
+        faults += [f"in the dark: {barrier}" for barrier in barriers(axe, page, runOnly=["color-contrast"])]
     page.close()
-    assert found == []
+    assert faults == []
 
 
 @pytest.fixture(scope="module")
@@ -108,9 +108,9 @@ def test_nothing_is_cut_without_a_way_to_scroll(phone: Page, book: str, page_nam
     phone.goto(book + page_name, wait_until="load")
     phone.evaluate("async () => { await window.MathJax?.startup?.promise }")
     phone.evaluate("document.querySelectorAll('main details').forEach(d => { d.open = true })")
-    found: dict[int, list[str]] = {}
+    clipped: dict[int, list[str]] = {}
     for width in WIDTHS:
         phone.set_viewport_size({"width": width, "height": 900})
         phone.evaluate(LAID_OUT)
-        found[width] = phone.evaluate(CUT)
-    assert not any(found.values()), found
+        clipped[width] = phone.evaluate(CUT)
+    assert not any(clipped.values()), clipped

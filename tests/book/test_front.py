@@ -24,7 +24,7 @@ ASKED, HOLDS, NOT, ABSENT = (
 BETTER = TABLE2 | {("equal-training", 20): [58.0, 58.1, 58.3], ("equal-inference", 1): [58.0, 58.2, 58.3]}
 
 
-def said_of(*results: StudyResult) -> dict[str, str]:
+def answers_of(*results: StudyResult) -> dict[str, str]:
     """The answer, each sentence and its list in one."""
     return {opening: "; ".join((text, *items)) for opening, (text, items) in answer(results).items()}
 
@@ -36,45 +36,45 @@ def trained_as_long(result: StudyResult) -> str:
 
 
 def test_a_gain_that_its_controls_lack_is_an_answer(made_up: MakeUp) -> None:
-    said = said_of(made_up(BETTER))
-    assert said[ASKED].startswith(
+    answers = answers_of(made_up(BETTER))
+    assert answers[ASKED].startswith(
         "Of 2 comparisons with plain networks that had as much compute for an image, in training, or both, three seeds"
     )
-    assert "a mixture is ahead in 2 (base and 20 experts, CIFAR-100, laptop scale), behind in none." in said[ASKED]
+    assert "a mixture is ahead in 2 (base and 20 experts, CIFAR-100, laptop scale), behind in none." in answers[ASKED]
     assert trained_as_long(made_up(BETTER)).startswith("holds, +1.47 [+1.15, +1.78] (CIFAR-100")
-    assert "20 experts beat one: CIFAR-100 +1.30 (laptop scale)" in said[HOLDS]
+    assert "20 experts beat one: CIFAR-100 +1.30 (laptop scale)" in answers[HOLDS]
 
 
 def test_a_gain_that_a_control_has_too_is_not_the_mixtures(made_up: MakeUp) -> None:
     result = made_up(BETTER | {("equal-training", 20): [60.0, 60.1, 60.3]})
-    said = said_of(result)
-    assert "Of 2 comparisons" in said[ASKED]
-    assert "ahead in 1 (base and 20 experts, CIFAR-100, laptop scale), behind in 1 (base and 20" in said[ASKED]
+    answers = answers_of(result)
+    assert "Of 2 comparisons" in answers[ASKED]
+    assert "ahead in 1 (base and 20 experts, CIFAR-100, laptop scale), behind in 1 (base and 20" in answers[ASKED]
     assert trained_as_long(result).startswith("opposite, −0.53 [−0.85, −0.22] (CIFAR-100")
-    assert HOLDS not in said, "it does not beat its control"
-    assert "20 experts beat one, but not each control: CIFAR-100 +1.30 (laptop scale)" in said[NOT]
-    assert "20 experts beat one" not in said[ABSENT], "its controls were run"
+    assert HOLDS not in answers, "it does not beat its control"
+    assert "20 experts beat one, but not each control: CIFAR-100 +1.30 (laptop scale)" in answers[NOT]
+    assert "20 experts beat one" not in answers[ABSENT], "its controls were run"
 
 
 def test_a_gain_without_control_is_not_said_to_hold(made_up: MakeUp) -> None:
     few = {key: BETTER[key] for key in (("bagging", 1), ("bagging", 20))}
-    said = said_of(made_up(few))
-    assert HOLDS not in said and NOT not in said
-    (line,) = (one for one in headlines([made_up(few)]) if one.words == "20 experts beat one")
+    answers = answers_of(made_up(few))
+    assert HOLDS not in answers and NOT not in answers
+    (line,) = (one for one in headlines([made_up(few)]) if one.sentence == "20 experts beat one")
     assert [effect.text for effect in line.effects] == [
         "holds (without control), +1.30 [+1.30, +1.30] (CIFAR-100, laptop scale)"
     ]
-    assert "controls of “20 experts beat one” (CIFAR-100, laptop scale)" in said[ABSENT]
-    assert "nowhere tested with enough seeds" in said[ASKED]
+    assert "controls of “20 experts beat one” (CIFAR-100, laptop scale)" in answers[ABSENT]
+    assert "nowhere tested with enough seeds" in answers[ASKED]
 
 
 def test_where_a_claim_that_holds_is_undecided_stands_beside_it(made_up: MakeUp) -> None:
     noisy = BETTER | {("bagging", 20): [57.5, 58.4, 59.7]}
-    said = said_of(made_up(BETTER), made_up(noisy, dataset="tiny-imagenet"), made_up(noisy, scale="gpu"))
+    answers = answers_of(made_up(BETTER), made_up(noisy, dataset="tiny-imagenet"), made_up(noisy, scale="gpu"))
     assert (
         "20 experts beat one: CIFAR-100 +1.30, tiny-ImageNet +0.23 undecided (laptop scale); "
         "CIFAR-100 +0.23 undecided (gpu scale)"
-    ) in said[HOLDS]
+    ) in answers[HOLDS]
 
 
 def test_a_claim_that_is_put_to_two_pairs_is_said_once_with_all_verdicts(made_up: MakeUp) -> None:
@@ -83,14 +83,14 @@ def test_a_claim_that_is_put_to_two_pairs_is_said_once_with_all_verdicts(made_up
         Cell(20, row=pair).measurement(seed, value + 0.1 * seed * (pair < "tr18-tr18"))
         for pair, value in top1.items() for seed in range(3)
     ]  # fmt: skip
-    said = said_of(made_up({}).model_copy(update={"study": "table1_main", "measurements": measured}))
-    assert "“a deeper base beats deeper experts”: CIFAR-100 +2.00 holds, CIFAR-100 −" in said[NOT]
-    assert "a deeper base beats deeper experts" not in said.get(HOLDS, "")
+    answers = answers_of(made_up({}).model_copy(update={"study": "table1_main", "measurements": measured}))
+    assert "“a deeper base beats deeper experts”: CIFAR-100 +2.00 holds, CIFAR-100 −" in answers[NOT]
+    assert "a deeper base beats deeper experts" not in answers.get(HOLDS, "")
 
 
 def test_controls_that_are_absent_are_named_with_their_place(made_up: MakeUp) -> None:
     bare = made_up({key: BETTER[key] for key in (("bagging", 1), ("bagging", 20))}, dataset="tiny-imagenet")
-    absent = said_of(made_up(BETTER | {("equal-training", 20): [60.0, 60.1, 60.3]}), bare)[ABSENT]
+    absent = answers_of(made_up(BETTER | {("equal-training", 20): [60.0, 60.1, 60.3]}), bare)[ABSENT]
     assert "controls of “20 experts beat one” (tiny-ImageNet, laptop scale)" in absent, "on CIFAR-100 they were run"
 
 
@@ -108,17 +108,17 @@ def test_a_record_of_a_shorter_recipe_is_named(made_up: MakeUp) -> None:
 
 def test_one_seed_and_the_embedded_set_decide_nothing(made_up: MakeUp) -> None:
     one_seed = made_up({key: values[:1] for key, values in BETTER.items()})
-    said = said_of(one_seed, made_up(BETTER, scale="quick", dataset="modes"))
-    assert "nowhere tested" in said[ASKED]
+    answers = answers_of(one_seed, made_up(BETTER, scale="quick", dataset="modes"))
+    assert "nowhere tested" in answers[ASKED]
     assert trained_as_long(one_seed) == "one seed: an anecdote, +1.50 (CIFAR-100, laptop scale)"
-    assert "the paper's own scale" in said[ABSENT]
-    assert "DeepMoE with gates on inputs beats a plain network of equal cost, trained as long" in said[ABSENT]
+    assert "the paper's own scale" in answers[ABSENT]
+    assert "DeepMoE with gates on inputs beats a plain network of equal cost, trained as long" in answers[ABSENT]
 
 
 def test_each_headline_has_its_effects_in_the_order_of_the_scales(made_up: MakeUp) -> None:
     results = [made_up(BETTER, scale="gpu"), made_up(BETTER), made_up(BETTER, dataset="modes", scale="quick")]
     lines = headlines(results)
-    assert [line.words for line in lines] == [words for group in GROUPS.values() for _, _, words in group]
+    assert [line.sentence for line in lines] == [sentence for group in GROUPS.values() for _, _, sentence in group]
     assert {line.group for line in lines} == set(GROUPS)
     trained = next(line for line in lines if line.claim.key == "C2/20/equal-training")
     assert [effect.result.scale for effect in trained.effects] == ["laptop", "gpu"]
@@ -168,10 +168,10 @@ def test_the_three_families_verdict_comes_first(made_up: MakeUp) -> None:
         cell("single-gate", "middle", method).measurement(seed, value)
         for method, each in values.items() for seed, value in enumerate(each)
     ]  # fmt: skip
-    found = answer([made_up(BETTER), families.model_copy(update={"measurements": measured})])
-    text, items = next(iter(found.values()))
+    answers = answer([made_up(BETTER), families.model_copy(update={"measurements": measured})])
+    text, items = next(iter(answers.values()))
     assert text.startswith("CIFAR-100, laptop scale: The single-gate mixture falls behind a plain network of the same")
-    assert items == [] and list(found)[1] == ASKED
+    assert items == [] and list(answers)[1] == ASKED
     other = {"measurements": measured, "spec_hash": "1" * 16, "part": "single-gate"}
     twice = answer([families.model_copy(update={"measurements": measured}), families.model_copy(update=other)])
     assert next(iter(twice.values()))[0].count("falls behind") == 2, "what was not trained alike is not joined"
@@ -202,6 +202,6 @@ def test_cost_is_in_units_of_the_base(made_up: MakeUp) -> None:
 def test_what_twice_the_training_would_gain_a_base_is_said_beside_the_effects(made_up: MakeUp) -> None:
     result = made_up({("backbone", 0): [62.5]})
     table = Table(columns=["epochs", "top1"], rows=[[24, 62.5], [48, 65.2]])
-    found = longer([result.model_copy(update={"tables": {"longer": table}})])
-    assert "+2.7 (CIFAR-100, laptop scale, one seed)" in found
+    sentence = longer([result.model_copy(update={"tables": {"longer": table}})])
+    assert "+2.7 (CIFAR-100, laptop scale, one seed)" in sentence
     assert longer([result]) == ""

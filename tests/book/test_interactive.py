@@ -40,12 +40,12 @@ def test_the_slider_is_turned_by_the_keyboard_and_tells_what_is_recorded(page: P
             page.keyboard.press(key)
             seen.add((marker.get_attribute("cx"), slider.get_attribute("aria-valuetext")))
             values = page.locator("#anytime-slider dd").all()
-            shown = {value.get_attribute("data-value"): value.inner_text() for value in values}
-            assert shown["threshold τ"] == f"{tau:g}"
-            assert float(shown["multiply-adds"].split()[0]) == pytest.approx(macs / 1e6, abs=0.051)
-            assert float(shown["top-1 accuracy"].split()[0]) == pytest.approx(top1, abs=0.051)
-            assert float(shown["images that exit early"].split()[0]) == pytest.approx(exits, abs=0.051)
-            assert shown["experts the others use"] == ("–" if others is None else f"{others:.2f}")
+            readings = {value.get_attribute("data-value"): value.inner_text() for value in values}
+            assert readings["threshold τ"] == f"{tau:g}"
+            assert float(readings["multiply-adds"].split()[0]) == pytest.approx(macs / 1e6, abs=0.051)
+            assert float(readings["top-1 accuracy"].split()[0]) == pytest.approx(top1, abs=0.051)
+            assert float(readings["images that exit early"].split()[0]) == pytest.approx(exits, abs=0.051)
+            assert readings["experts the others use"] == ("–" if others is None else f"{others:.2f}")
         assert len(seen) == 2, "marker and words follow"
 
 
@@ -59,8 +59,8 @@ def test_the_explorer_deals_every_image_and_a_class_that_shares_an_expert_can_be
         page.keyboard.press("ArrowDown")
         name = classes.locator("option:checked").inner_text()
         counts = dealt["counts"][dealt["classes"].index(name)]
-        shown = [int(row.locator("td").first.inner_text()) for row in rows.all()]
-        assert shown == sorted((count for count in counts if count), reverse=True)
+        listed = [int(row.locator("td").first.inner_text()) for row in rows.all()]
+        assert listed == sorted((count for count in counts if count), reverse=True)
         assert f"{name}: {sum(counts)} training images" in page.locator("#routing-explorer [role=status]").inner_text()
         companion = page.locator("#routing-explorer .repro-choose").first
         name = companion.inner_text().rpartition(" (")[0]

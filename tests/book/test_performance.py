@@ -56,5 +56,5 @@ def test_the_chapter_shows_goals_and_tables_and_what_was_not_run(recorded: Path,
     )
     assert warnings == ""
     commands = [f"benchmarks/{name}.py</code> fills" for name in ("experts_one_pass", "anytime_wallclock")]
-    for shown in (">met</td>", ">not run</td>", "at most 120", "a machine", *commands):
-        assert shown in page, shown
+    for text in (">met</td>", ">not run</td>", "at most 120", "a machine", *commands):
+        assert text in page, text

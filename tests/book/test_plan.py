@@ -46,7 +46,7 @@ def test_the_assumed_share_is_that_of_the_recorded_sitting(tmp_path: Path, monke
     assert minutes(1e15 * macs) == pytest.approx(seconds / 60, rel=0.01)
     assert new_work(RUNS[:1])[0] == pytest.approx(1e15 * macs, rel=0.01), "the first row is that sitting"
     monkeypatch.setenv("REPRO_RESULTS", str(tmp_path))
-    assert share().value == pytest.approx(0.246, abs=0.001) and "no sitting is recorded" in share().words
+    assert share().value == pytest.approx(0.246, abs=0.001) and "no sitting is recorded" in share().source
     assert 420 * 312e12 * share().value == pytest.approx(32.3e15)
 
 

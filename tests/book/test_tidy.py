@@ -33,5 +33,5 @@ def test_every_number_of_every_record_is_there(results: list[StudyResult], tmp_p
 
 def test_rows_of_two_networks_are_told_apart(results: list[StudyResult]) -> None:
     one = results[0]
-    shown = tidy.frames([one, one.model_copy(update={"part": "vit-micro"})])
-    assert [list(frame["part"].unique()) for frame in shown.values()] == [["", "vit-micro"]] * len(shown)
+    by_kind = tidy.frames([one, one.model_copy(update={"part": "vit-micro"})])
+    assert [list(frame["part"].unique()) for frame in by_kind.values()] == [["", "vit-micro"]] * len(by_kind)

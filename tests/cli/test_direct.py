@@ -105,8 +105,8 @@ def test_the_paper_s_command_at_smoke_scale_by_the_path_of_a_gpu(
         assert main([*RUN, "--direct", "-p", "device", device, "-p", "root", str(tmp_path), "-p", "compile", way]) == 0
     finally:
         compiling.choose(before)
-    shown, result = capsys.readouterr().out, recorded(tmp_path)
-    assert all(words in shown for words in ("ensembling baseline", "an anecdote", "record: "))
+    printed, result = capsys.readouterr().out, recorded(tmp_path)
+    assert all(text in printed for text in ("ensembling baseline", "an anecdote", "record: "))
     assert (result.provenance.compile, result.provenance.command) == (way, " ".join(["repro", *RUN]))
 
 
@@ -119,11 +119,11 @@ def test_a_run_that_has_no_time_left_says_what_remains_and_the_next_goes_on(
     moments = iter([False, False, True])  # before an epoch of the three experts, at its first step, at its second
     monkeypatch.setattr("repro.training.fit.late", lambda seconds=0.0: next(moments, True))
     assert main([*asked, "--minutes", "60"]) == 3
-    told = capsys.readouterr().out
-    assert "the time is up (" in told and "the same command goes on" in told
-    assert "finished  tr10-tr10 on modes, 1 expert, seed 0" in told
-    assert "remains   tr10-tr10 on modes, 3 experts, seed 0: 2 of 9 artifacts are there, about " in told
-    assert "; in all about " in told and {k for k, *_ in numbers(recorded(tmp_path))} == {0, 1}
+    printed = capsys.readouterr().out
+    assert "the time is up (" in printed and "the same command goes on" in printed
+    assert "finished  tr10-tr10 on modes, 1 expert, seed 0" in printed
+    assert "remains   tr10-tr10 on modes, 3 experts, seed 0: 2 of 9 artifacts are there, about " in printed
+    assert "; in all about " in printed and {k for k, *_ in numbers(recorded(tmp_path))} == {0, 1}
     monkeypatch.undo()
     assert main(asked) == 0
     assert "remains" not in remaining_of(["table2_num_experts"], values)
@@ -132,15 +132,15 @@ def test_a_run_that_has_no_time_left_says_what_remains_and_the_next_goes_on(
 
 def test_what_remains_is_told_of_your_own_images_too(tmp_path: Path, picture_folder: Path) -> None:
     values = {"folder": str(picture_folder), "num_experts": "2", "root": str(tmp_path / "root")}
-    told = remaining_of(["own_data"], values)
-    assert told.startswith("own_data\nremains   ") and "2 experts, seed 0: 0 of 5 artifacts are there" in told
+    report = remaining_of(["own_data"], values)
+    assert report.startswith("own_data\nremains   ") and "2 experts, seed 0: 0 of 5 artifacts are there" in report
 
 
 @pytest.mark.usefixtures("in_process")
 def test_a_notebook_stops_in_time_as_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*RUN, "-p", "root", str(tmp_path), "--minutes", "0"]) == 3
-    told = capsys.readouterr().out
-    assert told.startswith(
+    printed = capsys.readouterr().out
+    assert printed.startswith(
         "the time is up (base tr10: not begun)\ntable2_num_experts\nremains   tr10-tr10 on modes, 1 "
     )
     assert not list((tmp_path / "notebooks").glob("*.ipynb")), "neither a finished copy nor a failed one"

@@ -56,9 +56,10 @@ def test_a_notebook_asks_for_what_its_exhibit_does_by_default() -> None:
 @pytest.mark.usefixtures("in_process")  # a kernel for each would take as long again to start
 def test_repro_run_all_at_smoke_scale(tmp_path: Path) -> None:
     executed = run_notebooks(asked(["all"]), {"scale": "smoke", "root": str(tmp_path)})
-    assert sorted(path.stem for path in executed) == sorted(shown.name for shown in exhibits())
+    names = sorted(each.name for each in exhibits())
+    assert sorted(path.stem for path in executed) == names
     results = load_results(tmp_path / "results")
-    assert sorted(result.study for result in results.values()) == sorted(shown.name for shown in exhibits())
+    assert sorted(result.study for result in results.values()) == names
     for result in results.values():
         if result.scale == EXACT:
             continue  # counted, whatever the scale
@@ -72,9 +73,9 @@ def test_by_notebook_and_then_directly_the_record_is_the_same_and_nothing_is_tra
     root = begun(table2_root, tmp_path, *THREE)
     values = {"scale": "smoke", "experts": "1,3", "controls": "none", "root": str(root)}
     (executed,) = run_notebooks(["table2_num_experts"], values)
-    shown = outputs_of(executed)
-    for words in ("ensembling baseline", "3 experts", "anecdote", "artifacts were made"):
-        assert words in shown
+    outputs = outputs_of(executed)
+    for text in ("ensembling baseline", "3 experts", "anecdote", "artifacts were made"):
+        assert text in outputs
     (result,) = load_results(tmp_path / "results", "table2_num_experts").values()
     assert result.numbers_of_experts() == [1, 3] and result.seeds == [0]
     assert len(result.values("top1", "bagging", 3)) == 1 and len(result.values("top1", "backbone", 0)) == 1
@@ -90,9 +91,9 @@ def test_by_notebook_and_then_directly_the_record_is_the_same_and_nothing_is_tra
 def test_from_a_folder_of_pictures_to_a_model_that_is_loaded(picture_folder: Path, tmp_path: Path) -> None:
     root = tmp_path / "root"
     (executed,) = run_notebooks(["own_data"], {"folder": str(picture_folder), "root": str(root), **TINY})
-    shown = outputs_of(executed)
-    for words in ("base alone", "no costlier than one expert", "validation images", "experts that ran", ">leaf<"):
-        assert words in shown
+    outputs = outputs_of(executed)
+    for text in ("base alone", "no costlier than one expert", "validation images", "experts that ran", ">leaf<"):
+        assert text in outputs
     (result,) = load_results(root / "results", "own_data").values()
     assert result.dataset == "my-pictures" and result.numbers_of_experts() == [2]
     (exported,) = (root / "exports").iterdir()

@@ -68,5 +68,5 @@ def predict(model: DeepMoE, source: BatchSource, device: torch.device) -> dict[s
         out = model(batch.images)
         return out.logits.float(), out.embedding_logits.float(), out.gates.bfloat16()
 
-    found = zip(("logits", "embedding_logits", "gates"), on_all_images(model, source, device, answer), strict=True)
-    return {**dict(found), "labels": source.labels.cpu()}
+    logits, embedding_logits, gates = on_all_images(model, source, device, answer)
+    return {"logits": logits, "embedding_logits": embedding_logits, "gates": gates, "labels": source.labels.cpu()}

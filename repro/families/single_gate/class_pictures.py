@@ -14,7 +14,7 @@ from repro.randomness import generator
 from repro.study.picture import Picture
 from repro.study.results import Table
 
-EXPERTS_SHOWN = 3
+EXPERTS = 3
 SMALLEST_SHARE = 0.05
 """An expert with less of the class than this is not spoken of."""
 OWN_TILES = 12
@@ -38,7 +38,7 @@ def pictures_of(images: ImageDataset, counts: Tensor, g0: Tensor, label: int, se
     """
     chosen: list[int] = []
     rows: list[Cells] = []
-    for k in experts_with_most(counts, label)[:EXPERTS_SHOWN]:
+    for k in experts_with_most(counts, label)[:EXPERTS]:
         wanted = [(label, OWN_TILES)] + [(c, TILES_EACH) for c in companions(counts, label, k, COMPANIONS)]
         for c, number in wanted:
             members = images_of(images, g0, c, k)

@@ -32,8 +32,8 @@ def cluster_class_means(means: Tensor, num_experts: int, restarts: int, seed: in
     _check(num_experts, num_classes)
     state = derive(seed, "class k-means", num_experts) % 2**32
     with threadpool_limits(1):
-        found = KMeans(num_experts, init="k-means++", n_init=restarts, random_state=state).fit(means.numpy())
-    distances = torch.cdist(means.double(), torch.from_numpy(found.cluster_centers_).double())
+        clustering = KMeans(num_experts, init="k-means++", n_init=restarts, random_state=state).fit(means.numpy())
+    distances = torch.cdist(means.double(), torch.from_numpy(clustering.cluster_centers_).double())
     room = [num_classes // num_experts + (k < num_classes % num_experts) for k in range(num_experts)]
     expert_of = torch.full((num_classes,), -1)
     for flat in distances.flatten().argsort(stable=True).tolist():
@@ -59,10 +59,10 @@ def cluster_confused_classes(confused: Tensor, num_experts: int, seed: int) -> T
     np.fill_diagonal(affinity, 0.0)
     state = derive(seed, "confusion", num_experts) % 2**32
     with threadpool_limits(1):
-        found = SpectralClustering(num_experts, affinity="precomputed", random_state=state).fit(affinity + 1e-8)
-    if empty := num_experts - len(np.unique(found.labels_)):
+        clustering = SpectralClustering(num_experts, affinity="precomputed", random_state=state).fit(affinity + 1e-8)
+    if empty := num_experts - len(np.unique(clustering.labels_)):
         raise TrainingError(f"{empty} of {num_experts} groups of classes are empty; ask for fewer")
-    return torch.from_numpy(found.labels_.astype(np.int64))
+    return torch.from_numpy(clustering.labels_.astype(np.int64))
 
 
 def _check(num_experts: int, num_classes: int) -> None:

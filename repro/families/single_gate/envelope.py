@@ -41,9 +41,9 @@ class Model(NamedTuple):
     points: Points  # one a threshold; the last is the full mixture, one expert for every image
 
     @classmethod
-    def of(cls, spec: StudySpec, found: Answers) -> Model:
+    def of(cls, spec: StudySpec, answers: Answers) -> Model:
         """A model with its points on both halves of the images."""
-        return cls(spec, found, Points.of(found, spec.cost, halves(len(found.right), spec.seed)))
+        return cls(spec, answers, Points.of(answers, spec.cost, halves(len(answers.right), spec.seed)))
 
     @property
     def cost(self) -> ModelCost:
@@ -140,8 +140,8 @@ def sweeps(models: list[Model]) -> Table:
     """Every model at every threshold, all images."""
     columns = ["pair", "K", "seed", "tau", "macs", "top1", "exits", "experts_of_others"]
     rows: list[list[str | int | float | None]] = []
-    for spec, found, points in models:
-        macs, swept = points.whole(points.macs), sweep(found)
+    for spec, answers, points in models:
+        macs, swept = points.whole(points.macs), sweep(answers)
         rows += [
             [spec.pair, spec.num_experts, spec.seed, tau, round(float(macs[i])), round(swept.top1[i], 3),
              round(swept.exits[i], 3), round(swept.experts_of_others[i], 4)]

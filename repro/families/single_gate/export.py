@@ -2,7 +2,7 @@
 
     from repro.families.single_gate.export import load
     model = load("my-moe")
-    said = predict(model, model.prepare(image), tau=0.1)
+    prediction = predict(model, model.prepare(image), tau=0.1)
 
 ``model.safetensors`` holds base, gate and experts, never a pickle; ``config.json`` the networks' names, the classes
 and how an image is prepared; ``README.md`` is for people; ``onnx``, where it was asked for, the same networks as graphs

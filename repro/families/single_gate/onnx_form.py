@@ -2,7 +2,7 @@
 
     from repro.families.single_gate.onnx_form import load
     model = load("my-moe")
-    said = predict(model, model.prepare(image), tau=0.1)
+    prediction = predict(model, model.prepare(image), tau=0.1)
 
 Of the folder ``onnx`` in an export, ``trunk.onnx`` takes normalised images ``[B, 3, S, S]`` to features
 ``[B, T, h, w]``; ``base.onnx`` these to the base's logits ``[B, C]`` and the gate's probabilities ``[B, K]``;
@@ -127,13 +127,13 @@ def graphs(moe: SingleGateMoE, images: Tensor, precision: Precision = "float32")
     def of(model: bytes, x: Tensor) -> bytes:
         return in_int8(model, x.split(64)) if precision == "int8" else model
 
-    found = {
+    files = {
         "trunk.onnx": of(written(graph(moe.base.trunk, images[:2], "features")), images),
         "base.onnx": of(written(graph(_BaseAndGate(moe), features[:2], "logits", "gate")), features),
     }
     experts = list(moe.experts)
     program = graph(experts[0], features[:2], "logits")  # experts differ by their weights alone
-    return found | {f"expert-{k}.onnx": of(written(program, expert), features) for k, expert in enumerate(experts)}
+    return files | {f"expert-{k}.onnx": of(written(program, expert), features) for k, expert in enumerate(experts)}
 
 
 class Session:
@@ -154,8 +154,8 @@ class Session:
 
     def every(self, x: Tensor) -> list[Tensor]:
         """All outputs of a batch."""
-        found: list[Any] = self._ready.run(None, {self._input: x.contiguous().numpy()})
-        return [torch.from_numpy(each) for each in found]
+        outputs: list[Any] = self._ready.run(None, {self._input: x.contiguous().numpy()})
+        return [torch.from_numpy(output) for output in outputs]
 
 
 class OnnxMoE(OfPictures):
@@ -188,12 +188,12 @@ def load(folder: Path | str) -> OnnxMoE:
     again = "export the model again with --onnx"
     if not config.graphs_sha256:
         raise StoreError(f"the model in {folder} has no graphs; {again}")
-    found = {}
+    files = {}
     for name, known in config.graphs_sha256.items():
         try:
-            found[name] = (there / name).read_bytes()
+            files[name] = (there / name).read_bytes()
         except OSError as error:
             raise StoreError(f"{there / name} cannot be read ({error.strerror}); {again}") from error
-        if hashlib.sha256(found[name]).hexdigest() != known:
+        if hashlib.sha256(files[name]).hexdigest() != known:
             raise StoreError(f"{there / name} is damaged; {again}")
-    return OnnxMoE(config, found)
+    return OnnxMoE(config, files)

@@ -36,7 +36,7 @@ class PairParameters(SingleGateParameters):
     def varies(self) -> tuple[str, ...]:
         """The spec's fields that differ from row to row of the record."""
         bases, experts = ({pair.split("-")[i] for pair in self.pairs} for i in (0, 1))
-        return tuple(name for name, found in (("base", bases), ("expert", experts)) if len(found) > 1)
+        return tuple(name for name, backbones in (("base", bases), ("expert", experts)) if len(backbones) > 1)
 
 
 MEAN = "mean of pairs"
@@ -51,7 +51,7 @@ def means_over_pairs(measurements: Iterable[Measurement], pairs: Sequence[str]) 
     values = {(m.seed, m.num_experts, m.method, m.metric, m.row.removeprefix("at ")): m.value for m in measurements}
     for seed, k, method, metric in dict.fromkeys(key[:4] for key in values):
         rows = [pair if k else pair.split("-")[0] for pair in pairs]
-        found = [values[key] for row in rows if (key := (seed, k, method, metric, row)) in values]
-        if len(found) == len(rows):
-            value = round(sum(found) / len(found), 4)
+        numbers = [values[key] for row in rows if (key := (seed, k, method, metric, row)) in values]
+        if len(numbers) == len(rows):
+            value = round(sum(numbers) / len(numbers), 4)
             yield Measurement(seed=seed, num_experts=k, method=method, metric=metric, value=value, row=MEAN)

@@ -97,5 +97,5 @@ def logits_of_training(
         features = base.trunk(batch.images)
         return (head(features).float() for head in (base.head, expert))
 
-    found = on_all_images(nn.ModuleList([base, expert]), source, device, answer, needed)
-    return [logits.to(device) for logits in found]
+    both = on_all_images(nn.ModuleList([base, expert]), source, device, answer, needed)
+    return [logits.to(device) for logits in both]

@@ -36,8 +36,8 @@ class Steps(NamedTuple):
 def goal(spec: StudySpec | str) -> Goal:
     """The mixture of a spec (or of its JSON); with its stacking ensemblers, if the spec asks for them."""
     asked = spec if isinstance(spec, StudySpec) else StudySpec.model_validate_json(spec)
-    found = steps(asked)
-    wanted = (found.predictions, *(found.ensemblers if asked.stacking else ()))
+    mixture = steps(asked)
+    wanted = (mixture.predictions, *(mixture.ensemblers if asked.stacking else ()))
     return Goal(_model(asked), wanted, f"{__name__}:goal", asked.model_dump_json())
 
 

@@ -58,5 +58,5 @@ def ways_of(spec: StudySpec, outputs: Outputs) -> tuple[list[Tensor], Points]:
     """How many experts each image runs ``[N]`` at each threshold, and last with one for every image; and the points
     that these make on validation and test images.
     """
-    found = answers(outputs)
-    return found.ways(), Points.of(found, spec.cost, held_parts(spec))
+    answered = answers(outputs)
+    return answered.ways(), Points.of(answered, spec.cost, held_parts(spec))

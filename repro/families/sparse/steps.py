@@ -76,5 +76,5 @@ def _make_network(spec: SparseSpec, context: Context, inputs: Inputs) -> Artifac
 
 def _make_predictions(spec: SparseSpec, context: Context, inputs: Inputs) -> Artifact:
     images = context.sources.batches(spec, "evaluation", Augmentation())
-    found = predict(load_network(spec, inputs["network"]), images, context.device)
-    return Artifact({**found, "macs": torch.full((len(found["labels"]),), sparse_cost(spec.model).macs)})
+    tensors = predict(load_network(spec, inputs["network"]), images, context.device)
+    return Artifact({**tensors, "macs": torch.full((len(tensors["labels"]),), sparse_cost(spec.model).macs)})

@@ -76,22 +76,24 @@ def balance_losses(out: SparseOutput, config: SparseConfig) -> dict[str, Tensor]
 
 def loads(out: SparseOutput, config: SparseConfig) -> dict[str, Tensor]:
     """Of mixture 1, 2, ...: ``experts i`` ``[E]``, chosen pairs in equal shares; ``dropped i``, what found no place."""
-    found = {}
+    shares = {}
     for number, choice in enumerate(out.choices, 1):
         counts = tokens_per_image(choice.experts_NK[None], config.num_experts)[0]
-        found[f"experts {number}"] = counts * (config.num_experts / choice.experts_NK.numel())
+        shares[f"experts {number}"] = counts * (config.num_experts / choice.experts_NK.numel())
         if choice.kept_NK is not None:
-            found[f"dropped {number}"] = 1 - choice.kept_NK.float().mean()
-    return found
+            shares[f"dropped {number}"] = 1 - choice.kept_NK.float().mean()
+    return shares
 
 
 def idle_experts(history: Epoch) -> list[str]:
     """Those with less than :data:`IDLE` of an equal share, e.g. ``experts 3, 5 of mixture 2`` (counted from 0)."""
-    found = []
+    phrases = []
     for name, load in history.means.items():
         if name.startswith("experts ") and (idle := [str(e) for e, share in enumerate(load) if share < IDLE]):
-            found.append(f"expert{'s' * (len(idle) > 1)} {', '.join(idle)} of mixture {name.removeprefix('experts ')}")
-    return found
+            phrases.append(
+                f"expert{'s' * (len(idle) > 1)} {', '.join(idle)} of mixture {name.removeprefix('experts ')}"
+            )
+    return phrases
 
 
 def predict(network: SparseNetwork, source: BatchSource, device: torch.device) -> dict[str, Tensor]:
@@ -108,5 +110,5 @@ def predict(network: SparseNetwork, source: BatchSource, device: torch.device) -
         return [out.logits.float(), *(each.to(torch.int16) for each in chosen)]
 
     logits, *experts = on_all_images(network, source, device, answer)
-    found = {f"experts-{i:03d}": each for i, each in enumerate(experts, 1)}
-    return {"logits": logits, "labels": source.labels.cpu(), **found}
+    by_mixture = {f"experts-{i:03d}": each for i, each in enumerate(experts, 1)}
+    return {"logits": logits, "labels": source.labels.cpu(), **by_mixture}

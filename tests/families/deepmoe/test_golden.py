@@ -35,19 +35,19 @@ def asked(name: str) -> Asked:
 
 def of_way(name: str, root: Path) -> dict[str, golden.Parts]:
     """Checksums of logits ``[6]`` and of each layer's gates ``[L, 6]``, after stage one and after both."""
-    whole, found = asked(name), {}
+    whole, by_stage = asked(name), {}
     stages = {"jointly": whole.model_copy(update={"recipe_two": None}), "gates frozen": whole}
     runner = golden.made([goal(of) for of in stages.values()], root)
     for stage, of in stages.items():
         tensors, cost = runner.load(steps(of)).tensors, deepmoe_cost(of.model)
         assert torch.equal(tensors["macs"], cost.macs(tensors["gates"]))
-        found[f"{name}, {stage}"] = {
+        by_stage[f"{name}, {stage}"] = {
             "logits": golden.checksums(tensors["logits"]),
             "embedding": golden.checksums(tensors["embedding_logits"]),
             "gates": [golden.checksums(gates) for gates in tensors["gates"].split(cost.sizes, 1)],
             **golden.training(runner.load(steps(of).needs[0])),
         }
-    return found
+    return by_stage
 
 
 def numbers(root: Path) -> dict[str, golden.Parts]:

@@ -73,8 +73,8 @@ def test_both_stages_go_on_to_the_same_bits(source: DeviceBatches, tmp_path: Pat
     train_with_gates_frozen(whole, RECIPE, source, CPU, seed=2)
     changed = {k.partition(".")[0] for k, v in whole.state_dict().items() if not torch.equal(v, after_one[k])}
     assert changed == {"network"}
-    found = predict(whole, source, CPU)
-    assert {name: tuple(t.shape) for name, t in found.items()} == {
+    tensors = predict(whole, source, CPU)
+    assert {name: tuple(t.shape) for name, t in tensors.items()} == {
         "logits": (200, 20), "embedding_logits": (200, 20), "gates": (200, sum(whole.network.sizes)), "labels": (200,),
     }  # fmt: skip
 

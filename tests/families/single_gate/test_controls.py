@@ -80,8 +80,8 @@ def test_a_mixture_is_held_against_what_gets_as_much_and_says_so(smoke_root: Pat
     for key, control in ((EQUAL_TRAINING, trained), (EQUAL_INFERENCE, plain)):
         against = judged[f"R1/{key}"].ours
         assert against and against.mean == pytest.approx(ours - control, abs=1e-3)
-    shown = EXHIBIT.tables(result)["main"].frame
-    assert shown.loc["control: the base, trained as long", "ours"] == f"{trained:.2f}"
+    table = EXHIBIT.tables(result)["main"].frame
+    assert table.loc["control: the base, trained as long", "ours"] == f"{trained:.2f}"
 
 
 def test_where_evidence_is_asked_for_controls_are_trained_without_a_word() -> None:

@@ -64,8 +64,8 @@ def test_a_picture_is_prepared_as_the_study_does(picture_folder: Path, tmp_path:
     (batch,) = StreamBatches(index, Augmentation(), torch.device("cpu"), 32, 36).clean(30)
     model = load(exported)
     assert torch.equal(model.prepare([Image.open(path) for path in index.paths]), batch.images)
-    said = predict(model, model.prepare(Image.open(index.paths[0])), 0.3)
-    assert model.label(Image.open(index.paths[0]), 0.3) == CLASSES[int(said.scores.argmax())]
+    prediction = predict(model, model.prepare(Image.open(index.paths[0])), 0.3)
+    assert model.label(Image.open(index.paths[0]), 0.3) == CLASSES[int(prediction.scores.argmax())]
     assert model.names(torch.eye(3)) == list(CLASSES)
 
 

@@ -45,12 +45,12 @@ def of_way(name: str, root: Path) -> dict[str, golden.Parts]:
         base, expert = golden.slowly(spec.base_recipe), golden.slowly(spec.recipe_of_experts)
         spec = spec.with_(base_recipe=base, expert_recipe=expert)
     study = Study([spec], root, torch.device("cpu"))
-    found = {name: rows(study.run(spec))}
+    parts = {name: rows(study.run(spec))}
     if name == "hard":
-        found["losses"] = {"experts": study.losses(spec).experts[: golden.ROWS].double().tolist()}
+        parts["losses"] = {"experts": study.losses(spec).experts[: golden.ROWS].double().tolist()}
         weights = torch.stack([next(iter(s.state_dict().values())) for s in study.stackers(spec)])
-        found["ensemblers"] = {"weights": golden.checksums(weights.flatten(1))}
-    return found
+        parts["ensemblers"] = {"weights": golden.checksums(weights.flatten(1))}
+    return parts
 
 
 def numbers(root: Path) -> dict[str, golden.Parts]:
@@ -74,8 +74,16 @@ def test_each_kind_has_a_revision_in_its_key() -> None:
         plain.plain_steps.cache_clear()
         steps.cache_clear()
         of = steps(SPEC)
-        found = (of.base, of.gate, of.experts[0], of.ensemblers[0], of.losses, of.predictions, of.base_predictions)
-        return {step.kind: step.key for step in found}
+        one_of_each = (
+            of.base,
+            of.gate,
+            of.experts[0],
+            of.ensemblers[0],
+            of.losses,
+            of.predictions,
+            of.base_predictions,
+        )
+        return {step.kind: step.key for step in one_of_each}
 
     golden.each_revision_is_in_a_key(by_kind, REVISIONS, plain.REVISIONS)
 

@@ -53,9 +53,9 @@ def test_what_is_computed_of_the_trained_model(moe: SingleGateMoE) -> None:
     for tensor in (*vars(outputs).values(), *vars(losses).values(), embed(moe.base, source, CUDA)):
         assert tensor.device.type == "cpu" and len(tensor) == 2 * B
     every = torch.ones(2 * B, dtype=torch.bool)
-    said = logits_of_training(moe.base, moe.experts[0], source, every, CUDA)  # type: ignore[arg-type]
+    logits = logits_of_training(moe.base, moe.experts[0], source, every, CUDA)  # type: ignore[arg-type]
     with CUDA:
-        assert Stacking(C)(*said).device.type == "cuda"
+        assert Stacking(C)(*logits).device.type == "cuda"
 
 
 @pytest.mark.parametrize("sharing", ["sampling", "reweighting"])

@@ -93,10 +93,10 @@ def together(
         NewExpert(k, head, share[:, k], folder / f"{k}.safetensors" if folder else None) for k, head in enumerate(heads)
     ]
     before = {name: value.clone() for name, value in base.state_dict().items()}
-    found = train_experts(several, base, source, sharing, recipe, 3, CPU, trunk_batchnorm=trunk_batchnorm)  # type: ignore[arg-type]
+    histories = train_experts(several, base, source, sharing, recipe, 3, CPU, trunk_batchnorm=trunk_batchnorm)  # type: ignore[arg-type]
     assert all(torch.equal(value, before[name]) for name, value in base.state_dict().items()), "the base is frozen"
     assert not any(module.training for module in base.modules())
-    return heads, found
+    return heads, histories
 
 
 def agree(one: Together, other: Together) -> None:
@@ -162,8 +162,8 @@ def test_an_expert_with_less_than_a_batch_is_the_same_to_float_tolerance(source:
     """Apart, its trunk batch is small, and fp32 kernels for small batches may add in another order."""
     share = shares(3, gamma=0.0, sizes=torch.tensor([0.1, 0.5, 0.4]))
     assert 1 < share[:, 0].sum() < RECIPE.batch_size
-    (ours, said), (theirs, expected) = together(source, share), apart(source, share)
-    torch.testing.assert_close(numbers(said), numbers(expected), rtol=1e-4, atol=1e-4)
+    (ours, histories), (theirs, expected) = together(source, share), apart(source, share)
+    torch.testing.assert_close(numbers(histories), numbers(expected), rtol=1e-4, atol=1e-4)
     for a, b in zip(ours, theirs, strict=True):
         torch.testing.assert_close(a.state_dict(), b.state_dict(), rtol=1e-3, atol=1e-4)
 

@@ -39,9 +39,9 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def agree(ours: OnnxMoE, theirs: SingleGateMoE, images: torch.Tensor) -> None:
     asked: list[tuple[float | None, Rule]] = [(0.0, "anytime"), (0.2, "anytime"), (1.0, "anytime"), (None, "top-1")]
     for tau, rule in asked:
-        found, expected = predict(ours, images, tau, rule), predict(theirs, images, tau, rule)
-        torch.testing.assert_close(found.scores, expected.scores, atol=1e-5, rtol=0.0)
-        assert torch.equal(found.experts_used, expected.experts_used)
+        actual, expected = predict(ours, images, tau, rule), predict(theirs, images, tau, rule)
+        torch.testing.assert_close(actual.scores, expected.scores, atol=1e-5, rtol=0.0)
+        assert torch.equal(actual.experts_used, expected.experts_used)
 
 
 def test_it_says_the_same_of_any_number_of_images(exported: Path, fp32: None) -> None:
@@ -75,15 +75,15 @@ def test_a_batchnorm_that_cannot_be_folded_is_each_experts_own(exported: Path, f
 
 def test_in_int8_maps_are_near_and_the_last_layers_are_as_they_were(exported: Path) -> None:
     moe, images = load(exported), torch.randn(64, 3, 32, 32)
-    int8 = OnnxMoE(moe.config, found := graphs(moe, images, "int8"))
+    int8 = OnnxMoE(moe.config, files := graphs(moe, images, "int8"))
     theirs, ours = moe.base.trunk(images), int8.trunk(images)
     assert 0 < float((ours - theirs).abs().mean() / theirs.abs().mean()) < 0.05
-    operators = [node.op_type for node in onnx.load_from_string(found["base.onnx"]).graph.node]
+    operators = [node.op_type for node in onnx.load_from_string(files["base.onnx"]).graph.node]
     last = operators[max(i for i, name in enumerate(operators) if name.endswith("QuantizeLinear")) + 1 :]
     assert {"Gemm", "Softmax"} <= set(last), "the last layers and the gate's softmax see float32"
-    said = every_expert(int8, images)
-    assert float((said.base_logits.argmax(1) == moe(images).base_logits.argmax(1)).double().mean()) > 0.9
-    assert float((said.gate_probs.sum(1) - 1).abs().max()) < 1e-5
+    outputs = every_expert(int8, images)
+    assert float((outputs.base_logits.argmax(1) == moe(images).base_logits.argmax(1)).double().mean()) > 0.9
+    assert float((outputs.gate_probs.sum(1) - 1).abs().max()) < 1e-5
 
 
 def test_what_is_no_set_of_graphs_is_said_to_be_none(exported: Path, tmp_path: Path) -> None:

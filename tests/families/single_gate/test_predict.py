@@ -67,12 +67,12 @@ def close(actual: Tensor, expected: Tensor) -> None:
 def test_it_is_equations_2_and_3(num_experts: int, batch: int, tau: float, seed: int, spread: float) -> None:
     moe, images = small_moe(num_experts, seed, spread), torch.randn(batch, 3, 6, 6)
     scores, used = anytime(dense(moe, images), tau)
-    said = predict(moe, images, tau)
-    close(said.scores, scores)
-    assert torch.equal(said.experts_used, used)
-    assert torch.equal(said.exits, used == 0)
+    prediction = predict(moe, images, tau)
+    close(prediction.scores, scores)
+    assert torch.equal(prediction.experts_used, used)
+    assert torch.equal(prediction.exits, used == 0)
     alone = torch.cat([predict(moe, image[None], tau).scores for image in images[:3]])
-    close(alone, said.scores[:3])  # images do not depend on their neighbours
+    close(alone, prediction.scores[:3])  # images do not depend on their neighbours
 
 
 @settings(deadline=None, max_examples=20)
@@ -81,9 +81,9 @@ def test_top_1_exits_where_the_base_is_sure_and_bags_elsewhere(num_experts: int,
     moe, images = small_moe(num_experts, seed), torch.randn(12, 3, 6, 6)
     outputs = dense(moe, images)
     exits = torch.zeros(12, dtype=torch.bool) if tau is None else confidence(outputs) >= tau
-    said = predict(moe, images, tau, rule="top-1")
-    assert torch.equal(said.exits, exits) and set(said.experts_used.tolist()) <= {0, 1}
-    close(said.scores, torch.where(exits[:, None], outputs.base_logits.softmax(-1), bagging(outputs)))
+    prediction = predict(moe, images, tau, rule="top-1")
+    assert torch.equal(prediction.exits, exits) and set(prediction.experts_used.tolist()) <= {0, 1}
+    close(prediction.scores, torch.where(exits[:, None], outputs.base_logits.softmax(-1), bagging(outputs)))
 
 
 @pytest.mark.parametrize("bf16", [True, False])
@@ -95,9 +95,9 @@ def test_a_real_network_ready_for_inference(bf16: bool, monkeypatch: pytest.Monk
     outputs = Outputs(out.base_logits, out.gate_probs, out.expert_logits, torch.zeros(16, dtype=torch.int64))
     for tau in (0.0, 0.2, 1.0):
         scores, used = anytime(outputs, tau)
-        said = predict(ready, images, tau)
-        assert torch.equal(said.experts_used, used)
-        torch.testing.assert_close(said.scores, scores, rtol=1e-3, atol=1e-3)
+        prediction = predict(ready, images, tau)
+        assert torch.equal(prediction.experts_used, used)
+        torch.testing.assert_close(prediction.scores, scores, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("num_experts", [1, 3])

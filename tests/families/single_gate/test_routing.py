@@ -94,8 +94,8 @@ def test_class_means_by_hand_and_near_classes_go_together() -> None:
     unbalanced = torch.tensor([[0.0], [0.5], [1.75], [10.0]])
     assert groups(cluster_class_means(unbalanced, 2, 5, 0)) == {frozenset({0, 1}), frozenset({2, 3})}
     means = torch.randn(11, 4, generator=torch.Generator().manual_seed(0))
-    found, again = (cluster_class_means(means, 4, 3, 0) for _ in range(2))
-    assert sorted(torch.bincount(found).tolist()) == [2, 3, 3, 3] and torch.equal(found, again)
+    expert_of, again = (cluster_class_means(means, 4, 3, 0) for _ in range(2))
+    assert sorted(torch.bincount(expert_of).tolist()) == [2, 3, 3, 3] and torch.equal(expert_of, again)
 
 
 def test_confused_classes_go_together_whatever_the_sizes() -> None:
@@ -116,11 +116,11 @@ def test_one_group_holds_every_class_and_more_experts_than_classes_are_said() ->
 
 def test_the_posterior_by_hand() -> None:
     """g = (0.8, 0.2), e = (0.1, 0.6): 0.08 against 0.12."""
-    found = posterior(torch.tensor([[0.8, 0.2]]), -torch.tensor([[0.1, 0.6]]).log())
-    torch.testing.assert_close(found, torch.tensor([[0.4, 0.6]]))
+    probabilities = posterior(torch.tensor([[0.8, 0.2]]), -torch.tensor([[0.1, 0.6]]).log())
+    torch.testing.assert_close(probabilities, torch.tensor([[0.4, 0.6]]))
     for loss in (0.0, 2000.0):
-        found = posterior(torch.tensor([[1.0, 0.0], [1e-20, 1.0]]), torch.tensor([[loss, 0.0], [0.0, loss]]))
-        torch.testing.assert_close(found.sum(1), torch.ones(2))
+        probabilities = posterior(torch.tensor([[1.0, 0.0], [1e-20, 1.0]]), torch.tensor([[loss, 0.0], [0.0, loss]]))
+        torch.testing.assert_close(probabilities.sum(1), torch.ones(2))
 
 
 def test_images_that_moved_and_entropy() -> None:
@@ -146,5 +146,5 @@ def test_a_base_counts_as_often_as_it_is_in_a_pair_and_a_number_that_a_pair_lack
     rows = ("tr10-tr10", 60.0), ("at tr10-tr18", 61.0), ("tr18-tr18", 65.0)
     bases = ("tr10", 50.0, 0, "backbone"), ("tr18", 56.0, 0, "backbone"), ("tr10-tr10", 1.0, 20, "only one pair has it")
     pairs = ["tr10-tr10", "tr10-tr18", "tr18-tr18"]
-    found = means_over_pairs([measurement(*each) for each in (*rows, *bases)], pairs)
-    assert list(found) == [measurement(MEAN, 62.0), measurement(MEAN, 52.0, 0, "backbone")]
+    means = means_over_pairs([measurement(*each) for each in (*rows, *bases)], pairs)
+    assert list(means) == [measurement(MEAN, 62.0), measurement(MEAN, 52.0, 0, "backbone")]

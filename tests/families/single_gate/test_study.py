@@ -34,8 +34,8 @@ def test_outputs_have_the_shapes_they_say_and_are_better_than_chance(study: Stud
     assert metrics["smallest_share"] > 0 and metrics["agreement"] > 90
     assert accuracy(bagging(outputs), outputs.labels) > 5  # percent, of 20 classes
     fresh = compute_outputs(study.moe(tiny), study.sources.batches(tiny, "evaluation", Augmentation()), CPU)
-    for name, said in vars(outputs).items():  # the model in the store says what its stored predictions say
-        torch.testing.assert_close(getattr(fresh, name), said, rtol=1e-4, atol=1e-4)
+    for name, stored in vars(outputs).items():  # the model in the store says what its stored predictions say
+        torch.testing.assert_close(getattr(fresh, name), stored, rtol=1e-4, atol=1e-4)
     history = study.store.load(steps(tiny).base).history
     assert history[-1][0] < history[0][0]
     held_out = tiny.with_(evaluate="validation")

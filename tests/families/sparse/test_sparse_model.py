@@ -97,7 +97,7 @@ def test_placements() -> None:
     assert [block for _, block in places(vit, "every-2")] == [1, 3, 5, 7, 9, 11]
     assert places(vit, "last-2") == [(0, 9), (0, 11)] and places(iso, "last-2") == [(0, 15), (0, 17)]
     micro = [places(SHAPES["convnext-micro"], name) for name in ("last-2", "last-3", "stage", "every-2")]
-    assert all(micro.count(found) == 1 for found in micro), "two placements are the same network"
+    assert all(micro.count(blocks) == 1 for blocks in micro), "two placements are the same network"
     with pytest.raises(ValidationError, match="needs stages"):
         config("vit-s", placement="stage")
 

@@ -55,13 +55,13 @@ def test_resumed_bit_exact_with_noise_and_drop_path_it_names_each_tokens_experts
     resumed, again = trained(tmp_path / "state")
     assert same(whole, resumed) and [e._replace(seconds=0) for e in history] == [e._replace(seconds=0) for e in again]
 
-    found = training.predict(whole, source, CPU)
+    tensors = training.predict(whole, source, CPU)
     tokens = (64, 16) if network == "convnext-micro" else (65, 65)
-    assert [found[f"experts-00{i}"].shape for i in (1, 2)] == [(100, number, 2) for number in tokens]
-    assert found["logits"].shape == (100, 20) and torch.equal(found["labels"], source.labels)
+    assert [tensors[f"experts-00{i}"].shape for i in (1, 2)] == [(100, number, 2) for number in tokens]
+    assert tensors["logits"].shape == (100, 20) and torch.equal(tensors["labels"], source.labels)
     with torch.no_grad(), autocast(CPU):
         last = whole(next(source.clean(100)).images).choices[1]
-    assert torch.equal(found["experts-002"].flatten(0, 1), last.experts_NK.short())
+    assert torch.equal(tensors["experts-002"].flatten(0, 1), last.experts_NK.short())
 
 
 def test_balance_losses_have_names_and_are_no_part_of_the_loss(source: DeviceBatches) -> None:
@@ -87,8 +87,8 @@ def test_losses_and_loads_by_hand() -> None:
     one = choice([0, 0, 0, 1], [True, True, False, True], importance=2.0, load=1.0)
     out = SparseOutput(Tensor(), (one, choice([0, 1, 0, 1], [True] * 4, importance=4.0, load=0.0)))
     weights = config(num_experts=2, importance_weight=0.1, load_weight=0.0)
-    found = training.balance_losses(out, weights)
-    assert found.keys() == {"importance"} and found["importance"].item() == pytest.approx(0.3)
+    losses = training.balance_losses(out, weights)
+    assert losses.keys() == {"importance"} and losses["importance"].item() == pytest.approx(0.3)
     shares = training.loads(out, weights)
     assert shares["experts 1"].tolist() == [1.5, 0.5] and shares["experts 2"].tolist() == [1.0, 1.0]
     assert shares["dropped 1"].item() == 0.25 and shares["dropped 2"].item() == 0.0
