@@ -57,8 +57,8 @@ def adopt(folder: Path, root: Path) -> Folder:
     """
     try:
         folder = Path(folder).expanduser().resolve()
-    except RuntimeError as error:  # ~name of nobody, or links in a circle
-        raise DataError(f"there is no folder {folder} ({error})") from error
+    except (RuntimeError, ValueError) as error:  # ~name of nobody, links in a circle; no name of a file
+        raise DataError(f"there is no folder {str(folder)!r} ({error})") from error
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}")
     if not is_utf8(str(folder)):
