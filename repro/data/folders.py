@@ -139,7 +139,7 @@ def _known(root: Path) -> Iterator[dict[str, Any]]:
 def _stamp(folder: Path, parts: Listed) -> str:
     """Names, sizes and dates: while they stay, so does the content."""
     stats: dict[str, list[tuple[str, int, int]]] = {part: [] for part in PARTS}
-    for part, path in ((part, path) for part in PARTS for path, _ in parts[part]):
+    for part, path in [(part, path) for part, listed in parts.items() for path, _ in listed]:
         found = (folder / path).stat()
         if not stat.S_ISREG(found.st_mode):  # a pipe: whoever reads it waits for ever
             raise DataError(f"{folder / path} has the name of an image and is no file; take it away")
