@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import math
 import os
 import sys
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from repro.errors import ReproError, SpecError, StoppedError, TimeIsUpError, in_
 
 PACKAGES = {"sklearn": "scikit-learn", "PIL": "pillow"}  # where a module and its package have different names
 TIME_IS_UP = 3
+MOST, WIDEST = 1_000_000, 64  # of what `cost` is asked: beyond, numbers are larger than torch counts
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -176,10 +176,10 @@ def show_cost(args: argparse.Namespace) -> int:
     for name, value, least in (
         ("experts", args.experts, 0), ("classes", args.classes, 1), ("image-size", args.image_size, 1)
     ):  # fmt: skip
-        if value < least:
-            raise SpecError(f"--{name}: choose a whole number of at least {least}, not {value}")
-    if not 0 < args.width < math.inf:
-        raise SpecError(f"--width: choose a number above 0, such as 0.25, not {args.width:g}")
+        if not least <= value <= MOST:
+            raise SpecError(f"--{name}: choose a whole number from {least} to {MOST}, not {value}")
+    if not 0 < args.width <= WIDEST:
+        raise SpecError(f"--width: choose a number above 0 and up to {WIDEST}, such as 0.25, not {args.width:g}")
     cost = model_cost(args.base, args.expert, args.classes, args.image_size, args.experts, args.width)
     row = {
         "model": "-".join(filter(None, [args.base, args.expert])),
@@ -206,6 +206,8 @@ def run_notebooks(args: argparse.Namespace) -> int:
     from repro.progress import time_limit
 
     parameters = _parameters(args)
+    if args.minutes is not None and not args.minutes >= 0:
+        raise SpecError(f"--minutes: choose a number from 0, such as 30, not {args.minutes:g}")
     try:
         with time_limit(args.minutes):
             run(args.notebooks, parameters, args.output, args.direct)

@@ -9,6 +9,7 @@ import json
 import math
 import os
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
@@ -30,6 +31,7 @@ from repro.randomness import derive
 
 EXAMPLE_CLASSES = 10
 EXAMPLE_PARTS: dict[str, Split] = {"train": "train", "val": "test"}
+LONGEST = 100  # characters of a name: files are named by it, and more
 IN_MEMORY = 8e9  # bytes of pixels that may be kept in memory
 
 
@@ -57,8 +59,8 @@ def adopt(folder: Path, root: Path) -> Folder:
     """
     try:
         folder = Path(folder).expanduser().resolve()
-    except RuntimeError as error:  # ~name of nobody, or links in a circle
-        raise DataError(f"there is no folder {folder} ({error})") from error
+    except (RuntimeError, ValueError) as error:  # ~name of nobody, links in a circle; no name of a file
+        raise DataError(f"there is no folder {str(folder)!r} ({error})") from error
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}")
     if not is_utf8(str(folder)):
@@ -79,7 +81,7 @@ def adopt(folder: Path, root: Path) -> Folder:
         write_text(_place(digest, root), json.dumps(known))
     for sentence in known["odd"]:
         _say_once(f"{folder.name}: {sentence}")
-    name = re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).strip("-") or "folder"
+    name = re.sub(r"[^a-z0-9]+", "-", folder.name.lower())[:LONGEST].strip("-") or "folder"
     sizes = {f"num_{part}": len(known["parts"][part]) for part in PARTS}
     return Folder(name=name, digest=known["digest"], num_classes=len(laid_out.classes), **sizes)
 
@@ -136,7 +138,12 @@ def _known(root: Path) -> Iterator[dict[str, Any]]:
 
 def _stamp(folder: Path, parts: Listed) -> str:
     """Names, sizes and dates: while they stay, so does the content."""
-    stats = {part: [(p, (s := (folder / p).stat()).st_size, s.st_mtime_ns) for p, _ in parts[part]] for part in PARTS}
+    stats: dict[str, list[tuple[str, int, int]]] = {part: [] for part in PARTS}
+    for part, path in [(part, path) for part, listed in parts.items() for path, _ in listed]:
+        found = (folder / path).stat()
+        if not stat.S_ISREG(found.st_mode):  # a pipe: whoever reads it waits for ever
+            raise DataError(f"{folder / path} has the name of an image and is no file; take it away")
+        stats[part].append((path, found.st_size, found.st_mtime_ns))
     return f"{derive(0, json.dumps(stats)):016x}"
 
 

@@ -16,8 +16,6 @@ from pydantic import Field
 from repro.analysis.anytime import selected_expert
 from repro.analysis.ensemblers import bagging
 from repro.analysis.outputs import Outputs, accuracy, percent
-from repro.data.augment import Augmentation
-from repro.errors import SpecError
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.scales import default_spec
 from repro.families.single_gate.study import SingleGateParameters, Study, measured, measures, open_study, record
@@ -63,7 +61,6 @@ def run(parameters: Parameters) -> StudyResult:
     """Run Table 3 and write its record."""
     study = open_study(parameters)
     specs = study.specs
-    check_classes(specs[0], study)
     measurements: list[Measurement] = []
     costs = []
     for spec in specs:
@@ -94,22 +91,6 @@ def at_confidence(outputs: Outputs, cost: ModelCost, tau: float) -> dict[str, fl
     scores = torch.where(runs[:, None], bagging(outputs), outputs.base_logits.softmax(-1))
     macs = float(cost.anytime_macs(runs.long()).double().mean())
     return {"top1": accuracy(scores, outputs.labels), "runs_expert": percent(runs), "macs_millions": macs / 1e6}
-
-
-def check_classes(spec: StudySpec, study: Study) -> None:
-    """Refuse a folder whose classes the networks do not have, before any work.
-
-    torchvision's weights know ImageNet's 1000 classes in the order of their names; on a folder of fewer the labels
-    would mean other classes, and every accuracy would be near 0.
-    """
-    if spec.dataset != "imagenet":
-        return
-    classes = study.sources.batches(spec, "evaluation", Augmentation()).num_classes
-    if classes > spec.num_classes or (spec.pretrained and classes != spec.num_classes):
-        raise SpecError(
-            f"imagenet below {study.root} has {classes} classes, torchvision's weights have {spec.num_classes}: "
-            "lay out all of them, or set pretrained to false to train the base models on this folder"
-        )
 
 
 SUBTABLES = dict(zip(NETWORKS, ("3a", "3b", "3c"), strict=True))

@@ -16,7 +16,7 @@ from pydantic import Field
 from repro.analysis.outputs import accuracy
 from repro.errors import SpecError, TrainingError
 from repro.exhibits.deepmoe_table2_cifar.run import numbers
-from repro.exhibits.table3_imagenet import EXIT_METRICS, check_classes, exit_method, measure, shares
+from repro.exhibits.table3_imagenet import EXIT_METRICS, exit_method, measure, shares
 from repro.exhibits.three_families.asked import best
 from repro.exhibits.three_families.bodies import TR, Asked, Point
 from repro.exhibits.three_families.families import LAMBDAS, SLACK, asked_deepmoe
@@ -97,7 +97,6 @@ def run(parameters: Parameters) -> StudyResult:
     """Run our half of Table 4 and write its record: of the mixtures alone, say, where DeepMoE went wrong."""
     study = open_study(parameters)
     specs = parameters.specs()
-    check_classes(specs[0], study)
     tables: dict[str, Table] = {}
     lam = cache(partial(_taken, parameters, study, tables))
 

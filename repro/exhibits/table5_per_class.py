@@ -18,6 +18,7 @@ from repro.analysis.agreement import agreement, agreement_within, chance
 from repro.analysis.ensemblers import ENSEMBLERS
 from repro.analysis.outputs import Outputs, accuracy, percent
 from repro.analysis.routing_accuracy import base_with_oracle, rightly_routed, routed_by_base, with_oracle_gate
+from repro.data.dataset import ImageDataset
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.study import SingleGateParameters, Study, measured, open_study, record, usual
 from repro.report.claim import Cell, Claim
@@ -69,9 +70,9 @@ def run(parameters: Parameters) -> StudyResult:
     for spec in study.specs:
         outputs = study.run(spec)
         measurements += _accuracies(spec, outputs, study)
-        modes = study.sources.images(spec, "evaluation").modes
-        if modes is not None:
-            measurements += _recovered(spec, outputs, torch.from_numpy(modes), study)
+        images = study.sources.about(spec)  # of a set that is streamed, its index
+        if isinstance(images, ImageDataset) and images.modes is not None:
+            measurements += _recovered(spec, outputs, torch.from_numpy(images.modes), study)
     costs = [cost_row(study.specs[0].cost)]
     return record(NAME, parameters, study, measurements, costs, varies=("routing",))
 

@@ -144,7 +144,7 @@ def _size_checked(name: str, image_size: int) -> Iterator[None]:
     """What torch says of images too small for a network, as an error for the person."""
     try:
         yield
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, TypeError) as error:  # the last: more pixels than torch counts
         raise SpecError(f"{name} cannot take images of {image_size} pixels") from error
 
 

@@ -10,6 +10,7 @@ import io
 import re
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
+from glob import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 
@@ -51,7 +52,7 @@ def pack(root: Path, out: Path, what: Iterable[str], max_bytes: int) -> tuple[in
     if not results and not folders:
         raise StoreError(f"there is nothing to pack in {root}: none of {', '.join(sorted(wanted))}")
     out.parent.mkdir(parents=True, exist_ok=True)
-    for left in out.parent.glob(f"{out.name}.[0-9][0-9][0-9]"):  # of a pack that was not finished
+    for left in out.parent.glob(f"{escape(out.name)}.[0-9][0-9][0-9]"):  # of a pack that was not finished
         left.unlink()
     with TemporaryFile(dir=out.parent) as whole:
         with tarfile.open(fileobj=whole, mode="w:gz") as tar:

@@ -7,6 +7,7 @@ import torch
 
 from repro.analysis.outputs import Outputs
 from repro.errors import SpecError
+from repro.exhibits import table5_per_class
 from repro.exhibits.table3_imagenet import EXHIBIT, NETWORKS, Parameters, at_confidence, implied_shares, run
 from repro.models.cost import ModelCost
 from repro.models.registry import build_backbone
@@ -62,6 +63,9 @@ def test_it_runs_end_to_end_on_a_folder_in_imagenets_layout(root: Path) -> None:
         base, moe = (cost.macs / 1e6 for cost in result.costs if cost.num_experts in (0, 2))
         assert 0 <= runs <= 100 and base < macs <= moe + 1e-4
     assert len(result.values("top1", "backbone", 0, row)) == 1
+    of_table_5 = {"scale": "smoke", "dataset": "imagenet", "experts": "2", "root": str(root)}
+    streamed = table5_per_class.run(table5_per_class.Parameters.check(**of_table_5))
+    assert len(streamed.values("routing", "gate", 2, "per-class")) == 1 and not streamed.values("ami", "gate", 2)
 
 
 def test_weights_that_cannot_be_fetched_or_are_of_other_classes_are_said(
@@ -77,6 +81,9 @@ def test_weights_that_cannot_be_fetched_or_are_of_other_classes_are_said(
     asked = {"scale": "paper", "dataset": "imagenet", "networks": "resnet18", "experts": "1", "root": str(root)}
     with pytest.raises(SpecError, match=r"has 3 classes, torchvision's weights have 1000.*set pretrained to false"):
         run(Parameters.check(**asked))
+    of_table_5 = {"scale": "paper", "dataset": "imagenet", "root": str(root)}
+    with pytest.raises(SpecError, match="has 3 classes, torchvision's weights have 1000"):
+        table5_per_class.run(table5_per_class.Parameters.check(**of_table_5))
     assert not any(spec.pretrained for spec in Parameters.check(**asked, pretrained=False).specs())
 
 

@@ -188,6 +188,9 @@ def test_on_the_command_line_and_what_cannot_be_packed(
     assert main(["unpack", f"{packed}.sha256", "--root", str(tmp_path / "root")]) == 0
     assert "1 results and 2 artifacts put in" in capsys.readouterr().out
     assert len(load_results(tmp_path / "root" / "results")) == 1
+    mine = tmp_path / "mine.001"
+    mine.touch()
+    assert pack(table2_root, tmp_path / "min?", ["gate"], LARGE) and mine.exists()
     for root, out, what, size, sentence in (
         (table2_root, "moved", "pictures", LARGE, r"there is no 'pictures'; choose of base, .*gate, outputs, "),
         (table2_root, "moved", "base", 10, r"too small; take at least 0\.1 MB"),

@@ -14,9 +14,9 @@ from repro.randomness import derive
 
 
 def class_means(embeddings: Tensor, labels: Tensor, num_classes: int) -> Tensor:
-    """Mean embedding of each class, ``[C, D]``, of embeddings ``[N, D]`` with labels ``[N]``."""
+    """Mean embedding of each class, ``[C, D]``, of embeddings ``[N, D]`` with labels ``[N]``; of no image it is 0."""
     sums = torch.zeros(num_classes, embeddings.shape[1]).index_add_(0, labels, embeddings.float())
-    return sums / torch.bincount(labels, minlength=num_classes)[:, None]
+    return sums / torch.bincount(labels, minlength=num_classes).clamp(min=1)[:, None]
 
 
 def cluster_class_means(means: Tensor, num_experts: int, restarts: int, seed: int) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from repro.analysis.ensemblers import ENSEMBLERS
 from repro.analysis.outputs import Losses, Outputs, accuracy
+from repro.errors import SpecError
 from repro.families.single_gate.algorithm1 import build, load_stacker
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.model import SingleGateMoE
@@ -117,7 +118,26 @@ def open_study(parameters: SingleGateParameters) -> Study:
     compiling.choose(parameters.compile)
     device = pick_device(parameters.device)
     others = parameters.others()
-    return Study(parameters.specs(), parameters.root, device, parameters.bases(), parameters.executor, others)
+    study = Study(parameters.specs(), parameters.root, device, parameters.bases(), parameters.executor, others)
+    _check_classes(study)
+    return study
+
+
+def _check_classes(study: Study) -> None:
+    """Refuse a folder of ImageNet whose classes the networks do not have, before any work.
+
+    torchvision's weights know ImageNet's 1000 classes in the order of their names; on a folder of fewer the labels
+    would mean other classes, and every accuracy would be near 0.
+    """
+    spec = next((spec for spec in study.specs if spec.dataset == "imagenet"), None)
+    if spec is None:
+        return
+    classes = study.sources.about(spec).num_classes
+    if classes > spec.num_classes or (spec.pretrained and classes != spec.num_classes):
+        raise SpecError(
+            f"imagenet below {study.root} has {classes} classes, torchvision's weights have {spec.num_classes}: "
+            "lay out all of them, or (Tables 3 and 4) set pretrained to false to train the base models on this folder"
+        )
 
 
 def measured(

@@ -87,7 +87,7 @@ def groups(expert_of: torch.Tensor) -> set[frozenset[int]]:
 
 def test_class_means_by_hand_and_near_classes_go_together() -> None:
     embeddings = torch.tensor([[0.0, 2.0], [4.0, 0.0], [2.0, 4.0], [1.0, 1.0]])
-    assert class_means(embeddings, torch.tensor([0, 1, 0, 1]), 2).tolist() == [[1.0, 3.0], [2.5, 0.5]]
+    assert class_means(embeddings, torch.tensor([0, 1, 0, 1]), 3).tolist() == [[1.0, 3.0], [2.5, 0.5], [0.0, 0.0]]
     means = torch.tensor([[0.0], [10.0], [0.2], [10.1], [20.0], [20.3]])
     assert groups(cluster_class_means(means, 3, 3, 0)) == {frozenset({0, 2}), frozenset({1, 3}), frozenset({4, 5})}
     # Centroids lie at 0.75 and 10. The one at 0.75 is full with its two nearest, so the third moves over.
