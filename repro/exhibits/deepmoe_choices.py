@@ -19,7 +19,7 @@ from pydantic import AfterValidator, Field
 
 from repro.errors import TrainingError
 from repro.exhibits.deepmoe_table2_cifar.channels import CHANNELS, of_layers, shares
-from repro.exhibits.deepmoe_table2_cifar.run import numbers
+from repro.exhibits.deepmoe_table2_cifar.scan import numbers
 from repro.exhibits.three_families.asked import ThreeFamiliesParameters
 from repro.exhibits.three_families.bodies import TR, Asked, Model
 from repro.exhibits.three_families.families import LAMBDAS, asked_deepmoe
@@ -152,7 +152,7 @@ def run(parameters: Parameters) -> StudyResult:
         base = f"{usual.model.backbone} at width {usual.model.width:g}"
         return record(NAME, parameters, runner, spec, {"seed": True, "width": True}, base, base, found, tables=tables)
 
-    return seed_by_seed(parameters.seeds, of_seed, write)
+    return seed_by_seed(map(of_seed, parameters.seeds), write)
 
 
 def _claim(row: str) -> Claim:

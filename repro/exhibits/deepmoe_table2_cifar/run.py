@@ -12,18 +12,17 @@ from repro.analysis.outputs import accuracy
 from repro.errors import TrainingError
 from repro.exhibits.deepmoe_table2_cifar.beside import (
     BESIDE,
-    EQUAL_COST,
     LIKE_EVERYWHERE,
     check_networks,
     like_everywhere,
     width_of,
 )
 from repro.exhibits.deepmoe_table2_cifar.channels import CHANNELS, CLASSES, of_classes, of_layers
+from repro.exhibits.deepmoe_table2_cifar.scan import numbers, scanned
 from repro.exhibits.deepmoe_table2_cifar.shuffles import SHUFFLES, shuffles
 from repro.exhibits.deepmoe_table2_cifar.shuffles import goal as goal_shuffled
 from repro.exhibits.deepmoe_table2_cifar.usual import USUAL, VGGS_RATE
 from repro.families.deepmoe.config import DeepMoEConfig
-from repro.families.deepmoe.cost import active_shares, deepmoe_cost
 from repro.families.deepmoe.steps import Asked, goal, steps, two_stages
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.controls import plain_cost
@@ -36,7 +35,6 @@ from repro.study.lists import Weights, WordsOrNone, chosen_of
 from repro.study.plain import plain_goal
 from repro.study.record import record, seed_by_seed
 from repro.study.results import Measurement, StudyResult, Table
-from repro.study.runner import Runner
 from repro.training.recipe import Recipe
 
 NAME = "deepmoe_table2_cifar"
@@ -51,7 +49,6 @@ METHODS = {
 }
 WAYS: dict[str, dict[str, Any]] = {"one-stage": {"stages": 1}, "mu-0": {"mu": 0.0}}
 """DeepMoE trained in another way, as the parameters say it; on the first seed alone."""
-SCAN = ["lam", "top1", "embedding", "active", "macs_millions", "narrows_cost", "taken"]
 SHUFFLED = ["seed", "group", "shuffle", "top1"]
 COLLAPSED = ["seed", "network", "what"]
 
@@ -172,20 +169,17 @@ class Parameters(SingleGateParameters):
 def run(parameters: Parameters) -> StudyResult:
     """Run DeepMoE's Table 2 and write its record to ``<root>/results``, of as many seeds as time allows."""
     study = open_study(parameters)
-    lam, rows = _scanned(parameters, study)
-    if rows:  # the networks of the λ that was taken are known only now
+    columns = {"shuffled": SHUFFLED, "channels": CHANNELS, "classes": CLASSES}
+    tables = {name: Table(columns=each, rows=[]) for name, each in columns.items()}
+    lam = parameters.lam[0]
+    if len(parameters.lam) > 1:
+        narrow = plain_cost(parameters.narrow_networks()[0])
+        lam, tables["scan"] = scanned(parameters.scan(), narrow.macs, study.runner, "other values of lam")
+        # the networks of the λ that was taken are known only now
         study.runner.add(parameters.model_copy(update={"lam": (lam,)}).others(), "what is known yet")
     for spec in parameters.narrow_networks():
         predictions = steps(parameters.deepmoe(spec, lam))
         study.runner.follow(predictions, partial(_of_equal_cost, spec, parameters.wide, study, predictions))
-    columns = {"shuffled": SHUFFLED, "channels": CHANNELS, "classes": CLASSES}
-    tables = {name: Table(columns=each, rows=[]) for name, each in columns.items()}
-    if rows:
-        tables["scan"] = Table(columns=SCAN, rows=rows)
-    of_seed = {spec.seed: spec for spec in parameters.narrow_networks()}
-
-    def measure(seed: int) -> Iterator[Measurement]:
-        return _measure(of_seed[seed], lam, parameters, study, tables)
 
     def write(found: list[Measurement]) -> StudyResult:
         spec, varies = study.specs[0], {"seed": True, "num_experts": True}
@@ -194,49 +188,8 @@ def run(parameters: Parameters) -> StudyResult:
             NAME, parameters, study.runner, spec, varies, network, network, found, tables=tables, part=parameters.part()
         )
 
-    return seed_by_seed(of_seed, measure, write)
-
-
-def _scanned(parameters: Parameters, study: Study) -> tuple[float, list[list[Any]]]:
-    """The λ that is taken: most accurate on validation images within 1.05 of narrow's cost; if none is, the cheapest.
-
-    And a row of the scan for each, of a λ whose gates collapse without numbers; none where there is one λ.
-
-    Raises:
-        TrainingError: the gates of each λ collapse.
-    """
-    if len(parameters.lam) == 1:
-        return parameters.lam[0], []
-    rows: list[list[Any]] = []
-    collapsed: list[list[Any]] = []
-    narrow = plain_cost(parameters.narrow_networks()[0]).macs
-    for asked in parameters.scan():
-        try:
-            at = numbers(asked, study.runner)
-        except TrainingError as error:
-            collapsed.append([asked.model.lam, *[None] * 5, 0])
-            if len(collapsed) == len(parameters.lam):
-                raise
-            say(f"λ = {asked.model.lam:g} is not taken: {error}")
-            continue
-        narrows = 100 * narrow / (1e6 * at["macs_millions"])
-        rows.append([asked.model.lam, *(at[name] for name in SCAN[1:5]), narrows])
-    taken = max(rows, key=lambda row: (row[-1] >= EQUAL_COST, row[1] if row[-1] >= EQUAL_COST else row[-1]))
-    return taken[0], [*([*(round(value, 4) for value in row), int(row is taken)] for row in rows), *collapsed]
-
-
-def numbers(asked: Asked, runner: Runner) -> dict[str, float]:
-    """Top-1 of a DeepMoE and of its embedding network; mean cost in both conventions; mean active share in percent."""
-    predictions, cost = steps(asked), deepmoe_cost(asked.model)
-    runner.run([predictions])
-    tensors = runner.load(predictions).tensors
-    labels, gates = tensors["labels"], tensors["gates"]
-    return {
-        "top1": accuracy(tensors["logits"], labels), "embedding": accuracy(tensors["embedding_logits"], labels),
-        "macs_millions": float(tensors["macs"].mean()) / 1e6,
-        "naive_macs_millions": float(cost.macs(gates, "naive").mean()) / 1e6,
-        "active": 100 * float(active_shares(gates, cost.sizes).mean()), "gating": cost.gating_macs / 1e6,
-    }  # fmt: skip
+    parts = (_measure(spec, lam, parameters, study, tables) for spec in parameters.narrow_networks())
+    return seed_by_seed(parts, write)
 
 
 def _measure(
