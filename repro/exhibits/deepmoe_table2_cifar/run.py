@@ -192,59 +192,69 @@ def run(parameters: Parameters) -> StudyResult:
     return seed_by_seed(parts, write)
 
 
+def _one(spec: StudySpec, method: str, value: float, metric: str = "top1", row: str = "") -> Measurement:
+    return measured(spec, method, value, metric, row, num_experts=0)
+
+
 def _measure(
     spec: StudySpec, lam: float, parameters: Parameters, study: Study, tables: dict[str, Table]
 ) -> Iterator[Measurement]:
     """The rows of a seed; added to ``tables`` are Figure 4's shuffles by superclass, what is open, what collapsed."""
-
-    def one(method: str, value: float, metric: str = "top1", row: str = "") -> Measurement:
-        return measured(spec, method, value, metric, row, num_experts=0)
-
-    beside = parameters.others_beside(spec, lam)
+    one, own, beside = partial(_one, spec), parameters.deepmoe(spec, lam), parameters.others_beside(spec, lam)
+    at = numbers(own, study.runner)  # of a DeepMoE that collapsed there is no seed
+    macs = 1e6 * at["macs_millions"]
     gated = {Cell(0, method): asked for method, asked in parameters.every_way(spec, lam).items()}
     gated |= {Cell(0, "deepmoe", row): asked for row, (_, asked) in beside.items()}
+    yield from _of_gated(spec, gated, study, tables)
+    yield one("embedding", at["embedding"])
+    yield one("embedding", at["gating"], "macs_millions")
+    yield one("deepmoe", 100 * plain_cost(spec).macs / macs, NARROWS_COST.metric)
+    for row, like in like_everywhere({r: plain_cost(other).base_params for r, (other, _) in beside.items()}).items():
+        yield one("deepmoe", like, LIKE_EVERYWHERE, row)
+    wide = parameters.wide * spec.width
+    widths = {"narrow": spec.width, PLAIN.method: width_of(spec, wide, macs), "wide": wide}
+    plain = {Cell(0, method): spec.with_(width=width) for method, width in widths.items()}
+    plain |= {Cell(0, "wide", row): other for row, (other, _) in beside.items()}
+    for cell, network in plain.items():
+        cost = plain_cost(network).macs
+        yield one(cell.method, accuracy(*study.base_outputs(network)), row=cell.row)
+        yield one(cell.method, cost / 1e6, "macs_millions", cell.row)
+        if cell == PLAIN:
+            yield one(cell.method, 100 * min(cost, macs) / max(cost, macs), PLAINS_COST.metric)
+    tables["channels"].rows.extend(of_layers("deepmoe", own, study.runner))
+    tables["classes"].rows.extend(of_classes(own, study.runner))
+    yield from _of_shuffles(spec, own, study, tables["shuffled"])
+
+
+def _of_gated(
+    spec: StudySpec, gated: dict[Cell, Asked], study: Study, tables: dict[str, Table]
+) -> Iterator[Measurement]:
+    """DeepMoE, its other ways and those beside it; one whose gates collapse is on record as collapsed."""
     for cell, asked in gated.items():
         try:
             at = numbers(asked, study.runner)
         except TrainingError as error:
-            if cell == DEEPMOE:
-                raise
             say(f"{cell.row or METHODS[cell.method]}: left out, {error}")
-            yield one(cell.method, 1, "collapsed", cell.row)
+            yield _one(spec, cell.method, 1, "collapsed", cell.row)
             what = str(error).partition(";")[0]  # which layer, and in which epoch
             of_all = tables.setdefault("collapsed", Table(columns=COLLAPSED, rows=[]))
             of_all.rows.append([spec.seed, cell.row or METHODS[cell.method], what])
             continue
         for metric in ("top1", "macs_millions", "naive_macs_millions", "active"):
-            yield one(cell.method, at[metric], metric, cell.row)
-        if cell == DEEPMOE:
-            macs = 1e6 * at["macs_millions"]
-            yield one("embedding", at["embedding"])
-            yield one("embedding", at["gating"], "macs_millions")
-            yield one("deepmoe", 100 * plain_cost(spec).macs / macs, NARROWS_COST.metric)
-    for row, like in like_everywhere({r: plain_cost(other).base_params for r, (other, _) in beside.items()}).items():
-        yield one("deepmoe", like, LIKE_EVERYWHERE, row)
-    wide = parameters.wide * spec.width
-    for method, width in (("narrow", spec.width), ("equal-cost", width_of(spec, wide, macs)), ("wide", wide)):
-        logits, labels = study.base_outputs(spec.with_(width=width))
-        yield one(method, accuracy(logits, labels))
-        yield one(method, (plain := plain_cost(spec, width).macs) / 1e6, "macs_millions")
-        if method == PLAIN.method:
-            yield one(method, 100 * min(plain, macs) / max(plain, macs), PLAINS_COST.metric)
-    for row, (other, _) in beside.items():
-        yield one("wide", accuracy(*study.base_outputs(other)), row=row)
-        yield one("wide", plain_cost(other).macs / 1e6, "macs_millions", row)
-    tables["channels"].rows.extend(of_layers("deepmoe", parameters.deepmoe(spec, lam), study.runner))
-    tables["classes"].rows.extend(of_classes(parameters.deepmoe(spec, lam), study.runner))
-    correct = study.runner.load(shuffles(parameters.deepmoe(spec, lam))).tensors
+            yield _one(spec, cell.method, at[metric], metric, cell.row)
+
+
+def _of_shuffles(spec: StudySpec, own: Asked, study: Study, by_group: Table) -> Iterator[Measurement]:
+    """DeepMoE with the gates of other images: of all there are, and a row of the table for each superclass."""
+    correct, labels = study.runner.load(shuffles(own)).tensors, study.runner.load(steps(own)).tensors["labels"]
     names, of_class = study.sources.superclasses(spec)
     for shuffle in SHUFFLES:
         there = correct[shuffle] >= 0  # gates of such an image
         if bool(there.any()):
-            yield one("shuffled", 100 * float(correct[shuffle][there].mean()), row=shuffle)
+            yield _one(spec, "shuffled", 100 * float(correct[shuffle][there].mean()), row=shuffle)
         for group in of_class[labels[there]].unique().tolist():
             within = correct[shuffle][there & (of_class[labels] == group)]
-            tables["shuffled"].rows.append([spec.seed, names[group], shuffle, round(100 * float(within.mean()), 2)])
+            by_group.rows.append([spec.seed, names[group], shuffle, round(100 * float(within.mean()), 2)])
 
 
 def _of_equal_cost(spec: StudySpec, wide: float, study: Study, predictions: Step) -> list[Goal]:
