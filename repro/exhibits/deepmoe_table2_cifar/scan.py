@@ -51,8 +51,9 @@ def scanned(tried: Sequence[Asked], budget: float, runner: Runner, instead: str)
             points.append(None)
             rows.append([asked.model.lam, *[None] * 5, 0])
             continue
-        points.append(Point("", at["top1"], 1e6 * at["macs_millions"]))
-        values = (*(at[name] for name in SCAN[1:5]), 100 * budget / points[-1].macs)
+        macs = 1e6 * at["macs_millions"]
+        points.append(Point("", at["top1"], macs))
+        values = (*(at[name] for name in SCAN[1:5]), 100 * budget / macs)
         rows.append([asked.model.lam, *(round(value, 4) for value in values), 0])
     taken = best(points, SLACK * budget, "DeepMoE", instead)
     rows[taken][-1] = 1
