@@ -205,8 +205,6 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     """``main``: accuracy over multiply-adds: the plain curve, the default at several λ, every alternative."""
     figure, grid = panels(results, _draw, height=4.6)
-    for axes, result in zip(grid.flat, results, strict=True):
-        axes.set_title(where_run(result))
     common_legend(figure, grid.flat, columns=2)
     return {"main": figure}
 
@@ -226,6 +224,7 @@ def _draw(axes: Axes, result: StudyResult) -> None:
     for row, marker, colour in zip(ALTERNATIVES, cycle("^svPX*<"), cycle(PALETTE), strict=False):
         if point := points.get(row):
             axes.plot(*point, marker, color=colour, label=row, fillstyle="none")
+    axes.set_title(where_run(result))
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("mean multiply-adds of an image, millions")

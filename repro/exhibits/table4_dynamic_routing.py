@@ -115,7 +115,7 @@ def run(parameters: Parameters) -> StudyResult:
         own = 1e6 * at["macs_millions"]
         found = {"top1": at["top1"], "gain": at["top1"] - base, "macs_millions": at["macs_millions"]}
         found |= {"active": at["active"], "like_ours": 100 * min(own, macs) / max(own, macs)}
-        yield from (measured(spec, "deepmoe", value, metric, num_experts=0) for metric, value in found.items())
+        yield from (replace(DEEPMOE, metric=name).measurement(spec.seed, value) for name, value in found.items())
 
     ways = (of_mixture, of_its_controls, *((of_deepmoe,) if parameters.others() else ()))
     cost = specs[0].cost

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, Literal, Self
 
@@ -26,7 +27,7 @@ from repro.families.deepmoe.steps import Asked, goal, steps, two_stages
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.controls import plain_cost
 from repro.families.single_gate.scales import CROP_AND_FLIP, SCALES, TORCHVISION
-from repro.families.single_gate.study import SingleGateParameters, Study, measured, open_study
+from repro.families.single_gate.study import SingleGateParameters, Study, open_study
 from repro.models.gated import GateAt, Gated
 from repro.progress import say
 from repro.report.claim import Cell
@@ -211,35 +212,31 @@ def run(parameters: Parameters) -> StudyResult:
     return seed_by_seed(parts, write)
 
 
-def _one(spec: StudySpec, method: str, value: float, metric: str = "top1", row: str = "") -> Measurement:
-    return measured(spec, method, value, metric, row, num_experts=0)
-
-
 def _measure(
     spec: StudySpec, lam: float, parameters: Parameters, study: Study, tables: dict[str, Table]
 ) -> Iterator[Measurement]:
     """The rows of a seed; added to ``tables`` are Figure 4's shuffles by superclass, what is open, what collapsed."""
-    one, own, beside = partial(_one, spec), parameters.deepmoe(spec, lam), parameters.others_beside(spec, lam)
+    seed, own, beside = spec.seed, parameters.deepmoe(spec, lam), parameters.others_beside(spec, lam)
     at = numbers(own, study.runner)  # of a DeepMoE that collapsed there is no seed
     macs = 1e6 * at["macs_millions"]
     gated = {Cell(0, method): asked for method, asked in parameters.every_way(spec, lam).items()}
     gated |= {Cell(0, "deepmoe", row): asked for row, (_, asked) in beside.items()}
     yield from _of_gated(spec, gated, study, tables)
-    yield one("embedding", at["embedding"])
-    yield one("embedding", at["gating"], "macs_millions")
-    yield one("deepmoe", 100 * plain_cost(spec).macs / macs, NARROWS_COST.metric)
+    yield Cell(0, "embedding").measurement(seed, at["embedding"])
+    yield Cell(0, "embedding", metric="macs_millions").measurement(seed, at["gating"])
+    yield NARROWS_COST.measurement(seed, 100 * plain_cost(spec).macs / macs)
     for row, like in like_everywhere({r: plain_cost(other).base_params for r, (other, _) in beside.items()}).items():
-        yield one("deepmoe", like, LIKE_EVERYWHERE, row)
+        yield Cell(0, "deepmoe", row, LIKE_EVERYWHERE).measurement(seed, like)
     wide = parameters.wide * spec.width
     widths = {"narrow": spec.width, PLAIN.method: width_of(spec, wide, macs), "wide": wide}
     plain = {Cell(0, method): spec.with_(width=width) for method, width in widths.items()}
     plain |= {Cell(0, "wide", row): other for row, (other, _) in beside.items()}
     for cell, network in plain.items():
         cost = plain_cost(network).macs
-        yield one(cell.method, accuracy(*study.base_outputs(network)), row=cell.row)
-        yield one(cell.method, cost / 1e6, "macs_millions", cell.row)
+        yield cell.measurement(seed, accuracy(*study.base_outputs(network)))
+        yield replace(cell, metric="macs_millions").measurement(seed, cost / 1e6)
         if cell == PLAIN:
-            yield one(cell.method, 100 * min(cost, macs) / max(cost, macs), PLAINS_COST.metric)
+            yield PLAINS_COST.measurement(seed, 100 * min(cost, macs) / max(cost, macs))
     tables["channels"].rows.extend(of_layers("deepmoe", own, study.runner))
     tables["classes"].rows.extend(of_classes(own, study.runner))
     yield from _of_shuffles(spec, own, study, tables["shuffled"])
@@ -254,13 +251,13 @@ def _of_gated(
             at = numbers(asked, study.runner)
         except TrainingError as error:
             say(f"{cell.row or METHODS[cell.method]}: left out, {error}")
-            yield _one(spec, cell.method, 1, "collapsed", cell.row)
+            yield replace(cell, metric="collapsed").measurement(spec.seed, 1)
             what = str(error).partition(";")[0]  # which layer, and in which epoch
             of_all = tables.setdefault("collapsed", Table(columns=COLLAPSED, rows=[]))
             of_all.rows.append([spec.seed, cell.row or METHODS[cell.method], what])
             continue
         for metric in ("top1", "macs_millions", "naive_macs_millions", "active"):
-            yield _one(spec, cell.method, at[metric], metric, cell.row)
+            yield replace(cell, metric=metric).measurement(spec.seed, at[metric])
 
 
 def _of_shuffles(spec: StudySpec, own: Asked, study: Study, by_group: Table) -> Iterator[Measurement]:
@@ -270,7 +267,7 @@ def _of_shuffles(spec: StudySpec, own: Asked, study: Study, by_group: Table) -> 
     for shuffle in SHUFFLES:
         there = correct[shuffle] >= 0  # gates of such an image
         if bool(there.any()):
-            yield _one(spec, "shuffled", 100 * float(correct[shuffle][there].mean()), row=shuffle)
+            yield Cell(0, "shuffled", shuffle).measurement(spec.seed, 100 * float(correct[shuffle][there].mean()))
         for group in of_class[labels[there]].unique().tolist():
             within = correct[shuffle][there & (of_class[labels] == group)]
             by_group.rows.append([spec.seed, names[group], shuffle, round(100 * float(within.mean()), 2)])

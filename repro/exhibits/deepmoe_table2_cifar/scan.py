@@ -62,13 +62,7 @@ def scanned(tried: Sequence[Asked], budget: float, runner: Runner, instead: str)
 
 def scan_table(scan: Table, whose: str) -> Captioned:
     """A scan as readers see it; ``whose`` multiply-adds a DeepMoE was held to."""
-    names = (
-        "top-1, %",
-        "embedding's top-1, %",
-        "active channels, %",
-        "MACs, millions",
-        f"MACs, % of the {whose}'s",
-    )
+    names = ("top-1, %", "embedding's top-1, %", "active channels, %", "MACs, millions", f"MACs, % of the {whose}'s")
     values = [scan.column(of) for of in SCAN[1:6]]
     values[-1] = [None if x is None else 100 * 100 / x for x in values[-1]]  # recorded the other way round
     columns: Columns = {
