@@ -19,6 +19,10 @@ def judged(exhibit: Exhibit, result: StudyResult) -> dict[str, ClaimVerdict]:
     return {one.claim.key: one for one in exhibit.judge(result)}
 
 
+def cost_of(num_experts: int, macs: int, row: str = "") -> Cost:
+    return Cost(num_experts=num_experts, row=row, macs=macs, params_inference=1, params_trainable=1)
+
+
 def recorded(lines: list[Measurement], **more: Any) -> StudyResult:
     known: dict[str, Any] = {"evaluate": "test", "base": "several", "expert": "several", "spec": {}}
     return StudyResult(

@@ -19,7 +19,7 @@ from pydantic import AfterValidator, Field
 
 from repro.errors import TrainingError
 from repro.exhibits.deepmoe_table2_cifar.channels import CHANNELS, of_layers, shares
-from repro.exhibits.deepmoe_table2_cifar.run import numbers
+from repro.exhibits.deepmoe_table2_cifar.scan import numbers
 from repro.exhibits.three_families.asked import ThreeFamiliesParameters
 from repro.exhibits.three_families.bodies import TR, Asked, Model
 from repro.exhibits.three_families.families import LAMBDAS, asked_deepmoe
@@ -152,7 +152,7 @@ def run(parameters: Parameters) -> StudyResult:
         base = f"{usual.model.backbone} at width {usual.model.width:g}"
         return record(NAME, parameters, runner, spec, {"seed": True, "width": True}, base, base, found, tables=tables)
 
-    return seed_by_seed(parameters.seeds, of_seed, write)
+    return seed_by_seed(map(of_seed, parameters.seeds), write)
 
 
 def _claim(row: str) -> Claim:
@@ -205,8 +205,6 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     """``main``: accuracy over multiply-adds: the plain curve, the default at several λ, every alternative."""
     figure, grid = panels(results, _draw, height=4.6)
-    for axes, result in zip(grid.flat, results, strict=True):
-        axes.set_title(where_run(result))
     common_legend(figure, grid.flat, columns=2)
     return {"main": figure}
 
@@ -226,6 +224,7 @@ def _draw(axes: Axes, result: StudyResult) -> None:
     for row, marker, colour in zip(ALTERNATIVES, cycle("^svPX*<"), cycle(PALETTE), strict=False):
         if point := points.get(row):
             axes.plot(*point, marker, color=colour, label=row, fillstyle="none")
+    axes.set_title(where_run(result))
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("mean multiply-adds of an image, millions")

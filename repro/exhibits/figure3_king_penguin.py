@@ -44,7 +44,7 @@ from repro.report.pictures import close_together, show_tile
 from repro.report.plots import PALETTE, new_figure
 from repro.report.tables import Captioned, Columns, about, frame, means
 from repro.report.verdict import by_seed
-from repro.study.lists import Ascending
+from repro.study.lists import Ascending, in_a_ring
 from repro.study.results import Measurement, StudyResult
 
 NAME = "figure3_king_penguin"
@@ -83,12 +83,12 @@ def run(parameters: Parameters) -> StudyResult:
             measurements += [measured(spec, "expert", own, "confused"), measured(spec, "chance", chance, "confused")]
     pictured = gates[parameters.experts[-1], parameters.seeds[0]]
     label = default_class(images, pictured) if asked is None else asked
-    following = dict(zip(parameters.seeds, parameters.seeds[1:] + parameters.seeds[:1], strict=True))
+    following = dict(in_a_ring(parameters.seeds))
     for spec in specs:
         g0 = gates[spec.num_experts, spec.seed]
         measurements += measure(spec, images, label, g0)
-        if (other := following[spec.seed]) != spec.seed:  # one seed has nobody to agree with
-            group = gates[spec.num_experts, other].argmax(1).numpy()
+        if spec.seed in following:
+            group = gates[spec.num_experts, following[spec.seed]].argmax(1).numpy()
             measurements += agreeing(spec, "agreement", g0.argmax(1).numpy(), group, images, label)
     tiles, shown = pictures_of(images, counts_of(images, pictured), pictured, label, parameters.seeds[0])
     tables = {

@@ -164,10 +164,8 @@ def run(parameters: Parameters) -> StudyResult:
         yield measured(spec, EQUAL_TRAINING, percent((control != mixture)[test]), "discordant")
 
     ways = (of_mixture, of_control) if parameters.control else (of_mixture,)
-    return seed_by_seed(
-        [(measure, spec) for spec in specs for measure in ways], lambda part: part[0](part[1]),
-        lambda found: record(NAME, parameters, study, found, costs, {"sweep": sweep}),
-    )  # fmt: skip
+    parts = (measure(spec) for spec in specs for measure in ways)
+    return seed_by_seed(parts, lambda found: record(NAME, parameters, study, found, costs, {"sweep": sweep}))
 
 
 def baselines(spec: StudySpec, root: Path) -> dict[str, float]:

@@ -4,7 +4,8 @@ the base or the experts?
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -129,15 +130,14 @@ def run(parameters: Parameters) -> StudyResult:
         top1 = accuracy(*study.base_outputs(spec))
         yield measured(spec, EQUAL_TRAINING, top1, row=spec.pair, num_experts=parameters.experts)
 
-    models: list[tuple[Callable[[StudySpec], Iterator[Measurement]], StudySpec]]
-    models = [(of_pair, spec) for spec in parameters.specs()]
-    models += [(of_control if spec.role == "control" else of_backbone, spec) for spec in parameters.bases()]
-    specs = [spec for _, spec in models]
-    varies = [name for name in ("base", "expert") if len({getattr(spec, name) for spec in specs}) > 1]
+    parts = [(spec.seed, of_pair(spec)) for spec in parameters.specs()]
+    parts += [(spec.seed, of_control(spec) if spec.role == "control" else of_backbone(spec))
+              for spec in parameters.bases()]  # fmt: skip
+    varies = [name for name in ("base", "expert") if len({getattr(spec, name) for spec in study.specs}) > 1]
     return seed_by_seed(
-        sorted(models, key=lambda model: model[1].seed), lambda model: model[0](model[1]),
+        (part for _, part in sorted(parts, key=itemgetter(0))),
         lambda found: record(NAME, parameters, study, found, costs, varies=varies),
-    )  # fmt: skip
+    )
 
 
 def longer(name: str, num_experts: int = K) -> Cell:

@@ -4,8 +4,7 @@ the controls that a gain has to beat.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from math import nan
 from typing import Any
 
@@ -92,11 +91,11 @@ def run(parameters: Parameters) -> StudyResult:
     def of_control(method: str, k: int, control: StudySpec) -> Iterator[Measurement]:
         yield measured(control, method, accuracy(*study.base_outputs(control)), num_experts=k)
 
-    models: list[Callable[[], Iterator[Measurement]]] = []
+    parts: list[Iterator[Measurement]] = []
     for seed in parameters.seeds:
         specs = [spec for spec in parameters.specs() if spec.seed == seed]
-        models += [partial(of_mixture, spec) for spec in specs]
-        models += [partial(of_control, *each) for each in parameters.controls_of(specs[0])]
+        parts += [of_mixture(spec) for spec in specs]
+        parts += [of_control(*each) for each in parameters.controls_of(specs[0])]
 
     def write(found: list[Measurement]) -> StudyResult:
         spec = parameters.specs()[0]
@@ -106,7 +105,7 @@ def run(parameters: Parameters) -> StudyResult:
         tables["controls"] = Table(columns=CONTROLS, rows=list(_what_controls_get(parameters, spec)))
         return record(NAME, parameters, study, [*found, *_two_networks(spec, outputs)], costs, tables)
 
-    result = seed_by_seed(models, lambda model: model(), write)
+    result = seed_by_seed(parts, write)
     if longer := parameters.longer_bases():  # last: should time not allow it, the rest is on record
         rows = [[base.base_recipe.epochs, round(accuracy(*study.base_outputs(base)), 4)] for base in longer]
         tables["longer"] = Table(columns=LONGER, rows=rows)

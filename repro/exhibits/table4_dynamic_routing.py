@@ -9,16 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache, partial
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from repro.analysis.outputs import accuracy
-from repro.errors import SpecError, TrainingError
-from repro.exhibits.deepmoe_table2_cifar.run import numbers
+from repro.errors import SpecError
+from repro.exhibits.deepmoe_table2_cifar.scan import numbers, scan_table, scanned
 from repro.exhibits.table3_imagenet import EXIT_METRICS, exit_method, measure, shares
-from repro.exhibits.three_families.asked import best
-from repro.exhibits.three_families.bodies import TR, Asked, Point
+from repro.exhibits.three_families.bodies import TR, Asked
 from repro.exhibits.three_families.families import LAMBDAS, SLACK, asked_deepmoe
 from repro.families.deepmoe.steps import Asked as AskedDeepMoE
 from repro.families.deepmoe.steps import goal
@@ -27,7 +26,7 @@ from repro.families.single_gate.controls import EQUAL_INFERENCE, EQUAL_TRAINING,
 from repro.families.single_gate.study import Study, measured, open_study, record
 from repro.models.cost import ModelCost, model_cost
 from repro.models.widenets import WIDENETS
-from repro.report.claim import AS_GOOD, Cell, Claim, equal_inference, equal_training, with_controls
+from repro.report.claim import AS_GOOD, EQUAL_COST, Cell, Claim, equal_inference, equal_training, with_controls
 from repro.report.exact_costs import Figure, figures_table, paper_cost
 from repro.report.exhibit import Exhibit
 from repro.report.numbers import NONE, signed
@@ -43,9 +42,6 @@ from repro.study.results import Measurement, StudyResult, Table
 NAME = "table4_dynamic_routing"
 THRESHOLDS = (0.75,)
 DEEPMOE = Cell(0, "deepmoe")
-SCAN = ["lam", "top1", "macs_millions", "taken"]
-EQUAL_COST = 100 / SLACK
-"""Percent of the one's multiply-adds that the other has at least, where both count as equal."""
 
 
 def ours_on(dataset: str) -> tuple[str, int]:
@@ -118,40 +114,23 @@ def run(parameters: Parameters) -> StudyResult:
         own = 1e6 * at["macs_millions"]
         found = {"top1": at["top1"], "gain": at["top1"] - base, "macs_millions": at["macs_millions"]}
         found |= {"active": at["active"], "like_ours": 100 * min(own, macs) / max(own, macs)}
-        yield from (measured(spec, "deepmoe", value, metric, num_experts=0) for metric, value in found.items())
+        yield from (replace(DEEPMOE, metric=name).measurement(spec.seed, value) for name, value in found.items())
 
     ways = (of_mixture, of_its_controls, *((of_deepmoe,) if parameters.others() else ()))
     cost = specs[0].cost
     costs = [cost_row(cost.without_experts()), cost_row(cost)]
-    return seed_by_seed(
-        [(measure_part, spec) for measure_part in ways for spec in specs], lambda part: part[0](part[1]),
-        lambda found: record(NAME, parameters, study, found, costs, tables),
-    )  # fmt: skip
+    parts = (way(spec) for way in ways for spec in specs)
+    return seed_by_seed(parts, lambda found: record(NAME, parameters, study, found, costs, tables))
 
 
 def _taken(parameters: Parameters, study: Study, tables: dict[str, Table]) -> float:
     """The λ that is most accurate on validation images of those that cost what the mixture does; the one there is."""
     if len(parameters.lam) == 1:
         return parameters.lam[0]
-    points = [_tried(asked, study) for asked in parameters.scan()]
-    allowed = SLACK * parameters.specs()[0].cost.macs
-    lam = parameters.lam[best(points, allowed, "DeepMoE", "other values of lam, or none for deepmoe")]
-    each = zip(parameters.lam, points, strict=True)
-    rows: list[list[Any]] = [
-        [of, *((round(point.top1, 2), round(point.macs / 1e6, 3)) if point else (None, None)), int(of == lam)]
-        for of, point in each
-    ]
-    tables["scan"] = Table(columns=SCAN, rows=rows)
+    budget, instead = parameters.specs()[0].cost.macs, "other values of lam, or none for deepmoe"
+    lam, tables["scan"] = scanned(parameters.scan(), budget, study.runner, instead)
     study.runner.add(parameters.model_copy(update={"lam": (lam,)}).others(), "what is known yet")
     return lam
-
-
-def _tried(asked: AskedDeepMoE, study: Study) -> Point | None:
-    try:
-        at = numbers(asked, study.runner)
-    except TrainingError:
-        return None
-    return Point(f"λ = {asked.model.lam:g}", at["top1"], 1e6 * at["macs_millions"])
 
 
 COPIES_IN_RMN = 8
@@ -278,7 +257,7 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
         f"largest probability is at least τ.{_about_deepmoe(result)} What stands as printed is not run here."
     )
     found = {"main": Captioned(main, caption), "trade_off": _trade_off(result)}
-    return found | ({"scan": _scan(result)} if "scan" in result.tables else {})
+    return found | ({"scan": scan_table(result.tables["scan"], "mixture")} if "scan" in result.tables else {})
 
 
 def _about_deepmoe(result: StudyResult) -> str:
@@ -295,17 +274,6 @@ def _about_deepmoe(result: StudyResult) -> str:
         f" Our DeepMoE gates the base's network, made wider, with the λ {lam}, and is trained for as many epochs as "
         "the base: for fewer than base and experts together."
     )
-
-
-def _scan(result: StudyResult) -> Captioned:
-    scan = result.tables["scan"]
-    columns = {
-        "top-1, %": [NONE if value is None else f"{value:.2f}" for value in scan.column("top1")],
-        "MACs, millions": [NONE if value is None else f"{value:.2f}" for value in scan.column("macs_millions")],
-        "taken": ["taken" if taken else "" for taken in scan.column("taken")],
-    }
-    caption = f"{about(result, models=False)}: the choice of λ, on validation images and the first seed."
-    return Captioned(frame(columns, [f"λ = {lam:g}" for lam in scan.column("lam")]), f"{caption} A dash: collapsed.")
 
 
 def _trade_off(result: StudyResult) -> Captioned:

@@ -80,29 +80,23 @@ def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
 
 
 def _ours(axes: Axes, result: StudyResult) -> None:
-    sweep, envelope = result.tables.get("sweep"), result.tables.get("envelope")
-    limits: list[float] = []
-    if sweep:
-        keys = dict.fromkeys(zip(sweep.column("pair"), sweep.column("K"), strict=True))
-        numbers = sorted({k for _, k in keys}, reverse=True)
-        for pair, k in keys:
-            curves = each_seed(sweep.where(pair=pair, K=k), "macs", "top1")
-            name = f"{pair}, any-time" if k == numbers[0] else f"{pair}, any-time, {k} experts"
-            draw(axes, curves, MODELS.get(pair, BLACK), name, linestyle=LINES[numbers.index(k) % len(LINES)])
-    if envelope and envelope.rows:
-        if len(set(envelope.column("model"))) > 1:  # the envelope of one model is its curve
-            curves = each_seed(envelope, "budget", "top1")
-            draw(axes, curves, BLACK, "envelope", linewidth=2.2)
-            naive = [mean(each_seed(envelope, "budget", "top1_on_test"))]
-            draw(axes, naive, BLACK, "envelope, chosen on test", linestyle=":", linewidth=1.3)
-        limits = envelope.column("budget")
+    sweep, envelope = result.tables["sweep"], result.tables["envelope"]
+    keys = dict.fromkeys(zip(sweep.column("pair"), sweep.column("K"), strict=True))
+    numbers = sorted({k for _, k in keys}, reverse=True)
+    for pair, k in keys:
+        curves = each_seed(sweep.where(pair=pair, K=k), "macs", "top1")
+        name = f"{pair}, any-time" if k == numbers[0] else f"{pair}, any-time, {k} experts"
+        draw(axes, curves, MODELS.get(pair, BLACK), name, linestyle=LINES[numbers.index(k) % len(LINES)])
+    if len(set(envelope.column("model"))) > 1:  # the envelope of one model is its curve
+        draw(axes, each_seed(envelope, "budget", "top1"), BLACK, "envelope", linewidth=2.2)
+        naive = [mean(each_seed(envelope, "budget", "top1_on_test"))]
+        draw(axes, naive, BLACK, "envelope, chosen on test", linestyle=":", linewidth=1.3)
     _markers(axes, result)
-    if limits:
-        low, high = min(limits), max(limits)
-        pad = 0.04 * (high - low)
-        axes.set_xlim(low - pad, high + pad)
-        axes.relim(visible_only=True)
-        axes.autoscale_view(scalex=False)  # accuracies from the lowest that is drawn in the range of budgets
+    low, high = min(envelope.column("budget")), max(envelope.column("budget"))
+    pad = 0.04 * (high - low)
+    axes.set_xlim(low - pad, high + pad)
+    axes.relim(visible_only=True)
+    axes.autoscale_view(scalex=False)  # accuracies from the lowest that is drawn in the range of budgets
     _in_millions(axes)
     axes.set_ylabel(f"top-1 accuracy, % ({result.evaluate} set)")
     axes.set_title(where_run(result))

@@ -15,6 +15,9 @@ LITTLE = 0.5
 MORE, CHANGES_LITTLE, AS_GOOD = (0.0, math.inf), (-LITTLE, LITTLE), (-LITTLE, math.inf)
 """Where a difference has to lie for a claim to hold."""
 
+EQUAL_COST = 100 / 1.05
+"""Percent of another cost from which two count as equal: in premises of claims, or as their bar."""
+
 
 @dataclass(frozen=True)
 class Cell:

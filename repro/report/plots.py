@@ -99,24 +99,16 @@ def mark(
     colour: str,
     seeds_at: float | None = None,
     interval: bool = False,
-    flat: bool = False,
     **style: Any,
 ) -> None:
-    """A mean as a large mark, its seeds as small ones, and its 95 % interval as a line.
-
-    ``flat``: ``at`` is the height, and values run to the right.
-    """
-
-    def plot(place: float, values: Sequence[float], shape: str, **how: Any) -> None:
-        places = [place] * len(values)
-        axes.plot(*((values, places) if flat else (places, values)), shape, color=colour, **how)
-
+    """A mean as a large mark, its seeds as small ones, and its 95 % interval as a line."""
     if interval and found.interval:
-        plot(at, found.interval, "-", linewidth=2)
+        axes.plot([at, at], found.interval, "-", color=colour, linewidth=2)
     if found.n > 1:
-        shape, size = ("|" if flat else "_", 9) if interval else (".", 4)
-        plot(at if seeds_at is None else seeds_at, found.values, shape, markersize=size, alpha=0.6)
-    plot(at, [found.mean], marker, zorder=4, **style)
+        shape, size = ("_", 9) if interval else (".", 4)
+        place = at if seeds_at is None else seeds_at
+        axes.plot([place] * found.n, found.values, shape, color=colour, markersize=size, alpha=0.6)
+    axes.plot([at], [found.mean], marker, color=colour, zorder=4, **style)
 
 
 def mark_printed(

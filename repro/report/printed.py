@@ -62,13 +62,7 @@ def _values(name: str, seeds: int) -> dict[tuple[str, ...], PrintedValue]:
 
 
 def printed(
-    table: int | str,
-    dataset: str,
-    base: str,
-    expert: str | None,
-    num_experts: int | None,
-    method: str,
-    metric: str,
+    table: int | str, dataset: str, base: str, expert: str | None, num_experts: int | None, method: str, metric: str
 ) -> PrintedValue | None:
     """The number that the paper prints, or ``None`` if it prints none.
 

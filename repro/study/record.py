@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
@@ -22,7 +22,6 @@ from repro.study.store import Store
 from repro.training import compiling
 from repro.training.device import pick_device
 
-P = TypeVar("P")
 TRAINED = "training_top1"
 """The metric of :func:`while_training`: beside top-1 it tells what was fitted from what generalises."""
 
@@ -55,9 +54,9 @@ def cost_row(cost: ModelCost, row: str = "") -> Cost:
 
 
 def seed_by_seed(
-    parts: Iterable[P], measure: Callable[[P], Iterable[Measurement]], write: Callable[[list[Measurement]], StudyResult]
+    parts: Iterable[Iterable[Measurement]], write: Callable[[list[Measurement]], StudyResult]
 ) -> StudyResult:
-    """What ``write`` makes of all that ``measure`` finds; a part is a seed, or less than one.
+    """What ``write`` makes of all that the parts measure, each a seed or less, once it is asked (a generator).
 
     If the time is up before all is done, or a training went wrong, the parts that are whole are written, whichever
     they are, before :class:`TimeIsUpError` or :class:`TrainingError` says so: workers may have finished a part while an
@@ -68,7 +67,7 @@ def seed_by_seed(
     wrong: TrainingError | None = None
     for part in parts:
         try:
-            measurements += list(measure(part))
+            measurements += list(part)
         except TimeIsUpError as error:
             late = late or error
         except TrainingError as error:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from repro.errors import ReproError, TrainingError
-from repro.exhibits.deepmoe_table2_cifar.run import numbers
+from repro.exhibits.deepmoe_table2_cifar.scan import numbers
 from repro.families.deepmoe.steps import Asked
 from repro.report.exhibit import Exhibit
 from repro.study.results import StudyResult
@@ -38,6 +38,7 @@ def collapse(monkeypatch: pytest.MonkeyPatch) -> Collapse:
                 raise error or TrainingError("stem: no channel is active")
             return numbers(asked, *more)
 
-        monkeypatch.setattr(sys.modules[shown.study.__module__], "numbers", instead)
+        for module in (shown.study.__module__, numbers.__module__):
+            monkeypatch.setattr(sys.modules[module], "numbers", instead)
 
     return collapsing

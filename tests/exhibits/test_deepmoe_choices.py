@@ -26,9 +26,7 @@ def test_each_row_is_another_network_and_the_default_is_the_three_families(tmp_p
         assert {row for row, step in rows.items() if step.key in tried} == own
 
 
-def test_a_run_records_every_row_beside_a_plain_network_of_its_cost(
-    smoke: Smoke,
-) -> None:
+def test_a_run_records_every_row_beside_a_plain_network_of_its_cost(smoke: Smoke) -> None:
     result = smoke(EXHIBIT, alternatives="λ = 0,never frozen,sum of channels", curve="0.5", lam=0.7)
     found = [row for row in result.rows() if result.values("top1", "deepmoe", 0, row)]
     assert found == [DEFAULT, "λ = 0", "never frozen", "sum of channels", "λ = 0.5"]

@@ -168,7 +168,7 @@ def test_lambda_is_taken_on_validation_images_and_the_scan_recorded(smoke: Smoke
     rows: list[list[Any]] = scan.rows
     cheap = [row for row in rows if row[5] >= 100 / 1.05]
     (taken,) = scan.where(taken=1).rows
-    assert taken == (max(cheap, key=lambda row: row[1]) if cheap else max(rows, key=lambda row: row[5]))
+    assert taken == (max(cheap, key=lambda row: row[1]) if cheap else max(rows, key=lambda row: (row[5], row[1])))
     assert EXHIBIT.tables(result)["scan"].frame["taken"].tolist().count("taken") == 1
     assert [len(drawn_at(line)[0]) for line in drawn["scan"].axes[0].lines[:2]] == [2, 2]
     assert len(drawn["shuffled"].axes[0].get_yticklabels()) == 20
@@ -178,8 +178,8 @@ def test_a_lambda_whose_gates_collapse_is_recorded_and_not_taken(smoke: Smoke, c
     collapse(EXHIBIT, lambda asked: asked.model.lam == 8)
     result = smoke(EXHIBIT, lam="8,0.5")
     scan = result.tables["scan"]
-    assert scan.column("lam") == [0.5, 8.0] and scan.column("taken") == [1, 0] and scan.column("top1")[1] is None
-    assert EXHIBIT.tables(result)["scan"].frame["taken"].tolist() == ["taken", "collapsed"]
+    assert scan.column("lam") == [8.0, 0.5] and scan.column("taken") == [0, 1] and scan.column("top1")[0] is None
+    assert EXHIBIT.tables(result)["scan"].frame["taken"].tolist() == ["collapsed", "taken"]
     assert len(drawn_at(EXHIBIT.figures([result])["scan"].axes[0].lines[0])[0]) == 1
     with pytest.raises(TrainingError, match="no channel is active"):
         smoke(EXHIBIT, lam="8")

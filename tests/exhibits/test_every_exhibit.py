@@ -11,8 +11,8 @@ from repro.exhibits.figure2_anytime import NO_LOSS
 from repro.report.claim import Cell, Claim
 from repro.report.exhibit import Exhibit
 from repro.report.verdict import Verdict
-from repro.study.results import Cost, Table, load_results
-from tests.records import RecordOf, judged
+from repro.study.results import Table, load_results
+from tests.records import RecordOf, cost_of, judged
 
 RECORDS = load_results(Path(__file__).parents[2] / "results")
 APART = ("deepmoe_costs", "sparse_costs")
@@ -49,10 +49,7 @@ EXITS_THAT_LOSE: dict[str, Any] = {
         Cell(20, NO_LOSS, PAIR, "saved"): [25.0] * 3,
     },
     "tables": {"sweep": Table(columns=["pair"], rows=[[PAIR]])},
-    "costs": [
-        Cost(num_experts=k, row=row, macs=macs, params_inference=1, params_trainable=1)
-        for k, row, macs in ((0, "tr10", 100), (0, "tr18", 200), (20, PAIR, 200))
-    ],
+    "costs": [cost_of(0, 100, "tr10"), cost_of(0, 200, "tr18"), cost_of(20, 200, PAIR)],
 }
 
 

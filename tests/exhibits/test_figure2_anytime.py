@@ -14,10 +14,10 @@ from repro.report.curves import Curve, draw
 from repro.report.plots import new_figure
 from repro.report.printed import drawn
 from repro.report.verdict import Verdict
-from repro.study.results import Cost, StudyResult, Table
+from repro.study.results import StudyResult, Table
 from tests.exhibits.conftest import Smoke
 from tests.helpers import drawn_at
-from tests.records import RecordOf, judged
+from tests.records import RecordOf, cost_of, judged
 
 PAIR = "tr10-tr10"
 
@@ -114,8 +114,7 @@ def test_a_pair_is_held_against_plain_networks_of_its_cost(
 ) -> None:
     """The made-up result with a control of the pair's cost, 51 %, and these multiply-adds."""
     names = {"pair": PAIR, "control": f"equal-inference of {PAIR}", "tr10": "tr10"}
-    costs = [Cost(num_experts=20 * (row == "pair"), row=names[row], macs=macs * 10**6, params_inference=1,
-                  params_trainable=1) for row, macs in millions.items()]  # fmt: skip
+    costs = [cost_of(20 * (row == "pair"), macs * 10**6, names[row]) for row, macs in millions.items()]
     controls = [Cell(1, "equal-inference", PAIR).measurement(seed, 51 + 0.1 * seed) for seed in range(3)]
     result = made.model_copy(update={"costs": costs, "measurements": [*made.measurements, *controls]})
     found = over_plain_networks(result)

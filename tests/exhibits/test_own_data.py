@@ -20,10 +20,10 @@ from repro.families.single_gate.scales import default_spec
 from repro.families.single_gate.steps import steps
 from repro.families.single_gate.study import Study, open_study
 from repro.report.claim import Cell
-from repro.study.results import Cost, StudyResult, Table, load_results
+from repro.study.results import StudyResult, Table, load_results
 from tests.conftest import write_pictures
 from tests.helpers import drawn_at
-from tests.records import RecordOf
+from tests.records import RecordOf, cost_of
 
 TINY = {"width": "0.0625", "num_experts": "2", "epochs": "2", "expert_epochs": "1", "batch_size": "16"}
 
@@ -219,9 +219,7 @@ def test_what_learns_next_to_nothing(tmp_path: Path) -> None:
 
 
 FOLDER = {"name": "pets", "num_train": 800, "num_validation": 100, "num_test": 100}
-COSTS = [
-    Cost(num_experts=k, macs=macs, params_inference=1, params_trainable=1) for k, macs in ((0, 10**7), (4, 2 * 10**7))
-]
+COSTS = [cost_of(0, 10**7), cost_of(4, 2 * 10**7)]
 
 
 @pytest.fixture

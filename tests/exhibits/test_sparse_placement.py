@@ -8,7 +8,6 @@ import pytest
 from repro.exhibits.sparse_placement import EXHIBIT, label_of
 from repro.exhibits.sparse_placement.run import OTHERS, PLACEMENTS, Parameters, cell, gain_cell, gains
 from repro.families.sparse.cost import SparseCost
-from repro.families.sparse.scales import sparse_spec
 from repro.families.sparse.steps import goal, steps
 from repro.report.tables import claims_table
 from tests.exhibits.conftest import Smoke
@@ -37,17 +36,6 @@ def test_a_run_measures_every_network_and_mixture(smoke: Smoke, smoke_root: Path
     assert result.provenance.command == "repro run sparse_placement -p scale smoke -p placements none,last-2"
     shown = EXHIBIT.tables(result)["main"]
     assert shown.frame.loc["Last 2", "while training"] != "–" and "While training: " in shown.caption
-
-
-def test_keys_depend_on_what_weights_depend_on() -> None:
-    def key(seed: int = 0, **model: object) -> str:
-        return steps(sparse_spec("smoke", "modes", seed, **model)).network.key
-
-    keys = [key(), key(1), key(placement="every-2"), key(noise=0.0), key(expert_init="shared")]
-    assert len(set(keys)) == len(keys) and key() == keys[0]
-    spec = sparse_spec("smoke", "modes", 0)
-    fewer = spec.model_copy(update={"num_test": 50})
-    assert steps(fewer).network == steps(spec).network and steps(fewer).predictions != steps(spec).predictions
 
 
 VALUES = {

@@ -8,9 +8,8 @@ from repro.exhibits.table1_main import EXHIBIT, Parameters, run
 from repro.report.claim import Cell
 from repro.report.exact_costs import BACKBONES, PAIRS
 from repro.report.verdict import Verdict
-from repro.study.results import Cost
 from tests.exhibits.conftest import Smoke
-from tests.records import RecordOf, judged
+from tests.records import RecordOf, cost_of, judged
 
 SMALL = {"pairs": "tr10-tr10", "experts": "2"}
 
@@ -60,8 +59,7 @@ def test_rows_stand_beside_the_paper_and_what_was_not_run_says_so(record_of: Rec
     values = {Cell(0, row="tr10"): [55.0, 55.2, 55.4], Cell(20, row="tr10-tr10"): [58.0, 58.1, 58.2]}
     values[Cell(0, row="tr18")] = [58.0]
     macs = {"tr10": 16_000_000, "tr10-tr10": 23_500_000, "tr18": 35_000_000}
-    costs = [Cost(num_experts=cell.num_experts, row=cell.row, macs=macs[cell.row], params_inference=1,
-                  params_trainable=1) for cell in values]  # fmt: skip
+    costs = [cost_of(cell.num_experts, macs[cell.row], cell.row) for cell in values]
     result = record_of("table1_main", values, costs=costs)
     shown, found = EXHIBIT.tables(result), judged(EXHIBIT, result)
     table, cost = shown["main"].frame, shown["cost"].frame

@@ -9,9 +9,9 @@ from repro.exhibits.table4_dynamic_routing import EXHIBIT, NAME, Parameters
 from repro.families.deepmoe.cost import deepmoe_cost
 from repro.report.claim import Cell
 from repro.report.verdict import Verdict
-from repro.study.results import Cost, load_results
+from repro.study.results import load_results
 from tests.exhibits.conftest import Collapse, Smoke
-from tests.records import RecordOf, judged
+from tests.records import RecordOf, cost_of, judged
 
 SMALL = {"pair": "tr10-tr10", "experts": 2, "deepmoe": "all"}
 
@@ -89,10 +89,7 @@ def test_the_model_is_table_4s_unless_another_is_asked_for() -> None:
 
 
 EARLY = "bagging tau=0.75"
-COSTS = [
-    Cost(num_experts=0, macs=35_000_000, params_inference=1, params_trainable=1),
-    Cost(num_experts=10, macs=42_400_000, params_inference=2, params_trainable=20),
-]
+COSTS = [cost_of(0, 35_000_000), cost_of(10, 42_400_000)]
 
 
 def test_ours_stands_beside_rmn_as_printed_and_gains_are_set_against_cost(record_of: RecordOf) -> None:
@@ -119,8 +116,7 @@ def test_ours_stands_beside_rmn_as_printed_and_gains_are_set_against_cost(record
     assert found["R1"].verdict == found["R2"].verdict == Verdict.HOLDS and "W1" not in found
     assert found["R3"].verdict == Verdict.NOT_RUN
     assert found["R1"].paper == pytest.approx(4.24) and found["R2"].paper == pytest.approx(-0.08)
-    costs = [COSTS[0], COSTS[1].model_copy(update={"num_experts": 4})]
-    top1 = {Cell(0): [69.76], Cell(4): [72.1]}
+    top1, costs = {Cell(0): [69.76], Cell(4): [72.1]}, [COSTS[0], cost_of(4, 42_400_000)]
     imagenet = record_of("table4_dynamic_routing", top1, "imagenet", "paper", costs, base="resnet18")
     assert EXHIBIT.tables(imagenet)["main"].frame["paper"].tolist() == ["69.76", "72.17", "72.11", "–", "70.95"]
 

@@ -12,9 +12,9 @@ from repro.report.interactive import anytime, routing
 from repro.report.plots import as_svg, mark_printed, new_figure
 from repro.report.printed import PrintedValue
 from repro.report.tables import Captioned, claims_table, frame, frame_of_rows
-from repro.study.results import Cost, StudyResult, Table
+from repro.study.results import StudyResult, Table
 from tests.helpers import TABLE2 as VALUES
-from tests.records import RecordOf
+from tests.records import RecordOf, cost_of
 
 MakeUp = Callable[..., StudyResult]
 TABLE2 = exhibit("table2_num_experts")
@@ -78,9 +78,8 @@ def test_the_slider_has_the_mean_of_the_seeds_at_every_threshold(record_of: Reco
         (0.0, 9_000_000, 60.0 + seed, 0.0, 20.0), (1.0, 1_000_000, 58.0 + seed, 100.0, 0.0),
     )]  # fmt: skip
     values = {Cell(0, "backbone", "tr10"): [58.0, 59.0], Cell(20, "bagging", "tr10-tr10"): [60.0, 61.0]}
-    costs = [Cost(num_experts=0, row="tr10", macs=900_000, params_inference=1, params_trainable=1)]
     tables = {"sweep": Table(columns=columns, rows=rows)}
-    (curve,) = anytime([record_of("figure2_anytime", values, costs=costs, tables=tables)])
+    (curve,) = anytime([record_of("figure2_anytime", values, costs=[cost_of(0, 900_000, "tr10")], tables=tables)])
     assert curve["points"] == [[0.0, 9_000_000, 60.5, 0.0, 20.0], [1.0, 1_000_000, 58.5, 100.0, None]]
     assert curve["marks"] == [{"name": "base alone", "macs": 900_000, "top1": 58.5}]  # the other has no cost
     assert (curve["name"], curve["seeds"]) == ("CIFAR-100, laptop scale: tr10-tr10, 20 experts", 2)

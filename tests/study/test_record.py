@@ -3,7 +3,7 @@ code it was made; small pictures in a record.
 """
 
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,17 +30,17 @@ def written(seeds: Sequence[int], wrong: dict[int, ReproError], record_of: Calla
     """The seeds of the record that is written where measuring some goes wrong; empty where none is."""
     in_record: list[int] = []
 
-    def measure(seed: int) -> list[Measurement]:
+    def measure(seed: int) -> Iterator[Measurement]:
         if seed in wrong:
             raise wrong[seed]
-        return [line(seed, 1.0)]
+        yield line(seed, 1.0)
 
     def write(lines: list[Measurement]) -> StudyResult:
         in_record.extend(m.seed for m in lines)
         return record_of("table1_main", {})
 
     with pytest.raises(type(next(iter(wrong.values())))):
-        seed_by_seed(seeds, measure, write)
+        seed_by_seed(map(measure, seeds), write)
     return in_record
 
 

@@ -23,7 +23,7 @@ from repro.exhibits.deepmoe_costs.counted import (
     widenings,
 )
 from repro.models.gated import Gated
-from repro.report.claim import Cell, Claim
+from repro.report.claim import EQUAL_COST, Cell, Claim
 from repro.report.exact_costs import Figure, figures_table
 from repro.report.exhibit import Exhibit
 from repro.report.numbers import NONE, mean_std
@@ -36,8 +36,6 @@ from repro.study.record import record_exact
 from repro.study.results import StudyResult, files_of, load_named
 
 NAME = "deepmoe_costs"
-EQUAL = 100 / 1.05
-"""Percent of another cost from which two count as equal: the rule of DM1 in Table 2's chapter."""
 ALL = (-0.5, inf)
 DATASETS = ("imagenet", "cifar100")
 
@@ -181,20 +179,20 @@ CLAIMS = (
           bar=100, within=ALL, section="5.2.2"),
     *(
         Claim(f"DC3/{name}", f"{ROWS[name].partition(': ')[2]} twice as wide, with half of its channels, costs no more "
-              "than the narrow one (whose MACs, percent of its)", cell("narrow", name), bar=EQUAL, section="5.1.1",
+              "than the narrow one (whose MACs, percent of its)", cell("narrow", name), bar=EQUAL_COST, section="5.1.1",
               settled_after=True)
         for name in HALF
     ),
     *(
         Claim(f"DC4/{letter}", f"Wide-DeepMoE-50 with bottleneck {letter}, by its printed share of ResNet-101's cost, "
               "costs no more than ResNet-50 (whose MACs, percent of its)", cell("implied", f"resnet50-{letter}"),
-              bar=EQUAL, section="5.1.1", settled_after=True)
+              bar=EQUAL_COST, section="5.1.1", settled_after=True)
         for letter in "AB"
     ),
     Claim("DC5", "Table 4: the networks 'at equal parameters and FLOPs' cost the same (the least, percent of the most)",
-          cell("equal", "4"), bar=EQUAL, section="5.3.3", settled_after=True),
+          cell("equal", "4"), bar=EQUAL_COST, section="5.3.3", settled_after=True),
     Claim("DC6", "Royer et al., Table 4: DeepMoE costs what the single gate does (whose MACs, percent of its)",
-          cell("single gate", "resnet18"), bar=100, within=(EQUAL - 100, 5.0), settled_after=True),
+          cell("single gate", "resnet18"), bar=100, within=(EQUAL_COST - 100, 5.0), settled_after=True),
 )  # fmt: skip
 """Two costs are equal up to 5 %, as for DM1; gated ones are counted honestly, embedding network included. The counts of
 DC3 to DC6 were in sight when that was settled."""

@@ -13,7 +13,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from repro.exhibits.deepmoe_table2_cifar import beside
-from repro.exhibits.deepmoe_table2_cifar.beside import EQUAL_COST
 from repro.exhibits.deepmoe_table2_cifar.channels import extremes, shares
 from repro.exhibits.deepmoe_table2_cifar.run import (
     DEEPMOE,
@@ -22,20 +21,20 @@ from repro.exhibits.deepmoe_table2_cifar.run import (
     NARROWS_COST,
     PLAIN,
     PLAINS_COST,
-    SCAN,
     Parameters,
     run,
 )
+from repro.exhibits.deepmoe_table2_cifar.scan import scan_table
 from repro.exhibits.deepmoe_table2_cifar.shuffles import SHUFFLES
 from repro.families.single_gate.controls import EQUAL_INFERENCE
-from repro.report.claim import AS_GOOD, Cell, Claim, Control
+from repro.report.claim import AS_GOOD, EQUAL_COST, Cell, Claim, Control
 from repro.report.exhibit import Exhibit
-from repro.report.numbers import NONE, which_run
+from repro.report.numbers import which_run
 from repro.report.plots import PALETTE, common_legend, panels
 from repro.report.printed import PrintedValue, deepmoe_rows
 from repro.report.tables import Captioned, Columns, about, comparison, frame, means, metric_columns
 from repro.report.verdict import by_seed, summary_of
-from repro.study.results import StudyResult, Table
+from repro.study.results import StudyResult
 
 CLAIMS = (
     Claim("DM8", "Wide DeepMoE beats its own embedding network", DEEPMOE, Cell(0, "embedding")),
@@ -99,29 +98,9 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
         found["classes"] = extremes(classes, f"{about(result, models=False)}: active channels of DeepMoE by class")
     if others := beside.table(result):
         found["beside"] = others
-    return found | ({"scan": _scan(result.tables["scan"])} if "scan" in result.tables else {})
-
-
-def _scan(scan: Table) -> Captioned:
-    names = (
-        "top-1, %",
-        "embedding's top-1, %",
-        "active channels, %",
-        "MACs, millions",
-        "MACs, % of the narrow network's",
-    )
-    values = [scan.column(of) for of in SCAN[1:6]]
-    values[-1] = [None if x is None else 100 * 100 / x for x in values[-1]]  # recorded the other way round
-    columns: Columns = {
-        name: [NONE if x is None else f"{x:.4g}" for x in column] for name, column in zip(names, values, strict=True)
-    }
-    each = zip(scan.column("taken"), scan.column("top1"), strict=True)
-    columns["taken"] = ["taken" if taken else "collapsed" if top1 is None else "" for taken, top1 in each]
-    caption = (
-        "The choice of λ, on validation images and the first seed: taken is the most accurate of those that cost at "
-        "most 1.05 times what the narrow network does, or else the cheapest."
-    )
-    return Captioned(frame(columns, [f"λ = {lam:g}" for lam in scan.column("lam")]), caption)
+    if scan := result.tables.get("scan"):
+        found["scan"] = scan_table(scan, "narrow network")
+    return found
 
 
 def _shuffled(result: StudyResult) -> Captioned:

@@ -10,14 +10,12 @@ from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.controls import plain_cost
 from repro.models.cost import width_for
 from repro.models.gated import GateAt
-from repro.report.claim import AS_GOOD, Cell, Claim
+from repro.report.claim import AS_GOOD, EQUAL_COST, Cell, Claim
 from repro.report.printed import PrintedValue, deepmoe_rows
 from repro.report.tables import Captioned, about, comparison, metric_columns
 from repro.report.verdict import by_seed, collapsed
 from repro.study.results import StudyResult
 
-EQUAL_COST = 100 / 1.05
-"""Percent of the one's honest mean cost that the other has at least, where claims take both for equal."""
 WIDEST = 8  # that a plain network is trained here
 EVERYWHERE = "VGG16 W13-All"
 LIKE_EVERYWHERE = "like_w13_all"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, Literal, Self
 
@@ -12,22 +13,21 @@ from repro.analysis.outputs import accuracy
 from repro.errors import TrainingError
 from repro.exhibits.deepmoe_table2_cifar.beside import (
     BESIDE,
-    EQUAL_COST,
     LIKE_EVERYWHERE,
     check_networks,
     like_everywhere,
     width_of,
 )
 from repro.exhibits.deepmoe_table2_cifar.channels import CHANNELS, CLASSES, of_classes, of_layers
+from repro.exhibits.deepmoe_table2_cifar.scan import numbers, scanned
 from repro.exhibits.deepmoe_table2_cifar.shuffles import SHUFFLES, shuffles
 from repro.exhibits.deepmoe_table2_cifar.shuffles import goal as goal_shuffled
-from repro.exhibits.deepmoe_table2_cifar.usual import USUAL, VGGS_RATE
 from repro.families.deepmoe.config import DeepMoEConfig
-from repro.families.deepmoe.cost import active_shares, deepmoe_cost
 from repro.families.deepmoe.steps import Asked, goal, steps, two_stages
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.controls import plain_cost
-from repro.families.single_gate.study import SingleGateParameters, Study, measured, open_study
+from repro.families.single_gate.scales import CROP_AND_FLIP, SCALES, TORCHVISION
+from repro.families.single_gate.study import SingleGateParameters, Study, open_study
 from repro.models.gated import GateAt, Gated
 from repro.progress import say
 from repro.report.claim import Cell
@@ -36,7 +36,6 @@ from repro.study.lists import NamesOrNone, Weights, chosen_of
 from repro.study.plain import plain_goal
 from repro.study.record import record, seed_by_seed
 from repro.study.results import Measurement, StudyResult, Table
-from repro.study.runner import Runner
 from repro.training.recipe import Recipe
 
 NAME = "deepmoe_table2_cifar"
@@ -51,12 +50,30 @@ METHODS = {
 }
 WAYS: dict[str, dict[str, Any]] = {"one-stage": {"stages": 1}, "mu-0": {"mu": 0.0}}
 """DeepMoE trained in another way, as the parameters say it; on the first seed alone."""
-SCAN = ["lam", "top1", "embedding", "active", "macs_millions", "narrows_cost", "taken"]
 SHUFFLED = ["seed", "group", "shuffle", "top1"]
 COLLAPSED = ["seed", "network", "what"]
 
 DEEPMOE, PLAIN = Cell(0, "deepmoe"), Cell(0, "equal-cost")
 NARROWS_COST, PLAINS_COST = Cell(0, "deepmoe", metric="narrows_cost"), Cell(0, "equal-cost", metric="like_deepmoe")
+
+PAPERS = Recipe(
+    source="Wang et al. 2019, Section 5 (rate, its steps, epochs); He et al. 2016 for batch, decay and augmentation",
+    epochs=350, batch_size=128, learning_rate=0.1, weight_decay=1e-4, schedule="multistep", drop=0.1,
+    milestones=(150 / 350, 250 / 350), augmentation=CROP_AND_FLIP,
+)  # fmt: skip
+VGGS_RATE = 1 / 10
+"""VGG16's learning rate beside the other networks': 0.01 of 0.1 (Section 5), and as much less at every scale."""
+IMAGENETS = TORCHVISION.model_copy(update={
+    "source": "Wang et al. 2019, Section 5 (rate, its steps, epochs); torchvision's reference for all else",
+    "epochs": 100, "milestones": (0.3, 0.6, 0.9),
+})  # fmt: skip
+USUAL: dict[str, dict[str, Any]] = {
+    "quick": {"base_recipe": SCALES["quick"]["modes"]["base_recipe"].model_copy(update={"epochs": 5})},
+    "gpu": {"base": "resnet56", "width": 1.0},
+    "paper": {"base": "resnet56", "width": 1.0, "base_recipe": PAPERS},
+    "paper/imagenet": {"base": "resnet18", "width": 1.0, "base_recipe": IMAGENETS, "pretrained": False},
+}
+"""What a scale trains here where it is not the scale's own recipe on a tr10 of half its width."""
 
 
 class Parameters(SingleGateParameters):
@@ -172,20 +189,17 @@ class Parameters(SingleGateParameters):
 def run(parameters: Parameters) -> StudyResult:
     """Run DeepMoE's Table 2 and write its record to ``<root>/results``, of as many seeds as time allows."""
     study = open_study(parameters)
-    lam, rows = _scanned(parameters, study)
-    if rows:  # the networks of the λ that was taken are known only now
+    columns = {"shuffled": SHUFFLED, "channels": CHANNELS, "classes": CLASSES}
+    tables = {name: Table(columns=each, rows=[]) for name, each in columns.items()}
+    lam = parameters.lam[0]
+    if len(parameters.lam) > 1:
+        narrow = plain_cost(parameters.narrow_networks()[0])
+        lam, tables["scan"] = scanned(parameters.scan(), narrow.macs, study.runner, "other values of lam")
+        # the networks of the λ that was taken are known only now
         study.runner.add(parameters.model_copy(update={"lam": (lam,)}).others(), "what is known yet")
     for spec in parameters.narrow_networks():
         predictions = steps(parameters.deepmoe(spec, lam))
         study.runner.follow(predictions, partial(_of_equal_cost, spec, parameters.wide, study, predictions))
-    columns = {"shuffled": SHUFFLED, "channels": CHANNELS, "classes": CLASSES}
-    tables = {name: Table(columns=each, rows=[]) for name, each in columns.items()}
-    if rows:
-        tables["scan"] = Table(columns=SCAN, rows=rows)
-    of_seed = {spec.seed: spec for spec in parameters.narrow_networks()}
-
-    def measure(seed: int) -> Iterator[Measurement]:
-        return _measure(of_seed[seed], lam, parameters, study, tables)
 
     def write(found: list[Measurement]) -> StudyResult:
         spec, varies = study.specs[0], {"seed": True, "num_experts": True}
@@ -194,104 +208,69 @@ def run(parameters: Parameters) -> StudyResult:
             NAME, parameters, study.runner, spec, varies, network, network, found, tables=tables, part=parameters.part()
         )
 
-    return seed_by_seed(of_seed, measure, write)
-
-
-def _scanned(parameters: Parameters, study: Study) -> tuple[float, list[list[Any]]]:
-    """The λ that is taken: most accurate on validation images within 1.05 of narrow's cost; if none is, the cheapest.
-
-    And a row of the scan for each, of a λ whose gates collapse without numbers; none where there is one λ.
-
-    Raises:
-        TrainingError: the gates of each λ collapse.
-    """
-    if len(parameters.lam) == 1:
-        return parameters.lam[0], []
-    rows: list[list[Any]] = []
-    collapsed: list[list[Any]] = []
-    narrow = plain_cost(parameters.narrow_networks()[0]).macs
-    for asked in parameters.scan():
-        try:
-            at = numbers(asked, study.runner)
-        except TrainingError as error:
-            collapsed.append([asked.model.lam, *[None] * 5, 0])
-            if len(collapsed) == len(parameters.lam):
-                raise
-            say(f"λ = {asked.model.lam:g} is not taken: {error}")
-            continue
-        narrows = 100 * narrow / (1e6 * at["macs_millions"])
-        rows.append([asked.model.lam, *(at[name] for name in SCAN[1:5]), narrows])
-    taken = max(rows, key=lambda row: (row[-1] >= EQUAL_COST, row[1] if row[-1] >= EQUAL_COST else row[-1]))
-    return taken[0], [*([*(round(value, 4) for value in row), int(row is taken)] for row in rows), *collapsed]
-
-
-def numbers(asked: Asked, runner: Runner) -> dict[str, float]:
-    """Top-1 of a DeepMoE and of its embedding network; mean cost in both conventions; mean active share in percent."""
-    predictions, cost = steps(asked), deepmoe_cost(asked.model)
-    runner.run([predictions])
-    tensors = runner.load(predictions).tensors
-    labels, gates = tensors["labels"], tensors["gates"]
-    return {
-        "top1": accuracy(tensors["logits"], labels), "embedding": accuracy(tensors["embedding_logits"], labels),
-        "macs_millions": float(tensors["macs"].mean()) / 1e6,
-        "naive_macs_millions": float(cost.macs(gates, "naive").mean()) / 1e6,
-        "active": 100 * float(active_shares(gates, cost.sizes).mean()), "gating": cost.gating_macs / 1e6,
-    }  # fmt: skip
+    parts = (_measure(spec, lam, parameters, study, tables) for spec in parameters.narrow_networks())
+    return seed_by_seed(parts, write)
 
 
 def _measure(
     spec: StudySpec, lam: float, parameters: Parameters, study: Study, tables: dict[str, Table]
 ) -> Iterator[Measurement]:
     """The rows of a seed; added to ``tables`` are Figure 4's shuffles by superclass, what is open, what collapsed."""
-
-    def one(method: str, value: float, metric: str = "top1", row: str = "") -> Measurement:
-        return measured(spec, method, value, metric, row, num_experts=0)
-
-    beside = parameters.others_beside(spec, lam)
+    seed, own, beside = spec.seed, parameters.deepmoe(spec, lam), parameters.others_beside(spec, lam)
+    at = numbers(own, study.runner)  # of a DeepMoE that collapsed there is no seed
+    macs = 1e6 * at["macs_millions"]
     gated = {Cell(0, method): asked for method, asked in parameters.every_way(spec, lam).items()}
     gated |= {Cell(0, "deepmoe", row): asked for row, (_, asked) in beside.items()}
+    yield from _of_gated(spec, gated, study, tables)
+    yield Cell(0, "embedding").measurement(seed, at["embedding"])
+    yield Cell(0, "embedding", metric="macs_millions").measurement(seed, at["gating"])
+    yield NARROWS_COST.measurement(seed, 100 * plain_cost(spec).macs / macs)
+    for row, like in like_everywhere({r: plain_cost(other).base_params for r, (other, _) in beside.items()}).items():
+        yield Cell(0, "deepmoe", row, LIKE_EVERYWHERE).measurement(seed, like)
+    wide = parameters.wide * spec.width
+    widths = {"narrow": spec.width, PLAIN.method: width_of(spec, wide, macs), "wide": wide}
+    plain = {Cell(0, method): spec.with_(width=width) for method, width in widths.items()}
+    plain |= {Cell(0, "wide", row): other for row, (other, _) in beside.items()}
+    for cell, network in plain.items():
+        cost = plain_cost(network).macs
+        yield cell.measurement(seed, accuracy(*study.base_outputs(network)))
+        yield replace(cell, metric="macs_millions").measurement(seed, cost / 1e6)
+        if cell == PLAIN:
+            yield PLAINS_COST.measurement(seed, 100 * min(cost, macs) / max(cost, macs))
+    tables["channels"].rows.extend(of_layers("deepmoe", own, study.runner))
+    tables["classes"].rows.extend(of_classes(own, study.runner))
+    yield from _of_shuffles(spec, own, study, tables["shuffled"])
+
+
+def _of_gated(
+    spec: StudySpec, gated: dict[Cell, Asked], study: Study, tables: dict[str, Table]
+) -> Iterator[Measurement]:
+    """DeepMoE, its other ways and those beside it; one whose gates collapse is on record as collapsed."""
     for cell, asked in gated.items():
         try:
             at = numbers(asked, study.runner)
         except TrainingError as error:
-            if cell == DEEPMOE:
-                raise
             say(f"{cell.row or METHODS[cell.method]}: left out, {error}")
-            yield one(cell.method, 1, "collapsed", cell.row)
+            yield replace(cell, metric="collapsed").measurement(spec.seed, 1)
             what = str(error).partition(";")[0]  # which layer, and in which epoch
             of_all = tables.setdefault("collapsed", Table(columns=COLLAPSED, rows=[]))
             of_all.rows.append([spec.seed, cell.row or METHODS[cell.method], what])
             continue
         for metric in ("top1", "macs_millions", "naive_macs_millions", "active"):
-            yield one(cell.method, at[metric], metric, cell.row)
-        if cell == DEEPMOE:
-            macs = 1e6 * at["macs_millions"]
-            yield one("embedding", at["embedding"])
-            yield one("embedding", at["gating"], "macs_millions")
-            yield one("deepmoe", 100 * plain_cost(spec).macs / macs, NARROWS_COST.metric)
-    for row, like in like_everywhere({r: plain_cost(other).base_params for r, (other, _) in beside.items()}).items():
-        yield one("deepmoe", like, LIKE_EVERYWHERE, row)
-    wide = parameters.wide * spec.width
-    for method, width in (("narrow", spec.width), ("equal-cost", width_of(spec, wide, macs)), ("wide", wide)):
-        logits, labels = study.base_outputs(spec.with_(width=width))
-        yield one(method, accuracy(logits, labels))
-        yield one(method, (plain := plain_cost(spec, width).macs) / 1e6, "macs_millions")
-        if method == PLAIN.method:
-            yield one(method, 100 * min(plain, macs) / max(plain, macs), PLAINS_COST.metric)
-    for row, (other, _) in beside.items():
-        yield one("wide", accuracy(*study.base_outputs(other)), row=row)
-        yield one("wide", plain_cost(other).macs / 1e6, "macs_millions", row)
-    tables["channels"].rows.extend(of_layers("deepmoe", parameters.deepmoe(spec, lam), study.runner))
-    tables["classes"].rows.extend(of_classes(parameters.deepmoe(spec, lam), study.runner))
-    correct = study.runner.load(shuffles(parameters.deepmoe(spec, lam))).tensors
+            yield replace(cell, metric=metric).measurement(spec.seed, at[metric])
+
+
+def _of_shuffles(spec: StudySpec, own: Asked, study: Study, by_group: Table) -> Iterator[Measurement]:
+    """DeepMoE with the gates of other images: of all there are, and a row of the table for each superclass."""
+    correct, labels = study.runner.load(shuffles(own)).tensors, study.runner.load(steps(own)).tensors["labels"]
     names, of_class = study.sources.superclasses(spec)
     for shuffle in SHUFFLES:
         there = correct[shuffle] >= 0  # gates of such an image
         if bool(there.any()):
-            yield one("shuffled", 100 * float(correct[shuffle][there].mean()), row=shuffle)
+            yield Cell(0, "shuffled", shuffle).measurement(spec.seed, 100 * float(correct[shuffle][there].mean()))
         for group in of_class[labels[there]].unique().tolist():
             within = correct[shuffle][there & (of_class[labels] == group)]
-            tables["shuffled"].rows.append([spec.seed, names[group], shuffle, round(100 * float(within.mean()), 2)])
+            by_group.rows.append([spec.seed, names[group], shuffle, round(100 * float(within.mean()), 2)])
 
 
 def _of_equal_cost(spec: StudySpec, wide: float, study: Study, predictions: Step) -> list[Goal]:

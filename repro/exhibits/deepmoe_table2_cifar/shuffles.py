@@ -23,6 +23,8 @@ from repro.training.classifier import on_all_images
 
 SHUFFLES = ("own class", "own superclass", "another superclass")
 """Whose gates an image is given: those of an image of its class; of its superclass, not its class; of another one."""
+REPEATS = 2
+"""So many donors are drawn for each image."""
 REVISIONS = {"shuffles": 1}  # raised when code makes other numbers
 
 
@@ -64,12 +66,11 @@ def donors(labels_N: Tensor, superclass_C: Tensor, shuffle: str, seed: int, repe
 
 
 def correct_when_shuffled(
-    model: DeepMoE, source: BatchSource, device: torch.device, gates_NG: Tensor, superclass_C: Tensor, seed: int,
-    repeats: int = 2,
-) -> dict[str, Tensor]:  # fmt: skip
+    model: DeepMoE, source: BatchSource, device: torch.device, gates_NG: Tensor, superclass_C: Tensor, seed: int
+) -> dict[str, Tensor]:
     """How often each image is answered rightly under each shuffle, in [0, 1] ``[N]``; -1: no such gates."""
     labels, gates = source.labels.cpu(), gates_NG.float().to(device)
-    drawn = [[donors(labels, superclass_C, name, seed, r).to(device) for r in range(repeats)] for name in SHUFFLES]
+    drawn = [[donors(labels, superclass_C, name, seed, r).to(device) for r in range(REPEATS)] for name in SHUFFLES]
 
     def right(batch: Batch, donor_N: Tensor) -> Tensor:
         donor_B = donor_N[batch.indices]

@@ -19,6 +19,7 @@ from typing import Literal
 import numpy as np
 
 PRIME = 2_147_483_647
+ROUTES = 4
 Routing = Literal["dense", "static", "dynamic", "routes", "embedding", "pooled"]
 
 
@@ -41,22 +42,20 @@ def rank(matrix: np.ndarray) -> int:
     return found
 
 
-def circuit_rank(
-    patches: int, features: int, channels: int, active: int, routing: Routing, seed: int = 0, routes: int = 4
-) -> int:
+def circuit_rank(patches: int, features: int, channels: int, active: int, routing: Routing, seed: int = 0) -> int:
     """Rank of one random circuit of N patches, M features, m channels of which n are active under a routing.
 
     ``dense``      all channels always
     ``static``     the same n for every input
     ``dynamic``    n drawn anew for every input, at random: nothing is learned and nothing depends on what is seen
-    ``routes``     every input takes one of ``routes`` random choices, at random
+    ``routes``     every input takes one of :data:`ROUTES` random choices, at random
     ``embedding``  the n with the largest W e, e a linear embedding of the input: what a shallow network could do
     ``pooled``     the same of an embedding that weighs all places alike, as one of convolutions and pooling may
     """
     draw = np.random.default_rng(seed)
     layers = patches.bit_length() - 1
     inputs = np.indices((features,) * patches).reshape(patches, -1).T  # [X, N]
-    masks = _masks(draw, inputs, features, layers, channels, active, routing, routes)
+    masks = _masks(draw, inputs, features, layers, channels, active, routing)
     x = draw.integers(1, PRIME, (features, channels))[inputs]  # first convolution: [X, N, m]
     for layer in range(layers):
         if layer:
@@ -71,7 +70,7 @@ def circuit_rank(
 
 def _masks(
     draw: np.random.Generator, inputs: np.ndarray, features: int, layers: int, channels: int, active: int,
-    routing: Routing, routes: int,
+    routing: Routing,
 ) -> np.ndarray:  # fmt: skip
     """Which channels each input runs in each layer: 0 or 1, ``[X, L, m]``."""
     count = len(inputs)
@@ -82,7 +81,7 @@ def _masks(
         e = sum(of_place[place % len(of_place)][inputs[:, place]] for place in range(inputs.shape[1]))
         scores = np.einsum("xe,lme->xlm", e, draw.standard_normal((layers, channels, 8)))
     else:
-        distinct = {"static": 1, "routes": routes, "dynamic": count}[routing]
+        distinct = {"static": 1, "routes": ROUTES, "dynamic": count}[routing]
         scores = draw.random((distinct, layers, channels))[draw.permutation(count) % distinct]
     return (scores.argsort(-1).argsort(-1) >= channels - active).astype(np.int64)
 

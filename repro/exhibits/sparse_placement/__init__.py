@@ -138,11 +138,11 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
         over = [effect(_over_dense(result, known, row)) for row in known]
         table = table.assign(**fewer, **{"over dense, same seeds": over})
         caption += " Not all rows are of all seeds, whose means lie apart: compare a row on its own seeds alone."
-    main = Captioned(table, caption)
     trained = means(result, [replace(found, metric=TRAINED) for found in known.values()])
     if any(text != NONE for text in trained):
-        main = Captioned(main.frame.assign(**{"while training": trained}), f"{caption} {WHILE_TRAINING}")
-    return {"main": main, "costs": _costs(result, known), "routing": _routing(result), "asked": _asked(result, known)}
+        table, caption = table.assign(**{"while training": trained}), f"{caption} {WHILE_TRAINING}"
+    found = {"main": Captioned(table, caption), "costs": _costs(result, known), "routing": _routing(result)}
+    return found | {"asked": _asked(result, known)}
 
 
 def _seeds(result: StudyResult, cells: Sequence[Cell]) -> Columns:

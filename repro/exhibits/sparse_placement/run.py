@@ -160,7 +160,7 @@ def run(parameters: Parameters) -> StudyResult:
             [*found, *gains(found, first.model.shape.body, parameters.experts)], costs, part=parameters.part(),
         )  # fmt: skip
 
-    return seed_by_seed(parameters.seeds, of_seed, write)
+    return seed_by_seed(map(of_seed, parameters.seeds), write)
 
 
 def measure(row: str, spec: SparseSpec, tensors: dict[str, Tensor]) -> Iterator[Measurement]:

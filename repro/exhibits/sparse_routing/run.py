@@ -150,7 +150,7 @@ def run(parameters: Parameters) -> StudyResult:
             }
             yield from measure(spec, runner.load(steps(spec).predictions).tensors, shifted_KS, others)
 
-    return seed_by_seed(parameters.seeds, of_seed, lambda found: _write(parameters, runner, found))
+    return seed_by_seed(map(of_seed, parameters.seeds), partial(_write, parameters, runner))
 
 
 def _write(parameters: Parameters, runner: Runner, found: list[Measurement]) -> StudyResult:

@@ -75,8 +75,7 @@ def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
     ])  # fmt: skip
     times: Times = {}
 
-    def of_seed(seed: int) -> list[Measurement]:
-        measurements: list[Measurement] = []
+    def of_seed(seed: int) -> Iterator[Measurement]:
         rows: dict[str, list[list[Any]]] = {"plain": [], "curve": []}
         groups: dict[str, Tensor] = {}
         for body in parameters.bodies():
@@ -89,19 +88,19 @@ def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
                 points = model.points(tensors)
                 held = parameters.rivals(mixture, points[0].macs)
                 answers = {method: [(m, _ask(runner, m)) for m in models] for method, models in held.items()}
-                measurements += _measure(seed, mixture, points, curve, answers)
-                measurements += _while_training(runner, seed, mixture, points[0].macs, curve, held)
+                yield from _measure(seed, mixture, points, curve, answers)
+                yield from _while_training(runner, seed, mixture, points[0].macs, curve, held)
                 if budget == "middle":
                     groups[family], middle[family] = model.groups(tensors), model
                     many = points[0].top1 if model.many is None else model.many(runner)
-                    measurements.append(cell(family, budget, metric="top1_many").measurement(seed, many))
+                    yield cell(family, budget, metric="top1_many").measurement(seed, many)
                 for other in mixture.others:
                     with suppress(TrainingError):  # its gates collapsed: no point of the curve
                         points += other.points(_ask(runner, other))
                 rows["curve"].extend([family, budget, seed, p.how, round(p.macs), round(p.top1, 3)] for p in points)
             if (body.name, "plain 0", MANY) not in times:  # other seeds have networks of the same sizes
                 times.update(_times(runner, body, asked, curve, middle))
-            measurements += _as_fast(seed, body, curve, middle, times)
+            yield from _as_fast(seed, body, curve, middle, times)
             rows["plain"].extend(
                 [body.name, seed, p.macs, m.params, m.training, times[body.name, f"plain {i}", MANY], round(p.top1, 3)]
                 for i, (m, p) in enumerate(curve)
@@ -116,7 +115,7 @@ def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
             truths["mode"] = torch.from_numpy(images.modes)
         for name, found in rows.items():
             tables[name].rows.extend(found)
-        return [*measurements, *_known_by_gates(seed, groups, truths)]
+        yield from _known_by_gates(seed, groups, truths)
 
     def rivals_of(mixture: Mixture) -> list[Goal]:
         point, *_ = mixture.model.points(runner.load(mixture.model.goal.steps[0]).tensors)
@@ -134,7 +133,7 @@ def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
         for mixture in parameters.mixtures(body, asked, taken):
             if mixture.model.macs is None:
                 runner.follow(mixture.model.goal.steps[0], partial(rivals_of, mixture))
-    return seed_by_seed(parameters.seeds, of_seed, write)
+    return seed_by_seed(map(of_seed, parameters.seeds), write)
 
 
 def _measure(
