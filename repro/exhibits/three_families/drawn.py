@@ -120,7 +120,7 @@ def _panel(axes: Axes, result: StudyResult, body: Body, axis: Axis) -> None:
     axes.xaxis.set_major_locator(LogLocator(2, (1, 1.5)))
     axes.xaxis.set_major_formatter("{x:g}")
     shown = dict.fromkeys(family.words for family, _ in rows_of(result) if family.body is body)
-    models = fill(f"{', '.join(shown) or 'nothing'} on {body.name}", 36)
+    models = fill(f"{'; '.join(shown) or 'nothing'} on {body.name}", 36, break_on_hyphens=False)
     axes.set_title(f"{where_run(result)}, {so_many(len(result.seeds))}\n{models}")
     axes.set_xlabel(axis.label)
 
