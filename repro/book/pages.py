@@ -18,7 +18,17 @@ from repro.families.single_gate.scales import SCALES, default_spec
 from repro.progress import duration
 from repro.report.chapter import folded, not_run
 from repro.report.links import DATA, FIGURES, Book, link, source_line
-from repro.report.numbers import DATASETS, NONE, effect, gain, interval, signed, verdict_quote, where_run, which_run
+from repro.report.numbers import (
+    DATASETS,
+    NONE,
+    claim_effect,
+    gain,
+    interval,
+    signed,
+    verdict_quote,
+    where_run,
+    which_run,
+)
 from repro.report.tables import Captioned, frame_of_rows, html_table, verdict_css
 from repro.report.verdict import ClaimVerdict
 from repro.study.benchmarks import BENCHMARKS, CAMPAIGNS, load_campaign, load_performance
@@ -124,7 +134,7 @@ def all_claims(book: Book) -> str:
             was_run, marks = {where_run(r) for r, one in here if one.ours}, []
             for r, one in here:
                 if one.ours or where_run(r) not in was_run:  # else it is in another part
-                    ours = f" {effect(one.ours)}:" if one.ours else ""
+                    ours = f" {claim_effect(one)}:" if one.ours else ""
                     marks.append(f"{_mark(book, r, one)}{escape(f'{ours} {which_run(r)}')}")
             chapter = link(book.chapter(study.name), study.title.partition(":")[0])
             where = f"Section {claim.section}" if claim.section else ""

@@ -29,10 +29,10 @@ from repro.families.deepmoe import steps as deepmoe
 from repro.progress import say
 from repro.report.claim import Cell, Claim
 from repro.report.exhibit import Exhibit
-from repro.report.numbers import NONE, gain, interval, where_run
+from repro.report.numbers import gain, interval, where_run
 from repro.report.plots import PALETTE, common_legend, panels
 from repro.report.tables import Captioned, Columns, about, frame, metric_columns
-from repro.report.verdict import collapsed, difference, summary_of
+from repro.report.verdict import Verdict, collapsed, difference, summary_of
 from repro.study import parameters as common
 from repro.study.graph import Goal
 from repro.study.lists import NamesOrNone, Weights, all_or_chosen
@@ -55,7 +55,9 @@ class Alternative(NamedTuple):
 
 ALTERNATIVES = {
     "λ = 0": Alternative("no penalty: gates as the loss alone has them", {"lam": 0.0}),
-    "gates on inputs": Alternative("what a gate scales: what a convolution reads, Eq. (5)", {"gate_at": "input"}),
+    "gates on inputs": Alternative(
+        "what a gate scales: what a convolution reads, Eqs. (3) to (5)", {"gate_at": "input"}
+    ),
     "gates do not decay": Alternative("weight decay of gates and embedding", groups=(Group(match="gating", decay=0),)),
     "heads at rate / 10": Alternative("rate of the heads that make gates", groups=(Group(match="heads", rate=0.1),)),
     "features": Alternative("what gates are made of", {"embedding_output": "relu"}),
@@ -156,9 +158,11 @@ def run(parameters: Parameters) -> StudyResult:
 
 
 def _claim(row: str) -> Claim:
-    words = "As it is by default" if row == DEFAULT else f"With another choice ({row})"
-    text = f"{words} DeepMoE beats a plain network of its own multiply-adds"
-    return Claim(f"open/{row}", text, Cell(0, "deepmoe", row), Cell(0, "plain", row), paired=False)
+    gates = "inputs (Eqs. 3 to 5)" if row.startswith("gates on inputs") else "outputs"
+    other = "" if row == DEFAULT else row.removeprefix("gates on inputs").removeprefix(" and ")
+    text = f"DeepMoE, gates on {gates}, beats a plain network of its own multiply-adds"
+    text += f" (another choice: {other})" if other else ""
+    return Claim(f"open/{row}", text, Cell(0, "deepmoe", row), Cell(0, "plain", row), paired=False, of_curve=True)
 
 
 CLAIMS = tuple(map(_claim, (DEFAULT, *ALTERNATIVES)))
@@ -184,7 +188,7 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
     choices = {row: ALTERNATIVES[row].choice if row in ALTERNATIVES else "" for row in rows}
     columns: Columns = {"the choice": list(choices.values()), **metric_columns(result, cells, metrics)}
     columns["against a plain network of its MACs"] = [
-        gain(gap) if gap else "collapsed" if collapsed(result, cell) else NONE
+        gain(gap) if gap else Verdict.COLLAPSED if collapsed(result, cell) else Verdict.BEYOND
         for cell, gap in zip(cells, gaps, strict=True)
     ]
     columns["95 % interval"] = [interval(gap, sign=True) for gap in gaps]
@@ -192,7 +196,7 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
         f"{about(result)}; top-1 accuracy on the {result.evaluate} set in percent. One choice is changed at a time, "
         "in a row that names two both. The plain network of as many multiply-adds, embedding network and heads "
         "counted, lies on a curve over widths, interpolated in log MACs. Collapsed: a layer was left without an active "
-        "channel. A dash: beyond the curve."
+        "channel. The default has its gates on outputs."
     )
     found = {"main": Captioned(frame(columns, rows), caption)}
     if channels := result.tables.get("channels"):  # records of before have none
@@ -220,7 +224,7 @@ def _draw(axes: Axes, result: StudyResult) -> None:
     found = {row: _point(result, row) for row in _rows(result)}
     points = {row: point for row, point in found.items() if point}
     curve = sorted(point for row, point in points.items() if row not in ALTERNATIVES)
-    axes.plot(*zip(*curve, strict=True), "o-", color=PALETTE[1], label="DeepMoE by default, at several λ")
+    axes.plot(*zip(*curve, strict=True), "o-", color=PALETTE[1], label="DeepMoE, gates on outputs, at several λ")
     for row, marker, colour in zip(ALTERNATIVES, cycle("^svPX*<"), cycle(PALETTE), strict=False):
         if point := points.get(row):
             axes.plot(*point, marker, color=colour, label=row, fillstyle="none")

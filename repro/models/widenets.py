@@ -3,7 +3,7 @@
 ``resnet20/32/56/110`` are CIFAR's: stem 3x3, three stages of 16-32-64 channels, a 1x1 convolution on the shortcut
 where the shape changes (the text does not say; He et al. pad with zeros). ``resnet18/34/50`` are ImageNet's, the same
 functions as torchvision's. ``-A`` and ``-B`` are bottlenecks whose width widens the inner channels alone: of both inner
-convolutions (A) or of the 3x3 one (B). Figure 2, which draws them, is not in our text; these readings fit what
+convolutions (A) or of the 3x3 one (B). Figure 2, which draws them, was not read; these readings fit what
 is printed: twice as wide, B has 6 % fewer parameters than ResNet-101 (Section 5.1.2), and A costs 3.1 times the plain
 network in Table 5. ``vgg16`` has BatchNorm and one linear layer; ``vgg16-W...`` are Table 6's widenings.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -102,6 +103,8 @@ class Claim:
     premise        what it takes for granted: a number, and the least mean with which there is something to judge
     settled_after  its rule was settled with its numbers in sight
     paired         whether both numbers of a seed rest on something in common, as the base; runs apart do not
+    inverted       of percentages against a bar: recorded of the one in the other's, and shown the other way round
+    of_curve       ``less`` is read off a curve of plain networks, and missing where ``more`` lies beyond its ends
     """
 
     key: str
@@ -116,6 +119,27 @@ class Claim:
     premise: tuple[Cell | Computed, float] | None = None
     settled_after: bool = False
     paired: bool = True
+    inverted: bool = False
+    of_curve: bool = False
+
+    def measured(self, difference: float) -> float:
+        """The number that lies so far above the bar."""
+        number = self.bar + difference
+        return 1e4 / number if self.inverted else number
+
+    @property
+    def asked(self) -> str:
+        """Where that number has to lie: ``above 63.8``, ``40 to 60``."""
+        low, high = sorted(map(self.measured, self.within))
+        if high == math.inf:
+            return f"above {low:.4g}"
+        return f"{low:.4g} to {high:.4g}" if low > 0 else f"below {high:.4g}"
+
+
+def _beats(text: str, words: str) -> str:
+    """``5 experts beat one`` of another rival: ``5 experts beat a plain network``."""
+    found, replaced = re.subn(r"\b(beats?|lies above)\b.*", rf"\1 {words}", text.replace("is as good as", "beats"))
+    return found if replaced else f"{text}, and more than {words}"
 
 
 def with_controls(claims: Iterable[Claim]) -> tuple[Claim, ...]:
@@ -126,7 +150,7 @@ def with_controls(claims: Iterable[Claim]) -> tuple[Claim, ...]:
         for one in (
             claim,
             *(
-                replace(claim, key=f"{claim.key}/{control.key}", text=f"{claim.text}: against {control.words}",
+                replace(claim, key=f"{claim.key}/{control.key}", text=_beats(claim.text, control.words),
                         less=control.cell, within=MORE, controls=(), paired=control.paired)
                 for control in claim.controls
             ),

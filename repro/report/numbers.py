@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from repro.errors import ReproError
 from repro.report.claim import Cell
@@ -97,6 +97,35 @@ def effect(summary: Summary | None, to: str = ", ") -> str:
     return gain(summary) + ("" if ends == NONE else f" [{ends}]")
 
 
+def claim_value(judged: ClaimVerdict) -> str:
+    """A run's side of a claim: the difference, ``+0.91``; or a number and its bar, ``50.40 (bar: above 63.8)``."""
+    if judged.ours is None or not judged.claim.bar:
+        return gain(judged.ours)
+    return f"{judged.claim.measured(judged.ours.mean):.2f} (bar: {judged.claim.asked})"
+
+
+def claim_interval(judged: ClaimVerdict) -> str:
+    """The interval of what :func:`claim_value` has."""
+    ours, claim = judged.ours, judged.claim
+    if ours is None or ours.interval is None or not claim.bar:
+        return interval(ours, sign=True)
+    low, high = sorted(map(claim.measured, ours.interval))
+    return interval(replace(ours, interval=(low, high)))
+
+
+def claim_effect(judged: ClaimVerdict) -> str:
+    """``+0.27 [−1.14, +1.68]``: both."""
+    ends = claim_interval(judged).replace(" to ", ", ")
+    return claim_value(judged) + ("" if ends == NONE else f" [{ends}]")
+
+
+def claim_paper(judged: ClaimVerdict) -> str:
+    """The same of the paper's own numbers."""
+    if judged.paper is None:
+        return NONE
+    return f"{judged.claim.measured(judged.paper):.2f}" if judged.claim.bar else signed(judged.paper)
+
+
 def millions(count: int, decimals: int) -> str:
     """``16.3 M``."""
     return f"{count / 1e6:.{decimals}f} M"
@@ -147,10 +176,13 @@ def look_up(result: StudyResult, key: str, judged: Sequence[ClaimVerdict] = ()) 
     if key in cells:
         summary = summary_of(result, cells[key])
         each = ", ".join(f"{value:.2f}" for value in by_seed(result, cells[key]).values())
-        text, about = mean_std(summary), f"each seed: {each}; 95 % interval: {interval(summary)}\n"
+        spread = summary and summary.std  # a count has none
+        text = mean_std(summary) if spread or not summary else f"{summary.mean:.2f}"
+        about = f"each seed: {each}; 95 % interval: {interval(summary)}\n"
     elif key in claims:
-        ours = claims[key].ours
-        text, about = signed(ours.mean) if ours else "not run", f"{claim_tooltip(claims[key])}\n"
+        one = claims[key]
+        text = claim_value(one).partition(" (")[0] if one.ours else one.verdict
+        about = f"{claim_tooltip(one)}\n"
     elif key in facts:
         text = facts[key]
     else:
@@ -160,10 +192,10 @@ def look_up(result: StudyResult, key: str, judged: Sequence[ClaimVerdict] = ()) 
 
 def claim_tooltip(judged: ClaimVerdict) -> str:
     """The claim, our difference and the paper's, in one line."""
-    ours = "not run" if judged.ours is None else gain(judged.ours)
+    ours = claim_value(judged) if judged.ours else judged.verdict
     if judged.ours and judged.ours.interval:
-        ours += f" (95 % interval {interval(judged.ours, sign=True)}, {judged.ours.n} seeds)"
-    paper = "" if judged.paper is None else f"; the paper, at its own scale: {signed(judged.paper)}"
+        ours += f" (95 % interval {claim_interval(judged)}, {judged.ours.n} seeds)"
+    paper = "" if judged.paper is None else f"; the paper, at its own scale: {claim_paper(judged)}"
     return f"{judged.claim.text}. Here: {ours}{paper}"
 
 

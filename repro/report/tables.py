@@ -14,7 +14,18 @@ from typing import TYPE_CHECKING
 
 from repro.data.catalogue import DATASETS as DATASET_CARDS
 from repro.report.claim import Cell
-from repro.report.numbers import DATASETS, NONE, gain, interval, mean_std, millions, signed, so_many, where_run
+from repro.report.numbers import (
+    DATASETS,
+    NONE,
+    claim_interval,
+    claim_paper,
+    claim_value,
+    interval,
+    mean_std,
+    millions,
+    so_many,
+    where_run,
+)
 from repro.report.printed import PrintedValue
 from repro.report.statistics import Summary, binomial_error
 from repro.report.verdict import ClaimVerdict, Printed, Verdict, collapsed, summary_of, value_verdict
@@ -188,16 +199,16 @@ def cost_columns(costs: Sequence[Cost | None]) -> Columns:
 
 
 def claims_table(judged: Sequence[ClaimVerdict]) -> pd.DataFrame:
-    """The claims, each a difference (of top-1 in points, where nothing else is said), and the verdict.
+    """The claims, each a difference (of top-1 in points, where nothing else is said) or a number and its bar, judged.
 
     Ours are differences seed by seed at the result's scale; the paper's are differences of its printed means, and have
     a column where it prints any.
     """
     columns: Columns = {
         "claim": [j.claim.text for j in judged],
-        PAPER_COLUMN: [NONE if j.paper is None else signed(j.paper) for j in judged],
-        "ours": [gain(j.ours) for j in judged],
-        "95 % interval": [interval(j.ours, sign=True) for j in judged],
+        PAPER_COLUMN: list(map(claim_paper, judged)),
+        "ours": list(map(claim_value, judged)),
+        "95 % interval": list(map(claim_interval, judged)),
         "seeds": [str(j.ours.n) if j.ours else NONE for j in judged],
         "verdict": [j.text for j in judged],
     }
@@ -209,10 +220,10 @@ def claims_table(judged: Sequence[ClaimVerdict]) -> pd.DataFrame:
 def claims_caption(result: StudyResult) -> str:
     """What a claims table shows."""
     if result.scale == EXACT:
-        return "The claims as differences, counted or computed exactly; what of, each says."
+        return "The claims, counted or computed exactly: differences, or a number and the bar that it is held against."
     return (
         f"{about(result, models=False)}: the claims as differences, seed by seed (of top-1 accuracy in points, "
-        "where nothing else is said). A column 'paper' is of the paper's own scale."
+        "where nothing else is said), or as a number and its bar. A column 'paper' is of the paper's own scale."
     )
 
 

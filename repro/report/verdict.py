@@ -18,10 +18,10 @@ afterwards*, with its numbers in sight, says so and is not counted.
 **Counted** (scale ``exact``): what has no spread, since nothing is drawn or all draws agree, is judged as it is.
 
 **All**: fewer than three seeds are *an anecdote*, whatever their interval; no seed is *not run*, or *collapsed* where
-that is on record (a measurement of this name) in the number's place. Only seeds that have
-both rows are compared. Values of pairs of seeds in a ring are not independent: their mean is shown, and neither
-interval nor verdict. The intervals are not corrected for the number of claims, and are over seeds alone: all of them
-share one test set.
+that is on record (a measurement of this name) in the number's place, or *beyond the curve* where the plain networks
+do not reach its cost. Only seeds that have both rows are compared. Values of pairs of seeds in a ring are not
+independent: their mean is shown, and neither interval nor verdict. The intervals are not corrected for the number of
+claims, and are over seeds alone: all of them share one test set.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ class Verdict(StrEnum):
     NO_PREMISE = "premise not met here"
     NOT_RUN = "not run"
     COLLAPSED = "collapsed"
+    BEYOND = "beyond the curve"
     OTHER_MODEL = "another model"
     OTHER_SPLIT = "another split"
     NOT_PRINTED = "not in the paper"
@@ -187,6 +188,8 @@ def judge(claims: Sequence[Claim], result: StudyResult, printed: Printed) -> lis
         verdict = trend_verdict(ours, claim.within)
         if not ours and collapsed(result, claim.more, claim.less):
             verdict = Verdict.COLLAPSED
+        elif not ours and claim.of_curve and by_seed(result, claim.more):
+            verdict = Verdict.BEYOND
         if ours and result.scale == EXACT and not ours.std:
             verdict = Verdict.HOLDS if claim.within[0] < ours.mean < claim.within[1] else Verdict.OPPOSITE
         if claim.premise and ours:

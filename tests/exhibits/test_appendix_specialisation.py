@@ -30,7 +30,7 @@ def test_tables_and_claims_say_shares_gate_and_stability(idle: bool, record_of: 
     assert list(stability.index) == ["5 experts, seed to seed", "10 experts, seed to seed", "5 and 10 experts"]
     assert stability.loc["5 and 10 experts", "each"] == "0.60 · 0.70 · 0.80"
     after = "(settled afterwards)"
-    assert list(claims.loc["S/split/5", ["ours", "verdict"]]) == ["+2.10", f"holds {after}"]
+    assert list(claims.loc["S/split/5", ["ours", "verdict"]]) == ["4.10 (bar: above 2)", f"holds {after}"]
     verdicts = {
         "S/idle/10": f"opposite {after}" if idle else f"holds {after}", "S/subsets/5": "holds",
         "S/split/10": f"undecided {after}",  # 2.0 ± 0.1 experts a class

@@ -48,6 +48,7 @@ def recorded(record_of: RecordOf) -> StudyResult:
         cells |= {Cell(0, "deepmoe", row): [top1, top1 + 0.4, top1 - 0.3], Cell(0, "plain", row): [57.0, 57.1, 56.8]}
         cells |= {Cell(0, "deepmoe", row, metric): [macs] * 3 for metric in ("macs_millions", "active", "embedding")}
     cells[Cell(0, "deepmoe", "sum of channels", "collapsed")] = [1.0] * 3
+    cells |= {Cell(0, "deepmoe", "PyTorch's start", metric): [0.6] * 3 for metric in ("top1", "macs_millions")}
     rows = [[seed, 1e6 * macs, top1] for seed in range(3) for macs, top1 in ((3, 49), (6, 57), (14, 62))]
     plain = Table(columns=["seed", "macs", "top1"], rows=rows)
     return record_of("deepmoe_choices", cells, dataset="cifar100", scale="laptop", tables={"plain": plain})
@@ -57,14 +58,17 @@ def test_each_row_is_held_against_its_own_cost_and_the_figure_draws_the_default_
     recorded: StudyResult,
 ) -> None:
     table = EXHIBIT.tables(recorded)["main"].frame
-    against = {DEFAULT: "−4.93", "λ = 0": "+3.07", "sum of channels": "collapsed", "λ = 2": "−16.93"}
+    against = {DEFAULT: "−4.93", "λ = 0": "+3.07", "PyTorch's start": "beyond the curve"}
+    against |= {"sum of channels": "collapsed", "λ = 2": "−16.93"}
     assert dict(table["against a plain network of its MACs"]) == against and list(table.index) == list(against)
-    verdicts = {judged.claim.key: judged.verdict for judged in EXHIBIT.judge(recorded) if judged.ours}
-    assert verdicts == {f"open/{DEFAULT}": Verdict.OPPOSITE, "open/λ = 0": Verdict.HOLDS}
+    known = {judged.claim.key.removeprefix("open/"): judged.verdict for judged in EXHIBIT.judge(recorded)}
+    verdicts = {DEFAULT: Verdict.OPPOSITE, "λ = 0": Verdict.HOLDS, "PyTorch's start": Verdict.BEYOND}
+    verdicts["sum of channels"] = Verdict.COLLAPSED
+    assert {row: verdict for row, verdict in known.items() if verdict is not Verdict.NOT_RUN} == verdicts
     (axes,) = EXHIBIT.figures([recorded])["main"].axes
     lines = {line.get_label(): line for line in axes.lines}
     assert "λ = 0" in lines and "sum of channels" not in lines, "it collapsed"
-    assert drawn_at(lines["DeepMoE by default, at several λ"])[0] == [3.0, 6.0]
+    assert drawn_at(lines["DeepMoE, gates on outputs, at several λ"])[0] == [3.0, 6.0]
 
 
 def test_what_is_open_is_counted_over_layers_and_seeds_and_may_be_absent(recorded: StudyResult) -> None:

@@ -10,6 +10,7 @@ from repro.exhibits.deepmoe_costs.counted import at, dense, gated, narrow, share
 from repro.exhibits.deepmoe_table2_cifar import Parameters
 from repro.report.claim import Cell
 from repro.report.numbers import NONE
+from repro.report.tables import claims_table
 from repro.report.verdict import Verdict
 from repro.study.parameters import Counted
 from tests.exhibits.test_every_exhibit import show
@@ -59,6 +60,9 @@ def test_the_record_holds_counts_which_are_judged_without_seeds(tmp_path: Path) 
     holds = {"DC1", "DC3/resnet50-A", "DC6"}
     assert {key: Verdict.HOLDS if key in holds else Verdict.OPPOSITE for key in verdicts} == verdicts
     assert holds < {*verdicts} and len(verdicts) == 6 + len(HALF)
+    shown = claims_table(EXHIBIT.judge(result)).ours
+    assert shown["DC3/resnet18"] == "146.11 (bar: below 105)", "2.65 G of 1.81 G, by hand above"
+    assert shown["DC6"] == "100.40 (bar: 95.24 to 105)" and shown["DC1"] == "100.00 (bar: above 99.5)"
     tables = EXHIBIT.tables(result)
     assert tables["accuracies"].frame["ours"].tolist() == ["not run"] * 14
     assert "13 of 21" in tables["dense"].caption

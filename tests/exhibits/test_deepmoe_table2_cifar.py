@@ -195,7 +195,7 @@ def test_another_way_whose_gates_collapse_is_on_record_as_collapsed(
     assert "wide DeepMoE, μ = 0: left out, the gates collapsed: stem" in capsys.readouterr().err
     found, main = judged(EXHIBIT, result), EXHIBIT.tables(result)["main"]
     assert found["DM7"].verdict is Verdict.COLLAPSED and found["DM4"].verdict is Verdict.ANECDOTE
-    assert main.frame.loc["wide DeepMoE, μ = 0", "ours"] == "collapsed"
+    assert main.frame.loc["wide DeepMoE, gates on outputs, μ = 0", "ours"] == "collapsed"
     assert main.caption.endswith("μ = 0, seed 0: the gates collapsed: stem had no active channel in epoch 2.")
 
 

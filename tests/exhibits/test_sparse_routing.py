@@ -110,7 +110,7 @@ def test_claims_and_the_papers_numbers(record_of: RecordOf) -> None:
         cell("convnext", "none", SHIFT): [40.0, 40.1, 40.3],
     }
     claims = claims_table(EXHIBIT.judge(record_of("sparse_routing", last_2)))
-    assert list(claims.loc["V6/convnext", ["ours", "paper", "verdict"]]) == ["+0.10", "−0.62", "holds"]
+    assert list(claims.loc["V6/convnext", ["ours", "paper", "verdict"]]) == ["50.10 (bar: 40 to 60)", "49.38", "holds"]
     assert list(claims.loc[["V7/convnext", "V8/vit"], "verdict"]) == ["opposite", "not run"]
     assert "V8/convnext" not in claims.index, "its mixtures have unlike numbers of tokens"
     assert claims.loc["V10/convnext", "ours"] == "+0.97"

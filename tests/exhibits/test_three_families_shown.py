@@ -62,7 +62,10 @@ def test_what_is_recorded_of_plain_networks_is_on_the_curve_of_the_record() -> N
 
 def test_the_headline_says_what_the_record_says(record_of: RecordOf) -> None:
     better, worse, level = (headline([made(record_of, over)]) for over in (1.0, -1.0, -0.1))
-    everyone = "The single-gate mixture, DeepMoE, sparse Last 2, DeepMoE with gates on inputs and DeepMoE on resnet20"
+    everyone = (
+        "The single-gate mixture, DeepMoE with gates on outputs, sparse Last 2, DeepMoE with gates on inputs (Eqs. 3 "
+        "to 5) and DeepMoE on resnet20 with gates on outputs"
+    )
     assert f"{everyone} beat a plain network of the same inference cost, trained as long" in better
     assert f"{everyone} fall behind a plain network" in worse
     assert f"{everyone} are not found to beat a plain network" in level and "undecided" in level
@@ -70,7 +73,9 @@ def test_the_headline_says_what_the_record_says(record_of: RecordOf) -> None:
     assert "At the middle budget no mixture was held" in headline([record_of("three_families", {})])
     alone = headline([part(record_of, "sparse", -1.0)])
     assert alone.startswith("Sparse Last 2 falls behind a plain network of the same inference cost, trained as")
-    assert alone.endswith("points of top-1 accuracy, opposite). Not run: the single-gate mixture and DeepMoE.")
+    assert alone.endswith(
+        "points of top-1 accuracy, opposite). Not run: the single-gate mixture and DeepMoE with gates on outputs."
+    )
 
 
 def test_a_family_with_fewer_than_three_seeds_is_no_finding(record_of: RecordOf) -> None:
@@ -88,7 +93,7 @@ def test_families_recorded_apart_are_one_answer_and_one_may_win_alone(record_of:
     parts = [part(record_of, name, over) for name, over in (("single-gate", -1.0), ("DeepMoE", 1.0))]
     assert [result.name for result in parts] == [f"{made(record_of, 1.0).name}-{each.part}" for each in parts]
     together = headline(parts)
-    assert together.startswith("DeepMoE beats a plain network")
+    assert together.startswith("DeepMoE with gates on outputs beats a plain network")
     assert "); the single-gate mixture falls behind it (−0.90 [−1.15 to −0.65] points of top-1 accuracy" in together
     assert together.endswith("Not run: sparse Last 2.") and "Not run" not in SHOWN.advice(parts[0])
     assert {j.claim.key.partition("/")[0] for j in SHOWN.judge(parts[1])} == {"DeepMoE"}
@@ -101,7 +106,7 @@ def test_when_to_use_which_has_a_number_or_says_that_it_has_none(record_of: Reco
     behind = "−0.90 [−1.15 to −0.65], opposite"
     for line in ("images a second count, 256 at a time", "two networks can be trained instead"):
         assert set(when.loc[line]) == {f"{behind} (settled afterwards)"}, "a mark stands wherever its verdict does"
-    assert when.loc["training compute is short as well: middle budget", "DeepMoE"] == behind
+    assert when.loc["training compute is short as well: middle budget", "DeepMoE, gates on outputs"] == behind
     assert when.loc["parameters", "sparse Last 2"] == "3.3 times the plain network's"
     unmeasured = [m for m in made(record_of, 1.0).measurements if m.method != "equal-inference"]
     result = made(record_of, 1.0).model_copy(update={"measurements": unmeasured})
@@ -137,7 +142,7 @@ def test_what_records_lack_is_said(record_of: RecordOf) -> None:
     found = never_run([gate.model_copy(update={"measurements": less})])
     assert found == [
         "2 of 3 budgets (small and large)", "plain networks of as many parameters in all", "tiny-ImageNet",
-        *(family.words for family in FAMILIES[1:]),
+        *(family.phrase for family in FAMILIES[1:]),
     ]  # fmt: skip
 
 
@@ -154,6 +159,10 @@ def test_the_table_says_how_long_rivals_were_trained_and_what_was_fitted_where_i
         for values in (costs, costs | fitted)
     )
     assert found["training MACs of the one trained as long, % of the mixture's"] == "103.7"
+    plain = {"plain": Table(columns=PLAIN, rows=[["ConvNeXt", 0, 5723424, 156588, 24 * 3 * 5723424.0, 0.2, 47.0]])}
+    costs[of(metric="macs_millions")] = [5.749]
+    said = SHOWN.advice(record_of("three_families", costs, tables=plain))
+    assert "percent of the mixture's): sparse Last 2 25.0 (104 %) and 24 (100 %)." in said
     assert found["its epochs"] == "25.0" and not [name for name in found.index if "while training" in name]
     assert more["top-1 while training"] == "66.00"
     assert more["top-1 while training of a plain network of equal inference MACs"] == "58.00"
@@ -169,12 +178,12 @@ def test_times_stand_beside_a_plain_network_of_equal_cost(record_of: RecordOf) -
     tables = result.tables | {"speed": Table(columns=SPEED, rows=rows)}
     service = SHOWN.tables(result.model_copy(update={"tables": tables}))["service"]
     assert (
-        "single-gate mixture on tr-network is between plain networks, one at a time; single-gate mixture on tr-network "
-        "is about as slow as the slowest plain network, 256 at a time; DeepMoE" in service.caption
+        "single-gate mixture, on tr-network is between plain networks, one at a time; single-gate mixture, on "
+        "tr-network is about as slow as the slowest plain network, 256 at a time; DeepMoE" in service.caption
     )
     found = service.frame
     assert list(found["times a plain network's, one at a time"]) == ["–", "–", "–", "1.00", "1.50"]
-    assert found.loc["DeepMoE on tr-network", "times a plain network's, 256 at a time"] == "1.50"
+    assert found.loc["DeepMoE with gates on outputs, on tr-network", "times a plain network's, 256 at a time"] == "1.50"
     assert list(found.index[:3]) == [f"plain on tr-network, {m}.0 M" for m in (3, 6, 12)]
 
 
@@ -187,5 +196,5 @@ def test_trials_are_told_and_so_is_a_best_one_at_an_end(record_of: RecordOf) -> 
     result, ended = with_trials(1), with_trials(0.25)
     assert "in 4 trials for every mixture and every plain network." in SHOWN.advice(result)
     assert "may lie beyond" not in SHOWN.advice(result), "1 is neither the least nor the most"
-    assert SHOWN.advice(ended).endswith("better may lie beyond: tr-network (0.25) and DeepMoE (0.25).")
+    assert SHOWN.advice(ended).endswith("lie beyond: tr-network (0.25) and DeepMoE with gates on outputs (0.25).")
     assert list(SHOWN.tables(result)["trials"].frame["top-1"]) == 2 * ["50.00", "50.00", "–", "50.00"]

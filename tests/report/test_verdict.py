@@ -8,7 +8,7 @@ import pytest
 from repro.exhibits import exhibit
 from repro.exhibits.table2_num_experts import PAIR, printed_value
 from repro.report.claim import AS_GOOD, Cell, Claim
-from repro.report.numbers import gain, mean_std
+from repro.report.numbers import gain, look_up, mean_std
 from repro.report.verdict import Verdict, is_model, judge, not_printed, summary_of, value_verdict
 from repro.study.results import StudyResult
 from tests.records import judged
@@ -82,7 +82,13 @@ def test_a_gain_is_judged_against_its_controls_or_says_that_it_was_not(record_of
         ("C2/20/equal-inference", "not run", "undecided"),
     ):
         assert (old[key].text, new[key].text) == (before, after)
-    assert "the base trained as long" in new["C2/20/equal-training"].claim.text
+    longer = "the base trained as long as base and experts together"
+    assert new["C2/20/equal-training"].claim.text == f"20 experts beat {longer}"
+    steps = {claim.key: claim.text for claim in exhibit("appendix_em").claims}
+    assert steps["EM/1/with/as-long"].endswith("with ensembling, and more than Algorithm 1 trained as long")
+    routed = Cell(20, metric="routed")
+    quotes = [look_up(record_of(TABLE2.name, {routed: of}), routed.key).text for of in ([21.2] * 3, [21.1, 21.2, 21.3])]
+    assert quotes == ["21.20", "21.20 ± 0.10"], "a count has no spread"
 
 
 @pytest.mark.parametrize(

@@ -29,12 +29,12 @@ within 2 %, from an eighth of the paper's width on.
 """
 CLAIMS = (
     *(
-        Claim(f"DM3/{row}", f"{row.capitalize()} it is as good as the network of that width without gates",
+        Claim(f"DM3/{row}", f"DeepMoE {row} is as good as the network of that width without gates",
               Cell(0, "deepmoe", row), Cell(0, "wide", row), AS_GOOD, section="5.3.2", paired=False)
         for row, differs in BESIDE.items() if differs["wide"] > 1
     ),
     *(
-        Claim(f"DM6/{name}", f"A VGG16 widened in all layers (W13-All) beats {name} of as many parameters, both gated",
+        Claim(f"DM6/{name}", f"DeepMoE: VGG16 widened in all layers (W13-All) beats {name} of as many parameters",
               Cell(0, "deepmoe", EVERYWHERE), Cell(0, "deepmoe", f"VGG16 {name}"), section="5.3.3", paired=False,
               premise=(Cell(0, "deepmoe", f"VGG16 {name}", LIKE_EVERYWHERE), EQUAL_COST))
         for name in WIDENED if f"VGG16 {name}" != EVERYWHERE

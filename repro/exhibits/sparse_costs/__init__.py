@@ -153,7 +153,7 @@ def _claims(result: StudyResult) -> Captioned:
         "The claims by the paper's own printed numbers: in how many of the differences between them they hold, and in "
         f"how many of those whose two networks cost the same by our count, within {100 * EQUAL:.0f} % (–: none do). "
         "Points of top-1 unless the claim says otherwise; no spread is printed, so no interval can be given. "
-        "A network that several tables repeat counts once. V7 and V8 rest on drawings that our text lacks."
+        "A network that several tables repeat counts once. V7 and V8 rest on drawings alone."
     )
     return Captioned(frame(columns, claims.column("key")), caption)
 

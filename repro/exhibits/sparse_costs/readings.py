@@ -169,4 +169,4 @@ READINGS = {
     "V9": Reading("The gain is larger under the weaker recipe", _recipes),
     "V10": Reading("Under shift the gain has the sign of the clean one", _shifts),
 }
-"""V7 and V8 (experts and classes, likeness of experts) rest on drawings alone, which our text lacks."""
+"""V7 and V8 (experts and classes, likeness of experts) rest on drawings alone, which were not read."""

@@ -71,11 +71,11 @@ def _claims(body: str, name: str) -> Iterator[Claim]:
         yield claim(f"V3/{body}", f"{name}: Last 2 beats Every 2", last_2, every_2)
     else:
         yield claim(f"V3/{body}", f"{name}: Every 2 beats Last 2", every_2, last_2)
-    yield claim(f"V4/{body}", f"{name}: 8 experts beat 16", last_2, cell(body, "last-2, 16 experts"))
-    text = f"{name}: 16 experts gain more over 4 on all images than on a quarter of them"
+    yield claim(f"V4/{body}", f"{name} with Last 2: 8 experts beat 16", last_2, cell(body, "last-2, 16 experts"))
+    text = f"{name} with Last 2: 16 experts gain more over 4 on all images than on a quarter of them"
     yield Claim(f"V4/{body}/images", text, gain_cell(body, "more images"))
     for gate in ("cos", "l2"):
-        other, text = cell(body, f"last-2, {gate} gate"), f"{name}: the gate changes little ({gate})"
+        other, text = cell(body, f"last-2, {gate} gate"), f"{name} with Last 2: a {gate} gate changes little"
         yield claim(f"V5/{body}/{gate}", text, last_2, other, CHANGES_LITTLE)
     text = f"{name}: Last 2 gains more without mixup, CutMix and drop path than with them"
     yield Claim(f"V9/{body}", text, less_regularised, premise=(_without_mixing, 1.0))

@@ -40,7 +40,7 @@ choose by themselves shows only without one. Without the added skip a mixture di
 alone."""
 MIXED = {"mixup, CutMix, drop path": {"mixup": 0.2, "cutmix": 1.0}}
 """What a row changes of the recipe: those of the paper's regularisers that there are here, at the scale ``gpu``'s
-values; drop path, for which the paper's values are lost, at ConvNeXt-T's 0.1."""
+values; drop path, for which the paper's values were not read, at ConvNeXt-T's 0.1."""
 OTHERS: dict[str, tuple[str, ...]] = {
     "equal-parameters": (EQUAL_PARAMETERS,),
     "experts-4": ("last-2, 4 experts",),

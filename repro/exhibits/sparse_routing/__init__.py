@@ -33,7 +33,7 @@ at random would visit 87 % (64 of them in the first mixture of a small ConvNeXt)
 def _claims(body: str, name: str) -> Iterator[Claim]:
     last_2 = partial(cell, body, "last-2")
     yield Claim(
-        f"V6/{body}", f"{name}, 32 experts: an image's tokens go to about half of them (first mixture)",
+        f"V6/{body}", f"{name}, 32 experts: an image's tokens go to about half of them (first mixture, percent)",
         last_2("first", "share", 32), bar=50, within=ABOUT,
     )  # fmt: skip
     information = partial(last_2, metric="information")

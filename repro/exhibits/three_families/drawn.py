@@ -82,9 +82,10 @@ def _what_gates_know(results: Sequence[StudyResult]) -> dict[str, Figure]:
         return {}
     figure = new_figure(8.0, 0.6 + 2.6 * len(places))
     for axes, (where, means) in zip(figure.subplots(len(places), squeeze=False).flat, places.items(), strict=True):
-        names = [family.name for family in FAMILIES if family.name in means]
+        names = {family.name: fill(family.words, 20) for family in FAMILIES if family.name in means}
         columns = [of for of in KNOWN if any(of in row for row in means.values())]
-        table = pd.DataFrame.from_dict(means, orient="index").reindex(index=names, columns=[*columns, *names])
+        table = pd.DataFrame.from_dict(means, orient="index").reindex(index=list(names), columns=[*columns, *names])
+        table = table.rename(index=names, columns=names)
         heatmap(table, ax=axes, vmin=0, vmax=1, cmap="Blues", annot=True, fmt=".2f", cbar=False, linewidths=1)
         axes.tick_params(axis="x", rotation=15, length=0)
         axes.tick_params(axis="y", rotation=0, length=0)
@@ -119,7 +120,7 @@ def _panel(axes: Axes, result: StudyResult, body: Body, axis: Axis) -> None:
     axes.xaxis.set_major_locator(LogLocator(2, (1, 1.5)))
     axes.xaxis.set_major_formatter("{x:g}")
     shown = dict.fromkeys(family.words for family, _ in rows_of(result) if family.body is body)
-    models = fill(f"{', '.join(shown) or 'nothing'} on {body.name}", 36)
+    models = fill(f"{'; '.join(shown) or 'nothing'} on {body.name}", 36, break_on_hyphens=False)
     axes.set_title(f"{where_run(result)}, {so_many(len(result.seeds))}\n{models}")
     axes.set_xlabel(axis.label)
 

@@ -87,6 +87,11 @@ class Family(NamedTuple):
     drawn: bool = False
     usual: bool = True
 
+    @property
+    def phrase(self) -> str:
+        """Its words in a sentence, where a comma would part them."""
+        return self.words.replace(", gates", " with gates")
+
 
 def single_gate(asked: Asked, budget: float, rate: float) -> Model:
     """The single-gate mixture: base, gate and one expert cost the budget; its curve is the any-time one."""
@@ -207,13 +212,13 @@ LAMBDAS_OF_INPUTS = (2.0, 1.2, 1.0, 0.7)
 the budget, and 1.2 took the place of 0.5."""
 FAMILIES = (
     Family("single-gate", "single-gate mixture", TR, single_gate, "rate, in the recipe's", RATES),
-    Family("DeepMoE", "DeepMoE", TR, partial(deepmoe, TR, "output"), "λ", LAMBDAS, drawn=True),
+    Family("DeepMoE", "DeepMoE, gates on outputs", TR, partial(deepmoe, TR, "output"), "λ", LAMBDAS, drawn=True),
     Family("sparse", "sparse Last 2", CONVNEXT, sparse, "weight of the balance losses", WEIGHTS),
-    Family("DeepMoE-inputs", "DeepMoE with gates on inputs", TR, partial(deepmoe, TR, "input"), "λ", LAMBDAS_OF_INPUTS,
-           drawn=True, usual=False),
-    Family("DeepMoE-native", "DeepMoE on resnet20", RESNET, partial(deepmoe, RESNET, "output"), "λ", LAMBDAS,
-           drawn=True, usual=False),
+    Family("DeepMoE-inputs", "DeepMoE, gates on inputs (Eqs. 3 to 5)", TR, partial(deepmoe, TR, "input"), "λ",
+           LAMBDAS_OF_INPUTS, drawn=True, usual=False),
+    Family("DeepMoE-native", "DeepMoE on resnet20, gates on outputs", RESNET, partial(deepmoe, RESNET, "output"), "λ",
+           LAMBDAS, drawn=True, usual=False),
 )  # fmt: skip
 """A line a family, on a body. The single gate is at home on tr-networks, sparse layers on a ConvNeXt. The text leaves
-open whether DeepMoE's gates scale what a convolution writes or, as Eq. (5) is printed, what it reads.
+open whether DeepMoE's gates scale what a convolution writes or, as Eqs. (3) to (5) are printed, what it reads.
 """

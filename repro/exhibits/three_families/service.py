@@ -35,7 +35,7 @@ def service(result: StudyResult) -> Captioned:
         for family in FAMILIES:
             cost, ours = (summary_of(result, cell(family.name, "middle", metric=m)) for m in ("macs_millions", "top1"))
             if cost and ours and (family.name, 1) in ms:
-                networks[f"{family.words} on {body}"] = (family.name, 1e6 * cost.mean, ours)
+                networks[f"{family.phrase}, on {body}"] = (family.name, 1e6 * cost.mean, ours)
         for label, (name, macs, top1) in networks.items():
             rows[label] = {"MACs, M": f"{macs / 1e6:.2f}", "top-1": mean_std(top1)}
             for batch in BATCHES.values():
@@ -48,10 +48,8 @@ def service(result: StudyResult) -> Captioned:
                 rows[label] |= {f"ms, {words}": f"{time:.3f}", f"times a plain network's, {words}": ratio}
     caption = (
         f"{about(result)}; what a service would find, on one thread of {processor(result)}: "
-        "milliseconds of an image, each network in the form in which it is fastest to use, and in times of a plain "
-        "network of equal MACs (between those above it; a dash beyond the curve). Read once, for the first seed, "
-        f"so that times within {100 * CLOCK:.0f} % count as equal: {'; '.join(found) or 'no mixture was timed'}. Of "
-        "256 at a time DeepMoE answers by prototypes; their top-1 is in the first table."
+        "milliseconds of an image, and in times of a plain network of equal MACs (between those above it; a dash "
+        f"beyond the curve): {'; '.join(found) or 'no mixture was timed'}."
     )
     return Captioned(frame_of_rows(rows), caption)
 

@@ -7,7 +7,7 @@ from functools import partial
 
 from repro.exhibits.three_families.asked import TRIALS
 from repro.exhibits.three_families.families import BUDGETS, FAMILIES, SLACK, Family
-from repro.exhibits.three_families.rivals import BATCHES, CLOCK, INFERENCE, TRAINING, cell
+from repro.exhibits.three_families.rivals import BATCHES, INFERENCE, TRAINING, cell
 from repro.exhibits.three_families.service import service
 from repro.report.claim import Cell, Claim
 from repro.report.numbers import DATASETS, NONE, effect, mean_std
@@ -45,7 +45,7 @@ def mixture_cell(family: str, budget: str, against: str) -> Cell:
 
 CLAIMS = tuple(
     Claim(
-        key(family.name, budget, against), f"{family.words} beats {AGAINST[against]} ({budget} budget)",
+        key(family.name, budget, against), f"{family.phrase} beats {AGAINST[against]} ({budget} budget)",
         mixture_cell(family.name, budget, against), cell(family.name, budget, against), paired=False,
         settled_after=against in ("ensemble", *BATCHES),
     )
@@ -111,7 +111,7 @@ def never_run(results: Sequence[StudyResult]) -> list[str]:
 
 def _each(judged: Mapping[Family, ClaimVerdict]) -> str:
     """``−6.9 [−15.8 to +2.1] points of top-1 accuracy, two seeds: an anecdote``; of several each with its name."""
-    each = {f.words: (effect(j.ours, " to "), j.verdict) for f, j in judged.items()}
+    each = {f.phrase: (effect(j.ours, " to "), j.verdict) for f, j in judged.items()}
     if len(each) == 1:
         ((points, verdict),) = each.values()
         return f"{points} points of top-1 accuracy, {verdict}"
@@ -120,7 +120,7 @@ def _each(judged: Mapping[Family, ClaimVerdict]) -> str:
 
 def _named(family: Family) -> str:
     """As in a sentence."""
-    return f"the {family.words}" if family.words.endswith("mixture") else family.words
+    return f"the {family.phrase}" if family.words.endswith("mixture") else family.phrase
 
 
 def listed(words: Sequence[str], last: str = "and") -> str:
@@ -156,16 +156,7 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
     columns["MACs of the two networks, % of the mixture's"] = means(result, shares, 0)
     for against in (INFERENCE, TRAINING):
         columns[f"verdict: {against}"] = [found[key(f.name, b, against)].text for f, b in rows]
-    caption = (
-        f"{about(result)}; top-1 accuracy on the {result.evaluate} set in percent. Training is counted in MACs of one "
-        "image over all epochs; a network trained as long has whole epochs, rounded up, and lies between two networks "
-        "where none is near. While training: in the last epoch, on augmented images, where it was recorded. Plain "
-        "networks of equal inference MACs are interpolated in log MACs on the curve of the same body; one that takes "
-        f"as long, in log time (within {100 * CLOCK:.0f} % times count as equal, as the clock was read once): of a "
-        "mixture slower than all of the curve, its most accurate network. 256 at a time DeepMoE is timed, and answers, "
-        "by prototypes, the K-means centres of its gates on these very images, which favours it. A dash: not run, or "
-        f"beyond the curve. {_tuning(result)}"
-    )
+    caption = f"{about(result)}; top-1 on the {result.evaluate} set in percent. A dash: not run, or beyond the curve."
     main = frame(columns, [f"{f.words}, {b}" for f, b in rows]).T
     shown = {"main": Captioned(main, caption)}
     if result.tables.get("speed"):
@@ -178,15 +169,20 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
             "MACs, M": [NONE if value is None else f"{value / 1e6:.2f}" for value in trials.column("macs")],
             "taken": ["taken" if value else "" for value in trials.column("taken")],
         }
-        choices = "; ".join(f"of {f.words} {f.choice}" for f in FAMILIES if f.name in trials.column("model"))
+        choices = "; ".join(f"of {f.phrase} {f.choice}" for f in FAMILIES if f.name in trials.column("model"))
         caption = (
             f"{about(result)}; trials on validation images: the most accurate one is taken of those within "
             f"{SLACK:g} budgets, or as cheap as the cheapest. Choices: of plain networks the learning rate, in the "
             f"recipe's; then, at the best rate, {choices}. Where a trial is shorter than what it is for, accuracies "
             "compare within a model only. A dash: the gates collapsed."
         )
-        shown["trials"] = Captioned(frame(texts, trials.column(TRIALS[0])), caption)
+        shown["trials"] = Captioned(frame(texts, map(_who, trials.column(TRIALS[0]))), caption)
     return shown
+
+
+def _who(model: str) -> str:
+    """A family's words, or a body's name, by the name that a record has."""
+    return next((family.phrase for family in FAMILIES if family.name == model), model)
 
 
 def _share_of_training(family: str, budget: str, result: StudyResult) -> dict[int, float]:
@@ -210,7 +206,7 @@ def _tuning(result: StudyResult) -> str:
     models = dict.fromkeys(trials.column("model"))
     choices = {model: trials.where(model=model).column("choice") for model in models}
     at_an_end = [
-        f"{model} ({choice:g})"
+        f"{_who(model)} ({choice:g})"
         for model in models
         for choice in trials.where(model=model, taken=1).column("choice")
         if choice in (min(choices[model]), max(choices[model]))
@@ -222,11 +218,39 @@ def _tuning(result: StudyResult) -> str:
     return f"{made} The one taken is at an end of what was tried, so that better may lie beyond: {listed(at_an_end)}."
 
 
+def _as_long(result: StudyResult) -> str:
+    """How long the rivals of the middle budget were trained: the one trained as long, and the one of as many epochs."""
+    epochs = _epochs_of_curve(result)
+    found = []
+    for family, budget in rows_of(result):
+        training, macs = (summary_of(result, cell(family.name, budget, metric=m))
+                          for m in ("training_millions", "macs_millions"))  # fmt: skip
+        longer = [summary_of(result, partial(of, family.name, budget)) for of in (_epochs, _share_of_training)]
+        if budget == "middle" and training and macs and all(longer) and epochs:
+            many, share = (one.mean for one in longer if one)
+            usual = 100 * BACKWARD * epochs * macs.mean / training.mean
+            found.append(f"{_named(family)} {many:.1f} ({share:.0f} %) and {epochs} ({usual:.0f} %)")
+    if not found:
+        return ""
+    return (
+        "Epochs of the plain network trained as long, and of the one of equal inference MACs alone (their training in "
+        f"percent of the mixture's): {'; '.join(found)}."
+    )
+
+
+def _epochs_of_curve(result: StudyResult) -> int | None:
+    """Of each plain network on the curve."""
+    curve = result.tables.get("plain")
+    if not curve or not curve.rows:
+        return None
+    return round(curve.column("training")[0] / (BACKWARD * curve.column("macs")[0]))
+
+
 def read(result: StudyResult) -> str:
-    """The verdict, and how choices were made; the tables have the numbers."""
-    sentences = [headline([result], others=not result.part), _tuning(result)]
+    """The verdict, how long the rivals were trained, and how choices were made; the tables have the numbers."""
+    sentences = [headline([result], others=not result.part), _as_long(result), _tuning(result)]
     if lacking := not_run([result]):
         sentences.append(f"Not run here: {listed(lacking)}.")
     if result.scale in DEMONSTRATIONS:
         sentences.append("At this scale it is a demonstration, no evidence.")
-    return " ".join(sentences)
+    return " ".join(filter(None, sentences))

@@ -62,7 +62,7 @@ def together(results: Sequence[StudyResult]) -> dict[str, Captioned]:
         "milliseconds count, one image at a time": [against(f, "middle", "equal-latency") for f in families],
         "images a second count, 256 at a time": [against(f, "middle", "equal-throughput") for f in families],
     }
-    clocks = [f"{f.words} on {processor(at[f, 'middle'])}" for f in families if (f, "middle") in at]
+    clocks = [f"{f.phrase}: {processor(at[f, 'middle'])}" for f in families if (f, "middle") in at]
     caption = (
         f"{_about(results)}: when to use which. Points of top-1 accuracy over the plain network that one would pick "
         "instead, [95 % interval], and the verdict where there is one; at the middle budget where none is named. Each "

@@ -83,7 +83,7 @@ class SparseConfig(Frozen):
     )
     added_skip: bool = Field(
         True,
-        description="ConvNeXt: Figure 1b, which says where its skip goes, is lost; ours takes the experts' input, "
+        description="ConvNeXt: Figure 1b, which says where its skip goes, was not read; ours takes the experts' input, "
         "after LayerNorm, around them, and LayerScale scales both. Dense blocks have none",
     )
     layer_scale: float = Field(1e-6, gt=0, description="ConvNeXt: start of LayerScale, after the experts are combined")
@@ -91,7 +91,7 @@ class SparseConfig(Frozen):
         0.0,
         ge=0,
         lt=1,
-        description="of the last block, rising from 0; the paper has some, and Table 11, which says how much, is lost: "
+        description="of the last block, rising from 0; the paper has some; Table 11 says how much and was not read: "
         "none is a departure of ours",
     )
     expert_init: Literal["independent", "shared"] = Field(

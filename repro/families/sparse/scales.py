@@ -70,7 +70,7 @@ _SMOKE_IMAGENET = SMOKE.model_copy(update={"batch_size": 8, "augmentation": PAPE
 
 WIDTHS = {"smoke": 0.25, "quick": 0.5, "laptop": 1.0, "gpu": 2.0, "paper": 1.0}
 DROP_PATH = {"paper": 0.1}
-"""ConvNeXt-T's, as Table 11 is lost; elsewhere none."""
+"""ConvNeXt-T's, as Table 11 was not read; elsewhere none."""
 SCALES: dict[str, dict[str, dict[str, Any]]] = {
     "smoke": {
         "modes": {"recipe": SMOKE, "image_size": 32, "num_train": 200, "num_test": 100},
