@@ -14,6 +14,7 @@ that does not exist is a :class:`ReproError`, and so a failed build of the book.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -74,7 +75,8 @@ def verdict(text: str) -> Quote:
     known = {one.claim.key: one for one in judged.claims}
     if key not in known:
         raise ReproError(f"There is no claim '{key}'. There are: {', '.join(known)}.")
-    return numbers.verdict_quote(judged.result, known[key])
+    quote = numbers.verdict_quote(judged.result, known[key])
+    return replace(quote, text=quote.text.replace(" (", "; ").removesuffix(")"))  # it may stand in brackets itself
 
 
 def campaign(text: str) -> Quote:

@@ -197,7 +197,7 @@ MEASURED = (
 
 HALVES = {
     "oranges or bell peppers": {"orange", "bell pepper"},
-    "other mammals": {"lion", "bison", "ox", "gazelle", "brown bear", "golden retriever", "African elephant"},
+    "other animals": {"lion", "bison", "ox", "gazelle", "brown bear", "golden retriever", "African elephant"},
 }
 """With whom Figure 3's king penguins share an expert: the close-ups, and the whole birds seen from afar."""
 
@@ -212,11 +212,11 @@ def advice(result: StudyResult) -> str:
         shared = zip(table.column("seed"), table.column("shared with"), strict=True)
         found[words] = {seed for seed, text in shared if names & {one.partition(" (")[0] for one in text.split(", ")}}
     whole = [words for words, seeds in found.items() if len(seeds) == len(result.seeds)]
-    verdict = ("not reproduced", "half reproduced", "reproduced")[len(whole)]
+    seen = ("neither half", "one half", "both halves")[len(whole)]
     counts = ", with ".join(f"{words} in {len(found[words])} of {len(result.seeds)} seeds" for words in HALVES)
     return (
-        f"King penguins share an expert with {counts}: **{verdict}** (by the classes with most images in each of the "
-        "class's experts; a half counts if every seed has it; a rule settled with the pictures in sight)."
+        f"King penguins share an expert with {counts}; seen here: **{seen}** (by the classes with most images in each "
+        "of the class's experts; a half counts if every seed has it; a rule settled with the pictures in sight)."
     )
 
 

@@ -27,7 +27,7 @@ from repro.report.exhibit import Exhibit
 from repro.report.numbers import DATASETS, NONE, gain_of_longer, so_many, where_run
 from repro.report.plots import COLOURS, MARKERS, NAMES, common_legend, few_ticks, mark_printed, panels
 from repro.report.printed import PrintedValue, printed
-from repro.report.tables import Captioned, about, comparison, cost_columns, frame, frame_of_rows, means
+from repro.report.tables import A_RING, Captioned, about, comparison, cost_columns, frame, frame_of_rows, means
 from repro.report.verdict import by_seed, is_model, summary_of
 from repro.study.lists import NamesOrNone, Numbers, in_a_ring
 from repro.study.parameters import DEMONSTRATIONS
@@ -180,7 +180,7 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
         f"{about(result)}; top-1 accuracy on the {result.evaluate} set in percent, mean ± standard deviation. "
         f"'paper' is {'-'.join(PAIR)} at its own scale; 'ours' bags the probabilities of base and expert. "
         "Controls are plain networks that get the inference or the training multiply-adds (MACs) of a mixture. "
-        "Two whole networks are the bases of two seeds; each base is in two of the pairs."
+        f"Two whole networks are the bases of two seeds, {A_RING}."
     )
     main = comparison(result, cells, printed_value, is_model(result, *PAIR), PAPER_DATASETS)
     found = {"main": Captioned(main, caption), "details": _details(result)}

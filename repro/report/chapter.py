@@ -20,11 +20,12 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from repro.errors import ReproError, SpecError
+from repro.families.single_gate.scales import default_spec
 from repro.families.single_gate.study import SingleGateParameters
 from repro.progress import duration
 from repro.report import interactive
 from repro.report.links import FIGURES, Book, book_of_notebooks, figure, source_line
-from repro.report.numbers import provenance_text, where_run
+from repro.report.numbers import provenance_text, so_many, where_run
 from repro.report.play import MixturePlay, Play
 from repro.report.tables import Captioned, claims_caption, claims_table
 from repro.study.parameters import Parameters
@@ -53,13 +54,15 @@ class Chapter:
         return self.own or self.recorded
 
     def run(self) -> None:
-        """Run the study, and say what was run, where and when."""
+        """Run the study, and say what was run, where and when, and which records are of an earlier version."""
         if not self.parameters.recorded:
             self.own = self.exhibit.run(self.parameters)
         try:
             self.recorded = list(load_results(results_folder(), self.exhibit.name).values())
         except SpecError:
             self.recorded = []  # not a checkout: there are no records beside this run
+        if said := of_before(evidence(self.recorded)):
+            _display(said)
         lines = "".join(f"<li>{provenance(r)}</li>" for r in self.results)
         text = f"<ul>{lines}</ul>" if lines else NOTHING
         _display(folded("The recorded runs of this chapter", text) if lines and not self.own else text)
@@ -96,8 +99,10 @@ class Chapter:
         _display("".join(table.in_page(folded=index > 0) for index, table in enumerate(shown)))
 
     def claims(self, folded: bool = False) -> None:
-        """The paper's claims with the verdict on each."""
-        self._show_each(lambda result: self._claims(result, folded), evidence(self.recorded))
+        """The paper's claims with the verdict on each; where none was run, how many there are."""
+        shown = self._show_each(lambda result: self._claims(result, folded), evidence(self.recorded))
+        if self.results and not shown:
+            _display(f"<p>{so_many(len(self.exhibit.claims), 'claim')}: <strong>not run</strong>.</p>")
 
     def figure(self, name: str = "main", *, alt: str, caption: str) -> None:
         """A figure: ``alt`` says what it shows to those who do not see it, ``caption`` is text with `code` marks."""
@@ -135,15 +140,16 @@ class Chapter:
             if advice := self.exhibit.advice(r):
                 display(Markdown(advice if r.scale == EXACT else f"**{where_run(r)}.** {advice}"))
 
-    def _show_each(self, show: Callable[[StudyResult], str], records: Sequence[StudyResult]) -> None:
-        """The results of this run, then what was recorded: folded, if it stands beside a run."""
-        recorded = "".join(map(show, records))
+    def _show_each(self, show: Callable[[StudyResult], str], records: Sequence[StudyResult]) -> bool:
+        """The results of this run, then what was recorded: folded, if it stands beside a run. Whether there was any."""
+        recorded, own = "".join(map(show, records)), "".join(map(show, self.own))
         if self.own:
-            _display("".join(map(show, self.own)))
+            _display(own)
             names = "; ".join(where_run(r) + f", {len(r.seeds)} seeds" for r in records)
             recorded = folded(f"Recorded, to hold it against: {names}", recorded) if recorded else ""
         if recorded:
             _display(recorded)
+        return bool(own or recorded)
 
     def _tables(self, result: StudyResult, folded: bool) -> str:
         first, *others = self.exhibit.tables(result).values()
@@ -153,19 +159,37 @@ class Chapter:
         judged = self.exhibit.judge(result)
         if not judged:
             return ""
-        return Captioned(claims_table(judged), claims_caption(result)).in_page(folded) + self._source(result)
+        return Captioned(claims_table(judged), claims_caption(result)).in_page(folded) + self._source(result, True)
 
-    def _source(self, result: StudyResult) -> str:
+    def _source(self, result: StudyResult, judged: bool = False) -> str:
         is_recorded = any(result is r for r in self.recorded)
-        return self.book.source_line(result.name) if self.book and is_recorded else ""
+        return self.book.source_line(result.name, judged) if self.book and is_recorded else ""
 
 
 def provenance(r: StudyResult) -> str:
     """A line of HTML: what was run or counted, where and when, and how long it took in all."""
     about, how = provenance_text(r).replace("\n", "; "), "counted" if r.scale == EXACT else "training"
-    if "expert_recipe" in r.spec and "expert_length" not in r.spec:  # before randomness was told apart by purpose
-        about += "; by an earlier code, whose experts saw the base's first epochs over again, augmented alike"
+    about += "; by an earlier version" if _of_before(r) else ""
     return f"<strong>{escape(r.name)}</strong>: {escape(about)}; {how}: {duration(r.provenance.seconds)}."
+
+
+def of_before(records: Sequence[StudyResult]) -> str:
+    """A paragraph of HTML on the records that an earlier version made; empty where there are none."""
+    found = []
+    for r in filter(_of_before, records):
+        had, now = r.spec["base_recipe"]["epochs"], default_spec(r.scale, r.dataset).base_recipe.epochs
+        found.append(where_run(r) + (f" (bases of {had} epochs, of {now} now)" if had != now else ""))
+    if not found:
+        return ""
+    return (
+        f"<p><strong>Made by an earlier version</strong>, and not repeated since: {'; '.join(found)}. Experts were "
+        "shown the batches of the base's first epochs once more, augmented alike.</p>"
+    )
+
+
+def _of_before(r: StudyResult) -> bool:
+    """Whether a mixture was trained before randomness told base from experts."""
+    return "expert_recipe" in r.spec and "expert_length" not in r.spec
 
 
 def book_figure(book: Book, stem: str, data: str, alt: str, caption: str) -> str:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 DATA, FIGURES = "recorded", "figures"
 """Folders of the built book: the records with their CSV files, and the figures."""
+RULES = "how verdicts are made"
+"""What leads to the rules."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,11 @@ class Book:
         names = {path.name: path.stem.removeprefix(stem).lstrip("-") or "measurements" for path in paths}
         return ", ".join(link(f"{self.root}{DATA}/{file}", name) for file, name in names.items())
 
-    def source_line(self, record: str) -> str:
-        """What stands below a table of a record."""
-        csv = self.csv_links(record.partition("-")[0])
-        return source_line([link(self.record(record), "record and provenance"), csv and f"data (CSV): {csv}"])
+    def source_line(self, record: str, judged: bool = False) -> str:
+        """What stands below a table of a record; ``judged``: of its claims."""
+        csv, rules = self.csv_links(record.partition("-")[0]), link(f"{self.root}claims.html#verdicts", RULES)
+        about = [judged and rules, link(self.record(record), "record and provenance"), csv and f"data (CSV): {csv}"]
+        return source_line([part for part in about if part])
 
 
 def link(address: str, text: str) -> str:

@@ -13,7 +13,7 @@ from repro.report.claim import Cell
 from repro.report.printed import printed
 from repro.report.statistics import Summary
 from repro.report.verdict import ClaimVerdict, by_seed, summary_of
-from repro.study.results import StudyResult
+from repro.study.results import EXACT, StudyResult
 
 NONE = "–"
 """Stands where there is no number."""
@@ -28,6 +28,9 @@ DATASETS = {
 }
 """How image sets are written for readers."""
 
+OWN = "own"
+"""The scale of a reader's own images."""
+
 PRINTED = "printed"
 """The place of the paper's own numbers on the page of all recorded results."""
 
@@ -39,6 +42,8 @@ def so_many(number: int, what: str = "seed") -> str:
 
 def where_run(result: StudyResult) -> str:
     """``CIFAR-100, laptop scale``: what a reader has to know beside every number of a result."""
+    if result.scale in (EXACT, OWN):
+        return "counted or computed" if result.scale == EXACT else f"your images ({result.dataset})"
     return f"{DATASETS.get(result.dataset, result.dataset)}, {result.scale} scale"
 
 
@@ -134,9 +139,9 @@ def millions(count: int, decimals: int) -> str:
 def provenance_text(result: StudyResult) -> str:
     """Where a result came from, in four lines: what and which seeds; spec, code and date; command; hardware."""
     p = result.provenance
-    seeds = ", ".join(map(str, result.seeds))
+    models = f", {result.evaluate} set: base {result.base}, experts {result.expert}" if result.scale != EXACT else ""
     return (
-        f"{where_run(result)}, {result.evaluate} set: base {result.base}, experts {result.expert}, seeds {seeds}\n"
+        f"{where_run(result)}{models}, seeds {', '.join(map(str, result.seeds))}\n"
         f"spec {result.spec_hash[:12]}, code {p.code}, {p.when[:10]}\n{p.command}\n{p.hardware}, {p.precision}"
     )
 

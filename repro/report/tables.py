@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PAPER_COLUMN = "paper"
+A_RING = "in a ring over the seeds of a run: (0, 1), (1, 2), (2, 0); two seeds are one pair"
 
 VERDICT_HUES = {
     **dict.fromkeys((Verdict.REPRODUCED, Verdict.HOLDS), "0, 158, 115"),

@@ -247,7 +247,18 @@ def read(model: type[M], path: Path, what: str) -> M:
 
 def load_result(path: Path) -> StudyResult:
     """Read one recorded result; :class:`StoreError` names the file if it is not one."""
-    return read(StudyResult, Path(path), "a recorded result")
+    return _each_pair_once(read(StudyResult, Path(path), "a recorded result"))
+
+
+def _each_pair_once(result: StudyResult) -> StudyResult:
+    """Of two seeds two whole networks of a kind are one pair: some records have it twice, under each of them."""
+    if len(result.seeds) != 2:
+        return result
+
+    def again(m: Measurement) -> bool:
+        return m.method == "two networks" and len(set(m.row.split(" + "))) == 1 and m.seed == result.seeds[-1]
+
+    return result.model_copy(update={"measurements": [m for m in result.measurements if not again(m)]})
 
 
 def files_of(folder: Path, name: str) -> list[Path]:

@@ -53,8 +53,8 @@ def test_claims_are_judged_and_the_papers_example_in_words(record_of: RecordOf) 
     assert dict(claims["verdict"]) == {"K1": "holds", "K2": "pairs of seeds: no interval", "K4": "holds"}
     assert modes.loc["K3", "verdict"] == "holds"
     text = EXHIBIT.advice(made(record_of, seeds=2))
-    assert "oranges or bell peppers in 2 of 2 seeds, with other mammals in 0 of 2 seeds: **half reproduced**" in text
-    assert "**not reproduced**" in EXHIBIT.advice(made(record_of))  # of the third seed nothing is known
+    assert "bell peppers in 2 of 2 seeds, with other animals in 0 of 2 seeds; seen here: **one half**" in text
+    assert "**neither half**" in EXHIBIT.advice(made(record_of))  # of the third seed nothing is known
 
 
 def test_a_class_is_followed_over_its_experts_and_the_split_is_measured_against_chance(smoke: Smoke) -> None:

@@ -107,14 +107,16 @@ def test_ours_stands_beside_rmn_as_printed_and_gains_are_set_against_cost(record
     shown, found = EXHIBIT.tables(result), judged(EXHIBIT, result)
     main, trade_off = shown["main"].frame, shown["trade_off"].frame
     assert main["paper"].tolist() == ["60.42", "64.66", "64.58", "–", "64.30"]
-    for row in ("our DeepMoE of its multiply-adds", "RMN (no SE), as printed"):
+    for row in ("a DeepMoE of its multiply-adds", "RMN (no SE), as printed"):
         assert main.loc[row, "ours"] == "not run"
     assert "λ" not in shown["main"].caption
-    assert list(trade_off.loc["ours, 10 experts"]) == ["+4.24", "3.00 ± 0.00", "100", "42.4"]
-    assert list(trade_off.loc["ours, exit at 0.75"])[2:] == ["61.0 ± 1.0", "40.1 ± 0.1"]
+    assert list(trade_off.loc["single gate, 10 experts"]) == ["+4.24", "3.00 ± 0.00", "100", "42.4"]
+    assert list(trade_off.loc["single gate, exit at 0.75"])[2:] == ["61.0 ± 1.0", "40.1 ± 0.1"]
     assert "RMN gains +2.52 points over a base of its own, at 61.78 %" in shown["trade_off"].caption
     assert found["R1"].verdict == found["R2"].verdict == Verdict.HOLDS and "W1" not in found
     assert found["R3"].verdict == Verdict.NOT_RUN
+    few = record_of("table4_dynamic_routing", values | {Cell(10, EARLY, metric="runs_expert"): [80.0] * 3}, "cifar100")
+    assert judged(EXHIBIT, few)["R2"].verdict == Verdict.NO_PREMISE, "few images exit"
     assert found["R1"].paper == pytest.approx(4.24) and found["R2"].paper == pytest.approx(-0.08)
     top1, costs = {Cell(0): [69.76], Cell(4): [72.1]}, [COSTS[0], cost_of(4, 42_400_000)]
     imagenet = record_of("table4_dynamic_routing", top1, "imagenet", "paper", costs, base="resnet18")
@@ -124,8 +126,8 @@ def test_ours_stands_beside_rmn_as_printed_and_gains_are_set_against_cost(record
 def test_the_training_column_holds_multiply_adds() -> None:
     frame = EXHIBIT.exact()["counts"].frame
     matches = {(what, row["by our count"]): row["match"] for what, row in frame.iterrows()}
-    assert matches["ours, training", "multiply-adds of base and 4 experts"] == "match"
-    assert matches["ours, training", "parameters of 4 experts"] == "mismatch"
+    assert matches["single gate, training", "multiply-adds of base and 4 experts"] == "match"
+    assert matches["single gate, training", "parameters of 4 experts"] == "mismatch"
     assert matches["DeepMoE, training", "multiply-adds of a dense ResNet-18 twice as wide"] == "match"
     assert matches["RMN, parameters", "8 whole tr18"] == "match"
     assert matches["tr18-tr10, parameters", "base, gate and 10 experts"] == "mismatch"

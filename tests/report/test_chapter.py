@@ -9,7 +9,7 @@ import pytest
 from repro.errors import ReproError
 from repro.exhibits import exhibit, open_exhibit
 from repro.report import chapter
-from repro.report.chapter import Chapter, provenance
+from repro.report.chapter import Chapter, of_before, provenance
 from repro.report.links import building
 from repro.report.tables import Captioned, frame
 from repro.study.results import StudyResult
@@ -74,10 +74,24 @@ def test_what_was_trained_alike_in_one_place_has_its_tables_together(
 
 
 def test_a_record_of_before_randomness_was_told_apart_says_so(record: StudyResult) -> None:
-    words = "saw the base&#x27;s first epochs over again"
-    specs: list[dict[str, object]] = [{"expert_recipe": {}}, {"expert_recipe": {}, "expert_length": "epochs"}, {}]
-    said = [words in provenance(record.model_copy(update={"spec": spec})) for spec in specs]
-    assert said == [True, False, False]
+    base: dict[str, object] = {"expert_recipe": {}, "base_recipe": {"epochs": 12}}
+    specs = [base, base | {"expert_length": "epochs"}, {}]
+    records = [record.model_copy(update={"spec": spec}) for spec in specs]
+    assert ["by an earlier version" in provenance(each) for each in records] == [True, False, False]
+    assert "CIFAR-100, laptop scale (bases of 12 epochs, of 24 now)." in of_before(records)
+    assert of_before(records[1:]) == ""
+
+
+def test_claims_lead_to_their_rules_and_where_none_was_run_it_is_said_how_many_there_are(
+    shown: list[str], made_up: Callable[..., StudyResult], tmp_path: Path
+) -> None:
+    with building(tmp_path):
+        chapters = [Chapter(of, of.parameters.check()) for of in (TABLE2, exhibit("table3_imagenet"))]
+    for opened in chapters:
+        opened.recorded = [made_up(VALUES)]
+        opened.claims()
+    assert '<a href="../claims.html#verdicts">how verdicts are made</a>' in shown[0]
+    assert shown[1] == "<p>26 claims: <strong>not run</strong>.</p>"
 
 
 def test_a_run_of_ones_own_stands_open_beside_records_and_the_embedded_set_is_a_demonstration(

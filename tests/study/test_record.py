@@ -116,6 +116,13 @@ def test_records_of_other_seeds_stand_beside_each_other_and_are_read_as_one(
     assert load_results(tmp_path)[first.name].seeds == [0, 1, 3, 4, 5], "left by one that was killed while it replaced"
 
 
+def test_two_seeds_are_one_pair_of_networks(tmp_path: Path, made_up: Callable[..., StudyResult]) -> None:
+    twice = made_up({("two networks", 0): [60.0, 60.0], ("bagging", 20): [60.0, 61.0]})
+    twice.save(tmp_path)
+    (read,) = load_results(tmp_path).values()
+    assert (read.values("top1", "two networks", 0), read.values("top1", "bagging", 20)) == ([60.0], [60.0, 61.0])
+
+
 def test_a_record_says_what_its_artifacts_were_made_on_and_not_who_wrote_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,11 +22,12 @@ from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.predict import predict
 from repro.families.single_gate.study import Study, measured, measures
 from repro.models.cost import ModelCost
+from repro.study.lists import in_a_ring
 from repro.study.results import Measurement, Table
 
 ENVELOPE = "envelope"
 SLACK = 0.1
-"""Points of accuracy that 'no loss' may lose on the images on which the threshold is chosen."""
+"""Points of accuracy that 'little loss' may lose on the images on which the threshold is chosen."""
 SMALL = 0.01
 """A threshold at which whoever is unsure uses several experts; one for all models, fixed after a first look."""
 BUDGETS = 60
@@ -80,17 +81,14 @@ def two_networks(
     logits: dict[tuple[str, int], Tensor], labels: Tensor, models: dict[str, Model]
 ) -> Iterator[tuple[Measurement, float]]:
     """The poster's "1 expert", two whole networks, with its MACs: two of a kind are the bases of a seed and of the
-    next one, two of different depths the bases of one seed.
+    next one in a ring, two of different depths the bases of one seed.
     """
     seeds = sorted({seed for _, seed in logits})
     bases = list(models)
     for i, first in enumerate(bases):
         for second in bases[i:]:
-            for seed, other in zip(seeds, seeds[1:] + seeds[:1], strict=True):
-                partner = (second, other if first == second else seed)
-                if partner == (first, seed):
-                    continue
-                value = accuracy(bagged(logits[first, seed], logits[partner]), labels)
+            for seed, other in in_a_ring(seeds) if first == second else zip(seeds, seeds, strict=True):
+                value = accuracy(bagged(logits[first, seed], logits[second, other]), labels)
                 spec = models[first].spec.with_(seed=seed)
                 macs = models[first].cost.base_macs + models[second].cost.base_macs
                 yield measured(spec, "two networks", value, row=f"{first} + {second}", num_experts=0), float(macs)
