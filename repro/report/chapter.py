@@ -24,7 +24,7 @@ from repro.families.single_gate.study import SingleGateParameters
 from repro.progress import duration
 from repro.report import interactive
 from repro.report.links import FIGURES, Book, book_of_notebooks, figure, source_line
-from repro.report.numbers import provenance_text, where_run
+from repro.report.numbers import DATASETS, provenance_text, where_run
 from repro.report.play import MixturePlay, Play
 from repro.report.tables import Captioned, claims_caption, claims_table
 from repro.study.parameters import Parameters
@@ -152,12 +152,15 @@ class Chapter:
     def _claims(self, result: StudyResult, folded: bool) -> str:
         judged = self.exhibit.judge(result)
         if not judged:
-            return ""
-        return Captioned(claims_table(judged), claims_caption(result)).in_page(folded) + self._source(result)
+            sets = ", ".join(sorted({DATASETS[name] for claim in self.exhibit.claims for name in claim.datasets}))
+            return f"<p>Not run: all {len(self.exhibit.claims)} claims, which are about {sets}.</p>" if sets else ""
+        table = Captioned(claims_table(judged), claims_caption(result)).in_page(folded)
+        return table + self._source(result, "claims.html#verdicts", "how verdicts are made")
 
-    def _source(self, result: StudyResult) -> str:
+    def _source(self, result: StudyResult, *more: str) -> str:
+        """Where the numbers of a table are, and ``more``, the address and the name of another page."""
         is_recorded = any(result is r for r in self.recorded)
-        return self.book.source_line(result.name) if self.book and is_recorded else ""
+        return self.book.source_line(result.name, *more) if self.book and is_recorded else ""
 
 
 def provenance(r: StudyResult) -> str:

@@ -38,10 +38,11 @@ class Book:
         names = {path.name: path.stem.removeprefix(stem).lstrip("-") or "measurements" for path in paths}
         return ", ".join(link(f"{self.root}{DATA}/{file}", name) for file, name in names.items())
 
-    def source_line(self, record: str) -> str:
-        """What stands below a table of a record."""
+    def source_line(self, record: str, *more: str) -> str:
+        """What stands below a table of a record, and ``more``: the address and the name of another page."""
         csv = self.csv_links(record.partition("-")[0])
-        return source_line([link(self.record(record), "record and provenance"), csv and f"data (CSV): {csv}"])
+        other = link(self.root + more[0], more[1]) if more else ""
+        return source_line([link(self.record(record), "record and provenance"), csv and f"data (CSV): {csv}", other])
 
 
 def link(address: str, text: str) -> str:

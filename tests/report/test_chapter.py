@@ -108,10 +108,20 @@ def test_a_figure_is_in_the_notebook_or_a_file_of_the_book(shown: list[str], tmp
         opened = recorded()
         opened.figure(alt="a curve", caption="It.")
         opened.tables()
-    assert 'src="../figures/table2_num_experts.svg"' in shown[-2]
-    assert f'href="../results.html#{LAPTOP}"' in shown[-1]
+        opened.claims()
+    assert 'src="../figures/table2_num_experts.svg"' in shown[-3]
+    assert f'href="../results.html#{LAPTOP}"' in shown[-2] and "verdicts" not in shown[-2]
+    assert '<a href="../claims.html#verdicts">how verdicts are made</a>' in shown[-1]
     with pytest.raises(ReproError, match=r"table2_num_experts has no figure 'pie' \(there are: main"):
         opened.figure("pie", alt="", caption="")
+
+
+def test_claims_about_images_that_were_not_run_say_so(shown: list[str], made_up: Callable[..., StudyResult]) -> None:
+    table3 = exhibit("table3_imagenet")
+    opened = Chapter(table3, table3.parameters.check())
+    opened.recorded = [made_up(VALUES)]
+    opened.claims()
+    assert shown == [f"<p>Not run: all {len(table3.claims)} claims, which are about ImageNet.</p>"]
 
 
 def test_nothing_recorded_is_said(shown: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
