@@ -1,4 +1,4 @@
-"""In large batches no other form of the same networks is a third faster than eager PyTorch; for few images some are.
+"""Another form of the same networks is a third faster than eager PyTorch, and realises what exits promise.
 
 tr10-tr10 at width 0.25 on 32 pixels, 20 untrained experts, 256 images of noise of which a share goes on to one expert
 each, with loads as uneven as a draw from Dirichlet(2). Each form runs trunk and base head on all images, gathers those

@@ -1,10 +1,11 @@
-"""Processes side by side keep a card busy that one process leaves half idle: an exhibit in one sitting of minutes.
+"""An exhibit in one sitting of minutes, by processes side by side on one card: what was trained, and how busy it was.
 
     python benchmarks/one_sitting.py --minutes 8 --out OUT table2_num_experts -p scale gpu -p dataset cifar100 \
         -p seeds 0,1,2
 
-One process leaves most of a card idle, since its host is busy launching kernels: --workers of them share it, and one
-store (`-p executor processes:N`); seeds are made in turn, and those that are whole when the time is up are recorded.
+One process leaves most of a card idle, we suppose, its host being busy launching kernels: --workers of them share it,
+and one store (`-p executor processes:N`); seeds are made in turn, and those that are whole when the time is up are
+recorded.
 Work is exact multiply-adds of all that stands in the end, two operations each; the peak is the one that NVIDIA prints
 for an H100 or H200. By --minutes OUT holds, in at most --max-files files: the records, `log.txt`, `sitting.json` (what
 each artifact took, with the history of its training), this record, and packs of --what (`repro unpack`) if they fit.

@@ -3,10 +3,9 @@
 The README's first command (the notebook of Table 2 at quick scale, by papermill) from an empty store, and the same
 once more, when everything is found in the store; each in a process of its own, once. Beside it what a process needs
 before it can do anything: the imports of the notebook against ``import torch`` alone, and what ``repro --help`` and
-``repro status`` take, five times each, medians. Then the project's own time, once each: the tests and the book, which
-have to succeed, and with `--ci` the whole of `.ci/run`, which is not measured where it fails (on a fresh clone it also
-downloads). What the first command spends is read from its notebook and its store; what the book spends is timed around
-its own functions as it is built.
+``repro status`` take, five times each, medians. The record has the project's own time besides (tests, book, with
+`--ci` the whole of `.ci/run`), which no page shows. What the first command spends is read from its notebook and its
+store.
 """
 
 from __future__ import annotations

@@ -221,7 +221,7 @@ def _of_one_name(lines: Sequence[Headline]) -> list[Headline]:
 def _tested(main: Sequence[Headline]) -> str:
     tested = sum(len(line.has(Verdict.HOLDS, Verdict.OPPOSITE, Verdict.UNDECIDED)) for line in main)
     if not tested:
-        return "Whether one beats a plain network that had as much compute: nowhere tested with enough seeds."
+        return "Whether a mixture beats a plain network that had as much compute: nowhere tested with enough seeds."
     ahead = [
         f"{line.mixture}, {where_run(e.result)}{'' if e.judged.controlled else ', without control'}"
         for line in main for e in line.has(Verdict.HOLDS)

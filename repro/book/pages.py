@@ -10,30 +10,21 @@ from collections.abc import Callable, Mapping
 from html import escape
 from pathlib import Path
 
-from repro.book import front, performance, plan, quotes
+from repro.book import claims, front, performance, plan, quotes
+from repro.data.catalogue import DATASETS as CARDS
 from repro.errors import ReproError
-from repro.exhibits import exhibit, exhibits
+from repro.exhibits import exhibit
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.scales import SCALES, default_spec
 from repro.progress import duration
 from repro.report.chapter import folded, not_run
 from repro.report.links import DATA, FIGURES, Book, link, source_line
-from repro.report.numbers import (
-    DATASETS,
-    NONE,
-    claim_effect,
-    gain,
-    interval,
-    signed,
-    verdict_quote,
-    where_run,
-    which_run,
-)
-from repro.report.tables import Captioned, frame_of_rows, html_table, verdict_css
+from repro.report.numbers import DATASETS, NONE, gain, interval, signed, verdict_quote, where_run, which_run
+from repro.report.tables import Captioned, frame_of_rows, html_table
 from repro.report.verdict import ClaimVerdict
-from repro.study.benchmarks import BENCHMARKS, CAMPAIGNS, load_campaign, load_performance
+from repro.study.benchmarks import BENCHMARKS, CAMPAIGNS, PerformanceRecord, load_campaign
 from repro.study.places import project_folder, results_folder
-from repro.study.results import Provenance, StudyResult, evidence, load_results
+from repro.study.results import Provenance, StudyResult, load_results
 
 FOREST = "headlines"
 """The front page's figure, and beside it ``headlines-narrow`` for a phone."""
@@ -68,6 +59,13 @@ def _rivals(results: list[StudyResult]) -> str:
         for family, rivals in families.items()
     )  # fmt: skip
     return f"<table><thead><tr><td></td>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def study_in_short(book: Book) -> str:
+    """The two verdicts of the answer, without their table and lists."""
+    answers = front.answer(_results())
+    verdicts = [answers[opening][0] for opening in front.VERDICTS if opening in answers]
+    return f"<p>{escape(' '.join(verdicts))}</p>"
 
 
 def headline_figure(book: Book) -> str:
@@ -110,37 +108,17 @@ def _rows(book: Book, line: front.Headline) -> list[tuple[str, ...]]:
 
 
 def _mark(book: Book, result: StudyResult, judged: ClaimVerdict) -> str:
-    quote = verdict_quote(result, judged)
-    return quotes.marked(book, quote, "repro-mark", verdict_css(quote.text))
+    return claims.mark(book, verdict_quote(result, judged))
 
 
 def cite_this(book: Book) -> str:
     """The study as BibTeX, of ``CITATION.cff``."""
     text = ((project_folder() or Path()) / "CITATION.cff").read_text(encoding="utf-8")
-    facts = dict(re.findall(r'^(title|version|repository-code): "?(.*?)"?$', text, re.MULTILINE))
+    facts = dict(re.findall(r'^(title|version|date-released|repository-code): "?(.*?)"?$', text, re.MULTILINE))
     authors = " and ".join(re.findall(r"^  - name: (.*)$", text, re.MULTILINE))
     entry = f"@software{{moe_study,\n  title = {{{facts['title']}}},\n  author = {{{{{authors}}}}},\n"
-    return f"<pre>{escape(entry)}  version = {{{facts['version']}}},\n  url = {{{facts['repository-code']}}}\n}}</pre>"
-
-
-def all_claims(book: Book) -> str:
-    """Every claim of the paper in a sentence, with effect, interval and verdict of every run, and a link."""
-    rows = []
-    for study in exhibits():
-        judged = [(r, {j.claim.key: j for j in study.judge(r)})
-                  for r in evidence([r for r in _results() if r.study == study.name])]  # fmt: skip
-        for claim in study.claims:
-            here = [(r, one) for r, by_key in judged if (one := by_key.get(claim.key))]
-            was_run, marks = {where_run(r) for r, one in here if one.ours}, []
-            for r, one in here:
-                if one.ours or where_run(r) not in was_run:  # else it is in another part
-                    ours = f" {claim_effect(one)}:" if one.ours else ""
-                    marks.append(f"{_mark(book, r, one)}{escape(f'{ours} {which_run(r)}')}")
-            chapter = link(book.chapter(study.name), study.title.partition(":")[0])
-            where = f"Section {claim.section}" if claim.section else ""
-            rows.append((escape(claim.text), "<br>".join(marks) or "not run", chapter, where))
-    head = ("claim", "here", "evidence", "where in the paper")
-    return html_table(head, rows, "every claim of the paper with its verdicts")
+    entry += f"  year = {{{facts['date-released'][:4]}}},\n  version = {{{facts['version']}}},\n"
+    return f"<pre>{escape(entry)}  url = {{{facts['repository-code']}}}\n}}</pre>"
 
 
 def scales_table() -> Captioned:
@@ -169,6 +147,18 @@ def _cells(spec: StudySpec) -> dict[str, str]:
     }
 
 
+def image_sets() -> Captioned:
+    """Sizes, sources and terms of the image sets."""
+    rows = {
+        DATASETS[name]: {
+            "classes": f"{card.classes}", "images to train": f"{card.num_train:,}", "to test": f"{card.num_test:,}",
+            "pixels": f"{card.image_size or 'varies'}", "from": card.source, "terms": card.terms,
+        }
+        for name, card in CARDS.items()
+    }  # fmt: skip
+    return Captioned(frame_of_rows(rows), "The image sets: their size, where they come from, and the terms of use.")
+
+
 def reliability_table(book: Book, name: str) -> str:
     """The table of a campaign, and the command that makes it."""
     campaign = load_campaign(name, results_folder())
@@ -188,7 +178,7 @@ def benchmark(book: Book, name: str) -> str:
 
     if name not in BENCHMARKS:
         raise ReproError(f"there is no benchmark '{name}' (there are: {', '.join(BENCHMARKS)})")
-    record = load_performance(_measured(), name)
+    record = performance.load(_measured(), name)
     if record is None:
         return not_run(f"uv run python benchmarks/{name}.py")
     tables = [performance.table_html(title, table) for title, table in record.tables.items()]
@@ -200,14 +190,29 @@ def benchmark(book: Book, name: str) -> str:
 
 def benchmark_goals(book: Book) -> str:
     """Every benchmark's goals: bound, measured, met or missed."""
-    paragraphs = []
+    tables = []
     for name in BENCHMARKS:
-        record = load_performance(_measured(), name)
+        record = performance.load(_measured(), name)
         if record is None:
-            paragraphs += [f"<p><code>{name}</code></p>", not_run(f"uv run python benchmarks/{name}.py")]
-        else:
-            paragraphs += [f"<p><code>{name}</code>: {escape(record.claim)}</p>", performance.goals_html(record)]
-    return "".join(paragraphs)
+            tables += [f"<p><code>{name}</code></p>", not_run(f"uv run python benchmarks/{name}.py")]
+        elif record.goals:
+            tables += [f"<p><code>{name}</code>. {_aim(record)}</p>", performance.goals_html(record)]
+    return "".join(tables)
+
+
+def goals_count(book: Book) -> str:
+    """How many goals are met, of all that were measured."""
+    goals = [goal for record in performance.load_all(_measured()).values() for goal in record.goals]
+    met = sum(goal.met is True for goal in goals)
+    return f"<p><strong>Of {len(goals)} goals {met} are met.</strong></p>"
+
+
+def _aim(record: PerformanceRecord) -> str:
+    """What a benchmark was to show, where it has goals, how many of them are met; else what it measures."""
+    if not record.goals:
+        return escape(record.claim)
+    met = sum(goal.met is True for goal in record.goals)
+    return f"Goal: {escape(record.claim)} <em>{met} of {len(record.goals)} bounds met.</em>"
 
 
 def recorded_runs(book: Book) -> str:
@@ -231,7 +236,7 @@ def recorded_measurements(book: Book) -> str:
     sections = []
     for name, one in performance.load_all(results_folder() / "performance").items():
         files = f"{_file(book, f'performance/{name}.json')}, CSV: {book.csv_links(f'performance-{name}')}"
-        facts = {"measures": escape(one.claim), **_provenance(one.provenance), "files": files}
+        facts = {"measures": _aim(one), **_provenance(one.provenance), "files": files}
         sections.append(_section(f"performance-{name}", f"Benchmark: {name}", facts))
     for name in CAMPAIGNS:
         if campaign := load_campaign(name, results_folder()):
@@ -273,15 +278,19 @@ def _measured() -> Path:
 
 PARTS: dict[str, Callable[..., str]] = {
     "study-answer": study_answer,
+    "study-in-short": study_in_short,
     "headline-figure": headline_figure,
     "cite-this": cite_this,
-    "all-claims": all_claims,
+    "claims-count": claims.claims_count,
+    "all-claims": claims.all_claims,
     "scales-table": lambda book: scales_table().in_page(),
+    "image-sets": lambda book: image_sets().in_page(),
     "plan-of-runs": lambda book: plan.plan_table().in_page(),
     "reliability-table": reliability_table,
     "performance": benchmark,
+    "performance-count": goals_count,
     "performance-goals": benchmark_goals,
-    "speed-runs": lambda book: performance.speed_runs_html(load_performance(_measured(), "gpu_training")),
+    "speed-runs": lambda book: performance.speed_runs_html(performance.load(_measured(), "gpu_training")),
     "recorded-runs": recorded_runs,
     "recorded-measurements": recorded_measurements,
 }

@@ -105,7 +105,7 @@ def test_numbers_and_campaigns_are_those_recorded_lead_to_their_record_and_say_w
         "{paper}`2/cifar100/tr18/tr18/20/bagging/top1` {result}`table2_num_experts-cifar100-paper:top1/bagging/20`\n\n"
         "{reliability}`faults:kills` {reliability}`writers:killed`\n\n"
         "```{reliability-table} faults\n```\n\n```{reliability-table} executors\n```\n\n"
-        "```{all-claims}\n```\n\n```{recorded-runs}\n```",
+        "```{claims-count}\n```\n\n```{all-claims} royer2022\n```\n\n```{recorded-runs}\n```",
     )
     assert warnings == ""
     numbers = ("59.60 ± 0.10</a>", ">2</a>", "+1.30</a>", "79.90 ± 0.22</a>", "not run</span>", "+1.30 [")
@@ -147,6 +147,7 @@ def test_wrong_names_and_keys_are_warnings_and_so_a_failed_build(tmp_path: Path)
         "{reliability}`fire:kills`": "there is no campaign 'fire'",
         "```{recorded-figure} gone\n```": "there is no figure gone, or it has no alt text (there are: performance_",
         "```{performance} speed\n```": "there is no benchmark 'speed'",
+        "```{all-claims} wang2020\n```": "no claims are of 'wang2020' (there are: royer2022, ",
         "```{drawing} gone\n:alt: It\n```": "the drawing has no such part, or no alt text (its parts: base, ",
         "```{source-of} repro.families.single_gate.routing.gone\n```": "Object named 'gone' not found in include file",
         "```{source-of} elsewhere.smooth\n```": "there is no module of this project in 'elsewhere.smooth'",

@@ -59,20 +59,29 @@ def test_no_chapter_types_an_accuracy_by_hand() -> None:
         assert not re.findall(r"\d\d\.\d\d?\b", prose), name
 
 
+def test_every_work_that_is_listed_is_cited() -> None:
+    listed = re.findall(r"^@\w+\{(\w+),", (BOOK / "references.bib").read_text(encoding="utf-8"), re.MULTILINE)
+    cited = re.findall(r"\{cite:[pt]\}`([^`]+)`", "".join((PAGES | CHAPTERS).values()))
+    assert set(listed) == {key for keys in cited for key in keys.split(",")}
+
+
 @pytest.mark.usefixtures("recorded")
 def test_what_the_pages_show_of_all_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("repro.book.plan.plan_table", partial(plan_table, CHEAP))
-    directives = ("study-answer", "headline-figure", "cite-this", "scales-table", "plan-of-runs")
-    text = "\n\n".join(f"```{{{name}}}\n```" for name in directives)
+    directives = "study-answer study-in-short headline-figure cite-this scales-table image-sets plan-of-runs"
+    text = "\n\n".join(f"```{{{name}}}\n```" for name in directives.split())
     text += "\n\n{counted}`table1`\n\n```{drawing} exit gate\n:alt: An <image> passes\n```"
     text += "\n\n```{source-of} repro.families.single_gate.routing.smooth\n```"
     page, warnings = built(tmp_path, text)
     assert warnings == ""
     for part in (
-        "<strong>Do mixtures beat plain networks?</strong> Whether one",
+        "<strong>Do mixtures beat plain networks?</strong> Whether a mixture",
         "figures/headlines-narrow.svg",
         "base and 20 experts beat the base trained as long</a></td><td>not run",
+        "<p>Whether a mixture beats",
         "@software{moe_study,",
+        "year = {20",
+        "non-commercial research",
         "48 of 48</span>",
         "tr18-tr18 with 1, 5, 10, 20 experts, seed 0",
         "quick: modes",

@@ -122,8 +122,10 @@ def test_a_figure_is_in_the_notebook_or_a_file_of_the_book(shown: list[str], tmp
         opened = recorded()
         opened.figure(alt="a curve", caption="It.")
         opened.tables()
-    assert 'src="../figures/table2_num_experts.svg"' in shown[-2]
-    assert f'href="../results.html#{LAPTOP}"' in shown[-1]
+        opened.claims()
+    assert 'src="../figures/table2_num_experts.svg"' in shown[-3]
+    assert f'href="../results.html#{LAPTOP}"' in shown[-2] and "verdicts" not in shown[-2]
+    assert '<a href="../claims.html#verdicts">how verdicts are made</a>' in shown[-1]
     with pytest.raises(ReproError, match=r"table2_num_experts has no figure 'pie' \(there are: main"):
         opened.figure("pie", alt="", caption="")
 

@@ -64,21 +64,24 @@ def _claims(body: str, name: str) -> Iterator[Claim]:
     last_2, every_2 = cell(body, "last-2"), cell(body, "every-2")
     dense = Control("equal-parameters", "a dense network of as many parameters", cell(body, EQUAL_PARAMETERS))
     claim = partial(Claim, paired=False)
-    yield claim(f"V1/{body}", f"{name} with Last 2 beats the dense one", last_2, cell(body, "none"), controls=(dense,))
+    yield claim(f"V1/{body}", f"{name} with Last 2 beats the dense one", last_2, cell(body, "none"), controls=(dense,),
+                section="Table 3")  # fmt: skip
     sweet_spot, less_regularised = gain_cell(body, "sweet spot"), gain_cell(body, "less regularised")
-    yield Claim(f"V2/{body}", f"{name}: Last 2 gains more at half the width than at twice the width", sweet_spot)
+    yield Claim(f"V2/{body}", f"{name}: Last 2 gains more at half the width than at twice the width", sweet_spot,
+                section="Figure 2")  # fmt: skip
     if body == "convnext":
-        yield claim(f"V3/{body}", f"{name}: Last 2 beats Every 2", last_2, every_2)
+        yield claim(f"V3/{body}", f"{name}: Last 2 beats Every 2", last_2, every_2, section="Table 3")
     else:
-        yield claim(f"V3/{body}", f"{name}: Every 2 beats Last 2", every_2, last_2)
-    yield claim(f"V4/{body}", f"{name} with Last 2: 8 experts beat 16", last_2, cell(body, "last-2, 16 experts"))
+        yield claim(f"V3/{body}", f"{name}: Every 2 beats Last 2", every_2, last_2, section="Table 3")
+    yield claim(f"V4/{body}", f"{name} with Last 2: 8 experts beat 16", last_2, cell(body, "last-2, 16 experts"),
+                section="Table 4")  # fmt: skip
     text = f"{name} with Last 2: 16 experts gain more over 4 on all images than on a quarter of them"
-    yield Claim(f"V4/{body}/images", text, gain_cell(body, "more images"))
+    yield Claim(f"V4/{body}/images", text, gain_cell(body, "more images"), section="Tables 4 and 6")
     for gate in ("cos", "l2"):
         other, text = cell(body, f"last-2, {gate} gate"), f"{name} with Last 2: a {gate} gate changes little"
-        yield claim(f"V5/{body}/{gate}", text, last_2, other, CHANGES_LITTLE)
+        yield claim(f"V5/{body}/{gate}", text, last_2, other, CHANGES_LITTLE, section="Table 10")
     text = f"{name}: Last 2 gains more without mixup, CutMix and drop path than with them"
-    yield Claim(f"V9/{body}", text, less_regularised, premise=(_without_mixing, 1.0))
+    yield Claim(f"V9/{body}", text, less_regularised, premise=(_without_mixing, 1.0), section="Table 13")
 
 
 CLAIMS = with_controls(

@@ -34,20 +34,20 @@ def _claims(body: str, name: str) -> Iterator[Claim]:
     last_2 = partial(cell, body, "last-2")
     yield Claim(
         f"V6/{body}", f"{name}, 32 experts: an image's tokens go to about half of them (first mixture, percent)",
-        last_2("first", "share", 32), bar=50, within=ABOUT,
+        last_2("first", "share", 32), bar=50, within=ABOUT, section="Number of experts involved per image",
     )  # fmt: skip
     information = partial(last_2, metric="information")
     yield Claim(
         f"V7/{body}", f"{name}: the class explains more of the choice in the last mixture than in the first",
-        information("last"), information("first"),
+        information("last"), information("first"), section="Figure 4",
     )  # fmt: skip
     if body == "vit":  # a ConvNeXt's last mixtures have fewer tokens, which by itself makes experts less alike
         alike = partial(last_2, metric="similarity")
         text = f"{name}: experts share images more in the first mixture than in the last"
-        yield Claim(f"V8/{body}", text, alike("first"), alike("last"))
+        yield Claim(f"V8/{body}", text, alike("first"), alike("last"), section="Figure 4")
     yield Claim(
         f"V10/{body}", f"{name}: under our shifts too, Last 2 beats the dense one", last_2(SHIFT),
-        cell(body, "none", SHIFT), paired=False, settled_after=True,
+        cell(body, "none", SHIFT), paired=False, settled_after=True, section="Table 9",
     )  # fmt: skip
 
 
