@@ -19,7 +19,7 @@ from repro.families.single_gate.scales import SCALES, default_spec
 from repro.progress import duration
 from repro.report.chapter import folded, not_run
 from repro.report.links import DATA, FIGURES, Book, link, source_line
-from repro.report.numbers import DATASETS, NONE, gain, interval, signed, verdict_quote, where_run, which_run
+from repro.report.numbers import DATASETS, NONE, effect, gain, interval, signed, verdict_quote, where_run, which_run
 from repro.report.tables import Captioned, frame_of_rows, html_table
 from repro.report.verdict import ClaimVerdict
 from repro.study.benchmarks import BENCHMARKS, CAMPAIGNS, PerformanceRecord, load_campaign
@@ -52,12 +52,16 @@ def _rivals(results: list[StudyResult]) -> str:
     against, families = front.rivals(results)
     if not families:
         return ""
+    places = {where_run(e.result) for rivals in families.values() for of in rivals for e in of}
+
+    def cell(effects: list[front.Effect]) -> str:
+        where = [f" ({where_run(e.result)})" if len(places) > 1 else "" for e in effects]
+        texts = [f"{effect(e.judged.ours)} {e.judged.text}{at}" for e, at in zip(effects, where, strict=True)]
+        return f"<td>{'<br>'.join(map(escape, texts)) or 'not run'}</td>"
+
     heads = "".join(f'<th scope="col">against a plain network {escape(words)}</th>' for words in against)
-    rows = "".join(
-        f'<tr><th scope="row">{escape(family)}</th>'
-        + "".join(f"<td>{'<br>'.join(escape(e.text) for e in of) or 'not run'}</td>" for of in rivals) + "</tr>"
-        for family, rivals in families.items()
-    )  # fmt: skip
+    each = (f'<th scope="row">{escape(who)}</th>{"".join(map(cell, rivals))}' for who, rivals in families.items())
+    rows = "".join(f"<tr>{row}</tr>" for row in each)
     return f"<table><thead><tr><td></td>{heads}</tr></thead><tbody>{rows}</tbody></table>"
 
 
