@@ -50,7 +50,8 @@ def test_it_ends_in_time_with_what_there_is(tmp_path: Path) -> None:
     (tmp_path / "root" / "results" / "table2_num_experts-modes-quick.json").write_text("of an earlier sitting")
     done, out = sit(tmp_path, 0.2, "--max-files", "2")
     sitting = json.loads((out / "sitting.json").read_text())
-    assert done.returncode == sitting["status"] != 0 and sitting["seconds"] < 60 * 0.2
+    assert done.returncode == sitting["status"] % 256 != 0, "on a busy machine it is killed, which is -9"
+    assert sitting["seconds"] < 60 * 0.2
     assert {path.name for path in out.iterdir()} - {"one_sitting.json"} == {"log.txt", "sitting.json"}
 
 
