@@ -1,7 +1,7 @@
 """One module a table or figure: what it asks, its parameters, its run, claims, tables and figures.
 
 An exhibit is found by listing this package, and is named as its notebook and its records are. A module's ``EXHIBIT``
-says what paper's it is and where it stands in reading order.
+says where it stands in reading order, if it is of a paper.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def exhibit(name: str) -> Exhibit:
     """
     if name not in names():
         raise ReproError(f"there is no exhibit {name!r} (there are: {', '.join(names())})")
-    found: Exhibit = import_module(f"{__name__}.{name}").EXHIBIT
-    return found
+    loaded: Exhibit = import_module(f"{__name__}.{name}").EXHIBIT
+    return loaded
 
 
 def exhibits() -> list[Exhibit]:
@@ -43,5 +43,5 @@ def open_exhibit(name: str, namespace: dict[str, Any]) -> Chapter:
     Raises:
         ReproError: no such exhibit, or no such parameter, or a value that makes no sense.
     """
-    found = exhibit(name)
-    return Chapter(found, found.parameters.from_notebook(namespace))
+    opened = exhibit(name)
+    return Chapter(opened, opened.parameters.from_notebook(namespace))

@@ -59,12 +59,12 @@ def curves(outputs: Outputs, seed: int) -> dict[str, list[float]]:
     scores = {name: rule(outputs) for name, rule in RULES.items()}
     scores |= {name: learned_rule(name, outputs, at_stake, parts, seed) for name in LEARNED}
     scores["oracle"] = oracle(at_stake)
-    found = {name: accuracies(score, at_stake, parts, SHARES) for name, score in scores.items()}
-    return {**found, "chance": chance(at_stake, SHARES)}
+    by_rule = {name: accuracies(score, at_stake, parts, SHARES) for name, score in scores.items()}
+    return {**by_rule, "chance": chance(at_stake, SHARES)}
 
 
 K = 20
-SHOWN = {
+LOOKS = {
     "oracle": ("oracle (ceiling)", "#000000", ":"),
     "paper": ("the paper's (Equation 2)", COLOURS["bagging"], "-"),
     "confidence": ("base confidence (Table 3)", PALETTE[0], "-"),
@@ -106,7 +106,7 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
     cells = {
         f"{pair}, {k} experts: {name}": Cell(k, rule, pair, "area")
         for pair, k in models(result)
-        for rule, (name, *_) in SHOWN.items()
+        for rule, (name, *_) in LOOKS.items()
     }
     gaps = [difference(result, cell, replace(cell, method="paper")) for cell in cells.values()]
     columns: Columns = {
@@ -137,7 +137,7 @@ def _of_first(result: StudyResult, rule: str) -> list[Curve]:
 
 
 def _curves(axes: Axes, result: StudyResult) -> None:
-    for rule, (name, shade, line) in SHOWN.items():
+    for rule, (name, shade, line) in LOOKS.items():
         if rule != "oracle":  # the means alone: the seeds' levels differ by more than the rules do
             draw(axes, [mean(_of_first(result, rule))], shade, name, linestyle=line, linewidth=1.8)
     axes.set_title(f"{where_run(result)}, {models(result)[0][0]}")
@@ -147,7 +147,7 @@ def _curves(axes: Axes, result: StudyResult) -> None:
 def _gaps(axes: Axes, result: StudyResult) -> None:
     """Differences to the paper's rule, seed by seed at the same share of exits: the seeds' own level drops out."""
     paper = _of_first(result, "paper")
-    for rule, (name, shade, line) in SHOWN.items():
+    for rule, (name, shade, line) in LOOKS.items():
         if rule not in ("oracle", "paper"):
             gaps = [
                 Curve(mine.xs, [a - b for a, b in zip(mine.ys, theirs.ys, strict=True)])

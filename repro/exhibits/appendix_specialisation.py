@@ -1,5 +1,5 @@
 """Appendix 3, do experts specialise? Which expert has the least loss on each training image, by class, for several
-numbers of experts (Appendix 3).
+numbers of experts.
 """
 
 from __future__ import annotations
@@ -200,15 +200,15 @@ def _gate(result: StudyResult) -> Captioned:
 
 
 def _stability(result: StudyResult) -> Captioned:
-    found = dict.fromkeys(Cell.of(m) for m in result.measurements if (m.method, m.metric) == (WHO, "likeness"))
+    cells = dict.fromkeys(Cell.of(m) for m in result.measurements if (m.method, m.metric) == (WHO, "likeness"))
     labels = [
         f"{c.num_experts} experts, seed to seed" if c.row == "seeds" else f"{c.row.replace('-', ' and ')} experts"
-        for c in found
+        for c in cells
     ]
     columns = {
-        "correlation": means(result, list(found)),
-        "chance": means(result, [replace(cell, method="chance") for cell in found]),
-        "each": [" · ".join(f"{value:.2f}" for value in by_seed(result, cell).values()) for cell in found],
+        "correlation": means(result, list(cells)),
+        "chance": means(result, [replace(cell, method="chance") for cell in cells]),
+        "each": [" · ".join(f"{value:.2f}" for value in by_seed(result, cell).values()) for cell in cells],
     }
     caption = (
         f"{about(result, models=False)}: is the pattern the same? For every pair of classes, how probably an image of "

@@ -104,8 +104,8 @@ class Parameters(common.Parameters):
         asked = self.asked(seed)
         (budget,) = self._families.macs(asked).values()
         usual = asked_deepmoe(TR, asked, budget, self.lam)
-        found = {DEFAULT: usual} | {name: self._other(usual, ALTERNATIVES[name], asked) for name in self.alternatives}
-        return found | {f"λ = {lam:g}": asked_deepmoe(TR, asked, budget, lam) for lam in self.curve if lam != self.lam}
+        rows = {DEFAULT: usual} | {name: self._other(usual, ALTERNATIVES[name], asked) for name in self.alternatives}
+        return rows | {f"λ = {lam:g}": asked_deepmoe(TR, asked, budget, lam) for lam in self.curve if lam != self.lam}
 
     def _other(self, usual: deepmoe.Asked, other: Alternative, asked: Asked) -> deepmoe.Asked:
         changes: dict[str, Any] = {"model": usual.model.model_copy(update=dict(other.model))}
@@ -148,11 +148,12 @@ def run(parameters: Parameters) -> StudyResult:
         tables["plain"].rows.extend([seed, point.macs, round(point.top1, 3)] for _, point in curve)
         tables["channels"].rows.extend(opened)
 
-    def write(found: list[Measurement]) -> StudyResult:
+    def write(measurements: list[Measurement]) -> StudyResult:
         spec = parameters.asked(parameters.seeds[0]).spec
         usual = parameters.rows(parameters.seeds[0])[DEFAULT]
         base = f"{usual.model.backbone} at width {usual.model.width:g}"
-        return record(NAME, parameters, runner, spec, {"seed": True, "width": True}, base, base, found, tables=tables)
+        left_out = {"seed": True, "width": True}
+        return record(NAME, parameters, runner, spec, left_out, base, base, measurements, tables=tables)
 
     return seed_by_seed(map(of_seed, parameters.seeds), write)
 
@@ -198,12 +199,12 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
         "counted, lies on a curve over widths, interpolated in log MACs. Collapsed: a layer was left without an active "
         "channel. The default has its gates on outputs."
     )
-    found = {"main": Captioned(frame(columns, rows), caption)}
-    if channels := result.tables.get("channels"):  # records of before have none
+    captioned = {"main": Captioned(frame(columns, rows), caption)}
+    if channels := result.tables.get("channels"):  # earlier records have none
         images = f"{about(result)}, {result.evaluate} images: which of DeepMoE's channels are open"
-        found["channels"] = shares(channels, "row", f"{images}, all layers together")
-        found["layers"] = shares(channels.where(row=DEFAULT), "layer", f"{images}, layer by layer, by default")
-    return found
+        captioned["channels"] = shares(channels, "row", f"{images}, all layers together")
+        captioned["layers"] = shares(channels.where(row=DEFAULT), "layer", f"{images}, layer by layer, by default")
+    return captioned
 
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
@@ -221,8 +222,7 @@ def _draw(axes: Axes, result: StudyResult) -> None:
         between = np.geomspace(x[0], x[-1], 50)
         axes.plot(x, y, "D", color="#595959", markersize=4, label="plain" if not index else None)
         axes.plot(between, curve_at(between, x, y), color="#595959")
-    found = {row: _point(result, row) for row in _rows(result)}
-    points = {row: point for row, point in found.items() if point}
+    points = {row: point for row in _rows(result) if (point := _point(result, row))}
     curve = sorted(point for row, point in points.items() if row not in ALTERNATIVES)
     axes.plot(*zip(*curve, strict=True), "o-", color=PALETTE[1], label="DeepMoE, gates on outputs, at several λ")
     for row, marker, colour in zip(ALTERNATIVES, cycle("^svPX*<"), cycle(PALETTE), strict=False):

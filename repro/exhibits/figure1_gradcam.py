@@ -66,27 +66,27 @@ def run(parameters: Parameters) -> StudyResult:
     images = study.sources.images(study.specs[0], "evaluation")  # first of all: not every set fits in memory
     measurements: list[Measurement] = []
     tables: dict[str, Table] = {}
-    shown: dict[str, Picture] = {}
+    pictures: dict[str, Picture] = {}
     for spec in study.specs:
         selected = study.run(spec).top_experts()[:, 0]
         source = study.sources.batches(spec, "evaluation", Augmentation())
-        found = compute_class_maps(study.moe(spec), source, study.device)
-        measurements += measure(spec, found, selected, images, with_base=spec.num_experts == parameters.experts[0])
+        class_maps = compute_class_maps(study.moe(spec), source, study.device)
+        measurements += measure(spec, class_maps, selected, images, with_base=spec.num_experts == parameters.experts[0])
         if spec.seed == parameters.seeds[0] and spec.num_experts == parameters.experts[-1]:
-            chosen = sorted(choose_examples(found, selected, parameters.examples, spec.seed))
-            shown["examples"] = Picture.of(images.images[chosen])
-            tables |= example_tables(found, selected, images, chosen, spec.seed)
-    return record(NAME, parameters, study, measurements, tables=tables, pictures=shown)
+            chosen = sorted(choose_examples(class_maps, selected, parameters.examples, spec.seed))
+            pictures["examples"] = Picture.of(images.images[chosen])
+            tables |= example_tables(class_maps, selected, images, chosen, spec.seed)
+    return record(NAME, parameters, study, measurements, tables=tables, pictures=pictures)
 
 
 def measure(
-    spec: StudySpec, found: ClassMaps, selected: Tensor, images: ImageDataset, with_base: bool = True
+    spec: StudySpec, class_maps: ClassMaps, selected: Tensor, images: ImageDataset, with_base: bool = True
 ) -> Iterator[Measurement]:
     """Means over the images: of the base (and of what knows nothing of the image), the selected expert, the others."""
     boxes = None if images.boxes is None else torch.from_numpy(np.array(images.boxes))
-    yield from _split(spec, "top1", "", 100.0 * found.correct, selected, with_base)
+    yield from _split(spec, "top1", "", 100.0 * class_maps.correct, selected, with_base)
     for column, target in enumerate(TARGETS):
-        maps = found.maps[:, :, column]
+        maps = class_maps.maps[:, :, column]
         values = {"spread": spread(maps), "spread_shown": spread(stretched(maps)), "empty": 100.0 * empty(maps)}
         if boxes is not None:
             values |= {"in_box": in_box(maps, boxes, images.image_size)}
@@ -116,15 +116,15 @@ def _split(
         yield measured(spec, "others", float(others.mean()), metric, row)
 
 
-def choose_examples(found: ClassMaps, selected: Tensor, number: int, seed: int) -> list[int]:
+def choose_examples(class_maps: ClassMaps, selected: Tensor, number: int, seed: int) -> list[int]:
     """Random images that base and selected expert both get right (any, if those are too few)."""
-    right = found.correct[:, 0] & found.correct.gather(1, 1 + selected[:, None])[:, 0]
+    right = class_maps.correct[:, 0] & class_maps.correct.gather(1, 1 + selected[:, None])[:, 0]
     order = torch.randperm(len(right), generator=generator(seed, "Grad-CAM examples"))
     return torch.cat([order[right[order]], order[~right[order]]])[:number].tolist()
 
 
 def example_tables(
-    found: ClassMaps, selected: Tensor, images: ImageDataset, shown: Sequence[int], seed: int
+    class_maps: ClassMaps, selected: Tensor, images: ImageDataset, chosen: Sequence[int], seed: int
 ) -> dict[str, Table]:
     """``images``: what is in each picture, boxes in percent of its side; ``maps``: of the label, 8 bits in hexadecimal.
 
@@ -132,16 +132,17 @@ def example_tables(
     position.
     """
     about, rows = [], []
-    for tile, index in enumerate(shown):
+    for tile, index in enumerate(chosen):
         box = None if images.boxes is None else torch.from_numpy(images.boxes[index : index + 1].copy())
         sides = [None] * 4 if box is None else (100 * box[0] / images.image_size).round(decimals=2).tolist()
         about.append([tile, index, images.class_names[int(images.labels[index])], *sides])
         own = int(selected[index])
-        others = torch.randperm(found.maps.shape[1] - 1, generator=generator(seed, "Grad-CAM others", index)).tolist()
+        num_others = class_maps.maps.shape[1] - 1
+        others = torch.randperm(num_others, generator=generator(seed, "Grad-CAM others", index)).tolist()
         networks = [("base", 0), ("selected", own + 1)]
         networks += [("other", k + 1) for k in others if k != own][:OTHERS_SHOWN]
         for role, network in networks:
-            own_map = found.maps[index : index + 1, network, 0]
+            own_map = class_maps.maps[index : index + 1, network, 0]
             inside = None if box is None else round(float(in_box(own_map, box, images.image_size)), 1)
             shades = bytes((255 * stretched(own_map[0])).round().to(torch.uint8).flatten().tolist()).hex()
             rows.append([tile, role, network, round(float(spread(own_map)), 1), inside, shades])
@@ -226,16 +227,16 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
     return {"main": _table(result, TRUE, "the image's label"), "own": _table(result, OWN, own)}
 
 
-def _table(result: StudyResult, row: str, words: str) -> Captioned:
+def _table(result: StudyResult, row: str, target: str) -> Captioned:
     cells = _networks(result, row)
     if BLIND["a uniform map"] in map(Cell.of, result.measurements):
         cells |= BLIND
     columns = metric_columns(result, list(cells.values()), {title: (metric, 1) for metric, title in METRICS.items()})
-    columns = {title: shown for title, shown in columns.items() if set(shown) != {NONE}}
+    columns = {title: texts for title, texts in columns.items() if set(texts) != {NONE}}
     top1 = means(result, list(_networks(result, "").values()), 1)
     columns["top-1, %"] = top1 + [NONE] * (len(cells) - len(top1))
     caption = (
-        f"{about(result)}; Grad-CAM of {words}, means over the {result.evaluate} set, mean ± standard deviation over "
+        f"{about(result)}; Grad-CAM of {target}, means over the {result.evaluate} set, mean ± standard deviation over "
         "the seeds. Spread: the share of the image that a map effectively covers (100: uniform), before and after it "
         "is stretched to 0–1 as in pictures. 'not selected' is the mean over all experts but the one the gate picks."
     )
@@ -262,11 +263,11 @@ def _picture_band(band: SubFigure, result: StudyResult, number: int) -> None:
     maps, images = result.tables["maps"], result.tables["images"]
     width = 2 + min(MAPS_SHOWN, max(maps.column("tile").count(tile) for tile in range(number)))
     for tile, axes in enumerate(band.subplots(number, width, squeeze=False)):
-        shown = _under_maps(result, tile, MAPS_SHOWN)
+        pictures = _under_maps(result, tile, MAPS_SHOWN)
         sides = [float(side) for side in images.where(tile=tile).rows[0][3:] if side is not None]
-        for place in axes[len(shown) - 1 : -1]:
+        for place in axes[len(pictures) - 1 : -1]:
             place.set_axis_off()
-        for place, (picture, title, below) in zip([*axes[: len(shown) - 1], axes[-1]], shown, strict=True):
+        for place, (picture, title, below) in zip([*axes[: len(pictures) - 1], axes[-1]], pictures, strict=True):
             show_tile(place, picture, title if tile == 0 else "", below)
             if sides:
                 draw_box(place, sides, SIDE)
@@ -285,22 +286,23 @@ def _under_maps(result: StudyResult, tile: int, most: int | None = None) -> list
     image = result.pictures["examples"].tiles()[tile]
     maps = result.tables["maps"].where(tile=tile).rows[:most]
     titles = {"base": "base", "selected": "selected\nexpert", "other": "not\nselected"}
-    found = [(enlarged(image, SIDE), "image", short(str(result.tables["images"].where(tile=tile).column("class")[0])))]
+    class_name = short(str(result.tables["images"].where(tile=tile).column("class")[0]))
+    pictures = [(enlarged(image, SIDE), "image", class_name)]
     for _, role, expert, covered, inside, text in maps:
-        words = ("" if role == "base" else f"e{expert}: ") + f"{covered:.0f} %"
-        words += "" if inside is None else f", box {inside:.0f} %"
-        found.append((blend(image, from_hex(str(text))), titles[str(role)], words))
+        below = ("" if role == "base" else f"e{expert}: ") + f"{covered:.0f} %"
+        below += "" if inside is None else f", box {inside:.0f} %"
+        pictures.append((blend(image, from_hex(str(text))), titles[str(role)], below))
     by_role = {str(row[1]): from_hex(str(row[-1])) for row in maps}
-    return [*found, (difference(by_role["selected"], by_role["base"]), "selected\nminus base", "")]
+    return [*pictures, (difference(by_role["selected"], by_role["base"]), "selected\nminus base", "")]
 
 
 def one_image(result: StudyResult | None, image: int) -> str:
     """HTML: a recorded image, its maps, and how those of the selected expert and of the base differ."""
     if result is None or "examples" not in result.pictures:
         return "<p>Nothing is recorded.</p>"
-    pictures, titles, words = zip(*_under_maps(result, image), strict=True)
-    below = [f"{title}: {text}".strip(": ") for title, text in zip(titles, words, strict=True)]
-    return f"<p>{where_run(result)}</p>" + strip(np.stack(pictures), below)
+    pictures, titles, texts = zip(*_under_maps(result, image), strict=True)
+    labels = [f"{title}: {text}".strip(": ") for title, text in zip(titles, texts, strict=True)]
+    return f"<p>{where_run(result)}</p>" + strip(np.stack(pictures), labels)
 
 
 EXHIBIT = Exhibit(

@@ -117,13 +117,13 @@ def over_chance(result: StudyResult) -> dict[int, float]:
 
 def plain_networks(result: StudyResult) -> dict[Cell, int]:
     """Multiply-adds of the plain networks trained as a base is: backbones, and what costs as much as a pair."""
-    found = {}
+    macs = {}
     for cost in (cost for cost in result.costs if not cost.num_experts):
         method, _, pair = cost.row.partition(" of ")
         cell = Cell(1, EQUAL_INFERENCE, pair) if method == EQUAL_INFERENCE else Cell(0, row=cost.row)
         if by_seed(result, cell):
-            found[cell] = cost.macs
-    return found
+            macs[cell] = cost.macs
+    return macs
 
 
 def over_plain_networks(result: StudyResult) -> dict[int, float]:
@@ -151,12 +151,12 @@ def several_pairs(result: StudyResult) -> dict[int, float]:
 
 def _above(result: StudyResult, rival: Callable[[str, int], float]) -> dict[int, float]:
     """Top-1 at little loss minus a rival's, the mean over the pairs that have one, by seed."""
-    found = {}
+    points = {}
     for seed in result.seeds:
         gaps = [_value(result, Cell(K, NO_LOSS, pair), seed) - rival(pair, seed) for pair in pairs(result)]
         if known := [gap for gap in gaps if not np.isnan(gap)]:
-            found[seed] = sum(known) / len(known)
-    return found
+            points[seed] = sum(known) / len(known)
+    return points
 
 
 def _value(result: StudyResult, cell: Cell, seed: int) -> float:
@@ -172,7 +172,7 @@ CLAIMS = (
     Claim("F1/plain", "... and beat plain networks that cost as much (between the two recorded ones around it, over "
           "the logarithm of the cost; beyond all, the costliest)", over_plain_networks, section="2.3",
           controls=(LONGER,), settled_after=True),
-    Claim("F1/equal-training", f"... and beat {LONGER.words}", Cell(K, NO_LOSS, MEAN), LONGER.cell, section="2.3",
+    Claim("F1/equal-training", f"... and beat {LONGER.label}", Cell(K, NO_LOSS, MEAN), LONGER.cell, section="2.3",
           settled_after=True, paired=False),
     Claim("F2", "... and are as good as one expert for every image",
           Cell(K, NO_LOSS, MEAN), PLAIN, AS_GOOD, section="4.1"),

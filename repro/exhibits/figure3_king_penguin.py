@@ -90,14 +90,14 @@ def run(parameters: Parameters) -> StudyResult:
         if spec.seed in following:
             group = gates[spec.num_experts, following[spec.seed]].argmax(1).numpy()
             measurements += agreeing(spec, "agreement", g0.argmax(1).numpy(), group, images, label)
-    tiles, shown = pictures_of(images, counts_of(images, pictured), pictured, label, parameters.seeds[0])
+    tiles, picture = pictures_of(images, counts_of(images, pictured), pictured, label, parameters.seeds[0])
     tables = {
         "ranking": ranking(images, gates),
         "experts": experts_of_class(images, label, gates),
         "counts": counts_of_classes(images, pictured),
         "tiles": tiles,
     }
-    return record(NAME, parameters, study, measurements, tables=tables, pictures={"tiles": shown})
+    return record(NAME, parameters, study, measurements, tables=tables, pictures={"tiles": picture})
 
 
 def named_class(name: str, images: ImageDataset) -> int:
@@ -193,7 +193,7 @@ MEASURED = (
     ("confused", "expert", "classes taken for the image's: their share in its expert, %"),
     ("confused", "chance", "the same, for a random image of its class, %"),
 )
-"""Metric, method and words of the rows of the main table."""
+"""Metric, method and label of the rows of the main table."""
 
 HALVES = {
     "oranges or bell peppers": {"orange", "bell pepper"},
@@ -207,13 +207,17 @@ def advice(result: StudyResult) -> str:
     if class_of(result) != "king penguin":
         return ""
     table = result.tables["experts"].where(experts=result.most_experts())
-    found = {}
-    for words, names in HALVES.items():
+    seeds_with = {}
+    for half, names in HALVES.items():
         shared = zip(table.column("seed"), table.column("shared with"), strict=True)
-        found[words] = {seed for seed, text in shared if names & {one.partition(" (")[0] for one in text.split(", ")}}
-    whole = [words for words, seeds in found.items() if len(seeds) == len(result.seeds)]
+        seeds_with[half] = {
+            seed for seed, text in shared if names & {one.partition(" (")[0] for one in text.split(", ")}
+        }
+    whole = [half for half, seeds in seeds_with.items() if len(seeds) == len(result.seeds)]
     seen = ("neither half", "one half", "both halves")[len(whole)]
-    counts = ", with ".join(f"{words} in {len(found[words])} of {len(result.seeds)} seeds" for words in HALVES)
+    counts = ", with ".join(
+        f"{half} in {len(seeds)} of {len(result.seeds)} seeds" for half, seeds in seeds_with.items()
+    )
     return (
         f"King penguins share an expert with {counts}; seen here: **{seen}** (by the classes with most images in each "
         "of the class's experts; a half counts if every seed has it; a rule settled with the pictures in sight)."
@@ -236,7 +240,7 @@ def _main(result: StudyResult) -> Captioned:
         "shows pictures and prints no number. 'effectively': the exponential of the entropy of a class's shares. AMI: "
         "adjusted mutual information, 0 by chance, 100 for the same split."
     )
-    return Captioned(frame(columns, [words.format(name=class_of(result)) for *_, words in rows]), caption)
+    return Captioned(frame(columns, [label.format(name=class_of(result)) for *_, label in rows]), caption)
 
 
 def _experts(result: StudyResult) -> Captioned:
@@ -291,8 +295,8 @@ def _result_band(band: SubFigure, result: StudyResult) -> None:
     experts = list(dict.fromkeys(row[0] for row in rows))
     modes = sorted({row[3] for row in rows if row[2] == "own" and row[3] is not None})
     frames = {mode: PALETTE[place % len(PALETTE)] for place, mode in enumerate(modes)}
-    words = f"; frames: the {len(modes)} true modes of {class_of(result)}" if modes else ""
-    band.suptitle(f"{where_run(result)}, K = {result.most_experts()}{words}", fontsize=10, x=0.01, ha="left")
+    legend = f"; frames: the {len(modes)} true modes of {class_of(result)}" if modes else ""
+    band.suptitle(f"{where_run(result)}, K = {result.most_experts()}{legend}", fontsize=10, x=0.01, ha="left")
     for part, expert in zip(band.subfigures(len(experts), 1, squeeze=False)[:, 0], experts, strict=True):
         here = [(row, tiles[index]) for index, row in enumerate(rows) if row[0] == expert]
         _expert_band(part, result, here, frames)
@@ -311,16 +315,16 @@ def _expert_band(part: SubFigure, result: StudyResult, here: list, frames: dict)
         axes.set_axis_on()
         show_tile(axes, tile, frame=frames.get(row[3]))
     for place, name in enumerate(names):
-        found = [tile for row, tile in here if row[1] == name and row[2] == "companion"][:TILES_EACH]
-        for line, tile in enumerate(found):
+        theirs = [tile for row, tile in here if row[1] == name and row[2] == "companion"][:TILES_EACH]
+        for line, tile in enumerate(theirs):
             axes = grid[line, half + 1 + place]
             axes.set_axis_on()
             show_tile(axes, tile, _shortened(short(str(name))) if line == 0 else "")
     expert = here[0][0][0]
     table = result.tables["experts"].where(seed=result.seeds[0], experts=result.most_experts(), expert=expert)
     share = f": {table.column('share')[0]:.0f} % of its images" if table.rows else ""
-    words = f"{class_of(result)} in expert {expert}{share}"
-    label = grid[0, 0].text(0, 1.1, words, fontsize=9, transform=grid[0, 0].transAxes)
+    title = f"{class_of(result)} in expert {expert}{share}"
+    label = grid[0, 0].text(0, 1.1, title, fontsize=9, transform=grid[0, 0].transAxes)
     label.set_in_layout(False)  # it is as wide as several pictures, and stands at the height of the names beside it
 
 

@@ -165,7 +165,9 @@ def run(parameters: Parameters) -> StudyResult:
 
     ways = (of_mixture, of_control) if parameters.control else (of_mixture,)
     parts = (measure(spec) for spec in specs for measure in ways)
-    return seed_by_seed(parts, lambda found: record(NAME, parameters, study, found, costs, {"sweep": sweep}))
+    return seed_by_seed(
+        parts, lambda measurements: record(NAME, parameters, study, measurements, costs, {"sweep": sweep})
+    )
 
 
 def baselines(spec: StudySpec, root: Path) -> dict[str, float]:
@@ -232,13 +234,13 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
         return [*none, alone, alone, plain, *means(result, [Cell(k, rule, metric=metric) for rule in RULES], decimals)]
 
     taus = [by_seed(result, Cell(k, rule, metric="tau")) for rule in RULES]
-    shown = [", ".join(f"{tau[seed]:g}" if seed in tau else NONE for seed in result.seeds) for tau in taus]
+    thresholds = [", ".join(f"{tau[seed]:g}" if seed in tau else NONE for seed in result.seeds) for tau in taus]
     columns = {
         "top-1, %": [*top1, *means(result, [Cell(k), *(Cell(k, rule) for rule in RULES)])],
         "multiply-adds, millions": column(macs[0], macs[k], "macs_millions", 1),
         "exits early, %": column("100.0", "0.0", "exits", 1),
         "experts an image": column("0", "1", "experts", 2),
-        "threshold τ": [*none, *[NONE] * 3, *shown],
+        "threshold τ": [*none, *[NONE] * 3, *thresholds],
     }
     folder = result.spec["folder"]
     caption = (
@@ -264,7 +266,7 @@ def advice(result: StudyResult) -> str:
             f" Base and mixture answer the same images and part on {discordant.mean:.1f} % of them: between these two "
             f"up to {by_chance_of_pairs(discordant.mean, number):.1f} points."
         )
-    simple = {label: found.mean for name, label in SIMPLE.items() if (found := summary_of(result, Cell(0, name)))}
+    simple = {label: summary.mean for name, label in SIMPLE.items() if (summary := summary_of(result, Cell(0, name)))}
     best = max(simple, key=simple.__getitem__, default=None)
     if best and ours - simple[best] <= by_chance(ours, number):
         text += (
@@ -305,16 +307,16 @@ def _what_to_do(result: StudyResult, k: int, number: int) -> str:
 
 def _gain(result: StudyResult, more: Cell, less: Cell, number: int) -> tuple[float, float] | None:
     """Points above, and how many chance makes; two models part at most where either parts from the mixture."""
-    found = difference(result, more, less, paired=more.method != EQUAL_TRAINING and not less.num_experts)  # one base
-    if found is None:
+    gain = difference(result, more, less, paired=more.method != EQUAL_TRAINING and not less.num_experts)  # one base
+    if gain is None:
         return None
     others = [replace(cell, num_experts=more.num_experts) for cell in (more, less) if cell != Cell(more.num_experts)]
     parting = [summary_of(result, replace(cell, metric="discordant")) for cell in others]
     both = [*by_seed(result, more).values(), *by_seed(result, less).values()]
     apart = min(sum(summary.mean for summary in parting if summary), 100.0)
     points = by_chance_of_pairs(apart, number) if all(parting) else by_chance(math.fsum(both) / len(both), number)
-    of_seeds = found.mean - found.interval[0] if found.interval and found.n >= SEEDS else 0.0
-    return found.mean, max(points, of_seeds)
+    of_seeds = gain.mean - gain.interval[0] if gain.interval and gain.n >= SEEDS else 0.0
+    return gain.mean, max(points, of_seeds)
 
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
@@ -354,15 +356,15 @@ def show_use(parameters: Parameters, folder: Path | None, tau: float = 0.1) -> A
     index = index_folder(images, "test", parameters.root)
     rows = range(images.num_validation, len(index), max(images.num_test // 4, 1))[:4]
     model = load(folder)
-    shown = {}
+    predictions = {}
     for row in rows:
         prediction = predict(model, model.prepare(Image.open(index.paths[row])), tau)
-        shown["/".join(Path(index.paths[row]).parts[-2:])] = {
+        predictions["/".join(Path(index.paths[row]).parts[-2:])] = {
             "class": index.class_names[index.labels[row]],
             "it says": model.names(prediction.scores)[0],
             "experts that ran": str(int(prediction.experts_used)),
         }
-    return HTML(Captioned(frame_of_rows(shown), f"Some test images, at threshold {tau:g}").in_page())
+    return HTML(Captioned(frame_of_rows(predictions), f"Some test images, at threshold {tau:g}").in_page())
 
 
 EXHIBIT = Exhibit(NAME, "Your own images", Parameters, run, tables, figures=figures, advice=advice)

@@ -111,7 +111,7 @@ def run(parameters: Parameters) -> StudyResult:
     """
     study = open_study(parameters)
     costs: list[Cost] = []
-    have: set[tuple[str, int]] = set()  # bases, by seed, that are measured
+    done: set[tuple[str, int]] = set()  # bases, by seed, that are measured
 
     def of_pair(spec: StudySpec) -> Iterator[Measurement]:
         outputs = study.run(spec)
@@ -120,10 +120,10 @@ def run(parameters: Parameters) -> StudyResult:
         yield from of_backbone(spec, (outputs.base_logits, outputs.labels))  # a pair's outputs hold its base's
 
     def of_backbone(spec: StudySpec, answers: tuple[Tensor, Tensor] | None = None) -> Iterator[Measurement]:
-        if (spec.base, spec.seed) not in have:
+        if (spec.base, spec.seed) not in done:
             top1 = accuracy(*(answers or study.base_outputs(spec)))
             yield measured(spec, "backbone", top1, row=spec.base, num_experts=0)
-            have.add((spec.base, spec.seed))
+            done.add((spec.base, spec.seed))
             costs.append(cost_row(spec.cost.without_experts(), spec.base))
 
     def of_control(spec: StudySpec) -> Iterator[Measurement]:
@@ -136,7 +136,7 @@ def run(parameters: Parameters) -> StudyResult:
     varies = [name for name in ("base", "expert") if len({getattr(spec, name) for spec in study.specs}) > 1]
     return seed_by_seed(
         (part for _, part in sorted(parts, key=itemgetter(0))),
-        lambda found: record(NAME, parameters, study, found, costs, varies=varies),
+        lambda measurements: record(NAME, parameters, study, measurements, costs, varies=varies),
     )
 
 
@@ -246,8 +246,8 @@ def _costs(result: StudyResult, cells: Sequence[Cell], costs: Sequence[Cost | No
 
 def _gain(result: StudyResult, cell: Cell, base: Cell, paired: bool = True) -> str:
     is_pair = cell.num_experts and cell.method != EQUAL_TRAINING
-    found = difference(result, cell, base, paired) if is_pair else None
-    return gain(found) + (f" ({interval(found, sign=True)})" if found and found.interval else "")
+    gained = difference(result, cell, base, paired) if is_pair else None
+    return gain(gained) + (f" ({interval(gained, sign=True)})" if gained and gained.interval else "")
 
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
@@ -266,15 +266,15 @@ def _ours(axes: Axes, result: StudyResult) -> None:
     line, macs_of = [], {cost.row: cost.macs / 1e6 for cost in result.costs}
     for place, cost in enumerate(result.costs):
         name, macs = cost.row, macs_of[cost.row]
-        if not (found := summary_of(result, Cell(cost.num_experts, row=name))):
+        if not (summary := summary_of(result, Cell(cost.num_experts, row=name))):
             continue
         colour = MODELS.get(name, PALETTE[place % len(PALETTE)]) if cost.num_experts else "#000000"
         if cost.num_experts:
-            axes.plot([macs], [found.mean], MARKERS["bagging"], color=colour, markersize=8, label=name, zorder=4)
+            axes.plot([macs], [summary.mean], MARKERS["bagging"], color=colour, markersize=8, label=name, zorder=4)
         else:
-            line.append((name, macs, found.mean, min(found.values)))
+            line.append((name, macs, summary.mean, min(summary.values)))
         if len(result.seeds) > 1:
-            axes.plot([macs] * found.n, found.values, "_", color=colour, markersize=16, zorder=2)
+            axes.plot([macs] * summary.n, summary.values, "_", color=colour, markersize=16, zorder=2)
     _backbones(axes, line)
     for cell in (longer(name, result.most_experts()) for name in macs_of):
         if control := summary_of(result, cell):

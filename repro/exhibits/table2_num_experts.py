@@ -71,9 +71,9 @@ class Parameters(SingleGateParameters):
             raise SpecError(f"controls: {', '.join(sorted(strange))} is no number of experts of this run")
         usual = [max(self.experts)] if self.scale in DEMONSTRATIONS else self.experts
         numbers = [int(k) for k in self.controls] or usual
-        found = [(EQUAL_TRAINING, k, of_equal_training(spec.with_(num_experts=k))) for k in numbers]
+        longer = [(EQUAL_TRAINING, k, of_equal_training(spec.with_(num_experts=k))) for k in numbers]
         plain = of_equal_inference(spec.with_(num_experts=max(self.experts)))
-        return [*([(EQUAL_INFERENCE, 1, plain)] if plain else []), *found]
+        return [*([(EQUAL_INFERENCE, 1, plain)] if plain else []), *longer]
 
 
 def run(parameters: Parameters) -> StudyResult:
@@ -83,10 +83,10 @@ def run(parameters: Parameters) -> StudyResult:
     tables: dict[str, Table] = {}
 
     def of_mixture(spec: StudySpec) -> Iterator[Measurement]:
-        outputs[spec.seed] = found = study.run(spec)
-        yield from usual(study, spec, found, methods=[m for m in ENSEMBLERS if m != "top-2" or spec.num_experts > 1])
+        outputs[spec.seed] = own = study.run(spec)
+        yield from usual(study, spec, own, methods=[m for m in ENSEMBLERS if m != "top-2" or spec.num_experts > 1])
         if spec.stacking:
-            yield measured(spec, "stacking", accuracy(stacking(found, study.stackers(spec)), found.labels))
+            yield measured(spec, "stacking", accuracy(stacking(own, study.stackers(spec)), own.labels))
 
     def of_control(method: str, k: int, control: StudySpec) -> Iterator[Measurement]:
         yield measured(control, method, accuracy(*study.base_outputs(control)), num_experts=k)
@@ -97,13 +97,13 @@ def run(parameters: Parameters) -> StudyResult:
         parts += [of_mixture(spec) for spec in specs]
         parts += [of_control(*each) for each in parameters.controls_of(specs[0])]
 
-    def write(found: list[Measurement]) -> StudyResult:
+    def write(measurements: list[Measurement]) -> StudyResult:
         spec = parameters.specs()[0]
         costs = [cost_row(spec.cost.without_experts())]
         costs += [cost_row(spec.with_(num_experts=k).cost) for k in parameters.experts]
         costs += [cost_row(plain_cost(c), f"{method} of {k}") for method, k, c in parameters.controls_of(spec)]
         tables["controls"] = Table(columns=CONTROLS, rows=list(_what_controls_get(parameters, spec)))
-        return record(NAME, parameters, study, [*found, *_two_networks(spec, outputs)], costs, tables)
+        return record(NAME, parameters, study, [*measurements, *_two_networks(spec, outputs)], costs, tables)
 
     result = seed_by_seed(parts, write)
     if longer := parameters.longer_bases():  # last: should time not allow it, the rest is on record
@@ -183,8 +183,8 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
         f"Two whole networks are the bases of two seeds, {A_RING}."
     )
     main = comparison(result, cells, printed_value, is_model(result, *PAIR), PAPER_DATASETS)
-    found = {"main": Captioned(main, caption), "details": _details(result)}
-    return found | ({"controls": _given(result.tables["controls"])} if "controls" in result.tables else {})
+    controls = {"controls": _given(result.tables["controls"])} if "controls" in result.tables else {}
+    return {"main": Captioned(main, caption), "details": _details(result), **controls}
 
 
 def _given(controls: Table) -> Captioned:
@@ -192,12 +192,12 @@ def _given(controls: Table) -> Captioned:
     names = {EQUAL_INFERENCE: "plain network, for base + ", EQUAL_TRAINING: "base trained longer, for base + "}
     headings = ("width", "epochs", "inference MACs, % of the mixture's", "training MACs, % of the mixture's")
     rows: Any = controls.rows
-    shown = {
+    given = {
         names[method] + so_many(k, "expert"): {name: f"{x:g}" for name, x in zip(headings, values, strict=True)}
         for method, k, *values in rows
     }
     return Captioned(
-        frame_of_rows(shown), "What each control is and what it gets, beside the mixture that it is held against."
+        frame_of_rows(given), "What each control is and what it gets, beside the mixture that it is held against."
     )
 
 
@@ -206,11 +206,11 @@ def advice(result: StudyResult) -> str:
     if "longer" not in result.tables:
         return ""
     epochs, gain = result.tables["longer"].column("epochs")[0], gain_of_longer(result)
-    found = f"Twice the base's {epochs} epochs gain {gain:+.1f} points on validation images (one seed)."
+    sentence = f"Twice the base's {epochs} epochs gain {gain:+.1f} points on validation images (one seed)."
     if gain < ENOUGH:
-        return f"{found} It is trained for long enough: until twice as long gains less than {ENOUGH:g} points."
+        return f"{sentence} It is trained for long enough: until twice as long gains less than {ENOUGH:g} points."
     return (
-        f"{found} **The base could learn more by itself**: it should be trained until twice as long gains less than "
+        f"{sentence} **The base could learn more by itself**: it should be trained until twice as long gains less than "
         f"{ENOUGH:g} points. What mixtures gain here is gained over such a base, and may be less over a better one."
     )
 

@@ -226,10 +226,10 @@ def exact() -> dict[str, Captioned]:
         "second half of the features and the whole classifier."
     )
     rows = {
-        f"{TITLES[network]}, exit at {tau:g}": found
+        f"{TITLES[network]}, exit at {tau:g}": implied
         for network in NETWORKS
         for tau in THRESHOLDS
-        if (found := implied_shares(network, tau))
+        if (implied := implied_shares(network, tau))
     }
     about_shares = (
         "The share of ImageNet's validation images that still run their expert, which the paper does not print: its "

@@ -1,5 +1,5 @@
 """Table 4 (Section 4.2): is a single gate as good as other dynamic routing at about equal multiply-adds? DeepMoE and
-RMN stand as printed; beside them a DeepMoE on the network of the base, with λ taken for what the mixture costs.
+RMN stand as printed; beside them a DeepMoE on the network of the base, with λ chosen for what the mixture costs.
 
 On ImageNet the single gate is ResNet-18 with 4 experts (the models of Table 3), elsewhere tr18-tr10 with 10.
 """
@@ -70,7 +70,7 @@ class Parameters(ControlledParameters):
         return [spec.with_(**ours, pretrained=spec.pretrained and self.pretrained) for spec in super().specs()]
 
     def others(self) -> list[Goal]:
-        """Every DeepMoE; while λ is yet to be taken those of the scan, as what is taken is known only then."""
+        """Every DeepMoE; while λ is yet to be chosen, those of the scan: which is chosen is known only then."""
         first = self.specs()[0]
         usual = self.scale not in DEMONSTRATIONS and not first.pretrained and first.base in WIDENETS
         if self.deepmoe == "none" or (self.deepmoe == "auto" and not usual):
@@ -94,12 +94,12 @@ def run(parameters: Parameters) -> StudyResult:
     study = open_study(parameters)
     specs = parameters.specs()
     tables: dict[str, Table] = {}
-    lam = cache(partial(_taken, parameters, study, tables))
+    lam = cache(partial(_chosen_lam, parameters, study, tables))
 
     def of_mixture(spec: StudySpec) -> Iterator[Measurement]:
-        found = list(measure(spec, study.run(spec), study, parameters.thresholds))
-        base, *mixtures = (m for m in found if m.metric == "top1")
-        yield from found
+        measurements = list(measure(spec, study.run(spec), study, parameters.thresholds))
+        base, *mixtures = (m for m in measurements if m.metric == "top1")
+        yield from measurements
         # Table 4 compares gains over each method's own base, since the bases differ.
         yield from (measured(spec, m.method, m.value - base.value, "gain") for m in mixtures)
 
@@ -112,18 +112,18 @@ def run(parameters: Parameters) -> StudyResult:
         base, macs = accuracy(outputs.base_logits, outputs.labels), spec.cost.macs
         at = numbers(parameters.gated(spec, lam()), study.runner)
         own = 1e6 * at["macs_millions"]
-        found = {"top1": at["top1"], "gain": at["top1"] - base, "macs_millions": at["macs_millions"]}
-        found |= {"active": at["active"], "like_ours": 100 * min(own, macs) / max(own, macs)}
-        yield from (replace(DEEPMOE, metric=name).measurement(spec.seed, value) for name, value in found.items())
+        values = {"top1": at["top1"], "gain": at["top1"] - base, "macs_millions": at["macs_millions"]}
+        values |= {"active": at["active"], "like_ours": 100 * min(own, macs) / max(own, macs)}
+        yield from (replace(DEEPMOE, metric=name).measurement(spec.seed, value) for name, value in values.items())
 
     ways = (of_mixture, of_its_controls, *((of_deepmoe,) if parameters.others() else ()))
     cost = specs[0].cost
     costs = [cost_row(cost.without_experts()), cost_row(cost)]
     parts = (way(spec) for way in ways for spec in specs)
-    return seed_by_seed(parts, lambda found: record(NAME, parameters, study, found, costs, tables))
+    return seed_by_seed(parts, lambda measurements: record(NAME, parameters, study, measurements, costs, tables))
 
 
-def _taken(parameters: Parameters, study: Study, tables: dict[str, Table]) -> float:
+def _chosen_lam(parameters: Parameters, study: Study, tables: dict[str, Table]) -> float:
     """The λ that is most accurate on validation images of those that cost what the mixture does; the one there is."""
     if len(parameters.lam) == 1:
         return parameters.lam[0]
@@ -257,8 +257,8 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
         "single gate's base and selected expert are bagged; with an exit at τ the base alone answers where its "
         f"largest probability is at least τ.{_about_deepmoe(result)} What stands as printed is not run here."
     )
-    found = {"main": Captioned(main, caption), "trade_off": _trade_off(result)}
-    return found | ({"scan": scan_table(result.tables["scan"], "mixture")} if "scan" in result.tables else {})
+    scan = {"scan": scan_table(result.tables["scan"], "mixture")} if "scan" in result.tables else {}
+    return {"main": Captioned(main, caption), "trade_off": _trade_off(result), **scan}
 
 
 def _about_deepmoe(result: StudyResult) -> str:

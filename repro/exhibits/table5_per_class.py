@@ -161,10 +161,10 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
         "both of ours. The oracle gate is told which expert owns the image's class."
     )
     table = comparison(result, cells, printed_value, is_model(result, *PAIR), ["tiny-imagenet"])
-    shown = {"main": Captioned(table, caption), "routing": _routing(result, k)}
+    captioned = {"main": Captioned(table, caption), "routing": _routing(result, k)}
     if any(m.metric == "ami" for m in result.measurements):  # the image set has known modes
-        shown["modes"] = _modes(result, k)
-    return shown
+        captioned["modes"] = _modes(result, k)
+    return captioned
 
 
 def _routing(result: StudyResult, k: int) -> Captioned:
@@ -181,8 +181,8 @@ def _routing(result: StudyResult, k: int) -> Captioned:
                 "right expert": Cell(k, WITHOUT, f"{level}-oracle", metric),
                 "right expert, bagging": Cell(k, WITH, f"{level}-oracle", metric),
             }
-            shown = zip(cells, means(result, list(cells.values())), strict=True)
-            rows[f"{LABELS[level]}: {images}"] = {"% of images": f"{of_all:.1f}", **dict(shown)}
+            top1 = zip(cells, means(result, list(cells.values())), strict=True)
+            rows[f"{LABELS[level]}: {images}"] = {"% of images": f"{of_all:.1f}", **dict(top1)}
     caption = (
         f"{about(result, models=False)}; {k} experts. 'Rightly routed': the gate selects the expert that owns the "
         "image's class. Top-1 accuracy in percent of the base, of the selected expert, and of the right one (oracle), "
@@ -212,15 +212,15 @@ def _modes(result: StudyResult, k: int) -> Captioned:
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     """Table 5, ours left, the paper's right."""
-    shown = evidence(results)
+    results = evidence(results)
 
     def paper(axes: Axes, result: StudyResult) -> None:
-        if result is shown[0]:
+        if result is results[0]:
             _paper_panel(axes)
         else:
             axes.set_axis_off()  # the paper has one image set here
 
-    figure, grid = panels(shown, _ours_panel, paper, height=3.6, width_ratios=(5, 3))
+    figure, grid = panels(results, _ours_panel, paper, height=3.6, width_ratios=(5, 3))
     common_legend(figure, grid[:, 0])
     return {"main": figure}
 
@@ -242,9 +242,9 @@ def _dots(
     axes: Axes, result: StudyResult, cells: Sequence[Cell], method: str, shift: float, label: str | None = None
 ) -> None:
     for x, cell in enumerate(cells):
-        if found := summary_of(result, cell):
+        if summary := summary_of(result, cell):
             face = COLOURS[method] if method == WITH else "white"
-            mark(axes, x + shift, found, MARKERS[method], COLOURS[method], seeds_at=x + shift + 0.07,
+            mark(axes, x + shift, summary, MARKERS[method], COLOURS[method], seeds_at=x + shift + 0.07,
                  markerfacecolor=face, label=label or NAMES[method])  # fmt: skip
 
 

@@ -55,10 +55,10 @@ def run(parameters: Parameters) -> StudyResult:
     diagram = Table(columns=["pair", "K", "method", "seed", "bin", "count", "confidence", "accuracy"], rows=[])
     for spec in parameters.specs():
         for method, scores, labels in _ways(study, spec, study.run(spec)):
-            cell, found = cell_of(spec.pair, method, spec.num_experts), reliability(scores, labels)
-            values = {"top1": accuracy(scores, labels), "ece": found.ece, "overconfidence": found.overconfidence}
+            cell, curve = cell_of(spec.pair, method, spec.num_experts), reliability(scores, labels)
+            values = {"top1": accuracy(scores, labels), "ece": curve.ece, "overconfidence": curve.overconfidence}
             measurements += [replace(cell, metric=name).measurement(spec.seed, x) for name, x in values.items()]
-            bins = zip(found.count.tolist(), found.confidence.tolist(), found.accuracy.tolist(), strict=True)
+            bins = zip(curve.count.tolist(), curve.confidence.tolist(), curve.accuracy.tolist(), strict=True)
             diagram.rows.extend(
                 [spec.pair, spec.num_experts, method, spec.seed, i, count, round(sure, 4), round(right, 4)]
                 for i, (count, sure, right) in enumerate(bins)

@@ -163,11 +163,11 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
 
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     """One panel a result: every alternative's difference to the default, with interval and seeds."""
-    shown = evidence(results)
-    names = [row for row in CHOICES if any(row in _rows(result) for result in shown)]
+    results = evidence(results)
+    names = [row for row in CHOICES if any(row in _rows(result) for result in results)]
     figure = new_figure(8.0, 0.34 * len(names) + 1.5)
-    panels = figure.subplots(1, len(shown), squeeze=False, sharey=True)[0]
-    for axes, result in zip(panels, shown, strict=True):
+    panels = figure.subplots(1, len(results), squeeze=False, sharey=True)[0]
+    for axes, result in zip(panels, results, strict=True):
         _panel(axes, result, names)
     panels[0].set_yticks(range(len(names)), names)
     panels[0].invert_yaxis()
@@ -180,18 +180,18 @@ def _panel(axes: Axes, result: StudyResult, names: Sequence[str]) -> None:
     axes.axvline(0, color=COLOURS["backbone"], linewidth=1)
     axes.grid(visible=False, axis="y")
     axes.grid(visible=True, axis="x")
-    swings = {row: found for row in names if (found := swing(result, row))}
+    swings = {row: summary for row in names if (summary := swing(result, row))}
     for row in set(names) - set(swings):
         axes.annotate(
             "not run", (0, names.index(row)), (5, 0), textcoords="offset points", va="center", fontsize=8,
             color=COLOURS["backbone"],
         )  # fmt: skip
-    for row, found in swings.items():
+    for row, summary in swings.items():
         place = names.index(row)
-        if ends := found.interval:
+        if ends := summary.interval:
             axes.plot(ends, [place] * 2, color=COLOURS["bagging"], linewidth=1.4, label="95 % interval")
-        axes.plot(found.values, [place] * found.n, "|", color="#595959", markersize=8, label="each seed")
-        axes.plot([found.mean], [place], "o", color=COLOURS["bagging"], label="mean")
+        axes.plot(summary.values, [place] * summary.n, "|", color="#595959", markersize=8, label="each seed")
+        axes.plot([summary.mean], [place], "o", color=COLOURS["bagging"], label="mean")
     axes.set_xscale("symlog", linthresh=1)  # what moves the accuracy far would squeeze all others to a line
     axes.xaxis.set_major_locator(ticker.MaxNLocator(3))
     axes.xaxis.set_major_formatter("{x:g}")

@@ -46,8 +46,8 @@ def paper_macs(dataset: str, base: str, expert: str | None = None) -> int:
 
 def marker(dataset: str, name: str, macs: int) -> PrintedValue | None:
     """The mean of a series' markers at a cost, if it has any there."""
-    found = [top1 for cost, top1 in drawn(dataset, name) if abs(cost - macs) <= NEAR * macs]
-    return PrintedValue(sum(found) / len(found), None) if found else None
+    near = [top1 for cost, top1 in drawn(dataset, name) if abs(cost - macs) <= NEAR * macs]
+    return PrintedValue(sum(near) / len(near), None) if near else None
 
 
 def anytime_at(dataset: str, macs: int) -> PrintedValue | None:

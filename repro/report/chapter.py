@@ -61,8 +61,8 @@ class Chapter:
             self.recorded = list(load_results(results_folder(), self.exhibit.name).values())
         except SpecError:
             self.recorded = []  # not a checkout: there are no records beside this run
-        if said := of_before(evidence(self.recorded)):
-            _display(said)
+        if notice := of_before(evidence(self.recorded)):
+            _display(notice)
         lines = "".join(f"<li>{provenance(r)}</li>" for r in self.results)
         text = f"<ul>{lines}</ul>" if lines else NOTHING
         _display(folded("The recorded runs of this chapter", text) if lines and not self.own else text)
@@ -86,22 +86,22 @@ class Chapter:
         def show(result: StudyResult) -> str:
             among = self.own if any(result is r for r in self.own) else self.recorded
             parts = [r for r in among if (where_run(r), r.spec_hash) == (where_run(result), result.spec_hash)]
-            shown = self.exhibit.together(parts).values() if result is parts[0] else ()
-            tables = [table.in_page(folded=index > 0) for index, table in enumerate(shown)]
-            return "".join([*tables, *(self._source(part) for part in parts if tables)])
+            tables = self.exhibit.together(parts).values() if result is parts[0] else ()
+            pages = [table.in_page(folded=index > 0) for index, table in enumerate(tables)]
+            return "".join([*pages, *(self._source(part) for part in parts if pages)])
 
         self._show_each(show, self.recorded)
 
     def exact(self, *names: str) -> None:
         """Tables that need no run (all, unless named), the first open."""
         known = self.exhibit.exact()
-        shown = [known[name] for name in names or known]
-        _display("".join(table.in_page(folded=index > 0) for index, table in enumerate(shown)))
+        tables = [known[name] for name in names or known]
+        _display("".join(table.in_page(folded=index > 0) for index, table in enumerate(tables)))
 
     def claims(self, folded: bool = False) -> None:
         """The paper's claims with the verdict on each; where none was run, how many there are."""
-        shown = self._show_each(lambda result: self._claims(result, folded), evidence(self.recorded))
-        if self.results and not shown:
+        any_run = self._show_each(lambda result: self._claims(result, folded), evidence(self.recorded))
+        if self.results and not any_run:
             _display(f"<p>{so_many(len(self.exhibit.claims), 'claim')}: <strong>not run</strong>.</p>")
 
     def figure(self, name: str = "main", *, alt: str, caption: str) -> None:
@@ -175,14 +175,14 @@ def provenance(r: StudyResult) -> str:
 
 def of_before(records: Sequence[StudyResult]) -> str:
     """A paragraph of HTML on the records that an earlier version made; empty where there are none."""
-    found = []
+    runs = []
     for r in filter(_of_before, records):
         had, now = r.spec["base_recipe"]["epochs"], default_spec(r.scale, r.dataset).base_recipe.epochs
-        found.append(where_run(r) + (f" (bases of {had} epochs, of {now} now)" if had != now else ""))
-    if not found:
+        runs.append(where_run(r) + (f" (bases of {had} epochs, of {now} now)" if had != now else ""))
+    if not runs:
         return ""
     return (
-        f"<p><strong>Made by an earlier version</strong>, and not repeated since: {'; '.join(found)}. Experts were "
+        f"<p><strong>Made by an earlier version</strong>, and not repeated since: {'; '.join(runs)}. Experts were "
         "shown the batches of the base's first epochs once more, augmented alike.</p>"
     )
 

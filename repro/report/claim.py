@@ -70,21 +70,21 @@ Computed = Callable[[StudyResult], Mapping[int, float]]
 
 @dataclass(frozen=True)
 class Control:
-    """What a gain has to beat as well: how keys name it, what it is in words, and where the record holds it.
+    """What a gain has to beat as well: how keys name it, how readers do, and where the record holds it.
 
     ``paired``: it rests on what the gain itself rests on, such as the base; a network that is trained apart does not.
     """
 
     key: str
-    words: str
+    label: str
     cell: Cell
     paired: bool = False
 
 
 def equal_training(num_experts: int, row: str = "") -> Control:
     """The base trained for the multiply-adds of base and ``num_experts`` experts together."""
-    words = "the base trained as long as base and experts together"
-    return Control(EQUAL_TRAINING, words, Cell(num_experts, EQUAL_TRAINING, row))
+    label = "the base trained as long as base and experts together"
+    return Control(EQUAL_TRAINING, label, Cell(num_experts, EQUAL_TRAINING, row))
 
 
 def equal_inference(row: str = "") -> Control:
@@ -136,10 +136,10 @@ class Claim:
         return f"{low:.4g} to {high:.4g}" if low > 0 else f"below {high:.4g}"
 
 
-def _beats(text: str, words: str) -> str:
+def _beats(text: str, rival: str) -> str:
     """``5 experts beat one`` of another rival: ``5 experts beat a plain network``."""
-    found, replaced = re.subn(r"\b(beats?|lies above)\b.*", rf"\1 {words}", text.replace("is as good as", "beats"))
-    return found if replaced else f"{text}, and more than {words}"
+    sentence, replaced = re.subn(r"\b(beats?|lies above)\b.*", rf"\1 {rival}", text.replace("is as good as", "beats"))
+    return sentence if replaced else f"{text}, and more than {rival}"
 
 
 def with_controls(claims: Iterable[Claim]) -> tuple[Claim, ...]:
@@ -150,7 +150,7 @@ def with_controls(claims: Iterable[Claim]) -> tuple[Claim, ...]:
         for one in (
             claim,
             *(
-                replace(claim, key=f"{claim.key}/{control.key}", text=_beats(claim.text, control.words),
+                replace(claim, key=f"{claim.key}/{control.key}", text=_beats(claim.text, control.label),
                         less=control.cell, within=MORE, controls=(), paired=control.paired)
                 for control in claim.controls
             ),

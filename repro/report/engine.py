@@ -25,8 +25,8 @@ class InProcessEngine(Engine):
     def execute_managed_notebook(cls, nb_man: NotebookExecutionManager, kernel_name: str, **options: Any) -> None:
         """Run the cells in turn, up to the first that fails."""
         shell = InteractiveShell.instance(config=Config(HistoryManager={"enabled": False}))
-        shown = shell.display_pub = CapturingDisplayPublisher()
-        shell.display_trap.hook = CapturingDisplayHook(shell, shown.outputs)
+        publisher = shell.display_pub = CapturingDisplayPublisher()
+        shell.display_trap.hook = CapturingDisplayHook(shell, publisher.outputs)
         try:
             for index, cell in enumerate(nb_man.nb.cells):
                 if cell.cell_type != "code":
@@ -36,8 +36,9 @@ class InProcessEngine(Engine):
                     done = shell.run_cell(cell.source, store_history=True)
                 streams = {"stdout": printed.stdout, "stderr": printed.stderr}
                 cell.outputs = [new_output("stream", name=name, text=text) for name, text in streams.items() if text]
-                cell.outputs += [new_output("display_data", o["data"], metadata=o["metadata"]) for o in shown.outputs]
-                shown.outputs.clear()
+                for output in publisher.outputs:
+                    cell.outputs.append(new_output("display_data", output["data"], metadata=output["metadata"]))
+                publisher.outputs.clear()
                 if error := done.error_before_exec or done.error_in_exec:
                     cell.outputs.append(new_output("error", ename=type(error).__name__, evalue=str(error)))
                     nb_man.cell_exception(cell, index)

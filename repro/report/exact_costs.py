@@ -59,8 +59,8 @@ def figures_table(figures: Sequence[Figure], caption: str) -> Captioned:
         "match": [figure.verdict for figure in figures],
     }
     matching = sum(figure.matches for figure in figures)
-    shown = frame(columns, [figure.what for figure in figures])
-    return Captioned(shown, caption.format(all=len(figures), matching=matching))
+    table = frame(columns, [figure.what for figure in figures])
+    return Captioned(table, caption.format(all=len(figures), matching=matching))
 
 
 def in_unit_of(paper: PrintedValue, value: float, more: int = 2) -> str:

@@ -50,8 +50,8 @@ def _marks(r: StudyResult, pair: str, k: int) -> list[dict[str, Any]]:
         ("base alone", Cell(0, "backbone", base), (base, 0)),
         ("one expert for every image", Cell(k, "bagging", pair), (pair, k)),
     )
-    found = [(name, summary_of(r, cell), costs.get(key)) for name, cell, key in plain]
-    return [{"name": name, "macs": macs, "top1": round(s.mean, 2)} for name, s, macs in found if s and macs]
+    measured = [(name, summary_of(r, cell), costs.get(key)) for name, cell, key in plain]
+    return [{"name": name, "macs": macs, "top1": round(s.mean, 2)} for name, s, macs in measured if s and macs]
 
 
 def routing(results: Sequence[StudyResult]) -> list[dict[str, Any]]:
@@ -81,16 +81,16 @@ WIDGETS = {
     "anytime-slider": ("Turn the threshold", anytime),
     "routing-explorer": ("Choose a class, and see its experts", routing),
 }
-"""Each piece by the name of its script: its title, and what it is given."""
+"""Each piece by the name of its script: its title, and what draws its data from the records."""
 
 
 def widget(name: str, results: Sequence[StudyResult], book: Book | None = None) -> str:
     """A box that its script fills; without JavaScript a sentence stands in its place."""
-    title, data = WIDGETS[name]
-    found = data(results)
-    if not found:
+    title, extract = WIDGETS[name]
+    data = extract(results)
+    if not data:
         return "<p>No record has what this interactive piece shows.</p>"
-    text = dumps(found, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    text = dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     if book:
         script = f'<script src="{book.root}_static/{name}.js" defer></script>'
     else:

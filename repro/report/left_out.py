@@ -52,11 +52,11 @@ def parts(name: str, dataset: str) -> dict[str, Part]:
         trunk, features = list(net.trunk.children()), list(net.head.features.children())
         modules = [*trunk, *features[: STAGES - 2], nn.Sequential(*features[STAGES - 2 :]), net.head.fc]
         names = ["stem", *(f"stage {s}" for s in range(1, STAGES + 1)), "pool", "fc"]
-        found = {}
+        costs = {}
         for part, module in zip(names, modules, strict=True):
             macs, x = count_macs(module, x)
-            found[part] = Part(macs, count_params(module))
-    return found
+            costs[part] = Part(macs, count_params(module))
+    return costs
 
 
 CUTS = {

@@ -41,8 +41,8 @@ def export_asked(name: str, asked: Parameters, out: Path | None = None, onnx: Pr
         raise ReproError(f"{name} trains no single-gate mixture; export one of another exhibit")
     specs = list({steps(spec).predictions: spec for spec in asked.specs()}.values())
     if len(specs) != 1:
-        found = "; ".join(f"{spec.pair}, {spec.num_experts} experts, seed {spec.seed}" for spec in specs[:8])
-        raise ReproError(f"{name} with these parameters is {len(specs)} models ({found}); narrow it to one with -p")
+        models = "; ".join(f"{spec.pair}, {spec.num_experts} experts, seed {spec.seed}" for spec in specs[:8])
+        raise ReproError(f"{name} with these parameters is {len(specs)} models ({models}); narrow it to one with -p")
     study = Study(specs, asked.root, pick_device(asked.device))
     slack = getattr(asked, "slack", None)
     return export(study, specs[0], out, asked.command(name), slack, asked.command(name, here=True), onnx)
@@ -88,14 +88,14 @@ def export(
     )  # fmt: skip
     data = f"{spec.data}-{spec.folder.digest[:6]}" if spec.folder else spec.data  # folders may share a name
     name = f"{data}-{spec.pair}-{spec.num_experts}-seed{spec.seed}".replace("@", "-")
-    folder, moe, found = check_folder(out or study.root / "exports" / name), study.moe(spec), {}
+    folder, moe, networks = check_folder(out or study.root / "exports" / name), study.moe(spec), {}
     if onnx:
         images = study.sources.batches(spec, "train", Augmentation())
         calibration = next(images.clean(CALIBRATED, spread(len(images), CALIBRATED)))
-        found = graphs(moe, calibration.images.cpu(), onnx)
-        said = OnnxMoE(config, found).outputs(study.sources.batches(spec, "evaluation", Augmentation()))
-        config = config.model_copy(update={"about": {**facts, "onnx": {onnx: reported(spec, said)}}})
-    return save(folder, moe, config, model_card(config), found)
+        networks = graphs(moe, calibration.images.cpu(), onnx)
+        onnx_outputs = OnnxMoE(config, networks).outputs(study.sources.batches(spec, "evaluation", Augmentation()))
+        config = config.model_copy(update={"about": {**facts, "onnx": {onnx: reported(spec, onnx_outputs)}}})
+    return save(folder, moe, config, model_card(config), networks)
 
 
 def spread(number: int, wanted: int) -> Tensor:
@@ -107,7 +107,7 @@ def spread(number: int, wanted: int) -> Tensor:
 
 def reported(spec: StudySpec, outputs: Outputs) -> dict[str, Any]:
     """What the model does on the images that results are reported on (of a folder, its test part)."""
-    found = answers(outputs)
+    own = answers(outputs)
     rows = held_parts(spec)[1] if spec.folder else slice(None)
 
     def rounded(of: Tensor) -> float:
@@ -115,12 +115,12 @@ def reported(spec: StudySpec, outputs: Outputs) -> dict[str, Any]:
 
     return {
         "images": len(outputs.labels[rows]),
-        "base_top1": rounded(found.right[:, 0]),
-        "one_expert_top1": rounded(found.right[:, 1]),
+        "base_top1": rounded(own.right[:, 0]),
+        "one_expert_top1": rounded(own.right[:, 1]),
         "anytime": [
-            {"tau": tau, "top1": rounded(found.right_with(used)), "exits": rounded(used == 0),
+            {"tau": tau, "top1": rounded(own.right_with(used)), "exits": rounded(used == 0),
              "macs": round(float(spec.cost.anytime_macs(used)[rows].double().mean()))}
-            for tau, used in ((tau, found.used(tau)) for tau in TAUS)
+            for tau, used in ((tau, own.used(tau)) for tau in TAUS)
         ],
     }  # fmt: skip
 

@@ -102,14 +102,14 @@ def draw_box(axes: Axes, sides: Sequence[float], pixels: int) -> None:
         axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=colour, lw=width))
 
 
-def strip(tiles: np.ndarray, words: Sequence[str]) -> str:
-    """HTML: small pictures in a row that wraps, uint8 ``[n, S, S, 3]``, with words below each."""
-    shown = ""
-    for image, below in zip(tiles, words, strict=True):
+def strip(tiles: np.ndarray, labels: Sequence[str]) -> str:
+    """HTML: small pictures in a row that wraps, uint8 ``[n, S, S, 3]``, with a label below each."""
+    figures = ""
+    for image, below in zip(tiles, labels, strict=True):
         file = io.BytesIO()
         Image.fromarray(np.ascontiguousarray(image)).save(file, "PNG")
         source = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
         about = f'width="80" alt="{escape(below) or "picture"}" style="image-rendering: pixelated"'
         picture = f'<img src="{source}" {about}>'
-        shown += f'<figure style="margin: 0; width: 84px; font-size: 75%">{picture}<br>{escape(below)}</figure>'
-    return f'<div style="display: flex; flex-wrap: wrap; gap: 6px">{shown}</div>'
+        figures += f'<figure style="margin: 0; width: 84px; font-size: 75%">{picture}<br>{escape(below)}</figure>'
+    return f'<div style="display: flex; flex-wrap: wrap; gap: 6px">{figures}</div>'

@@ -58,10 +58,10 @@ class Play:
         from IPython.display import HTML, display
 
         controls = _controls(choices) if self.live else {}
-        shown = display(HTML(show(**{name: options[0] for name, options in choices.items()})), display_id=True)
+        handle = display(HTML(show(**{name: options[0] for name, options in choices.items()})), display_id=True)
 
         def again(_: object) -> None:
-            shown.update(HTML(show(**{name: control.value for name, control in controls.items()})))
+            handle.update(HTML(show(**{name: control.value for name, control in controls.items()})))
 
         for control in controls.values():
             control.observe(again, names="value")
@@ -89,12 +89,12 @@ class Play:
 
     def strip(self, which: Tensor, answers: Tensor) -> str:
         """The first images of a mask ``[N]`` or of indices, each with its class and, if it is another, the answer."""
-        shown = (which.nonzero()[:, 0] if which.dtype == torch.bool else which)[:10].tolist()
-        words = [
+        indices = (which.nonzero()[:, 0] if which.dtype == torch.bool else which)[:10].tolist()
+        labels = [
             self.classes[label] + ("" if label == answer else f" ✗ {self.classes[answer]}")
-            for label, answer in zip(self.images.labels[shown].tolist(), answers[shown].tolist(), strict=True)
+            for label, answer in zip(self.images.labels[indices].tolist(), answers[indices].tolist(), strict=True)
         ]
-        return strip(self.images.images[shown].transpose(0, 2, 3, 1), words)
+        return strip(self.images.images[indices].transpose(0, 2, 3, 1), labels)
 
     def shape(self, name: str, tensor: Tensor, axes: str) -> None:
         """Print what a tensor is, and where a run made it, between what its values lie."""
@@ -124,8 +124,8 @@ class MixturePlay(Play):
 
     def outputs(self, model: str = "") -> Outputs:
         """What a model (the largest, unless named) answers on the evaluation images."""
-        found: Outputs = self.study.outputs(self.models[model or self.largest])
-        return found
+        outputs: Outputs = self.study.outputs(self.models[model or self.largest])
+        return outputs
 
     def exits(self, tau: float, rule: str = "any-time", model: str = "") -> str:
         """Who exits at a threshold: by Equation 2 (``any-time``) or by the base's ``confidence`` (Table 3)."""
@@ -142,8 +142,8 @@ class MixturePlay(Play):
         macs = (cost.base_macs + cost.gate_macs + mean * cost.expert_macs) / 1e6
         page = f"<p>τ = {tau:g}: {percent(alone):.1f} % of {len(right)} images exit; {mean:.2f} experts and "
         page += f"{macs:.2f} M multiply-adds an image; top-1 accuracy {percent(right):.2f} %.</p>"
-        for words, mask in (("exit and are wrong", alone & ~right), ("run experts and are wrong", ~alone & ~right)):
-            page += f"<p>{int(mask.sum())} {words}:</p>" + self.strip(mask, scores.argmax(1))
+        for fate, mask in (("exit and are wrong", alone & ~right), ("run experts and are wrong", ~alone & ~right)):
+            page += f"<p>{int(mask.sum())} {fate}:</p>" + self.strip(mask, scores.argmax(1))
         return page
 
     def scores(self, name: str, model: str = "") -> Tensor:

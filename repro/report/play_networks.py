@@ -65,8 +65,8 @@ class NetworksPlay(Play):
 
     def predictions(self, model: str) -> dict[str, Tensor]:
         """What a network answers: ``logits``, ``labels``, and what its family adds."""
-        found: dict[str, Tensor] = self.runner.load(self.goals[model.removesuffix(EMBEDDING)].steps[0]).tensors
-        return found
+        tensors: dict[str, Tensor] = self.runner.load(self.goals[model.removesuffix(EMBEDDING)].steps[0]).tensors
+        return tensors
 
     def scores(self, name: str) -> Tensor:
         """``[N, C]`` of a network, or of the embedding network within it."""
@@ -86,13 +86,13 @@ class NetworksPlay(Play):
         """The images on which a network whose cost depends on the image spends least, and most."""
         if not self.trained:
             return AFTER_A_RUN
-        found = self.predictions(model)
-        macs_N, answers_N = found["macs"].double(), found["logits"].argmax(1)
+        predictions = self.predictions(model)
+        macs_N, answers_N = predictions["macs"].double(), predictions["logits"].argmax(1)
         order_N, quarter = macs_N.argsort(stable=True), len(macs_N) // 4
         page = f"<p>{escape(model)}: {macs_N.min() / 1e6:.2f} to {macs_N.max() / 1e6:.2f} M multiply-adds an image.</p>"
-        for words, which in (("least", order_N[:quarter]), ("most", order_N.flip(0)[:quarter])):
-            right = percent(answers_N[which] == found["labels"][which])
-            page += f"<p>The quarter that costs {words}: {macs_N[which].mean() / 1e6:.2f} M, top-1 {right:.1f} %.</p>"
+        for extreme, which in (("least", order_N[:quarter]), ("most", order_N.flip(0)[:quarter])):
+            right = percent(answers_N[which] == predictions["labels"][which])
+            page += f"<p>The quarter that costs {extreme}: {macs_N[which].mean() / 1e6:.2f} M, top-1 {right:.1f} %.</p>"
             page += self.strip(which, answers_N)
         return page
 
@@ -106,14 +106,14 @@ class NetworksPlay(Play):
         columns: dict[str, list[str]] = {}
         for number, experts_MTK in enumerate(chosen, 1):
             counts_ME = tokens_per_image(experts_MTK[..., :1], count).double()
-            for words, rows_ME in ((name, counts_ME[mine]), ("all", counts_ME)):
-                columns[f"mixture {number}, {words}"] = [f"{100 * s:.1f}" for s in rows_ME.sum(0) / rows_ME.sum()]
+            for images, rows_ME in ((name, counts_ME[mine]), ("all", counts_ME)):
+                columns[f"mixture {number}, {images}"] = [f"{100 * s:.1f}" for s in rows_ME.sum(0) / rows_ME.sum()]
         table = frame(columns, [f"expert {e}" for e in range(count)])
         page = Captioned(table, f"{model}: the share of tokens that an expert gets, %").in_page()
         first = mine.nonzero()[:most, 0]
         pictures = expert_tiles(self.images.images[first.tolist()], [experts[first] for experts in chosen], 64)
-        for words, tiles in zip(["", *(f"mixture {n}" for n in range(1, len(pictures)))], pictures, strict=True):
-            page += strip(tiles, [words] * len(first))
+        for label, tiles in zip(["", *(f"mixture {n}" for n in range(1, len(pictures)))], pictures, strict=True):
+            page += strip(tiles, [label] * len(first))
         return page
 
     def batch(self, size: int = 8) -> tuple[nn.Module, Tensor, Tensor]:
@@ -132,8 +132,10 @@ class NetworksPlay(Play):
 
 def _image_set(spec: Asked | ImageSet) -> ImageSet:
     images = spec.spec if isinstance(spec, Asked) else spec
-    found = ImageSet(**{name: getattr(images, name) for name in ImageSet.model_fields})
-    return found.model_copy(update={"num_train": None}) if found.evaluate == "test" else found  # they answer alike
+    image_set = ImageSet(**{name: getattr(images, name) for name in ImageSet.model_fields})
+    if image_set.evaluate == "test":
+        return image_set.model_copy(update={"num_train": None})  # they answer alike
+    return image_set
 
 
 def _routes(spec: Asked | ImageSet) -> bool:

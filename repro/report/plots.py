@@ -94,7 +94,7 @@ def panels(
 def mark(
     axes: Axes,
     at: float,
-    found: Summary,
+    summary: Summary,
     marker: str,
     colour: str,
     seeds_at: float | None = None,
@@ -102,13 +102,13 @@ def mark(
     **style: Any,
 ) -> None:
     """A mean as a large mark, its seeds as small ones, and its 95 % interval as a line."""
-    if interval and found.interval:
-        axes.plot([at, at], found.interval, "-", color=colour, linewidth=2)
-    if found.n > 1:
+    if interval and summary.interval:
+        axes.plot([at, at], summary.interval, "-", color=colour, linewidth=2)
+    if summary.n > 1:
         shape, size = ("_", 9) if interval else (".", 4)
         place = at if seeds_at is None else seeds_at
-        axes.plot([place] * found.n, found.values, shape, color=colour, markersize=size, alpha=0.6)
-    axes.plot([at], [found.mean], marker, color=colour, zorder=4, **style)
+        axes.plot([place] * summary.n, summary.values, shape, color=colour, markersize=size, alpha=0.6)
+    axes.plot([at], [summary.mean], marker, color=colour, zorder=4, **style)
 
 
 def mark_printed(

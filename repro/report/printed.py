@@ -52,13 +52,13 @@ def rows_of(name: str) -> tuple[dict[str, str], ...]:
 @cache
 def _values(name: str, seeds: int) -> dict[tuple[str, ...], PrintedValue]:
     """The numbers of a table by what stands before ``value`` in their lines."""
-    found = {}
+    values = {}
     for row in rows_of(name):
         key = tuple(row.values())[: list(row).index("value")]
-        found[key] = PrintedValue(
+        values[key] = PrintedValue(
             float(row["value"]), float(row["std"]) if row.get("std") else None, seeds, row["value"]
         )
-    return found
+    return values
 
 
 def printed(

@@ -47,8 +47,8 @@ GREY = "128, 128, 128"
 
 Columns = dict[str, list[str]]
 
-WORDS = 24
-"""A column with a longer cell holds words: it breaks its lines, so that the numbers beside it stay in sight."""
+WIDEST_NUMBER = 24
+"""Characters; a column with a longer cell holds text: it breaks its lines, so that numbers beside it stay in sight."""
 TEXT = "text-align: left; vertical-align: baseline; white-space: normal; min-width: 7em; "
 DIGITS = "text-align: right; vertical-align: baseline; white-space: nowrap; font-variant-numeric: tabular-nums"
 """Inline style of cells, which a notebook shows outside the book, too."""
@@ -73,17 +73,17 @@ class Captioned:
         return f'<details class="repro-folded"><summary>{escape(first)}</summary>{rest}{self._table()}</details>'
 
     def _table(self) -> str:
-        """Digits align, words break their lines, and a verdict is coloured; readable in dark mode."""
-        shown = self.frame.astype(str)
-        words = [name == "verdict" or max(map(len, shown[name]), default=0) > WORDS for name in shown]
+        """Digits align, texts break their lines, and a verdict is coloured; readable in dark mode."""
+        cells = self.frame.astype(str)
+        texts = [name == "verdict" or max(map(len, cells[name]), default=0) > WIDEST_NUMBER for name in cells]
         head = "<td></td>"
-        for name, is_words in zip(shown, words, strict=True):
-            head += f'<th scope="col" style="text-align: {"left" if is_words else "right"}">{escape(str(name))}</th>'
+        for name, is_text in zip(cells, texts, strict=True):
+            head += f'<th scope="col" style="text-align: {"left" if is_text else "right"}">{escape(str(name))}</th>'
         body = ""
-        for label, *cells in shown.itertuples():
+        for label, *row in cells.itertuples():
             body += f'<tr><th scope="row" style="{TEXT}">{escape(str(label))}</th>'
-            for name, is_words, cell in zip(shown, words, cells, strict=True):
-                css = (TEXT if is_words else DIGITS) + (verdict_css(cell) if name == "verdict" else "")
+            for name, is_text, cell in zip(cells, texts, row, strict=True):
+                css = (TEXT if is_text else DIGITS) + (verdict_css(cell) if name == "verdict" else "")
                 body += f'<td style="{css}">{escape(cell)}</td>'
             body += "</tr>"
         return _scroll_box(head, body, self.caption.partition(";")[0])

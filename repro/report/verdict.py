@@ -122,8 +122,8 @@ def difference(result: StudyResult, more: Cell | Computed, less: Cell | float, p
     seeds = [seed for seed in a if seed in b]
     if not seeds:
         return None
-    found = (paired_difference if paired else unpaired_difference)([a[s] for s in seeds], [b[s] for s in seeds])
-    return without_interval(found) if any(isinstance(c, Cell) and c.of_pairs for c in (more, less)) else found
+    summary = (paired_difference if paired else unpaired_difference)([a[s] for s in seeds], [b[s] for s in seeds])
+    return without_interval(summary) if any(isinstance(c, Cell) and c.of_pairs for c in (more, less)) else summary
 
 
 def trend_verdict(ours: Summary | None, within: tuple[float, float] = MORE) -> Verdict:

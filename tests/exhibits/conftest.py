@@ -22,8 +22,8 @@ Smoke = Callable[..., StudyResult]
 def smoke(smoke_root: Path) -> Smoke:
     """``smoke(EXHIBIT, experts=2)``: what a run at smoke scale records, in the root that all tests share."""
 
-    def run(shown: Exhibit, **asked: Any) -> StudyResult:
-        return shown.study(shown.parameters.check(scale="smoke", device="cpu", root=smoke_root, **asked))
+    def run(exhibit: Exhibit, **asked: Any) -> StudyResult:
+        return exhibit.study(exhibit.parameters.check(scale="smoke", device="cpu", root=smoke_root, **asked))
 
     return run
 
@@ -32,13 +32,13 @@ def smoke(smoke_root: Path) -> Smoke:
 def collapse(monkeypatch: pytest.MonkeyPatch) -> Collapse:
     """``collapse(EXHIBIT, lambda asked: ...)``: the gates of what is asked for collapse in an exhibit's run."""
 
-    def collapsing(shown: Exhibit, when: Callable[[Asked], bool], error: ReproError | None = None) -> None:
+    def collapsing(exhibit: Exhibit, when: Callable[[Asked], bool], error: ReproError | None = None) -> None:
         def instead(asked: Asked, *more: Any) -> dict[str, float]:
             if when(asked):
                 raise error or TrainingError("stem: no channel is active")
             return numbers(asked, *more)
 
-        for module in (shown.study.__module__, numbers.__module__):
+        for module in (exhibit.study.__module__, numbers.__module__):
             monkeypatch.setattr(sys.modules[module], "numbers", instead)
 
     return collapsing

@@ -23,10 +23,10 @@ def test_tables_and_claims_say_shares_gate_and_stability(idle: bool, record_of: 
     if idle:
         made[Cell(10, WHO, metric="smallest_share")] = [0.0] * 3
     result = record_of("appendix_specialisation", made, "tiny-imagenet")
-    shown, claims = EXHIBIT.tables(result), claims_table(EXHIBIT.judge(result))
-    assert shown["main"].frame.loc["5 experts", "smallest share, %"] == "4.10 ± 0.10"
-    assert shown["gate"].frame.loc["10 experts", "test images, by chance"] == "10.1 ± 0.1"
-    stability = shown["stability"].frame
+    tables, claims = EXHIBIT.tables(result), claims_table(EXHIBIT.judge(result))
+    assert tables["main"].frame.loc["5 experts", "smallest share, %"] == "4.10 ± 0.10"
+    assert tables["gate"].frame.loc["10 experts", "test images, by chance"] == "10.1 ± 0.1"
+    stability = tables["stability"].frame
     assert list(stability.index) == ["5 experts, seed to seed", "10 experts, seed to seed", "5 and 10 experts"]
     assert stability.loc["5 and 10 experts", "each"] == "0.60 · 0.70 · 0.80"
     after = "(settled afterwards)"

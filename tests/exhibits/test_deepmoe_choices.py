@@ -28,16 +28,16 @@ def test_each_row_is_another_network_and_the_default_is_the_three_families(tmp_p
 
 def test_a_run_records_every_row_beside_a_plain_network_of_its_cost(smoke: Smoke) -> None:
     result = smoke(EXHIBIT, alternatives="λ = 0,never frozen,sum of channels", curve="0.5", lam=0.7)
-    found = [row for row in result.rows() if result.values("top1", "deepmoe", 0, row)]
-    assert found == [DEFAULT, "λ = 0", "never frozen", "sum of channels", "λ = 0.5"]
+    rows = [row for row in result.rows() if result.values("top1", "deepmoe", 0, row)]
+    assert rows == [DEFAULT, "λ = 0", "never frozen", "sum of channels", "λ = 0.5"]
     plain = result.tables["plain"]
-    for row in found:
+    for row in rows:
         (macs,), (top1,) = result.values("macs_millions", "deepmoe", 0, row), result.values("top1", "plain", 0, row)
         assert plain.column("macs")[0] < 1e6 * macs < plain.column("macs")[-1]
         assert min(plain.column("top1")) <= top1 <= max(plain.column("top1"))
     opened = result.tables["channels"]
-    assert opened.where(layer="block 4, convolution 2").column("row") == found
-    assert len(opened.rows) == 9 * len(found) and max(opened.column("always")) > 0
+    assert opened.where(layer="block 4, convolution 2").column("row") == rows
+    assert len(opened.rows) == 9 * len(rows) and max(opened.column("always")) > 0
     assert result.evaluate == "validation"
 
 
@@ -72,11 +72,11 @@ def test_each_row_is_held_against_its_own_cost_and_the_figure_draws_the_default_
 
 
 def test_what_is_open_is_counted_over_layers_and_seeds_and_may_be_absent(recorded: StudyResult) -> None:
-    assert list(EXHIBIT.tables(recorded)) == ["main"], "a record of before"
+    assert list(EXHIBIT.tables(recorded)) == ["main"], "an earlier record"
     rows = [[DEFAULT, seed, layer, 4, never, 1] for seed in (0, 1) for layer, never in (("stem", seed), ("block", 3))]
     channels = Table(columns=CHANNELS, rows=[*rows, ["λ = 0", 0, "stem", 4, 0, 4], ["λ = 0", 0, "block", 4, 0, 4]])
-    found = EXHIBIT.tables(recorded.model_copy(update={"tables": {**recorded.tables, "channels": channels}}))
-    by_row, by_layer = found["channels"].frame, found["layers"].frame
+    tables = EXHIBIT.tables(recorded.model_copy(update={"tables": {**recorded.tables, "channels": channels}}))
+    by_row, by_layer = tables["channels"].frame, tables["layers"].frame
     assert list(by_row) == ["channels", "never open, %", "always open, %", "by image, %"]
     assert by_row.T[DEFAULT].tolist() == by_layer.T["all layers"].tolist() == ["8", "43.8", "25.0", "31.2"]
     assert by_row.T["λ = 0"].tolist() == ["8", "0.0", "100.0", "0.0"]

@@ -26,15 +26,15 @@ def test_every_record_is_shown(name: str) -> None:
 
 
 def show(name: str) -> None:
-    shown, records = exhibit(name), [record for record in RECORDS.values() if record.study == name]
+    owner, records = exhibit(name), [record for record in RECORDS.values() if record.study == name]
     for record in records:
-        pages = [table.in_page() for table in shown.tables(record).values()]
+        pages = [table.in_page() for table in owner.tables(record).values()]
         assert all("</td>" in page and ">nan" not in page for page in pages)
-        assert all(j.ours.n <= max(len(record.seeds), 1) for j in shown.judge(record) if j.ours)
-    assert all(svg.startswith("<?xml") for svg in shown.drawn(records).values())
+        assert all(j.ours.n <= max(len(record.seeds), 1) for j in owner.judge(record) if j.ours)
+    assert all(svg.startswith("<?xml") for svg in owner.drawn(records).values())
 
 
-CLAIMS = [pytest.param(shown, claim, id=f"{shown.name}:{claim.key}") for shown in exhibits() for claim in shown.claims]
+CLAIMS = [pytest.param(owner, claim, id=f"{owner.name}:{claim.key}") for owner in exhibits() for claim in owner.claims]
 
 LOWEST = {"top1_gain": -100.0, "overconfidence": -100.0, "likeness": -1.0, "agreement": -100.0, "modes": -100.0}
 """The least value that a metric can have, where it is not 0: no record can hold less, so no claim may ask for it."""
@@ -70,23 +70,23 @@ def refuted(claim: Claim) -> dict[str, Any]:
     return {"values": values, "tables": {"sweep": Table(columns=["pair"], rows=[[PAIR], ["tr10-tr18"]])}}
 
 
-@pytest.mark.parametrize(("shown", "claim"), CLAIMS)
-def test_a_claim_can_come_out_opposite(record_of: RecordOf, shown: Exhibit, claim: Claim) -> None:
-    result = record_of(shown.name, **refuted(claim), dataset=(*claim.datasets, "cifar100")[0])
-    found = judged(shown, result)[claim.key]
+@pytest.mark.parametrize(("owner", "claim"), CLAIMS)
+def test_a_claim_can_come_out_opposite(record_of: RecordOf, owner: Exhibit, claim: Claim) -> None:
+    result = record_of(owner.name, **refuted(claim), dataset=(*claim.datasets, "cifar100")[0])
+    judgement = judged(owner, result)[claim.key]
     pairs = any(cell.of_pairs for cell in (claim.more, claim.less) if isinstance(cell, Cell))
-    assert found.verdict is (Verdict.PAIRS if pairs else Verdict.OPPOSITE)
-    assert found.ours is not None and found.ours.mean < 0
+    assert judgement.verdict is (Verdict.PAIRS if pairs else Verdict.OPPOSITE)
+    assert judgement.ours is not None and judgement.ours.mean < 0
 
 
 def test_a_key_names_one_claim_of_one_exhibit() -> None:
     """C1 or P1/equal-training is found in one chapter of the book: no two share the part before the stroke."""
     owners: dict[str, str] = {}
-    for shown in map(exhibit, names()):
-        keys = [claim.key for claim in shown.claims]
-        assert len(set(keys)) == len(keys), shown.name
+    for owner in map(exhibit, names()):
+        keys = [claim.key for claim in owner.claims]
+        assert len(set(keys)) == len(keys), owner.name
         for code in {key.partition("/")[0] for key in keys}:
-            assert owners.setdefault(code, shown.name) == shown.name, code
+            assert owners.setdefault(code, owner.name) == owner.name, code
 
 
 @pytest.mark.parametrize(

@@ -49,8 +49,8 @@ def test_maps_over_pictures() -> None:
     corner = np.zeros((4, 4), np.float32)
     corner[0, 0] = 1
     assert np.array_equal(from_hex(bytes((255 * corner).astype(np.uint8).flatten()).hex()), corner)
-    shown = blend(np.full((32, 32, 3), 100, np.uint8), corner, 64)
-    assert shown.shape == (64, 64, 3) and shown[:8, :8].mean() > shown[-8:, -8:].mean()
+    blended = blend(np.full((32, 32, 3), 100, np.uint8), corner, 64)
+    assert blended.shape == (64, 64, 3) and blended[:8, :8].mean() > blended[-8:, -8:].mean()
 
 
 def test_a_run_measures_maps_of_every_network_and_keeps_examples_in_a_small_record(

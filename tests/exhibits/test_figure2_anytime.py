@@ -60,8 +60,8 @@ def test_at_the_cost_of_one_expert_the_whole_mixture_is_a_candidate() -> None:
     """One expert has no gate, which is less than a thousandth of a base: whoever is held against it may spend one."""
     spec, nothing = default_spec("smoke", "modes"), cast(Any, None)
     one, three = (Model(spec.with_(num_experts=k), nothing, nothing) for k in (1, 3))
-    found = bars([three, one])
-    assert found["1 expert of tr10-tr10"] == found["tr10-tr10"] == three.cost.macs > one.cost.macs
+    macs = bars([three, one])
+    assert macs["1 expert of tr10-tr10"] == macs["tr10-tr10"] == three.cost.macs > one.cost.macs
 
 
 @pytest.fixture
@@ -88,8 +88,8 @@ def made(record_of: RecordOf) -> StudyResult:
 
 
 def test_the_paper_stands_beside_ours(made: StudyResult) -> None:
-    shown, found = EXHIBIT.tables(made), judged(EXHIBIT, made)
-    main, chosen = shown["main"].frame, shown["chosen"].frame
+    tables, claims = EXHIBIT.tables(made), judged(EXHIBIT, made)
+    main, chosen = tables["main"].frame, tables["chosen"].frame
     papers = {"tr10-tr10, 20 experts": "77.96 ± 0.20", "tr10 alone": "74.96"}
     papers["tr10 + tr10, two whole networks"] = "76.36"  # the mean of four triangles
     assert {row: main.loc[row, "paper"] for row in papers} == papers
@@ -97,7 +97,7 @@ def test_the_paper_stands_beside_ours(made: StudyResult) -> None:
     assert "tr10-tr10, 20 experts: little loss" in chosen.index and "mean of pairs" not in " ".join(chosen.index)
     verdicts = {"F1": "holds", "F2": "holds", "F6": "not run", "F8": str(Verdict.PAIRS)}
     verdicts["F5"] = str(Verdict.NO_PREMISE)  # of one pair, the envelope is its curve
-    assert {key: str(found[key].verdict) for key in verdicts} == verdicts
+    assert {key: str(claims[key].verdict) for key in verdicts} == verdicts
     assert "0.20 points better on average" in EXHIBIT.advice(made) and "In 1 of 1 batches" in EXHIBIT.advice(made)
     assert [row for row in main.index if "envelope" in row] == ["envelope, at tr10 + tr10"]
 
@@ -118,8 +118,8 @@ def test_a_pair_is_held_against_plain_networks_of_its_cost(
     costs = [cost_of(20 * (row == "pair"), round(macs * 10**6), names[row]) for row, macs in millions.items()]
     controls = [Cell(1, "equal-inference", PAIR).measurement(seed, 51 + 0.1 * seed) for seed in range(3)]
     result = made.model_copy(update={"costs": costs, "measurements": [*made.measurements, *controls]})
-    found = over_plain_networks(result)
-    assert found == ({} if above is None else pytest.approx(dict.fromkeys(range(3), above), abs=0.01))
+    points = over_plain_networks(result)
+    assert points == ({} if above is None else pytest.approx(dict.fromkeys(range(3), above), abs=0.01))
     labels = EXHIBIT.figures([result])["main"].axes[0].get_legend_handles_labels()[1]
     assert ("plain network of the pair's cost" in labels) == ("control" in millions)
 

@@ -39,7 +39,7 @@ def made(record_of: RecordOf, dataset: str = "tiny-imagenet", seeds: int = 3) ->
 
 
 def test_tables(record_of: RecordOf) -> None:
-    main, experts, ranking = (shown.frame for shown in EXHIBIT.tables(made(record_of)).values())
+    main, experts, ranking = (table.frame for table in EXHIBIT.tables(made(record_of)).values())
     assert main.loc["experts that king penguin effectively splits over", "K = 20"] == "5.10 ± 0.10"
     assert list(experts.index)[1:3] == ["seed 0: expert 9", "seed 1: expert 4"]
     assert "its true modes (images)" not in experts
@@ -67,9 +67,9 @@ def test_a_class_is_followed_over_its_experts_and_the_split_is_measured_against_
     counts = split.tables["counts"]
     most = max(split.tables["experts"].column("experts"))
     assert [len(row) for row in counts.rows] == [1 + most] * 20
-    shown = split.tables["experts"].where(experts=most, seed=split.seeds[0])
+    experts = split.tables["experts"].where(experts=most, seed=split.seeds[0])
     own = counts.where(**{"class": "class 02"}).rows[0]
-    assert {own[expert] for expert in shown.column("expert")} == set(shown.column("images"))
+    assert {own[expert] for expert in experts.column("expert")} == set(experts.column("images"))
     tiles = split.tables["tiles"]
     assert split.pictures["tiles"].count == len(tiles.rows)
     assert set(tiles.where(kind="own").column("class")) == {"class 02"}

@@ -61,7 +61,7 @@ def test_a_folder_becomes_a_record_and_the_second_run_trains_nothing(
     capsys.readouterr()
     again = run(asked(root / "My Pictures", root))
     assert again.measurements == result.measurements
-    assert "0 found" not in (said := capsys.readouterr().err) and "found in the store" in said
+    assert "0 found" not in (printed := capsys.readouterr().err) and "found in the store" in printed
 
 
 def test_where_the_time_is_up_before_the_control_is_trained_the_mixture_is_recorded(
@@ -81,13 +81,13 @@ def test_where_the_time_is_up_before_the_control_is_trained_the_mixture_is_recor
 def test_every_recipe_gives_way_and_the_control_begins_where_the_base_does(
     picture_folder: Path, tmp_path: Path
 ) -> None:
-    for asked, found in (
+    for given, expected in (
         ({"recipe": "small"}, ("tr10", 32, 0.25, "scratch")),
         ({"backbone": "shufflenet_v2_x0_5@stage2"}, ("shufflenet_v2_x0_5@stage2", 32, 1.0, "scratch")),  # has no width
         ({"recipe": "photographs", "backbone": "tr18"}, ("tr18", 224, 1.0, "scratch")),  # nobody has weights of it
     ):
-        (spec,) = Parameters.check(folder=str(picture_folder), root=str(tmp_path), **asked).specs()
-        assert (spec.base, spec.image_size, spec.width, spec.start) == found
+        (spec,) = Parameters.check(folder=str(picture_folder), root=str(tmp_path), **given).specs()
+        assert (spec.base, spec.image_size, spec.width, spec.start) == expected
     parameters = Parameters.check(folder=str(picture_folder), root=str(tmp_path), recipe="photographs", seeds="0,1")
     spec, _ = parameters.specs()
     assert (spec.base, spec.image_size, spec.width, spec.start) == ("resnet18", 224, 1.0, "imagenet")
@@ -104,8 +104,8 @@ def test_of_a_folder_the_card_shows_the_test_part_and_what_was_chosen(
 ) -> None:
     """Exports of two folders of one name lie apart."""
     root, result = ran
-    words = {"folder": str(root / "My Pictures"), "root": str(root), **TINY}
-    arguments = [word for name, value in words.items() for word in ("-p", name, value)]
+    given = {"folder": str(root / "My Pictures"), "root": str(root), **TINY}
+    arguments = [argument for name, value in given.items() for argument in ("-p", name, value)]
     assert main(["export", "own_data", *arguments, "--onnx", "float32"]) == 0
     out = root / "exports" / f"my-pictures-{result.spec['folder']['digest'][:6]}-tr10-tr10-2-seed0"
     assert str(out) in capsys.readouterr().out
@@ -153,13 +153,13 @@ def test_test_images_have_no_part_in_the_choice(picture_folder: Path, tmp_path: 
     (spec,) = parameters.specs()
     validation, test = held_parts(spec)
     labels = torch.randint(0, 3, (30,), generator=torch.Generator().manual_seed(1))
-    said = made_up(spec, labels).base_logits.argmax(1)  # with these labels the base is always right
+    predicted = made_up(spec, labels).base_logits.argmax(1)  # with these labels the base is always right
     other = labels.clone()
-    other[test] = said[test]
+    other[test] = predicted[test]
     one, two = (choices(spec, made_up(spec, each), 0.0) for each in (labels, other))
     assert [c.tau for c in one] == [c.tau for c in two] and [c.top1 for c in one] != [c.top1 for c in two]
     third = labels.clone()
-    third[validation] = said[validation]
+    third[validation] = predicted[validation]
     three = choices(spec, made_up(spec, third), 0.0)
     assert [c.tau for c in one] != [c.tau for c in three]
     assert all(c.macs <= spec.cost.macs for c in one if c.rule == "same-cost") and [c.rule for c in one] == [
@@ -213,9 +213,9 @@ def test_what_learns_next_to_nothing(tmp_path: Path) -> None:
             for path in sorted((folder / part / name).iterdir())[count:]:
                 path.unlink()
     (spec,) = asked(folder, tmp_path).specs()
-    found = baselines(spec, tmp_path)
-    assert found["chance"] == pytest.approx(100 / 3) and found["neighbours"] == 100
-    assert found["majority"] == pytest.approx(100 * 5 / 11)
+    top1 = baselines(spec, tmp_path)
+    assert top1["chance"] == pytest.approx(100 / 3) and top1["neighbours"] == 100
+    assert top1["majority"] == pytest.approx(100 * 5 / 11)
 
 
 FOLDER = {"name": "pets", "num_train": 800, "num_validation": 100, "num_test": 100}
@@ -245,15 +245,15 @@ def with_more(result: StudyResult, cell: Cell, value: float) -> StudyResult:
 
 
 def test_the_table_and_the_picture(result: StudyResult) -> None:
-    shown = own_data.tables(result)["main"]
-    assert shown.frame["top-1, %"].tolist()[:3] == ["10.00 ± 0.00", "12.00 ± 0.00", "–"]
-    frame = shown.frame.iloc[3:]
+    table = own_data.tables(result)["main"]
+    assert table.frame["top-1, %"].tolist()[:3] == ["10.00 ± 0.00", "12.00 ± 0.00", "–"]
+    frame = table.frame.iloc[3:]
     assert frame.iloc[0].tolist() == ["81.00 ± 1.41", "10.0", "100.0", "0", "–"]
     assert frame.iloc[1].tolist() == ["not run", "10.0", "100.0", "0", "–"] and frame.index[1] == own_data.LONGER
     assert frame.iloc[2].tolist() == ["85.00 ± 1.41", "20.0", "0.0", "1", "–"]
     assert frame.iloc[3].tolist() == ["83.00 ± 0.00", "12.0 ± 0.0", "65.0 ± 7.1", "0.50 ± 0.14", "0.25, 0.3"]
     assert frame.iloc[5]["threshold τ"] == "–, –"
-    assert "100 validation" in shown.caption and "resnet18, 2 seeds, 4 experts, 100 test images" in shown.caption
+    assert "100 validation" in table.caption and "resnet18, 2 seeds, 4 experts, 100 test images" in table.caption
     longer = own_data.tables(with_more(result, Cell(4, EQUAL_TRAINING), 83.0))["main"].frame
     assert longer.iloc[4].tolist() == ["83.00 ± 0.00", "10.0", "100.0", "0", "–"]
     (axes,) = own_data.figures([result])["main"].axes

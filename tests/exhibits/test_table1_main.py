@@ -61,24 +61,24 @@ def test_rows_stand_beside_the_paper_and_what_was_not_run_says_so(record_of: Rec
     macs = {"tr10": 16_000_000, "tr10-tr10": 23_500_000, "tr18": 35_000_000}
     costs = [cost_of(cell.num_experts, macs[cell.row], cell.row) for cell in values]
     result = record_of("table1_main", values, costs=costs)
-    shown, found = EXHIBIT.tables(result), judged(EXHIBIT, result)
-    table, cost = shown["main"].frame, shown["cost"].frame
+    tables, claims = EXHIBIT.tables(result), judged(EXHIBIT, result)
+    table, cost = tables["main"].frame, tables["cost"].frame
     row = table.loc["tr10-tr10, 20 experts"]
     assert (row["paper"], row["ours"]) == ("77.96 ± 0.20", "58.10 ± 0.10")
     assert (row["MACs here"], row["at the paper's width"]) == ("23.5 M", "371 M")
     assert list(table.index).index("tr18 alone") < list(table.index).index("tr18-tr10, 20 experts")
     assert table.loc["tr34-tr10, 20 experts", "ours"] == "not run"
     assert table.loc["tr34-tr10, 20 experts", "at the paper's width"] == "1277 M"  # exact whatever was run
-    assert "some rows: 1" in shown["main"].caption
+    assert "some rows: 1" in tables["main"].caption
     assert str(cost.loc["tr10-tr10, 20 experts", "gain over its own base"]).startswith("+2.90 (+2.65 to")
     assert cost.loc["tr18 alone", "gain over its own base"] == "–"
-    assert found["P4"].verdict == Verdict.ANECDOTE  # tr18 has one seed
-    assert found["P4"].paper == pytest.approx(0.01) and found["P2"].paper == pytest.approx(1.18)
-    assert found["P2"].verdict == Verdict.NOT_RUN
+    assert claims["P4"].verdict == Verdict.ANECDOTE  # tr18 has one seed
+    assert claims["P4"].paper == pytest.approx(0.01) and claims["P2"].paper == pytest.approx(1.18)
+    assert claims["P2"].verdict == Verdict.NOT_RUN
 
 
 def test_all_48_printed_costs_are_set_beside_exact_ones() -> None:
     tables = EXHIBIT.exact()
-    assert all("24 of 24 match" in shown.caption for shown in tables.values()) and len(tables) == 2
+    assert all("24 of 24 match" in table.caption for table in tables.values()) and len(tables) == 2
     cifar = tables["cifar100"].frame
     assert cifar.loc["tr18-tr18", "exact, 1e9"] == "0.8240" and set(cifar["match"]) == {"3 of 3"}

@@ -14,8 +14,8 @@ MakeUp = Callable[..., StudyResult]
 
 
 def test_tables_put_the_paper_beside_ours_and_hold_what_was_measured_and_the_cost(made_up: MakeUp) -> None:
-    shown = EXHIBIT.tables(made_up(TABLE2))
-    table, details = shown["main"].frame, shown["details"].frame
+    tables = EXHIBIT.tables(made_up(TABLE2))
+    table, details = tables["main"].frame, tables["details"].frame
     assert list(table.index)[:2] == ["base model", "1 expert (ensembling baseline)"]
     row = table.loc["20 experts"]
     assert (row["paper"], row["ours"], row["each seed"]) == ("79.90 ± 0.22", "59.60 ± 0.10", "59.50 · 59.60 · 59.70")
@@ -34,8 +34,8 @@ def test_what_twice_the_epochs_would_gain_is_measured_on_validation_images(smoke
     assert once.evaluate == twice.evaluate == "validation" and twice.base_recipe.epochs == 2 * once.base_recipe.epochs
     result = smoke(EXHIBIT, experts="1", controls="none", longer=True)
     before, after = result.tables["longer"].column("top1")
-    found = f"Twice the base's {once.base_recipe.epochs} epochs gain {after - before:+.1f} points"
-    assert found in EXHIBIT.advice(result)
+    sentence = f"Twice the base's {once.base_recipe.epochs} epochs gain {after - before:+.1f} points"
+    assert sentence in EXHIBIT.advice(result)
 
 
 @pytest.mark.parametrize(("twice", "enough"), [(64.4, True), (65.1, False)])
@@ -46,5 +46,5 @@ def test_a_base_that_would_gain_two_points_is_not_trained_for_long_enough(
     table = Table(columns=["epochs", "top1"], rows=[[24, 62.5], [48, twice]])
     measured = result.model_copy(update={"tables": {"longer": table}})
     assert look_up(measured, "longer").text == f"{twice - 62.5:+.2f}"
-    found = EXHIBIT.advice(measured)
-    assert ("for long enough" in found, "**The base could learn more" in found) == (enough, not enough)
+    advice = EXHIBIT.advice(measured)
+    assert ("for long enough" in advice, "**The base could learn more" in advice) == (enough, not enough)

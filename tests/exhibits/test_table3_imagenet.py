@@ -41,8 +41,8 @@ def test_accuracy_share_and_cost_of_an_exit_at_the_bases_confidence(
     )
     experts = torch.tensor([[[0.05, 0.95], [0.5, 0.5]], [[0.5, 0.5], [0.1, 0.9]], [[0.2, 0.8], [0.5, 0.5]]])
     outputs = Outputs(base.double().log(), gate.double(), experts.double().log(), torch.tensor([0, 1, 1]))
-    found = at_confidence(outputs, COST, tau)
-    assert found == pytest.approx({"top1": top1, "runs_expert": runs, "macs_millions": macs / 1e6})
+    values = at_confidence(outputs, COST, tau)
+    assert values == pytest.approx({"top1": top1, "runs_expert": runs, "macs_millions": macs / 1e6})
     undecided = Outputs(torch.zeros(1, 2), torch.ones(1, 1), torch.zeros(1, 1, 2), torch.tensor([0]))
     assert at_confidence(undecided, COST, 0.5)["runs_expert"] == 0, "reaching the threshold is enough"
 
@@ -104,10 +104,10 @@ def test_shares_that_the_printed_macs_imply() -> None:
     shares = {"resnet18": (44, 25.5), "resnet34": (38, 20), "mobilenet_v3_small": (48, 29)}
     for network, each in shares.items():
         for tau, share in zip((0.75, 0.5), each, strict=True):
-            found = implied_shares(network, tau)
-            low, high = map(float, found["rounding allows, %"].split(" to "))
-            assert low < float(found["share, %"]) < high
-            assert float(found["share, %"]) == pytest.approx(share, abs=0.6)
+            implied = implied_shares(network, tau)
+            low, high = map(float, implied["rounding allows, %"].split(" to "))
+            assert low < float(implied["share, %"]) < high
+            assert float(implied["share, %"]) == pytest.approx(share, abs=0.6)
     assert implied_shares("resnet18", 0.6) == implied_shares("tr10", 0.75) == {}, "what is not printed"
 
 
@@ -124,15 +124,15 @@ def test_the_table_has_every_network_run_or_not_and_claims_are_judged_by_network
         Cell(4, EARLY, "resnet18", "macs_millions"): [2170.0, 2180.0, 2190.0],
     }
     imagenet = record_of("table3_imagenet", values, "imagenet", "paper", base="resnet18", spec={"pretrained": True})
-    shown, found = EXHIBIT.tables(imagenet), judged(EXHIBIT, imagenet)
-    main, exits = shown["main"].frame, shown["exits"].frame
+    tables, claims = EXHIBIT.tables(imagenet), judged(EXHIBIT, imagenet)
+    main, exits = tables["main"].frame, tables["exits"].frame
     assert len(main) == 3 * (1 + 3 * 3)
     row = main.loc["ResNet-18, 4 experts"]
     assert (row["paper"], row["ours"], row["verdict"]) == ("72.17", "72.20 ± 0.10", "reproduced")
     assert main.loc["ResNet-34, 20 experts, exit at 0.5", "ours"] == "not run"
     assert list(exits.loc["ResNet-18, 4 experts, exit at 0.75"])[:3] == ["44.0 ± 1.0", "2180.0 ± 10.0", "43.8"]
-    assert found["Ia1"].verdict == found["Ia2"].verdict == found["Ia3"].verdict == Verdict.HOLDS
-    assert found["Ia3"].paper == pytest.approx(-0.06) and found["Ib4"].verdict == Verdict.NOT_RUN
+    assert claims["Ia1"].verdict == claims["Ia2"].verdict == claims["Ia3"].verdict == Verdict.HOLDS
+    assert claims["Ia3"].paper == pytest.approx(-0.06) and claims["Ib4"].verdict == Verdict.NOT_RUN
 
 
 def test_a_stand_in_says_so_and_judges_nothing(record_of: RecordOf) -> None:

@@ -27,10 +27,10 @@ def test_gains_exits_and_costs_of_one_seed(smoke: Smoke) -> None:
     assert result.values("gain", "deepmoe", 0) == [pytest.approx(top1 - base, abs=1e-3)]
     like = 100 * min(macs / mixture, mixture / macs)
     assert result.values("like_ours", "deepmoe", 0) == [pytest.approx(like, abs=0.01)]
-    scan, shown = result.tables["scan"], EXHIBIT.tables(result)
+    scan, tables = result.tables["scan"], EXHIBIT.tables(result)
     assert scan.column("lam") == [0.5, 8.0] and sum(scan.column("taken")) == 1
-    assert shown["scan"].frame["taken"].tolist().count("taken") == 1
-    assert "most accurate on validation images" in shown["main"].caption
+    assert tables["scan"].frame["taken"].tolist().count("taken") == 1
+    assert "most accurate on validation images" in tables["main"].caption
 
 
 def test_a_deepmoe_is_trained_where_it_is_asked_for_or_the_scale_is_no_demonstration() -> None:
@@ -104,20 +104,20 @@ def test_ours_stands_beside_rmn_as_printed_and_gains_are_set_against_cost(record
     }
     models = {"base": "tr18 at width 0.25", "expert": "tr10 at width 0.25"}
     result = record_of("table4_dynamic_routing", values, "tiny-imagenet", costs=COSTS, **models)
-    shown, found = EXHIBIT.tables(result), judged(EXHIBIT, result)
-    main, trade_off = shown["main"].frame, shown["trade_off"].frame
+    tables, claims = EXHIBIT.tables(result), judged(EXHIBIT, result)
+    main, trade_off = tables["main"].frame, tables["trade_off"].frame
     assert main["paper"].tolist() == ["60.42", "64.66", "64.58", "–", "64.30"]
     for row in ("a DeepMoE of its multiply-adds", "RMN (no SE), as printed"):
         assert main.loc[row, "ours"] == "not run"
-    assert "λ" not in shown["main"].caption
+    assert "λ" not in tables["main"].caption
     assert list(trade_off.loc["single gate, 10 experts"]) == ["+4.24", "3.00 ± 0.00", "100", "42.4"]
     assert list(trade_off.loc["single gate, exit at 0.75"])[2:] == ["61.0 ± 1.0", "40.1 ± 0.1"]
-    assert "RMN gains +2.52 points over a base of its own, at 61.78 %" in shown["trade_off"].caption
-    assert found["R1"].verdict == found["R2"].verdict == Verdict.HOLDS and "W1" not in found
-    assert found["R3"].verdict == Verdict.NOT_RUN
+    assert "RMN gains +2.52 points over a base of its own, at 61.78 %" in tables["trade_off"].caption
+    assert claims["R1"].verdict == claims["R2"].verdict == Verdict.HOLDS and "W1" not in claims
+    assert claims["R3"].verdict == Verdict.NOT_RUN
     few = record_of("table4_dynamic_routing", values | {Cell(10, EARLY, metric="runs_expert"): [80.0] * 3}, "cifar100")
     assert judged(EXHIBIT, few)["R2"].verdict == Verdict.NO_PREMISE, "few images exit"
-    assert found["R1"].paper == pytest.approx(4.24) and found["R2"].paper == pytest.approx(-0.08)
+    assert claims["R1"].paper == pytest.approx(4.24) and claims["R2"].paper == pytest.approx(-0.08)
     top1, costs = {Cell(0): [69.76], Cell(4): [72.1]}, [COSTS[0], cost_of(4, 42_400_000)]
     imagenet = record_of("table4_dynamic_routing", top1, "imagenet", "paper", costs, base="resnet18")
     assert EXHIBIT.tables(imagenet)["main"].frame["paper"].tolist() == ["69.76", "72.17", "72.11", "–", "70.95"]
@@ -144,5 +144,5 @@ def test_ours_is_held_against_our_deepmoe_of_its_cost(
 ) -> None:
     values = {Cell(10): [53.0, 53.2, 53.4], Cell(0, "deepmoe"): [top1, top1 + 0.2, top1 + 0.1]}
     values[Cell(0, "deepmoe", metric="like_ours")] = [like] * 3
-    found = judged(EXHIBIT, record_of("table4_dynamic_routing", values, "cifar100", costs=COSTS))
-    assert found["R3"].verdict == verdict and found["R3"].paper is None
+    claim = judged(EXHIBIT, record_of("table4_dynamic_routing", values, "cifar100", costs=COSTS))["R3"]
+    assert claim.verdict == verdict and claim.paper is None

@@ -22,8 +22,8 @@ def test_every_routing_has_its_rows(measured: StudyResult) -> None:
     assert len(measured.values("top1", "backbone", 0)) == 1
     assert "routing" not in measured.spec and measured.provenance.command.endswith("-p scale smoke -p experts 3")
     assert measured.values("ami-within", "gate", 3, "per-class-oracle") == [0.0], "by class nothing is found within it"
-    found, chance = (measured.values("ami-within", method, 3, "per-sample") for method in ("gate", "chance"))
-    assert found > chance
+    gate, chance = (measured.values("ami-within", method, 3, "per-sample") for method in ("gate", "chance"))
+    assert gate > chance
 
 
 @pytest.mark.parametrize("level", ["per-class", "confusion"])
@@ -62,6 +62,6 @@ def test_the_printed_row_stands_beside_both_groupings_and_modes_where_they_are_k
     assert claims.loc["C5/wrong", "verdict"] == "undecided (settled afterwards)"
     assert claims.loc["C5/oracle-alone", "paper"] == "+0.81"
     assert "modes" not in EXHIBIT.tables(result)
-    found = {Cell(10, "gate", "per-sample", metric): [0.5] * 3 for metric in ("ami", "ami-within")}
-    modes = EXHIBIT.tables(record_of("table5_per_class", values | found, "modes", "quick"))["modes"].frame
+    agreement = {Cell(10, "gate", "per-sample", metric): [0.5] * 3 for metric in ("ami", "ami-within")}
+    modes = EXHIBIT.tables(record_of("table5_per_class", values | agreement, "modes", "quick"))["modes"].frame
     assert modes.loc["per-sample", "modes within a class"] == "0.50 ± 0.00"

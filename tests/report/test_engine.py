@@ -27,8 +27,8 @@ def notebook(path: Path, *cells: str) -> Path:
 def outputs(path: Path) -> list[list[str]]:
     """What the cells of an executed notebook show."""
     cells = nbformat.read(path, 4).cells
-    shown = [[o.get("text") or o.get("evalue") or o.data["text/plain"] for o in c.get("outputs", ())] for c in cells]
-    return [texts for texts in shown if texts]
+    texts = [[o.get("text") or o.get("evalue") or o.data["text/plain"] for o in c.get("outputs", ())] for c in cells]
+    return [of_cell for of_cell in texts if of_cell]
 
 
 def test_outputs_are_those_of_a_kernel(tmp_path: Path) -> None:

@@ -46,8 +46,8 @@ def test_it_is_the_studys_model_with_a_card_whose_numbers_are_worked_out(
     assert [point["tau"] for point in test["anytime"]] == list(TAUS) and len(table) == 2 + len(TAUS)
     assert table[-1] == [round(base, 2), 100.0, round((cost.base_macs + cost.gate_macs) / 1e6, 1)]
     made = study.runner.about(steps(tiny).predictions)["made"]
-    told = (made["hardware"], made["code"], "`repro run it`", "part of this project, under its licence", "seed 0")
-    assert all(words in card for words in told)
+    facts = (made["hardware"], made["code"], "`repro run it`", "part of this project, under its licence", "seed 0")
+    assert all(fact in card for fact in facts)
     assert "Thresholds to begin with" not in card and str(study.root) not in card
 
     about = {**config.about, "test": {k: v for k, v in test.items() if k != "images"}}
@@ -60,15 +60,15 @@ def test_it_is_the_studys_model_with_a_card_whose_numbers_are_worked_out(
 def test_graphs_in_int8_have_accuracies_of_their_own(study: Study, tiny: StudySpec, tmp_path: Path) -> None:
     folder = export(study, tiny, tmp_path / "moe", onnx="int8")
     model, source = onnx_form.load(folder), study.sources.batches(tiny, "evaluation", Augmentation())
-    found = answers(model.outputs(source))
-    said = percent(
+    own = answers(model.outputs(source))
+    at_tau = percent(
         torch.cat([predict(model, batch.images, 0.1).scores for batch in source.clean(64)]).argmax(1) == source.labels
     )
     table = numbers((folder / "README.md").read_text())
     theirs, ours = table[: 2 + len(TAUS)], table[2 + len(TAUS) :]
     assert [row[-1] for row in ours[:2]] == [row[-1] for row in theirs[:2]] and len(ours) == len(theirs)
-    assert [row[0] for row in ours[:2]] == [round(percent(found.right[:, i]), 2) for i in (0, 1)]
-    assert ours[2 + TAUS.index(0.1)][0] == round(said, 2)
+    assert [row[0] for row in ours[:2]] == [round(percent(own.right[:, i]), 2) for i in (0, 1)]
+    assert ours[2 + TAUS.index(0.1)][0] == round(at_tau, 2)
     assert "graphs in int8" in (folder / "README.md").read_text()
 
 

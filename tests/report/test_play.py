@@ -21,13 +21,13 @@ SURE = 4.0
 @pytest.fixture
 def play() -> MixturePlay:
     """Of a notebook that has run: four images of two classes, two experts, the gate sure of the second for all."""
-    found = MixturePlay(open_exhibit("table2_num_experts", {"scale": "smoke", "experts": "1,2"}))
+    play = MixturePlay(open_exhibit("table2_num_experts", {"scale": "smoke", "experts": "1,2"}))
     base = torch.tensor([[SURE, 0], [SURE, 0], [0, 0.1], [0, 0.1]])  # sure of the first two, not of the others
     expert = torch.tensor([[SURE, 0], [SURE, 0], [SURE, 0], [0, SURE]])
     outputs = Outputs(base, torch.tensor([[0.1, 0.9]] * 4), torch.stack([base, expert], 1), torch.tensor([0, 1, 0, 1]))
-    found.trained, found.images = True, apes_and_bats()
-    found.study = SimpleNamespace(outputs=lambda _: outputs)
-    return found
+    play.trained, play.images = True, apes_and_bats()
+    play.study = SimpleNamespace(outputs=lambda _: outputs)
+    return play
 
 
 def test_differences_exits_and_classes_are_shown_with_their_images(play: MixturePlay) -> None:
@@ -47,11 +47,11 @@ def test_differences_exits_and_classes_are_shown_with_their_images(play: Mixture
 
 def test_a_control_shows_the_result_again(play: MixturePlay, monkeypatch: pytest.MonkeyPatch) -> None:
     controls: dict[str, Any] = {}
-    shown: list[str] = []  # what stands on the page, and after a change in its place
+    pages: list[str] = []  # what stands on the page, and after a change in its place
 
     def display(page: Any, **_: object) -> SimpleNamespace:
-        shown.append(getattr(page, "data", page))
-        return SimpleNamespace(update=lambda page: shown.append(page.data))
+        pages.append(getattr(page, "data", page))
+        return SimpleNamespace(update=lambda page: pages.append(page.data))
 
     monkeypatch.setattr("IPython.display.display", display)
     monkeypatch.setattr("repro.report.play.displayed", lambda made: controls.update(made))
@@ -59,11 +59,11 @@ def test_a_control_shows_the_result_again(play: MixturePlay, monkeypatch: pytest
     assert controls["rule"].layout.width == "max-content", "a long name is not cut"
     controls["tau"].value = 0.5
     controls["rule"].value = "confidence"
-    assert shown == ["any-time at 0.1", "any-time at 0.5", "confidence at 0.5"]
-    shown.clear()
+    assert pages == ["any-time at 0.1", "any-time at 0.5", "confidence at 0.5"]
+    pages.clear()
     play.live = False  # in the book
     play.turn(lambda tau: f"at {tau}", tau=[0.1, 0.5])
-    assert shown == ["at 0.1"]
+    assert pages == ["at 0.1"]
 
 
 def test_models_are_named_by_what_tells_them_apart() -> None:
@@ -79,20 +79,20 @@ def one_hot(*answers: int) -> torch.Tensor:
     return torch.eye(2)[list(answers)]
 
 
-def played(exhibit: str, said: dict[str, torch.Tensor], **parameters: Any) -> NetworksPlay:
+def played(exhibit: str, predictions: dict[str, torch.Tensor], **parameters: Any) -> NetworksPlay:
     """Of a notebook that has run: four images of two classes, what each mixture is made to say, and others an ape."""
     play = NetworksPlay(open_exhibit(exhibit, {"scale": "smoke", **parameters}))
     play.trained, play.images = True, apes_and_bats()
     plain = {"logits": one_hot(0, 0, 0, 0), "labels": LABELS}
-    each = {name: said if name in play.mixtures else plain for name in play.goals}
+    each = {name: predictions if name in play.mixtures else plain for name in play.goals}
     play.predictions = lambda model: each[model.removesuffix(EMBEDDING)]  # type: ignore[method-assign]
     return play
 
 
 def test_the_first_networks_of_a_deepmoe_by_images_classes_and_cost() -> None:
-    said = {"logits": one_hot(0, 1, 1, 1), "embedding_logits": one_hot(0, 0, 1, 1), "labels": LABELS,
-            "macs": torch.tensor([4e6, 1e6, 3e6, 2e6])}  # fmt: skip
-    deepmoe = played("deepmoe_table2_cifar", said)
+    predictions = {"logits": one_hot(0, 1, 1, 1), "embedding_logits": one_hot(0, 0, 1, 1), "labels": LABELS,
+                   "macs": torch.tensor([4e6, 1e6, 3e6, 2e6])}  # fmt: skip
+    deepmoe = played("deepmoe_table2_cifar", predictions)
     page = deepmoe.compare(deepmoe.mixture, deepmoe.mixture + EMBEDDING)
     assert "1 images are right by" in page and "0 the other way round: +25.00 points" in page
     assert page.count("<img") == 1 and "bat ✗ ape" in page

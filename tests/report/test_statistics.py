@@ -9,10 +9,10 @@ from repro.report.statistics import Summary, binomial_error, paired_difference, 
 
 
 def test_t_interval_of_three_values_and_none_of_one() -> None:
-    found = summarise([1.0, 2.0, 3.0])
-    assert (found.mean, found.std, found.n) == (2.0, 1.0, 3)
+    summary = summarise([1.0, 2.0, 3.0])
+    assert (summary.mean, summary.std, summary.n) == (2.0, 1.0, 3)
     # t(0.975, 2) = 4.30265, divided by the square root of 3
-    assert found.interval == pytest.approx((2 - 2.48414, 2 + 2.48414), abs=1e-4)
+    assert summary.interval == pytest.approx((2 - 2.48414, 2 + 2.48414), abs=1e-4)
     assert summarise([7.0]).interval is None and summarise([7.0]).std is None
     for values in ([], [1.0, math.nan]):
         with pytest.raises(ValueError, match=r"no values|not all"):
@@ -26,11 +26,11 @@ def test_an_end_just_below_zero_keeps_its_sign() -> None:
 
 
 def test_welch_by_hand() -> None:
-    found = welch([1.0, 2.0, 3.0], 4.0, 2.0, 3)
+    difference = welch([1.0, 2.0, 3.0], 4.0, 2.0, 3)
     error = math.sqrt(1 / 3 + 4 / 3)
-    assert found.mean == -2 and found.std == pytest.approx(error)
+    assert difference.mean == -2 and difference.std == pytest.approx(error)
     # degrees of freedom: (5/3)² / ((1/3)² / 2 + (4/3)² / 2) = 2.941; t(0.975, 2.941) = 3.2187
-    assert found.interval == pytest.approx((-2 - 3.2187 * error, -2 + 3.2187 * error), abs=1e-2)
+    assert difference.interval == pytest.approx((-2 - 3.2187 * error, -2 + 3.2187 * error), abs=1e-2)
     for level, half in ((0.95, 2.48414), (0.9, 1.68585)):  # printed without spread it is exact; t(0.95, 2) = 2.91999
         assert welch([1.0, 2.0, 3.0], 2.0, None, 3, level).interval == pytest.approx((-half, half), abs=1e-4)
 

@@ -54,8 +54,8 @@ def test_a_value_beside_the_printed_one(made_up: MakeUp, ours: list[float], mode
 )
 def test_a_trend(made_up: MakeUp, more: list[float], less: list[float], key: str, verdict: Verdict) -> None:
     other = ONE if key == "C2/20" else TEN
-    found = judged(TABLE2, made_up({TWENTY: more, other: less, BASE: [50.0]}))
-    assert found[key].verdict == verdict and found["C2/20"].paper == pytest.approx(79.90 - 78.99)
+    claims = judged(TABLE2, made_up({TWENTY: more, other: less, BASE: [50.0]}))
+    assert claims[key].verdict == verdict and claims["C2/20"].paper == pytest.approx(79.90 - 78.99)
 
 
 def test_pairs_of_seeds_in_a_ring_have_a_mean_and_values_but_no_interval(record_of: MakeUp) -> None:
@@ -65,8 +65,8 @@ def test_pairs_of_seeds_in_a_ring_have_a_mean_and_values_but_no_interval(record_
     ring, seeds = summary_of(result, same), summary_of(result, mixed)
     assert ring and seeds and ring.interval is None and seeds.interval is not None
     assert mean_std(ring) == "59.20 (59.00, 59.20, 59.40)" and mean_std(seeds) == "60.20 ± 0.20"
-    (found,) = judge((Claim("X", "beats two networks", Cell(20), same),), result, not_printed)
-    assert found.verdict is Verdict.PAIRS and gain(found.ours) == "+2.03 (+2.00, +2.00, +2.10)"
+    (claim,) = judge((Claim("X", "beats two networks", Cell(20), same),), result, not_printed)
+    assert claim.verdict is Verdict.PAIRS and gain(claim.ours) == "+2.03 (+2.00, +2.00, +2.10)"
     assert Cell(20, "classes", metric="agreement").of_pairs and Cell(5, "least-loss", "seeds", "likeness").of_pairs
     for cell in (Cell(20), Cell(5, "gate", "evaluation", "agreement"), Cell(10, "least-loss", "5-10", "likeness")):
         assert not cell.of_pairs
@@ -112,10 +112,10 @@ def test_a_gain_is_judged_against_its_controls_or_says_that_it_was_not(record_of
 def test_a_claim_of_another_form(
     made_up: MakeUp, more: dict[str, Any], values: dict[tuple[str, int], list[float]], text: str | None
 ) -> None:
-    found = judge((Claim("X", "more", Cell(20), **more),), made_up(values | {TWENTY: OURS}), not_printed)
-    assert [one.text for one in found] == ([] if text is None else [text])
+    claims = judge((Claim("X", "more", Cell(20), **more),), made_up(values | {TWENTY: OURS}), not_printed)
+    assert [one.text for one in claims] == ([] if text is None else [text])
     if more == {"bar": 62.0}:
-        assert found[0].ours and found[0].ours.mean == pytest.approx(61.1 - 62) and found[0].paper is None
+        assert claims[0].ours and claims[0].ours.mean == pytest.approx(61.1 - 62) and claims[0].paper is None
 
 
 def test_only_seeds_that_have_both_rows_are_compared(made_up: MakeUp) -> None:
