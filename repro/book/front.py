@@ -8,7 +8,7 @@ from typing import NamedTuple
 from repro.errors import ReproError
 from repro.exhibits import exhibit
 from repro.exhibits.three_families.families import NAME
-from repro.exhibits.three_families.shown import headline, never_run
+from repro.exhibits.three_families.verdicts import headline, never_run
 from repro.families.single_gate.scales import SCALES as RECIPES
 from repro.report.claim import Claim
 from repro.report.exhibit import Exhibit

@@ -60,9 +60,9 @@ def test_the_record_holds_counts_which_are_judged_without_seeds(tmp_path: Path) 
     holds = {"DC1", "DC3/resnet50-A", "DC6"}
     assert {key: Verdict.HOLDS if key in holds else Verdict.OPPOSITE for key in verdicts} == verdicts
     assert holds < {*verdicts} and len(verdicts) == 6 + len(HALF)
-    shown = claims_table(EXHIBIT.judge(result)).ours
-    assert shown["DC3/resnet18"] == "146.11 (bar: below 105)", "2.65 G of 1.81 G, by hand above"
-    assert shown["DC6"] == "100.40 (bar: 95.24 to 105)" and shown["DC1"] == "100.00 (bar: above 99.5)"
+    ours = claims_table(EXHIBIT.judge(result)).ours
+    assert ours["DC3/resnet18"] == "146.11 (bar: below 105)", "2.65 G of 1.81 G, by hand above"
+    assert ours["DC6"] == "100.40 (bar: 95.24 to 105)" and ours["DC1"] == "100.00 (bar: above 99.5)"
     tables = EXHIBIT.tables(result)
     assert tables["accuracies"].frame["ours"].tolist() == ["not run"] * 14
     assert "13 of 21" in tables["dense"].caption
@@ -90,8 +90,8 @@ def test_every_command_of_an_accuracy_can_be_run() -> None:
     commands = EXHIBIT.exact()["accuracies"].frame["the command"]
     given = [command.split()[5:] for command in commands if command != NONE]
     assert len(given) == 12, "all but those of Cityscapes"
-    for words in given:
-        parameters = Parameters.check(**{words[i + 1]: words[i + 2] for i in range(0, len(words), 3)})
+    for options in given:
+        parameters = Parameters.check(**{options[i + 1]: options[i + 2] for i in range(0, len(options), 3)})
         asked = parameters.deepmoe(parameters.narrow_networks()[0], 2.0)
         vgg = asked.model.backbone.startswith("vgg")
         assert asked.recipe.learning_rate == (0.01 if vgg else 0.1)

@@ -31,10 +31,10 @@ def test_donors_are_of_the_class_or_superclass_they_shall_be_of_and_drawn_as_bef
     """Where they are not: raise the revision."""
     labels, superclass = torch.arange(24) % 6, torch.arange(6) % 2
     for shuffle in SHUFFLES:
-        found = donors(labels, superclass, shuffle, 1, 2)
-        same, near = labels[found] == labels, superclass[labels[found]] == superclass[labels]
+        drawn = donors(labels, superclass, shuffle, 1, 2)
+        same, near = labels[drawn] == labels, superclass[labels[drawn]] == superclass[labels]
         assert bool((same == (shuffle == SHUFFLES[0])).all()) and bool((near == (shuffle != SHUFFLES[2])).all())
-        assert found.tolist() == DRAWN[shuffle] != donors(labels, superclass, shuffle, 1, 1).tolist()
+        assert drawn.tolist() == DRAWN[shuffle] != donors(labels, superclass, shuffle, 1, 1).tolist()
     alone = donors(labels, torch.arange(6), "own superclass", 0, 0)
     assert set(alone.tolist()) == {-1}, "a class that is alone in its superclass has no such donor"
 
@@ -49,19 +49,19 @@ def test_a_network_that_ignores_its_gates_is_right_under_any_shuffle() -> None:
     with seeded_init(0, "test"):
         model, superclass = build(CONFIG), torch.arange(20) // 5
     source = DeviceBatches(make_modes("train", 200), Augmentation(), CPU)
-    found = predict(model, source, CPU)
-    same = torch.ones_like(found["gates"])
+    predictions = predict(model, source, CPU)
+    same = torch.ones_like(predictions["gates"])
     with torch.no_grad():
         model.gating.heads.weight.fill_(1.0)  # W e is 1 for any e
-    right = (predict(model, source, CPU)["logits"].argmax(1) == found["labels"]).float()
+    right = (predict(model, source, CPU)["logits"].argmax(1) == predictions["labels"]).float()
     for correct in correct_when_shuffled(model, source, CPU, same, superclass, 0).values():
         assert torch.equal(correct, right)
     alone = correct_when_shuffled(model, source, CPU, same, torch.arange(20), 0)
     assert bool((alone["own superclass"] == -1).all()) and bool((alone["own class"] >= 0).all())
     model.network.forward = lambda images, gates: gates[:, :20]  # type: ignore[method-assign, assignment]
-    telling = nn.functional.pad(nn.functional.one_hot(source.labels, 20), (0, same.shape[1] - 20))
-    told = correct_when_shuffled(model, source, CPU, telling, superclass, 0)
-    assert [told[name].unique().tolist() for name in SHUFFLES] == [[1.0], [0.0], [0.0]], "gates are the donor's"
+    class_gates = nn.functional.pad(nn.functional.one_hot(source.labels, 20), (0, same.shape[1] - 20))
+    correct_of = correct_when_shuffled(model, source, CPU, class_gates, superclass, 0)
+    assert [correct_of[name].unique().tolist() for name in SHUFFLES] == [[1.0], [0.0], [0.0]], "gates are the donor's"
 
 
 def test_a_channel_is_open_for_hardly_any_image_nearly_every_one_or_some() -> None:
@@ -79,5 +79,5 @@ def test_a_channel_is_open_for_hardly_any_image_nearly_every_one_or_some() -> No
 def test_by_class_each_image_counts_alike() -> None:
     """Layers of 2 and 1 channels; class 3 has two images, class 1 one, others none."""
     gates = torch.tensor([[0.5, 0.0, 1.0], [0.2, 0.1, 0.0], [0.0, 0.0, 3.0]])
-    found = open_by_class(gates, torch.tensor([3, 3, 1]), [2, 1])
-    assert found.tolist() == [[0.0, 1.0], [0.75, 0.5]]
+    shares = open_by_class(gates, torch.tensor([3, 3, 1]), [2, 1])
+    assert shares.tolist() == [[0.0, 1.0], [0.75, 0.5]]

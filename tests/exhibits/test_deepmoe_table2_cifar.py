@@ -105,13 +105,13 @@ def test_networks_beside_are_of_the_first_seed_and_of_its_images_and_lambda() ->
     assert len(parameters.goals()) == 2 * (2 + 1) + 2 * len(BESIDE)
     spec, later = parameters.narrow_networks()
     assert not parameters.others_beside(later, 1.5), "one seed, an anecdote"
-    found = parameters.others_beside(spec, 1.5)
-    assert list(found) == list(BESIDE)
-    for plain, asked in found.values():
+    networks = parameters.others_beside(spec, 1.5)
+    assert list(networks) == list(BESIDE)
+    for plain, asked in networks.values():
         assert (plain.seed, asked.spec.seed, asked.model.lam) == (0, 0, 1.5)
         assert (plain.base, plain.width, asked.model.width) == (asked.model.backbone, asked.model.width, plain.width)
-    assert {asked.model.gated for _, asked in found.values() if asked.model.backbone != "resnet56"} == {"widened"}
-    assert [found[f"{n} times as wide"][0].width for n in (4, 8)] == [4.0, 8.0]
+    assert {asked.model.gated for _, asked in networks.values() if asked.model.backbone != "resnet56"} == {"widened"}
+    assert [networks[f"{n} times as wide"][0].width for n in (4, 8)] == [4.0, 8.0]
     check(1, 8, "input", ["4 times as wide", "8 times as wide"])  # networks that can be made are not refused
     check(2, 4, "output", list(BESIDE)[:1] + list(BESIDE)[2:])
 
@@ -140,14 +140,14 @@ def test_claims_of_networks_beside_can_fail_and_have_the_papers_numbers(record_o
     cells[Cell(0, "wide", "4 times as wide")] = [63.0, 63.1, 63.2]
     cells[Cell(0, "deepmoe", "4 times as wide", "macs_millions")] = [5.0, 5.0, 5.0]
     result = record_of("deepmoe_table2_cifar", cells, base="tr10 at width 0.125", dataset="cifar100", scale="laptop")
-    found = judged(EXHIBIT, result)
+    outcomes = judged(EXHIBIT, result)
     verdicts = {
         "DM6/W1-High": Verdict.HOLDS, "DM6/W1-Mid": Verdict.OPPOSITE, "DM6/W4-Low": Verdict.NO_PREMISE,
         "DM3/4 times as wide": Verdict.OPPOSITE, "DM3/8 times as wide": Verdict.NOT_RUN,
     }  # fmt: skip
-    assert {key: found[key].verdict for key in verdicts} == verdicts
-    assert "of as many parameters" in found["DM6/W4-Low"].claim.text
-    assert found["DM6/W1-Mid"].paper == pytest.approx(0.71)
+    assert {key: outcomes[key].verdict for key in verdicts} == verdicts
+    assert "of as many parameters" in outcomes["DM6/W4-Low"].claim.text
+    assert outcomes["DM6/W1-Mid"].paper == pytest.approx(0.71)
     table = EXHIBIT.tables(result)["beside"].frame
     assert table.loc["VGG16 W13-All, DeepMoE", "paper"] == "73.39"
     assert table["MACs, millions"].tolist()[0] == "5.000 ± 0.000"
@@ -167,8 +167,8 @@ def test_lambda_is_taken_on_validation_images_and_the_scan_recorded(smoke: Smoke
     assert scan.column("lam") == [0.5, 8.0] and sum(scan.column("taken")) == 1
     rows: list[list[Any]] = scan.rows
     cheap = [row for row in rows if row[5] >= 100 / 1.05]
-    (taken,) = scan.where(taken=1).rows
-    assert taken == (max(cheap, key=lambda row: row[1]) if cheap else max(rows, key=lambda row: (row[5], row[1])))
+    (chosen,) = scan.where(taken=1).rows
+    assert chosen == (max(cheap, key=lambda row: row[1]) if cheap else max(rows, key=lambda row: (row[5], row[1])))
     assert EXHIBIT.tables(result)["scan"].frame["taken"].tolist().count("taken") == 1
     assert [len(drawn_at(line)[0]) for line in drawn["scan"].axes[0].lines[:2]] == [2, 2]
     assert len(drawn["shuffled"].axes[0].get_yticklabels()) == 20
@@ -193,8 +193,8 @@ def test_another_way_whose_gates_collapse_is_on_record_as_collapsed(
     result = smoke(EXHIBIT, ways="true")
     assert [m.metric for m in result.measurements if m.method == "mu-0"] == ["collapsed"]
     assert "wide DeepMoE, μ = 0: left out, the gates collapsed: stem" in capsys.readouterr().err
-    found, main = judged(EXHIBIT, result), EXHIBIT.tables(result)["main"]
-    assert found["DM7"].verdict is Verdict.COLLAPSED and found["DM4"].verdict is Verdict.ANECDOTE
+    outcomes, main = judged(EXHIBIT, result), EXHIBIT.tables(result)["main"]
+    assert outcomes["DM7"].verdict is Verdict.COLLAPSED and outcomes["DM4"].verdict is Verdict.ANECDOTE
     assert main.frame.loc["wide DeepMoE, gates on outputs, μ = 0", "ours"] == "collapsed"
     assert main.caption.endswith("μ = 0, seed 0: the gates collapsed: stem had no active channel in epoch 2.")
 
@@ -203,8 +203,9 @@ def test_the_plain_network_of_deepmoes_cost_is_near_it_however_wide_or_narrow_th
     (spec,) = Parameters.check(scale="laptop", dataset="cifar100").narrow_networks()
     for width in (0.09375, 0.125, 0.25):  # the first is narrower than the narrow network; others may cost the same
         macs = model_cost("tr10", None, 100, 32, 0, width).base_macs
-        found = width_of(spec, 0.25, macs)
-        assert model_cost("tr10", None, 100, 32, 0, found).base_macs == macs and (found == width or width == 0.09375)
+        nearest = width_of(spec, 0.25, macs)
+        assert model_cost("tr10", None, 100, 32, 0, nearest).base_macs == macs
+        assert nearest == width or width == 0.09375
     spec, *_ = Parameters(scale="gpu", dataset="cifar100", backbone="vgg16").narrow_networks()
     dear = 1.3 * plain_cost(spec).macs
     for times in (1.25, 2, 8):
@@ -221,7 +222,7 @@ def test_a_deepmoe_is_a_goal_of_the_plan_as_its_controls_are() -> None:
 
 def test_the_papers_numbers_stand_beside_ours_as_accuracies_and_claims_can_fail(record_of: RecordOf) -> None:
     result = made(record_of)
-    main, found = EXHIBIT.tables(result)["main"].frame, judged(EXHIBIT, result)
+    main, outcomes = EXHIBIT.tables(result)["main"].frame, judged(EXHIBIT, result)
     assert main["paper"].tolist() == ["68.54", "70.23", *["–"] * 5]
     assert "verdict" not in main  # which only the paper's own scale has
     assert EXHIBIT.tables(result)["cost"].frame["MACs, millions"].tolist()[1] == "4.100 ± 0.000"
@@ -229,8 +230,8 @@ def test_the_papers_numbers_stand_beside_ours_as_accuracies_and_claims_can_fail(
     narrow, ten = (EXHIBIT.tables(each)["main"].frame["paper"].tolist() for each in others)
     assert (narrow, ten[:2]) == (["–"] * 7, ["93.45", "93.97"])
     verdicts = {"DM1": Verdict.HOLDS, "DM2": Verdict.OPPOSITE, "DM3": Verdict.OPPOSITE, "DM8": Verdict.HOLDS}
-    assert {key: found[key].verdict for key in verdicts} == verdicts
-    assert found["DM1"].paper == pytest.approx(1.69) and found["DM1"].controlled
+    assert {key: outcomes[key].verdict for key in verdicts} == verdicts
+    assert outcomes["DM1"].paper == pytest.approx(1.69) and outcomes["DM1"].controlled
     void = judged(EXHIBIT, made(record_of, narrows=90.0, plains=90.0))
     assert void["DM1"].verdict == void["DM2"].verdict == Verdict.NO_PREMISE, "where DeepMoE costs more"
 

@@ -18,15 +18,15 @@ RESULTS = Path(__file__).parents[2] / "results"
 
 
 def rows(table: str, network: str, placement: str | None = None) -> list[SweetSpotRow]:
-    found = [row for row in sweetspot_rows() if (row.table, row.config.network) == (table, network)]
-    return [row for row in found if placement in (None, row.config.placement)]
+    of_network = [row for row in sweetspot_rows() if (row.table, row.config.network) == (table, network)]
+    return [row for row in of_network if placement in (None, row.config.placement)]
 
 
 def test_31_of_39_numbers_of_parameters_are_exact_and_seven_of_the_others_are_explained() -> None:
     known = sweetspot_rows()
     others = [explained(row, known) for row in known if not matches(row)]
     assert (len(known), len(others)) == (39, 8)
-    assert [words for words in others if "not explained" in words] == [
+    assert [text for text in others if "not explained" in text] == [
         "nearest to the row's own 97.3 M; the +0.2 M are not explained"
     ]
     for table in ("3", "5"):
@@ -54,12 +54,12 @@ def test_tables_stand_beside_print_and_what_is_recorded_is_what_the_code_counts(
     (result,) = EXHIBIT.run(EXHIBIT.parameters.check(root=tmp_path))
     (recorded,) = load_results(RESULTS, "sparse_costs").values()
     assert (recorded.tables, recorded.costs) == (result.tables, result.costs), "run `repro run sparse_costs` again"
-    shown = EXHIBIT.tables(result)
-    assert len(shown["main"].frame) == 21 and len(shown["others"].frame) == 18 and len(shown["eight"].frame) == 8
-    row = shown["main"].frame.loc["Table 2: vit-s every-2 8", ["printed", "counted", "MACs / dense", "GMACs, printed"]]
+    tables = EXHIBIT.tables(result)
+    assert len(tables["main"].frame) == 21 and len(tables["others"].frame) == 18 and len(tables["eight"].frame) == 8
+    row = tables["main"].frame.loc["Table 2: vit-s every-2 8", ["printed", "counted", "MACs / dense", "GMACs, printed"]]
     assert list(row) == ["71.7", "71.7", "1.3", "6.9"]
-    assert list(shown["probes"].frame.loc["convnext-s last-2"]) == ["83.6", "45.3", "not run"]
-    claims = shown["claims"].frame
+    assert list(tables["probes"].frame.loc["convnext-s last-2"]) == ["83.6", "45.3", "not run"]
+    claims = tables["claims"].frame
     assert list(claims.loc["V1/convnext", ["holds", "holds at equal MACs"]]) == ["in 6 of 10", "in 5 of 6"]
     assert claims.loc["V3/vit", "printed differences"] == "+0.2" and claims.loc["V1/vit", "holds at equal MACs"] == "–"
     show("sparse_costs")

@@ -28,14 +28,14 @@ def test_a_run_measures_every_network_and_mixture(smoke: Smoke, smoke_root: Path
     for row, method in (("none", "dense"), ("last-2", "sparse")):
         network = steps(Parameters.check(scale="smoke").spec(row, 0)).network
         about = json.loads((smoke_root / "store" / "network" / network.key / "artifact.json").read_text())
-        found = result.values("training_top1", method, 8 if method == "sparse" else 0, f"convnext {row}")
-        assert found == [pytest.approx(100 * about["history"][-1][1], abs=1e-4)]
+        top1 = result.values("training_top1", method, 8 if method == "sparse" else 0, f"convnext {row}")
+        assert top1 == [pytest.approx(100 * about["history"][-1][1], abs=1e-4)]
     dense, sparse, wider = result.costs
     assert wider.params_trainable == pytest.approx(sparse.params_trainable, rel=0.1) and wider.macs > 2 * dense.macs
     assert 0 < sparse.macs - dense.macs < 0.02 * dense.macs and sparse.params_trainable > 2 * dense.params_trainable
     assert result.provenance.command == "repro run sparse_placement -p scale smoke -p placements none,last-2"
-    shown = EXHIBIT.tables(result)["main"]
-    assert shown.frame.loc["Last 2", "while training"] != "–" and "While training: " in shown.caption
+    table = EXHIBIT.tables(result)["main"]
+    assert table.frame.loc["Last 2", "while training"] != "–" and "While training: " in table.caption
 
 
 VALUES = {
@@ -86,9 +86,9 @@ def test_rows_of_one_seed_stand_beside_rows_of_five(record_of: RecordOf) -> None
     macs = {"none, half the width": 10_000_000}
     costs = [SparseCost(macs.get(row, 40_000_000), 2, 3, 2).row(0, cell("convnext", row).row) for row in rows]
     result = record_of("sparse_placement", cells, costs=costs)
-    shown = {name: table.frame for name, table in EXHIBIT.tables(result).items()}
+    frames = {name: table.frame for name, table in EXHIBIT.tables(result).items()}
 
-    main = shown["main"]
+    main = frames["main"]
     assert list(main.loc["Last 2", ["ours", "seeds"]]) == ["63.00 ± 0.79", "0, 1, 2, 3, 4"]
     assert str(main.loc["Last 2", "over dense, same seeds"]).startswith("+1.00 [")
     alone = ["ours", "95 % interval", "seeds", "over dense, same seeds"]
@@ -96,10 +96,10 @@ def test_rows_of_one_seed_stand_beside_rows_of_five(record_of: RecordOf) -> None
     assert main.loc["Last 2, half the width", "over dense, same seeds"] == "+3.00"
     assert set(main.loc[["dense", "dense, half the width"], "over dense, same seeds"]) == {"–"}
     assert "5 seeds (some rows: 1)" in EXHIBIT.tables(result)["main"].caption
-    assert list(shown["routing"]["seeds"]) == ["0, 1, 2, 3, 4", "0"]
-    assert list(shown["asked"].loc["Every 2"]) == ['placements = "every-2"', "0"]
-    assert list(shown["asked"].loc["Last 2, no added skip"]) == ['others = "no-skip"', "not run"]
-    assert set(shown["asked"].index) == {label_of(row) for row in [*PLACEMENTS, *sum(OTHERS.values(), ())]}
+    assert list(frames["routing"]["seeds"]) == ["0, 1, 2, 3, 4", "0"]
+    assert list(frames["asked"].loc["Every 2"]) == ['placements = "every-2"', "0"]
+    assert list(frames["asked"].loc["Last 2, no added skip"]) == ['others = "no-skip"', "not run"]
+    assert set(frames["asked"].index) == {label_of(row) for row in [*PLACEMENTS, *sum(OTHERS.values(), ())]}
 
     claims = claims_table(EXHIBIT.judge(result))
     assert list(claims.loc["V1/convnext", ["ours", "seeds"]]) == ["+1.00", "5"]
@@ -138,10 +138,10 @@ def test_rows_of_one_seed_stand_beside_rows_of_five(record_of: RecordOf) -> None
 )  # fmt: skip
 def test_some_claims_are_of_differences_of_gains(network: str, top1: dict[str, float], row: str, gained: float) -> None:
     lines = [cell(network, of).measurement(seed, value + seed / 10) for of, value in top1.items() for seed in (3, 4, 5)]
-    found = list(gains(lines, network))
+    measurements = list(gains(lines, network))
     expected = [gain_cell(network, row).measurement(seed, gained) for seed in (3, 4, 5)]
-    assert [(m.row, m.seed, m.metric) for m in found] == [(m.row, m.seed, m.metric) for m in expected]
-    assert [m.value for m in found] == pytest.approx([gained] * 3)
+    assert [(m.row, m.seed, m.metric) for m in measurements] == [(m.row, m.seed, m.metric) for m in expected]
+    assert [m.value for m in measurements] == pytest.approx([gained] * 3)
     assert list(gains([m for m in lines if m.row != lines[0].row], network)) == []
     assert {m.num_experts for m in gains(lines, network, experts=4)} == {4}, "the claim is of 8"
 

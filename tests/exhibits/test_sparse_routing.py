@@ -39,9 +39,9 @@ def test_a_run_measures_shows_and_is_played_with_and_a_vit_stands_beside_the_con
     first = result.tables["occurrence"].where(mixture="first")
     assert len(first.rows) == 20 and sum(sum(row[2:]) for row in first.rows) == 100 * 64  # type: ignore[arg-type, misc]
     assert result.pictures["maps"].count == 18
-    shown = EXHIBIT.tables(result)
-    assert shown["main"].frame["experts an image, paper"].tolist() == ["6", "6"]
-    assert list(shown["shifts"].frame.index) == ["dense", "last-2, 8 experts"]
+    tables = EXHIBIT.tables(result)
+    assert tables["main"].frame["experts an image, paper"].tolist() == ["6", "6"]
+    assert list(tables["shifts"].frame.index) == ["dense", "last-2, 8 experts"]
     assert set(EXHIBIT.drawn([result])) == {"main", "maps", "shifts"}
 
     chapter = open_exhibit("sparse_routing", {"scale": "smoke", "device": "cpu", "root": str(smoke_root)})
@@ -92,12 +92,12 @@ def test_the_papers_network_on_imagenet_is_a_scale() -> None:
 
 def test_tables_of_two_images() -> None:
     """By hand: image 0 (class 0) has two tokens at each expert; image 1 (class 1) one and three."""
-    found = inspected([CHOSEN], torch.tensor([0, 1]), 3, 2)
-    assert found["occurrence"].rows == [["first", 0, 2, 2, 0], ["first", 1, 1, 3, 0]]
-    assert found["similarity"].rows[0] == ["first", 0, 1.0, 0.75, 0.0]  # 2 (2 + 1) / (3 + 5)
-    assert found["similarity"].rows[2] == ["first", 2, 0.0, 0.0, None]  # nobody's
-    assert found["patches"].where(tokens=1).rows == [["first", 1, 0.5, 0.0, None]]
-    assert found["patches"].where(tokens=3).rows == [["first", 3, 1.0, 1.0, None]]
+    tables = inspected([CHOSEN], torch.tensor([0, 1]), 3, 2)
+    assert tables["occurrence"].rows == [["first", 0, 2, 2, 0], ["first", 1, 1, 3, 0]]
+    assert tables["similarity"].rows[0] == ["first", 0, 1.0, 0.75, 0.0]  # 2 (2 + 1) / (3 + 5)
+    assert tables["similarity"].rows[2] == ["first", 2, 0.0, 0.0, None]  # nobody's
+    assert tables["patches"].where(tokens=1).rows == [["first", 1, 0.5, 0.0, None]]
+    assert tables["patches"].where(tokens=3).rows == [["first", 3, 1.0, 1.0, None]]
     assert [mixture_names(n) for n in (1, 2, 3)] == [["first"], ["first", "last"], ["first", "mixture 2", "last"]]
 
 

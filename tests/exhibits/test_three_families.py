@@ -16,7 +16,7 @@ from repro.exhibits.three_families.bodies import CONVNEXT, TR, Body, Model, Poin
 from repro.exhibits.three_families.families import BUDGETS, FAMILIES
 from repro.exhibits.three_families.rivals import BATCHES, CLOCK, Trained, as_fast, at_macs, cell, on_curve
 from repro.exhibits.three_families.run import _tried, three_families
-from repro.exhibits.three_families.shown import AGAINST
+from repro.exhibits.three_families.verdicts import AGAINST
 from repro.families.single_gate.steps import steps
 from repro.report.verdict import Verdict
 from repro.study.graph import ordered
@@ -24,7 +24,7 @@ from repro.study.record import open_runner
 from repro.study.remaining import Remaining
 from repro.study.store import Store
 
-SHOWN = exhibit("three_families")
+EXHIBIT = exhibit("three_families")
 MIDDLE = {"scale": "smoke", "budgets": "middle"}
 
 
@@ -65,10 +65,10 @@ def test_a_run_holds_every_family_against_every_rival(tmp_path: Path, monkeypatc
     assert lambdas == {"λ = 2", "λ = 1", "λ = 0.7", "λ = 0.5"}
     known = [m for m in run.measurements if m.method == "gates"]
     assert len(known) == 3 * 3 + 3 and all(-1 <= m.value <= 1 for m in known)
-    assert run.tables["trials"].rows == [] and "no trials" in SHOWN.advice(run)
-    assert {j.verdict for j in SHOWN.judge(run)} == {Verdict.ANECDOTE, Verdict.NOT_RUN}
-    assert list(SHOWN.figures([run])) == ["main", "training", "time", "gates"]
-    assert len(SHOWN.figures([run])["main"].axes) == 2  # tr-network and ConvNeXt
+    assert run.tables["trials"].rows == [] and "no trials" in EXHIBIT.advice(run)
+    assert {j.verdict for j in EXHIBIT.judge(run)} == {Verdict.ANECDOTE, Verdict.NOT_RUN}
+    assert list(EXHIBIT.figures([run])) == ["main", "training", "time", "gates"]
+    assert len(EXHIBIT.figures([run])["main"].axes) == 2  # tr-network and ConvNeXt
 
 
 LAPTOP = {"scale": "laptop", "dataset": "cifar100"}
@@ -107,8 +107,8 @@ def test_every_mixture_meets_its_budget_and_the_middle_one_is_the_scales_own(
     scale: str, dataset: str, tmp_path: Path
 ) -> None:
     parameters = ThreeFamiliesParameters(scale=scale, dataset=dataset, root=tmp_path)
-    asked, taken = parameters.asked(0), dict.fromkeys(["single-gate", "DeepMoE", "sparse"], 1.0)
-    mixtures = [one for body in parameters.bodies() for one in parameters.mixtures(body, asked, taken)]
+    asked, choice_of = parameters.asked(0), dict.fromkeys(["single-gate", "DeepMoE", "sparse"], 1.0)
+    mixtures = [one for body in parameters.bodies() for one in parameters.mixtures(body, asked, choice_of)]
     macs = [(one.model.macs, parameters.macs(asked)[one.budget]) for one in mixtures if one.model.macs is not None]
     assert len(macs) == 2 * 3 and all(ours == pytest.approx(budget, rel=0.1) for ours, budget in macs)
     if scale == "gpu":  # its artifacts are those of the other exhibits, so that nothing is trained twice
@@ -164,15 +164,15 @@ def test_a_family_is_tried_at_the_rate_that_its_body_took(tmp_path: Path) -> Non
         rates.extend(json.loads(model.goal.config)["recipe"]["learning_rate"] / usual for model in models)
         return [Point("", 50, 5e6), None, Point("", 70, 9e6), Point("", 55, 6e6)]  # at λ = 2, 1, 0.7, 0.5
 
-    found = tuned(parameters, answered)
-    assert found.taken == {"tr-network": 0.5, "DeepMoE": 0.5} and rates == [0.5] * 4
-    assert found.trials.where(model="DeepMoE", choice=1.0).rows == [["DeepMoE", 1.0, None, None, 0]]
-    first = tuned(parameters, lambda models: None).taken
+    tuning = tuned(parameters, answered)
+    assert tuning.choice_of == {"tr-network": 0.5, "DeepMoE": 0.5} and rates == [0.5] * 4
+    assert tuning.trials.where(model="DeepMoE", choice=1.0).rows == [["DeepMoE", 1.0, None, None, 0]]
+    first = tuned(parameters, lambda models: None).choice_of
     assert first == {"tr-network": 1.0, "DeepMoE": 2.0}, "the first choices"
     untried = parameters.model_copy(update={"trials": 0})
     planned = untried.planned(first), untried.planned(first | {"tr-network": 0.5}), untried.goals()
     chosen, other, goals = ({goal.steps[0].key for goal in each} for each in planned)
-    assert goals == chosen and len(chosen) == len(other) and not chosen & other, "what was taken is what is planned"
+    assert goals == chosen and len(chosen) == len(other) and not chosen & other, "what was chosen is what is planned"
 
 
 @pytest.mark.usefixtures("here")
@@ -180,9 +180,9 @@ def test_trials_train_nothing_of_what_is_planned_with_other_choices(tmp_path: Pa
     """With workers a runner trains all that it was asked for as soon as it trains one."""
     asked = {**MIDDLE, "families": "DeepMoE", "trials": 1, "root": tmp_path}
     parameters = ThreeFamiliesParameters.check(**asked)
-    found = tuned(parameters, partial(_tried, open_runner(parameters, [])))
-    tried = {step.key for goal in found.goals for step in ordered(goal.steps)}
-    assert len(found.trials.rows) == 2 and {about["hash"] for about in Store(tmp_path).finished()} == tried
+    tuning = tuned(parameters, partial(_tried, open_runner(parameters, [])))
+    tried = {step.key for goal in tuning.goals for step in ordered(goal.steps)}
+    assert len(tuning.trials.rows) == 2 and {about["hash"] for about in Store(tmp_path).finished()} == tried
 
 
 def test_where_no_trial_is_within_the_budget_the_cheapest_is_taken() -> None:

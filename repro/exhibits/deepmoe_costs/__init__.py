@@ -113,12 +113,12 @@ def _accuracies() -> Captioned:
     for (table, dataset, model, variant, metric), value in deepmoe_rows().items():
         if table in "1345" and metric in ACCURACIES and ("deepmoe" in variant or table == "4"):
             asked = _asked(table, dataset, model, variant)
-            words = "".join(f" -p {name} {value}" for name, value in asked.items())
+            options = "".join(f" -p {name} {value}" for name, value in asked.items())
             method = "wide" if variant.endswith("(same params)") else "deepmoe"
             rows[f"Table {table}: {variant} on {model}"] = {
                 "printed": value.digits + ACCURACIES[metric],
                 "ours": _ours(asked, Cell(0, method), metric) if asked else "not run",
-                "the command": f"uv run repro run {TRAINED}{words}" if asked else NONE,
+                "the command": f"uv run repro run {TRAINED}{options}" if asked else NONE,
             }
     caption = (
         "The accuracies beside these costs, each with a command that trains such a network and its controls. No λ is "
@@ -153,10 +153,11 @@ def _ours(asked: dict[str, Any], cell: Cell, metric: str) -> str:
         folder = results_folder()
     except SpecError:  # there are no records here
         return "not run"
-    found = summary_of(load_named(folder, name), cell) if files_of(folder, name) else None
-    if not found:
+    accuracy = summary_of(load_named(folder, name), cell) if files_of(folder, name) else None
+    if not accuracy:
         return "not run"
-    return mean_std(replace(found, mean=100 - found.mean) if metric == "err" else found) + ACCURACIES[metric]
+    ours = replace(accuracy, mean=100 - accuracy.mean) if metric == "err" else accuracy
+    return mean_std(ours) + ACCURACIES[metric]
 
 
 def counts() -> dict[str, Captioned]:
@@ -210,8 +211,8 @@ def run(parameters: Counted) -> StudyResult:
     counted[cell("equal", "4")] = 100 * min(equal) / max(equal)
     if single := printed(4, "imagenet", "resnet18", "resnet18", 4, "bagging", "macs"):
         counted[cell("single gate", "resnet18")] = 100 * single.value / at(gated("resnet18"), 0.5)
-    found = [of.measurement(0, value) for of, value in counted.items()]
-    return record_exact(NAME, parameters, found, time.monotonic() - began)
+    measurements = [of.measurement(0, value) for of, value in counted.items()]
+    return record_exact(NAME, parameters, measurements, time.monotonic() - began)
 
 
 def _matching(figures: list[Figure]) -> float:

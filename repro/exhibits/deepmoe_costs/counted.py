@@ -35,15 +35,15 @@ class Dense(NamedTuple):
 @cache
 def dense(name: str, classes: int, height: int, width: int, times: float = 1.0) -> Dense:
     """The exact count of a backbone that is ``times`` as wide, on images of ``height`` x ``width`` pixels."""
-    found: list[int] = []
+    shortcuts: list[int] = []
     with torch.device("meta"):
         net = widenet(name, classes, times)
         for layer in net.modules():
             if isinstance(layer, Shortcut):
-                layer.register_forward_hook(lambda m, _, out: found.append(out.numel() * m[0].in_channels))
+                layer.register_forward_hook(lambda m, _, out: shortcuts.append(out.numel() * m[0].in_channels))
         macs, _ = count_macs(net, torch.empty(1, 3, height, width))
     weights = sum(p.numel() for p in net.parameters() if p.ndim == 4)
-    return Dense(macs, sum(found), net.head.fc.weight.numel(), weights, count_params(net))
+    return Dense(macs, sum(shortcuts), net.head.fc.weight.numel(), weights, count_params(net))
 
 
 def _images(name: str) -> tuple[int, int]:
@@ -135,22 +135,22 @@ class Implied(NamedTuple):
 @cache
 def implied() -> tuple[Implied, ...]:
     """The lower half of Table 4, the gated rows of Table 5, and Section 5.1.2's shares of ResNet-101."""
-    found = []
+    rows = []
     for name in WIDENED:
         macs = deepmoe_rows()["4", "cifar100", "vgg16", f"{name} (same params and flops)", "flops"].value
         linear = dense(f"vgg16-{name}", 100, 32, 32).linear
-        found.append(Implied(f"Table 4: {name}", macs, linear, f"vgg16-{name}", 1.0, "vgg16"))
+        rows.append(Implied(f"Table 4: {name}", macs, linear, f"vgg16-{name}", 1.0, "vgg16"))
     for letter in "AB":
         name = f"resnet50-{letter}"
         less = deepmoe_rows()["text", "imagenet", name, "wide-deepmoe", "flops_reduction_percent"].value
         macs = resnet101().base_macs * (1 - less / 100)
-        found.append(Implied(f"Section 5.1.2: ResNet-50, {letter}", macs, 0, name, plain=name))
+        rows.append(Implied(f"Section 5.1.2: ResNet-50, {letter}", macs, 0, name, plain=name))
     half = dense("drn50-A", 19, 1024, 1024, 2.0)
     uncounted = half.shortcuts - (128 * 128 - 1) * half.linear
     for letter in "ab":
         macs = deepmoe_rows()["5", "cityscapes", "drn-a-50", f"wide-deepmoe-{letter}", "flops"].value / 2
-        found.append(Implied(f"Table 5: {letter.upper()}", macs, uncounted, "drn50-A", plain="drn50-A"))
-    return tuple(found)
+        rows.append(Implied(f"Table 5: {letter.upper()}", macs, uncounted, "drn50-A", plain="drn50-A"))
+    return tuple(rows)
 
 
 def active_share(one: Implied, which: Gated = "all") -> float | None:

@@ -100,17 +100,17 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
         "the product of the active shares of what it reads and writes. Active channels are the mean over images and "
         "layers."
     )
-    found = {"main": Captioned(main, caption), "cost": Captioned(costs, cost), "shuffled": _shuffled(result)}
-    if channels := result.tables.get("channels"):  # records of before have none
+    captioned = {"main": Captioned(main, caption), "cost": Captioned(costs, cost), "shuffled": _shuffled(result)}
+    if channels := result.tables.get("channels"):  # earlier records have none
         images = f"{about(result, models=False)}, {result.evaluate} images: which of DeepMoE's channels are open"
-        found["channels"] = shares(channels, "layer", images)
+        captioned["channels"] = shares(channels, "layer", images)
     if classes := result.tables.get("classes"):
-        found["classes"] = extremes(classes, f"{about(result, models=False)}: active channels of DeepMoE by class")
+        captioned["classes"] = extremes(classes, f"{about(result, models=False)}: active channels of DeepMoE by class")
     if others := beside.table(result):
-        found["beside"] = others
+        captioned["beside"] = others
     if scan := result.tables.get("scan"):
-        found["scan"] = scan_table(scan, "narrow network")
-    return found
+        captioned["scan"] = scan_table(scan, "narrow network")
+    return captioned
 
 
 def _shuffled(result: StudyResult) -> Captioned:
@@ -154,7 +154,7 @@ def _draw(axes: Axes, result: StudyResult) -> None:
 def _draw_scan(axes: Axes, result: StudyResult) -> None:
     """Figure 3: accuracy over the share of active channels, a point a λ; without a scan that of the one λ."""
     cells = DEEPMOE, Cell(0, "embedding"), Cell(0, "deepmoe", metric="active")
-    means_of = [found.mean if (found := summary_of(result, cell)) else None for cell in cells]
+    means_of = [summary.mean if (summary := summary_of(result, cell)) else None for cell in cells]
     points: list[list[Any]] = result.tables["scan"].rows if "scan" in result.tables else [[None, *means_of]]
     rows = sorted((row for row in points if row[1] is not None), key=lambda row: row[3])
     names = _names(result)

@@ -73,7 +73,7 @@ def printed(result: StudyResult, cell: Cell) -> PrintedValue | None:
 def table(result: StudyResult) -> Captioned | None:
     """Gated and plain, a row each; None where none was run."""
     ways = {"deepmoe": "DeepMoE", "wide": "without gates"}
-    cells = {f"{row}, {words}": Cell(0, method, row) for row in BESIDE for method, words in ways.items()}
+    cells = {f"{row}, {way}": Cell(0, method, row) for row in BESIDE for method, way in ways.items()}
     cells = {name: cell for name, cell in cells.items() if by_seed(result, cell) or collapsed(result, cell)}
     if not cells:
         return None
@@ -94,6 +94,6 @@ def width_of(spec: StudySpec, wide: float, macs: float) -> float:
     """The width from half of narrow's to wide whose plain network costs nearest to ``macs``; narrow's if it does."""
     steps_of_width = max(48, round(32 * wide / spec.width) - 16)  # of narrow's width / 32, or finer
     between = [spec.width / 2 + step / steps_of_width * (wide - spec.width / 2) for step in range(steps_of_width + 1)]
-    found = width_for(between, macs, lambda width: plain_cost(spec, width).macs)
-    macs = plain_cost(spec, found).macs
-    return next((width for width in (spec.width, wide) if plain_cost(spec, width).macs == macs), found)
+    nearest = width_for(between, macs, lambda width: plain_cost(spec, width).macs)
+    macs = plain_cost(spec, nearest).macs
+    return next((width for width in (spec.width, wide) if plain_cost(spec, width).macs == macs), nearest)

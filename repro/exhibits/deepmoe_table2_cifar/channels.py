@@ -46,20 +46,21 @@ def of_layers(row: str, asked: Asked, runner: Runner) -> list[list[str | int | f
     gates_NG = runner.load(steps(asked)).tensors["gates"]
     with torch.device("meta"):
         layers = build(asked.model).network.layers
-    found = how_open(gates_NG, deepmoe_cost(asked.model).sizes).tolist()
+    counts_L3 = how_open(gates_NG, deepmoe_cost(asked.model).sizes)
     return [
-        [row, asked.spec.seed, layer, sum(counts), *counts[:2]] for layer, counts in zip(layers, found, strict=True)
+        [row, asked.spec.seed, layer, sum(counts), *counts[:2]]
+        for layer, counts in zip(layers, counts_L3.tolist(), strict=True)
     ]
 
 
 def of_classes(asked: Asked, runner: Runner) -> list[list[str | int | float | None]]:
     """A row of :data:`CLASSES` for each class: its mean share of active channels, all layers alike, in percent."""
     tensors = runner.load(steps(asked)).tensors
-    found = open_by_class(tensors["gates"], tensors["labels"], deepmoe_cost(asked.model).sizes).mean(1)
+    shares_C = open_by_class(tensors["gates"], tensors["labels"], deepmoe_cost(asked.model).sizes).mean(1)
     names = runner.context.sources.about(asked.spec).class_names
     classes = tensors["labels"].unique().tolist()
     return [
-        [asked.spec.seed, names[c], round(100 * share, 2)] for c, share in zip(classes, found.tolist(), strict=True)
+        [asked.spec.seed, names[c], round(100 * share, 2)] for c, share in zip(classes, shares_C.tolist(), strict=True)
     ]
 
 

@@ -123,26 +123,26 @@ class Parameters(SingleGateParameters):
 
     def bases(self) -> list[StudySpec]:
         """The narrow and the wide network of each seed; that of equal cost is known once DeepMoE is trained."""
-        found = []
+        specs = []
         for spec in self.narrow_networks():
-            found += [spec.with_(width=width * spec.width) for width in (1, self.wide)]
-            found += [plain for plain, _ in self.others_beside(spec, self.lam[0]).values()]
-        return found
+            specs += [spec.with_(width=width * spec.width) for width in (1, self.wide)]
+            specs += [plain for plain, _ in self.others_beside(spec, self.lam[0]).values()]
+        return specs
 
     def others(self) -> list[Goal]:
-        """Every DeepMoE; while λ is yet to be taken those of the scan, as what is taken is known only then."""
+        """Every DeepMoE; while λ is still to be chosen those of the scan, as the choice is known only then."""
         if len(self.lam) > 1:
             return [goal(asked) for asked in self.scan()]
-        found: list[Goal] = []
+        goals: list[Goal] = []
         for spec in self.narrow_networks():
             own, *ways = self.every_way(spec, self.lam[0]).values()
             beside = (asked for _, asked in self.others_beside(spec, self.lam[0]).values())
-            found += [goal_shuffled(own), *map(goal, (*ways, *beside))]
-        return found
+            goals += [goal_shuffled(own), *map(goal, (*ways, *beside))]
+        return goals
 
     def narrow_networks(self) -> list[StudySpec]:
         """The plain narrow network of each seed, on whose images all is trained."""
-        found = []
+        specs = []
         for spec in super().specs():
             by_scale = USUAL.get(f"{self.scale}/{self.dataset}", USUAL.get(self.scale, {}))
             usual = {"base": "tr10", "width": spec.width / 2, **by_scale}
@@ -153,8 +153,8 @@ class Parameters(SingleGateParameters):
                 recipe = recipe.model_copy(update={"learning_rate": round(VGGS_RATE * recipe.learning_rate, 9)})
             network["base_recipe"] = recipe.model_copy(update={"epochs": self.epochs or recipe.epochs})
             network |= {"expert": network["base"], "role": "control", "stacking": False}
-            found.append(spec.with_(**network))
-        return found
+            specs.append(spec.with_(**network))
+        return specs
 
     def deepmoe(self, spec: StudySpec, lam: float) -> Asked:
         """The DeepMoE beside a narrow network: the same recipe in both stages, of as many epochs together."""
@@ -173,12 +173,12 @@ class Parameters(SingleGateParameters):
 
     def others_beside(self, spec: StudySpec, lam: float) -> dict[str, tuple[StudySpec, Asked]]:
         """On the first seed, the plain network and the DeepMoE of each row of :data:`BESIDE` that is asked for."""
-        found = {}
+        networks = {}
         for row in self.beside if spec.seed == self.seeds[0] else ():
             other = self.model_copy(update={"beside": (), "seeds": (spec.seed,), **BESIDE[row]})
             (narrow,) = other.narrow_networks()
-            found[row] = narrow.with_(width=other.wide * narrow.width), other.deepmoe(narrow, lam)
-        return found
+            networks[row] = narrow.with_(width=other.wide * narrow.width), other.deepmoe(narrow, lam)
+        return networks
 
     def scan(self) -> list[Asked]:
         """The first seed's DeepMoE with each λ, on validation images."""
@@ -195,18 +195,19 @@ def run(parameters: Parameters) -> StudyResult:
     if len(parameters.lam) > 1:
         narrow = plain_cost(parameters.narrow_networks()[0])
         lam, tables["scan"] = scanned(parameters.scan(), narrow.macs, study.runner, "other values of lam")
-        # the networks of the λ that was taken are known only now
+        # the networks of the chosen λ are known only now
         study.runner.add(parameters.model_copy(update={"lam": (lam,)}).others(), "what is known yet")
     for spec in parameters.narrow_networks():
         predictions = steps(parameters.deepmoe(spec, lam))
         study.runner.follow(predictions, partial(_of_equal_cost, spec, parameters.wide, study, predictions))
 
-    def write(found: list[Measurement]) -> StudyResult:
+    def write(measurements: list[Measurement]) -> StudyResult:
         spec, varies = study.specs[0], {"seed": True, "num_experts": True}
         network = spec.base + ("" if spec.width == 1 else f" at width {spec.width:g}")
         return record(
-            NAME, parameters, study.runner, spec, varies, network, network, found, tables=tables, part=parameters.part()
-        )
+            NAME, parameters, study.runner, spec, varies, network, network, measurements, tables=tables,
+            part=parameters.part(),
+        )  # fmt: skip
 
     parts = (_measure(spec, lam, parameters, study, tables) for spec in parameters.narrow_networks())
     return seed_by_seed(parts, write)

@@ -36,7 +36,7 @@ def numbers(asked: Asked, runner: Runner) -> dict[str, float]:
 
 
 def scanned(tried: Sequence[Asked], budget: float, runner: Runner, instead: str) -> tuple[float, Table]:
-    """The λ that is taken: the most accurate of those within :data:`SLACK` budgets, or as cheap as the cheapest.
+    """The chosen λ: the most accurate of those within :data:`SLACK` budgets, or as cheap as the cheapest.
 
     And a row of the scan for each, of a λ whose gates collapse without numbers. ``instead`` is what
     :class:`TrainingError` advises to choose where all of them do.
@@ -55,9 +55,9 @@ def scanned(tried: Sequence[Asked], budget: float, runner: Runner, instead: str)
         points.append(Point("", at["top1"], macs))
         values = (*(at[name] for name in SCAN[1:5]), 100 * budget / macs)
         rows.append([asked.model.lam, *(round(value, 4) for value in values), 0])
-    taken = best(points, SLACK * budget, "DeepMoE", instead)
-    rows[taken][-1] = 1
-    return tried[taken].model.lam, Table(columns=SCAN, rows=rows)
+    chosen = best(points, SLACK * budget, "DeepMoE", instead)
+    rows[chosen][-1] = 1
+    return tried[chosen].model.lam, Table(columns=SCAN, rows=rows)
 
 
 def scan_table(scan: Table, whose: str) -> Captioned:
@@ -69,7 +69,7 @@ def scan_table(scan: Table, whose: str) -> Captioned:
         name: [NONE if x is None else f"{x:.4g}" for x in column] for name, column in zip(names, values, strict=True)
     }
     each = zip(scan.column("taken"), scan.column("top1"), strict=True)
-    columns["taken"] = ["taken" if taken else "collapsed" if top1 is None else "" for taken, top1 in each]
+    columns["taken"] = ["taken" if chosen else "collapsed" if top1 is None else "" for chosen, top1 in each]
     caption = (
         "The choice of λ, on validation images and the first seed: taken is the most accurate of those that cost at "
         f"most {SLACK:g} times what the {whose} does, or else the cheapest."

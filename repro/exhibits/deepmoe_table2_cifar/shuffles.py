@@ -55,14 +55,14 @@ def _make_shuffles(asked: Asked, context: Context, inputs: Inputs) -> Artifact:
 
 def donors(labels_N: Tensor, superclass_C: Tensor, shuffle: str, seed: int, repeat: int) -> Tensor:
     """The image ``[N]`` whose gates each image is given, drawn anew for each repeat; -1 where there is none."""
-    draw, found_N = generator(seed, "donors", shuffle, repeat), torch.full_like(labels_N, -1)
+    draw, donor_N = generator(seed, "donors", shuffle, repeat), torch.full_like(labels_N, -1)
     for c in labels_N.unique().tolist():
         own, group = labels_N == c, superclass_C[labels_N] == superclass_C[c]
         pools = dict(zip(SHUFFLES, (own, group & ~own, ~group), strict=True))
         pool = pools[shuffle].nonzero()[:, 0]
         if len(pool):
-            found_N[own] = pool[torch.randint(len(pool), (int(own.sum()),), generator=draw)]
-    return found_N
+            donor_N[own] = pool[torch.randint(len(pool), (int(own.sum()),), generator=draw)]
+    return donor_N
 
 
 def correct_when_shuffled(

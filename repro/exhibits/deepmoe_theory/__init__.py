@@ -73,13 +73,13 @@ pooled embedding was added when its ranks had been seen: another embedding than 
 def run(parameters: Parameters) -> StudyResult:
     """Compute every rank, and write the record to ``<root>/results``."""
     began = time.monotonic()
-    found = [
+    measurements = [
         cell(circuit, routing).measurement(seed, circuit_rank(*circuit, routing, seed))
         for seed in parameters.seeds
         for circuit in CIRCUITS
         for routing in get_args(Routing)
     ]
-    return record_exact(NAME, parameters, found, time.monotonic() - began)
+    return record_exact(NAME, parameters, measurements, time.monotonic() - began)
 
 
 def tables(result: StudyResult) -> dict[str, Captioned]:

@@ -26,20 +26,20 @@ Routing = Literal["dense", "static", "dynamic", "routes", "embedding", "pooled"]
 def rank(matrix: np.ndarray) -> int:
     """Rank modulo ``PRIME`` of a matrix of integers in [0, PRIME), by elimination."""
     rows = matrix.astype(np.int64).copy()
-    found = 0
+    row = 0
     for column in range(rows.shape[1]):
-        pivots = np.flatnonzero(rows[found:, column])
+        pivots = np.flatnonzero(rows[row:, column])
         if len(pivots) == 0:
             continue
-        rows[[found, found + pivots[0]]] = rows[[found + pivots[0], found]]
-        rows[found] = rows[found] * pow(int(rows[found, column]), -1, PRIME) % PRIME
-        below = rows[found + 1 :]
-        below -= below[:, column, None] * rows[found] % PRIME
+        rows[[row, row + pivots[0]]] = rows[[row + pivots[0], row]]
+        rows[row] = rows[row] * pow(int(rows[row, column]), -1, PRIME) % PRIME
+        below = rows[row + 1 :]
+        below -= below[:, column, None] * rows[row] % PRIME
         below %= PRIME
-        found += 1
-        if found == len(rows):
+        row += 1
+        if row == len(rows):
             break
-    return found
+    return row
 
 
 def circuit_rank(patches: int, features: int, channels: int, active: int, routing: Routing, seed: int = 0) -> int:

@@ -51,12 +51,14 @@ def run(parameters: Counted) -> StudyResult:
                  "GMACs, counted", "MACs / dense", "routed, %", "what the printed number may be"],
         rows=[_counted(row, cost, paper.rows) for row, cost in costs.items()],
     )  # fmt: skip
-    found = {key: list(reading.pairs(paper)) for key, reading in READINGS.items()}
+    pairs_of = {key: list(reading.pairs(paper)) for key, reading in READINGS.items()}
     pairs = [
-        [key, pair.label, pair.gain, pair.macs and round(pair.macs, 3)] for key, each in found.items() for pair in each
+        [key, pair.label, pair.gain, pair.macs and round(pair.macs, 3)]
+        for key, each in pairs_of.items()
+        for pair in each
     ]
     claims = [
-        [key, one.text, one.holds(found[key]), one.holds(pair for pair in found[key] if pair.equal)]
+        [key, one.text, one.holds(pairs_of[key]), one.holds(pair for pair in pairs_of[key] if pair.equal)]
         for key, one in READINGS.items()
     ]
     return record_exact(
@@ -86,21 +88,21 @@ def explained(row: SweetSpotRow, rows: Sequence[SweetSpotRow]) -> str:
 
     Where it is neither, the nearest count of Every 2 with other numbers of mixtures; the row's own explains nothing.
     """
-    own, found = row.config, []
+    own, reasons = row.config, []
     for placement in ("stage", "last-3", "last-2"):
         other = own.model_copy(update={"placement": placement})
         if other != own and abs(sparse_cost(other).params / 1e6 - row.params) <= TENTH:
-            found.append(f"the count of {placement} with {own.num_experts} experts")
+            reasons.append(f"the count of {placement} with {own.num_experts} experts")
     before = rows[: rows.index(row)]
-    found += [f"what Table {r.table} prints for {r.label}" for r in before if r.params == row.params][:1]
-    if not found:
+    reasons += [f"what Table {r.table} prints for {r.label}" for r in before if r.params == row.params][:1]
+    if not reasons:
         near = min(product((0, 1), (1,), range(1, 5), (1,)), key=lambda n: abs(with_mixtures(own, n) - row.params))
         count, usual = with_mixtures(own, near), tuple(depth // 2 for depth in own.shape.depths)
         if near == usual:
-            found.append(f"nearest to the row's own {count} M; the {row.params - count:+.1f} M are not explained")
+            reasons.append(f"nearest to the row's own {count} M; the {row.params - count:+.1f} M are not explained")
         else:
-            found.append(f"nearest: {count} M with {near} mixtures in the stages; Every 2 has {usual}")
-    return "; ".join(found)
+            reasons.append(f"nearest: {count} M with {near} mixtures in the stages; Every 2 has {usual}")
+    return "; ".join(reasons)
 
 
 def with_mixtures(config: SparseConfig, counts: Sequence[int]) -> float:
@@ -189,9 +191,9 @@ def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
             face = colour if pair.equal else "white"
             for axes, x in ((size, sparse_cost(dense.config).macs / 1e9), (skill, dense.top1)):
                 axes.plot(x, pair.gain, marker, color=colour, markerfacecolor=face)
-    for axes, words in ((size, "10⁹ multiply-adds without mixtures"), (skill, "top-1 without mixtures, %")):
+    for axes, label in ((size, "10⁹ multiply-adds without mixtures"), (skill, "top-1 without mixtures, %")):
         axes.axhline(0, color="#595959", linewidth=1)
-        axes.set_xlabel(words)
+        axes.set_xlabel(label)
     size.set_ylabel("printed gain, points of top-1")
     common_legend(figure, [size], columns=2)
     return {"main": figure}

@@ -31,8 +31,8 @@ class Pair(NamedTuple):
 
 def dense_of(row: SweetSpotRow, rows: Iterable[SweetSpotRow]) -> SweetSpotRow:
     """The network without mixtures that a row stands beside: of its name and training data, in its table or before."""
-    found = [r for r in rows if r.config.placement == "none" and (r.model, r.train_data) == (row.model, row.train_data)]
-    return next((r for r in found if r.table == row.table), found[0])
+    dense = [r for r in rows if r.config.placement == "none" and (r.model, r.train_data) == (row.model, row.train_data)]
+    return next((r for r in dense if r.table == row.table), dense[0])
 
 
 def gain(more: SweetSpotRow, less: SweetSpotRow) -> Pair:
@@ -73,7 +73,7 @@ def printed() -> Printed:
 
 def _table2(p: Printed, body: str) -> list[tuple[str, list[float]]]:
     """The networks of Table 2 from small to large: gains fine-tuned, by linear probe, and 0-shot."""
-    found = []
+    networks = []
     for row in p.rows:
         if row.table == "2" and row.config.placement != "none" and row.config.shape.body == body:
             own = {r["placement"]: r for r in p.probes if r["model"] == row.model}
@@ -81,14 +81,13 @@ def _table2(p: Printed, body: str) -> list[tuple[str, list[float]]]:
                 float(own[row.config.placement][column]) - float(own["none"][column])
                 for column in ("linear_probe", "zero_shot")
             ]
-            found.append((row.model, [row.top1 - dense_of(row, p.rows).top1, *probes]))
-    return found
+            networks.append((row.model, [row.top1 - dense_of(row, p.rows).top1, *probes]))
+    return networks
 
 
 def _sweet_spot(p: Printed) -> Iterator[Pair]:
     for body in ("convnext", "vit"):
-        known = _table2(p, body)
-        for (small, at_small), (large, at_large) in pairwise(known):
+        for (small, at_small), (large, at_large) in pairwise(_table2(p, body)):
             for kind, a, b in zip(("fine-tuned", "linear probe", "0-shot"), at_small, at_large, strict=True):
                 yield Pair(f"Table 2, {small} less {large}, {kind}", round(a - b, 2))
 

@@ -125,7 +125,7 @@ def printed_value(result: StudyResult, asked: Cell) -> PrintedValue | None:
 def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: top-1 of each network beside the paper's; ``costs``; ``routing``: what the mixtures do; ``asked``."""
     known = networks_of(result)
-    cells = {label_of(row): found for row, found in known.items()}
+    cells = {label_of(row): cell for row, cell in known.items()}
     caption = (
         f"{about(result)}; top-1 accuracy on the {result.evaluate} set in percent. The paper's column is "
         f"{PAPERS[body_of(result)]} of Table 3 (a ViT with other numbers of experts: Table 4; gates: Table 10) on "
@@ -141,17 +141,21 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
         over = [effect(_over_dense(result, known, row)) for row in known]
         table = table.assign(**fewer, **{"over dense, same seeds": over})
         caption += " Not all rows are of all seeds, whose means lie apart: compare a row on its own seeds alone."
-    trained = means(result, [replace(found, metric=TRAINED) for found in known.values()])
+    trained = means(result, [replace(cell, metric=TRAINED) for cell in known.values()])
     if any(text != NONE for text in trained):
         table, caption = table.assign(**{"while training": trained}), f"{caption} {WHILE_TRAINING}"
-    found = {"main": Captioned(table, caption), "costs": _costs(result, known), "routing": _routing(result)}
-    return found | {"asked": _asked(result, known)}
+    return {
+        "main": Captioned(table, caption),
+        "costs": _costs(result, known),
+        "routing": _routing(result),
+        "asked": _asked(result, known),
+    }
 
 
 def _seeds(result: StudyResult, cells: Sequence[Cell]) -> Columns:
     """A column with the seeds of each cell, where they are not the same for all."""
-    each = [", ".join(map(str, by_seed(result, found))) for found in cells]
-    return {"seeds": each} if len(set(each)) > 1 else {}
+    seeds = [", ".join(map(str, by_seed(result, cell))) for cell in cells]
+    return {"seeds": seeds} if len(set(seeds)) > 1 else {}
 
 
 def _over_dense(result: StudyResult, known: Mapping[str, Cell], row: str) -> Summary | None:
@@ -174,11 +178,11 @@ def _asked(result: StudyResult, known: Mapping[str, Cell]) -> Captioned:
 def _costs(result: StudyResult, known: Mapping[str, Cell]) -> Captioned:
     costs = {cost.row: cost for cost in result.costs}
     rows = {}
-    for row, found in known.items():
-        cost = costs[found.row]
+    for row, network_cell in known.items():
+        cost = costs[network_cell.row]
         rows[label_of(row)] = {
             "MACs": millions(cost.macs, 2),
-            "routed, %": means(result, [replace(found, metric="routed")], 0)[0].partition(" ")[0],
+            "routed, %": means(result, [replace(network_cell, metric="routed")], 0)[0].partition(" ")[0],
             "active parameters": millions(cost.params_inference, 3),
             "parameters": millions(cost.params_trainable, 3),
         }
@@ -220,11 +224,11 @@ def _our_gains(axes: Axes, result: StudyResult) -> None:
     for width in (HALF, "", TWICE):
         if {"none" + width, "last-2" + width} <= known.keys():
             less, more = (known[row + width] for row in ("none", "last-2"))
-            if found := difference(result, more, less, paired=False):
-                points[costs[less.row] / 1e6] = found
-    for macs, found in points.items():
-        mark(axes, macs, found, "o", PALETTE[0], interval=True)
-    axes.plot(list(points), [found.mean for found in points.values()], color=PALETTE[0], alpha=0.5)
+            if gain := difference(result, more, less, paired=False):
+                points[costs[less.row] / 1e6] = gain
+    for macs, gain in points.items():
+        mark(axes, macs, gain, "o", PALETTE[0], interval=True)
+    axes.plot(list(points), [gain.mean for gain in points.values()], color=PALETTE[0], alpha=0.5)
     axes.set_title(f"{which_run(result)}\n{result.base.partition(' at width ')[0]}, Last 2")
     _over_macs(axes, list(points), "10⁶")
     axes.set_ylabel("gain, points of top-1")
@@ -252,8 +256,8 @@ def _over_macs(axes: Axes, macs: Sequence[float], unit: str) -> None:
 def _panel(paper: bool, axes: Axes, result: StudyResult) -> None:
     known = networks_of(result)
     labels, most = list(map(label_of, known)), len(result.seeds)
-    for place, found in enumerate(known.values()):
-        each, value = list(by_seed(result, found).values()), printed_value(result, found)
+    for place, network_cell in enumerate(known.values()):
+        each, value = list(by_seed(result, network_cell).values()), printed_value(result, network_cell)
         if paper and value:
             axes.plot([place], [value.value], "D", color=PALETTE[6], markerfacecolor="white")
         elif not paper:

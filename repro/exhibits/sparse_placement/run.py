@@ -102,14 +102,14 @@ class Parameters(common.Parameters):
         model |= {"num_experts": self.experts, "placement": placement, **CHANGES.get(change, {})}
         if row == EQUAL_PARAMETERS:
             model["width"] = equal_parameters(self.spec("last-2", seed).model)
-        found = sparse_spec(self.scale, self.dataset, seed, **model)
+        spec = sparse_spec(self.scale, self.dataset, seed, **model)
         if times := {HALF: 0.5, TWICE: 2.0}.get(f", {change}"):
-            found = sparse_spec(self.scale, self.dataset, seed, **model, width=times * found.model.width)
+            spec = sparse_spec(self.scale, self.dataset, seed, **model, width=times * spec.model.width)
         recipe = MIXED.get(change, {})
         if row.endswith(QUARTER):
-            recipe = {**recipe, "epochs": 4 * found.recipe.epochs}
-            found = found.model_copy(update={"num_train": found.num_images[0] // 4})
-        return found.model_copy(update={"recipe": found.recipe.model_copy(update=recipe)})
+            recipe = {**recipe, "epochs": 4 * spec.recipe.epochs}
+            spec = spec.model_copy(update={"num_train": spec.num_images[0] // 4})
+        return spec.model_copy(update={"recipe": spec.recipe.model_copy(update=recipe)})
 
     def goals(self) -> list[Goal]:
         return [goal(self.spec(row, seed)) for seed in self.seeds for row in self.rows_of(seed)]
@@ -148,7 +148,7 @@ def run(parameters: Parameters) -> StudyResult:
             if (trained := while_training(runner, network)) is not None:
                 yield cell(spec.model.shape.body, row, TRAINED, spec.model.num_experts).measurement(seed, trained)
 
-    def write(found: list[Measurement]) -> StudyResult:
+    def write(measurements: list[Measurement]) -> StudyResult:
         specs = {row: parameters.spec(row, parameters.seeds[0]) for row in parameters.rows}
         first = next(iter(specs.values()))
         cells = {row: cell(first.model.shape.body, row, experts=parameters.experts) for row in specs}
@@ -157,7 +157,8 @@ def run(parameters: Parameters) -> StudyResult:
             NAME, parameters, runner, first, {"seed": True, "model": {"placement"}},
             f"{parameters.network} at width {first.model.width:g}",
             f"{parameters.experts} a mixture, top {parameters.top_k}",
-            [*found, *gains(found, first.model.shape.body, parameters.experts)], costs, part=parameters.part(),
+            [*measurements, *gains(measurements, first.model.shape.body, parameters.experts)], costs,
+            part=parameters.part(),
         )  # fmt: skip
 
     return seed_by_seed(map(of_seed, parameters.seeds), write)

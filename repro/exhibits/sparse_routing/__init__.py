@@ -160,10 +160,10 @@ def _inspections(results: Sequence[StudyResult]) -> Figure:
 
 
 def _maps(results: Sequence[StudyResult]) -> Figure:
-    shown = [result.pictures["maps"] for result in results]
-    rows, columns = sum(p.count // p.columns for p in shown), max(p.columns for p in shown)
+    pictures = [result.pictures["maps"] for result in results]
+    rows, columns = sum(p.count // p.columns for p in pictures), max(p.columns for p in pictures)
     figure = close_together(new_figure(1.25 * columns, 1.3 * rows))
-    tiles = [tile for picture in shown for tile in picture.tiles()]
+    tiles = [tile for picture in pictures for tile in picture.tiles()]
     for axes, tile in zip(figure.subplots(rows, columns, squeeze=False).flat, tiles, strict=True):
         show_tile(axes, tile)
     return figure

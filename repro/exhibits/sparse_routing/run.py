@@ -94,8 +94,8 @@ def _make_shifts(spec: SparseSpec, context: Context, inputs: Inputs) -> Artifact
     network = load_network(spec, inputs["network"])
 
     def top1(kind: str, strength: int) -> float:
-        found = predict(network, shifted_batches(context.sources, spec, kind, strength), context.device)
-        return accuracy(found["logits"], found["labels"])
+        predictions = predict(network, shifted_batches(context.sources, spec, kind, strength), context.device)
+        return accuracy(predictions["logits"], predictions["labels"])
 
     each = [[top1(kind, strength) for strength in STRENGTHS] for kind in KINDS]
     return Artifact({"top1": torch.tensor(each, dtype=torch.float64)})
@@ -103,22 +103,23 @@ def _make_shifts(spec: SparseSpec, context: Context, inputs: Inputs) -> Artifact
 
 def elsewhere(spec: SparseSpec, root: Path) -> dict[str, Step]:
     """Top-1 in percent, ``[1]``, of a network of ImageNet on each other set of its classes that is below ``root``."""
-    found, (network, _) = {}, steps(spec)
+    by_set, (network, _) = {}, steps(spec)
     for name in OTHER_SETS if spec.dataset == "imagenet" else ():
         if index := index_other(name, root):
             files = digest([[os.path.relpath(path, root), os.path.getsize(path)] for path in index.paths])
-            found[name] = Step(
+            by_set[name] = Step(
                 "other-set", {"set": name, "files": files, "revision": 1}, partial(_make_elsewhere, spec, index),
                 (network,), f"{name} of {spec.label}", FORWARD * sparse_cost(spec.model).macs * len(index),
                 images=spec.training_images,
             )  # fmt: skip
-    return found
+    return by_set
 
 
 def _make_elsewhere(spec: SparseSpec, index: ImageFolderIndex, context: Context, inputs: Inputs) -> Artifact:
     source = StreamBatches(index, Augmentation(), context.device, spec.image_size, shorter_side(spec))
-    found = predict(load_network(spec, inputs["network"]), source, context.device)
-    return Artifact({"top1": torch.tensor([accuracy_among(found["logits"], found["labels"])], dtype=torch.float64)})
+    predictions = predict(load_network(spec, inputs["network"]), source, context.device)
+    top1 = accuracy_among(predictions["logits"], predictions["labels"])
+    return Artifact({"top1": torch.tensor([top1], dtype=torch.float64)})
 
 
 def cell(body: str, placement: str, what: str = "", metric: str = "top1", experts: int = 8) -> Cell:
@@ -153,7 +154,7 @@ def run(parameters: Parameters) -> StudyResult:
     return seed_by_seed(map(of_seed, parameters.seeds), partial(_write, parameters, runner))
 
 
-def _write(parameters: Parameters, runner: Runner, found: list[Measurement]) -> StudyResult:
+def _write(parameters: Parameters, runner: Runner, measurements: list[Measurement]) -> StudyResult:
     first = next(spec for spec in parameters.networks() if spec.model.placement != "none")
     tensors = runner.load(steps(first).predictions).tensors
     chosen = chosen_experts(first, tensors)
@@ -162,7 +163,7 @@ def _write(parameters: Parameters, runner: Runner, found: list[Measurement]) -> 
     return record(
         NAME, parameters, runner, first, {"seed": True, "model": {"num_experts"}},
         f"{parameters.network} at width {first.model.width:g}", f"{parameters.placement}, top {parameters.top_k}",
-        found,
+        measurements,
         tables=inspected(chosen, tensors["labels"], first.model.num_experts, first.model.num_classes),
         pictures={"maps": Picture.of(maps, columns=len(images))}, part=parameters.part(),
     )  # fmt: skip

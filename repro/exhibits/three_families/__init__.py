@@ -9,11 +9,11 @@ MACs of training are counted an image of the training set, over all epochs; thre
 from __future__ import annotations
 
 from repro.exhibits.three_families.asked import ThreeFamiliesParameters
-from repro.exhibits.three_families.drawn import figures
 from repro.exhibits.three_families.families import NAME
+from repro.exhibits.three_families.figures import figures
 from repro.exhibits.three_families.run import three_families
-from repro.exhibits.three_families.shown import CLAIMS, read, tables
 from repro.exhibits.three_families.together import together
+from repro.exhibits.three_families.verdicts import CLAIMS, read, tables
 from repro.report.exhibit import Exhibit
 
 EXHIBIT = Exhibit(

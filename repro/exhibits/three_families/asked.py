@@ -104,16 +104,17 @@ class ThreeFamiliesParameters(SingleGateParameters):
         """The networks of the plain curve of a body, rising in cost."""
         return [body.make(asked, width) for width in self.widths(body, asked)]
 
-    def mixtures(self, body: Body, asked: Asked, taken: Mapping[str, float]) -> Iterator[Mixture]:
-        """The mixtures on a body, with what was taken: at the middle budget; of the first seeds at every one, and there
-        with the curves of those that are drawn.
+    def mixtures(self, body: Body, asked: Asked, choice_of: Mapping[str, float]) -> Iterator[Mixture]:
+        """The mixtures on a body, with what was chosen: at the middle budget; of the first seeds at every one, and
+        there with the curves of those that are drawn.
         """
         first = asked.spec.seed in self.seeds[: self.elsewhere]
         for family in (family for family in self.chosen() if family.body is body):
             for budget, macs in self.macs(asked).items():
                 more = first and budget == "middle"
                 if first or budget == "middle":
-                    choices = dict.fromkeys([taken[family.name], *(family.choices if more and family.drawn else ())])
+                    curve = family.choices if more and family.drawn else ()
+                    choices = dict.fromkeys([choice_of[family.name], *curve])
                     judged, *others = [family.make(asked, macs, choice) for choice in choices]
                     yield Mixture(family, budget, asked, judged, others, more)
 
@@ -129,33 +130,33 @@ class ThreeFamiliesParameters(SingleGateParameters):
         Where its ``macs`` are not known yet there is only the one of as many parameters.
         """
         body, asked, model = mixture.family.body, mixture.asked, mixture.model
-        found: dict[str, list[Model]] = {}
+        rivals: dict[str, list[Model]] = {}
         if macs is not None:
             for width in body.around(asked, macs):
                 epochs = ceil(round(model.training / (3 * body.cost(asked, width)[0]), 6))
-                found.setdefault(TRAINING, []).append(body.make(asked, width, max(1, epochs)))
+                rivals.setdefault(TRAINING, []).append(body.make(asked, width, max(1, epochs)))
             partner = asked._replace(spec=asked.spec.with_(seed=asked.spec.seed + PARTNER))
             half = body.width_for(asked, macs / 2)
-            found["ensemble"] = [body.make(one, half) for one in (asked, partner)]
+            rivals["ensemble"] = [body.make(one, half) for one in (asked, partner)]
         if mixture.as_large:
             width = body.width_for(asked, model.params, lambda width: body.cost(asked, width)[1])
-            found["equal-parameters"] = [body.make(asked, width)]
+            rivals["equal-parameters"] = [body.make(asked, width)]
         if macs is not None and macs < body.cost(asked, self.widths(body, asked)[0])[0]:
-            found[INFERENCE] = [body.make(asked, width) for width in body.around(asked, macs)]
-        return found
+            rivals[INFERENCE] = [body.make(asked, width) for width in body.around(asked, macs)]
+        return rivals
 
-    def places(self, taken: Mapping[str, float]) -> Iterator[tuple[Body, Asked]]:
-        """Each seed on each body, at the rate that was taken for it."""
-        return ((body, self.asked(seed, rate=taken[body.name])) for seed in self.seeds for body in self.bodies())
+    def places(self, choice_of: Mapping[str, float]) -> Iterator[tuple[Body, Asked]]:
+        """Each seed on each body, at the rate that was chosen for it."""
+        return ((body, self.asked(seed, rate=choice_of[body.name])) for seed in self.seeds for body in self.bodies())
 
-    def planned(self, taken: Mapping[str, float], store: Store | None = None) -> list[Goal]:
-        """All that is trained with what was taken; the rivals of a mixture whose gates decide what it costs, and so
+    def planned(self, choice_of: Mapping[str, float], store: Store | None = None) -> list[Goal]:
+        """All that is trained with what was chosen; the rivals of a mixture whose gates decide what it costs, and so
         what it is held against, where it stands in the ``store``.
         """
         models: list[Model] = []
-        for body, asked in self.places(taken):
+        for body, asked in self.places(choice_of):
             models += self.curve(body, asked)
-            for mixture in self.mixtures(body, asked, taken):
+            for mixture in self.mixtures(body, asked, choice_of):
                 macs = mixture.model.macs
                 if macs is None and store:
                     (point,) = in_store(store, [mixture.model]) or [None]
@@ -166,14 +167,14 @@ class ThreeFamiliesParameters(SingleGateParameters):
     def goals(self) -> list[Goal]:
         """The trials, and all that is planned with what the store says that they gave; else with the first choices."""
         store = Store(self.root)
-        found = tuned(self, partial(in_store, store))
-        return [*found.goals, *self.planned(found.taken, store)]
+        tuning = tuned(self, partial(in_store, store))
+        return [*tuning.goals, *self.planned(tuning.choice_of, store)]
 
 
 class Tuned(NamedTuple):
-    """What is taken for whom (where trials are still to come the first choice), the trials, and their goals."""
+    """What is chosen for whom (where trials are still to come the first choice), the trials, and their goals."""
 
-    taken: dict[str, float]
+    choice_of: dict[str, float]
     trials: Table
     goals: list[Goal]
 
@@ -188,7 +189,7 @@ def plain(body: Body) -> Family:
 
 
 def tuned(parameters: ThreeFamiliesParameters, answered: Callable[[list[Model]], list[Point | None] | None]) -> Tuned:
-    """Try the rates of each body; then each family's own choice, at the rate that was taken for its body.
+    """Try the rates of each body; then each family's own choice, at the rate that was chosen for its body.
 
     Trials are at the middle budget, also where it is not asked for, so that all budgets have one choice; as many for
     each family and each body. A choice that decides what a mixture costs (λ) is tried at full length, as gates go on
@@ -199,28 +200,28 @@ def tuned(parameters: ThreeFamiliesParameters, answered: Callable[[list[Model]],
         answered: Gives the point of each model, None for one that collapsed; or None if some are still to be trained.
     """
     stages = list(map(plain, parameters.bodies())), parameters.chosen()
-    found = Tuned({one.name: one.choices[0] for stage in stages for one in stage}, Table(columns=TRIALS, rows=[]), [])
+    tuning = Tuned({one.name: one.choices[0] for stage in stages for one in stage}, Table(columns=TRIALS, rows=[]), [])
     if not (count := parameters.tried()):
-        return found
+        return tuning
     asked = partial(parameters.asked, parameters.seeds[0], "validation")
     budget = BUDGETS["middle"] * asked().spec.cost.macs
     whole = True
     for stage in stages:
         models: list[Model] = []
         for one in stage:
-            shared = asked(found.taken[one.body.name], short=not one.drawn)
+            shared = asked(tuning.choice_of[one.body.name], short=not one.drawn)
             models += [one.make(shared, budget, choice) for choice in one.choices[:count]]
-        found.goals.extend(model.goal for model in models)
+        tuning.goals.extend(model.goal for model in models)
         points = answered(models) if whole else None
         whole = points is not None
         for i, one in enumerate(stage if points else ()):
             own = (points or [])[i * count : (i + 1) * count]
-            taken = found.taken[one.name] = one.choices[best(own, SLACK * budget, one.name)]
-            found.trials.rows.extend(
-                [one.name, choice, round(p.top1, 3) if p else None, round(p.macs) if p else None, int(choice == taken)]
+            chosen = tuning.choice_of[one.name] = one.choices[best(own, SLACK * budget, one.name)]
+            tuning.trials.rows.extend(
+                [one.name, choice, round(p.top1, 3) if p else None, round(p.macs) if p else None, int(choice == chosen)]
                 for choice, p in zip(one.choices[:count], own, strict=True)
             )
-    return found
+    return tuning
 
 
 def best(
@@ -231,11 +232,11 @@ def best(
     Of two as accurate it is the cheaper one. Raises :class:`TrainingError` if all collapsed, which advises to choose
     something ``instead``.
     """
-    found = {i: point for i, point in enumerate(points) if point}
-    if not found:
+    trained = {i: point for i, point in enumerate(points) if point}
+    if not trained:
         raise TrainingError(f"{who}: all {len(points)} trials collapsed; choose {instead}")
-    allowed = max(allowed, min(point.macs for point in found.values()))
-    within = {i: point for i, point in found.items() if point.macs <= allowed}
+    allowed = max(allowed, min(point.macs for point in trained.values()))
+    within = {i: point for i, point in trained.items() if point.macs <= allowed}
     return max(within, key=lambda i: (within[i].top1, -within[i].macs))
 
 

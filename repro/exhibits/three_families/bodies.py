@@ -153,8 +153,8 @@ def _residual(network: str = "", narrowest: float = 1 / 16) -> Body:
 
     def cost(asked: Asked, width: float) -> tuple[int, int]:
         spec = asked.spec
-        found = model_cost(network or spec.base, None, spec.num_classes, spec.image_size, 0, width)
-        return found.base_macs, found.base_params
+        counted = model_cost(network or spec.base, None, spec.num_classes, spec.image_size, 0, width)
+        return counted.base_macs, counted.base_params
 
     def plain(asked: Asked, width: float, recipe: Recipe) -> tuple[Goal, Ready]:
         name = network or asked.spec.base
@@ -168,17 +168,17 @@ def _residual(network: str = "", narrowest: float = 1 / 16) -> Body:
 def convnext_spec(asked: Asked, recipe: Recipe, **model: Any) -> SparseSpec:
     """A ConvNeXt on the images of ``asked``: its own optimiser and rate; epochs, augmentation and mixing are shared."""
     spec = asked.spec
-    found = sparse_spec(asked.scale, spec.dataset, spec.seed, network=asked.convnext, **model)
-    own = at_rate(found.recipe, asked.rate, recipe.epochs)
+    usual = sparse_spec(asked.scale, spec.dataset, spec.seed, network=asked.convnext, **model)
+    own = at_rate(usual.recipe, asked.rate, recipe.epochs)
     images = {"num_train": spec.num_train, "num_test": spec.num_test, "evaluate": spec.evaluate}
     shared = {name: getattr(recipe, name) for name in ("augmentation", "mixup", "cutmix")}
-    return found.model_copy(update={"recipe": own.model_copy(update=shared), **images})
+    return usual.model_copy(update={"recipe": own.model_copy(update=shared), **images})
 
 
 def convnext_cost(asked: Asked, width: float, placement: str = "none") -> tuple[int, int]:
     """MACs and parameters of a ConvNeXt of some width, dense or with mixtures."""
-    found = sparse_cost(convnext_spec(asked, asked.trained(), placement=placement, width=width).model)
-    return found.macs, found.params
+    cost = sparse_cost(convnext_spec(asked, asked.trained(), placement=placement, width=width).model)
+    return cost.macs, cost.params
 
 
 def _convnext(asked: Asked, width: float, recipe: Recipe) -> tuple[Goal, Ready]:

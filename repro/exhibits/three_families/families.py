@@ -57,7 +57,7 @@ PARTNER = 1000
 WIDE = 1.75
 """MACs of a DeepMoE's backbone with all channels active, in budgets; its embedding network is 2 % more."""
 SLACK = 1.05
-"""A trial may cost so many budgets, or what the cheapest does, and still be taken for its accuracy."""
+"""A trial may cost so many budgets, or what the cheapest does, and still be chosen for its accuracy."""
 MANY = 256
 """Images that come together where throughput counts."""
 USUAL: dict[str, dict[str, Any]] = {
@@ -75,11 +75,11 @@ class Family(NamedTuple):
 
     ``body`` is what it is held against; ``choices`` of what ``choice`` is in words, the first unless trials say
     otherwise; where each is a point of its curve, ``drawn``, all are trained at the middle budget. It is trained at the
-    rate that was taken for its body, unless the rate is its own choice. ``usual``: it is run unless others are named.
+    rate that was chosen for its body, unless the rate is its own choice. ``usual``: it is run unless others are named.
     """
 
     name: str
-    words: str
+    label: str
     body: Body
     make: Callable[[Asked, float, float], Model]
     choice: str
@@ -89,8 +89,8 @@ class Family(NamedTuple):
 
     @property
     def phrase(self) -> str:
-        """Its words in a sentence, where a comma would part them."""
-        return self.words.replace(", gates", " with gates")
+        """Its label in a sentence, where a comma would part it."""
+        return self.label.replace(", gates", " with gates")
 
 
 def single_gate(asked: Asked, budget: float, rate: float) -> Model:
@@ -102,9 +102,9 @@ def single_gate(asked: Asked, budget: float, rate: float) -> Model:
 
     width = TR.budgeted(asked, budget, lambda width: cost(width).macs)
     recipes = {"base_recipe": at_rate(spec.base_recipe, rate), "expert_recipe": at_rate(spec.expert_recipe, rate)}
-    made, found = spec.with_(width=width, **recipes), cost(width)
-    params = found.base_params + found.gate_params + found.params_trainable
-    training = 3 * training_epochs(made) * found.base_macs
+    made, counted = spec.with_(width=width, **recipes), cost(width)
+    params = counted.base_params + counted.gate_params + counted.params_trainable
+    training = 3 * training_epochs(made) * counted.base_macs
 
     def ready(runner: Runner) -> Answer:
         of, load = single_gate_steps.steps(made), runner.load
@@ -112,18 +112,18 @@ def single_gate(asked: Asked, budget: float, rate: float) -> Model:
         moe = fastest(build_single_gate(made, load(of.base), load(of.gate), experts), runner)
         return partial(predict, moe, tau=None, rule="top-1")
 
-    points = partial(_anytime, found)
-    return Model(single_gate_steps.goal(made), found.macs, training, params, ready, points, _by_expert)
+    points = partial(_anytime, counted)
+    return Model(single_gate_steps.goal(made), counted.macs, training, params, ready, points, _by_expert)
 
 
 def _anytime(cost: ModelCost, tensors: Mapping[str, Tensor]) -> list[Point]:
-    found = answers(Outputs(**tensors))
-    one = torch.ones(len(found.right), dtype=torch.int64)
+    answered = answers(Outputs(**tensors))
+    one = torch.ones(len(answered.right), dtype=torch.int64)
     swept = [
-        Point(f"τ = {tau:g}", top1, float(cost.anytime_macs(found.used(tau)).double().mean()))
-        for tau, top1 in zip(THRESHOLDS, sweep(found).top1, strict=True)
+        Point(f"τ = {tau:g}", top1, float(cost.anytime_macs(answered.used(tau)).double().mean()))
+        for tau, top1 in zip(THRESHOLDS, sweep(answered).top1, strict=True)
     ]
-    return [Point("one expert", 100 * float(found.right_with(one).double().mean()), cost.macs), *swept]
+    return [Point("one expert", 100 * float(answered.right_with(one).double().mean()), cost.macs), *swept]
 
 
 def _by_expert(tensors: Mapping[str, Tensor]) -> Tensor:
@@ -170,11 +170,9 @@ def deepmoe(body: Body, gate_at: GateAt, asked: Asked, budget: float, lam: float
 
     def by_prototypes(runner: Runner) -> float:
         answer, source = ready(runner), runner.context.sources.batches(spec, "evaluation", Augmentation())
-        found = []
         with torch.inference_mode(), autocast(runner.context.device):
-            for batch in source.clean(MANY):
-                found.append(torch.as_tensor(answer(batch.images)).float().cpu())
-        return accuracy(torch.cat(found), source.labels.cpu())
+            logits = [torch.as_tensor(answer(batch.images)).float().cpu() for batch in source.clean(MANY)]
+        return accuracy(torch.cat(logits), source.labels.cpu())
 
     points = partial(as_it_is, None, how=f"λ = {lam:g}")
     return Model(goal, None, training, cost.params, ready, points, groups, by_prototypes)
@@ -186,8 +184,8 @@ def _by_gates(number: int, seed: int, tensors: Mapping[str, Tensor]) -> Tensor:
 
     active = (tensors["gates"] > 0).float().numpy()
     number = min(number, len(np.unique(active, axis=0)))
-    found = KMeans(number, n_init=3, random_state=derive(seed, "groups of gates") % 2**32).fit(active)
-    return torch.from_numpy(found.labels_).long()
+    clusters = KMeans(number, n_init=3, random_state=derive(seed, "groups of gates") % 2**32).fit(active)
+    return torch.from_numpy(clusters.labels_).long()
 
 
 def sparse(asked: Asked, budget: float, weight: float) -> Model:

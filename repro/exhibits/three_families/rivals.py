@@ -39,8 +39,8 @@ def at_macs(networks: Sequence[Trained], macs: float) -> tuple[float, float, flo
 def on_curve(networks: Sequence[Trained], macs: float) -> float | None:
     """Top-1 of the plain curve (:func:`curve_at`) at some MACs; None beyond its ends."""
     inside = networks[0][1].macs <= macs <= networks[-1][1].macs
-    found = curve_at(np.array([macs]), *zip(*((point.macs, point.top1) for _, point in networks), strict=True))
-    return float(found[0]) if inside else None
+    top1 = curve_at(np.array([macs]), *zip(*((point.macs, point.top1) for _, point in networks), strict=True))
+    return float(top1[0]) if inside else None
 
 
 def curve_at(at: np.ndarray, macs: Sequence[float], top1: Sequence[float]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Every family at every budget, its choices taken on validation images, and what it is held against."""
+"""Every family at every budget, its choices made on validation images, and what it is held against."""
 
 from __future__ import annotations
 
@@ -65,13 +65,13 @@ def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
     """
     runner = open_runner(parameters, [])
     sources = runner.context.sources
-    taken, trials, _ = tuned(parameters, partial(_tried, runner))
-    runner.add(parameters.planned(taken), "what is known yet")
+    choice_of, trials, _ = tuned(parameters, partial(_tried, runner))
+    runner.add(parameters.planned(choice_of), "what is known yet")
     tables = {"plain": Table(columns=PLAIN, rows=[]), "curve": Table(columns=CURVE, rows=[]), "trials": trials}
     tables["models"] = Table(columns=MODELS, rows=[
         [mixture.family.name, mixture.budget, mixture.model.goal.config]
-        for body, asked in parameters.places(taken) if asked.spec.seed == parameters.seeds[0]
-        for mixture in parameters.mixtures(body, asked, taken)
+        for body, asked in parameters.places(choice_of) if asked.spec.seed == parameters.seeds[0]
+        for mixture in parameters.mixtures(body, asked, choice_of)
     ])  # fmt: skip
     times: Times = {}
 
@@ -79,10 +79,10 @@ def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
         rows: dict[str, list[list[Any]]] = {"plain": [], "curve": []}
         groups: dict[str, Tensor] = {}
         for body in parameters.bodies():
-            asked = parameters.asked(seed, rate=taken[body.name])
+            asked = parameters.asked(seed, rate=choice_of[body.name])
             curve = [(model, point_of(runner, model)) for model in parameters.curve(body, asked)]
             middle: dict[str, Model] = {}
-            for mixture in parameters.mixtures(body, asked, taken):
+            for mixture in parameters.mixtures(body, asked, choice_of):
                 family, budget, model = mixture.family.name, mixture.budget, mixture.model
                 tensors = _ask(runner, model)
                 points = model.points(tensors)
@@ -113,24 +113,24 @@ def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
             truths["superclass"] = superclass_C[labels]
         if images.modes is not None:
             truths["mode"] = torch.from_numpy(images.modes)
-        for name, found in rows.items():
-            tables[name].rows.extend(found)
+        for name, own in rows.items():
+            tables[name].rows.extend(own)
         yield from _known_by_gates(seed, groups, truths)
 
     def rivals_of(mixture: Mixture) -> list[Goal]:
         point, *_ = mixture.model.points(runner.load(mixture.model.goal.steps[0]).tensors)
         return [model.goal for models in parameters.rivals(mixture, point.macs).values() for model in models]
 
-    def write(found: list[Measurement]) -> StudyResult:
+    def write(measurements: list[Measurement]) -> StudyResult:
         tables["speed"] = Table(columns=SPEED, rows=[[*name, ms] for name, ms in times.items()])
         spec, differing = parameters.asked(parameters.seeds[0]).spec, {"seed": True, "width": True}
         return record(
-            NAME, parameters, runner, spec, differing, "several", "several", found, tables=tables,
+            NAME, parameters, runner, spec, differing, "several", "several", measurements, tables=tables,
             part=parameters.part(), timed=True,
         )  # fmt: skip
 
-    for body, asked in parameters.places(taken):
-        for mixture in parameters.mixtures(body, asked, taken):
+    for body, asked in parameters.places(choice_of):
+        for mixture in parameters.mixtures(body, asked, choice_of):
             if mixture.model.macs is None:
                 runner.follow(mixture.model.goal.steps[0], partial(rivals_of, mixture))
     return seed_by_seed(map(of_seed, parameters.seeds), write)
@@ -162,7 +162,8 @@ def _measure(
             yield one(method, "top1", accuracy(bagged(a["logits"], b["logits"]), a["labels"]))
             yield one(method, "share", 200 * (first.macs or 0) / macs)
         else:
-            yield from whole(method, *at_macs([(model, model.points(found)[0]) for model, found in networks], macs))
+            trained = [(model, model.points(tensors)[0]) for model, tensors in networks]
+            yield from whole(method, *at_macs(trained, macs))
 
 
 def _while_training(
@@ -184,11 +185,11 @@ def _while_training(
         return points
 
     plain = seen([model for model, _ in curve])
-    found = {INFERENCE: on_curve(plain, macs) if plain else None}
+    top1_of = {INFERENCE: on_curve(plain, macs) if plain else None}
     for method, models in {"mixture": [mixture.model], **rivals}.items():
         if method != "ensemble" and (networks := seen(models)):
-            found[method] = at_macs(networks, macs)[0]
-    for method, top1 in found.items():
+            top1_of[method] = at_macs(networks, macs)[0]
+    for method, top1 in top1_of.items():
         if top1 is not None:
             yield cell(mixture.family.name, mixture.budget, method, TRAINED).measurement(seed, top1)
 
@@ -201,11 +202,11 @@ def _known_by_gates(seed: int, groups: Mapping[str, Tensor], truths: Mapping[str
     def one(row: str, metric: str, value: float) -> Measurement:
         return Cell(0, "gates", row, metric).measurement(seed, value)
 
-    for name, found in groups.items():
-        for truth, of_image in truths.items():
-            yield one(name, truth, agreement(found, of_image))
+    for name, group_N in groups.items():
+        for truth, truth_N in truths.items():
+            yield one(name, truth, agreement(group_N, truth_N))
         if "mode" in truths:
-            yield one(name, "mode within class", agreement_within(found, truths["mode"], truths["class"]))
+            yield one(name, "mode within class", agreement_within(group_N, truths["mode"], truths["class"]))
     for (first, of_first), (second, of_second) in combinations(groups.items(), 2):
         yield one(f"{first} and {second}", "each other", agreement(of_first, of_second))
 
@@ -225,13 +226,13 @@ def _times(runner: Runner, body: Body, asked: Asked, curve: Sequence[Trained], m
 
 def _milliseconds(answers: Mapping[str, Answer], images: Tensor) -> dict[str, float]:
     """Milliseconds that each takes for an image of a batch, on one thread: the median of interleaved repetitions."""
-    found: dict[str, list[float]] = {name: [] for name in answers}
+    times: dict[str, list[float]] = {name: [] for name in answers}
     with torch.inference_mode(), autocast(images.device):
         for _ in range(REPETITIONS):
             for name, answer in answers.items():
                 timer = Timer("answer(images)", globals={"answer": answer, "images": images})
-                found[name].append(1e3 * timer.blocked_autorange(min_run_time=0.1).median / len(images))
-    return {name: median(each) for name, each in found.items()}
+                times[name].append(1e3 * timer.blocked_autorange(min_run_time=0.1).median / len(images))
+    return {name: median(each) for name, each in times.items()}
 
 
 def _as_fast(

@@ -22,7 +22,7 @@ def service(result: StudyResult) -> Captioned:
     """
     speed = result.tables["speed"]
     rows: dict[str, dict[str, str]] = {}
-    found: list[str] = []
+    clauses: list[str] = []
     for body in dict.fromkeys(speed.column("body")):
         curve, timed = result.tables["plain"].where(body=body), speed.where(body=body)
         named = zip(timed.column("model"), timed.column("batch"), strict=True)
@@ -39,17 +39,17 @@ def service(result: StudyResult) -> Captioned:
         for label, (name, macs, top1) in networks.items():
             rows[label] = {"MACs, M": f"{macs / 1e6:.2f}", "top-1": mean_std(top1)}
             for batch in BATCHES.values():
-                words, time = "one at a time" if batch == 1 else f"{batch} at a time", ms[name, batch]
+                batching, time = "one at a time" if batch == 1 else f"{batch} at a time", ms[name, batch]
                 others = [ms[f"plain {i}", batch] for i in range(len(plain))]
                 there = between(macs, plain, others)
                 ratio = f"{time / there:.2f}" if there and not name.startswith("plain ") else NONE
                 if not name.startswith("plain "):
-                    found.append(f"{label} is {_beside(time, others)}, {words}")
-                rows[label] |= {f"ms, {words}": f"{time:.3f}", f"times a plain network's, {words}": ratio}
+                    clauses.append(f"{label} is {_beside(time, others)}, {batching}")
+                rows[label] |= {f"ms, {batching}": f"{time:.3f}", f"times a plain network's, {batching}": ratio}
     caption = (
         f"{about(result)}; what a service would find, on one thread of {processor(result)}: "
         "milliseconds of an image, and in times of a plain network of equal MACs (between those above it; a dash "
-        f"beyond the curve): {'; '.join(found) or 'no mixture was timed'}."
+        f"beyond the curve): {'; '.join(clauses) or 'no mixture was timed'}."
     )
     return Captioned(frame_of_rows(rows), caption)
 

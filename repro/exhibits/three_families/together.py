@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from repro.exhibits.three_families.families import BUDGETS, FAMILIES, Family
 from repro.exhibits.three_families.rivals import INFERENCE, TRAINING, between, cell
 from repro.exhibits.three_families.service import processor
-from repro.exhibits.three_families.shown import CLAIMS, key, mixture_cell, rows_of
+from repro.exhibits.three_families.verdicts import CLAIMS, key, mixture_cell, rows_of
 from repro.report.numbers import effect, where_run
 from repro.report.statistics import Summary
 from repro.report.tables import Captioned, Columns, about, frame
@@ -22,10 +22,10 @@ def together(results: Sequence[StudyResult]) -> dict[str, Captioned]:
 
     A number or 'we do not know' for each family and each thing that a user may be short of.
     """
-    fewest_first = sorted(results, key=lambda result: len(result.seeds))  # of two that have a row the last is taken
+    fewest_first = sorted(results, key=lambda result: len(result.seeds))  # of two that have a row the last counts
     at = {row: result for result in fewest_first for row in rows_of(result)}
     families = [family for family in FAMILIES if any(family is one for one, _ in at)]
-    found = {result.name: {j.claim.key: j for j in judge(CLAIMS, result, not_printed)} for result in results}
+    judged_of = {result.name: {j.claim.key: j for j in judge(CLAIMS, result, not_printed)} for result in results}
 
     def against(family: Family, budget: str, method: str) -> str:
         """Points of a mixture over what it is held against, and the verdict where there is one."""
@@ -33,7 +33,7 @@ def together(results: Sequence[StudyResult]) -> dict[str, Captioned]:
             return UNKNOWN
         mixture = mixture_cell(family.name, budget, method)
         ours = difference(result, mixture, cell(family.name, budget, method), paired=False)
-        judged = found[result.name].get(key(family.name, budget, method))
+        judged = judged_of[result.name].get(key(family.name, budget, method))
         return UNKNOWN if ours is None else effect(ours, " to ") + (f", {judged.text}" if judged else "")
 
     def middle(family: Family, metric: str) -> Summary | None:
@@ -51,8 +51,8 @@ def together(results: Sequence[StudyResult]) -> dict[str, Captioned]:
         return f"down to {least.mean:.0f} % of its MACs" if least else "trained, it has one cost"
 
     lines: Columns = {}
-    for method, words in ((INFERENCE, "inference compute is short"), (TRAINING, "training compute is short as well")):
-        lines |= {f"{words}: {budget} budget": [against(f, budget, method) for f in families] for budget in BUDGETS}
+    for method, lack in ((INFERENCE, "inference compute is short"), (TRAINING, "training compute is short as well")):
+        lines |= {f"{lack}: {budget} budget": [against(f, budget, method) for f in families] for budget in BUDGETS}
     lines |= {
         "two networks can be trained instead": [against(f, "middle", "ensemble") for f in families],
         "memory is short (as many parameters)": [against(f, "middle", "equal-parameters") for f in families],
@@ -69,7 +69,7 @@ def together(results: Sequence[StudyResult]) -> dict[str, Captioned]:
         "family against plain networks of its own body and record, so that columns are not compared with each other. "
         f"Timed on one thread: {'; '.join(clocks) or 'nothing'}."
     )
-    return {"when": Captioned(frame(lines, [family.words for family in families]).T, caption)}
+    return {"when": Captioned(frame(lines, [family.label for family in families]).T, caption)}
 
 
 def _about(results: Sequence[StudyResult]) -> str:

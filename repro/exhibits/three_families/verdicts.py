@@ -1,4 +1,4 @@
-"""The claims, the verdict in a sentence, the tables and the figures."""
+"""The claims, their verdict in a sentence, and the tables."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ CLAIMS = tuple(
 """Two verdicts for each family and budget; at the middle one others by the clock, for one image and for many, and
 against two smaller networks. Which times count as equal was settled afterwards, and that their curve bends.
 
-No paper makes these claims: they are what a user would want to be told. What is compared is drawn apart: not paired.
+No paper makes these claims: they are what a user would want to know. What is compared is drawn apart: not paired.
 """
 
 
@@ -65,7 +65,7 @@ def headline(results: Sequence[StudyResult], others: bool = True, effects: bool 
 
     That budget and that control were fixed beforehand; whatever the records say, there is a sentence for it, with the
     families that they do not have, if ``others``, and the ``effects`` in brackets. The records are those of one place,
-    whole or a part each; of two that have a family the one of more seeds is taken.
+    whole or a part each; of two that have a family the one of more seeds counts.
     """
     judged = [(j.ours.n, j) for result in results for j in judge(CLAIMS, result, not_printed) if j.ours]
     judged_by_key = {j.claim.key: j for _, j in sorted(judged, key=lambda one: one[0])}
@@ -82,8 +82,8 @@ def headline(results: Sequence[StudyResult], others: bool = True, effects: bool 
         if of:
             names, verb = listed(list(map(_named, of))), one if len(of) == 1 else several
             clauses.append(f"{names} {verb} {'it' if clauses else rival}" + (f" ({_each(of)})" if effects else ""))
-    found = "; ".join(clauses)
-    sentences = [f"{found[0].upper()}{found[1:]}."] if found else []
+    decision = "; ".join(clauses)
+    sentences = [f"{decision[0].upper()}{decision[1:]}."] if decision else []
     if few:
         names, beats = listed(list(map(_named, few)), "or"), "beats one" if decided else f"beats {rival}"
         points = f" ({_each(few)})" if effects else ""
@@ -96,10 +96,10 @@ def not_run(results: Sequence[StudyResult]) -> list[str]:
     """What the records of one scale lack of what the exhibit sets out to run, in words."""
     run = {row for result in results for row in rows_of(result)}
     budgets = [budget for budget in BUDGETS if budget not in {budget for _, budget in run}]
-    found = [f"{len(budgets)} of {len(BUDGETS)} budgets ({listed(budgets)})"] if budgets else []
+    lacking = [f"{len(budgets)} of {len(BUDGETS)} budgets ({listed(budgets)})"] if budgets else []
     if not any(m.method == "equal-parameters" for result in results for m in result.measurements):
-        found.append("plain networks of as many parameters in all")
-    return found
+        lacking.append("plain networks of as many parameters in all")
+    return lacking
 
 
 def never_run(results: Sequence[StudyResult]) -> list[str]:
@@ -120,12 +120,12 @@ def _each(judged: Mapping[Family, ClaimVerdict]) -> str:
 
 def _named(family: Family) -> str:
     """As in a sentence."""
-    return f"the {family.phrase}" if family.words.endswith("mixture") else family.phrase
+    return f"the {family.phrase}" if family.label.endswith("mixture") else family.phrase
 
 
-def listed(words: Sequence[str], last: str = "and") -> str:
+def listed(parts: Sequence[str], last: str = "and") -> str:
     """``one, two and three``."""
-    return ", ".join(words[:-1]) + f" {last} " + words[-1] if len(words) > 1 else words[0]
+    return ", ".join(parts[:-1]) + f" {last} " + parts[-1] if len(parts) > 1 else parts[0]
 
 
 def rows_of(result: StudyResult) -> list[tuple[Family, str]]:
@@ -137,30 +137,30 @@ def rows_of(result: StudyResult) -> list[tuple[Family, str]]:
 def tables(result: StudyResult) -> dict[str, Captioned]:
     """``main``: every mixture and its rivals; ``service``: by the clock; ``trials``."""
     rows = rows_of(result)
-    found = {j.claim.key: j for j in judge(CLAIMS, result, not_printed)}
+    judged = {j.claim.key: j for j in judge(CLAIMS, result, not_printed)}
     metrics = {
         "MACs, M": ("macs_millions", 2), "parameters, M": ("params_millions", 2),
         "training MACs, M": ("training_millions", 0), "top-1": ("top1", 2), "top-1, 256 at a time": ("top1_many", 2),
     }  # fmt: skip
     columns = metric_columns(result, [cell(f.name, b) for f, b in rows], metrics)
-    for method, words in AGAINST.items():
-        columns[f"top-1 of {words}"] = means(result, [cell(f.name, b, method) for f, b in rows])
+    for method, rival in AGAINST.items():
+        columns[f"top-1 of {rival}"] = means(result, [cell(f.name, b, method) for f, b in rows])
     longer = {"training MACs of the one trained as long, % of the mixture's": _share_of_training, "its epochs": _epochs}
     for heading, computed in longer.items():
         columns[heading] = [mean_std(summary_of(result, partial(computed, f.name, b)), 1) for f, b in rows]
-    for method, of in {"mixture": "", **{against: f" of {words}" for against, words in AGAINST.items()}}.items():
+    for method, of in {"mixture": "", **{against: f" of {rival}" for against, rival in AGAINST.items()}}.items():
         trained = means(result, [cell(f.name, b, method, TRAINED) for f, b in rows])
         if any(text != NONE for text in trained):
             columns[f"top-1 while training{of}"] = trained
     shares = [cell(f.name, b, "ensemble", "share") for f, b in rows]
     columns["MACs of the two networks, % of the mixture's"] = means(result, shares, 0)
     for against in (INFERENCE, TRAINING):
-        columns[f"verdict: {against}"] = [found[key(f.name, b, against)].text for f, b in rows]
+        columns[f"verdict: {against}"] = [judged[key(f.name, b, against)].text for f, b in rows]
     caption = f"{about(result)}; top-1 on the {result.evaluate} set in percent. A dash: not run, or beyond the curve."
-    main = frame(columns, [f"{f.words}, {b}" for f, b in rows]).T
-    shown = {"main": Captioned(main, caption)}
+    main = frame(columns, [f"{f.label}, {b}" for f, b in rows]).T
+    captioned = {"main": Captioned(main, caption)}
     if result.tables.get("speed"):
-        shown["service"] = service(result)
+        captioned["service"] = service(result)
     trials = result.tables.get("trials")
     if trials and trials.rows:
         texts: Columns = {
@@ -176,12 +176,12 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
             f"recipe's; then, at the best rate, {choices}. Where a trial is shorter than what it is for, accuracies "
             "compare within a model only. A dash: the gates collapsed."
         )
-        shown["trials"] = Captioned(frame(texts, map(_who, trials.column(TRIALS[0]))), caption)
-    return shown
+        captioned["trials"] = Captioned(frame(texts, map(_who, trials.column(TRIALS[0]))), caption)
+    return captioned
 
 
 def _who(model: str) -> str:
-    """A family's words, or a body's name, by the name that a record has."""
+    """A family's phrase, or a body's name, by the name that a record has."""
     return next((family.phrase for family in FAMILIES if family.name == model), model)
 
 
@@ -221,7 +221,7 @@ def _tuning(result: StudyResult) -> str:
 def _as_long(result: StudyResult) -> str:
     """How long the rivals of the middle budget were trained: the one trained as long, and the one of as many epochs."""
     epochs = _epochs_of_curve(result)
-    found = []
+    clauses = []
     for family, budget in rows_of(result):
         training, macs = (summary_of(result, cell(family.name, budget, metric=m))
                           for m in ("training_millions", "macs_millions"))  # fmt: skip
@@ -229,12 +229,12 @@ def _as_long(result: StudyResult) -> str:
         if budget == "middle" and training and macs and all(longer) and epochs:
             many, share = (one.mean for one in longer if one)
             usual = 100 * BACKWARD * epochs * macs.mean / training.mean
-            found.append(f"{_named(family)} {many:.1f} ({share:.0f} %) and {epochs} ({usual:.0f} %)")
-    if not found:
+            clauses.append(f"{_named(family)} {many:.1f} ({share:.0f} %) and {epochs} ({usual:.0f} %)")
+    if not clauses:
         return ""
     return (
         "Epochs of the plain network trained as long, and of the one of equal inference MACs alone (their training in "
-        f"percent of the mixture's): {'; '.join(found)}."
+        f"percent of the mixture's): {'; '.join(clauses)}."
     )
 
 

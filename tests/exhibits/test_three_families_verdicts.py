@@ -10,15 +10,15 @@ from repro.exhibits.three_families.asked import TRIALS
 from repro.exhibits.three_families.families import BUDGETS, FAMILIES, RATES
 from repro.exhibits.three_families.rivals import BATCHES, cell, curve_at
 from repro.exhibits.three_families.run import PLAIN, SPEED
-from repro.exhibits.three_families.shown import AGAINST, CLAIMS, headline, never_run
 from repro.exhibits.three_families.together import UNKNOWN
+from repro.exhibits.three_families.verdicts import AGAINST, CLAIMS, headline, never_run
 from repro.report.claim import Cell
 from repro.report.verdict import Verdict, by_seed
 from repro.study.places import results_folder
 from repro.study.results import StudyResult, Table, load_results
 from tests.records import RecordOf
 
-SHOWN = exhibit("three_families")
+EXHIBIT = exhibit("three_families")
 
 
 def made(record_of: RecordOf, over: float, seeds: int = 3, **more: object) -> StudyResult:
@@ -45,12 +45,12 @@ def part(record_of: RecordOf, family: str, over: float, seeds: int = 3) -> Study
 def test_every_claim_can_hold_and_can_come_out_opposite(record_of: RecordOf) -> None:
     assert len(CLAIMS) == (2 * 3 + 3) * len(FAMILIES)
     for over, verdict in ((1.0, Verdict.HOLDS), (-1.0, Verdict.OPPOSITE), (-0.1, Verdict.UNDECIDED)):
-        assert {j.verdict for j in SHOWN.judge(made(record_of, over))} == {verdict}
+        assert {j.verdict for j in EXHIBIT.judge(made(record_of, over))} == {verdict}
 
 
 def test_what_is_recorded_of_plain_networks_is_on_the_curve_of_the_record() -> None:
     """Each by the rule that code and figure have, also where another one had been recorded."""
-    for result in load_results(results_folder(), SHOWN.name).values():
+    for result in load_results(results_folder(), EXHIBIT.name).values():
         for family, budget, seed in {tuple(row[:3]) for row in result.tables["curve"].rows}:
             own = result.tables["curve"].where(family=family, budget=budget, seed=seed)
             body = next(f.body.name for f in FAMILIES if f.name == family)
@@ -79,9 +79,9 @@ def test_the_headline_says_what_the_record_says(record_of: RecordOf) -> None:
 
 
 def test_a_family_with_fewer_than_three_seeds_is_no_finding(record_of: RecordOf) -> None:
-    found = headline([part(record_of, "single-gate", -1.0), part(record_of, "sparse", -1.0, seeds=2)])
-    assert found.startswith("The single-gate mixture falls behind a plain network of the same inference cost")
-    assert "Fewer than three seeds do not decide whether sparse Last 2 beats one (−0.95 [" in found
+    sentences = headline([part(record_of, "single-gate", -1.0), part(record_of, "sparse", -1.0, seeds=2)])
+    assert sentences.startswith("The single-gate mixture falls behind a plain network of the same inference cost")
+    assert "Fewer than three seeds do not decide whether sparse Last 2 beats one (−0.95 [" in sentences
     alone = headline([part(record_of, "sparse", -1.0, seeds=1)])
     assert alone.startswith("Fewer than three seeds do not decide whether sparse Last 2 beats a plain network of the")
     whole, fewer = made(record_of, -1.0), part(record_of, "single-gate", 1.0, seeds=1)
@@ -95,14 +95,14 @@ def test_families_recorded_apart_are_one_answer_and_one_may_win_alone(record_of:
     together = headline(parts)
     assert together.startswith("DeepMoE with gates on outputs beats a plain network")
     assert "); the single-gate mixture falls behind it (−0.90 [−1.15 to −0.65] points of top-1 accuracy" in together
-    assert together.endswith("Not run: sparse Last 2.") and "Not run" not in SHOWN.advice(parts[0])
-    assert {j.claim.key.partition("/")[0] for j in SHOWN.judge(parts[1])} == {"DeepMoE"}
-    assert len(SHOWN.figures(parts)["main"].axes) == 2, "each beside the plain networks of its own run"
-    assert "DeepMoE, 3 seeds" in SHOWN.tables(parts[1])["main"].caption
+    assert together.endswith("Not run: sparse Last 2.") and "Not run" not in EXHIBIT.advice(parts[0])
+    assert {j.claim.key.partition("/")[0] for j in EXHIBIT.judge(parts[1])} == {"DeepMoE"}
+    assert len(EXHIBIT.figures(parts)["main"].axes) == 2, "each beside the plain networks of its own run"
+    assert "DeepMoE, 3 seeds" in EXHIBIT.tables(parts[1])["main"].caption
 
 
 def test_when_to_use_which_has_a_number_or_says_that_it_has_none(record_of: RecordOf) -> None:
-    when = SHOWN.together([made(record_of, -1.0)])["when"].frame
+    when = EXHIBIT.together([made(record_of, -1.0)])["when"].frame
     behind = "−0.90 [−1.15 to −0.65], opposite"
     for line in ("images a second count, 256 at a time", "two networks can be trained instead"):
         assert set(when.loc[line]) == {f"{behind} (settled afterwards)"}, "a mark stands wherever its verdict does"
@@ -110,7 +110,7 @@ def test_when_to_use_which_has_a_number_or_says_that_it_has_none(record_of: Reco
     assert when.loc["parameters", "sparse Last 2"] == "3.3 times the plain network's"
     unmeasured = [m for m in made(record_of, 1.0).measurements if m.method != "equal-inference"]
     result = made(record_of, 1.0).model_copy(update={"measurements": unmeasured})
-    assert set(SHOWN.together([result])["when"].frame.loc["inference compute is short: small budget"]) == {UNKNOWN}
+    assert set(EXHIBIT.together([result])["when"].frame.loc["inference compute is short: small budget"]) == {UNKNOWN}
 
 
 def test_families_and_budgets_recorded_apart_stand_side_by_side(record_of: RecordOf) -> None:
@@ -121,17 +121,17 @@ def test_families_and_budgets_recorded_apart_stand_side_by_side(record_of: Recor
     small = [m for m in fewer.measurements if m.row.endswith("small")]
     apart = [gate.model_copy(update={"measurements": middle}), deep,
              fewer.model_copy(update={"part": "single-gate-small", "measurements": small})]  # fmt: skip
-    shown = SHOWN.together(apart)["when"]
-    line = shown.frame.loc["inference compute is short: middle budget"]
+    when = EXHIBIT.together(apart)["when"]
+    line = when.frame.loc["inference compute is short: middle budget"]
     assert list(line) == ["−0.90 [−1.15 to −0.65], opposite", "+1.10 [+0.85 to +1.35], holds"]
-    assert list(shown.frame["single-gate mixture"][:3])[::2] == ["+2.00, one seed: an anecdote", UNKNOWN]
-    assert "single-gate, 3 seeds; DeepMoE, 3 seeds; single-gate-small, 1 seed: when" in shown.caption
+    assert list(when.frame["single-gate mixture"][:3])[::2] == ["+2.00, one seed: an anecdote", UNKNOWN]
+    assert "single-gate, 3 seeds; DeepMoE, 3 seeds; single-gate-small, 1 seed: when" in when.caption
 
 
 def test_what_gates_know_is_drawn_of_families_and_of_pairs(record_of: RecordOf) -> None:
     known = {("class", "single-gate"): 0.3, ("class", "sparse"): 0.2, ("each other", "single-gate and sparse"): 0.4}
     cells = {Cell(0, "gates", row, metric): [value] for (metric, row), value in known.items()}
-    (axes,) = SHOWN.figures([record_of("three_families", cells)])["gates"].axes
+    (axes,) = EXHIBIT.figures([record_of("three_families", cells)])["gates"].axes
     assert [text.get_text() for text in axes.texts] == ["0.30", "0.40", "0.20", "0.40"]
 
 
@@ -139,8 +139,8 @@ def test_what_records_lack_is_said(record_of: RecordOf) -> None:
     assert never_run([made(record_of, 1.0)]) == ["tiny-ImageNet"]
     gate = part(record_of, "single-gate", 1.0)
     less = [m for m in gate.measurements if m.row.endswith("middle") and m.method != "equal-parameters"]
-    found = never_run([gate.model_copy(update={"measurements": less})])
-    assert found == [
+    lacking = never_run([gate.model_copy(update={"measurements": less})])
+    assert lacking == [
         "2 of 3 budgets (small and large)", "plain networks of as many parameters in all", "tiny-ImageNet",
         *(family.phrase for family in FAMILIES[1:]),
     ]  # fmt: skip
@@ -154,18 +154,18 @@ def test_the_table_says_how_long_rivals_were_trained_and_what_was_fitted_where_i
     costs = {of(metric="training_millions"): [413.9297], of("equal-training", "macs_millions"): [5.7234]}
     costs[of("equal-training", "training_millions")] = [429.2568]
     fitted = {of(metric="training_top1"): [66.0], of("equal-inference", "training_top1"): [58.0]}
-    found, more = (
-        SHOWN.tables(record_of("three_families", values))["main"].frame["sparse Last 2, middle"]
+    column, fitted_column = (
+        EXHIBIT.tables(record_of("three_families", values))["main"].frame["sparse Last 2, middle"]
         for values in (costs, costs | fitted)
     )
-    assert found["training MACs of the one trained as long, % of the mixture's"] == "103.7"
+    assert column["training MACs of the one trained as long, % of the mixture's"] == "103.7"
     plain = {"plain": Table(columns=PLAIN, rows=[["ConvNeXt", 0, 5723424, 156588, 24 * 3 * 5723424.0, 0.2, 47.0]])}
     costs[of(metric="macs_millions")] = [5.749]
-    said = SHOWN.advice(record_of("three_families", costs, tables=plain))
-    assert "percent of the mixture's): sparse Last 2 25.0 (104 %) and 24 (100 %)." in said
-    assert found["its epochs"] == "25.0" and not [name for name in found.index if "while training" in name]
-    assert more["top-1 while training"] == "66.00"
-    assert more["top-1 while training of a plain network of equal inference MACs"] == "58.00"
+    sentences = EXHIBIT.advice(record_of("three_families", costs, tables=plain))
+    assert "percent of the mixture's): sparse Last 2 25.0 (104 %) and 24 (100 %)." in sentences
+    assert column["its epochs"] == "25.0" and not [name for name in column.index if "while training" in name]
+    assert fitted_column["top-1 while training"] == "66.00"
+    assert fitted_column["top-1 while training of a plain network of equal inference MACs"] == "58.00"
 
 
 def test_times_stand_beside_a_plain_network_of_equal_cost(record_of: RecordOf) -> None:
@@ -174,27 +174,27 @@ def test_times_stand_beside_a_plain_network_of_equal_cost(record_of: RecordOf) -
     rows = [["tr-network", model, batch, ms / batch] for model, ms in times for batch in BATCHES.values()]
     rows[-1][-1] = 4.1 / 256
     result = made(record_of, 1.0)
-    assert "service" not in SHOWN.tables(result)
+    assert "service" not in EXHIBIT.tables(result)
     tables = result.tables | {"speed": Table(columns=SPEED, rows=rows)}
-    service = SHOWN.tables(result.model_copy(update={"tables": tables}))["service"]
+    service = EXHIBIT.tables(result.model_copy(update={"tables": tables}))["service"]
     assert (
         "single-gate mixture, on tr-network is between plain networks, one at a time; single-gate mixture, on "
         "tr-network is about as slow as the slowest plain network, 256 at a time; DeepMoE" in service.caption
     )
-    found = service.frame
-    assert list(found["times a plain network's, one at a time"]) == ["–", "–", "–", "1.00", "1.50"]
-    assert found.loc["DeepMoE with gates on outputs, on tr-network", "times a plain network's, 256 at a time"] == "1.50"
-    assert list(found.index[:3]) == [f"plain on tr-network, {m}.0 M" for m in (3, 6, 12)]
+    frame = service.frame
+    assert list(frame["times a plain network's, one at a time"]) == ["–", "–", "–", "1.00", "1.50"]
+    assert frame.loc["DeepMoE with gates on outputs, on tr-network", "times a plain network's, 256 at a time"] == "1.50"
+    assert list(frame.index[:3]) == [f"plain on tr-network, {m}.0 M" for m in (3, 6, 12)]
 
 
 def test_trials_are_told_and_so_is_a_best_one_at_an_end(record_of: RecordOf) -> None:
-    def with_trials(taken: float) -> StudyResult:
-        rows = [[who, rate, None if rate == 2 else 50.0, 6e6, int(rate == taken)]
+    def with_trials(chosen: float) -> StudyResult:
+        rows = [[who, rate, None if rate == 2 else 50.0, 6e6, int(rate == chosen)]
                 for who in ("tr-network", "DeepMoE") for rate in RATES]  # fmt: skip
         return made(record_of, 1.0, tables={"trials": Table(columns=TRIALS, rows=rows)})
 
     result, ended = with_trials(1), with_trials(0.25)
-    assert "in 4 trials for every mixture and every plain network." in SHOWN.advice(result)
-    assert "may lie beyond" not in SHOWN.advice(result), "1 is neither the least nor the most"
-    assert SHOWN.advice(ended).endswith("lie beyond: tr-network (0.25) and DeepMoE with gates on outputs (0.25).")
-    assert list(SHOWN.tables(result)["trials"].frame["top-1"]) == 2 * ["50.00", "50.00", "–", "50.00"]
+    assert "in 4 trials for every mixture and every plain network." in EXHIBIT.advice(result)
+    assert "may lie beyond" not in EXHIBIT.advice(result), "1 is neither the least nor the most"
+    assert EXHIBIT.advice(ended).endswith("lie beyond: tr-network (0.25) and DeepMoE with gates on outputs (0.25).")
+    assert list(EXHIBIT.tables(result)["trials"].frame["top-1"]) == 2 * ["50.00", "50.00", "–", "50.00"]

@@ -15,7 +15,7 @@ from repro.exhibits.three_families.bodies import TR, Body
 from repro.exhibits.three_families.families import FAMILIES, Family
 from repro.exhibits.three_families.rivals import TRAINING, cell, curve_at
 from repro.exhibits.three_families.run import CURVE, PLAIN
-from repro.exhibits.three_families.shown import rows_of
+from repro.exhibits.three_families.verdicts import rows_of
 from repro.report.claim import Cell
 from repro.report.numbers import so_many, where_run
 from repro.report.plots import PALETTE, common_legend, new_figure
@@ -70,19 +70,19 @@ def _what_gates_know(results: Sequence[StudyResult]) -> dict[str, Figure]:
     from seaborn import heatmap  # where it is used: an exhibit is also run where there is none
 
     places: dict[str, dict[str, dict[str, float]]] = {where_run(result): {} for result in results}
-    for result in sorted(results, key=lambda result: len(result.seeds)):  # of two the one of more seeds is taken
+    for result in sorted(results, key=lambda result: len(result.seeds)):  # of two the one of more seeds counts
         for of in dict.fromkeys(Cell.of(m) for m in result.measurements if m.method == "gates"):
             means, (first, _, second) = places[where_run(result)], of.row.partition(" and ")
-            if found := summary_of(result, of):
-                means.setdefault(first, {})[second or of.metric] = found.mean
+            if summary := summary_of(result, of):
+                means.setdefault(first, {})[second or of.metric] = summary.mean
                 if second:
-                    means.setdefault(second, {})[first] = found.mean
+                    means.setdefault(second, {})[first] = summary.mean
     places = {where: means for where, means in places.items() if means}
     if not places:
         return {}
     figure = new_figure(8.0, 0.6 + 2.6 * len(places))
     for axes, (where, means) in zip(figure.subplots(len(places), squeeze=False).flat, places.items(), strict=True):
-        names = {family.name: fill(family.words, 20) for family in FAMILIES if family.name in means}
+        names = {family.name: fill(family.label, 20) for family in FAMILIES if family.name in means}
         columns = [of for of in KNOWN if any(of in row for row in means.values())]
         table = pd.DataFrame.from_dict(means, orient="index").reindex(index=list(names), columns=[*columns, *names])
         table = table.rename(index=names, columns=names)
@@ -102,7 +102,7 @@ def _panel(axes: Axes, result: StudyResult, body: Body, axis: Axis) -> None:
         if axis is MACS:
             _trained_curves(axes, result, family, colour)
         budgets = [budget for f, budget in rows_of(result) if f is family]
-        for method, mark, words in (("mixture", "o", ""), (TRAINING, "v", ": plain, trained as long")):
+        for method, mark, suffix in (("mixture", "o", ""), (TRAINING, "v", ": plain, trained as long")):
             many = axis is TIME and method == "mixture"
             x, y = (
                 [summary_of(result, cell(family.name, budget, method, metric)) for budget in budgets]
@@ -111,7 +111,7 @@ def _panel(axes: Axes, result: StudyResult, body: Body, axis: Axis) -> None:
             points = [(a.mean, b) for a, b in zip(x, y, strict=True) if a and b]
             if points:
                 axes.plot(
-                    [a for a, _ in points], [b.mean for _, b in points], mark, color=colour, label=family.words + words
+                    [a for a, _ in points], [b.mean for _, b in points], mark, color=colour, label=family.label + suffix
                 )
             for a, b in points:
                 if b.interval:
@@ -119,8 +119,8 @@ def _panel(axes: Axes, result: StudyResult, body: Body, axis: Axis) -> None:
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_locator(LogLocator(2, (1, 1.5)))
     axes.xaxis.set_major_formatter("{x:g}")
-    shown = dict.fromkeys(family.words for family, _ in rows_of(result) if family.body is body)
-    models = fill(f"{'; '.join(shown) or 'nothing'} on {body.name}", 36, break_on_hyphens=False)
+    labels = dict.fromkeys(family.label for family, _ in rows_of(result) if family.body is body)
+    models = fill(f"{'; '.join(labels) or 'nothing'} on {body.name}", 36, break_on_hyphens=False)
     axes.set_title(f"{where_run(result)}, {so_many(len(result.seeds))}\n{models}")
     axes.set_xlabel(axis.label)
 
