@@ -18,6 +18,7 @@ from repro.report.links import Book, link
 from repro.report.numbers import Quote, claim_effect, so_many, verdict_quote, where_run, which_run
 from repro.report.tables import html_table, verdict_css
 from repro.report.verdict import ClaimVerdict, Verdict
+from repro.study.parameters import DEMONSTRATIONS
 from repro.study.places import results_folder
 from repro.study.results import EXACT, StudyResult, load_results
 
@@ -64,7 +65,7 @@ class Line(NamedTuple):
 
 def is_demonstration(result: StudyResult) -> bool:
     """Whether a run is of the embedded image set or of a scale for trying out: it shows how, and decides nothing."""
-    return result.dataset == "modes" or result.scale in ("smoke", "quick")
+    return result.dataset == "modes" or result.scale in DEMONSTRATIONS
 
 
 def lines() -> list[Line]:

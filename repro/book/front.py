@@ -9,7 +9,7 @@ from repro.errors import ReproError
 from repro.exhibits import exhibit
 from repro.exhibits.three_families.families import NAME
 from repro.exhibits.three_families.verdicts import headline, never_run
-from repro.families.single_gate.scales import SCALES as RECIPES
+from repro.report.chapter import made_before, of_before
 from repro.report.claim import Claim
 from repro.report.exhibit import Exhibit
 from repro.report.numbers import DATASETS, effect, gain, gain_of_longer, where_run
@@ -262,22 +262,12 @@ def longer(results: Sequence[StudyResult]) -> str:
 
 
 def older(results: Sequence[StudyResult]) -> str:
-    """Where bases were trained for fewer epochs than the scale's recipe has by now, and which exhibit's were not."""
-    epochs: dict[tuple[str, int], dict[str, int]] = {}
+    """Which records an earlier version made, by place; the others are of today's recipes."""
+    by_run: dict[str, list[str]] = {}
     for r in results:
-        recipe = RECIPES.get(r.scale, {}).get(r.dataset, {}).get("base_recipe")
-        based = "expert_recipe" in r.spec and not r.study.startswith("deepmoe_")  # its record has no base
-        if based and recipe and r.scale in SCALES:
-            of = epochs.setdefault((where_run(r), recipe.epochs), {})
-            of[exhibit(r.study).title.removeprefix("Appendix: ").partition(":")[0]] = r.spec["base_recipe"]["epochs"]
-    sentences = []
-    for (where, now), of in epochs.items():
-        past = sorted({str(n) for n in of.values() if n < now})
-        others = [title for title, n in of.items() if n >= now]
-        if past:
-            but = f"{now} in {', '.join(others)}" if others else f"the recipe now has {now}"
-            sentences.append(f"{where}: bases were trained for {' or '.join(past)} epochs ({but}).")
-    return " ".join(sentences)
+        if r.scale in SCALES and (run := of_before(r)):
+            by_run.setdefault(run, []).append(exhibit(r.study).title.removeprefix("Appendix: ").partition(":")[0])
+    return made_before([f"{run}: {', '.join(titles)}" for run, titles in by_run.items()])
 
 
 def _brief(effects: Sequence[Effect], usual: Verdict | None = Verdict.HOLDS) -> str:

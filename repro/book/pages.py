@@ -21,8 +21,7 @@ from repro.report.chapter import folded, not_run
 from repro.report.links import DATA, FIGURES, Book, link, source_line
 from repro.report.numbers import DATASETS, NONE, effect, gain, interval, signed, verdict_quote, where_run, which_run
 from repro.report.tables import Captioned, frame_of_rows, html_table
-from repro.report.verdict import ClaimVerdict
-from repro.study.benchmarks import BENCHMARKS, CAMPAIGNS, PerformanceRecord, load_campaign
+from repro.study.benchmarks import BENCHMARKS, CAMPAIGNS, PerformanceRecord, load_campaign, load_performance
 from repro.study.places import project_folder, results_folder
 from repro.study.results import Provenance, StudyResult, load_results
 
@@ -106,13 +105,9 @@ def _rows(book: Book, line: front.Headline) -> list[tuple[str, ...]]:
     return [
         (claim, escape(where_run(result)), gain(judged.ours), interval(judged.ours, sign=True),
          str(judged.ours.n if judged.ours else 0), NONE if judged.paper is None else signed(judged.paper),
-         _mark(book, result, judged))
+         claims.mark(book, verdict_quote(result, judged)))
         for result, judged, *_ in line.effects
     ]  # fmt: skip
-
-
-def _mark(book: Book, result: StudyResult, judged: ClaimVerdict) -> str:
-    return claims.mark(book, verdict_quote(result, judged))
 
 
 def cite_this(book: Book) -> str:
@@ -182,7 +177,7 @@ def benchmark(book: Book, name: str) -> str:
 
     if name not in BENCHMARKS:
         raise ReproError(f"there is no benchmark '{name}' (there are: {', '.join(BENCHMARKS)})")
-    record = performance.load(_measured(), name)
+    record = load_performance(_measured(), name)
     if record is None:
         return not_run(f"uv run python benchmarks/{name}.py")
     tables = [performance.table_html(title, table) for title, table in record.tables.items()]
@@ -196,7 +191,7 @@ def benchmark_goals(book: Book) -> str:
     """Every benchmark's goals: bound, measured, met or missed."""
     tables = []
     for name in BENCHMARKS:
-        record = performance.load(_measured(), name)
+        record = load_performance(_measured(), name)
         if record is None:
             tables += [f"<p><code>{name}</code></p>", not_run(f"uv run python benchmarks/{name}.py")]
         elif record.goals:
@@ -294,7 +289,7 @@ PARTS: dict[str, Callable[..., str]] = {
     "performance": benchmark,
     "performance-count": goals_count,
     "performance-goals": benchmark_goals,
-    "speed-runs": lambda book: performance.speed_runs_html(performance.load(_measured(), "gpu_training")),
+    "speed-runs": lambda book: performance.speed_runs_html(load_performance(_measured(), "gpu_training")),
     "recorded-runs": recorded_runs,
     "recorded-measurements": recorded_measurements,
 }

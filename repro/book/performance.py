@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,28 +24,9 @@ FIGURES = {"performance_anytime": "anytime_wallclock"}
 CURVE, BACKBONES = "The any-time curve", "Dense backbones of the same width"
 
 
-OWN_TIME = re.compile(r"uv run pytest|repro book|\.ci/run|[Tt]he book")
-"""In goals, tables and notes: the time of the project's own tests and book, which CONTRIBUTING says where to find."""
-
-
-def load(folder: Path, name: str) -> PerformanceRecord | None:
-    """The record of a benchmark that was run, without what is :data:`OWN_TIME`; None if it was not."""
-    record = load_performance(folder, name)
-    if record is None:
-        return None
-    tables = {
-        title: table.model_copy(update={"rows": [row for row in table.rows if not OWN_TIME.search(str(row[0]))]})
-        for title, table in record.tables.items()
-        if not OWN_TIME.search(title)
-    }
-    goals = [goal for goal in record.goals if not OWN_TIME.search(goal.text)]
-    notes = [note for note in record.notes if not OWN_TIME.search(note)]
-    return record.model_copy(update={"tables": tables, "goals": goals, "notes": notes})
-
-
 def load_all(folder: Path) -> dict[str, PerformanceRecord]:
     """The records below ``folder``, by name, of those benchmarks that were run."""
-    records = {name: load(folder, name) for name in BENCHMARKS}
+    records = {name: load_performance(folder, name) for name in BENCHMARKS}
     return {name: record for name, record in records.items() if record}
 
 

@@ -61,8 +61,8 @@ class Chapter:
             self.recorded = list(load_results(results_folder(), self.exhibit.name).values())
         except SpecError:
             self.recorded = []  # not a checkout: there are no records beside this run
-        if notice := of_before(evidence(self.recorded)):
-            _display(notice)
+        if before := made_before(list(filter(None, map(of_before, evidence(self.recorded))))):
+            _display(f"<p>{escape(before)}</p>")
         lines = "".join(f"<li>{provenance(r)}</li>" for r in self.results)
         text = f"<ul>{lines}</ul>" if lines else NOTHING
         _display(folded("The recorded runs of this chapter", text) if lines and not self.own else text)
@@ -169,27 +169,26 @@ class Chapter:
 def provenance(r: StudyResult) -> str:
     """A line of HTML: what was run or counted, where and when, and how long it took in all."""
     about, how = provenance_text(r).replace("\n", "; "), "counted" if r.scale == EXACT else "training"
-    about += "; by an earlier version" if _of_before(r) else ""
+    about += "; by an earlier version" if of_before(r) else ""
     return f"<strong>{escape(r.name)}</strong>: {escape(about)}; {how}: {duration(r.provenance.seconds)}."
 
 
-def of_before(records: Sequence[StudyResult]) -> str:
-    """A paragraph of HTML on the records that an earlier version made; empty where there are none."""
-    runs = []
-    for r in filter(_of_before, records):
-        had, now = r.spec["base_recipe"]["epochs"], default_spec(r.scale, r.dataset).base_recipe.epochs
-        runs.append(where_run(r) + (f" (bases of {had} epochs, of {now} now)" if had != now else ""))
+def of_before(r: StudyResult) -> str:
+    """Where an earlier version, in which base and experts drew the same batches, made a record; empty for others."""
+    if "expert_recipe" not in r.spec or "expert_length" in r.spec:
+        return ""
+    had, now = r.spec["base_recipe"]["epochs"], default_spec(r.scale, r.dataset).base_recipe.epochs
+    return where_run(r) + (f" (bases of {had} epochs, of {now} now)" if had != now else "")
+
+
+def made_before(runs: Sequence[str]) -> str:
+    """The sentence on the runs that :func:`of_before` names; empty where there are none."""
     if not runs:
         return ""
     return (
-        f"<p><strong>Made by an earlier version</strong>, and not repeated since: {'; '.join(runs)}. Experts were "
-        "shown the batches of the base's first epochs once more, augmented alike.</p>"
+        f"Made by an earlier version, and not repeated since: {'; '.join(runs)}. Experts were shown the batches of the "
+        "base's first epochs once more, augmented alike."
     )
-
-
-def _of_before(r: StudyResult) -> bool:
-    """Whether a mixture was trained before randomness told base from experts."""
-    return "expert_recipe" in r.spec and "expert_length" not in r.spec
 
 
 def book_figure(book: Book, stem: str, data: str, alt: str, caption: str) -> str:

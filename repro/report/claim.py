@@ -14,6 +14,7 @@ LITTLE = 0.5
 """Percentage points that count as 'changes little' (the paper: +0.06 and +0.54 from 10 to 20 experts)."""
 
 MORE, CHANGES_LITTLE, AS_GOOD = (0.0, math.inf), (-LITTLE, LITTLE), (-LITTLE, math.inf)
+LESS = (-math.inf, 0.0)
 """Where a difference has to lie for a claim to hold."""
 
 EQUAL_COST = 100 / 1.05
@@ -96,14 +97,13 @@ def equal_inference(row: str = "") -> Control:
 class Claim:
     """A statement of the paper, as the difference ``more - less`` of two numbers, or as ``more`` against ``bar``.
 
-    within         where the difference has to lie: :data:`MORE`, :data:`CHANGES_LITTLE` or :data:`AS_GOOD`
+    within         where the difference has to lie: :data:`MORE`, :data:`CHANGES_LITTLE`, :data:`AS_GOOD`, :data:`LESS`
     datasets       the image sets that it is about; empty: any
     section        where the paper makes it
     controls       what the gain has to beat as well
     premise        what it takes for granted: a number, and the least mean with which there is something to judge
     settled_after  its rule was settled with its numbers in sight
     paired         whether both numbers of a seed rest on something in common, as the base; runs apart do not
-    inverted       of percentages against a bar: recorded of the one in the other's, and shown the other way round
     of_curve       ``less`` is read off a curve of plain networks, and missing where ``more`` lies beyond its ends
     """
 
@@ -119,18 +119,12 @@ class Claim:
     premise: tuple[Cell | Computed, float] | None = None
     settled_after: bool = False
     paired: bool = True
-    inverted: bool = False
     of_curve: bool = False
-
-    def measured(self, difference: float) -> float:
-        """The number that lies so far above the bar."""
-        number = self.bar + difference
-        return 1e4 / number if self.inverted else number
 
     @property
     def asked(self) -> str:
-        """Where that number has to lie: ``above 63.8``, ``40 to 60``."""
-        low, high = sorted(map(self.measured, self.within))
+        """Where ``more`` has to lie, of a claim with a bar: ``above 63.8``, ``40 to 60``, ``below 105``."""
+        low, high = (self.bar + end for end in self.within)
         if high == math.inf:
             return f"above {low:.4g}"
         return f"{low:.4g} to {high:.4g}" if low > 0 else f"below {high:.4g}"

@@ -106,7 +106,7 @@ def claim_value(judged: ClaimVerdict) -> str:
     """A run's side of a claim: the difference, ``+0.91``; or a number and its bar, ``50.40 (bar: above 63.8)``."""
     if judged.ours is None or not judged.claim.bar:
         return gain(judged.ours)
-    return f"{judged.claim.measured(judged.ours.mean):.2f} (bar: {judged.claim.asked})"
+    return f"{judged.claim.bar + judged.ours.mean:.2f} (bar: {judged.claim.asked})"
 
 
 def claim_interval(judged: ClaimVerdict) -> str:
@@ -114,7 +114,7 @@ def claim_interval(judged: ClaimVerdict) -> str:
     ours, claim = judged.ours, judged.claim
     if ours is None or ours.interval is None or not claim.bar:
         return interval(ours, sign=True)
-    low, high = sorted(map(claim.measured, ours.interval))
+    low, high = (claim.bar + end for end in ours.interval)
     return interval(replace(ours, interval=(low, high)))
 
 
@@ -128,7 +128,7 @@ def claim_paper(judged: ClaimVerdict) -> str:
     """The same of the paper's own numbers."""
     if judged.paper is None:
         return NONE
-    return f"{judged.claim.measured(judged.paper):.2f}" if judged.claim.bar else signed(judged.paper)
+    return f"{judged.claim.bar + judged.paper:.2f}" if judged.claim.bar else signed(judged.paper)
 
 
 def millions(count: int, decimals: int) -> str:

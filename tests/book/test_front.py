@@ -94,16 +94,15 @@ def test_controls_that_are_absent_are_named_with_their_place(made_up: MakeUp) ->
     assert "controls of “20 experts beat one” (tiny-ImageNet, laptop scale)" in absent, "on CIFAR-100 they were run"
 
 
-def test_a_record_of_a_shorter_recipe_is_named(made_up: MakeUp) -> None:
-    result = made_up(BETTER)
+def test_records_of_an_earlier_version_are_named_by_place(made_up: MakeUp) -> None:
     recipe = {"base_recipe": {"epochs": 12}, "expert_recipe": {"epochs": 4}}
-    past = result.model_copy(update={"spec": recipe, "study": "table1_main"})
-    assert older([past]) == "CIFAR-100, laptop scale: bases were trained for 12 epochs (the recipe now has 24)."
-    present = result.model_copy(update={"spec": recipe | {"base_recipe": {"epochs": 24}}})
-    assert older([present]) == "" and "12 epochs (24 in Table 2)." in older([past, present])
-    assert older([past, present.model_copy(update={"study": "deepmoe_table2_cifar"})]) == older([past]), (
-        "it has no base"
+    past = made_up(BETTER).model_copy(update={"spec": recipe, "study": "table1_main"})
+    other = past.model_copy(update={"study": "figure1_gradcam"})
+    present = past.model_copy(update={"spec": recipe | {"expert_length": 1.0}, "study": "table2_num_experts"})
+    assert ": CIFAR-100, laptop scale (bases of 12 epochs, of 24 now): Table 1, Figure 1. " in older(
+        [past, other, present]
     )
+    assert older([present, past.model_copy(update={"scale": "quick", "dataset": "modes"})]) == ""
 
 
 def test_one_seed_and_the_embedded_set_decide_nothing(made_up: MakeUp) -> None:

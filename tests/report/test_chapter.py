@@ -9,7 +9,7 @@ import pytest
 from repro.errors import ReproError
 from repro.exhibits import exhibit, open_exhibit
 from repro.report import chapter
-from repro.report.chapter import Chapter, of_before, provenance
+from repro.report.chapter import Chapter, made_before, of_before, provenance
 from repro.report.links import building
 from repro.report.tables import Captioned, frame
 from repro.study.results import StudyResult
@@ -78,8 +78,8 @@ def test_a_record_of_before_randomness_was_told_apart_says_so(record: StudyResul
     specs = [base, base | {"expert_length": "epochs"}, {}]
     records = [record.model_copy(update={"spec": spec}) for spec in specs]
     assert ["by an earlier version" in provenance(each) for each in records] == [True, False, False]
-    assert "CIFAR-100, laptop scale (bases of 12 epochs, of 24 now)." in of_before(records)
-    assert of_before(records[1:]) == ""
+    assert list(map(of_before, records)) == ["CIFAR-100, laptop scale (bases of 12 epochs, of 24 now)", "", ""]
+    assert made_before([]) == ""
 
 
 def test_claims_lead_to_their_rules_and_where_none_was_run_it_is_said_how_many_there_are(
