@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -121,18 +120,12 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
     return options
 
 
-def command(
-    doc: str | None, measure: Callable[[argparse.Namespace], Outcome], flags: Mapping[str, str] = MappingProxyType({})
-) -> None:
+def command(doc: str | None, measure: Callable[[argparse.Namespace], Outcome]) -> None:
     """A benchmark as a command: prints its tables and goals, and writes the record.
 
-    ``doc`` is the claim, an empty line, the method; ``measure`` is handed ``quick``, ``root`` and its own ``flags``, of
-    which each has a line of help.
+    ``doc`` is the claim, an empty line, the method; ``measure`` is handed ``quick`` and ``root``.
     """
-    asked, began = parser(doc), time.perf_counter()
-    for flag, line in flags.items():
-        asked.add_argument(f"--{flag}", action="store_true", help=line)
-    args = asked.parse_args()
+    args, began = parser(doc).parse_args(), time.perf_counter()
     goals, tables, notes, device = measure(args)
     for title, table in tables.items():
         print(f"\n{title}")
@@ -144,7 +137,7 @@ def command(
         print(f"{goal.text}: {measured} (goal: {'at most' if goal.at_most else 'at least'} {goal.bound:.4g}) {verdict}")
     print(*notes, sep="\n")
     name, (claim, _, method) = Path(sys.argv[0]).stem, (doc or "").strip().partition("\n\n")
-    given = " ".join(["python", f"benchmarks/{name}.py", *(f"--{f}" for f in ("quick", *flags) if getattr(args, f))])
+    given = f"python benchmarks/{name}.py{' --quick' * args.quick}"
     record = PerformanceRecord(
         name=name, claim=" ".join(claim.split()), method=" ".join(method.split()), quick=args.quick,
         goals=list(goals), tables=dict(tables), notes=list(notes),
