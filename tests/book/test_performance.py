@@ -38,16 +38,6 @@ def test_a_record_is_read_as_it_was_written_and_a_quick_one_is_none(tmp_path: Pa
     assert performance.figures(performance.load_all(tmp_path)) == {}
 
 
-def test_the_projects_own_time_is_on_no_page(tmp_path: Path) -> None:
-    own = {"What the book spends": Table(columns=["", "seconds"], rows=[["imports", 9.0]])}
-    rows = [*record().tables["Times"].rows, ["repro book", 228.0]]
-    tables = {"Times": Table(columns=["what", "seconds"], rows=rows), **own}
-    goals = [*record().goals, Goal(text=".ci/run", measured=1687, bound=900, at_most=True)]
-    notes = [".ci/run had company."]
-    record().model_copy(update={"tables": tables, "goals": goals, "notes": notes}).save(tmp_path)
-    assert performance.load(tmp_path, "time_to_table") == record()
-
-
 def test_known_speed_runs_stand_beside_ours() -> None:
     alone = performance.speed_runs_html(None)
     assert "<td>94.01</td><td>2.59 s</td>" in alone and "<td>not run</td>" in alone

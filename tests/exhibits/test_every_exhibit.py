@@ -9,7 +9,7 @@ import pytest
 from repro.errors import SpecError
 from repro.exhibits import exhibit, exhibits, names
 from repro.exhibits.figure2_anytime import NO_LOSS
-from repro.report.claim import Cell, Claim
+from repro.report.claim import LESS, Cell, Claim
 from repro.report.exhibit import Exhibit
 from repro.report.verdict import Verdict
 from repro.study.results import Table, load_results
@@ -60,7 +60,8 @@ def refuted(claim: Claim) -> dict[str, Any]:
         return EXITS_THAT_LOSE
     lowest = LOWEST.get(claim.more.metric, 0.0)
     bar = claim.bar if claim.less is None else lowest + 2.0
-    values = {claim.more: [lowest + part * (bar - lowest) for part in (0.0, 0.01, 0.02)]}
+    farthest = 2 * bar if claim.within == LESS else lowest
+    values = {claim.more: [farthest + part * (bar - farthest) for part in (0.0, 0.01, 0.02)]}
     if claim.less:
         values[claim.less] = [bar] * 3
     if claim.premise and isinstance(claim.premise[0], Cell):
@@ -76,7 +77,7 @@ def test_a_claim_can_come_out_opposite(record_of: RecordOf, owner: Exhibit, clai
     judgement = judged(owner, result)[claim.key]
     pairs = any(cell.of_pairs for cell in (claim.more, claim.less) if isinstance(cell, Cell))
     assert judgement.verdict is (Verdict.PAIRS if pairs else Verdict.OPPOSITE)
-    assert judgement.ours is not None and judgement.ours.mean < 0
+    assert judgement.ours is not None and (judgement.ours.mean > 0) is (claim.within == LESS)
 
 
 def test_a_key_names_one_claim_of_one_exhibit() -> None:
