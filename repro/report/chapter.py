@@ -186,8 +186,8 @@ def made_before(runs: Sequence[str]) -> str:
     if not runs:
         return ""
     return (
-        f"Made by an earlier version, and not repeated since: {'; '.join(runs)}. Experts were shown the batches of the "
-        "base's first epochs once more, augmented alike."
+        f"Recorded by an earlier version, and not repeated since: {'; '.join(runs)}. Experts were shown the batches of "
+        "the base's first epochs once more, augmented alike."
     )
 
 
