@@ -1,6 +1,7 @@
 """Three families: a run at smoke scale, what is planned, and what a mixture is held against."""
 
 import json
+import re
 import sys
 from contextlib import nullcontext
 from functools import partial
@@ -173,6 +174,22 @@ def test_a_family_is_tried_at_the_rate_that_its_body_took(tmp_path: Path) -> Non
     planned = untried.planned(first), untried.planned(first | {"tr-network": 0.5}), untried.goals()
     chosen, other, goals = ({goal.steps[0].key for goal in each} for each in planned)
     assert goals == chosen and len(chosen) == len(other) and not chosen & other, "what was chosen is what is planned"
+
+
+def test_choices_of_earlier_trials_are_not_tried_again(tmp_path: Path) -> None:
+    asked = {**LAPTOP, "families": "DeepMoE", "budgets": "small", "root": tmp_path}
+    parameters = ThreeFamiliesParameters.check(**asked, choices="tr-network=2,DeepMoE=0.7")
+    goals, planned = ({goal.steps[0].key for goal in goals} for goals in (
+        parameters.goals(), parameters.planned({"tr-network": 2.0, "DeepMoE": 0.7})
+    ))  # fmt: skip
+    assert goals == planned and tuned(parameters, lambda models: None).trials.column("taken") == [1, 1]
+    assert parameters.part() == ThreeFamiliesParameters.check(**asked).part(), "of the same record"
+    for choices, says in (
+        ("tr-network=2", "say DeepMoE=... with one of 2, 1, 0.7, 0.5"), ("DeepMoE=0.7,tr-network=3", "tr-network=..."),
+        ("tr-network=2,DeepMoE=0.7,sparse=0", "there is no 'sparse' here"), ("tr-network,DeepMoE=1", "tr-network=..."),
+    ):  # fmt: skip
+        with pytest.raises(SpecError, match=re.escape(says)):
+            ThreeFamiliesParameters.check(**asked, choices=choices)
 
 
 @pytest.mark.usefixtures("here")

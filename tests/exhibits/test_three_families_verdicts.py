@@ -198,3 +198,9 @@ def test_trials_are_told_and_so_is_a_best_one_at_an_end(record_of: RecordOf) -> 
     assert "may lie beyond" not in EXHIBIT.advice(result), "1 is neither the least nor the most"
     assert EXHIBIT.advice(ended).endswith("lie beyond: tr-network (0.25) and DeepMoE with gates on outputs (0.25).")
     assert list(EXHIBIT.tables(result)["trials"].frame["top-1"]) == 2 * ["50.00", "50.00", "–", "50.00"]
+    before = Table(columns=TRIALS, rows=[["tr-network", 2.0, None, None, 1], ["DeepMoE", 0.7, None, None, 1]])
+    result = made(record_of, 1.0, tables={"trials": before})
+    assert "earlier trials, at the middle budget (tr-network 2, DeepMoE with gates on outputs 0.7)" in EXHIBIT.advice(
+        result
+    )
+    assert "trials" not in EXHIBIT.tables(result)

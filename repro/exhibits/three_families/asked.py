@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from math import ceil
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from repro.errors import StoreError, TrainingError
 from repro.exhibits.three_families.bodies import Asked, Body, Model, Point, at_rate
@@ -21,6 +21,7 @@ from repro.study.results import Table
 from repro.study.store import Store
 
 TRIALS = ["model", "choice", "top1", "macs", "taken"]
+"""A row a trial; without accuracy its gates collapsed, or, of one that was taken, it was taken before this run."""
 
 
 class Mixture(NamedTuple):
@@ -50,6 +51,25 @@ class ThreeFamiliesParameters(SingleGateParameters):
     experts: int = Field(0, ge=0, le=1024, description="of the single-gate mixture; 0: the scale's")
     epochs: int = Field(0, ge=0, description="of each plain network, DeepMoE and ConvNeXt; 0: the scale's")
     trials: int = Field(-1, ge=-1, le=4, description="choices tried on validation images; -1: the scale's")
+    choices: NamesOrNone = Field(
+        (), description="what trials took before, not tried again, as tr-network=2,single-gate=1; empty: try"
+    )
+
+    @model_validator(mode="after")
+    def _choices_of_all(self) -> Self:
+        """What was taken has to be said of every body and family, and be one of what is tried."""
+        known = {one.name: one.choices for one in [*map(plain, self.bodies()), *self.chosen()]}
+        given = dict(text.partition("=")[::2] for text in self.choices)
+        for name, tried in known.items() if given else ():
+            if given.get(name) not in (texts := [f"{choice:g}" for choice in tried]):
+                raise ValueError(f"choices: say {name}=... with one of {', '.join(texts)}")
+        if unknown := given.keys() - known:
+            raise ValueError(f"choices: there is no {sorted(unknown)[0]!r} here; say those of {', '.join(known)}")
+        return self
+
+    def given(self) -> dict[str, float]:
+        """What trials took before, by body and family."""
+        return {name: float(choice) for name, _, choice in (text.partition("=") for text in self.choices)}
 
     def chosen(self) -> list[Family]:
         """The families asked for, in the table's order."""
@@ -201,6 +221,9 @@ def tuned(parameters: ThreeFamiliesParameters, answered: Callable[[list[Model]],
     """
     stages = list(map(plain, parameters.bodies())), parameters.chosen()
     tuning = Tuned({one.name: one.choices[0] for stage in stages for one in stage}, Table(columns=TRIALS, rows=[]), [])
+    if given := parameters.given():
+        rows = [[name, choice, None, None, 1] for name, choice in given.items()]
+        return Tuned(given, Table(columns=TRIALS, rows=rows), [])
     if not (count := parameters.tried()):
         return tuning
     asked = partial(parameters.asked, parameters.seeds[0], "validation")

@@ -16,7 +16,7 @@ from repro.report.verdict import ClaimVerdict, Verdict, by_seed, judge, not_prin
 from repro.study.graph import BACKWARD
 from repro.study.parameters import DEMONSTRATIONS
 from repro.study.record import TRAINED
-from repro.study.results import StudyResult
+from repro.study.results import StudyResult, Table
 
 AGAINST = {
     INFERENCE: "a plain network of equal inference MACs",
@@ -161,8 +161,7 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
     captioned = {"main": Captioned(main, caption)}
     if result.tables.get("speed"):
         captioned["service"] = service(result)
-    trials = result.tables.get("trials")
-    if trials and trials.rows:
+    if (trials := result.tables.get("trials")) and trials.rows and not _taken_before(trials):
         texts: Columns = {
             "choice": [f"{value:g}" for value in trials.column("choice")],
             "top-1": [NONE if value is None else f"{value:.2f}" for value in trials.column("top1")],
@@ -178,6 +177,11 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
         )
         captioned["trials"] = Captioned(frame(texts, map(_who, trials.column(TRIALS[0]))), caption)
     return captioned
+
+
+def _taken_before(trials: Table) -> bool:
+    """Whether they are those of another run, which says how accurate they were."""
+    return None in trials.where(taken=1).column("top1")
 
 
 def _who(model: str) -> str:
@@ -203,6 +207,9 @@ def _tuning(result: StudyResult) -> str:
     trials = result.tables.get("trials")
     if not trials or not trials.rows:
         return "Nothing was tuned: no trials, every choice is the default."
+    if _taken_before(trials):
+        taken = [f"{_who(str(name))} {choice:g}" for name, choice, *_ in trials.rows]
+        return f"Nothing was tuned: choices are those of earlier trials, at the middle budget ({', '.join(taken)})."
     models = dict.fromkeys(trials.column("model"))
     choices = {model: trials.where(model=model).column("choice") for model in models}
     at_an_end = [
