@@ -55,6 +55,59 @@ class _FromPairs(torch.autograd.Function):
         return gradients[0].new_zeros(ctx.rows, gradients[0].shape[1]).index_copy_(0, place_P, gradients[0]), None
 
 
+class _EachExpert(torch.autograd.Function):
+    """MLPs on rows in order of expert, ``[R, D]`` -> ``[R, D]``, one product an expert; rows beyond theirs are zero.
+
+    Products and gradients are written in their places. Autograd would join the parts and stack the gradients of E
+    weights, which copies all of them.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x_RD: Tensor, rows_E: list[int], *layers: Tensor) -> Tensor:
+        up_EFD, up_EF, down_EDF, down_ED = layers
+        u_RF = _each_linear(x_RD, rows_E, up_EFD, up_EF)
+        h_RF = F.gelu(u_RF)
+        ctx.save_for_backward(x_RD, u_RF, h_RF, up_EFD, down_EDF)
+        ctx.rows_E = rows_E
+        return _each_linear(h_RF, rows_E, down_EDF, down_ED)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        x_RD, u_RF, h_RF, up_EFD, down_EDF = ctx.saved_tensors
+        h_grad, *down_grads = _each_linear_backward(gradients[0], h_RF, ctx.rows_E, down_EDF)
+        u_grad = torch.ops.aten.gelu_backward(h_grad, u_RF)
+        x_grad, *up_grads = _each_linear_backward(u_grad, x_RD, ctx.rows_E, up_EFD)
+        return x_grad, None, *up_grads, *down_grads
+
+
+def _each_linear(x_RI: Tensor, rows_E: list[int], weight_EOI: Tensor, bias_EO: Tensor) -> Tensor:
+    """Rows of I numbers through their expert's layer, to O."""
+    y_RO = x_RI.new_empty(len(x_RI), weight_EOI.shape[1])
+    ends = [*rows_E, len(x_RI) - sum(rows_E)]
+    *outs, rest = y_RO.split(ends)
+    rest.zero_()
+    for out, x, weight, bias in zip(outs, x_RI.split(ends), weight_EOI, bias_EO, strict=False):
+        torch.addmm(bias, x, weight.t(), out=out)
+    return y_RO
+
+
+def _each_linear_backward(
+    y_RO: Tensor, x_RI: Tensor, rows_E: list[int], weight_EOI: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of rows, weights and biases, of that of what came out."""
+    x_grad, weight_grad = torch.empty_like(x_RI), torch.empty_like(weight_EOI)
+    bias_grad = weight_EOI.new_empty(weight_EOI.shape[:2])
+    ends = [*rows_E, len(x_RI) - sum(rows_E)]
+    *outs, rest = x_grad.split(ends)
+    rest.zero_()
+    each = zip(outs, y_RO.split(ends), x_RI.split(ends), weight_EOI, weight_grad, bias_grad, strict=False)
+    for out, y, x, weight, weight_out, bias_out in each:
+        torch.mm(y, weight, out=out)
+        torch.mm(y.t(), x, out=weight_out)
+        torch.sum(y, 0, out=bias_out)
+    return x_grad, weight_grad, bias_grad
+
+
 def run_experts(
     x_ND: Tensor,
     experts_NK: Tensor,
@@ -105,27 +158,19 @@ def run_experts(
         h_RF = F.gelu(_grouped_linear(x_RD, up_EFD, up_EF, expert_P, ends_E))
         y_RD = _grouped_linear(h_RF, down_EDF, down_ED, expert_P, ends_E)
     else:
-        # Not by index: the gradient of each x[e] would be a tensor of all experts' size.
-        layers = zip(*(tensor.unbind() for tensor in (*up, *down)), strict=True)
-        *parts, dropped_RD = x_RD.split(rows)
-        done = [
-            F.linear(F.gelu(F.linear(part, w1, b1)), w2, b2)
-            for part, (w1, b1, w2, b2) in zip(parts, layers, strict=True)
-            if len(part)
-        ]
-        y_RD = torch.cat([*done, torch.zeros_like(dropped_RD)])
+        y_RD = _EachExpert.apply(x_RD, rows[:-1], *up, *down)
     y_NKD = _FromPairs.apply(y_RD, place_P).view(-1, choices, y_RD.shape[1])
     out_ND: Tensor = (y_NKD * weights_NK[..., None].to(y_NKD.dtype)).sum(1)
     return out_ND
 
 
 def _filled_up(count: int) -> int:
-    """From 64 on the next of eight sizes an octave: on a CPU an expert's rows are filled up to it.
+    """From 64 on the next of 16 sizes an octave: on a CPU an expert's rows are filled up to it.
 
     What the rows beyond its tokens come to is not read. For each number of rows that it has not met oneDNN compiles a
     product anew, which takes several times as long as the product (``benchmarks/token_dispatch.py``).
     """
-    unit = 1 if count < 64 else 1 << (count.bit_length() - 4)
+    unit = 1 if count < 64 else 1 << (count.bit_length() - 5)
     return -(count // -unit) * unit
 
 

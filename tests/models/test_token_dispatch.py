@@ -81,7 +81,7 @@ def test_the_flop_counter_counts_the_chosen_experts_alone(choices: int, grouped:
 
 
 def test_rows_that_fill_an_expert_up_change_nothing() -> None:
-    """Of 1,000 tokens an expert gets some 250, and 256 or 288 rows: counted, but read by nobody."""
+    """Of 1,000 tokens an expert gets some 250, and as many or up to 15 more rows: counted, but read by nobody."""
     g = torch.Generator().manual_seed(0)
     parameters = [leaf.detach().float() for leaf in problem(1, False)[0][2:]]
     tokens_and_weights = [torch.randn(1000, columns, generator=g) for columns in (D, 1)]
@@ -91,6 +91,6 @@ def test_rows_that_fill_an_expert_up_change_nothing() -> None:
     with FlopCounterMode(display=False) as counter:
         ours = gradients(run_experts, leaves, experts, kept, grouped=False)
     tokens = int(kept.sum())
-    assert tokens < counter.get_total_flops() // (6 * 2 * D * F_) < 9 / 8 * tokens
+    assert tokens < counter.get_total_flops() // (6 * 2 * D * F_) < 17 / 16 * tokens
     for mine, definition in zip(ours, gradients(run_all, leaves, experts, kept), strict=True):
         torch.testing.assert_close(mine, definition, rtol=1e-4, atol=1e-4)
