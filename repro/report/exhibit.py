@@ -13,7 +13,7 @@ from repro.errors import TimeIsUpError, TrainingError, in_a_sentence
 from repro.report.claim import Claim
 from repro.report.plots import as_svg, figure_style
 from repro.report.tables import Captioned
-from repro.report.verdict import ClaimVerdict, Printed, judge, not_printed
+from repro.report.verdict import ClaimVerdict, Printed, Verdict, judge, not_printed
 from repro.study.parameters import Parameters
 from repro.study.places import results_folder
 from repro.study.remaining import Remaining
@@ -74,7 +74,7 @@ class Exhibit:
     def judge(self, result: StudyResult) -> list[ClaimVerdict]:
         """The verdict on every claim that is about the result's image set; of a part, on those that it has."""
         judged = judge(self.claims, result, self.printed)
-        return [one for one in judged if one.ours] if result.part else judged
+        return [one for one in judged if one.ours or one.verdict is not Verdict.NOT_RUN] if result.part else judged
 
     def drawn(self, results: Sequence[StudyResult]) -> dict[str, str]:
         """The figures as SVG by name, drawn once for the same records however often they are shown."""

@@ -195,6 +195,8 @@ def test_another_way_whose_gates_collapse_is_on_record_as_collapsed(
     assert "wide DeepMoE, μ = 0: left out, the gates collapsed: stem" in capsys.readouterr().err
     outcomes, main = judged(EXHIBIT, result), EXHIBIT.tables(result)["main"]
     assert outcomes["DM7"].verdict is Verdict.COLLAPSED and outcomes["DM4"].verdict is Verdict.ANECDOTE
+    part = judged(EXHIBIT, result.model_copy(update={"part": "narrow-1"}))
+    assert part["DM7"].verdict is Verdict.COLLAPSED and "DM6/W4-Low" in outcomes and "DM6/W4-Low" not in part
     assert main.frame.loc["wide DeepMoE, gates on outputs, μ = 0", "ours"] == "collapsed"
     assert main.caption.endswith("μ = 0, seed 0: the gates collapsed: stem had no active channel in epoch 2.")
 
