@@ -137,16 +137,17 @@ def _beats(text: str, rival: str) -> str:
 
 
 def with_controls(claims: Iterable[Claim]) -> tuple[Claim, ...]:
-    """Every claim, followed by itself held against each of its controls: ``C2/20``, ``C2/20/equal-training`` ..."""
-    return tuple(
-        one
-        for claim in claims
-        for one in (
-            claim,
-            *(
-                replace(claim, key=f"{claim.key}/{control.key}", text=_beats(claim.text, control.label),
-                        less=control.cell, within=MORE, controls=(), paired=control.paired)
-                for control in claim.controls
-            ),
-        )
-    )  # fmt: skip
+    """Every claim, followed by itself held against each of its controls: ``C2/20``, ``C2/20/equal-training`` ...
+
+    Where two claims have one gain and one control, it is said with the first.
+    """
+    with_them: dict[object, Claim] = {}
+    for claim in claims:
+        with_them[claim.key] = claim
+        for control in claim.controls:
+            held = replace(
+                claim, key=f"{claim.key}/{control.key}", text=_beats(claim.text, control.label), less=control.cell,
+                within=MORE, controls=(), paired=control.paired,
+            )  # fmt: skip
+            with_them.setdefault((claim.more, control.cell), held)
+    return tuple(with_them.values())

@@ -91,7 +91,7 @@ def test_claims_lead_to_their_rules_and_where_none_was_run_it_is_said_how_many_t
         opened.recorded = [made_up(VALUES)]
         opened.claims()
     assert '<a href="../claims.html#verdicts">how verdicts are made</a>' in pages[0]
-    assert pages[1] == "<p>26 claims: <strong>not run</strong>.</p>"
+    assert pages[1] == "<p>20 claims: <strong>not run</strong>.</p>"
 
 
 def test_a_run_of_ones_own_stands_open_beside_records_and_the_embedded_set_is_a_demonstration(
