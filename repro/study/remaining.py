@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import median
 from typing import Any, NamedTuple
 
 from repro.progress import duration
@@ -68,17 +69,22 @@ class Remaining:
         now = {f"{a['kind']}/{a['hash']}": checksum_of(a) for a in parents if a}
         about, _ = self._store.find(step, now, tensors=False)
         if about:
-            self._count(step.work, about["made"]["seconds"])
+            self._count(step.work, _seconds(about["history"]) or about["made"]["seconds"])
         return about
 
     def _share_begun(self, step: Step) -> float:
         """The share in [0, 1] of a training that lies behind."""
         epochs = history(self._store.unfinished(step))
         share = min(len(epochs) / step.epochs, 1.0) if step.epochs else 0.0
-        self._count(step.work * share, sum(entry[2] for entry in epochs))
+        self._count(step.work * share, _seconds(epochs))
         return share
 
     def _count(self, work: float, seconds: float) -> None:
         if work > 0 and seconds > 0:
             self._done += work
             self._seconds += seconds
+
+
+def _seconds(epochs: Sequence[Sequence[Any]]) -> float:
+    """How long a training took by its history: a pause makes one epoch long, and not the median."""
+    return len(epochs) * median(entry[2] for entry in epochs) if epochs else 0.0

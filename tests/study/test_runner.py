@@ -9,7 +9,7 @@ import torch
 from repro.errors import TrainingError
 from repro.study.contents import WEIGHTS
 from repro.study.graph import Goal, Step, ordered
-from repro.study.remaining import Remaining
+from repro.study.remaining import Remaining, _seconds
 from repro.study.runner import Runner
 from repro.study.store import Store
 from tests.helpers import flip_a_byte
@@ -147,3 +147,7 @@ def test_what_rests_on_a_failure_is_skipped_and_the_rest_is_made(
     assert toy.CALLS == [], "a failure is remembered"
     run(tmp_path, asked())  # a new run tries again, and these do not go wrong
     assert toy.CALLS == ["expert 1 of 3, 0", "predictions of 3, 0"] and not list(Store(tmp_path).half_done())
+
+
+def test_a_pause_of_one_epoch_makes_no_run_look_long() -> None:
+    assert _seconds([]) == 0 and _seconds([[1.0, 50.0, seconds] for seconds in (2.0, 600.0, 2.0)]) == 6
