@@ -18,7 +18,7 @@ from repro.errors import SpecError
 from repro.exhibits.deepmoe_table2_cifar.scan import numbers, scan_table, scanned
 from repro.exhibits.table3_imagenet import ENOUGH, EXIT_METRICS, exit_method, exiting, measure, shares
 from repro.exhibits.three_families.bodies import TR, Asked
-from repro.exhibits.three_families.families import LAMBDAS, SLACK, asked_deepmoe
+from repro.exhibits.three_families.families import LAMBDAS, asked_deepmoe
 from repro.families.deepmoe.steps import Asked as AskedDeepMoE
 from repro.families.deepmoe.steps import goal
 from repro.families.single_gate.config import StudySpec
@@ -195,6 +195,12 @@ OTHERS = {
 """The other methods by image set: what they are called, and their number and method in the paper's CSV."""
 
 
+ABOUT_DEEPMOE = (
+    "The DeepMoE gates the base's network, made wider, and is trained for as many epochs as the base: for fewer than "
+    "base and experts together. Where several λ were asked for, the table of the scan says which was taken."
+)
+
+
 def _claims() -> tuple[Claim, ...]:
     claims = []
     for key, pair, count, datasets in (
@@ -252,29 +258,14 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
         other = printed(4, result.dataset, pair.partition("-")[0], "", count, method, "top1")
         known = {PAPER_COLUMN: text(other), "ours": "not run", "verdict": "not run"}
         main.loc[name] = [known.get(column, NONE) for column in main.columns]
+    of_deepmoe = f" {ABOUT_DEEPMOE}" if by_seed(result, DEEPMOE) else ""
     caption = (
         f"{about(result)}; top-1 accuracy on the {result.evaluate} set in percent, mean ± standard deviation. The "
         "single gate's base and selected expert are bagged; with an exit at τ the base alone answers where its "
-        f"largest probability is at least τ.{_about_deepmoe(result)} What stands as printed is not run here."
+        f"largest probability is at least τ.{of_deepmoe} What stands as printed is not run here."
     )
     scan = {"scan": scan_table(result.tables["scan"], "mixture")} if "scan" in result.tables else {}
     return {"main": Captioned(main, caption), "trade_off": _trade_off(result), **scan}
-
-
-def _about_deepmoe(result: StudyResult) -> str:
-    """What a record's DeepMoE is, and by whom its λ was chosen; nothing where none was run."""
-    if not by_seed(result, DEEPMOE):
-        return ""
-    lam = (
-        f"that is most accurate on validation images of those within {SLACK:g} times its multiply-adds, honestly "
-        "counted, or as cheap as the cheapest"
-        if "scan" in result.tables
-        else "that was asked for, whatever it costs"
-    )
-    return (
-        f" The DeepMoE gates the base's network, made wider, with the λ {lam}, and is trained for as many epochs as "
-        "the base: for fewer than base and experts together."
-    )
 
 
 def _trade_off(result: StudyResult) -> Captioned:
