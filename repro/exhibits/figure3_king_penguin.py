@@ -22,7 +22,6 @@ from repro.analysis.specialisation import (
     shares_of_classes,
 )
 from repro.data.dataset import ImageDataset
-from repro.errors import SpecError
 from repro.families.single_gate.class_pictures import (
     COMPANIONS,
     OWN_TILES,
@@ -52,12 +51,9 @@ KING_PENGUIN = "n02056570"
 
 
 class Parameters(SingleGateParameters):
-    """The common ones, which class, and how many experts."""
+    """The common ones, and how many experts."""
 
     experts: Ascending = Field((10, 20), description="numbers of experts K, e.g. 10,20; the largest is pictured")
-    class_name: str = Field(
-        "", description="class id or name, e.g. n02056570 or king penguin; empty: that one, or the most split class"
-    )
 
     def specs(self) -> list[StudySpec]:
         return [spec.with_(num_experts=k) for spec in super().specs() for k in self.experts]
@@ -71,7 +67,6 @@ def run(parameters: Parameters) -> StudyResult:
     study = open_study(parameters)
     specs = study.specs
     images = study.sources.images(specs[0], "train")  # first of all: not every set fits in memory
-    asked = named_class(parameters.class_name, images) if parameters.class_name else None
     measurements: list[Measurement] = []
     gates: dict[tuple[int, int], torch.Tensor] = {}
     for spec in specs:
@@ -82,7 +77,7 @@ def run(parameters: Parameters) -> StudyResult:
             own, chance = mistakes
             measurements += [measured(spec, "expert", own, "confused"), measured(spec, "chance", chance, "confused")]
     pictured = gates[parameters.experts[-1], parameters.seeds[0]]
-    label = default_class(images, pictured) if asked is None else asked
+    label = pictured_class(images, pictured)
     following = dict(in_a_ring(parameters.seeds))
     for spec in specs:
         g0 = gates[spec.num_experts, spec.seed]
@@ -100,21 +95,10 @@ def run(parameters: Parameters) -> StudyResult:
     return record(NAME, parameters, study, measurements, tables=tables, pictures={"tiles": picture})
 
 
-def named_class(name: str, images: ImageDataset) -> int:
-    """The label of a class by its id, its name or both; :class:`SpecError` if there is none."""
-    for label, known in enumerate(images.class_names):
-        identity, _, plain_name = known.partition(" ")
-        if name in (known, identity, plain_name):
-            return label
-    some = ", ".join(images.class_names[:3])
-    raise SpecError(f"class_name: {images.name} has no class {name!r}; its names are such as {some}")
-
-
-def default_class(images: ImageDataset, g0: torch.Tensor) -> int:
-    """The king penguin, where the set has it; else the class that is split most."""
-    if any(name.startswith(KING_PENGUIN) for name in images.class_names):
-        return named_class(KING_PENGUIN, images)
-    return int(effective_number(counts_of(images, g0)).argmax())
+def pictured_class(images: ImageDataset, g0: torch.Tensor) -> int:
+    """The label of the king penguin, where the set has it; else of the class that is split most."""
+    penguins = [label for label, name in enumerate(images.class_names) if name.startswith(KING_PENGUIN)]
+    return penguins[0] if penguins else int(effective_number(counts_of(images, g0)).argmax())
 
 
 def measure(spec: StudySpec, images: ImageDataset, label: int, g0: torch.Tensor) -> Iterator[Measurement]:

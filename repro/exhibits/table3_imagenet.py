@@ -18,7 +18,7 @@ from repro.analysis.ensemblers import bagging
 from repro.analysis.outputs import Outputs, accuracy, percent
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.scales import default_spec
-from repro.families.single_gate.study import SingleGateParameters, Study, measured, measures, open_study, record
+from repro.families.single_gate.study import SingleGateParameters, measured, measures, open_study, record
 from repro.models.cost import ModelCost
 from repro.models.torchvision_nets import PAPER_NETWORKS as NETWORKS
 from repro.report.claim import (
@@ -37,21 +37,21 @@ from repro.report.numbers import NONE
 from repro.report.printed import PrintedValue, printed
 from repro.report.tables import PAPER_COLUMN, Captioned, about, comparison, frame, frame_of_rows, metric_columns
 from repro.report.verdict import by_seed
-from repro.study.lists import NamesOrNone, Numbers, Shares
+from repro.study.lists import NamesOrNone, Numbers
 from repro.study.record import cost_row
 from repro.study.results import Measurement, StudyResult
 
 NAME = "table3_imagenet"
 EXPERTS = (1, 4, 20)
 THRESHOLDS = (0.75, 0.5)
+"""Confidences of the base at which an image exits."""
 
 
 class Parameters(SingleGateParameters):
-    """The common ones, which networks, how many experts, and where to exit."""
+    """The common ones, which networks, and how many experts."""
 
     networks: NamesOrNone = Field((), description="empty: Table 3's on imagenet, elsewhere the scale's own")
     experts: Numbers = Field(EXPERTS, description="numbers of experts K, e.g. 1,4,20")
-    thresholds: Shares = Field(THRESHOLDS, description="base confidences at which an image exits")
     pretrained: bool = Field(True, description="imagenet: torchvision's weights; false: train the base here")
 
     def specs(self) -> list[StudySpec]:
@@ -74,16 +74,14 @@ def run(parameters: Parameters) -> StudyResult:
     measurements: list[Measurement] = []
     costs = []
     for spec in specs:
-        measurements += measure(spec, study.run(spec), study, parameters.thresholds, row=spec.base)
+        measurements += measure(spec, study.run(spec), THRESHOLDS, row=spec.base)
         cost = spec.cost
         costs += [cost_row(cost.without_experts(), spec.base), cost_row(cost, spec.base)]
     varies = ("base", "expert") if len({spec.base for spec in specs}) > 1 else ()
     return record(NAME, parameters, study, measurements, costs, varies=varies)
 
 
-def measure(
-    spec: StudySpec, outputs: Outputs, study: Study, thresholds: Sequence[float], row: str = ""
-) -> Iterator[Measurement]:
+def measure(spec: StudySpec, outputs: Outputs, thresholds: Sequence[float], row: str = "") -> Iterator[Measurement]:
     """Base, bagging, and bagging with early exit: accuracy, who runs the expert, and the mean cost of an image."""
     yield measured(spec, "backbone", accuracy(outputs.base_logits, outputs.labels), row=row, num_experts=0)
     yield measured(spec, "bagging", accuracy(bagging(outputs), outputs.labels), row=row)
@@ -151,12 +149,11 @@ def printed_value(result: StudyResult, cell: Cell) -> PrintedValue | None:
 def _cells(result: StudyResult) -> list[Cell]:
     """Base and mixtures of every network, each mixture with its thresholds."""
     networks, experts = (NETWORKS, EXPERTS) if result.dataset == "imagenet" else ((), ())
-    taus = {m.method for m in result.measurements if "tau=" in m.method} | set(map(exit_method, THRESHOLDS))
     cells = []
     for net in dict.fromkeys([*networks, *result.rows()]):
         cells.append(Cell(0, row=net))
         for k in sorted({*experts, *result.numbers_of_experts()}):
-            cells += [Cell(k, method, net) for method in ("", *sorted(taus, reverse=True))]
+            cells += [Cell(k, method, net) for method in ("", *map(exit_method, THRESHOLDS))]
     return cells
 
 

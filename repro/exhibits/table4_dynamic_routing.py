@@ -18,7 +18,7 @@ from repro.errors import SpecError
 from repro.exhibits.deepmoe_table2_cifar.scan import numbers, scan_table, scanned
 from repro.exhibits.table3_imagenet import ENOUGH, EXIT_METRICS, exit_method, exiting, measure, shares
 from repro.exhibits.three_families.bodies import TR, Asked
-from repro.exhibits.three_families.families import LAMBDAS, SLACK, asked_deepmoe
+from repro.exhibits.three_families.families import LAMBDAS, asked_deepmoe
 from repro.families.deepmoe.steps import Asked as AskedDeepMoE
 from repro.families.deepmoe.steps import goal
 from repro.families.single_gate.config import StudySpec
@@ -34,13 +34,14 @@ from repro.report.printed import PrintedValue, printed
 from repro.report.tables import PAPER_COLUMN, Captioned, about, comparison, frame, frame_of_rows, metric_columns, text
 from repro.report.verdict import by_seed, is_model
 from repro.study.graph import Goal
-from repro.study.lists import Shares, Weights
+from repro.study.lists import Weights
 from repro.study.parameters import DEMONSTRATIONS
 from repro.study.record import cost_row, seed_by_seed
 from repro.study.results import Measurement, StudyResult, Table
 
 NAME = "table4_dynamic_routing"
-THRESHOLDS = (0.75,)
+THRESHOLD = 0.75
+"""The base's confidence at which an image exits."""
 DEEPMOE = Cell(0, "deepmoe")
 
 
@@ -50,11 +51,10 @@ def ours_on(dataset: str) -> tuple[str, int]:
 
 
 class Parameters(ControlledParameters):
-    """The common ones, the model, its controls, and where to exit."""
+    """The common ones, the model, its controls, and its DeepMoE."""
 
     pair: str = Field("", description="base-expert; empty: Table 4's, resnet18-resnet18 on imagenet, else tr18-tr10")
     experts: int = Field(0, ge=0, description="number of experts K; 0: Table 4's, 4 on imagenet, else 10")
-    thresholds: Shares = Field(THRESHOLDS, description="base confidences at which an image exits")
     deepmoe: Literal["auto", "all", "none"] = Field(
         "auto", description="a DeepMoE that costs as much; auto: but in demonstrations, or where the base comes trained"
     )
@@ -97,7 +97,7 @@ def run(parameters: Parameters) -> StudyResult:
     lam = cache(partial(_chosen_lam, parameters, study, tables))
 
     def of_mixture(spec: StudySpec) -> Iterator[Measurement]:
-        measurements = list(measure(spec, study.run(spec), study, parameters.thresholds))
+        measurements = list(measure(spec, study.run(spec), [THRESHOLD]))
         base, *mixtures = (m for m in measurements if m.metric == "top1")
         yield from measurements
         # Table 4 compares gains over each method's own base, since the bases differ.
@@ -129,7 +129,7 @@ def _chosen_lam(parameters: Parameters, study: Study, tables: dict[str, Table]) 
         return parameters.lam[0]
     budget, instead = parameters.specs()[0].cost.macs, "other values of lam, or none for deepmoe"
     lam, tables["scan"] = scanned(parameters.scan(), budget, study.runner, instead)
-    study.runner.add(parameters.model_copy(update={"lam": (lam,)}).others(), "what is known yet")
+    study.runner.add(parameters.model_copy(update={"lam": (lam,)}).others(), "what is known so far")
     return lam
 
 
@@ -187,12 +187,18 @@ def _share(cost: ModelCost) -> Captioned:
     return Captioned(frame_of_rows({"tr18-tr10, 10 experts, exit at 0.75": shares(macs, base, cost)}), caption)
 
 
-EARLY = exit_method(THRESHOLDS[0])
+EARLY = exit_method(THRESHOLD)
 OTHERS = {
     "imagenet": {"DeepMoE (Wide-DeepMoE-18), as printed": (17, "deepmoe")},
     "tiny-imagenet": {"RMN (no SE), as printed": (8, "rmn (no SE)")},
 }
 """The other methods by image set: what they are called, and their number and method in the paper's CSV."""
+
+
+ABOUT_DEEPMOE = (
+    "The DeepMoE gates the base's network, made wider, and is trained for as many epochs as the base: for fewer than "
+    "base and experts together. Where several λ were asked for, the table of the scan says which was taken."
+)
 
 
 def _claims() -> tuple[Claim, ...]:
@@ -206,7 +212,7 @@ def _claims() -> tuple[Claim, ...]:
         claims += [
             Claim(f"{key}1", f"{pair} with {count} experts beats its base", whole, Cell(0), datasets=datasets,
                   section="4.2", controls=(equal_training(count), equal_inference())),
-            Claim(f"{key}2", f"{pair}: exits at confidence {THRESHOLDS[0]:g} cost little (where at least {ENOUGH:g} % "
+            Claim(f"{key}2", f"{pair}: exits at confidence {THRESHOLD:g} cost little (where at least {ENOUGH:g} % "
                   "of the images exit)", early, whole, AS_GOOD, datasets=datasets, section="4.2",
                   premise=(exiting(early), ENOUGH), settled_after=key == "R"),
             Claim(f"{key}3", f"{pair} with {count} experts is as good as a DeepMoE of its multiply-adds", whole,
@@ -234,10 +240,10 @@ def printed_value(result: StudyResult, cell: Cell) -> PrintedValue | None:
 
 def _cells(result: StudyResult) -> dict[str, Cell]:
     k = result.most_experts(ours_on(result.dataset)[1])
-    taus = [m.method for m in result.measurements if m.metric == "top1" and "tau=" in m.method]
-    exits = {f"single gate, exit at {method.partition('tau=')[2]}": Cell(k, method) for method in [EARLY, *taus]}
-    gated = {"a DeepMoE of its multiply-adds": DEEPMOE}
-    return {"the base alone": Cell(0), f"single gate, {k} experts": Cell(k), **exits, **gated}
+    return {
+        "the base alone": Cell(0), f"single gate, {k} experts": Cell(k),
+        f"single gate, exit at {THRESHOLD:g}": Cell(k, EARLY), "a DeepMoE of its multiply-adds": DEEPMOE,
+    }  # fmt: skip
 
 
 def tables(result: StudyResult) -> dict[str, Captioned]:
@@ -252,29 +258,14 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
         other = printed(4, result.dataset, pair.partition("-")[0], "", count, method, "top1")
         known = {PAPER_COLUMN: text(other), "ours": "not run", "verdict": "not run"}
         main.loc[name] = [known.get(column, NONE) for column in main.columns]
+    of_deepmoe = f" {ABOUT_DEEPMOE}" if by_seed(result, DEEPMOE) else ""
     caption = (
         f"{about(result)}; top-1 accuracy on the {result.evaluate} set in percent, mean ± standard deviation. The "
         "single gate's base and selected expert are bagged; with an exit at τ the base alone answers where its "
-        f"largest probability is at least τ.{_about_deepmoe(result)} What stands as printed is not run here."
+        f"largest probability is at least τ.{of_deepmoe} What stands as printed is not run here."
     )
     scan = {"scan": scan_table(result.tables["scan"], "mixture")} if "scan" in result.tables else {}
     return {"main": Captioned(main, caption), "trade_off": _trade_off(result), **scan}
-
-
-def _about_deepmoe(result: StudyResult) -> str:
-    """What a record's DeepMoE is, and by whom its λ was chosen; nothing where none was run."""
-    if not by_seed(result, DEEPMOE):
-        return ""
-    lam = (
-        f"that is most accurate on validation images of those within {SLACK:g} times its multiply-adds, honestly "
-        "counted, or as cheap as the cheapest"
-        if "scan" in result.tables
-        else "that was asked for, whatever it costs"
-    )
-    return (
-        f" The DeepMoE gates the base's network, made wider, with the λ {lam}, and is trained for as many epochs as "
-        "the base: for fewer than base and experts together."
-    )
 
 
 def _trade_off(result: StudyResult) -> Captioned:

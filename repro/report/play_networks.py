@@ -45,10 +45,11 @@ class NetworksPlay(Play):
         self._parameters = parameters.model_copy(update={"seeds": parameters.seeds[:1]})
         goals = {PLACE.sub("", goal.label): goal for goal in self._parameters.goals()}
         specs: dict[str, Any] = {name: ANY_SPEC.validate_json(goal.config) for name, goal in goals.items()}
-        self._images = _image_set(list(specs.values())[-1])
-        same = {name for name, spec in specs.items() if _image_set(spec) == self._images}  # a scan is on others
-        self.goals = {name: goal for name, goal in goals.items() if name in same}
-        self.specs = {name: spec for name, spec in specs.items() if name in same}
+        self._images = _images(list(specs.values())[-1])
+        self.specs = {  # a scan is on other images
+            name: spec for name, spec in specs.items() if _images(spec).evaluate == self._images.evaluate
+        }
+        self.goals = {name: goals[name] for name in self.specs}
         self.mixtures = [name for name, spec in self.specs.items() if _routes(spec)]
         self.mixture = self.mixtures[0]
         alone = [name + EMBEDDING for name, spec in self.specs.items() if isinstance(spec, Asked)]
@@ -130,12 +131,8 @@ class NetworksPlay(Play):
         return load(spec, self.runner.load(network)).eval(), first.images.cpu(), first.labels.cpu()
 
 
-def _image_set(spec: Asked | ImageSet) -> ImageSet:
-    images = spec.spec if isinstance(spec, Asked) else spec
-    image_set = ImageSet(**{name: getattr(images, name) for name in ImageSet.model_fields})
-    if image_set.evaluate == "test":
-        return image_set.model_copy(update={"num_train": None})  # they answer alike
-    return image_set
+def _images(spec: Asked | ImageSet) -> ImageSet:
+    return spec.spec if isinstance(spec, Asked) else spec
 
 
 def _routes(spec: Asked | ImageSet) -> bool:

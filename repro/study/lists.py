@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import re
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
 
@@ -28,15 +28,11 @@ def _several(kind: Callable[[Any], Any], what: str, or_none: bool = False) -> Be
     return BeforeValidator(check)
 
 
-def _up_to(most: float) -> Callable[[Any], float]:
-    """A number from 0 to ``most``."""
-
-    def number(part: Any) -> float:
-        if not 0 <= (value := float(part)) <= most:
-            raise ValueError
-        return value
-
-    return number
+def _weight(part: Any) -> float:
+    """A finite number from 0."""
+    if not 0 <= (value := float(part)) < math.inf:
+        raise ValueError
+    return value
 
 
 def _name(part: Any, pattern: str = ".+") -> str:
@@ -67,8 +63,7 @@ _NAMES = "names, with commas between them"
 
 Numbers = Annotated[tuple[int, ...], _several(lambda part: int(str(part)), "whole numbers, such as 0,1,2")]
 Ascending = Annotated[Numbers, AfterValidator(lambda value: tuple(sorted(value)))]
-Shares = Annotated[tuple[float, ...], _several(_up_to(1), "numbers between 0 and 1, such as 0.75,0.5")]
-Weights = Annotated[tuple[float, ...], _several(_up_to(sys.float_info.max), "numbers from 0, such as 0.5,1,2")]
+Weights = Annotated[tuple[float, ...], _several(_weight, "numbers from 0, such as 0.5,1,2")]
 Names = Annotated[tuple[str, ...], _several(_name, _NAMES)]
 NamesOrNone = Annotated[tuple[str, ...], _several(_name, _NAMES, or_none=True)]
 Pairs = Annotated[

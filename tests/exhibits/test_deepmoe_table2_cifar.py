@@ -116,15 +116,6 @@ def test_networks_beside_are_of_the_first_seed_and_of_its_images_and_lambda() ->
     check(2, 4, "output", list(BESIDE)[:1] + list(BESIDE)[2:])
 
 
-@pytest.mark.parametrize(("scale", "rate"), [("laptop", 0.01), ("gpu", 0.04), ("paper", 0.01)])
-def test_vgg_is_trained_at_a_tenth_of_the_others_rate_at_every_scale(scale: str, rate: float) -> None:
-    usual, vgg = (
-        Parameters.check(scale=scale, dataset="cifar100", backbone=backbone).narrow_networks()[0].base_recipe
-        for backbone in ("", "vgg16")
-    )
-    assert vgg.learning_rate == rate and usual.learning_rate == pytest.approx(10 * rate)
-
-
 def test_vggs_are_held_against_the_one_widened_everywhere_by_parameters() -> None:
     params = {"8 times as wide": 9, "VGG16 W1-High": 5, "VGG16 W13-All": 10, "VGG16 W4-Low": 20}
     assert like_everywhere(params) == {"VGG16 W1-High": 50.0, "VGG16 W4-Low": 50.0}

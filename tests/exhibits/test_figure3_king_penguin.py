@@ -1,17 +1,15 @@
 """Figure 3's numbers and pictures, shown, of a made-up result; and run."""
 
 from dataclasses import replace
-from pathlib import Path
 
-import pytest
+import torch
 
-from repro.errors import SpecError
-from repro.exhibits.figure3_king_penguin import EXHIBIT, Parameters, named_class
+from repro.exhibits.figure3_king_penguin import EXHIBIT, pictured_class
 from repro.report.claim import Cell
 from repro.report.tables import claims_table
 from repro.study.results import StudyResult, Table
-from repro.study.sources import Sources
 from tests.exhibits.conftest import Smoke
+from tests.helpers import apes_and_bats
 from tests.records import RecordOf
 
 PENGUIN = "n02056570 king penguin"
@@ -58,8 +56,8 @@ def test_claims_are_judged_and_the_papers_example_in_words(record_of: RecordOf) 
 
 
 def test_a_class_is_followed_over_its_experts_and_the_split_is_measured_against_chance(smoke: Smoke) -> None:
-    split = smoke(EXHIBIT, experts="3", seeds="0,1", class_name="class 02")
-    assert set(split.tables["experts"].column("class")) == {"class 02"}
+    split = smoke(EXHIBIT, experts="3", seeds="0,1")
+    (name,) = set(split.tables["experts"].column("class"))
     for seed in (0, 1):
         shares = split.tables["experts"].where(seed=seed).column("share")
         assert shares == sorted(shares, reverse=True) and 80 < sum(shares) <= 100.5
@@ -68,22 +66,20 @@ def test_a_class_is_followed_over_its_experts_and_the_split_is_measured_against_
     most = max(split.tables["experts"].column("experts"))
     assert [len(row) for row in counts.rows] == [1 + most] * 20
     experts = split.tables["experts"].where(experts=most, seed=split.seeds[0])
-    own = counts.where(**{"class": "class 02"}).rows[0]
+    own = counts.where(**{"class": name}).rows[0]
     assert {own[expert] for expert in experts.column("expert")} == set(experts.column("images"))
     tiles = split.tables["tiles"]
     assert split.pictures["tiles"].count == len(tiles.rows)
-    assert set(tiles.where(kind="own").column("class")) == {"class 02"}
-    assert "class 02" not in tiles.where(kind="companion").column("class")
+    assert set(tiles.where(kind="own").column("class")) == {name}
+    assert name not in tiles.where(kind="companion").column("class")
     for metric, method in {*VALUES, ("modes", "classes")}:
         assert len(split.values(metric, method, 3)) == (1 if metric == "agreement" else 2), "two seeds are one pair"
     assert all(1 <= value <= 3 for value in split.values("effective", "classes", 3))
     assert smoke(EXHIBIT, experts="3").values("agreement", "classes", 3) == [], "one seed has nobody to agree with"
 
 
-def test_a_class_by_id_name_or_both(smoke_root: Path) -> None:
-    spec = Parameters.check(scale="smoke", device="cpu", root=smoke_root).specs()[0]
-    images = Sources(smoke_root, "cpu").images(spec, "train")  # type: ignore[arg-type]
-    images = replace(images, class_names=(PENGUIN, *images.class_names[1:]))
-    assert {named_class(name, images) for name in ("n02056570", "king penguin", PENGUIN)} == {0}
-    with pytest.raises(SpecError, match="modes has no class 'emperor penguin'"):
-        named_class("emperor penguin", images)
+def test_the_king_penguin_is_pictured_and_else_the_class_that_is_split_most() -> None:
+    """Of two classes of two images each the second has one in either expert."""
+    two, g0 = apes_and_bats(), torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    assert pictured_class(two, g0) == 1
+    assert pictured_class(replace(two, class_names=(PENGUIN, "bat")), g0) == 0

@@ -8,8 +8,8 @@ import pytest
 from repro.exhibits import exhibit
 from repro.exhibits.three_families.asked import TRIALS
 from repro.exhibits.three_families.families import BUDGETS, FAMILIES, RATES
-from repro.exhibits.three_families.rivals import BATCHES, cell, curve_at
-from repro.exhibits.three_families.run import PLAIN, SPEED
+from repro.exhibits.three_families.rivals import cell, curve_at
+from repro.exhibits.three_families.run import PLAIN
 from repro.exhibits.three_families.together import UNKNOWN
 from repro.exhibits.three_families.verdicts import AGAINST, CLAIMS, headline, never_run
 from repro.report.claim import Cell
@@ -166,25 +166,6 @@ def test_the_table_says_how_long_rivals_were_trained_and_what_was_fitted_where_i
     assert column["its epochs"] == "25.0" and not [name for name in column.index if "while training" in name]
     assert fitted_column["top-1 while training"] == "66.00"
     assert fitted_column["top-1 while training of a plain network of equal inference MACs"] == "58.00"
-
-
-def test_times_stand_beside_a_plain_network_of_equal_cost(record_of: RecordOf) -> None:
-    """By hand: single gate and the middle plain network have 6 M, DeepMoE too; it takes 3 of its 2 milliseconds."""
-    times = [("plain 0", 1.0), ("plain 1", 2.0), ("plain 2", 4.0), ("DeepMoE", 3.0), ("single-gate", 2.0)]
-    rows = [["tr-network", model, batch, ms / batch] for model, ms in times for batch in BATCHES.values()]
-    rows[-1][-1] = 4.1 / 256
-    result = made(record_of, 1.0)
-    assert "service" not in EXHIBIT.tables(result)
-    tables = result.tables | {"speed": Table(columns=SPEED, rows=rows)}
-    service = EXHIBIT.tables(result.model_copy(update={"tables": tables}))["service"]
-    assert (
-        "single-gate mixture, on tr-network is between plain networks, one at a time; single-gate mixture, on "
-        "tr-network is about as slow as the slowest plain network, 256 at a time; DeepMoE" in service.caption
-    )
-    frame = service.frame
-    assert list(frame["times a plain network's, one at a time"]) == ["–", "–", "–", "1.00", "1.50"]
-    assert frame.loc["DeepMoE with gates on outputs, on tr-network", "times a plain network's, 256 at a time"] == "1.50"
-    assert list(frame.index[:3]) == [f"plain on tr-network, {m}.0 M" for m in (3, 6, 12)]
 
 
 def test_trials_are_told_and_so_is_a_best_one_at_an_end(record_of: RecordOf) -> None:

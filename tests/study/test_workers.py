@@ -69,7 +69,7 @@ def test_what_is_known_later_is_made_by_workers_too_and_what_went_wrong_stays_sa
     runner.run([*first.steps, *later.steps])
     assert torch.equal(predictions(runner, later), predictions(run(tmp_path / "alone", later), later))
     late = asked(seed=3, late=["base 3"])
-    runner.add([late], "what is known yet")
+    runner.add([late], "what is known so far")
     with pytest.raises(TimeIsUpError, match="base 3: not begun"):
         runner.run(late.steps)
     assert Remaining([first, late], Store(tmp_path)).parts[1].finished == 0

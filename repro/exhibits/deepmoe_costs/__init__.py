@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from math import inf
 from typing import Any
 
-from repro.errors import SpecError
-from repro.exhibits import exhibit
 from repro.exhibits.deepmoe_costs.counted import (
     active_share,
     at,
@@ -26,14 +23,12 @@ from repro.models.gated import Gated
 from repro.report.claim import EQUAL_COST, LESS, Cell, Claim
 from repro.report.exact_costs import Figure, figures_table
 from repro.report.exhibit import Exhibit
-from repro.report.numbers import NONE, mean_std
+from repro.report.numbers import NONE
 from repro.report.printed import deepmoe_rows, printed
 from repro.report.tables import Captioned, Columns, frame, frame_of_rows
-from repro.report.verdict import summary_of
 from repro.study.parameters import Counted
-from repro.study.places import results_folder
 from repro.study.record import record_exact
-from repro.study.results import StudyResult, files_of, load_named
+from repro.study.results import StudyResult
 
 NAME = "deepmoe_costs"
 ALL = (-0.5, inf)
@@ -114,16 +109,14 @@ def _accuracies() -> Captioned:
         if table in "1345" and metric in ACCURACIES and ("deepmoe" in variant or table == "4"):
             asked = _asked(table, dataset, model, variant)
             options = "".join(f" -p {name} {value}" for name, value in asked.items())
-            method = "wide" if variant.endswith("(same params)") else "deepmoe"
             rows[f"Table {table}: {variant} on {model}"] = {
                 "printed": value.digits + ACCURACIES[metric],
-                "ours": _ours(asked, Cell(0, method), metric) if asked else "not run",
                 "the command": f"uv run repro run {TRAINED}{options}" if asked else NONE,
             }
     caption = (
-        "The accuracies beside these costs, each with a command that trains such a network and its controls. No λ is "
-        "printed for them: it is the default, and the share of channels that stays active is not the paper's. "
-        "Cityscapes is not among the image sets here."
+        "The accuracies beside these costs, each with a command that trains such a network and its controls; whatever "
+        "was run of them stands in the chapter of Table 2. No λ is printed for them: it is the default, and the share "
+        "of channels that stays active is not the paper's. Cityscapes is not among the image sets here."
     )
     return Captioned(frame_of_rows(rows), caption)
 
@@ -145,23 +138,8 @@ def _asked(table: str, dataset: str, model: str, variant: str) -> dict[str, Any]
     }  # fmt: skip
 
 
-def _ours(asked: dict[str, Any], cell: Cell, metric: str) -> str:
-    """The accuracy (or error) on record of what was so asked for."""
-    parameters: Any = exhibit(TRAINED).parameters(**asked)
-    name = "-".join(filter(None, (TRAINED, parameters.dataset, parameters.scale, parameters.part())))
-    try:
-        folder = results_folder()
-    except SpecError:  # there are no records here
-        return "not run"
-    accuracy = summary_of(load_named(folder, name), cell) if files_of(folder, name) else None
-    if not accuracy:
-        return "not run"
-    ours = replace(accuracy, mean=100 - accuracy.mean) if metric == "err" else accuracy
-    return mean_std(ours) + ACCURACIES[metric]
-
-
 def counts() -> dict[str, Captioned]:
-    """``dense``; ``conventions``: half of the channels; ``implied``: active channels; ``accuracies``: what was run."""
+    """``dense``; ``conventions``: half of the channels; ``implied``: active channels; ``accuracies``: as printed."""
     return {
         "dense": _dense_table(), "conventions": _conventions(), "implied": _implied_table(),
         "accuracies": _accuracies(),

@@ -33,7 +33,7 @@ from repro.report.numbers import which_run
 from repro.report.plots import PALETTE, common_legend, panels
 from repro.report.printed import PrintedValue, deepmoe_rows
 from repro.report.tables import Captioned, Columns, about, comparison, frame, means, metric_columns
-from repro.report.verdict import by_seed, summary_of
+from repro.report.verdict import by_seed
 from repro.study.results import StudyResult
 
 WIDE = "Wide DeepMoE (gates on outputs by default)"
@@ -126,10 +126,12 @@ def _shuffled(result: StudyResult) -> Captioned:
 def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     """``main``: accuracy over cost; ``scan``: over active channels; ``shuffled``: with gates of other images."""
     drawn = {}
-    scanned = [result for result in results if "scan" in result.tables] or results
+    scanned = [result for result in results if "scan" in result.tables]
     for name, of, draw, height in (
         ("main", results, _draw, 4.0), ("scan", scanned, _draw_scan, 3.4), ("shuffled", results, _draw_shuffled, 5.6),
     ):  # fmt: skip
+        if not of:
+            continue
         drawn[name], grid = panels(of, draw, height=height)
         for axes, result in zip(grid.flat, of, strict=True):
             axes.set_title(which_run(result))
@@ -152,19 +154,16 @@ def _draw(axes: Axes, result: StudyResult) -> None:
 
 
 def _draw_scan(axes: Axes, result: StudyResult) -> None:
-    """Figure 3: accuracy over the share of active channels, a point a λ; without a scan that of the one λ."""
-    cells = DEEPMOE, Cell(0, "embedding"), Cell(0, "deepmoe", metric="active")
-    means_of = [summary.mean if (summary := summary_of(result, cell)) else None for cell in cells]
-    points: list[list[Any]] = result.tables["scan"].rows if "scan" in result.tables else [[None, *means_of]]
+    """Figure 3: accuracy over the share of active channels, a point a λ."""
+    points: list[list[Any]] = result.tables["scan"].rows
     rows = sorted((row for row in points if row[1] is not None), key=lambda row: row[3])
     names = _names(result)
     for place, marker, name in ((1, "o-", names["deepmoe"]), (2, "^--", names["embedding"])):
         axes.plot([row[3] for row in rows], [row[place] for row in rows], marker, color=PALETTE[place], label=name)
     for lam, top1, _, active, *_ in rows:
-        label = f"λ = {lam:g}" if lam is not None else "test set"
-        axes.annotate(label, (active, top1), (0, 6), textcoords="offset points", ha="center", fontsize=8)
+        axes.annotate(f"λ = {lam:g}", (active, top1), (0, 6), textcoords="offset points", ha="center", fontsize=8)
     axes.set_xlabel("active channels, %")
-    axes.set_ylabel(f"top-1 accuracy, %{' (validation images)' if 'scan' in result.tables else ''}")
+    axes.set_ylabel("top-1 accuracy, % (validation images)")
 
 
 def _draw_shuffled(axes: Axes, result: StudyResult) -> None:

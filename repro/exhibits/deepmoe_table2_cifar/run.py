@@ -196,7 +196,7 @@ def run(parameters: Parameters) -> StudyResult:
         narrow = plain_cost(parameters.narrow_networks()[0])
         lam, tables["scan"] = scanned(parameters.scan(), narrow.macs, study.runner, "other values of lam")
         # the networks of the chosen λ are known only now
-        study.runner.add(parameters.model_copy(update={"lam": (lam,)}).others(), "what is known yet")
+        study.runner.add(parameters.model_copy(update={"lam": (lam,)}).others(), "what is known so far")
     for spec in parameters.narrow_networks():
         predictions = steps(parameters.deepmoe(spec, lam))
         study.runner.follow(predictions, partial(_of_equal_cost, spec, parameters.wide, study, predictions))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
 
-from repro.exhibits.sparse_costs.readings import EQUAL, READINGS, dense_of, gain, printed, sparse_rows
+from repro.exhibits.sparse_costs.readings import EQUAL, PROBES, READINGS, dense_of, gain, sparse_rows
 from repro.families.sparse.config import Placement, SparseConfig
 from repro.families.sparse.cost import SparseCost, sparse_cost
 from repro.report.exhibit import Exhibit
@@ -44,14 +44,14 @@ def name_of(row: SweetSpotRow) -> str:
 
 def run(parameters: Counted) -> StudyResult:
     """Count every network, and write the record to ``<root>/results``: a few seconds, and no seed changes anything."""
-    began, paper = time.monotonic(), printed()
-    costs = {row: sparse_cost(row.config) for row in paper.rows}
+    began = time.monotonic()
+    costs = {row: sparse_cost(row.config) for row in sweetspot_rows()}
     counted = Table(
         columns=["row", "printed", "counted", "match", "active, printed", "active, counted", "GMACs, printed",
                  "GMACs, counted", "MACs / dense", "routed, %", "what the printed number may be"],
-        rows=[_counted(row, cost, paper.rows) for row, cost in costs.items()],
+        rows=[_counted(row, cost) for row, cost in costs.items()],
     )  # fmt: skip
-    pairs_of = {key: list(reading.pairs(paper)) for key, reading in READINGS.items()}
+    pairs_of = {key: list(reading.pairs()) for key, reading in READINGS.items()}
     pairs = [
         [key, pair.label, pair.gain, pair.macs and round(pair.macs, 3)]
         for key, each in pairs_of.items()
@@ -73,17 +73,17 @@ def run(parameters: Counted) -> StudyResult:
     )  # fmt: skip
 
 
-def _counted(row: SweetSpotRow, cost: SparseCost, rows: Sequence[SweetSpotRow]) -> list[str | float | None]:
-    dense = sparse_cost(dense_of(row, rows).config)
+def _counted(row: SweetSpotRow, cost: SparseCost) -> list[str | float | None]:
+    dense = sparse_cost(dense_of(row).config)
     return [
         name_of(row), row.params, round(cost.params / 1e6, 1), "match" if matches(row) else "mismatch",
         row.params_active, round(cost.active_params / 1e6, 1), row.macs, round(cost.macs / 1e9, 2),
         round(cost.macs / dense.macs, 2), round(100 * cost.routed_share),
-        "" if matches(row) else explained(row, rows),
+        "" if matches(row) else explained(row),
     ]  # fmt: skip
 
 
-def explained(row: SweetSpotRow, rows: Sequence[SweetSpotRow]) -> str:
+def explained(row: SweetSpotRow) -> str:
     """What a number of parameters that is not its row's may be: another network's count, or another row's number.
 
     Where it is neither, the nearest count of Every 2 with other numbers of mixtures; the row's own explains nothing.
@@ -93,7 +93,7 @@ def explained(row: SweetSpotRow, rows: Sequence[SweetSpotRow]) -> str:
         other = own.model_copy(update={"placement": placement})
         if other != own and abs(sparse_cost(other).params / 1e6 - row.params) <= TENTH:
             reasons.append(f"the count of {placement} with {own.num_experts} experts")
-    before = rows[: rows.index(row)]
+    before = sweetspot_rows()[: sweetspot_rows().index(row)]
     reasons += [f"what Table {r.table} prints for {r.label}" for r in before if r.params == row.params][:1]
     if not reasons:
         near = min(product((0, 1), (1,), range(1, 5), (1,)), key=lambda n: abs(with_mixtures(own, n) - row.params))
@@ -161,14 +161,13 @@ def _claims(result: StudyResult) -> Captioned:
 
 
 def _probes() -> Captioned:
-    rows = printed().probes
     columns: Columns = {
-        "linear probe, printed": [row["linear_probe"] for row in rows],
-        "0-shot, printed": [row["zero_shot"] for row in rows],
-        "ours": ["not run"] * len(rows),
+        "linear probe, printed": [row["linear_probe"] for row in PROBES],
+        "0-shot, printed": [row["zero_shot"] for row in PROBES],
+        "ours": ["not run"] * len(PROBES),
     }
     caption = "Table 2's other columns (top-1 on ImageNet-1k, %); both need weights pre-trained on ImageNet-21k."
-    return Captioned(frame(columns, [f"{row['model']} {row['placement']}" for row in rows]), caption)
+    return Captioned(frame(columns, [f"{row['model']} {row['placement']}" for row in PROBES]), caption)
 
 
 GROUPS = {
@@ -185,8 +184,8 @@ def figures(results: Sequence[StudyResult]) -> dict[str, Figure]:
     for colour, ((body, data), marker) in zip(PALETTE, GROUPS.items(), strict=False):
         name = f"{'ViT' if body == 'vit' else 'ConvNeXt'}, {data.replace('imagenet', 'ImageNet')}"
         size.plot([], [], marker, color=colour, label=name)
-        for row in (row for row in sparse_rows(sweetspot_rows(), body, *PLACEMENTS) if row.train_data == data):
-            dense = dense_of(row, sweetspot_rows())
+        for row in (row for row in sparse_rows(body, *PLACEMENTS) if row.train_data == data):
+            dense = dense_of(row)
             pair = gain(row, dense)
             face = colour if pair.equal else "white"
             for axes, x in ((size, sparse_cost(dense.config).macs / 1e9), (skill, dense.top1)):

@@ -19,7 +19,6 @@ from repro.exhibits.sparse_placement.run import (
     HALF,
     MIXED,
     NAME,
-    OTHERS,
     PLACEMENTS,
     QUARTER,
     TWICE,
@@ -123,7 +122,7 @@ def printed_value(result: StudyResult, asked: Cell) -> PrintedValue | None:
 
 
 def tables(result: StudyResult) -> dict[str, Captioned]:
-    """``main``: top-1 of each network beside the paper's; ``costs``; ``routing``: what the mixtures do; ``asked``."""
+    """``main``: top-1 of each network beside the paper's; ``costs``; ``routing``: what the mixtures do."""
     known = networks_of(result)
     cells = {label_of(row): cell for row, cell in known.items()}
     caption = (
@@ -144,12 +143,7 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
     trained = means(result, [replace(cell, metric=TRAINED) for cell in known.values()])
     if any(text != NONE for text in trained):
         table, caption = table.assign(**{"while training": trained}), f"{caption} {WHILE_TRAINING}"
-    return {
-        "main": Captioned(table, caption),
-        "costs": _costs(result, known),
-        "routing": _routing(result),
-        "asked": _asked(result, known),
-    }
+    return {"main": Captioned(table, caption), "costs": _costs(result, known), "routing": _routing(result)}
 
 
 def _seeds(result: StudyResult, cells: Sequence[Cell]) -> Columns:
@@ -162,17 +156,6 @@ def _over_dense(result: StudyResult, known: Mapping[str, Cell], row: str) -> Sum
     """A row less the dense network of its width, recipe and images, on the seeds that have both; if there is one."""
     less = f"none, {row.partition(', ')[2]}" if row.endswith((HALF, TWICE, QUARTER, *MIXED)) else "none"
     return difference(result, known[row], known[less], paired=False) if less in known and less != row else None
-
-
-def _asked(result: StudyResult, known: Mapping[str, Cell]) -> Captioned:
-    """Every row that may be asked for, by what, and the seeds of which it was run."""
-    asked = {row: f'placements = "{row}"' for row in PLACEMENTS}
-    for name, rows in OTHERS.items():
-        asked |= {row: f'others = "{name}"' for row in rows if row not in asked}
-    seeds = [", ".join(map(str, by_seed(result, known[row]))) if row in known else "not run" for row in asked]
-    columns: Columns = {"asked for by": list(asked.values()), "seeds": seeds}
-    caption = f"{about(result)}; every row that may be asked for, and the seeds of which it was run."
-    return Captioned(frame(columns, map(label_of, asked)), caption)
 
 
 def _costs(result: StudyResult, known: Mapping[str, Cell]) -> Captioned:

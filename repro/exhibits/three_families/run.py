@@ -66,7 +66,7 @@ def three_families(parameters: ThreeFamiliesParameters) -> StudyResult:
     runner = open_runner(parameters, [])
     sources = runner.context.sources
     choice_of, trials, _ = tuned(parameters, partial(_tried, runner))
-    runner.add(parameters.planned(choice_of), "what is known yet")
+    runner.add(parameters.planned(choice_of), "what is known so far")
     tables = {"plain": Table(columns=PLAIN, rows=[]), "curve": Table(columns=CURVE, rows=[]), "trials": trials}
     tables["models"] = Table(columns=MODELS, rows=[
         [mixture.family.name, mixture.budget, mixture.model.goal.config]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from repro.exhibits.three_families.families import BUDGETS, FAMILIES, Family
 from repro.exhibits.three_families.rivals import INFERENCE, TRAINING, between, cell
-from repro.exhibits.three_families.service import processor
 from repro.exhibits.three_families.verdicts import CLAIMS, key, mixture_cell, rows_of
 from repro.report.numbers import effect, where_run
 from repro.report.statistics import Summary
@@ -62,7 +62,7 @@ def together(results: Sequence[StudyResult]) -> dict[str, Captioned]:
         "milliseconds count, one image at a time": [against(f, "middle", "equal-latency") for f in families],
         "images a second count, 256 at a time": [against(f, "middle", "equal-throughput") for f in families],
     }
-    clocks = [f"{f.phrase}: {processor(at[f, 'middle'])}" for f in families if (f, "middle") in at]
+    clocks = [f"{f.phrase}: {_processor(at[f, 'middle'])}" for f in families if (f, "middle") in at]
     caption = (
         f"{_about(results)}: when to use which. Points of top-1 accuracy over the plain network that one would pick "
         "instead, [95 % interval], and the verdict where there is one; at the middle budget where none is named. Each "
@@ -75,6 +75,11 @@ def together(results: Sequence[StudyResult]) -> dict[str, Captioned]:
 def _about(results: Sequence[StudyResult]) -> str:
     """``CIFAR-100, laptop scale: single-gate, 3 seeds; sparse, 3 seeds``."""
     return f"{where_run(results[0])}: {'; '.join(about(result).partition(': ')[2] for result in results)}"
+
+
+def _processor(result: StudyResult) -> str:
+    """Which timed it."""
+    return re.split("[,;]", result.provenance.hardware)[0]  # it stands first
 
 
 def _plain_at(result: StudyResult, family: Family, column: str, macs: float) -> float | None:

@@ -8,7 +8,6 @@ from functools import partial
 from repro.exhibits.three_families.asked import TRIALS
 from repro.exhibits.three_families.families import BUDGETS, FAMILIES, SLACK, Family
 from repro.exhibits.three_families.rivals import BATCHES, INFERENCE, TRAINING, cell
-from repro.exhibits.three_families.service import service
 from repro.report.claim import Cell, Claim
 from repro.report.numbers import DATASETS, NONE, effect, mean_std
 from repro.report.tables import Captioned, Columns, about, frame, means, metric_columns
@@ -135,7 +134,7 @@ def rows_of(result: StudyResult) -> list[tuple[Family, str]]:
 
 
 def tables(result: StudyResult) -> dict[str, Captioned]:
-    """``main``: every mixture and its rivals; ``service``: by the clock; ``trials``."""
+    """``main``: every mixture and its rivals; ``trials``."""
     rows = rows_of(result)
     judged = {j.claim.key: j for j in judge(CLAIMS, result, not_printed)}
     metrics = {
@@ -159,8 +158,6 @@ def tables(result: StudyResult) -> dict[str, Captioned]:
     caption = f"{about(result)}; top-1 on the {result.evaluate} set in percent. A dash: not run, or beyond the curve."
     main = frame(columns, [f"{f.label}, {b}" for f, b in rows]).T
     captioned = {"main": Captioned(main, caption)}
-    if result.tables.get("speed"):
-        captioned["service"] = service(result)
     if (trials := result.tables.get("trials")) and trials.rows and not _taken_before(trials):
         texts: Columns = {
             "choice": [f"{value:g}" for value in trials.column("choice")],
