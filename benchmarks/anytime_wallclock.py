@@ -11,36 +11,41 @@ BatchNorm folded in and run in bf16 where that is fast. Interleaved, five repeti
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from benchmarks.plain import random_images
-from benchmarks.timing import CPU, Goal, Measured, Outcome, command, interleaved, seconds, table, threads, timed
+from benchmarks.timing import CPU, Goal, Measured, Outcome, command, table, threads, timed
 from repro.analysis.outputs import accuracy
 from repro.data.augment import Augmentation
 from repro.data.batches import DeviceBatches
 from repro.families.single_gate.config import StudySpec
-from repro.families.single_gate.model import SingleGateMoE
+from repro.families.single_gate.model import Mixture, SingleGateMoE
 from repro.families.single_gate.predict import predict
 from repro.families.single_gate.scales import default_spec
 from repro.families.single_gate.steps import steps
 from repro.families.single_gate.study import Study
-from repro.models.backbone import Backbone
 from repro.models.cost import ModelCost, model_cost
 from repro.models.inference import for_inference
 from repro.models.registry import build_backbone, build_head
 from repro.study.graph import ordered
-from repro.study.results import Table
 from repro.training.device import autocast, bf16_is_fast
 
 TAUS = (0.0, 0.001, 0.003, 0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 MIDDLE = 0.1
 BATCH = 256
+CURVE = [
+    "threads", "τ", "top-1, %", "exits", "experts an image", "MMACs an image", "images/s", "spread",
+    "promised speed-up", "realised speed-up", "realised / promised", "realised / promised, against the base",
+]  # fmt: skip
+BACKBONES = ["threads", "backbone", "MMACs an image", "images/s", "spread", "GMACs/s"]
+PARTS = ["threads", "part", "images", "MMACs an image", "ms", "GMACs/s"]
 
 
 def asked(quick: bool) -> StudySpec:
@@ -74,6 +79,17 @@ def untrained(spec: StudySpec, number: int = 2048) -> tuple[SingleGateMoE, Devic
     return moe, images
 
 
+@torch.no_grad()
+def threshold(moe: Mixture, images: Tensor, goes_on: float) -> float | None:
+    """τ at which a share of the images goes on to an expert, those of which the base is least sure; None for all."""
+    if goes_on == 1:
+        return None
+    with autocast(images.device):
+        features = moe.trunk(images.contiguous(memory_format=torch.channels_last))
+        confidence = moe.base_and_gate(features).base_logits.softmax(-1).amax(-1)
+    return float(confidence.quantile(goes_on))
+
+
 def batches(source: DeviceBatches, images: int, size: int = BATCH) -> list[Tensor]:
     """The first ``images`` images in batches of ``size``."""
     return [batch.images for batch in islice(source.clean(size), -(-images // size))]
@@ -99,102 +115,54 @@ def run_all(moe: SingleGateMoE, source: DeviceBatches, tau: float) -> tuple[floa
     return accuracy(scores, source.labels), float((used == 0).double().mean()), float(used.mean())
 
 
-def curve(
-    moe: SingleGateMoE, others: dict[str, Backbone], source: DeviceBatches, images: int, repetitions: int
-) -> dict[int, dict[str, Measured]]:
-    """By number of threads: seconds of each τ, of dense evaluation, of the base and of other backbones."""
-    sample = batches(source, images)
-    ways: dict[str, Callable[[], None]] = {f"τ {tau}": partial(skipping, moe, sample, tau) for tau in TAUS}
-    ways |= {"dense": partial(dense, moe, sample), "base": partial(dense, moe.base, sample)}
-    ways |= {name: partial(dense, network, sample) for name, network in others.items()}
-    by_threads = {}
-    for number in (1, 2):
-        with threads(number):
-            by_threads[number] = timed(ways, repetitions)
-    return by_threads
-
-
-def curve_table(
-    by_threads: dict[int, dict[str, Measured]], predictions: dict[float, tuple[float, float, float]], cost: ModelCost,
-    images: int, shows_accuracy: bool,
-) -> Table:  # fmt: skip
-    """A row a threshold and number of threads."""
-    rows = []
+def curve_rows(
+    times: dict[str, Measured], predictions: dict[float, tuple[float, float, float]], cost: ModelCost, images: int,
+    shows_accuracy: bool,
+) -> Iterator[list[Any]]:  # fmt: skip
+    """Rows of :data:`CURVE`, without the threads."""
     every = cost.base_macs + cost.gate_macs + cost.num_experts * cost.expert_macs
-    for number, times in by_threads.items():
-        for tau, (percent, exits, used) in predictions.items():
-            took, macs = times[f"τ {tau}"], cost.base_macs + cost.gate_macs + used * cost.expert_macs
-            realised, promised = times["dense"].over(took), every / macs
-            over_base = times["base"].over(took) / (cost.base_macs / macs)
-            rows.append([
-                number, tau, percent if shows_accuracy else None, exits, used, macs / 1e6, images / took.median,
-                took.spread, promised, realised, realised / promised, over_base,
-            ])  # fmt: skip
-    columns = [
-        "threads", "τ", "top-1, %", "exits", "experts an image", "MMACs an image", "images/s", "spread",
-        "promised speed-up", "realised speed-up", "realised / promised", "realised / promised, against the base",
-    ]  # fmt: skip
-    return table(columns, rows)
+    for tau, (percent, exits, used) in predictions.items():
+        took, macs = times[f"τ {tau}"], cost.base_macs + cost.gate_macs + used * cost.expert_macs
+        realised, promised = times["dense"].over(took), every / macs
+        over_base = times["base"].over(took) / (cost.base_macs / macs)
+        yield [
+            tau, percent if shows_accuracy else None, exits, used, macs / 1e6, images / took.median, took.spread,
+            promised, realised, realised / promised, over_base,
+        ]  # fmt: skip
 
 
-def backbones_table(by_threads: dict[int, dict[str, Measured]], spec: StudySpec, images: int) -> Table:
-    rows = []
-    for number, times in by_threads.items():
-        for name in ("tr10", "tr18", "tr34", "tr50"):
-            if name in times:
-                cost = model_cost(name, None, spec.num_classes, spec.image_size, 0, spec.width)
-                rate, macs = images / times[name].median, cost.base_macs
-                rows.append([number, name, macs / 1e6, rate, times[name].spread, rate * macs / 1e9])
-    return table(["threads", "backbone", "MMACs an image", "images/s", "spread", "GMACs/s"], rows)
-
-
-def call_table(moe: SingleGateMoE, repetitions: int) -> Table:
-    """Milliseconds of one expert's call by the number of its images: what few images pay for a call."""
-    with torch.no_grad(), autocast(CPU):
-        features = moe.base.trunk(torch.randn(BATCH, 3, 32, 32).contiguous(memory_format=torch.channels_last))
-
-    @torch.no_grad()
-    def call_all(images: int) -> float:
-        with autocast(CPU):
-            return seconds(lambda: [expert(features[:images]) for expert in moe.experts]) / moe.num_experts
-
-    sizes = (1, 4, 16, 64, BATCH)
-    times = interleaved({str(n): partial(call_all, n) for n in sizes}, repetitions)
-    whole = times[str(BATCH)].median / BATCH
-    rows = [[n, 1e3 * times[str(n)].median, times[str(n)].median / n / whole] for n in sizes]
-    return table(["images", "ms a call", "time an image, over that at 256"], rows)
-
-
-def parts_table(moe: SingleGateMoE, cost: ModelCost, size: int, repetitions: int) -> Table:
-    """Multiply-adds a second of trunk, base head and expert on a batch of 256."""
+def part_rows(moe: SingleGateMoE, cost: ModelCost, size: int, repetitions: int) -> Iterator[list[Any]]:
+    """Rows of :data:`PARTS`, without the threads: trunk and base head of a batch, an expert also of fewer images."""
     images = torch.randn(BATCH, 3, size, size).contiguous(memory_format=torch.channels_last)
     with torch.no_grad(), autocast(CPU):
         features = moe.base.trunk(images)
-    parts = {
-        "trunk": (moe.base.trunk, images, cost.trunk_macs),
-        "base head": (moe.base.head, features, cost.head_macs),
-        "expert": (moe.experts[0], features, cost.expert_macs),
+    parts: dict[str, tuple[list[nn.Module], Tensor, float]] = {
+        "trunk": ([moe.base.trunk], images, cost.trunk_macs),
+        "base head": ([moe.base.head], features, cost.head_macs),
     }
-    times = timed({name: partial(dense, module, [x]) for name, (module, x, _) in parts.items()}, repetitions)
-    rows = [
-        [name, macs / 1e6, 1e3 * times[name].median, macs * BATCH / times[name].median / 1e9]
-        for name, (_, _, macs) in parts.items()
-    ]
-    return table(["part", "MMACs an image", "ms", "GMACs/s"], rows)
+    parts |= {f"expert {n}": (list(moe.experts), features[:n], cost.expert_macs) for n in (BATCH, 64, 16, 4, 1)}
+
+    def call(modules: list[nn.Module], x: Tensor) -> None:
+        for module in modules:
+            dense(module, [x])
+
+    times = timed({name: partial(call, modules, x) for name, (modules, x, _) in parts.items()}, repetitions)
+    for name, (modules, x, macs) in parts.items():
+        took = times[name].median / len(modules)
+        yield [name.removesuffix(f" {len(x)}"), len(x), macs / 1e6, 1e3 * took, macs * len(x) / took / 1e9]
 
 
-def growth_row(spec: StudySpec, size: int, images: int, repetitions: int, *about: object) -> list:
-    """Realised over promised speed-up against the base alone at a middle τ, untrained, in batches of ``size``."""
-    model, source = untrained(spec, max(images, size))
-    moe = for_inference(model, CPU, bf16_is_fast(CPU))
-    sample = batches(source, images, size)
-    ways = {"ours": partial(skipping, moe, sample, MIDDLE), "base": partial(dense, moe.base, sample)}
-    times = timed(ways, repetitions)
-    used = torch.cat([predict(moe, batch, MIDDLE).experts_used for batch in sample]).double().mean()
-    cost = spec.cost
-    promised = cost.base_macs / (cost.base_macs + cost.gate_macs + float(used) * cost.expert_macs)
-    rate, realised = sum(map(len, sample)) / times["ours"].median, times["base"].over(times["ours"])
-    return [*about, float(used), rate, realised / promised]
+def by_batch_size(
+    sizes: tuple[int, ...], moe: SingleGateMoE, source: DeviceBatches, cost: ModelCost, most: int
+) -> Iterator[list[Any]]:
+    """[batch size, experts an image, images/s, realised / promised against the base] at :data:`MIDDLE`."""
+    for size in sizes:
+        sample = batches(source, min(most, 64 * size), size)
+        times = timed({"ours": partial(skipping, moe, sample, MIDDLE), "base": partial(dense, moe.base, sample)}, 2)
+        used = float(torch.cat([predict(moe, batch, MIDDLE).experts_used for batch in sample]).double().mean())
+        promised = cost.base_macs / (cost.base_macs + cost.gate_macs + used * cost.expert_macs)
+        rate, realised = sum(map(len, sample)) / times["ours"].median, times["base"].over(times["ours"])
+        yield [size, used, rate, realised / promised]
 
 
 def benchmark(args: argparse.Namespace) -> Outcome:
@@ -202,41 +170,43 @@ def benchmark(args: argparse.Namespace) -> Outcome:
     images, repetitions = (64, 1) if quick else (2048, 5)
     from_store = trained(spec, args.root)
     model, source = from_store or untrained(spec, images)
-    bf16 = bf16_is_fast(CPU)
+    bf16, cost = bf16_is_fast(CPU), spec.cost
     moe = for_inference(model, CPU, bf16)
-    cost = spec.cost
     depths = ("tr10",) if quick else ("tr10", "tr18", "tr34", "tr50")
     others = {name: for_inference(build_backbone(name, spec.num_classes, spec.width), CPU, bf16) for name in depths}
-    by_threads = curve(moe, others, source, images, repetitions)
+    macs = {name: model_cost(name, None, spec.num_classes, spec.image_size, 0, spec.width).base_macs for name in depths}
+    sample = batches(source, images)
+    ways: dict[str, Callable[[], None]] = {f"τ {tau}": partial(skipping, moe, sample, tau) for tau in TAUS}
+    ways |= {"dense": partial(dense, moe, sample), "base": partial(dense, moe.base, sample)}
+    ways |= {name: partial(dense, network, sample) for name, network in others.items()}
     predictions = {tau: run_all(moe, source, tau) for tau in TAUS}
-    speeds = curve_table(by_threads, predictions, cost, images, shows_accuracy=from_store is not None)
-    growth = ["experts an image", "images/s", "realised / promised, against the base"]
-    less = 2 if not quick else 1
-    sizes, widths, counts = (
-        ((16,), (0.0625,), (2,)) if quick else ((1, 16, 256, 1024), (0.25, 0.5, 1.0), (1, 5, 20, 64))
-    )
-    pixels = (16,) if quick else (16, 32, 64)
-    start = spec if quick else default_spec("laptop", "cifar100").with_(num_experts=20)
+    curve: list[list[Any]] = []
+    parts: list[list[Any]] = []
+    backbones = []
+    for number in (1, 2):
+        with threads(number):
+            times = timed(ways, repetitions)
+            parts += [[number, *row] for row in part_rows(moe, cost, spec.image_size, repetitions)]
+        curve += [[number, *row] for row in curve_rows(times, predictions, cost, images, from_store is not None)]
+        for name in depths:
+            rate = images / times[name].median
+            backbones.append([number, name, macs[name] / 1e6, rate, times[name].spread, rate * macs[name] / 1e9])
+    speeds, by_part = table(CURVE, curve), table(PARTS, parts)
+    sizes = (16,) if quick else (1, 16, 256, 1024)
     tables = {
         "The any-time curve": speeds,
-        "Dense backbones of the same width": backbones_table(by_threads, spec, images),
-        "How fast each part computes": parts_table(moe, cost, spec.image_size, repetitions),
-        "One call of an expert": call_table(moe, repetitions),
-        f"By batch size (untrained, τ = {MIDDLE})": table(
-            ["batch size", *growth], (growth_row(start, n, min(images, 64 * n), less, n) for n in sizes)
+        "Dense backbones of the same width": table(BACKBONES, backbones),
+        "How fast each part computes": by_part.where(images=BATCH),
+        "One call of an expert": by_part.where(part="expert"),
+        f"By batch size (τ = {MIDDLE})": table(
+            ["batch size", "experts an image", "images/s", "realised / promised, against the base"],
+            by_batch_size(sizes, moe, source, cost, images),
         ),
     }
-    for what, name, field, values, most in (
-        ("number of experts", "experts", "num_experts", counts, 1024),
-        ("width", "width", "width", widths, 512),
-        ("image size", "pixels a side", "image_size", pixels, 512),
-    ):
-        rows = (growth_row(start.with_(**{field: v}), BATCH, min(images, most), less, v) for v in values)
-        tables[f"By {what} (untrained, batches of {BATCH}, τ = {MIDDLE})"] = table([name, *growth], rows)
     goals = []
     for number in (1, 2):
         of = speeds.where(threads=number)
-        for column, against in (("realised / promised", "dense evaluation"), (speeds.columns[-1], "the base alone")):
+        for column, against in (("realised / promised", "dense evaluation"), (CURVE[-1], "the base alone")):
             text = f"realised / promised speed-up, the least over the curve, against {against}, {number} thread"
             goals.append(Goal(text=text + "s" * (number > 1), measured=min(of.column(column)), bound=0.9))
     notes = [] if from_store else ["The model is untrained, on noise: its speeds are shown, not its accuracy."]

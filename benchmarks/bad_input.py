@@ -27,7 +27,6 @@ from PIL import Image
 
 from benchmarks.common import FactsAndRows, Row, command
 from repro.data.archives import checksum, unpack
-from repro.data.cifar import load_cifar
 from repro.data.imagenet import read_image
 from repro.data.tiny_imagenet import list_images, read_cache
 from repro.errors import ReproError
@@ -119,20 +118,6 @@ def wrong_archive(folder: Path, draw: random.Random) -> bool:
     return all(unpacked[name].read_bytes() == content for name, content in CONTENT.items() if name in unpacked)
 
 
-def wrong_cifar(folder: Path, draw: random.Random) -> bool:
-    """A pickle that would run code, under an official name: it must not be opened."""
-    official = folder / "cifar-100-python"
-    official.mkdir()
-    trap = b"cos\nsystem\n(S'touch " + str(folder / "opened").encode() + b"'\ntR."
-    for name in ("train", "test", "meta"):
-        (official / name).write_bytes(trap + draw.randbytes(draw.randrange(20)))
-    try:
-        load_cifar("cifar100", draw.choice(("train", "test")), folder)
-    finally:
-        assert not (folder / "opened").exists(), "a pickle was opened"
-    return False
-
-
 def wrong_labels(folder: Path, draw: random.Random) -> bool:
     """Damaged lists of classes and labels of tiny-ImageNet."""
     texts = {
@@ -206,8 +191,8 @@ def wrong_record(folder: Path, draw: random.Random) -> bool:
 
 KINDS: dict[str, Try] = {
     "specs": wrong_spec, "notebook parameters": wrong_parameters, "archives": wrong_archive,
-    "CIFAR pickles": wrong_cifar, "label files": wrong_labels, "images": wrong_image,
-    "caches of images": wrong_cache, "artifacts": wrong_artifact, "records": wrong_record,
+    "label files": wrong_labels, "images": wrong_image, "caches of images": wrong_cache,
+    "artifacts": wrong_artifact, "records": wrong_record,
 }  # fmt: skip
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import time
 from collections.abc import Callable
@@ -16,7 +15,7 @@ import torch
 from repro.data.archives import checksum
 from repro.exhibits.table2_num_experts import Parameters, run
 from repro.study.artifact import Artifact, read_tensors
-from repro.study.benchmarks import Campaign
+from repro.study.benchmarks import FOLDER, Campaign
 from repro.study.contents import HASH, DamagedError, read_about
 from repro.study.graph import Step
 from repro.study.locks import Holder, read_holder
@@ -54,12 +53,6 @@ def fork(work: Callable[[], object], log: Path) -> ForkProcess:
     return child
 
 
-def kill(child: ForkProcess) -> None:
-    """SIGKILL, and wait until the child is gone."""
-    child.kill()
-    child.join()
-
-
 def holders(root: Path) -> dict[str, Holder]:
     """Who is making what: kind -> holder of a lock."""
     locks = (root / "store" / "locks").glob("*.*")
@@ -86,10 +79,9 @@ def put(store: Store, step: Step, artifact: Artifact) -> None:
 
 
 def recorded_numbers(root: Path) -> str:
-    """sha256 of the measurements that the study recorded, empty if it recorded nothing."""
+    """The measurements that the study recorded, as text; empty if it recorded nothing."""
     results = load_results(root / "results") if (root / "results").is_dir() else {}
-    text = "".join(str([m.model_dump() for m in result.measurements]) for result in results.values())
-    return hashlib.sha256(text.encode()).hexdigest() if text else ""
+    return "".join(str([m.model_dump() for m in result.measurements]) for result in results.values())
 
 
 def command(doc: str | None, name: str, amount: str, default: int, run: Callable[[int, int], FactsAndRows]) -> None:
@@ -106,4 +98,4 @@ def command(doc: str | None, name: str, amount: str, default: int, run: Callable
     for row in (*campaign.rows, Row(campaign.facts)):
         print("  ".join(f"{key} {value}" for key, value in row.items()))
     if asked.record:
-        print(campaign.save(results_folder()))
+        print(campaign.save(results_folder() / FOLDER))

@@ -47,7 +47,8 @@ def crowd(root: Path, processes: int, kills: int, draw: random.Random) -> tuple[
         making = [child for child in running if child.pid in makers]
         if killed < kills and making and time.monotonic() > due:
             running.remove(child := draw.choice(making))
-            common.kill(child)
+            child.kill()
+            child.join()
             killed += 1
             due = time.monotonic() + draw.uniform(0.05, 0.5)
         time.sleep(0.002)

@@ -13,22 +13,20 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-from torch.func import functional_call, stack_module_state
+from torch import Tensor
 from torch.utils.data import SubsetRandomSampler
 
 from benchmarks import plain
-from benchmarks.timing import CPU, Goal, Measured, Outcome, command, table, timed
+from benchmarks.timing import CPU, Goal, Outcome, command, table, timed
 from repro.data.batches import DeviceBatches
 from repro.families.single_gate.experts import chosen_images
 from repro.families.single_gate.one_pass import NewExpert, train_experts
 from repro.families.single_gate.scales import LAPTOP_EXPERT
 from repro.models.backbone import Backbone, Head
 from repro.models.registry import build_backbone, build_head, freeze, init_expert
-from repro.training.device import autocast
 
 RECIPE = LAPTOP_EXPERT.model_copy(update={"epochs": 1, "batch_size": 64})
 
@@ -70,65 +68,25 @@ class Task:
                 plain.step(expert, sgd, features, labels)
 
 
-def measure(task: Task, with_plain: bool, repetitions: int) -> dict[str, Measured]:
-    """Seconds of an epoch by each way."""
-    ways: dict[str, Callable[[], None]] = {
-        "one pass": task.one_pass, "one expert": Task(1, task.samples, 1.0, task.width).one_pass,
-        "apart": partial(task.one_pass, apart=True),
-    }  # fmt: skip
-    if with_plain:
-        ways["plain"] = task.plain
-    return timed(ways, repetitions)
-
-
 COLUMNS = [
-    "images", "expert-samples", "one pass, s", "spread", "one expert, s", "apart, s", "plain, s",
+    "experts", "γ", "images", "expert-samples", "one pass, s", "spread", "one expert, s", "apart, s", "plain, s",
     "one pass / one expert", "apart / one pass", "plain / one pass",
 ]  # fmt: skip
 
 
-def row(task: Task, times: dict[str, Measured], *about: object) -> list:
+def row(num_experts: int, gamma: float, task: Task, with_plain: bool, repetitions: int) -> list[Any]:
+    """Seconds of an epoch by each way, and their ratios."""
+    ways: dict[str, Callable[[], None]] = {
+        "one pass": task.one_pass, "one expert": Task(1, task.samples, 1.0, task.width).one_pass,
+        "apart": partial(task.one_pass, apart=True), **({"plain": task.plain} if with_plain else {}),
+    }  # fmt: skip
+    times = timed(ways, repetitions)
     ours, reference = times["one pass"], times.get("plain")
     return [
-        *about, len(task.images), task.samples, ours.median, ours.spread, times["one expert"].median,
+        num_experts, gamma, len(task.images), task.samples, ours.median, ours.spread, times["one expert"].median,
         times["apart"].median, reference and reference.median, ours.over(times["one expert"]),
         times["apart"].over(ours), reference and reference.over(ours),
     ]  # fmt: skip
-
-
-def use_batch_statistics_alone(head: Head) -> None:
-    """BatchNorm keeps no running statistics: updating them in place is not what is compared."""
-    for layer in head.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            layer.track_running_stats = False
-            layer.running_mean = layer.running_var = layer.num_batches_tracked = None
-
-
-def stacked(num_experts: int, batch: int, width: float, repetitions: int) -> list:
-    """Forward and backward of K experts on fixed features: one after the other, and stacked under ``vmap``."""
-    torch.manual_seed(0)
-    skeleton, *experts = (build_head("tr10", 100, width) for _ in range(num_experts + 1))
-    for head in (skeleton, *experts):
-        use_batch_statistics_alone(head)
-    features = torch.randn(num_experts, batch, skeleton.in_channels, 16, 16)
-    labels = torch.randint(0, 100, (num_experts, batch))
-    parameters, _ = stack_module_state(experts)
-
-    def loss_of(weights: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
-        return F.cross_entropy(functional_call(skeleton, weights, (x,)).float(), y)
-
-    def loop() -> None:
-        with autocast(CPU):
-            loss = sum(F.cross_entropy(e(x).float(), y) for e, x, y in zip(experts, features, labels, strict=True))
-        loss.backward()  # type: ignore[union-attr]
-
-    def at_once() -> None:
-        with autocast(CPU):
-            loss = torch.vmap(loss_of)(parameters, features, labels).sum()
-        loss.backward()
-
-    times = timed({"loop": loop, "vmap": at_once}, repetitions)
-    return [num_experts, batch, times["loop"].median, times["vmap"].median, times["loop"].over(times["vmap"])]
 
 
 def benchmark(args: argparse.Namespace) -> Outcome:
@@ -137,17 +95,8 @@ def benchmark(args: argparse.Namespace) -> Outcome:
     rows = []
     for num_experts, gamma in [*((k, 0.05) for k in ((1, 2) if args.quick else (1, 5, 20, 64))), (usual, 0.0)]:
         task = Task(num_experts, images, gamma, width)
-        with_plain = num_experts == usual and gamma > 0
-        rows.append(row(task, measure(task, with_plain, repetitions), num_experts, gamma))
+        rows.append(row(num_experts, gamma, task, num_experts == usual and gamma > 0, repetitions))
     central, disjoint = next(row for row in rows if row[0] == usual), rows[-1]
-    shapes = [(2, 4)] if args.quick else [(20, 4), (20, 32)]
-    tables = {
-        "All experts for one epoch": table(["experts", "γ", *COLUMNS], rows),
-        "Stacked weights (vmap) against one expert after the other, seconds a step of all": table(
-            ["experts", "images each", "loop, s", "vmap, s", "loop / vmap"],
-            [stacked(*shape, width, repetitions) for shape in shapes],
-        ),
-    }
     goals = [
         Goal(text=f"{central[0]} experts in one pass / one expert, same samples", measured=central[9], bound=1.1,
              at_most=True),
@@ -160,7 +109,7 @@ def benchmark(args: argparse.Namespace) -> Outcome:
         feature = base.trunk(torch.zeros(1, 3, 32, 32))
     waiting = central[0] * RECIPE.batch_size * feature.numel() * 2 / 2**20
     notes = [f"What waits in the pass is at most {waiting:.3g} MiB of bf16 features for {central[0]} experts."]
-    return Outcome(goals, tables, notes)
+    return Outcome(goals, {"All experts for one epoch": table(COLUMNS, rows)}, notes)
 
 
 if __name__ == "__main__":

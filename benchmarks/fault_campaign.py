@@ -66,7 +66,8 @@ def kill_within(root: Path, phase: str, lasts: float, draw: random.Random) -> st
     while child.exitcode is None and time.monotonic() < until:
         time.sleep(0.0005)
     if child.exitcode is None:
-        common.kill(child)
+        child.kill()
+        child.join()
         return phase_of(child.pid, root)
     if child.exitcode:
         raise SystemExit(f"the study failed by itself:\n{(root / 'log').read_text()}")

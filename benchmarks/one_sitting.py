@@ -30,6 +30,7 @@ from repro.book.plan import FLOPS, PEAK
 from repro.exhibits import exhibit
 from repro.study.benchmarks import PerformanceRecord
 from repro.study.graph import ordered
+from repro.study.places import default_root
 from repro.study.results import Provenance, Table
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -101,7 +102,7 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument("-p", dest="parameters", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
     arguments.add_argument("--minutes", type=float, required=True)
     arguments.add_argument("--out", type=Path, required=True)
-    arguments.add_argument("--root", type=Path, default=Path(os.environ.get("REPRO_ROOT", PROJECT / "data")))
+    arguments.add_argument("--root", type=Path, default=default_root())
     arguments.add_argument("--workers", type=int, default=6)
     arguments.add_argument("--what", default="base-predictions,predictions")
     arguments.add_argument("--max-files", type=int, default=8)

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx.experimental.optimization import fuse
 
-from benchmarks.anytime_wallclock import untrained
+from benchmarks.anytime_wallclock import threshold, untrained
 from benchmarks.deepmoe_prototypes import KINDS, made_up_gates
 from benchmarks.timing import Goal, Measured, Outcome, command, table, threads, timed
 from repro.exhibits.deepmoe_costs.counted import share_for
@@ -59,9 +59,7 @@ def single_gate(asked: Asked, images: Tensor, goes_on: float) -> Served:
     """One expert for each of the images of which the base is least sure, a share of all."""
     spec, device = asked.spec, images.device
     moe = for_inference(untrained(spec, len(images))[0], device, bf16_is_fast(device))
-    with torch.no_grad(), autocast(device):
-        confidence = moe.base(images).float().softmax(-1).amax(-1)
-    tau = None if goes_on == 1 else float(confidence.quantile(goes_on))
+    tau = threshold(moe, images, goes_on)
 
     def answer(part: slice) -> Tensor:
         return predict(moe, images[part], tau, "top-1").scores

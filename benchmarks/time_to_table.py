@@ -1,9 +1,8 @@
 """A newcomer has the first table within two minutes of the installation, and again at once.
 
 The README's first command (the notebook of Table 2 at quick scale, by papermill) from an empty store, and the same
-once more, when everything is found in the store; each in a process of its own, once. Beside it what a process needs
-before it can do anything: the imports of the notebook against ``import torch`` alone, and what ``repro --help`` and
-``repro status`` take, five times each, medians. What the first command spends is read from its notebook and its
+once more, when everything is found in the store; each in a process of its own, once. Beside it what ``repro --help``
+and ``repro status`` take, five times each, medians. What the first command spends is read from its notebook and its
 store.
 """
 
@@ -25,7 +24,6 @@ from benchmarks.timing import Goal, Outcome, command, seconds, table, timed
 from repro.study.contents import Contents
 from repro.study.places import project_folder
 
-NOTEBOOK = "import repro.report.plots, repro.report.chapter, repro.study.parameters, repro.families.single_gate.study"
 REPRO = [sys.executable, "-m", "repro.cli"]
 # A user's Python keeps compiled modules; some sandboxes forbid it, and then importing is compiling.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
@@ -33,10 +31,6 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYT
 
 def run(*command: str) -> str:
     return subprocess.run(command, check=True, env=ENVIRONMENT, capture_output=True, text=True).stdout
-
-
-def python(code: str) -> str:
-    return run(sys.executable, "-c", code)
 
 
 def first_table(scale: str, folder: Path, name: str = "out") -> float:
@@ -60,36 +54,27 @@ def spent_on_first(whole: float, folder: Path) -> Iterator[list[Any]]:
         made[about["kind"]].append(about["made"]["seconds"])
     for kind, each in sorted(made.items(), key=lambda item: -sum(item[1])):
         yield [f"in that cell, of whoever made it: {kind}", len(each), sum(each)]
-    code = "import time; from repro.data.modes import make_modes; began = time.perf_counter()\n"
-    code += "make_modes('train'); make_modes('test'); print(time.perf_counter() - began)"
-    yield ["in that cell, of each process: the embedded images made", None, float(python(code))]
 
 
 def measure(args: argparse.Namespace) -> Outcome:
     scale, repetitions = ("smoke", 1) if args.quick else ("quick", 5)
-    code = {"nothing": "pass", "import torch": "import torch", "the notebook's imports": NOTEBOOK}
-    imports = timed({name: partial(python, text) for name, text in code.items()}, repetitions)
     with tempfile.TemporaryDirectory() as folder:
         first = first_table(scale, Path(folder))
-        tables = {
-            "What the first command spends": table(["", "how many", "seconds"], spent_on_first(first, Path(folder)))
-        }
+        spent = table(["", "how many", "seconds"], spent_on_first(first, Path(folder)))
         second = first_table(scale, Path(folder), "again")
         asked = {"repro --help": ["--help"], "repro status": ["status", "--root", f"{folder}/root"]}
         answers = timed({name: partial(run, *REPRO, *arguments) for name, arguments in asked.items()}, repetitions)
-    torch_alone, text = imports["import torch"], f"Table 2 at {scale} scale, from nothing"
-    rows = [[name, m.median, m.spread, m.over(torch_alone)] for name, m in imports.items()]
-    for name, took in ((f"Table 2, {scale} scale, from nothing", first), ("the same, everything found", second)):
-        rows.append([name, took, None, took / torch_alone.median])
-    rows += [[name, m.median, m.spread, m.over(torch_alone)] for name, m in answers.items()]
-    measured = {text: first, **{name: m.median for name, m in answers.items()}}
+    text = f"Table 2 at {scale} scale, from nothing"
+    rows: list[list[Any]] = [[text, first, None], ["the same, everything found", second, None]]
+    rows += [[name, m.median, m.spread] for name, m in answers.items()]
     bounds = {text: 120, "repro --help": 2, "repro status": 2}
     goals = [
-        Goal(text=name, measured=measured.get(name) and round(measured[name], 2), bound=bound, at_most=True, unit="s")
-        for name, bound in bounds.items()
+        Goal(text=name, measured=round(took, 2), bound=bounds[name], at_most=True, unit="s")
+        for name, took, _ in rows
+        if name in bounds
     ]
-    columns = ["", "seconds", "spread", "over import torch"]
-    return Outcome(goals, {"From a command to its end": table(columns, rows), **tables})
+    columns = ["", "seconds", "spread"]
+    return Outcome(goals, {"From a command to its end": table(columns, rows), "What the first command spends": spent})
 
 
 if __name__ == "__main__":

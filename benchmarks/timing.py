@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pandas as pd
 import torch
 from torch.profiler import ProfilerActivity, profile
 
@@ -64,16 +65,6 @@ def seconds(work: Callable[[], object]) -> float:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter() - began
-
-
-def images_per_second(step: Callable[[], int], budget: float) -> float:
-    """Calls ``step``, which returns how many images it did, for ``budget`` seconds and at least once."""
-    done, began = 0, time.perf_counter()
-    while True:
-        done += step()
-        elapsed = time.perf_counter() - began
-        if elapsed >= budget:
-            return done / elapsed
 
 
 def operators_of(step: Callable[[], object], kinds: Mapping[str, Sequence[str]]) -> list[float]:
@@ -129,7 +120,8 @@ def command(doc: str | None, measure: Callable[[argparse.Namespace], Outcome]) -
     goals, tables, notes, device = measure(args)
     for title, table in tables.items():
         print(f"\n{title}")
-        show(table)
+        frame = pd.DataFrame(table.rows, columns=table.columns)
+        print(frame.to_string(index=False, na_rep="", float_format="{:.4g}".format))
     print()
     for goal in goals:
         measured = "not measured" if goal.measured is None else f"{goal.measured:.3g}"
@@ -151,15 +143,3 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
     """A table whose numbers have four decimals."""
     rounded = [[round(value, 4) if isinstance(value, float) else value for value in row] for row in rows]
     return Table(columns=list(columns), rows=rounded)
-
-
-def show(table: Table) -> None:
-    """A table as aligned text."""
-    rows = [table.columns, *([_cell(value) for value in row] for row in table.rows)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(table.columns))]
-    for row in rows:
-        print("  ".join(value.rjust(width) for value, width in zip(row, widths, strict=True)))
-
-
-def _cell(value: object) -> str:
-    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)

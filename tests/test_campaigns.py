@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import bad_input
 from repro.errors import StoreError
-from repro.study.benchmarks import CAMPAIGNS, Campaign, load_campaign
+from repro.study.benchmarks import CAMPAIGNS, FOLDER, Campaign, load_campaign
 
 ROOT = Path(__file__).parents[1]
 
@@ -56,7 +56,7 @@ def test_a_crash_would_be_seen() -> None:
 
 def test_records_of_campaigns(tmp_path: Path) -> None:
     campaign = Campaign.now("faults", {"kills": 3}, [{"phase": "base", "kills": 3}], 1.0)
-    path = campaign.save(tmp_path)
+    path = campaign.save(tmp_path / FOLDER)
     assert load_campaign("faults", tmp_path) == campaign
     assert load_campaign("writers", tmp_path) is None
     path.write_text("{}")

@@ -54,10 +54,21 @@ class Goal(Frozen):
         return self.measured <= self.bound if self.at_most else self.measured >= self.bound
 
 
-class PerformanceRecord(Frozen):
-    """One run of one benchmark on one machine."""
+class _Record(Frozen):
+    """What a benchmark or a campaign leaves: a file of its name."""
 
-    name: str = Field(description=f"one of {', '.join(BENCHMARKS)}")
+    name: str
+
+    def save(self, folder: Path) -> Path:
+        """Write ``<folder>/<name>.json``, whole or not at all; returns its path."""
+        path = Path(folder) / f"{self.name}.json"
+        write_text(path, json.dumps(self.model_dump(), indent=1, ensure_ascii=False) + "\n")
+        return path
+
+
+class PerformanceRecord(_Record):
+    """One run of one of :data:`BENCHMARKS` on one machine."""
+
     claim: str
     method: str = Field(description="what is compared, on what, and how often it was measured")
     quick: bool = Field(description="a few seconds' run, to see that the benchmark works; no evidence")
@@ -65,10 +76,6 @@ class PerformanceRecord(Frozen):
     tables: dict[str, Table] = Field(description="by title; columns that end in 'spread' are (max - min) / median")
     notes: list[str] = Field(default_factory=list)
     provenance: Provenance
-
-    def save(self, folder: Path) -> Path:
-        """Write ``<folder>/<name>.json``, whole or not at all; returns its path."""
-        return _write(self, Path(folder))
 
 
 def load_performance(folder: Path, name: str) -> PerformanceRecord | None:
@@ -81,14 +88,13 @@ def load_performance(folder: Path, name: str) -> PerformanceRecord | None:
     return None if record and record.quick else record
 
 
-class Campaign(Frozen):
-    """The record of one campaign.
+class Campaign(_Record):
+    """The record of one of :data:`CAMPAIGNS`.
 
     facts  its figures by name, e.g. ``kills: 108``
     rows   its table: one row a phase, an executor, a kind of input; the same names in each
     """
 
-    name: str = Field(description=f"one of {', '.join(CAMPAIGNS)}")
     facts: dict[str, int | float]
     rows: list[dict[str, str | int | float]]
     provenance: Provenance
@@ -103,10 +109,6 @@ class Campaign(Frozen):
         provenance = Provenance(command=command, **made_here(torch.device("cpu"), seconds))
         return cls(name=name, facts=facts, rows=rows, provenance=provenance)
 
-    def save(self, results: Path) -> Path:
-        """Write ``<results>/reliability/<name>.json``, whole or not at all; returns its path."""
-        return _write(self, Path(results) / FOLDER)
-
 
 def load_campaign(name: str, results: Path) -> Campaign | None:
     """A recorded campaign, None if it was not run; :class:`StoreError` if there is none of that name."""
@@ -114,9 +116,3 @@ def load_campaign(name: str, results: Path) -> Campaign | None:
         raise StoreError(f"there is no campaign {name!r}; choose one of {', '.join(CAMPAIGNS)}")
     path = Path(results) / FOLDER / f"{name}.json"
     return read(Campaign, path, "a recorded campaign") if path.exists() else None
-
-
-def _write(record: PerformanceRecord | Campaign, folder: Path) -> Path:
-    path = folder / f"{record.name}.json"
-    write_text(path, json.dumps(record.model_dump(), indent=1, ensure_ascii=False) + "\n")
-    return path

@@ -14,7 +14,7 @@ FOLDER = Path(__file__).parents[2] / "benchmarks"
 
 
 def test_every_benchmark_and_campaign_is_known() -> None:
-    helpers = {"timing", "plain", "common", "expert_forms"}
+    helpers = {"timing", "plain", "common"}
     campaigns = {command.partition("benchmarks.")[2].split()[0] for command in CAMPAIGNS.values()}
     assert {path.stem for path in FOLDER.glob("*.py")} - helpers == {*BENCHMARKS, *campaigns}
 

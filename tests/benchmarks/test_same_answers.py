@@ -5,8 +5,7 @@ import torch
 
 from benchmarks import service, token_dispatch
 from benchmarks.anytime_wallclock import asked, untrained
-from benchmarks.expert_forms import INT8, RUNTIMES, forms
-from benchmarks.expert_runtimes import as_exported
+from benchmarks.expert_runtimes import INT8, exiting, mixtures, plain_networks
 from repro.exhibits.three_families.bodies import Asked
 from repro.families.single_gate.scales import default_spec
 
@@ -15,38 +14,22 @@ NUMBER = 8
 
 @pytest.fixture(autouse=True)
 def single_precision(fp32: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("expert_forms", "expert_runtimes", "service"):
+    for name in ("expert_runtimes", "service"):
         monkeypatch.setattr(f"benchmarks.{name}.bf16_is_fast", lambda where: False)
 
 
 @torch.no_grad()
-@pytest.mark.filterwarnings("ignore:There is a performance drop")  # of vmap, which is what is timed
-def test_all_forms_give_the_same_answers() -> None:
-    images, number = torch.randn(12, 3, 16, 16), 3
-    loads = [1, 0, 5]
-    order = torch.tensor([7, 3, 11, 0, 4, 9])
-    by_name = {name: form for name, form in forms(0.0625, 16, number, 1) if name != "compiled"}  # seconds to compile
-    eager = by_name["eager"]
-    features = eager.trunk(images)
-    expected, chosen = eager.head(features), torch.repeat_interleave(torch.arange(number), torch.tensor(loads))
-    for image, expert in zip(order.tolist(), chosen.tolist(), strict=True):
-        alone = [int(k == expert) for k in range(number)]
-        expected[image] += eager.experts(features[image : image + 1], alone)[0]
-    every = {"eager", "experts stacked", *RUNTIMES}
-    assert every - {"OpenVINO"} <= by_name.keys() <= every
-    for name, form in by_name.items():
-        near = {"OpenVINO": 1e-2, INT8: 5e-2}.get(name, 1e-5)  # OpenVINO takes bf16 by itself
-        torch.testing.assert_close(form.exits(images, order, loads), expected, atol=near, rtol=0.0)
-        torch.testing.assert_close(form.dense(images, number), eager.dense(images, number), atol=near, rtol=0.0)
-
-
-@torch.no_grad()
 def test_what_is_exported_gives_the_same_answers() -> None:
-    networks, images = as_exported(asked(quick=True))
-    for each in networks.values():
-        answers = {name: call(images[:5]) for name, call in each.items()}
+    spec = asked(quick=True)
+    forms, images = mixtures(spec)
+    del forms["compiled"]  # seconds to compile
+    for goes_on in (0.5, 1.0):
+        answers = {name: exiting(moe, images, goes_on)(images[:5]) for name, moe in forms.items()}
         torch.testing.assert_close(answers["ONNX Runtime"], answers["eager"], atol=1e-4, rtol=0.0)
-        near = (answers[INT8] - answers["eager"]).abs().mean() / answers["eager"].abs().mean()
+    alone = {name: form(images[:5]) for name, form in plain_networks(spec, images).items()}
+    torch.testing.assert_close(alone["ONNX Runtime"], alone["eager"], atol=1e-4, rtol=0.0)
+    for each in (answers, alone):
+        near = (each[INT8] - each["eager"]).abs().mean() / each["eager"].abs().mean()
         assert near < 0.1
 
 

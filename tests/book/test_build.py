@@ -9,7 +9,7 @@ import nbformat
 import pytest
 
 from repro.book.build import as_chapter, check_html, expected_pages
-from repro.study.benchmarks import Campaign
+from repro.study.benchmarks import FOLDER, Campaign
 
 ROOT = Path(__file__).parents[2]
 EXTENSION = ROOT / "book" / "_ext"
@@ -97,7 +97,8 @@ def test_numbers_and_campaigns_are_those_recorded_lead_to_their_record_and_say_w
     tmp_path: Path,
 ) -> None:
     name = "table2_num_experts-cifar100-laptop"
-    Campaign.now("faults", {"kills": 1234}, [{"phase": "base", "kills": 1234}], 70.0).save(tmp_path / "results")
+    campaign = Campaign.now("faults", {"kills": 1234}, [{"phase": "base", "kills": 1234}], 70.0)
+    campaign.save(tmp_path / "results" / FOLDER)
     page, warnings = built(
         tmp_path,
         f"{{result}}`{name}:top1/bagging/20` {{verdict}}`{name}:C2/20` "
@@ -134,7 +135,7 @@ def test_a_figure_has_its_caption_and_its_sources(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("recorded")
 def test_wrong_names_and_keys_are_warnings_and_so_a_failed_build(tmp_path: Path) -> None:
-    Campaign.now("faults", {"kills": 1234}, [], 70.0).save(tmp_path / "results")
+    Campaign.now("faults", {"kills": 1234}, [], 70.0).save(tmp_path / "results" / FOLDER)
     wrong = {
         "{result}`table2_num_experts-cifar100-laptop:top1/bagging/7`": "has no 'top1/bagging/7'. It has: ",
         "{result}`table2_num_experts-mnist-laptop:seeds`": "there is no run 'table2_num_experts-mnist-laptop'",
