@@ -7,8 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from repro.analysis.answers import answers, sweep
-from repro.analysis.anytime import alpha, anytime, selected_experts
+from repro.analysis.anytime import alpha, answers, anytime, selected_experts, sweep
 from repro.analysis.calibration import fit_of, reliability
 from repro.analysis.ensemblers import bagging, bagging_logits, no_ensembling, top_k_experts
 from repro.analysis.outputs import Outputs, accuracy, accuracy_among

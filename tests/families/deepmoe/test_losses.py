@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from repro.data.batches import Batch
 from repro.errors import TrainingError
 from repro.families.deepmoe.config import DeepMoEConfig
-from repro.families.deepmoe.losses import check_collapse, lam_at, objective, sparsity, stage_one
 from repro.families.deepmoe.model import DeepMoEOutput, Gating, build
+from repro.families.deepmoe.training import check_collapse, lam_at, objective, sparsity, stage_one
 from repro.randomness import seeded_init
 from repro.training.recipe import Recipe
 

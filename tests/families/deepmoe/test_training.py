@@ -1,7 +1,6 @@
 """A small DeepMoE on modes, end to end: both stages, each resumed to the same bits, and its predictions."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -95,19 +94,3 @@ def test_a_collapse_stops_training_and_again_when_it_is_gone_on_with(source: Dev
             model = build(config)
         with pytest.raises(TrainingError, match=r"collapsed: .* epoch 2; lower lam \(8.0\), raise"):
             train_jointly(model, config, recipe, source, CPU, 0, tmp_path / "checkpoint")
-
-
-def test_a_layer_that_nearly_closes_is_named_once(
-    source: DeviceBatches, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def made_up(*args: Any) -> list[Epoch]:
-        for number, active in enumerate(((0.5, 0.02), (0.5, 0.009), (0.001, 0.009))):
-            args[-1](number, Epoch(1.0, 0.5, 0.0, {"active": [*active, *[1.0] * 7]}))
-        return []
-
-    monkeypatch.setattr("repro.families.deepmoe.training.train_classifier", made_up)
-    train_jointly(fresh(), CONFIG, RECIPE, source, CPU, seed=0)
-    assert capsys.readouterr().err.splitlines() == [
-        "deepmoe, λ 0.1: epoch 2 had under 1 % of the channels active in block 1, convolution 1",
-        "deepmoe, λ 0.1: epoch 3 had under 1 % of the channels active in stem",
-    ]

@@ -12,7 +12,7 @@ from repro.analysis.outputs import Outputs, accuracy
 from repro.data.augment import Augmentation
 from repro.families.single_gate.algorithm1 import compute_outputs
 from repro.families.single_gate.config import StudySpec
-from repro.families.single_gate.em import posterior
+from repro.families.single_gate.routing import posterior
 from repro.families.single_gate.scales import default_spec
 from repro.families.single_gate.steps import steps
 from repro.families.single_gate.study import Study

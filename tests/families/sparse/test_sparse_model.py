@@ -16,8 +16,7 @@ from repro.families.sparse import model
 from repro.families.sparse.config import SHAPES, SparseConfig, places
 from repro.families.sparse.cost import sparse_cost
 from repro.families.sparse.model import SparseNetwork, build
-from repro.models.sparse_moe import SparseMoE
-from repro.models.token_routing import Routing
+from repro.models.token_routing import Routing, SparseMoE
 from repro.randomness import seeded_init
 
 MICRO = ["convnext-micro", "vit-micro"]
