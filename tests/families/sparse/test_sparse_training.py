@@ -11,10 +11,11 @@ from torch import Tensor
 from repro.data.augment import Augmentation
 from repro.data.batches import DeviceBatches
 from repro.data.modes import make_modes
-from repro.families.sparse import training
+from repro.families.sparse import steps as training
 from repro.families.sparse.config import SparseConfig
-from repro.families.sparse.model import SparseNetwork, SparseOutput
+from repro.families.sparse.model import SparseNetwork, SparseOutput, build
 from repro.models.token_routing import Choice
+from repro.randomness import seeded
 from repro.training.device import autocast
 from repro.training.fit import Epoch
 from repro.training.recipe import Group, Recipe
@@ -34,6 +35,11 @@ def config(**changes: object) -> SparseConfig:
     return SparseConfig.model_validate({**fields, "drop_path": 0.2, **changes})
 
 
+def fresh(asked: SparseConfig) -> SparseNetwork:
+    with seeded(0, "sparse", asked.network):
+        return build(asked)
+
+
 @pytest.fixture(scope="module")
 def source() -> DeviceBatches:
     return DeviceBatches(make_modes("train", 100), RECIPE.augmentation, CPU)
@@ -45,7 +51,7 @@ def test_resumed_bit_exact_with_noise_and_drop_path_it_names_each_tokens_experts
 ) -> None:
     def trained(at: Path | None = None) -> tuple[SparseNetwork, list[Epoch]]:
         asked = config(network=network, top_k=2)
-        made = training.make_network(asked, 0)
+        made = fresh(asked)
         return made, training.train_network(made, asked, RECIPE, source, CPU, 0, at)
 
     (whole, history), stops[1] = trained(), 1
@@ -65,7 +71,7 @@ def test_resumed_bit_exact_with_noise_and_drop_path_it_names_each_tokens_experts
 
 
 def test_balance_losses_have_names_and_are_no_part_of_the_loss(source: DeviceBatches) -> None:
-    network = training.make_network(config(), 0).train()
+    network = fresh(config()).train()
     batch = next(source.train(0, 0, 50))
     torch.manual_seed(0)
     out = training.sparse_step(network, config(), RECIPE)(batch, 0.0)
@@ -98,7 +104,7 @@ def test_dead_experts_are_named(source: DeviceBatches, capsys: pytest.CaptureFix
     entry = Epoch(0.0, 0.0, 0.0, {"experts 1": [1.0, 1.0], "experts 2": [0.05, 2.9, 0.0], "dropped 2": 0.0})
     assert training.idle_experts(entry) == ["experts 0, 2 of mixture 2"]
     collapsed = config(noise=0.0, importance_weight=0.0, load_weight=0.0)
-    network = training.make_network(collapsed, 0)
+    network = fresh(collapsed)
     for mixture in network.mixtures:  # all logits alike: every token goes to the same expert
         torch.nn.init.zeros_(mixture.gate.weight)  # type: ignore[arg-type]
         mixture.gate.requires_grad_(False)
