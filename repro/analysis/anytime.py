@@ -100,11 +100,6 @@ class Answers:
     right: Tensor
     alpha: Tensor
 
-    @property
-    def num_experts(self) -> int:
-        """K."""
-        return self.alpha.shape[1]
-
     def used(self, tau: float) -> Tensor:
         """How many experts each image runs at threshold τ, int64 ``[N]``; 0 is an early exit."""
         return (self.alpha >= tau).sum(1)

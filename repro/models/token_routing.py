@@ -196,11 +196,6 @@ class SparseMoE(nn.Module):
             self.register_parameter(f"{name}_weight", nn.Parameter(torch.stack(weights).detach()))
             self.register_parameter(f"{name}_bias", nn.Parameter(torch.stack(biases).detach()))
 
-    @property
-    def num_experts(self) -> int:
-        """E."""
-        return len(self.up_bias)
-
     def expert_parameters(self) -> list[nn.Parameter]:
         """All but the gate's: those of the E experts."""
         return [self.up_weight, self.up_bias, self.down_weight, self.down_bias]
