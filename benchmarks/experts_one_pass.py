@@ -22,8 +22,7 @@ from torch.utils.data import SubsetRandomSampler
 from benchmarks import plain
 from benchmarks.timing import CPU, Goal, Outcome, command, table, timed
 from repro.data.batches import DeviceBatches
-from repro.families.single_gate.experts import chosen_images
-from repro.families.single_gate.one_pass import NewExpert, train_experts
+from repro.families.single_gate.one_pass import NewExpert, chosen_images, train_experts
 from repro.families.single_gate.scales import LAPTOP_EXPERT
 from repro.models.backbone import Backbone, Head
 from repro.models.registry import build_backbone, build_head, freeze, init_expert

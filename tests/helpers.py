@@ -8,6 +8,7 @@ from matplotlib.lines import Line2D
 from torch import nn
 
 from repro.data.dataset import ImageDataset
+from repro.families.single_gate.export import Config
 from repro.families.single_gate.model import SingleGateMoE
 from repro.models.registry import build_backbone, build_head, freeze
 from repro.study.results import StudyResult
@@ -56,6 +57,17 @@ def mixture(name: str, classes: int, num_experts: int, width: float = 0.0625) ->
     torch.manual_seed(0)
     base, experts = build_backbone(name, classes, width), [build_head(name, classes, width) for _ in range(num_experts)]
     return freeze(SingleGateMoE(base, nn.Linear(base.head.fc.in_features, num_experts), experts))
+
+
+def to_export(name: str, num_experts: int) -> tuple[SingleGateMoE, Config]:
+    """A mixture of three classes and its configuration; tr-networks are narrow."""
+    width = 0.0625 if name.startswith("tr") else 1.0
+    draw_statistics(moe := mixture(name, 3, num_experts, width))
+    config = Config(
+        base=name, expert=name, width=width, num_experts=num_experts, classes=("apple", "leaf", "sky"), image_size=32,
+        shorter_side=36, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225),
+    )  # fmt: skip
+    return moe, config
 
 
 def draw_statistics(net: nn.Module) -> None:

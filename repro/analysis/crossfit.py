@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from repro.analysis.answers import Answers
+from repro.analysis.anytime import Answers
 from repro.analysis.outputs import percent
 from repro.models.cost import ModelCost
 from repro.randomness import generator
@@ -41,7 +41,7 @@ class Points:
 
     @classmethod
     def of(cls, answers: Answers, cost: ModelCost, parts: tuple[Tensor, Tensor]) -> Points:
-        """Points from each of a model's :meth:`~repro.analysis.answers.Answers.ways`, and the indices of the halves."""
+        """Points from each of a model's :meth:`~repro.analysis.anytime.Answers.ways`, and the indices of the halves."""
         ways = [(answers.right_with(used), cost.anytime_macs(used).double()) for used in answers.ways()]
         top1 = [[percent(right[part]) for right, _ in ways] for part in parts]
         macs = [[float(macs[part].mean()) for _, macs in ways] for part in parts]

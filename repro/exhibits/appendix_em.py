@@ -14,8 +14,7 @@ from pydantic import Field, field_validator
 from repro.analysis.ensemblers import ENSEMBLERS
 from repro.analysis.outputs import accuracy
 from repro.families.single_gate.config import StudySpec
-from repro.families.single_gate.em import mean_entropy, moved, training_macs
-from repro.families.single_gate.routing import smooth
+from repro.families.single_gate.routing import mean_entropy, moved, smooth, training_macs
 from repro.families.single_gate.steps import steps as steps_of
 from repro.families.single_gate.study import SingleGateParameters, Study, measured, measures, open_study, record, usual
 from repro.report.claim import Cell, Claim, Control, with_controls

@@ -17,9 +17,9 @@ from pydantic import Field, field_validator
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from repro.analysis.agreement import chance
 from repro.analysis.outputs import percent
 from repro.analysis.specialisation import (
+    chance,
     chance_of_agreement,
     class_counts,
     effective_number,

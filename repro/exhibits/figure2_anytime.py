@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import Field
 from torch import Tensor
 
-from repro.analysis.answers import answers
+from repro.analysis.anytime import answers
 from repro.families.single_gate import envelope as anytime
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.controls import (

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from pydantic import BeforeValidator, Field
 
-from repro.analysis.answers import THRESHOLDS, answers
+from repro.analysis.anytime import THRESHOLDS, answers
 from repro.analysis.outputs import Outputs, percent
 from repro.data.batches import num_steps
 from repro.data.catalogue import SPLITS
@@ -26,11 +26,11 @@ from repro.data.folders import Folder, adopt, decode, example_folder, index_fold
 from repro.errors import SpecError, validated
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.controls import EQUAL_TRAINING, equal_training
+from repro.families.single_gate.envelope import choices, held_parts, ways_of
 from repro.families.single_gate.export import load
 from repro.families.single_gate.predict import predict
 from repro.families.single_gate.scales import GATE, STACKING
 from repro.families.single_gate.study import SingleGateParameters, Study, measured, measures, open_study, record
-from repro.families.single_gate.thresholds import choices, held_parts, ways_of
 from repro.models.trnet import BLOCKS_PER_STAGE
 from repro.report.claim import Cell
 from repro.report.curves import draw, each_seed, in_millions

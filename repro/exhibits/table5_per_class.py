@@ -14,10 +14,17 @@ from matplotlib.figure import Figure
 from pydantic import Field
 from torch import Tensor
 
-from repro.analysis.agreement import agreement, agreement_within, chance
 from repro.analysis.ensemblers import ENSEMBLERS
-from repro.analysis.outputs import Outputs, accuracy, percent
-from repro.analysis.routing_accuracy import base_with_oracle, rightly_routed, routed_by_base, with_oracle_gate
+from repro.analysis.outputs import (
+    Outputs,
+    accuracy,
+    base_with_oracle,
+    percent,
+    rightly_routed,
+    routed_by_base,
+    with_oracle_gate,
+)
+from repro.analysis.specialisation import agreement, agreement_within, chance
 from repro.data.dataset import ImageDataset
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.study import SingleGateParameters, Study, measured, open_study, record, usual

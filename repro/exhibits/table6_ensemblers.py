@@ -12,9 +12,8 @@ from matplotlib.figure import Figure
 from pydantic import Field
 from torch import Tensor
 
-from repro.analysis.calibration import fit_of, reliability
 from repro.analysis.ensemblers import ENSEMBLERS
-from repro.analysis.outputs import Outputs, accuracy
+from repro.analysis.outputs import Outputs, accuracy, fit_of, reliability
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.controls import EQUAL_INFERENCE, EQUAL_TRAINING, ControlledParameters, of_controls
 from repro.families.single_gate.pairs import MEAN, PairParameters, means_over_pairs

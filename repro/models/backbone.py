@@ -49,7 +49,6 @@ class Backbone(nn.Module):
         self.trunk = trunk
         self.head = head
         self.trunk_channels = trunk_channels
-        check_joins(self, head)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits ``[B, C]`` of normalised images ``[B, 3, H, W]``."""

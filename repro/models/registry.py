@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from repro.errors import SpecError
-from repro.models.backbone import Backbone, Head, check_joins
+from repro.models.backbone import Backbone, Head
 from repro.models.torchvision_nets import NETWORKS, torchvision_backbone
 from repro.models.trnet import BLOCKS_PER_STAGE
 from repro.models.widenets import WIDENETS, head_alone, widenet
@@ -74,7 +74,6 @@ def init_expert(base: Backbone, expert: Head, init: ExpertInit = "prefix") -> He
     second block of each stage fresh, and tr34 -> tr10 takes the first of each), and the fc.
     ``scratch`` copies nothing.
     """
-    check_joins(base, expert)
     if init == "prefix":
         source, own = base.head.state_dict(), expert.state_dict()
         own.update({k: v for k, v in source.items() if k in own and own[k].shape == v.shape})

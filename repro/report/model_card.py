@@ -9,17 +9,17 @@ import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from torch import Tensor
 
-from repro.analysis.answers import answers
+from repro.analysis.anytime import answers
 from repro.analysis.outputs import Outputs, percent
 from repro.data.augment import Augmentation
 from repro.data.catalogue import DATASETS
 from repro.errors import ReproError
 from repro.families.single_gate.config import StudySpec
+from repro.families.single_gate.envelope import choices, held_parts
 from repro.families.single_gate.export import Config, check_folder, save
 from repro.families.single_gate.onnx_form import OnnxMoE, Precision, graphs
 from repro.families.single_gate.steps import steps
 from repro.families.single_gate.study import SingleGateParameters, Study
-from repro.families.single_gate.thresholds import choices, held_parts
 from repro.progress import duration
 from repro.study.graph import ordered
 from repro.study.parameters import Parameters
@@ -55,7 +55,7 @@ def export(
     """Write a trained model to ``out``, or ``<root>/exports/<name>``; returns the folder.
 
     ``command`` is what trained it, and ``here`` what would on this machine, where it differs; ``slack`` as in
-    :func:`repro.families.single_gate.thresholds.choices`, of a folder; with ``onnx`` its graphs are written as well,
+    :func:`repro.families.single_gate.envelope.choices`, of a folder; with ``onnx`` its graphs are written as well,
     in int8 with ranges from :data:`CALIBRATED` training images.
     :class:`ReproError` if a part of it is not in the store.
     """

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from repro.analysis import exits
-from repro.analysis.answers import THRESHOLDS, Answers
+from repro.analysis.anytime import THRESHOLDS, Answers
 from repro.analysis.crossfit import Points, cheapest_reaching, chosen_on_test, halves, held_out, most_accurate, within
 from repro.analysis.outputs import Outputs
 from repro.models.cost import ModelCost

@@ -8,7 +8,6 @@ import pytest
 import torch
 from sklearn.metrics import adjusted_mutual_info_score
 
-from repro.analysis.agreement import PERMUTATIONS, agreement, agreement_within, chance
 from repro.analysis.chosen_experts import (
     expert_maps,
     experts_per_image,
@@ -20,8 +19,12 @@ from repro.analysis.chosen_experts import (
 )
 from repro.analysis.outputs import Outputs
 from repro.analysis.specialisation import (
+    PERMUTATIONS,
+    agreement,
+    agreement_within,
     agreement_within_class,
     agreement_within_classes,
+    chance,
     chance_of_agreement,
     class_counts,
     companions,

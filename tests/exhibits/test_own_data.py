@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from repro.analysis.answers import answers
+from repro.analysis.anytime import answers
 from repro.analysis.outputs import Outputs
 from repro.cli import main
 from repro.errors import DataError, ReproError, SpecError, TimeIsUpError

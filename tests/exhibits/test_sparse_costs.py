@@ -10,7 +10,7 @@ from repro.families.sparse.cost import sparse_cost
 from repro.report.printed import SweetSpotRow, sweetspot_rows
 from repro.study.results import load_results
 from tests.exhibits.test_every_exhibit import show
-from tests.families.sparse.test_sparse_cost import cost
+from tests.families.sparse.test_sparse_model import cost
 
 RESULTS = Path(__file__).parents[2] / "results"
 

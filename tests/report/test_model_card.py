@@ -7,7 +7,7 @@ import pytest
 import torch
 from jinja2 import UndefinedError
 
-from repro.analysis.answers import answers
+from repro.analysis.anytime import answers
 from repro.analysis.ensemblers import bagging
 from repro.analysis.outputs import accuracy, percent
 from repro.data.augment import Augmentation

@@ -8,7 +8,7 @@ from repro.data.augment import Augmentation
 from repro.data.batches import Batch, DeviceBatches
 from repro.data.modes import make_modes
 from repro.errors import TrainingError
-from repro.families.single_gate.experts import expert_loss
+from repro.families.single_gate.one_pass import expert_loss
 from repro.models.registry import build_head
 from repro.training.classifier import classification, train_classifier
 from repro.training.fit import Epoch, Step
@@ -58,4 +58,4 @@ def test_mixed_images_reach_the_step_and_twice_the_same() -> None:
 
 def test_experts_refuse_to_mix() -> None:
     with pytest.raises(TrainingError, match="set mixup and cutmix of the experts' recipe to 0"):
-        expert_loss(build_head("tr10", 20, 0.0625), torch.ones(4), "sampling", 0, CPU, MIXED)
+        expert_loss(build_head("tr10", 20, 0.0625), torch.ones(4), "sampling", CPU, MIXED)

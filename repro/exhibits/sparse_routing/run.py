@@ -29,8 +29,7 @@ from repro.exhibits.sparse_routing.shifts import KINDS, STRENGTHS, shifted_batch
 from repro.families.sparse.config import SHAPES
 from repro.families.sparse.cost import sparse_cost
 from repro.families.sparse.scales import SparseSpec, sparse_spec
-from repro.families.sparse.steps import chosen_experts, load_network, steps
-from repro.families.sparse.training import predict
+from repro.families.sparse.steps import chosen_experts, load_network, predict, steps
 from repro.report.claim import Cell
 from repro.report.pictures import expert_tiles
 from repro.study import parameters as common

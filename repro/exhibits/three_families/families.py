@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx.experimental.optimization import fuse
 
-from repro.analysis.answers import THRESHOLDS, answers, sweep
+from repro.analysis.anytime import THRESHOLDS, answers, sweep
 from repro.analysis.chosen_experts import tokens_per_image
 from repro.analysis.outputs import Outputs, accuracy
 from repro.data.augment import Augmentation

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.utils.benchmark import Timer
 
-from repro.analysis.agreement import agreement, agreement_within
 from repro.analysis.anytime import bagged
 from repro.analysis.outputs import accuracy
+from repro.analysis.specialisation import agreement, agreement_within
 from repro.data.augment import Augmentation
 from repro.errors import TrainingError
 from repro.exhibits.three_families.asked import Mixture, ThreeFamiliesParameters, tuned

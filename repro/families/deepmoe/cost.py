@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -81,20 +81,9 @@ def active_shares(gates_NG: Tensor, sizes: Sequence[int]) -> Tensor:
     return torch.stack([(part > 0).double().mean(1) for part in gates_NG.split(list(sizes), 1)], 1)
 
 
-TRAINED: dict[str, Any] = {
-    "lam": 0.0, "mu": 0.0, "l1": "mean", "lambda_reaches": "heads", "gate_init": "ones", "lambda_warmup": 0.0,
-    "start": "scratch", "batchnorm_eps": 1e-5,
-}  # fmt: skip
-"""Fields of a config that say how a network is trained, and nothing of its cost."""
-
-
-def deepmoe_cost(config: DeepMoEConfig) -> DeepMoECost:
-    """The exact cost; nothing is computed. It is counted once for all networks that are built alike."""
-    return _counted(config.model_copy(update=TRAINED))
-
-
 @cache
-def _counted(config: DeepMoEConfig) -> DeepMoECost:
+def deepmoe_cost(config: DeepMoEConfig) -> DeepMoECost:
+    """The exact cost; nothing is computed."""
     with torch.device("meta"):
         model = build(config)
         image = torch.empty(1, 3, config.image_size, config.image_size)

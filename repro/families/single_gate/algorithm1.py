@@ -15,13 +15,19 @@ from torch import Tensor, nn
 from repro.analysis.outputs import Losses, Outputs, percent
 from repro.data.augment import Augmentation
 from repro.data.batches import Batch, BatchSource
-from repro.families.single_gate.class_routing import class_means, cluster_class_means, cluster_confused_classes
 from repro.families.single_gate.config import StudySpec
-from repro.families.single_gate.em import posterior
-from repro.families.single_gate.experts import embed
 from repro.families.single_gate.model import SingleGateMoE
-from repro.families.single_gate.one_pass import NewExpert, train_experts
-from repro.families.single_gate.routing import cluster, initial_gate, smooth, train_gate
+from repro.families.single_gate.one_pass import NewExpert, embed, train_experts
+from repro.families.single_gate.routing import (
+    class_means,
+    cluster,
+    cluster_class_means,
+    cluster_confused_classes,
+    initial_gate,
+    posterior,
+    smooth,
+    train_gate,
+)
 from repro.families.single_gate.stacking import Stacking, train_stacking
 from repro.models.backbone import Backbone, Head
 from repro.models.registry import build_head, freeze, init_expert, with_weights
@@ -110,11 +116,6 @@ def compute_outputs(moe: SingleGateMoE, source: BatchSource, device: torch.devic
 
 def make_losses(spec: StudySpec, context: Context, inputs: Inputs) -> Artifact:
     """:class:`~repro.analysis.outputs.Losses` of base and experts on the training images, not augmented."""
-    return Artifact(dict(vars(compute_losses(_whole(spec, inputs), _expert_images(spec, context), context.device))))
-
-
-def compute_losses(moe: SingleGateMoE, source: BatchSource, device: torch.device) -> Losses:
-    """How well every expert does on every image, not augmented."""
 
     def answer(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         base_logits, gate_probs, expert_logits = (out.float() for out in moe(batch.images))
@@ -125,7 +126,9 @@ def compute_losses(moe: SingleGateMoE, source: BatchSource, device: torch.device
             gate_probs,
         )
 
-    return Losses(*on_all_images(moe, source, device, answer))
+    moe = _whole(spec, inputs)
+    losses = Losses(*on_all_images(moe, _expert_images(spec, context), context.device, answer))
+    return Artifact(dict(vars(losses)))
 
 
 def _expert_images(spec: StudySpec, context: Context) -> BatchSource:

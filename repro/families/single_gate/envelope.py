@@ -1,7 +1,8 @@
 """What is measured of any-time models: thresholds chosen on one half of the images, the envelope, what skipping saves.
 
 A curve over thresholds chooses nothing. Whatever is chosen (the threshold that meets a budget, the model of the
-envelope) is chosen on one half of the evaluation images and reported on the other (:mod:`repro.analysis.crossfit`).
+envelope) is chosen on one half of the evaluation images and reported on the other (:mod:`repro.analysis.crossfit`); of
+a folder of images, on its validation part and reported on its test part.
 """
 
 from __future__ import annotations
@@ -13,10 +14,9 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from repro.analysis.answers import THRESHOLDS, Answers, sweep
-from repro.analysis.anytime import bagged
+from repro.analysis.anytime import THRESHOLDS, Answers, answers, bagged, sweep
 from repro.analysis.crossfit import Points, chosen_on_test, halves, held_out, rules, within
-from repro.analysis.outputs import accuracy, percent
+from repro.analysis.outputs import Outputs, accuracy, percent
 from repro.data.augment import Augmentation
 from repro.families.single_gate.config import StudySpec
 from repro.families.single_gate.predict import predict
@@ -138,8 +138,8 @@ def sweeps(models: list[Model]) -> Table:
     """Every model at every threshold, all images."""
     columns = ["pair", "K", "seed", "tau", "macs", "top1", "exits", "experts_of_others"]
     rows: list[list[str | int | float | None]] = []
-    for spec, answers, points in models:
-        macs, swept = points.whole(points.macs), sweep(answers)
+    for spec, answered, points in models:
+        macs, swept = points.whole(points.macs), sweep(answered)
         rows += [
             [spec.pair, spec.num_experts, spec.seed, tau, round(float(macs[i])), round(swept.top1[i], 3),
              round(swept.exits[i], 3), round(swept.experts_of_others[i], 4)]
@@ -161,3 +161,52 @@ def counted(study: Study, spec: StudySpec, model: Model) -> Iterator[list[str | 
         expected, done = int(model.cost.anytime_macs(used).sum()), counter.get_total_flops() // 2
         same = int((used.cpu() == model.answers.used(tau)[: len(used)]).sum())
         yield [spec.pair, spec.num_experts, spec.seed, tau, len(batch.images), expected, done, same]
+
+
+class Chosen(NamedTuple):
+    """A threshold chosen on the validation images of a folder, and what it comes to on its test images.
+
+    rule   ``no-loss``, ``same-cost`` or ``best``
+    tau    the threshold of Equation 2; None: none does better than one expert for every image
+    top1   accuracy in percent; ``macs`` of an image on average; ``exits`` in percent; ``experts`` an image runs
+    """
+
+    rule: str
+    tau: float | None
+    top1: float
+    macs: float
+    exits: float
+    experts: float
+
+
+def choices(spec: StudySpec, outputs: Outputs, slack: float) -> list[Chosen]:
+    """What three rules choose on the validation images: the cheapest threshold that loses at most ``slack`` points
+    against one expert for every image, the best that costs no more than that, and the best at any cost.
+    """
+    test = held_parts(spec)[1]
+    ways, points = ways_of(spec, outputs)
+    plain = len(ways) - 1
+    chosen = []
+    for rule, choose in rules(plain, slack, spec.cost.macs).items():
+        i = choose(points.top1[0], points.macs[0])
+        assert i is not None  # the full mixture is always among them
+        used = ways[i][test]
+        tau = None if i == plain else THRESHOLDS[i]
+        exits, experts = percent(used == 0), float(used.double().mean())
+        chosen.append(Chosen(rule, tau, float(points.top1[1, i]), float(points.macs[1, i]), exits, experts))
+    return chosen
+
+
+def held_parts(spec: StudySpec) -> tuple[Tensor, Tensor]:
+    """Rows of the outputs of a folder: its validation images, and its test images."""
+    assert spec.folder is not None
+    rows = torch.arange(spec.folder.num_validation + spec.folder.num_test)
+    return rows[: spec.folder.num_validation], rows[spec.folder.num_validation :]
+
+
+def ways_of(spec: StudySpec, outputs: Outputs) -> tuple[list[Tensor], Points]:
+    """How many experts each image runs ``[N]`` at each threshold, and last with one for every image; and the points
+    that these make on validation and test images.
+    """
+    answered = answers(outputs)
+    return answered.ways(), Points.of(answered, spec.cost, held_parts(spec))

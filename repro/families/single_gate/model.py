@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from repro.models.backbone import Backbone, Head, check_joins, in_float32
+from repro.models.backbone import Backbone, Head, in_float32
 
 
 class MoEOutput(NamedTuple):
@@ -51,8 +51,6 @@ class SingleGateMoE(nn.Module):
 
     def __init__(self, base: Backbone, gate: nn.Linear, experts: Sequence[Head]) -> None:
         super().__init__()
-        for expert in experts:
-            check_joins(base, expert)
         self.base = base
         self.gate = gate
         self.experts = nn.ModuleList(experts)

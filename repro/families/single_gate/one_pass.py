@@ -9,41 +9,100 @@ may be mixed, one expert or one epoch at a time.
 
 What waits is bounded: a window, and less than one batch of features an expert, so ``K B T h w`` numbers more.
 
-Axes: N training images, B images of a batch, M of a window, T x h x w trunk features, K experts.
+Axes: N training images, B images of a batch, M of a window, C classes, D embedding, T x h x w trunk features, K
+experts.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
-from repro.data.batches import BatchSource, batch_orders, epoch_order
+from repro.data.batches import Batch, BatchSource, batch_orders, epoch_order
 from repro.errors import TrainingError
-from repro.families.single_gate.experts import (
-    Sharing,
-    TrunkBatch,
-    TrunkBatchNorm,
-    chosen_images,
-    expert_loss,
-    through_trunk,
-    use_batch_statistics,
-)
 from repro.models.backbone import Backbone, Head
 from repro.models.registry import freeze
-from repro.training.classifier import forward_in
-from repro.training.compiling import Forward
-from repro.training.device import wait_for
-from repro.training.fit import Epoch, Report, Training, pause_if_late
+from repro.randomness import generator
+from repro.training.classifier import forward_in, on_all_images
+from repro.training.compiling import Forward, plain
+from repro.training.device import autocast, wait_for
+from repro.training.fit import Epoch, Report, Step, Training, pause_if_late
 from repro.training.recipe import Recipe
 
+Sharing = Literal["sampling", "reweighting"]
+TrunkBatchNorm = Literal["evaluation", "training"]
 WINDOW = 256e6  # bytes of features that the trunk makes before the experts take theirs
+
+
+def chosen_images(share: Tensor, seed: int, expert: int, epoch: int) -> Tensor:
+    """The images that expert k visits in an epoch under ``sampling``: i with probability ``share[i]``; bool ``[N]``."""
+    return torch.rand(len(share), generator=generator(seed, "expert", expert, epoch)) < share
+
+
+class TrunkBatch(NamedTuple):
+    """What an expert is trained on: the frozen trunk's features ``[B, T, h, w]``, labels and indices ``[B]``."""
+
+    features: Tensor
+    labels: Tensor
+    indices: Tensor
+
+
+@torch.no_grad()
+def through_trunk(
+    base: Backbone, batches: Iterable[Batch], device: torch.device, forward: Forward = plain
+) -> Iterator[TrunkBatch]:
+    """Each batch as the frozen trunk of ``base`` shows it."""
+    for batch in batches:
+        with autocast(device):
+            features = forward(base.trunk, batch.images)
+        yield TrunkBatch(features, batch.labels, batch.indices)
+
+
+def expert_loss(
+    expert: Head, share: Tensor, sharing: Sharing, device: torch.device, recipe: Recipe, forward: Forward = plain
+) -> Callable[[TrunkBatch, float], Step]:
+    """The loss of an expert on a batch: cross-entropy, under ``reweighting`` times the images' weights.
+
+    Weights are ``share`` ``[N]`` divided by its mean, so that the learning rate means the same for any K.
+    Raises :class:`TrainingError` if the recipe mixes images.
+    """
+    if recipe.mixup or recipe.cutmix:
+        raise TrainingError(
+            "experts share one pass over the images, each with its own pairs of them: set mixup and cutmix of the "
+            "experts' recipe to 0"
+        )
+    weights = (share / share.mean()).to(device)
+
+    def loss_of(batch: TrunkBatch, done: float) -> Step:
+        logits = forward(expert, batch.features).float()
+        loss = F.cross_entropy(logits, batch.labels, reduction="none", label_smoothing=recipe.label_smoothing)
+        if sharing == "reweighting":
+            loss = loss * weights[batch.indices]
+        return Step(loss.mean(), (logits.argmax(1) == batch.labels).sum(), len(logits))
+
+    return loss_of
+
+
+def use_batch_statistics(trunk: nn.Module) -> None:
+    """BatchNorm normalises by each batch's statistics and leaves the running ones as they are."""
+    for layer in trunk.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.train()
+            layer.track_running_stats = False  # neither read nor moved while training; without effect in evaluation
+
+
+def embed(base: Backbone, source: BatchSource, device: torch.device) -> Tensor:
+    """Pre-logits ``[N, D]`` (float32, on the CPU) of all images, not augmented: what K-means and the gate see."""
+    (embeddings,) = on_all_images(base, source, device, lambda batch: (base.embed(batch.images).float(),))
+    return embeddings
 
 
 class NewExpert(NamedTuple):
@@ -77,17 +136,14 @@ def train_experts(
         device: Where they are trained.
         report: Hears of each epoch of them all: mean loss and accuracy of the experts, seconds of the epoch.
         trunk_batchnorm: Ours to choose: the frozen trunk normalises by its running statistics or, while one expert
-            trains, by each batch's (its weights and running statistics stay as they are).
+            is trained, by each batch's (its weights and running statistics stay as they are).
 
     Returns:
         Their histories.
 
     Raises:
-        TrainingError: The share of an expert is empty, a loss is not finite, or several experts were to share a
-            trunk whose features depend on whose batch it is.
+        TrainingError: The share of an expert is empty, or a loss is not finite.
     """
-    if trunk_batchnorm == "training" and len(new) > 1:
-        raise TrainingError("a trunk that normalises by each batch shows each expert others: train them one by one")
     base.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     freeze(base)
     if trunk_batchnorm == "training":
@@ -161,7 +217,7 @@ class _ExpertInPass:
         self._device = device
         self._batch_size = recipe.batch_size
         expert = new.expert.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        loss = expert_loss(expert, self._share, sharing, new.k, device, recipe, forward)
+        loss = expert_loss(expert, self._share, sharing, device, recipe, forward)
         what = f"expert {new.k}"
         self.training = Training(expert, recipe, loss, device, what, seed, new.checkpoint, beside=beside)
 
@@ -171,7 +227,7 @@ class _ExpertInPass:
         if self._sharing == "sampling":
             order = order[chosen_images(self._share, seed, self.k, epoch)[order]]
         if len(order) == 0:
-            raise TrainingError(f"expert {self.k}: epoch {epoch + 1} has no data")
+            raise TrainingError(f"expert {self.k}: epoch {epoch + 1} has no data; ask for fewer experts")
         return torch.cat(batch_orders(order, self._batch_size))
 
     def begin_epoch(self, order: Tensor, places: Tensor) -> None:

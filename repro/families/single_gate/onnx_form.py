@@ -1,9 +1,6 @@
 """An exported mixture as ONNX graphs, in ONNX Runtime: one image takes about half of the time that it takes PyTorch.
 
-    from repro.families.single_gate.onnx_form import load
-    model = load("my-moe")
-    prediction = predict(model, model.prepare(image), tau=0.1)
-
+What :func:`load` gives is used as what :func:`repro.families.single_gate.export.load` gives.
 Of the folder ``onnx`` in an export, ``trunk.onnx`` takes normalised images ``[B, 3, S, S]`` to features
 ``[B, T, h, w]``; ``base.onnx`` these to the base's logits ``[B, C]`` and the gate's probabilities ``[B, K]``;
 ``expert-0.onnx`` and so on to an expert's logits ``[B, C]``. What goes in and out is float32, B is free, BatchNorm is

@@ -1,13 +1,15 @@
 """Steps 2 and 3 of Algorithm 1: cluster the base's embeddings, define the initial gate g0, train the gate g.
 
-Axes: N training images, D embedding, K experts.
+Also per-class routing, the hierarchical classifiers that Table 5 compares with, where classes, not images, are
+assigned; and the EM variant (Section 2.2), which after training asks which expert explains an image best, and trains
+again. Axes: N training images, D embedding, C classes, K experts.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +18,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from repro.data.batches import batch_orders, epoch_order
-from repro.errors import Frozen, TimeIsUpError, TrainingError
+from repro.errors import Frozen, SpecError, TimeIsUpError, TrainingError
+from repro.models.cost import ModelCost
 from repro.progress import late
 from repro.randomness import derive, seeded_init
 from repro.training.fit import Epoch, Step, Training, fit
@@ -53,6 +56,18 @@ def _prepare(embeddings: Tensor, routing: Routing) -> Tensor:
     return F.normalize(embeddings, dim=1) if routing.normalize else embeddings
 
 
+def _k_means(points: np.ndarray, number: int, restarts: int, seed: int) -> Any:
+    from sklearn.cluster import KMeans  # seconds, which a run that finds its clusters in the store can spare
+    from sklearn.exceptions import ConvergenceWarning
+    from threadpoolctl import threadpool_limits
+
+    means = KMeans(number, init="k-means++", n_init=restarts, random_state=seed % 2**32)
+    # One thread: with several, the order of its sums, and so the last bit, would differ from run to run.
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return means.fit(points)
+
+
 def cluster(embeddings: Tensor, num_experts: int, routing: Routing, seed: int) -> Clusters:
     """Step 2: K-means on the base model's embeddings ``[N, D]`` of the training images.
 
@@ -63,17 +78,8 @@ def cluster(embeddings: Tensor, num_experts: int, routing: Routing, seed: int) -
         raise TrainingError(f"{len(embeddings)} images cannot make {num_experts} clusters; ask for fewer experts")
     if late(KMEANS * routing.restarts * num_experts * embeddings.numel()):
         raise TimeIsUpError(f"K-means of {num_experts} clusters: not begun")
-    from sklearn.cluster import KMeans  # seconds, which a run that finds its clusters in the store can spare
-    from sklearn.exceptions import ConvergenceWarning
-    from threadpoolctl import threadpool_limits
-
     points = _prepare(embeddings.float().cpu(), routing).numpy()
-    state = derive(seed, "k-means", num_experts) % 2**32
-    means = KMeans(num_experts, init="k-means++", n_init=routing.restarts, random_state=state)
-    # One thread: with several, the order of its sums, and so the last bit, would differ from run to run.
-    with threadpool_limits(1), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        means.fit(points)
+    means = _k_means(points, num_experts, routing.restarts, derive(seed, "k-means", num_experts))
     if empty := num_experts - len(np.unique(means.labels_)):
         raise TrainingError(f"K-means left {empty} of {num_experts} clusters empty; ask for fewer experts")
     return Clusters(torch.from_numpy(means.cluster_centers_).float(), float(means.inertia_) / len(points))
@@ -128,3 +134,91 @@ def train_gate(
 def smooth(g0: Tensor, gamma: float) -> Tensor:
     """Γ: ``clip(g0, γ, 1)`` (Section 2.2), ``[N, K]``; not renormalised, as the text defines it."""
     return g0.clamp(min=gamma, max=1.0)
+
+
+def class_means(embeddings: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    """Mean embedding of each class, ``[C, D]``, of embeddings ``[N, D]`` with labels ``[N]``; of no image it is 0."""
+    sums = torch.zeros(num_classes, embeddings.shape[1]).index_add_(0, labels, embeddings.float())
+    return sums / torch.bincount(labels, minlength=num_classes).clamp(min=1)[:, None]
+
+
+def cluster_class_means(means: Tensor, num_experts: int, restarts: int, seed: int) -> Tensor:
+    """HydraNets' subtasks: K-means on class means ``[C, D]``, then clusters of equal size; class -> expert ``[C]``.
+
+    Each centroid is given C/K classes. Classes are placed in the order of how near their nearest
+    centroid is; a class whose centroid is full goes to the nearest that is not.
+    """
+    num_classes = len(means)
+    _check(num_experts, num_classes)
+    clustering = _k_means(means.numpy(), num_experts, restarts, derive(seed, "class k-means", num_experts))
+    distances = torch.cdist(means.double(), torch.from_numpy(clustering.cluster_centers_).double())
+    room = [num_classes // num_experts + (k < num_classes % num_experts) for k in range(num_experts)]
+    expert_of = torch.full((num_classes,), -1)
+    for flat in distances.flatten().argsort(stable=True).tolist():
+        c, k = divmod(flat, num_experts)
+        if expert_of[c] < 0 and room[k]:
+            expert_of[c], room[k] = k, room[k] - 1
+    return expert_of
+
+
+def cluster_confused_classes(confused: Tensor, num_experts: int, seed: int) -> Tensor:
+    """HD-CNN's coarse categories: classes that the base confuses go together; class -> expert ``[C]``.
+
+    Spectral clustering with the symmetrised confusion matrix ``[C, C]``, the mean probabilities on images of each
+    class, as affinity. Sizes are what they come out as.
+    """
+    from sklearn.cluster import SpectralClustering
+    from threadpoolctl import threadpool_limits
+
+    _check(num_experts, len(confused))
+    if num_experts == 1:
+        return torch.zeros(len(confused), dtype=torch.int64)
+    affinity = ((confused + confused.T) / 2).double().numpy()
+    np.fill_diagonal(affinity, 0.0)
+    state = derive(seed, "confusion", num_experts) % 2**32
+    with threadpool_limits(1):
+        clustering = SpectralClustering(num_experts, affinity="precomputed", random_state=state).fit(affinity + 1e-8)
+    if empty := num_experts - len(np.unique(clustering.labels_)):
+        raise TrainingError(f"{empty} of {num_experts} groups of classes are empty; ask for fewer")
+    return torch.from_numpy(clustering.labels_.astype(np.int64))
+
+
+def _check(num_experts: int, num_classes: int) -> None:
+    if num_experts > num_classes:
+        raise SpecError(f"per-class routing needs at least one class an expert: {num_experts} > {num_classes}")
+
+
+def posterior(gate_probs: Tensor, expert_losses: Tensor) -> Tensor:
+    """E-step: ``p(k | x, y) = g(k|x) e_k(y|x) / Σ_j g(j|x) e_j(y|x)``, ``[N, K]``; rows sum to 1.
+
+    The likelihood is Equation 1's, ``Σ_k g(k|x) e_k(y|x)``, with the expert's index as the hidden variable;
+    ``expert_losses`` ``[N, K]`` are ``-log e_k(y|x)`` of every image and expert.
+
+    The M-step trains the gate on it as Algorithm 1's step 3 trains it on g0, and every expert on its share.
+    """
+    return torch.softmax(gate_probs.double().clamp_min(1e-30).log() - expert_losses.double(), dim=1).float()
+
+
+def moved(before: Tensor, after: Tensor) -> float:
+    """The share of images whose most probable expert an E-step changes, of assignments ``[N, K]``; in [0, 1]."""
+    return float((before.argmax(1) != after.argmax(1)).double().mean())
+
+
+def mean_entropy(assignment: Tensor) -> float:
+    """Mean entropy in nats of an assignment ``[N, K]``: 0 where every image has one expert, log K where none has."""
+    return float(torch.special.entr(assignment.double()).sum(1).mean())
+
+
+def training_macs(cost: ModelCost, num_images: int, epochs: int, visits: Sequence[float]) -> float:
+    """Multiply-adds of training gate and experts, the base being there already.
+
+    epochs  of every expert in each round
+    visits  of each round: how often an image is visited in an epoch by all experts together, ``Σ_k Γ(g0(k|x))``
+
+    A visit runs the trunk forward and the expert forward and backward (three times its forward). The first round
+    embeds every image once; each further one runs the base and all experts once on every image, for the E-step.
+    The linear gate on kept embeddings is left out: it is less than a thousandth.
+    """
+    visit = cost.trunk_macs + 3 * cost.expert_macs
+    e_step = cost.base_macs + cost.num_experts * cost.expert_macs
+    return num_images * (cost.base_macs + (len(visits) - 1) * e_step + epochs * sum(visits) * visit)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from repro.analysis.outputs import Outputs
 from repro.data.batches import Batch, BatchSource, batch_orders, epoch_order
-from repro.families.single_gate.experts import Sharing, chosen_images
+from repro.families.single_gate.one_pass import Sharing, chosen_images
 from repro.models.backbone import Backbone, Head, in_float32
 from repro.training.classifier import on_all_images
 from repro.training.fit import Epoch, Step, Training, fit
@@ -66,7 +66,13 @@ def train_stacking(
     if sharing == "sampling":  # most images are never visited: only those that are need logits
         for epoch in range(recipe.epochs):
             needed |= chosen_images(share, seed, k, epoch)
-    base_logits, expert_logits = logits_of_training(base, expert, source, needed, device)
+
+    def answer(batch: Batch) -> Iterator[Tensor]:
+        features = base.trunk(batch.images)
+        return (head(features).float() for head in (base.head, expert))
+
+    both = on_all_images(nn.ModuleList([base, expert]), source, device, answer, needed)
+    base_logits, expert_logits = (logits.to(device) for logits in both)
     row_of = (needed.cumsum(0) - 1).to(device)  # image -> its row in the logits
     labels = source.labels.to(device)
     weights = (share / share.mean()).to(device)
@@ -86,16 +92,3 @@ def train_stacking(
 
     history = fit(Training(stacker, recipe, step, device, f"stacking ensembler {k}", seed), batches)
     return stacker.requires_grad_(False), history
-
-
-def logits_of_training(
-    base: Backbone, expert: Head, source: BatchSource, needed: Tensor, device: torch.device
-) -> list[Tensor]:
-    """Logits ``[n, C]`` of base and expert on the n training images where ``needed`` ``[N]`` is set, not augmented."""
-
-    def answer(batch: Batch) -> Iterator[Tensor]:
-        features = base.trunk(batch.images)
-        return (head(features).float() for head in (base.head, expert))
-
-    both = on_all_images(nn.ModuleList([base, expert]), source, device, answer, needed)
-    return [logits.to(device) for logits in both]

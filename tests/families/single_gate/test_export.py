@@ -13,31 +13,19 @@ from repro.data.augment import Augmentation
 from repro.data.folders import adopt, index_folder
 from repro.data.stream import StreamBatches
 from repro.errors import StoreError
-from repro.families.single_gate.export import CARD, CONFIG, WEIGHTS, Config, load, save
-from repro.families.single_gate.model import SingleGateMoE
+from repro.families.single_gate.export import CARD, CONFIG, WEIGHTS, load, save
 from repro.families.single_gate.predict import predict
-from tests.helpers import draw_statistics, mixture
-
-CLASSES = ("apple", "leaf", "sky")
-
-
-def made(name: str, width: float) -> tuple[SingleGateMoE, Config]:
-    draw_statistics(moe := mixture(name, 3, 2, width))
-    config = Config(
-        base=name, expert=name, width=width, num_experts=2, classes=CLASSES, image_size=32, shorter_side=36,
-        mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225),
-    )  # fmt: skip
-    return moe, config
+from tests.helpers import to_export
 
 
 @pytest.fixture
 def exported(tmp_path: Path) -> Path:
-    return save(tmp_path / "moe", *made("tr10", 0.0625), "# A card")
+    return save(tmp_path / "moe", *to_export("tr10", 2), "# A card")
 
 
-@pytest.mark.parametrize(("name", "width"), [("tr10", 0.0625), ("resnet18@layer3", 1.0)])
-def test_it_says_the_same_to_the_last_bit(name: str, width: float, tmp_path: Path) -> None:
-    moe, config = made(name, width)
+@pytest.mark.parametrize("name", ["tr10", "resnet18@layer3"])
+def test_it_says_the_same_to_the_last_bit(name: str, tmp_path: Path) -> None:
+    moe, config = to_export(name, 2)
     folder, state = save(tmp_path / "moe", moe, config, "# A card"), torch.get_rng_state()
     model = load(folder)
     assert torch.equal(torch.get_rng_state(), state), "loading draws nothing"
@@ -65,8 +53,8 @@ def test_a_picture_is_prepared_as_the_study_does(picture_folder: Path, tmp_path:
     model = load(exported)
     assert torch.equal(model.prepare([Image.open(path) for path in index.paths]), batch.images)
     prediction = predict(model, model.prepare(Image.open(index.paths[0])), 0.3)
-    assert model.label(Image.open(index.paths[0]), 0.3) == CLASSES[int(prediction.scores.argmax())]
-    assert model.names(torch.eye(3)) == list(CLASSES)
+    assert model.label(Image.open(index.paths[0]), 0.3) == model.config.classes[int(prediction.scores.argmax())]
+    assert model.names(torch.eye(3)) == ["apple", "leaf", "sky"]
 
 
 def test_a_damaged_or_foreign_folder_is_said_to_be_one(exported: Path, tmp_path: Path) -> None:
@@ -103,7 +91,7 @@ def test_a_damaged_or_foreign_folder_is_said_to_be_one(exported: Path, tmp_path:
 
 
 def test_an_export_is_written_over_and_nothing_else_is(exported: Path, tmp_path: Path) -> None:
-    moe, config = made("tr18", 0.0625)
+    moe, config = to_export("tr18", 2)
     assert load(save(exported, moe, config, "# Another")).config.base == "tr18"
     assert (exported / CARD).read_text() == "# Another"
     (exported / "notes.txt").write_text("mine")

@@ -11,7 +11,7 @@ import torch
 from repro.analysis.outputs import Outputs
 from repro.data.augment import Augmentation, draw_epoch
 from repro.data.batches import epoch_order
-from repro.families.single_gate.experts import chosen_images
+from repro.families.single_gate.one_pass import chosen_images
 from repro.families.single_gate.scales import default_spec
 from repro.families.single_gate.steps import REVISIONS, steps
 from repro.families.single_gate.study import Study

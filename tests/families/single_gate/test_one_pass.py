@@ -13,14 +13,15 @@ from repro.data.batches import DeviceBatches
 from repro.data.modes import make_modes
 from repro.errors import TrainingError
 from repro.families.single_gate import one_pass
-from repro.families.single_gate.experts import (
+from repro.families.single_gate.one_pass import (
+    NewExpert,
     TrunkBatch,
     chosen_images,
     expert_loss,
     through_trunk,
+    train_experts,
     use_batch_statistics,
 )
-from repro.families.single_gate.one_pass import NewExpert, train_experts
 from repro.models.backbone import Backbone, Head
 from repro.models.registry import build_backbone, build_head, freeze, init_expert
 from repro.training import device, fit
@@ -73,7 +74,7 @@ def alone(
 
     base.to(memory_format=torch.channels_last)
     head.to(memory_format=torch.channels_last)
-    step = expert_loss(head, share, sharing, k, CPU, recipe)  # type: ignore[arg-type]
+    step = expert_loss(head, share, sharing, CPU, recipe)  # type: ignore[arg-type]
     return fit.fit(fit.Training(head, recipe, step, CPU, f"expert {k}", 3), batches)
 
 
@@ -218,7 +219,5 @@ def test_one_expert_is_the_plain_loop_s_whatever_it_has(
 
 
 def test_what_cannot_be_trained_is_said(source: DeviceBatches) -> None:
-    with pytest.raises(TrainingError, match="train them one by one"):
-        together(source, torch.ones(N, 2), trunk_batchnorm="training")
-    with pytest.raises(TrainingError, match="expert 1 has no data"):
+    with pytest.raises(TrainingError, match="expert 1: epoch 1 has no data; ask for fewer"):
         together(source, torch.tensor([1.0, 0.0]).expand(N, 2))

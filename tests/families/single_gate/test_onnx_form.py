@@ -11,23 +11,18 @@ from torch import nn
 
 from repro.errors import ReproError, StoreError
 from repro.families.single_gate import onnx_form
-from repro.families.single_gate.export import ONNX, Config, load, save
+from repro.families.single_gate.export import ONNX, load, save
 from repro.families.single_gate.model import SingleGateMoE, every_expert
 from repro.families.single_gate.onnx_form import OnnxMoE, graph, graphs
 from repro.families.single_gate.predict import Rule, predict
 from repro.models.backbone import Backbone, Head
 from repro.models.registry import freeze
-from tests.helpers import draw_statistics, mixture
+from tests.helpers import draw_statistics, to_export
 
 
 def made(name: str, number: int, folder: Path) -> Path:
     """An exported mixture of drawn weights, with its graphs."""
-    width = 0.0625 if name == "tr10" else 1.0
-    draw_statistics(moe := mixture(name, 3, number, width))
-    config = Config(
-        base=name, expert=name, width=width, num_experts=number, classes=("apple", "leaf", "sky"), image_size=32,
-        shorter_side=36, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225),
-    )  # fmt: skip
+    moe, config = to_export(name, number)
     return save(folder, moe, config, "# A card", graphs(moe, torch.zeros(2, 3, 32, 32)))
 
 

@@ -8,10 +8,23 @@ import pytest
 import torch
 
 from repro.errors import SpecError, TimeIsUpError, TrainingError
-from repro.families.single_gate.class_routing import class_means, cluster_class_means, cluster_confused_classes
-from repro.families.single_gate.em import mean_entropy, moved, posterior, training_macs
 from repro.families.single_gate.pairs import MEAN, means_over_pairs
-from repro.families.single_gate.routing import Clusters, Routing, cluster, gate_loss, initial_gate, smooth, train_gate
+from repro.families.single_gate.routing import (
+    Clusters,
+    Routing,
+    class_means,
+    cluster,
+    cluster_class_means,
+    cluster_confused_classes,
+    gate_loss,
+    initial_gate,
+    mean_entropy,
+    moved,
+    posterior,
+    smooth,
+    train_gate,
+    training_macs,
+)
 from repro.models.cost import ModelCost
 from repro.study.results import Measurement
 from repro.training.recipe import Recipe

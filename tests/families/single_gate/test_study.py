@@ -1,6 +1,5 @@
 """One whole study at smoke scale: what it says, stopped and resumed, by classes, with an E-step."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,7 @@ from repro.analysis.outputs import Outputs, accuracy
 from repro.data.augment import Augmentation
 from repro.families.single_gate.algorithm1 import compute_outputs
 from repro.families.single_gate.config import StudySpec
-from repro.families.single_gate.em import posterior
-from repro.families.single_gate.scales import default_spec
+from repro.families.single_gate.routing import posterior
 from repro.families.single_gate.steps import steps
 from repro.families.single_gate.study import Study
 from repro.study.store import Store
@@ -91,14 +89,3 @@ def test_an_e_step_goes_on_from_algorithm_1(study: Study, tiny: StudySpec) -> No
     torch.testing.assert_close(em.assignment(spec), posterior(losses.gate_probs, losses.experts))
     assert not equal(after, study.outputs(tiny))
     assert Store(study.root).load(steps(spec).gate).metrics["agreement"] > 50
-
-
-@pytest.mark.real
-def test_two_experts_on_cifar100(real_data_root: Callable[..., Path], tmp_path: Path) -> None:
-    (tmp_path / "cifar-100-python").symlink_to(real_data_root("cifar-100-python") / "cifar-100-python")
-    spec = default_spec("laptop", "cifar100")
-    one_epoch = {**spec.base_recipe.model_dump(), "epochs": 1}
-    spec = spec.with_(width=0.0625, num_experts=2, base_recipe=one_epoch, expert_recipe=one_epoch)
-    outputs = Study([spec], tmp_path, CPU).run(spec)
-    # Chance is 1 %; one epoch of the narrowest network reaches several times that.
-    assert accuracy(bagging(outputs), outputs.labels) > accuracy(outputs.base_logits, outputs.labels) > 4

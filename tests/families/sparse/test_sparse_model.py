@@ -1,4 +1,4 @@
-"""torchvision's networks with mixtures in them: the same to the last bit where they must be, and placed as said."""
+"""torchvision's networks with mixtures in them: the same to the last bit where they must be, placed as said; costs."""
 
 from itertools import product
 from typing import Any
@@ -14,10 +14,9 @@ from torchvision.models.convnext import CNBlockConfig
 from repro.errors import SpecError
 from repro.families.sparse import model
 from repro.families.sparse.config import SHAPES, SparseConfig, places
-from repro.families.sparse.cost import sparse_cost
+from repro.families.sparse.cost import SparseCost, sparse_cost
 from repro.families.sparse.model import SparseNetwork, build
-from repro.models.sparse_moe import SparseMoE
-from repro.models.token_routing import Routing
+from repro.models.token_routing import Routing, SparseMoE
 from repro.randomness import seeded_init
 
 MICRO = ["convnext-micro", "vit-micro"]
@@ -168,3 +167,26 @@ def test_what_does_not_fit_is_said(changes: dict[str, object], message: str) -> 
         config(**{"network": "convnext-micro", **changes})  # type: ignore[arg-type]
     with pytest.raises(SpecError, match="multiples of 8"):  # by grouped products
         SparseMoE([(nn.Linear(18, 72), nn.Linear(72, 18))], "conv", Routing())
+
+
+def cost(network: str = "convnext-t", **changes: object) -> SparseCost:
+    """On ImageNet, unless it is said otherwise."""
+    return sparse_cost(config(network, **{"num_classes": 1000, "image_size": 224, **changes}))
+
+
+@pytest.mark.parametrize("network", ["convnext-micro", "vit-micro", "convnext-s-iso"])
+def test_equal_active_macs_at_the_dense_hidden_ratio(network: str) -> None:
+    """At k = 1, and at k = 2 with half the ratio, a network costs what the dense one does and its gates."""
+    dense = cost(network, image_size=32, placement="none").macs
+    for top_k in (1, 2):
+        eight, four = (
+            cost(network, image_size=32, top_k=top_k, hidden_ratio=4 / top_k, num_experts=number).macs - dense
+            for number in (8, 4)
+        )
+        assert 0 < eight < 0.02 * dense and 2 * four == eight, "what is more is the gates' D x E a token"
+
+
+def test_the_routed_share_is_recorded() -> None:
+    assert cost(placement="none").routed_share == 0
+    assert cost().routed_share == pytest.approx(2 * 0.2312e9 / cost().macs, rel=0.01)
+    assert cost("vit-s", placement="every-2", top_k=2).routed_share == pytest.approx(0.47, abs=0.01)
