@@ -30,7 +30,7 @@ class DamagedError(Exception):
 
 
 class Contents:
-    """What lies below ``<root>/store``; ``root`` also holds the images that it rests on."""
+    """What lies below ``<root>/store``."""
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)

@@ -124,7 +124,7 @@ def artifacts(store: Store) -> Iterator[Finding]:
         except (DamagedError, OSError) as error:
             yield Finding(name, "wrong", f"damaged: {error}", again)
             continue
-        if why := why_stale(about, None, standing):
+        if why := why_stale(about, standing):
             yield Finding(name, "note", f"stale: {why}", again)
         whole += 1
     yield Finding("artifacts", "ok", f"{whole} are whole")

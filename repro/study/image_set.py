@@ -7,7 +7,6 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from repro.data.catalogue import DATASETS
-from repro.data.fingerprint import Images
 from repro.data.folders import Folder
 from repro.errors import Frozen
 
@@ -74,14 +73,3 @@ class ImageSet(Frozen):
     def evaluated_on(self) -> dict[str, Any]:
         """What predictions depend on beside the model."""
         return {"evaluate": self.evaluate, "num_test": self.num_test}
-
-    @property
-    def training_images(self) -> tuple[Images, ...]:
-        """The images of :meth:`trained_on`, to be known by their fingerprint; a folder's digest is in the key."""
-        return () if self.folder else (Images(self.dataset, "train", self.image_size),)
-
-    @property
-    def evaluated_images(self) -> tuple[Images, ...]:
-        """What a model was trained on, and what it is asked about."""
-        asked = Images(self.dataset, "test" if self.evaluate == "test" else "train", self.image_size)
-        return () if self.folder else tuple(dict.fromkeys((*self.training_images, asked)))
