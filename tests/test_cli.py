@@ -1,6 +1,5 @@
 """The command line: help, output, exit status."""
 
-import io
 import json
 import subprocess
 import sys
@@ -34,16 +33,12 @@ def test_cost_as_json_and_usage(capsys: pytest.CaptureFixture[str]) -> None:
     [
         ("cost tr9", "unknown backbone 'tr9'; choose one of tr10"),
         ("run table9", "there is no notebook 'table9' (there are: "),
-        ("cost tr18 tr10 --experts -1", "--experts: choose a whole number from 0 to 1000000, not -1"),
-        ("cost tr18 --classes 0", "--classes: choose a whole number from 1 to 1000000, not 0"),
-        (f"cost tr18 --image-size {10**30}", f"--image-size: choose a whole number from 1 to 1000000, not {10**30}"),
-        ("cost tr18 --width nan", "--width: choose a number above 0 and up to 64, such as 0.25, not nan"),
-        ("cost tr18 --width 1e9", "--width: choose a number above 0 and up to 64, such as 0.25, not 1e+09"),
+        ("cost tr18 tr10 --experts -1", "cost: classes and pixels are 1 or more, experts 0 or more"),
+        ("cost tr18 --width nan", "cost: classes and pixels are 1 or more, experts 0 or more, the width above 0"),
         ("cost densenet121 --image-size 16", "densenet121 cannot take images of 16 pixels"),
         ("run table2_num_experts --minutes nan", "--minutes: choose a number from 0, such as 30, not nan"),
-        ("pack moved --max-mb inf", "--max-mb: choose a number of MB, such as 64, not inf"),
-        ("pack .", ". is a folder; choose a name for the pack, such as moved"),
-        ("pack ..", ".. is a folder; choose a name for the pack, such as ../moved"),
+        ("pack moved --max-mb inf", "--max-mb: choose a number of MB from 0.1, such as 64, not inf"),
+        ("pack moved --max-mb 0", "--max-mb: choose a number of MB from 0.1, such as 64, not 0"),
     ],
 )
 def test_wrong_values_are_one_sentence(wrong: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -82,15 +77,6 @@ def test_a_parameter_may_have_no_value_as_for_papermill(monkeypatch: pytest.Monk
     monkeypatch.setattr("repro.cli.direct.run", lambda names, parameters, *more: asked.append(parameters))
     assert main(["run", "own_data", "-p", "epochs", "None", "-p", "width", "null", "-p", "folder", "a"]) == 0
     assert asked == [{"epochs": None, "width": None, "folder": "a"}]
-
-
-def test_what_a_terminal_has_no_letters_for_is_printed_in_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    monkeypatch.setattr(sys, "stdout", terminal)
-    monkeypatch.setattr("repro.models.cost.ModelCost.macs", "1 ± 2")
-    assert main(["cost", "tr18"]) == 0
-    terminal.flush()
-    assert b" 1 \\xb1 2\n" in terminal.buffer.getvalue()
 
 
 def test_a_reader_that_has_gone_is_no_error(tmp_path: Path) -> None:

@@ -29,11 +29,11 @@ API = ("--no-toc", "--module-first", "--force", "-q", "--maxdepth", "1")
 """How Sphinx's apidoc writes the reference: a page a package, with its modules on it."""
 
 
-def build_book(project: Path, out: Path | None = None, strict: bool = True) -> Path:
+def build_book(project: Path, out: Path | None = None) -> Path:
     """Build ``<project>/book`` to HTML and return the folder, ``<out>/html`` (default ``book/_build/html``).
 
     Pages and executed notebooks are put together in ``<out>/source``, so the checkout stays as it is.
-    Raises :class:`ReproError` when the build warns (unless not ``strict``) or a check of the pages fails.
+    Raises :class:`ReproError` when the build warns or a check of the pages fails.
     """
     if find_spec("jupyter_book") is None:
         raise ReproError("jupyter-book is missing: run `uv sync` (its group `book` is installed by default)")
@@ -42,7 +42,7 @@ def build_book(project: Path, out: Path | None = None, strict: bool = True) -> P
     assemble(project, source)
     html = out / "html"
     shutil.rmtree(html, ignore_errors=True)
-    run_jupyter_book(source, out, strict)
+    run_jupyter_book(source, out)
     findings = check_html(html, expected_pages(project))
     if findings:
         raise ReproError("the book was built but is not whole:\n- " + "\n- ".join(findings))
@@ -115,7 +115,7 @@ def collect(project: Path, extra: Path) -> None:
         write_text(figures / f"{name}.svg", as_svg(figure, name))
 
 
-def run_jupyter_book(source: Path, out: Path, strict: bool) -> None:
+def run_jupyter_book(source: Path, out: Path) -> None:
     """Build offline with Jupyter Book's Sphinx, in this process; the HTML is moved to ``<out>/html``."""
     from jupyter_book.sphinx import build_sphinx
 
@@ -129,11 +129,11 @@ def run_jupyter_book(source: Path, out: Path, strict: bool) -> None:
             noconfig=True,
             confoverrides={
                 "external_toc_path": str(source / "_toc.yml"),
-                "nitpicky": strict,
+                "nitpicky": True,
                 "latex_individualpages": False,
             },
-            warningiserror=strict,
-            keep_going=strict,
+            warningiserror=True,
+            keep_going=True,
         )
     if status != 0 or not (built / "index.html").exists():
         lines = re.sub(r"\x1b\[[0-9;]*m", "", output.getvalue()).splitlines()  # without a terminal's colours

@@ -78,8 +78,8 @@ def pack_store(args: argparse.Namespace) -> int:
     """Pack results and finished artifacts into files of a given size, to be moved."""
     from repro.study.pack import pack
 
-    if not math.isfinite(args.max_mb):
-        raise SpecError(f"--max-mb: choose a number of MB, such as 64, not {args.max_mb:g}")
+    if not 0.1 <= args.max_mb < math.inf:
+        raise SpecError(f"--max-mb: choose a number of MB from 0.1, such as 64, not {args.max_mb:g}")
     results, artifacts, parts = pack(args.root, args.out, args.what.split(","), round(1e6 * args.max_mb))
     size = sum(part.stat().st_size for part in parts) / 1e6
     print(

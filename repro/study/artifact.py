@@ -51,7 +51,7 @@ def trained(module: nn.Module, history: list[Epoch]) -> Artifact:
 def write_artifact(
     folder: Path, step: Step, artifact: Artifact, made: Mapping[str, Any], parents: Mapping[str, str]
 ) -> None:
-    """Write both files into ``folder``; ``made`` says where and when, ``parents`` (``kind/key`` -> checksum) of what."""
+    """Write both files into ``folder``; ``made`` says where and when, ``parents`` (``kind/key``: checksum) of what."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in artifact.tensors.items()}
     save_file(tensors, folder / WEIGHTS)
     about = {

@@ -108,12 +108,7 @@ def history(folder: Path) -> list[list[float]]:
 
 
 def _why_failed(path: Path) -> str | None:
-    try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["why"])
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError):
-        return f"{path.name} cannot be read"
+    return json.loads(path.read_text(encoding="utf-8"))["why"] if path.exists() else None
 
 
 def text(path: Path) -> str:

@@ -10,7 +10,6 @@ import io
 import re
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
-from glob import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 
@@ -24,7 +23,6 @@ from repro.study.artifact import read_tensors
 from repro.study.contents import ABOUT, WEIGHTS, Contents, DamagedError, checksum_of, read_about, signed
 from repro.study.results import load_result
 
-SMALLEST, MOST = 100_000, 99  # bytes of a part, and how many parts
 ROUNDED = "predictions"  # the end of their kinds
 PLACE = re.compile(rf"results/[^/]+\.json|store/[a-z-]+/[0-9a-f]{{16}}/({ABOUT}|{WEIGHTS})")
 
@@ -36,11 +34,7 @@ def pack(root: Path, out: Path, what: Iterable[str], max_bytes: int) -> tuple[in
         SpecError: For what cannot be packed.
         StoreError: If an artifact is damaged, there is nothing to pack, or ``out`` is there already.
     """
-    if out.name in ("", ".."):
-        raise SpecError(f"{out} is a folder; choose a name for the pack, such as {out / 'moved'}")
     listed, wanted = out.with_name(f"{out.name}.sha256"), {name.strip() for name in what}
-    if max_bytes < SMALLEST:
-        raise SpecError(f"a part of {max_bytes} bytes is too small; take at least {SMALLEST / 1e6:g} MB")
     if listed.exists():
         raise StoreError(f"{listed} is there already; choose another name, or delete it and its parts")
     results = sorted((root / "results").glob("*.json")) if "results" in wanted else []
@@ -52,8 +46,6 @@ def pack(root: Path, out: Path, what: Iterable[str], max_bytes: int) -> tuple[in
     if not results and not folders:
         raise StoreError(f"there is nothing to pack in {root}: none of {', '.join(sorted(wanted))}")
     out.parent.mkdir(parents=True, exist_ok=True)
-    for left in out.parent.glob(f"{escape(out.name)}.[0-9][0-9][0-9]"):  # of a pack that was not finished
-        left.unlink()
     with TemporaryFile(dir=out.parent) as whole:
         with tarfile.open(fileobj=whole, mode="w:gz") as tar:
             for path in [*results, *folders]:
@@ -62,8 +54,6 @@ def pack(root: Path, out: Path, what: Iterable[str], max_bytes: int) -> tuple[in
                     member.size = len(content)
                     tar.addfile(member, io.BytesIO(content))
         parts = [out.with_name(f"{out.name}.{n + 1:03d}") for n in range(-(-whole.tell() // max_bytes))]
-        if len(parts) > MOST:
-            raise StoreError(f"more than {MOST} parts; take a larger --max-mb")
         whole.seek(0)
         for part in parts:
             part.write_bytes(whole.read(max_bytes))

@@ -112,16 +112,15 @@ def test_stopped_anywhere_and_resumed_no_epoch_is_repeated(tmp_path: Path, stops
 def test_what_remains_of_a_stopped_study(tmp_path: Path, stops: list[int]) -> None:
     done, half = asked(seed=1), asked()
     nothing = Remaining([half, asked(experts=2)], Store(tmp_path))
-    assert [(part.finished, part.needed, part.work) for part in nothing.parts] == [(0, 6, 27), (0, 5, 12)]
+    assert [(part.finished, part.needed) for part in nothing.parts] == [(0, 6), (0, 5)]
     assert "remains   toy of 2, seed 0: 0 of 5 artifacts are there\nthe same command goes on" in nothing.report()
     run(tmp_path, done)
     stops[1] = stops[0] + 3
     with pytest.raises(Stop):
         run(tmp_path, half)
     left = Remaining([done, half], Store(tmp_path))
-    assert [(part.finished, part.needed, part.work) for part in left.parts] == [(6, 6, 0), (2, 6, 11)]
     assert left.report().startswith(
-        "finished  toy of 3, seed 1\nremains   toy of 3, seed 0: 2 of 6 artifacts are there, "
+        "finished  toy of 3, seed 1\nremains   toy of 3, seed 0: 2 of 6 artifacts are there"
     )
     damage(tmp_path, done, "base 1")
     run(tmp_path, half)

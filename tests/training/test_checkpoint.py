@@ -1,4 +1,4 @@
-"""An optimiser's state that is no plain tensor, that is absent, that cannot be written; the rest is in test_fit."""
+"""A state that is absent, that cannot be read or written, and how it lies in memory; the rest is in test_fit."""
 
 from pathlib import Path
 from unittest.mock import Mock
@@ -30,15 +30,6 @@ def test_one_that_may_not_be_read_is_said_and_not_begun_again(tmp_path: Path, mo
     monkeypatch.setattr(Path, "open", Mock(side_effect=PermissionError(13, "Permission denied")))
     with pytest.raises(StoreError, match=r"c cannot be read \(.*Permission denied\); its owner can make it readable"):
         load_checkpoint(tmp_path / "c", module, sgd(module))
-
-
-def test_a_scalar_in_the_state_comes_back(tmp_path: Path) -> None:
-    module = nn.Linear(2, 2)
-    one, two = sgd(module), sgd(module)
-    one.state[one.param_groups[0]["params"][1]] |= {"seen": 0.1, "momentum_buffer": None}
-    save_checkpoint(tmp_path / "c", module, one, [])
-    load_checkpoint(tmp_path / "c", module, two)
-    assert dict(two.state[two.param_groups[0]["params"][1]]) == {"seen": 0.1, "momentum_buffer": None}
 
 
 def test_a_disk_that_is_full_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
