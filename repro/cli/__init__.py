@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -57,14 +56,14 @@ def parser() -> argparse.ArgumentParser:
 
     data = commands.add_parser("data", help="image sets: what there is, what is here, fetch, check")
     sets = data.add_subparsers(required=True, metavar="COMMAND")
-    add(sets, "list", data_list, "repro data list --json", json=True)
+    add(sets, "list", data_list, "repro data list")
     fetch = add(sets, "fetch", data_fetch, "repro data fetch cifar100")
     fetch.add_argument("names", nargs="+", metavar="NAME")
-    check = add(sets, "check", data_check, "repro data check cifar100", json=True)
+    check = add(sets, "check", data_check, "repro data check cifar100")
     check.add_argument("names", nargs="*", metavar="NAME", help="without any: every set that is here")
 
     example = "repro cost tr18 tr10 --classes 200 --image-size 64"
-    cost = add(commands, "cost", show_cost, example, json=True, root=False)
+    cost = add(commands, "cost", show_cost, example, root=False)
     cost.add_argument("base", help="e.g. tr18")
     cost.add_argument("expert", nargs="?", help="e.g. tr10; without it, the backbone alone")
     cost.add_argument("--experts", type=int, default=20, help="number of experts K (default 20)")
@@ -129,7 +128,7 @@ def data_list(args: argparse.Namespace) -> int:
         }
         for name, card in DATASETS.items()
     ]
-    show(args, rows)
+    show(rows)
     return 0
 
 
@@ -148,13 +147,10 @@ def data_check(args: argparse.Namespace) -> int:
 
     names = args.names or [name for name in DATASETS if status(name, args.root).state != "absent"]
     findings = {name: check(name, args.root) for name in names}
-    if args.json:
-        print(json.dumps(findings, indent=1))
-    else:
-        for name, faults in findings.items():
-            print(f"{name}: {'; '.join(faults) or 'whole'}")
-            if faults and status(name, args.root).state == "absent":
-                print(f"{name}: `repro data fetch {name}` fetches it")
+    for name, faults in findings.items():
+        print(f"{name}: {'; '.join(faults) or 'whole'}")
+        if faults and status(name, args.root).state == "absent":
+            print(f"{name}: `repro data fetch {name}` fetches it")
     return 1 if any(findings.values()) else 0
 
 
@@ -176,11 +172,8 @@ def show_cost(args: argparse.Namespace) -> int:
         "parameters, inference, by the paper's rule": cost.params_inference_paper,
         "parameters, trained": cost.params_trainable,
     }
-    if args.json:
-        print(json.dumps(row, indent=1))
-    else:
-        for name, value in row.items():
-            print(f"{name:43}{value:>16,}" if isinstance(value, int) else f"{name:43}{value:>16}")
+    for name, value in row.items():
+        print(f"{name:43}{value:>16,}" if isinstance(value, int) else f"{name:43}{value:>16}")
     return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,7 @@ from repro.study.places import default_root
 Command = Callable[[argparse.Namespace], int]
 
 
-def add(
-    commands: Any, name: str, command: Command, example: str, json: bool = False, root: bool = True
-) -> argparse.ArgumentParser:
+def add(commands: Any, name: str, command: Command, example: str, root: bool = True) -> argparse.ArgumentParser:
     """A sub-command that does what its function's docstring says, with an example, and options that many share."""
     help = (command.__doc__ or "").rstrip(".")
     sub: argparse.ArgumentParser = commands.add_parser(
@@ -25,16 +22,12 @@ def add(
     if root:
         about = "folder of image sets, store and results (default: data/)"
         sub.add_argument("--root", type=Path, default=default_root(), help=about)
-    if json:
-        sub.add_argument("--json", action="store_true", help="print JSON")
     return sub
 
 
-def show(args: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
-    """Rows as JSON where that was asked for, else as an aligned table."""
-    if args.json:
-        print(json.dumps(rows, indent=1))
-    elif rows:
+def show(rows: list[dict[str, Any]]) -> None:
+    """Print rows as an aligned table."""
+    if rows:
         import pandas as pd
 
         print(pd.DataFrame(rows).to_string(index=False))

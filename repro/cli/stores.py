@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,8 @@ from repro.errors import SpecError
 
 def declare(commands: Any) -> None:
     """Add them to the parser."""
-    add(commands, "status", show_status, "repro status", json=True)
-    add(commands, "doctor", examine, "repro doctor", json=True)
+    add(commands, "status", show_status, "repro status")
+    add(commands, "doctor", examine, "repro doctor")
     pack = add(commands, "pack", pack_store, "repro pack moved/gpu --what results,outputs --max-mb 16")
     pack.add_argument(
         "out", type=Path, metavar="OUT", help="writes OUT.001, OUT.002 ... and their checksums, OUT.sha256"
@@ -47,10 +46,7 @@ def show_status(args: argparse.Namespace) -> int:
         for about in store.finished()
     ]
     half_done = list(store.half_done())
-    if args.json:
-        print(json.dumps({"store": str(store.folder), "finished": finished, "half_done": half_done}, indent=1))
-        return 0
-    show(args, finished)
+    show(finished)
     for row in half_done:
         state, why = ("failed", f": {row['failed']}") if row["failed"] else ("half-done", "")
         print(f"{state}: {row['label']} ({row['kind']}/{row['hash']}), {row['epochs_done']} epochs done{why}")
@@ -66,11 +62,8 @@ def examine(args: argparse.Namespace) -> int:
 
     findings = list(doctor.findings(args.root))
     wrong = sum(finding.state == "wrong" for finding in findings)
-    if args.json:
-        print(json.dumps([finding._asdict() for finding in findings], indent=1))
-    else:
-        print(*findings, sep="\n")
-        print(f"{wrong} thing{'' if wrong == 1 else 's'} to put right" if wrong else "nothing is wrong")
+    print(*findings, sep="\n")
+    print(f"{wrong} thing{'' if wrong == 1 else 's'} to put right" if wrong else "nothing is wrong")
     return 1 if wrong else 0
 
 
