@@ -2,48 +2,23 @@
 
 from __future__ import annotations
 
-import re
-import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Field
 
 
-def _several(kind: Callable[[Any], Any], what: str, or_none: bool = False) -> BeforeValidator:
-    """One or more different values of a kind; ``or_none``: or nothing at all. ``what``: what they should be."""
-
-    def check(value: Any) -> tuple[Any, ...]:
-        if or_none and not value:
-            return ()
-        parts = value.strip("[]() ").split(",") if isinstance(value, str) else value
-        try:
-            values = tuple(kind(part) for part in (parts if isinstance(parts, Sequence) else [parts]))
-        except (TypeError, ValueError, OverflowError) as error:
-            raise ValueError(f"should be one or more different {what}") from error
-        if not values or len(set(values)) < len(values):
-            raise ValueError(f"should be one or more different {what}")
-        return values
-
-    return BeforeValidator(check)
+def _split(value: Any) -> Sequence[Any]:
+    """The values of a text, without what a list has around it; one value is a list, too, and nothing an empty one."""
+    if isinstance(value, str):
+        value = [part.strip(" '\"") for part in value.strip("[]() ").split(",")] if value else []
+    return value if isinstance(value, Sequence) else [] if value is None else [value]
 
 
-def _up_to(most: float) -> Callable[[Any], float]:
-    """A number from 0 to ``most``."""
-
-    def number(part: Any) -> float:
-        if not 0 <= (value := float(part)) <= most:
-            raise ValueError
-        return value
-
-    return number
-
-
-def _name(part: Any, pattern: str = ".+") -> str:
-    """A name, without what a list of names has around it."""
-    if not re.fullmatch(pattern, name := str.strip(part, " '\"")):
-        raise ValueError
-    return name
+def _different(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if len(set(values)) < len(values):
+        raise ValueError("should be different values, with commas between them")
+    return values
 
 
 def chosen_of(known: Iterable[str], names: tuple[str, ...]) -> tuple[str, ...]:
@@ -63,15 +38,17 @@ def in_a_ring(seeds: Sequence[int]) -> list[tuple[int, int]]:
     return list(zip(seeds, [*seeds[1:], *seeds[: len(seeds) > 2]], strict=False))
 
 
-_NAMES = "names, with commas between them"
+_LIST, _DIFFERENT, _SOME = BeforeValidator(_split), AfterValidator(_different), Field(min_length=1)
+_Share = Annotated[float, Field(ge=0, le=1)]
+_Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Name = Annotated[str, Field(min_length=1)]
+_Pair = Annotated[str, Field(pattern="^[^-]+-[^-]+$")]
 
-Numbers = Annotated[tuple[int, ...], _several(lambda part: int(str(part)), "whole numbers, such as 0,1,2")]
+Numbers = Annotated[tuple[int, ...], _LIST, _DIFFERENT, _SOME]
 Ascending = Annotated[Numbers, AfterValidator(lambda value: tuple(sorted(value)))]
-Shares = Annotated[tuple[float, ...], _several(_up_to(1), "numbers between 0 and 1, such as 0.75,0.5")]
-Weights = Annotated[tuple[float, ...], _several(_up_to(sys.float_info.max), "numbers from 0, such as 0.5,1,2")]
-Names = Annotated[tuple[str, ...], _several(_name, _NAMES)]
-NamesOrNone = Annotated[tuple[str, ...], _several(_name, _NAMES, or_none=True)]
-Pairs = Annotated[
-    tuple[str, ...],
-    _several(lambda part: _name(part, "[^-]+-[^-]+"), "pairs written base-expert, such as tr10-tr10,tr18-tr10"),
-]
+Shares = Annotated[tuple[_Share, ...], _LIST, _DIFFERENT, _SOME]
+Weights = Annotated[tuple[_Weight, ...], _LIST, _DIFFERENT, _SOME]
+Names = Annotated[tuple[_Name, ...], _LIST, _DIFFERENT, _SOME]
+NamesOrNone = Annotated[tuple[_Name, ...], _LIST, _DIFFERENT]
+Pairs = Annotated[tuple[_Pair, ...], _LIST, _DIFFERENT, _SOME]
+"""Of base and expert, as ``tr18-tr10``."""
