@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from repro.errors import SpecError
 from repro.progress import say
 
 WAYS: dict[str, dict[str, Any]] = {
@@ -26,7 +25,6 @@ WAYS: dict[str, dict[str, Any]] = {
     # Traced and run by torch's own kernels, no compiler needed: the way of a GPU, tried where there is none.
     "aot_eager": {"backend": "aot_eager"},
 }
-CHOICES = ("auto", "off", *WAYS)
 SECONDS = 60.0  # that the first networks of a process take to compile, about
 LONG = 3000
 """Steps of a training from which ``auto`` compiles on a CPU: by every width measured, more than win back the time to
@@ -43,19 +41,12 @@ class _Setting:
     announced = False  # that compiling begins
 
 
-def check(name: str) -> None:
-    """:class:`SpecError` with the choices, if ``name`` is none of them."""
-    if name not in CHOICES:
-        raise SpecError(f"compile: there is no {name!r}; choose one of {', '.join(CHOICES)}")
-
-
 def choose(name: str) -> None:
-    """How this process calls the networks that it trains, one of ``CHOICES``.
+    """How this process calls the networks that it trains: ``auto``, ``off`` or one of ``WAYS``.
 
     ``auto`` compiles on a GPU, and on a CPU what is trained for :data:`LONG` steps or more: it depends on nothing
     but the training, so that one which was stopped goes on as it began.
     """
-    check(name)
     if name != _Setting.choice:
         _Setting.choice, _Setting.impossible = name, False
 

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -34,8 +33,8 @@ def make(value: float = 1.0) -> Make:
     return lambda context, inputs: Artifact(tensors, {"m": 1.0}, [[1, 2, 3.0]])
 
 
-def step(maker: Make | None = None, a: int = 1) -> Step:
-    return Step("base", {"a": a}, maker or make(), label="base of a test")
+def step(maker: Make | None = None) -> Step:
+    return Step("base", {"a": 1}, maker or make(), label="base of a test")
 
 
 KEY = step()
@@ -53,9 +52,9 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path)
 
 
-def remade(store: Store, a: int = 1) -> bool:
+def remade(store: Store) -> bool:
     """Whether the artifact is made again (with other numbers, so that it shows)."""
-    artifact, stood = loaded(store.root, step(make(2.0), a))
+    artifact, stood = loaded(store.root, step(make(2.0)))
     assert bool((artifact.tensors["w"] == (1 if stood else 2)).all())
     return not stood
 
@@ -101,11 +100,6 @@ def test_who_may_read_a_description_may_read_weights_and_checkpoints_too(tmp_pat
     assert [stat.S_IMODE(path.stat().st_mode) for path in written] == [0o664] * (2 + 2 + 1), (
         "base, gate, half an expert"
     )
-
-
-def test_under_another_name_it_is_not_taken_for_it(store: Store) -> None:
-    shutil.copytree(store.path(KEY), store.path(step(a=2)))
-    assert remade(store, a=2)
 
 
 def test_numbers_that_are_not_finite_stop_it_and_are_remembered(tmp_path: Path) -> None:
