@@ -31,7 +31,7 @@ class Parameters(Frozen):
     )
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     executor: str = Field("auto", description="who trains: auto, serial, processes, submitit or ray; or processes:4")
-    compile: Literal["auto", "off", "on", "reduce-overhead", "aot_eager"] = Field(
+    compile: Literal["auto", "off", "on", "aot_eager"] = Field(
         "auto", description="how networks are called; auto: on a CPU, long trainings are compiled"
     )
     recorded: bool = Field(False, description="train nothing; show the recorded results")

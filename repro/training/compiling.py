@@ -14,14 +14,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
 
 from repro.progress import say
 
 WAYS: dict[str, dict[str, Any]] = {
     "on": {},
-    # CUDA graphs: a step is replayed rather than launched kernel by kernel. Not measured yet, hence not the default.
-    "reduce-overhead": {"mode": "reduce-overhead"},
     # Traced and run by torch's own kernels, no compiler needed: the way of a GPU, tried where there is none.
     "aot_eager": {"backend": "aot_eager"},
 }
@@ -89,18 +86,14 @@ def forward_on(device: torch.device, batch_size: int, steps: int = 0) -> Forward
         if device.type == "cpu" and not _Setting.announced:
             _Setting.announced = True
             say("compiling networks, about half a minute for each kind; compile 'off' goes on without, more slowly")
-        graphs = way == "reduce-overhead"
-        if graphs:  # what the last call gave is used up, trained on or copied, so graphs may write over it
-            torch.compiler.cudagraph_mark_step_begin()
         try:
-            out = _compiled(way)(module, *x)
+            return _compiled(way)(module, *x)
         except Exception as error:  # a compiler may fail with anything
             out = module(*x)  # a mistake of the network, or of the device, is raised here once more
             _Setting.impossible = True
             why = str(getattr(error, "inner_exception", error)).strip().partition("\n")[0]
             say(f"networks cannot be compiled here ({why}); going on without, more slowly")
             return out
-        return tree_map(torch.clone, out) if graphs and not torch.is_grad_enabled() else out
 
     return forward
 

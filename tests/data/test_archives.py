@@ -1,6 +1,5 @@
 """Downloads are checked, archives are not trusted, and nothing half done keeps its name."""
 
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -29,21 +28,15 @@ def test_unpacks_both_kinds(tmp_path: Path, name: str, folder: str) -> None:
     assert_nothing_but(tmp_path, name, folder)
 
 
-def test_a_damaged_archive_and_a_link_that_leads_outside_are_refused(tmp_path: Path) -> None:
+def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
+    """Of damaged and hostile ones, hundreds are tried by ``benchmarks.bad_input``."""
     whole = pack(tmp_path / "a.zip", CONTENT)
     md5 = checksum(whole)
     whole.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     sentence = f"a.zip is not the official file: its md5 is .*, not {md5}; `repro data fetch` with the name"
     with pytest.raises(DataError, match=sentence):
         unpack(whole, tmp_path / "set", md5)
-    whole.write_text("<html>404</html>")
     with pytest.raises(DataError, match=r"a\.zip cannot be unpacked"):
-        unpacked(whole, tmp_path / "set")
-    info = tarfile.TarInfo("set/x")
-    info.type, info.linkname = tarfile.SYMTYPE, "../../out"
-    with tarfile.open(whole, "w") as tar:
-        tar.addfile(info)
-    with pytest.raises(DataError, match=r"a\.zip cannot be unpacked: .*outside"):
         unpacked(whole, tmp_path / "set")
     assert_nothing_but(tmp_path, "a.zip")
 

@@ -70,9 +70,7 @@ def edit(store: Store, change: Callable[[dict[str, Any]], object]) -> None:
     ("name", "damage", "why"),
     [
         (WEIGHTS, flip_a_byte, "the checksum of weights.safetensors"),
-        (WEIGHTS, Path.unlink, "weights.safetensors is missing"),
         (ABOUT, Path.unlink, "artifact.json is missing"),
-        (ABOUT, lambda path: path.write_text("{"), "artifact.json is not JSON"),
         (ABOUT, lambda path: path.write_text(path.read_text().replace('"m": 1.0', '"m": 9.0')), "json has changed"),
     ],
 )

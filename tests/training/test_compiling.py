@@ -96,8 +96,6 @@ def test_auto_compiles_on_a_gpu_and_long_trainings_on_a_cpu() -> None:
     assert (described(CPU), described(gpu)) == ("on, from 3000 steps", "on")
     choose("off")
     assert in_use(gpu) == in_use(CPU, LONG) == described(CPU) == "off"
-    choose("reduce-overhead")
-    assert in_use(CPU) == "reduce-overhead"
 
 
 def no_compiler(graph: object, inputs: object) -> None:
