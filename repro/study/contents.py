@@ -55,7 +55,7 @@ class Contents:
                 "hash": folder.name.removesuffix(".unfinished"),
                 "label": text(folder / "label.txt"),
                 "epochs_done": len(history(folder)),
-                "failed": _why_failed(folder / FAILED),
+                "failed": json.loads(text(folder / FAILED) or "{}").get("why"),
             }
 
     def set_aside(self) -> list[Path]:
@@ -103,10 +103,6 @@ def history(folder: Path) -> list[list[float]]:
             return epochs
     except (OSError, SafetensorError):  # stopped before its first epoch was over
         return []
-
-
-def _why_failed(path: Path) -> str | None:
-    return json.loads(path.read_text(encoding="utf-8"))["why"] if path.exists() else None
 
 
 def text(path: Path) -> str:

@@ -9,7 +9,6 @@ import os
 import platform
 import shutil
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -19,7 +18,6 @@ from repro.data.catalogue import DATASETS, check_sums, status
 from repro.files import write_text
 from repro.study.artifact import read_tensors, why_stale
 from repro.study.contents import DamagedError, checksum_of, read_about
-from repro.study.executors import PACKAGES
 from repro.study.locks import alive, read_holder
 from repro.study.provenance import code_version, library_versions
 from repro.study.store import Store
@@ -52,18 +50,13 @@ def findings(root: Path) -> Iterator[Finding]:
 
 
 def installation() -> Iterator[Finding]:
-    """Versions, code, devices, executors."""
+    """Versions, code, devices."""
     text = ", ".join(f"{name} {version}" for name, version in library_versions().items())
     yield Finding("versions", "wrong", text, "run `uv sync`") if "unknown" in text else Finding("versions", "ok", text)
     yield Finding("code", "ok", code_version())
     device = pick_device()
     cores = f"{os.cpu_count()} cores, {torch.cuda.device_count()} GPUs"
     yield Finding("device", "ok", f"{device.type}: {hardware(device)}, {precision(device)}; {cores}")
-    for package, extra in PACKAGES.items():
-        if find_spec(package):
-            yield Finding("executors", "ok", f"{package} is installed")
-        else:
-            yield Finding("executors", "note", f"{package} is not installed", f"to use it: `uv sync --extra {extra}`")
 
 
 def images(root: Path) -> Iterator[Finding]:

@@ -20,25 +20,21 @@ class ImageSet(Frozen):
     folder: Folder | None = Field(None, description="dataset folder: which one, by its content")
     image_size: int = Field(ge=16, description="side of the images in pixels")
     num_train: int | None = Field(None, ge=1, description="a smaller training set, of one that fits in memory")
-    num_test: int | None = Field(None, ge=1, description="modes only: a smaller test set")
+    num_test: int | None = Field(None, ge=1, description="a smaller test set, of one that fits in memory")
     evaluate: Literal["test", "validation"] = Field(
         "test", description="validation: train on 90 % of the training set and report on the rest, for tuning"
     )
 
     @model_validator(mode="after")
     def _parts_exist(self) -> ImageSet:
-        if self.dataset == "imagenet" and self.evaluate == "validation":
-            raise ValueError("evaluate: imagenet is streamed and has no held-out part yet; choose test")
         if self.dataset in ("imagenet", "folder") and self.num_train is not None:
             raise ValueError(f"num_train: a part of {self.dataset} cannot be asked for, as it is streamed")
         if self.num_train and self.num_train > (most := DATASETS[self.dataset].num_train):
             raise ValueError(f"num_train: {self.dataset} has {most} training images; ask for as many at the most")
-        if self.dataset != "modes" and self.num_test is not None:
-            raise ValueError(f"num_test: only modes can be made smaller, not {self.dataset}")
         if (self.dataset == "folder") != (self.folder is not None):
             raise ValueError("folder: dataset folder, and no other, needs one that repro.data.folders.adopt gave")
-        if self.folder and self.evaluate == "validation":
-            raise ValueError("evaluate: a folder has a validation part beside the test images anyway; choose test")
+        if self.dataset in ("imagenet", "folder") and self.evaluate == "validation":
+            raise ValueError(f"evaluate: {self.dataset} is streamed, and no part of it is held out; choose test")
         return self
 
     @property
