@@ -35,11 +35,6 @@ class Artifact:
     metrics: dict[str, float] = field(default_factory=dict)
     history: list[list[Any]] = field(default_factory=list)
 
-    def not_finite(self) -> str | None:
-        """The name of a tensor that holds NaN or infinity, if one does."""
-        wrong = (name for name, t in self.tensors.items() if t.is_floating_point() and not bool(t.isfinite().all()))
-        return next(wrong, None)
-
 
 def trained(module: nn.Module, history: list[Epoch]) -> Artifact:
     """The artifact of a trained module, on the CPU as one that was read is."""

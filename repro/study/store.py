@@ -128,8 +128,9 @@ class Store(Contents):
             TrainingError: If a tensor holds numbers that are not finite.
             StoreError: If it cannot be written.
         """
-        if name := artifact.not_finite():
-            raise TrainingError(f"{step.label}: {name} holds numbers that are not finite; lower the learning rate")
+        for name, tensor in artifact.tensors.items():
+            if not bool(tensor.isfinite().all()):
+                raise TrainingError(f"{step.label}: {name} holds numbers that are not finite; lower the learning rate")
         made = made_here(device, max(seconds, sum(entry[2] for entry in artifact.history)))  # before a stop as well
         try:
             with write_aside(self.path(step)) as aside:
