@@ -60,7 +60,7 @@ def in_a_sentence() -> Iterator[None]:
     """A stop from the keyboard, and files or folders that cannot be read or written, as errors for the person."""
     try:
         yield
-    except StoppedError:
+    except (StoppedError, BrokenPipeError):
         raise
     except KeyboardInterrupt:
         raise StoppedError("stopped; the same command goes on from the last epoch that was kept") from None

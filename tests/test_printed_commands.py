@@ -133,17 +133,7 @@ def test_some_are_read_of_every_kind() -> None:
     assert len(PRINTED) > 60 and {"run", "cost", "export", "papermill", "-m", "benchmarks/one_sitting.py"} <= kinds
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        "repro run table2_num_experts -p expert 20",
-        "repro run table1_main -p scale gpu -p dataset imagenet",
-        "repro cost tr9",
-        "papermill notebooks/table2_num_experts.ipynb out.ipynb -p scal smoke",
-        "benchmarks/gpu_training.py --brief",
-        "benchmarks/one_sitting.py --minutes 8 --out OUT table2_num_experts -p scale gpu -p dataset cifar1000",
-    ],
-)
+@pytest.mark.parametrize("wrong", ["repro run table2_num_experts -p expert 20", "benchmarks/gpu_training.py --brief"])
 def test_a_wrong_one_would_be_seen(wrong: str) -> None:
-    with pytest.raises((ReproError, SystemExit, AssertionError, click.UsageError)):
+    with pytest.raises((ReproError, SystemExit)):
         read(tuple(wrong.split()))

@@ -9,7 +9,6 @@ import json
 import math
 import os
 import re
-import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
@@ -23,7 +22,7 @@ from pydantic import Field
 from repro.data.catalogue import load
 from repro.data.dataset import ImageDataset, Split
 from repro.data.imagenet import MEAN, STD, ImageFolderIndex, center_crop, decode_all, pixel_digests, read_image
-from repro.data.layout import PARTS, Layout, Listed, is_utf8, layout, not_utf8
+from repro.data.layout import PARTS, Layout, Listed, layout
 from repro.errors import DataError, Frozen
 from repro.files import write_aside, write_text
 from repro.progress import say
@@ -57,14 +56,9 @@ def adopt(folder: Path, root: Path) -> Folder:
     :class:`DataError` says what is wrong: no such folder or class, a class without enough images, classes that
     differ between parts, images that cannot be read.
     """
-    try:
-        folder = Path(folder).expanduser().resolve()
-    except (RuntimeError, ValueError) as error:  # ~name of nobody, links in a circle; no name of a file
-        raise DataError(f"there is no folder {str(folder)!r} ({error})") from error
+    folder = Path(folder).expanduser().resolve()
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}")
-    if not is_utf8(str(folder)):
-        raise DataError(not_utf8(str(folder)))
     try:
         laid_out = layout(folder)
         stamp = _stamp(folder, laid_out.parts)
@@ -138,12 +132,10 @@ def _known(root: Path) -> Iterator[dict[str, Any]]:
 
 def _stamp(folder: Path, parts: Listed) -> str:
     """Names, sizes and dates: while they stay, so does the content."""
-    stats: dict[str, list[tuple[str, int, int]]] = {part: [] for part in PARTS}
-    for part, path in [(part, path) for part, listed in parts.items() for path, _ in listed]:
-        found = (folder / path).stat()
-        if not stat.S_ISREG(found.st_mode):  # a pipe: whoever reads it waits for ever
-            raise DataError(f"{folder / path} has the name of an image and is no file; take it away")
-        stats[part].append((path, found.st_size, found.st_mtime_ns))
+    stats = {
+        part: [(path, (stat := (folder / path).stat()).st_size, stat.st_mtime_ns) for path, _ in listed]
+        for part, listed in parts.items()
+    }
     return f"{derive(0, json.dumps(stats)):016x}"
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-import struct
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -38,9 +37,6 @@ OTHER_SETS = {
 # What is read. Image.registered_extensions loads all of Pillow's formats, and so says which of these it was built with.
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "DIB", "GIF", "PPM", "AVIF")
 SUFFIXES = tuple(sorted(suffix for suffix, name in Image.registered_extensions().items() if name in FORMATS))
-# What Pillow raises for files that are not whole, or whose headers say what cannot be.
-DAMAGED: tuple[type[Exception], ...] = (OSError, SyntaxError, ValueError, EOFError, struct.error, TypeError)
-DAMAGED += (RuntimeError, LookupError, ArithmeticError)
 # How a picture is turned by its EXIF tag 0x112.
 ORIENTATION = 0x112
 TURNS = {
@@ -158,7 +154,7 @@ def read_image(path: Path | str, expected_size: int | None = None) -> Image.Imag
     except Image.DecompressionBombError as error:
         most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
         raise DataError(f"{path} has more pixels than are read ({most:,} at most); scale it down") from error
-    except DAMAGED as error:
+    except Exception as error:  # what Pillow's decoders raise for files that are not whole
         raise DataError(f"{path} cannot be read as an image ({error}); replace it with a whole one") from error
 
 

@@ -7,7 +7,7 @@
     FOLDER/<class>/*.jpg          or all together, to be divided
 
 There are three parts: ``train``; ``validation``, on which thresholds are chosen; ``test``, on which results are
-reported. They are known by their usual names (:func:`part_of`). Where ``validation`` and ``test`` both stand, they are
+reported. They are known by their usual names (:data:`NAMES`). Where ``validation`` and ``test`` both stand, they are
 taken as they are. Where one of them stands, each class of it is halved. Where neither does, a tenth of each class (at
 least one image) becomes ``validation``, another ``test``. Which images is a function of their names alone: see
 :func:`shuffled`. What could be read in two ways is refused.
@@ -16,10 +16,8 @@ least one image) becomes ``validation``, another ``test``. Which images is a fun
 from __future__ import annotations
 
 import os
-import re
-import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -31,12 +29,13 @@ FolderPart = Literal["train", "validation", "test"]
 PARTS: tuple[FolderPart, ...] = ("train", "validation", "test")
 Listed = dict[FolderPart, list[tuple[str, int]]]
 """Of each part, path below the folder and label of every image, by class, then by path."""
+NAMES: dict[str, FolderPart] = {
+    "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
+    "dev": "validation", "test": "test", "testing": "test",
+}  # fmt: skip
+"""The parts by what their folders are called, in small letters."""
 NO_FOLDERS = {"__MACOSX", "lost+found"}
-FEW = 5  # as many classes, kinds of files or folders are named
-_NAME_OF_A_PART = re.compile(
-    r"(?:(?P<train>train(?:ing)?)|(?P<validation>val(?:id(?:ation)?)?|dev(?:elopment)?|eval(?:uation)?)"
-    r"|(?P<test>test(?:ing)?))[\W\d_]*(?:set|data|images|split)?[\W\d_]*"
-)
+FEW = 5  # as many classes and kinds of files are named
 
 
 class Layout(NamedTuple):
@@ -47,26 +46,21 @@ class Layout(NamedTuple):
     notes: list[str]
 
 
-def part_of(name: str) -> FolderPart | None:
-    """The part that a folder's name stands for, in any case: ``Train``, ``test_set``, ``valid``, ``dev`` ..."""
-    match = _NAME_OF_A_PART.fullmatch(name.lower())
-    return match.lastgroup if match else None  # type: ignore[return-value]
-
-
 def layout(folder: Path) -> Layout:
     """Classes and parts by the rule at the top of this module; :class:`DataError` says what is wrong or ambiguous."""
-    left_out: Counter[str] = Counter(_kind(entry.name) for entry in _entries(folder) if not entry.is_dir())
     given = _given_parts(folder)
+    beside = [entry for place in (folder, *(folder / name for name in given.values())) for entry in os.scandir(place)]
+    left_out = Counter(_kind(entry.name) for entry in beside if entry.is_file() and _visible(entry.name))
     if not given:
-        names = _classes(folder)
-        _refuse_nested(folder, names)
-        divided = [_divided(folder / name, _images_of(folder, name, left_out)) for name in names]
+        classes = _classes(folder)
+        _refuse_nested(folder, classes)
+        divided = [_divided(folder / name, _images_of(folder, name, left_out)) for name in classes]
         parts: Listed = {part: _labelled([each[part] for each in divided]) for part in PARTS}
-        return Layout(names, parts, _notes("divided by a rule", names, parts, left_out))
+        return Layout(classes, parts, _notes("divided by a rule", classes, parts, left_out))
     if "train" not in given or len(given) == 1:
         raise DataError(
             f"{folder}: {', '.join(given.values())} is taken as a split by its name, and train is needed beside val or "
-            "test; rename it if it is a class; without splits, classes are divided"
+            "test, each with folders of classes; rename it if it is a class; without splits, classes are divided"
         )
     classes = _classes(folder / given["train"])
     for name in given.values():
@@ -76,9 +70,7 @@ def layout(folder: Path) -> Layout:
                 f"e.g. {odd[0]!r}"
             )
     images = {part: [_images_of(folder, f"{name}/{c}", left_out) for c in classes] for part, name in given.items()}
-    for name in given.values():
-        left_out.update(_kind(entry.name) for entry in _entries(folder / name) if not entry.is_dir())
-    left_out.update(f"folder {name}" for name in sorted(set(_folders(folder)) - set(given.values())))
+    left_out.update(f"folder {name}" for name in _folders(folder) if name not in given.values())
     how = ", ".join(f"{name} as {part}" for part, name in given.items())
     if len(given) == 2:
         (held,) = set(given) - {"train"}
@@ -90,22 +82,23 @@ def layout(folder: Path) -> Layout:
 
 
 def _given_parts(folder: Path) -> dict[FolderPart, str]:
-    """The folder of each part that stands, by part; none where there are classes."""
-    below = _folders(folder)
-    named = {name: part for name in below if (part := part_of(name))}
-    flat = [name for name in named if any(_is_image(e.name) for e in _entries(folder / name) if not e.is_dir())]
-    if len(named) == 1 and flat and len(below) > 1:
-        return {}  # one class of several may be called train
+    """The folder of each part that stands, by part. A single one without folders of its own is a class called so."""
+    given: dict[FolderPart, str] = {}
+    named = [name for name in _folders(folder) if name.lower() in NAMES]
+    flat = [name for name in named if not _folders(folder / name)]
+    if len(named) == len(flat) == 1:
+        return {}
     if flat:
         raise DataError(
-            f"{folder}: {flat[0]} is the name of a split, but images lie directly in it; put them into folders of "
-            f"classes, as {flat[0]}/<class>/, or take it out; if it is a class, rename it"
+            f"{folder}: {flat[0]} is the name of a split, but has no folders of classes; put its images into them, as "
+            f"{flat[0]}/<class>/, or take it out; if it is a class, rename it"
         )
-    given = {part: [name for name, its_part in named.items() if its_part == part] for part in PARTS}
-    for part, names in given.items():
-        if len(names) > 1:
-            raise DataError(f"{folder}: {' and '.join(names)} both stand for {part}; leave one of them")
-    return {part: names[0] for part, names in given.items() if names}
+    for name in named:
+        part = NAMES[name.lower()]
+        if part in given:
+            raise DataError(f"{folder}: {given[part]} and {name} both stand for {part}; leave one of them")
+        given[part] = name
+    return {part: given[part] for part in PARTS if part in given}
 
 
 def _refuse_nested(folder: Path, names: Sequence[str]) -> None:
@@ -147,25 +140,13 @@ def _labelled(images: Sequence[Sequence[str]]) -> list[tuple[str, int]]:
     return [(path, label) for label, paths in enumerate(images) for path in paths]
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What lies in a folder, by name, without what file managers and archivers leave there."""
-    entries = [entry for entry in os.scandir(folder) if _visible(entry.name)]
-    for entry in entries:
-        _refuse_broken_link(entry.path)
-    return sorted(entries, key=lambda entry: entry.name)
-
-
 def _visible(name: str) -> bool:
+    """Whether it is more than what file managers and archivers leave in a folder."""
     return not name.startswith(".") and name not in NO_FOLDERS
 
 
-def _refuse_broken_link(path: str) -> None:
-    if os.path.islink(path) and not os.path.exists(path):
-        raise DataError(f"{path} is a link to {os.readlink(path)}, which is not there; mend the link or take it away")
-
-
 def _folders(folder: Path) -> list[str]:
-    return [entry.name for entry in _entries(folder) if entry.is_dir()]
+    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and _visible(entry.name))
 
 
 def _classes(folder: Path) -> list[str]:
@@ -174,21 +155,9 @@ def _classes(folder: Path) -> list[str]:
         raise DataError(
             f"{folder} holds {len(names)} folders of classes; two at least are needed, as {folder}/<class>/"
         )
+    if odd := [name for name in names if not name.isprintable()]:  # bytes that are no UTF-8 among them
+        raise DataError(f"{folder}: the name {odd[0]!r} of a class has letters that cannot be read; rename it")
     return names
-
-
-def is_utf8(name: str) -> bool:
-    """Whether a name on disk is UTF-8; Python stands surrogates in for the bytes of one that is not."""
-    return not re.search(r"[\ud800-\udfff]", name)
-
-
-def not_utf8(name: str) -> str:
-    """What is wrong with such a name, and what to do."""
-    return f"the name {os.fsencode(name)!r} is not {sys.getfilesystemencoding()}; rename it, or set PYTHONUTF8=1"
-
-
-def _is_image(name: str) -> bool:
-    return name.lower().endswith(SUFFIXES)
 
 
 def _kind(name: str) -> str:
@@ -198,34 +167,16 @@ def _kind(name: str) -> str:
 def _images_of(folder: Path, below: str, left_out: Counter[str]) -> list[str]:
     """Paths of the images of a class, as seen from ``folder``, sorted; other files are counted by their suffix."""
     images = []
-    for path in _files(folder, below):
-        if not _is_image(path):
-            left_out[_kind(path)] += 1
-        elif not is_utf8(path):
-            raise DataError(f"{folder}: {not_utf8(path)}")
-        else:
-            images.append(path)
+    for parent, folders, names in os.walk(folder / below):
+        folders[:] = filter(_visible, folders)
+        for path in (Path(parent, name) for name in names if _visible(name)):
+            if _kind(path.name) in SUFFIXES:
+                images.append(path.relative_to(folder).as_posix())
+            else:
+                left_out[_kind(path.name)] += 1
     if not images:
         raise DataError(f"{folder / below} holds no images ({', '.join(SUFFIXES)})")
     return sorted(images)
-
-
-def _files(folder: Path, below: str) -> Iterator[str]:
-    """Every file of a class, links to folders followed, each folder visited once."""
-
-    def stop(error: OSError) -> None:
-        raise error
-
-    seen = {os.path.realpath(folder)}
-    for parent, folders, names in os.walk(folder / below, onerror=stop, followlinks=True):
-        if (real := os.path.realpath(parent)) in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = filter(_visible, folders)
-        for path in (Path(parent, name) for name in names if _visible(name)):
-            _refuse_broken_link(str(path))
-            yield path.relative_to(folder).as_posix()
 
 
 def _notes(how: str, classes: Sequence[str], parts: Listed, left_out: Counter[str]) -> list[str]:

@@ -29,10 +29,6 @@ MODES_PER_CLASS = (2, 3, 4, 3)  # repeated over the classes: 60 modes, 5 in each
 GLYPH_CELLS = 5  # a glyph is a 5 x 5 bitmap, each cell 2 x 2 pixels
 GLYPH_PIXELS = 2 * GLYPH_CELLS
 NUM_IMAGES = {"train": 8000, "test": 2000}
-PIXELS = {  # sha256 of all images of a split: what makes this set this set
-    "train": "2cf823968ade37ee9f6b5388019cb114de7b24f7a0706e915e1c66227ae8b9cd",
-    "test": "9ce5b39f0467ad69ff49a1ee398549fd45cdcd2c79e798d4442afadbd88eaf18",
-}
 NOISE = 60  # grey levels: half-range of the noise added to each pixel and channel
 GLYPH_CONTRAST = (20, 120)  # grey levels that a glyph adds to, or takes from, what is under it: from faint to clear
 

@@ -11,7 +11,6 @@ import hashlib
 import json
 import math
 import os
-import re
 import shutil
 from collections import Counter
 from itertools import product
@@ -80,9 +79,6 @@ def official_folder(root: Path) -> Path:
 def read_classes(folder: Path) -> tuple[list[str], tuple[str, ...]]:
     """(class ids, sorted; readable names such as ``n02056570 king penguin``, in the same order)."""
     wnids = sorted(_lines(folder, "wnids.txt"))
-    bad = [wnid for wnid in wnids if not re.fullmatch(r"n\d{8}", wnid)]
-    if bad or not wnids or len(set(wnids)) != len(wnids):
-        raise DataError(f"{folder / 'wnids.txt'} must list distinct class ids such as n02056570, one per line")
     descriptions = dict(line.split("\t", 1) for line in _lines(folder, "words.txt") if "\t" in line)
     return wnids, tuple(f"{wnid} {descriptions.get(wnid, '').split(',')[0].strip()}".strip() for wnid in wnids)
 
@@ -121,8 +117,6 @@ def _list_val(folder: Path, wnids: list[str]) -> list[tuple[Path, int]]:
         if name not in present:
             raise missing(NAME, folder.parent, images / name)
         pairs.append((images / name, labels[wnid]))
-    if len({path for path, _ in pairs}) != len(pairs):
-        raise DataError(f"{folder / annotations} names an image twice")
     return pairs
 
 

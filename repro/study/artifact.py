@@ -17,14 +17,10 @@ from torch import Tensor, float16, nn
 
 from repro.data.archives import checksum
 from repro.study.contents import ABOUT, WEIGHTS, DamagedError, check_tensors, signed
-from repro.study.provenance import library_versions
 from repro.training.fit import Epoch
 
 if TYPE_CHECKING:
     from repro.study.graph import Step
-
-# Libraries whose major version may change numbers; stores move between machines with different minor ones.
-LIBRARIES_THAT_MATTER = ("torch", "numpy", "scikit-learn")
 
 
 @dataclass(frozen=True)
@@ -39,11 +35,6 @@ class Artifact:
     metrics: dict[str, float] = field(default_factory=dict)
     history: list[list[Any]] = field(default_factory=list)
 
-    def not_finite(self) -> str | None:
-        """The name of a tensor that holds NaN or infinity, if one does."""
-        wrong = (name for name, t in self.tensors.items() if t.is_floating_point() and not bool(t.isfinite().all()))
-        return next(wrong, None)
-
 
 def trained(module: nn.Module, history: list[Epoch]) -> Artifact:
     """The artifact of a trained module, on the CPU as one that was read is."""
@@ -53,15 +44,15 @@ def trained(module: nn.Module, history: list[Epoch]) -> Artifact:
 
 
 def write_artifact(
-    folder: Path, step: Step, artifact: Artifact, made: Mapping[str, Any], conditions: Mapping[str, Any]
+    folder: Path, step: Step, artifact: Artifact, made: Mapping[str, Any], parents: Mapping[str, str]
 ) -> None:
-    """Write both files into ``folder``; ``made`` says where and when, ``conditions`` of which images and parents."""
+    """Write both files into ``folder``; ``made`` says where and when, ``parents`` (``kind/key``: checksum) of what."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in artifact.tensors.items()}
     save_file(tensors, folder / WEIGHTS)
     about = {
         "kind": step.kind, "hash": step.key, "label": step.label, "depends_on": step.depends_on,
         "metrics": artifact.metrics, "history": artifact.history, "made": made,
-        "conditions": conditions, "weights_sha256": checksum(folder / WEIGHTS, "sha256"),
+        "conditions": {"parents": dict(parents)}, "weights_sha256": checksum(folder / WEIGHTS, "sha256"),
     }  # fmt: skip
     (folder / ABOUT).write_bytes(signed(about))
 
@@ -81,22 +72,15 @@ def read_tensors(folder: Path, about: Mapping[str, Any]) -> dict[str, Tensor]:
         raise DamagedError(f"{WEIGHTS} is not a file of tensors ({error})") from error
 
 
-def why_stale(about: Mapping[str, Any], images: str | None, parents: Mapping[str, str]) -> str | None:
-    """Why an artifact must be made again, in words; None when its images, parents and libraries are those of now.
+def why_stale(about: Mapping[str, Any], parents: Mapping[str, str]) -> str | None:
+    """Why an artifact must be made again, in words; None when its parents are those of now.
 
-    ``images`` is their fingerprint; ``parents`` are the artifacts that it would be made from now: ``kind/key`` ->
-    checksum. What else it depends on, the revision of the code among it, is its key.
+    ``parents`` are the artifacts that it would be made from now: ``kind/key`` -> checksum. What else it depends on, the
+    revision of the code among it, is its key; images are what they are called, which is seen to when they are loaded.
 
     The precision that it was made in is not compared: a base of bf16 serves a gate of fp32, being the network that it
     is. One that was made anew in another precision has another checksum; records name every precision (``made``).
     """
-    for name in LIBRARIES_THAT_MATTER:
-        then, now = about["made"]["libraries"][name], library_versions()[name]
-        if "unknown" not in (then, now) and then.partition(".")[0] != now.partition(".")[0]:
-            return f"it was made with {name} {then}, and this is {name} {now}"
-    recorded = about["conditions"]["images"]
-    if recorded and images and recorded != images:
-        return f"it was made from other images (digest {recorded}, now {images})"
     for name, then in about["conditions"]["parents"].items():
         if then != parents.get(name, then):
             kind = name.partition("/")[0]

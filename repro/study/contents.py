@@ -30,7 +30,7 @@ class DamagedError(Exception):
 
 
 class Contents:
-    """What lies below ``<root>/store``; ``root`` also holds the images that it rests on."""
+    """What lies below ``<root>/store``."""
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
@@ -55,7 +55,7 @@ class Contents:
                 "hash": folder.name.removesuffix(".unfinished"),
                 "label": text(folder / "label.txt"),
                 "epochs_done": len(history(folder)),
-                "failed": _why_failed(folder / FAILED),
+                "failed": json.loads(text(folder / FAILED) or "{}").get("why"),
             }
 
     def set_aside(self) -> list[Path]:
@@ -74,8 +74,6 @@ def read_about(folder: Path) -> dict[str, Any]:
     written = about.pop("about_digest", None) if isinstance(about, dict) else None
     if digest(about) != written:
         raise DamagedError(f"{ABOUT} has changed since it was written")
-    if (about["kind"], about["hash"]) != (folder.parent.name, folder.name):
-        raise DamagedError(f"it is {about['label']}, under another's name")
     return dict(about)
 
 
@@ -105,15 +103,6 @@ def history(folder: Path) -> list[list[float]]:
             return epochs
     except (OSError, SafetensorError):  # stopped before its first epoch was over
         return []
-
-
-def _why_failed(path: Path) -> str | None:
-    try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["why"])
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError):
-        return f"{path.name} cannot be read"
 
 
 def text(path: Path) -> str:

@@ -17,7 +17,6 @@ from typing import Any, TypeVar
 
 import torch
 
-from repro.data.fingerprint import Images
 from repro.progress import Progress
 from repro.study.artifact import Artifact
 from repro.study.contents import digest
@@ -45,7 +44,6 @@ class Step:
         label: For people; no part of the key, and neither is anything below.
         work: Multiply-adds, roughly: for the time left.
         epochs: Of a training that keeps a checkpoint after each and minds the clock itself; 0 for all else.
-        images: What it was made from; their fingerprints are compared when it is found in the store.
         together: Steps of one name and one depth that are missing are made by one call of ``make``.
     """
 
@@ -56,7 +54,6 @@ class Step:
     label: str = ""
     work: float = 0.0
     epochs: int = 0
-    images: tuple[Images, ...] = ()
     together: str = ""
 
     @cached_property

@@ -7,7 +7,6 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from repro.data.catalogue import DATASETS
-from repro.data.fingerprint import Images
 from repro.data.folders import Folder
 from repro.errors import Frozen
 
@@ -21,25 +20,21 @@ class ImageSet(Frozen):
     folder: Folder | None = Field(None, description="dataset folder: which one, by its content")
     image_size: int = Field(ge=16, description="side of the images in pixels")
     num_train: int | None = Field(None, ge=1, description="a smaller training set, of one that fits in memory")
-    num_test: int | None = Field(None, ge=1, description="modes only: a smaller test set")
+    num_test: int | None = Field(None, ge=1, description="a smaller test set, of one that fits in memory")
     evaluate: Literal["test", "validation"] = Field(
         "test", description="validation: train on 90 % of the training set and report on the rest, for tuning"
     )
 
     @model_validator(mode="after")
     def _parts_exist(self) -> ImageSet:
-        if self.dataset == "imagenet" and self.evaluate == "validation":
-            raise ValueError("evaluate: imagenet is streamed and has no held-out part yet; choose test")
         if self.dataset in ("imagenet", "folder") and self.num_train is not None:
             raise ValueError(f"num_train: a part of {self.dataset} cannot be asked for, as it is streamed")
         if self.num_train and self.num_train > (most := DATASETS[self.dataset].num_train):
             raise ValueError(f"num_train: {self.dataset} has {most} training images; ask for as many at the most")
-        if self.dataset != "modes" and self.num_test is not None:
-            raise ValueError(f"num_test: only modes can be made smaller, not {self.dataset}")
         if (self.dataset == "folder") != (self.folder is not None):
             raise ValueError("folder: dataset folder, and no other, needs one that repro.data.folders.adopt gave")
-        if self.folder and self.evaluate == "validation":
-            raise ValueError("evaluate: a folder has a validation part beside the test images anyway; choose test")
+        if self.dataset in ("imagenet", "folder") and self.evaluate == "validation":
+            raise ValueError(f"evaluate: {self.dataset} is streamed, and no part of it is held out; choose test")
         return self
 
     @property
@@ -74,14 +69,3 @@ class ImageSet(Frozen):
     def evaluated_on(self) -> dict[str, Any]:
         """What predictions depend on beside the model."""
         return {"evaluate": self.evaluate, "num_test": self.num_test}
-
-    @property
-    def training_images(self) -> tuple[Images, ...]:
-        """The images of :meth:`trained_on`, to be known by their fingerprint; a folder's digest is in the key."""
-        return () if self.folder else (Images(self.dataset, "train", self.image_size),)
-
-    @property
-    def evaluated_images(self) -> tuple[Images, ...]:
-        """What a model was trained on, and what it is asked about."""
-        asked = Images(self.dataset, "test" if self.evaluate == "test" else "train", self.image_size)
-        return () if self.folder else tuple(dict.fromkeys((*self.training_images, asked)))

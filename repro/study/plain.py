@@ -87,12 +87,11 @@ def plain_steps(spec: PlainSpec) -> PlainSteps:
     base = Step(
         "base", {**spec.trained_on(), **net, **training, "revision": REVISIONS["base"]}, partial(_make_base, spec),
         label=f"{spec.base_label} on {spec.data}, seed {spec.seed}", work=epochs * BACKWARD * (train * macs),
-        epochs=epochs, images=() if spec.pretrained else spec.training_images,
+        epochs=epochs,
     )  # fmt: skip
     predictions = Step(
         "base-predictions", {**spec.evaluated_on(), "revision": REVISIONS["base-predictions"]},
         partial(_make_predictions, spec), (base,), f"predictions of {base.label}", FORWARD * test * macs,
-        images=spec.evaluated_images,
     )  # fmt: skip
     return PlainSteps(base, predictions)
 

@@ -3,7 +3,7 @@
 <root>/store/<kind>/<hash>/                an artifact (see artifact.py)
 <root>/store/<kind>/<hash>.unfinished/     the checkpoint of one that is being made, and on what; why it failed
 <root>/store/<kind>/<hash>.damaged-1/      one that was set aside: its checksum did not hold
-<root>/store/<kind>/<hash>.stale-1/        one that was set aside: made from other images or parents, by other libraries
+<root>/store/<kind>/<hash>.stale-1/        one that was set aside: made from other parents
 <root>/store/locks/                        who is making what
 """
 
@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors import SafetensorError
 
-from repro.data.fingerprint import fingerprint
 from repro.errors import StoreError, TrainingError
 from repro.files import free_name, write_aside, write_text
 from repro.progress import say
@@ -35,11 +34,10 @@ PARENTS = "parents.json"  # of an unfinished one: what it was begun on
 
 
 class Store(Contents):
-    """Artifacts below ``<root>/store``; ``root`` also holds the images that they rest on."""
+    """Artifacts below ``<root>/store``, found, claimed and written."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
-        self._images: dict[Any, str | None] = {}
         code_version()
 
     def path(self, step: Step) -> Path:
@@ -91,7 +89,7 @@ class Store(Contents):
             return None, ("damaged", str(error))
         except OSError as error:  # a disk or a network that does not answer says nothing of the artifact
             raise StoreError(f"the {step.label} in {self.path(step)} cannot be read: {error}; try again") from error
-        if why := why_stale(about, self.images(step), parents):
+        if why := why_stale(about, parents):
             return None, ("stale", why)
         return about, None
 
@@ -130,14 +128,14 @@ class Store(Contents):
             TrainingError: If a tensor holds numbers that are not finite.
             StoreError: If it cannot be written.
         """
-        if name := artifact.not_finite():
-            raise TrainingError(f"{step.label}: {name} holds numbers that are not finite; lower the learning rate")
+        for name, tensor in artifact.tensors.items():
+            if not bool(tensor.isfinite().all()):
+                raise TrainingError(f"{step.label}: {name} holds numbers that are not finite; lower the learning rate")
         made = made_here(device, max(seconds, sum(entry[2] for entry in artifact.history)))  # before a stop as well
-        conditions = {"images": self.images(step), "parents": dict(parents)}
         try:
             with write_aside(self.path(step)) as aside:
                 aside.mkdir()
-                write_artifact(aside, step, artifact, made, conditions)
+                write_artifact(aside, step, artifact, made, parents)
         except (OSError, SafetensorError) as error:
             raise StoreError(
                 f"the {step.label} cannot be written to {self.folder} ({error}); "
@@ -150,13 +148,6 @@ class Store(Contents):
         """Leave in the unfinished folder why a training went wrong."""
         write_text(self.unfinished(step) / FAILED, json.dumps({"why": str(why), **made_here(device, 0)}, indent=1))
 
-    def images(self, step: Step) -> str | None:
-        """The fingerprint of the images that an artifact rests on; None where none, or not here."""
-        if step.images not in self._images or self._images[step.images] is None:
-            digests = [fingerprint(part, self.root) for part in step.images]
-            self._images[step.images] = None if None in digests or not digests else "-".join(map(str, digests))
-        return self._images[step.images]
-
     def _set_aside(self, step: Step, state: str, why: str) -> None:
         aside = free_name(self.path(step), state)
         self.path(step).rename(aside)
@@ -165,19 +156,17 @@ class Store(Contents):
     def _begin(self, step: Step, parents: Mapping[str, str]) -> None:
         """Make the folder of an artifact that is not there yet.
 
-        A checkpoint that was begun on other parents or images than these is set aside: it would go on to a mixture of
-        both. Images that were not decoded then, or are not now, are not held against it.
+        A checkpoint that was begun on other parents than these is set aside: it would go on to a mixture of both.
         """
         for left in self.path(step).parent.glob(f".{step.key}.*"):  # of a maker that died while it wrote
             shutil.rmtree(left, ignore_errors=True)
-        unfinished, images = self.unfinished(step), self.images(step)
+        unfinished = self.unfinished(step)
         unfinished.mkdir(parents=True, exist_ok=True)
         (unfinished / FAILED).unlink(missing_ok=True)
         begun = json.loads(text(unfinished / PARENTS) or "{}")
-        then = begun.pop("images", None)
-        same = begun == dict(parents) and (then == images or None in (then, images))
-        if self.checkpoint(step).exists() and not same:
+        begun.pop("images", None)  # what an older store held them against, too
+        if self.checkpoint(step).exists() and begun != dict(parents):
             self.checkpoint(step).replace(unfinished / f"stale-{CHECKPOINT}")
             say(f"{step.label}: what it was begun on is not the same any more; it begins again")
-        write_text(unfinished / PARENTS, json.dumps({"images": images or (then if same else None), **parents}))
+        write_text(unfinished / PARENTS, json.dumps(dict(parents)))
         write_text(unfinished / "label.txt", step.label)

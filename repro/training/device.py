@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import platform
+import re
 from contextlib import AbstractContextManager
 
 import torch
@@ -21,13 +22,10 @@ def pick_device(name: str = "auto") -> torch.device:
     another one each time. So two runs of a seed there differ, where on a CPU they agree to the last bit.
     """
     torch.backends.cudnn.benchmark = True  # batches have few shapes: the fastest kernel of each is looked for
-    try:
-        automatic = "cuda" if torch.cuda.is_available() else "cpu"
-        device = torch.device(automatic if name == "auto" else name)
-    except RuntimeError as error:
-        raise SpecError(f"device {name!r} is not one; choose auto, cpu, cuda or cuda:N") from error
-    if device.type not in ("cpu", "cuda"):
+    if not re.fullmatch(r"auto|cpu|cuda(:\d\d?)?", name):
         raise SpecError(f"device {name!r} is not supported; choose auto, cpu, cuda or cuda:N")
+    automatic = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(automatic if name == "auto" else name)
     if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
         raise SpecError(f"device {name!r} is not here ({torch.cuda.device_count()} GPUs found); choose auto or cpu")
     if device.type == "cpu":

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from repro.data.augment import Augmentation
 from repro.errors import Frozen
@@ -26,15 +25,6 @@ class Group(Frozen):
     match: str = Field(min_length=1, description="a regular expression, searched for in the parameter's name")
     rate: float = Field(1.0, ge=0, description="a factor on the learning rate")
     decay: float = Field(1.0, ge=0, description="a factor on the weight decay")
-
-    @field_validator("match")
-    @classmethod
-    def _is_a_pattern(cls, match: str) -> str:
-        try:
-            re.compile(match)
-        except re.error as error:
-            raise ValueError(f"not a regular expression ({error})") from error
-        return match
 
 
 class Recipe(Frozen):

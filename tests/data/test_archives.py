@@ -1,7 +1,5 @@
 """Downloads are checked, archives are not trusted, and nothing half done keeps its name."""
 
-import io
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -30,38 +28,25 @@ def test_unpacks_both_kinds(tmp_path: Path, name: str, folder: str) -> None:
     assert_nothing_but(tmp_path, name, folder)
 
 
-def test_a_damaged_archive_and_a_link_that_leads_outside_are_refused(tmp_path: Path) -> None:
+def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
+    """Of damaged and hostile ones, hundreds are tried by ``benchmarks.bad_input``."""
     whole = pack(tmp_path / "a.zip", CONTENT)
     md5 = checksum(whole)
     whole.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     sentence = f"a.zip is not the official file: its md5 is .*, not {md5}; `repro data fetch` with the name"
     with pytest.raises(DataError, match=sentence):
         unpack(whole, tmp_path / "set", md5)
-    whole.write_text("<html>404</html>")
     with pytest.raises(DataError, match=r"a\.zip cannot be unpacked"):
-        unpacked(whole, tmp_path / "set")
-    info = tarfile.TarInfo("set/x")
-    info.type, info.linkname = tarfile.SYMTYPE, "../../out"
-    with tarfile.open(whole, "w") as tar:
-        tar.addfile(info)
-    with pytest.raises(DataError, match=r"a\.zip cannot be unpacked: .*outside"):
         unpacked(whole, tmp_path / "set")
     assert_nothing_but(tmp_path, "a.zip")
 
 
-def test_no_network_or_a_place_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_network_or_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     """Of a wrong download, test_cifar."""
     url = "http://127.0.0.1:9/set.zip"  # the discard port: nobody listens
     with pytest.raises(DataError, match=rf"cannot fetch {url}: .*; check the network, or get a\.zip from 127") as error:
         download(url, tmp_path / "a.zip", "0")
     assert str(error.value).endswith(f"by hand and put it at {tmp_path / 'a.zip'}")
-
-    class Broken(io.BytesIO):
-        headers = {"Content-Length": "100"}  # noqa: RUF012
-
-    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: Broken(b"x" * 40))
-    with pytest.raises(DataError, match="nothing was kept, try again"):
-        download(url, tmp_path / "a.zip", "0" * 32)
     assert_nothing_but(tmp_path)
     (tmp_path / "data").write_text("a file where the folder should be")
     with pytest.raises(DataError, match="cannot fetch http:"):

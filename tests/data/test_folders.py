@@ -63,14 +63,6 @@ def test_the_index_is_train_or_the_rest_and_in_memory_and_streamed_are_the_same_
 def test_what_is_wrong_is_said(picture_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"there is no folder .*nowhere"):
         adopt(tmp_path / "nowhere", tmp_path)
-    with pytest.raises(DataError, match=r"there is no folder '~nosuchuser/x' \(.*home directory"):
-        adopt(Path("~nosuchuser/x"), tmp_path)
-    with pytest.raises(DataError, match=r"there is no folder 'a\\x00b' \(embedded null"):
-        adopt(Path("a\0b"), tmp_path)
-    os.mkfifo(pipe := picture_folder / "train" / "leaf" / "pipe.png")
-    with pytest.raises(DataError, match=r"leaf/pipe.png has the name of an image and is no file; take it away"):
-        adopt(picture_folder, tmp_path)
-    pipe.unlink()
     for name in ("007.png", "008.png"):
         (picture_folder / "train" / "leaf" / name).write_bytes(b"\x89PNG")
     sentence = r"leaf/007.png cannot be read as an image .* \(and 1 more\); or take it out of .*My Pictures"

@@ -4,7 +4,6 @@ import math
 import shutil
 import struct
 from pathlib import Path
-from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -106,14 +105,10 @@ def test_bad_images_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     path = tmp_path / "a.JPEG"
     noise(40, 30).save(path)
     whole = path.read_bytes()
-    for content in (whole[:-200], b"", b"GIF89a", b"plain text"):
-        path.write_bytes(content)
-        with pytest.raises(DataError, match=r"a\.JPEG cannot be read as an image \(.*\); replace it"):
-            read_image(path)
-    noise(40, 30).save(path)
-    with monkeypatch.context() as patch, pytest.raises(DataError, match=r"a\.JPEG cannot be read as an image"):
-        patch.setattr("repro.data.imagenet.as_displayed", Mock(side_effect=ZeroDivisionError("a decoder's")))
+    path.write_bytes(whole[:-200])
+    with pytest.raises(DataError, match=r"a\.JPEG cannot be read as an image \(.*\); replace it"):
         read_image(path)
+    noise(40, 30).save(path)
     with pytest.raises(DataError, match=r"c\.JPEG is missing"):
         read_image(tmp_path / "c.JPEG")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 599)

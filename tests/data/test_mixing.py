@@ -3,7 +3,6 @@
 from typing import Any
 from unittest.mock import Mock
 
-import numpy as np
 import pytest
 import torch
 from torchvision.transforms import v2
@@ -69,10 +68,3 @@ def test_with_both_each_is_drawn_half_the_time(monkeypatch: pytest.MonkeyPatch) 
     assert 10 <= one.call_count <= 30 and one.call_count + other.call_count == 40
     plain = mixed(batches(1), 0, 0, 5, 0, "base", 0)
     assert all(torch.equal(a, b) for a, b in zip(next(iter(plain)), batches(1)[0], strict=True)), "nothing to mix"
-
-
-@pytest.mark.parametrize("alpha", [0.2, 0.8])
-def test_shares_vary_as_those_of_a_symmetric_beta(alpha: float) -> None:
-    drawn = [share for epoch in range(10) for share in shares(alpha, 0.0, 5, 0, "base", epoch)]
-    assert np.mean(drawn) == pytest.approx(0.5, abs=0.06)
-    assert np.var(drawn) == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=0.15)

@@ -80,20 +80,11 @@ def test_a_class_that_is_missing_or_of_another_size_is_named(fake_tiny: Path, mo
         load_tiny_imagenet("test", fake_tiny)
 
 
-@pytest.mark.parametrize(
-    ("name", "line", "why"),
-    [
-        *(("val/val_annotations.txt", line, r"val_annotations.txt, line 5: .* is not a class of wnids\.txt")
-          for line in ("val_0.JPEG", "val_0.JPEG\tn99999999\t0\t0\t1\t1", "")),
-        ("val/val_annotations.txt", f"../../wnids.txt\t{KING_PENGUIN}", r"wnids\.txt is missing"),
-        ("val/val_annotations.txt", f"val_0.JPEG\t{KING_PENGUIN}", "names an image twice"),
-        *(("wnids.txt", line, r"wnids\.txt must list distinct class ids") for line in ("../../etc", KING_PENGUIN)),
-    ],
-)  # fmt: skip
-def test_a_bad_line_is_named(fake_tiny: Path, name: str, line: str, why: str) -> None:
-    path = fake_tiny / "tiny-imagenet-200" / name
-    path.write_text(path.read_text() + line + "\n")
-    with pytest.raises(DataError, match=why):
+def test_a_bad_line_is_named(fake_tiny: Path) -> None:
+    """Of damaged ones, hundreds are tried by ``benchmarks.bad_input``."""
+    with open(fake_tiny / "tiny-imagenet-200" / "val/val_annotations.txt", "a", encoding="utf-8") as annotations:
+        annotations.write("val_0.JPEG\tn99999999\t0\t0\t1\t1\n")
+    with pytest.raises(DataError, match=r"val_annotations.txt, line 5: .* is not a class of wnids\.txt"):
         load_tiny_imagenet("test", fake_tiny)
 
 
@@ -131,23 +122,14 @@ def test_a_stop_in_the_middle_or_a_full_disk_leaves_nothing(fake_tiny: Path, mon
     assert len(load_tiny_imagenet("train", fake_tiny)) == 6
 
 
-@pytest.mark.parametrize(
-    ("name", "damage"),
-    [
-        ("meta.json", Path.unlink),
-        ("images.npy", Path.unlink),
-        ("images.npy", lambda path: path.write_bytes(path.read_bytes()[:-1])),
-        ("labels.npy", lambda path: np.save(path, np.load(path) + 1)),
-    ],
-)
-def test_a_cache_that_is_not_whole_is_refused(fake_tiny: Path, name: str, damage: Callable[[Path], object]) -> None:
+def test_a_cache_that_is_not_whole_is_refused(fake_tiny: Path) -> None:
     load_tiny_imagenet("train", fake_tiny)
     cache = tiny_imagenet.cache_folder("train", fake_tiny, 64)
     assert not tiny_imagenet.damaged_caches(fake_tiny)
     flip_a_byte(cache / "images.npy")
     ((damaged, finding),) = tiny_imagenet.damaged_caches(fake_tiny).items()
     assert damaged == cache and finding.startswith(f"{cache / 'images.npy'} has changed since it was decoded")
-    damage(cache / name)
+    np.save(cache / "labels.npy", np.load(cache / "labels.npy") + 1)
     with pytest.raises(DataError, match="train is not a whole cache of tiny-imagenet; delete that folder"):
         load_tiny_imagenet("train", fake_tiny)
 

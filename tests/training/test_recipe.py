@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 import torch
-from pydantic import ValidationError
 from torch import nn
 from torchvision.models.convnext import CNBlockConfig, ConvNeXt
 from torchvision.models.vision_transformer import VisionTransformer
@@ -33,8 +32,6 @@ def test_fields_that_came_later_are_no_part_of_an_old_recipe() -> None:
         recipe = PLAIN.model_copy(update={name: value})
         assert set(recipe.model_dump()) == SINCE_THE_FIRST | {name}
         assert Recipe(**recipe.model_dump()) == recipe == Recipe.model_validate_json(recipe.model_dump_json())
-    with pytest.raises(ValidationError, match="not a regular expression"):
-        Group(match="experts[")
 
 
 @pytest.mark.parametrize(

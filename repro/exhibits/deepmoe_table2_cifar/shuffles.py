@@ -41,7 +41,7 @@ def shuffles(asked: Asked) -> Step:
     return Step(
         "shuffles", {"seed": asked.spec.seed, "revision": REVISIONS["shuffles"]}, partial(_make_shuffles, asked),
         (*predictions.needs, predictions), f"gates of other images for {deepmoe.goal(asked).label}",
-        6 * FORWARD * asked.spec.num_images[1] * cost.dense_macs, images=asked.spec.evaluated_images,
+        6 * FORWARD * asked.spec.num_images[1] * cost.dense_macs,
     )  # fmt: skip
 
 

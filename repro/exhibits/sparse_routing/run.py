@@ -85,7 +85,6 @@ def shifts(spec: SparseSpec) -> Step:
     return Step(
         "shifts", {**spec.evaluated_on(), "kinds": list(KINDS), "strengths": list(STRENGTHS), "revision": 1},
         partial(_make_shifts, spec), (steps(spec).network,), f"shifts of {spec.label}", FORWARD * macs,
-        images=spec.evaluated_images,
     )  # fmt: skip
 
 
@@ -109,7 +108,6 @@ def elsewhere(spec: SparseSpec, root: Path) -> dict[str, Step]:
             by_set[name] = Step(
                 "other-set", {"set": name, "files": files, "revision": 1}, partial(_make_elsewhere, spec, index),
                 (network,), f"{name} of {spec.label}", FORWARD * sparse_cost(spec.model).macs * len(index),
-                images=spec.training_images,
             )  # fmt: skip
     return by_set
 

@@ -55,19 +55,17 @@ def steps(asked: Asked) -> Step:
         {**spec.trained_on(), "seed": spec.seed, "model": config.model_dump(mode="json"),
          **_how("deepmoe", asked.recipe)},
         partial(_make_jointly, asked), (plain_steps(spec).base,) if config.start == "plain" else (), label,
-        asked.recipe.epochs * BACKWARD * train * macs, asked.recipe.epochs, spec.training_images,
+        asked.recipe.epochs * BACKWARD * train * macs, asked.recipe.epochs,
     )  # fmt: skip
     if asked.recipe_two:
         last = Step(
             "deepmoe-frozen", _how("deepmoe-frozen", asked.recipe_two), partial(_make_frozen, asked), (last,),
             f"{label}, gates frozen", asked.recipe_two.epochs * BACKWARD * train * macs, asked.recipe_two.epochs,
-            spec.training_images,
         )  # fmt: skip
     return Step(
         "predictions",
         {**spec.evaluated_on(), "revision": REVISIONS["predictions"]},
         partial(_make_predictions, asked), (last,), f"predictions of {label}", FORWARD * test * macs,
-        images=spec.evaluated_images,
     )  # fmt: skip
 
 

@@ -55,7 +55,7 @@ def steps(spec: StudySpec) -> Steps:
     cost = spec.cost
     everything = cost.base_macs + spec.num_experts * cost.expert_macs
     seed = {"seed": spec.seed, "em_steps": spec.em_steps}
-    of_all, images = f"of {spec.num_experts}{_about(spec)}", spec.training_images
+    of_all = f"of {spec.num_experts}{_about(spec)}"
 
     base, base_predictions = plain_steps(spec)
     gate = Step(
@@ -63,7 +63,7 @@ def steps(spec: StudySpec) -> Steps:
         {"num_experts": spec.num_experts, "routing": spec.routing.model_dump(mode="json"), **seed,
          **_how("gate", spec.gate_recipe)},
         partial(made_by.make_gate, spec), (base, before.losses) if before else (base,),
-        label=f"gate {of_all}", work=FORWARD * train * cost.base_macs, images=images,
+        label=f"gate {of_all}", work=FORWARD * train * cost.base_macs,
     )  # fmt: skip
 
     how = {"expert": spec.expert, "gamma": spec.gamma, "sharing": spec.sharing, "init": spec.expert_init,
@@ -78,7 +78,7 @@ def steps(spec: StudySpec) -> Steps:
             "expert", {"k": k, **how}, partial(made_by.make_experts, spec),
             (base, gate, before.experts[k]) if before else (base, gate),
             label=f"expert {k + 1} {of_all}", work=epochs * (trunk + visits * BACKWARD * cost.expert_macs),
-            epochs=epochs, images=images, together=f"{together}, {k}" if apart else together,
+            epochs=epochs, together=f"{together}, {k}" if apart else together,
         )
         for k in range(spec.num_experts)
     )  # fmt: skip
@@ -88,19 +88,18 @@ def steps(spec: StudySpec) -> Steps:
         Step(
             "ensembler", {"k": k, **seed, **_how("ensembler", spec.ensembler_recipe)},
             partial(made_by.make_ensembler, spec), (base, gate, expert), label=f"ensembler {k + 1} {of_all}",
-            work=FORWARD * seen * train * (cost.base_macs + cost.expert_macs), images=images,
+            work=FORWARD * seen * train * (cost.base_macs + cost.expert_macs),
         )
         for k, expert in enumerate(experts)
     )  # fmt: skip
     whole, of_experts = (base, gate, *experts), f"of {_experts(spec)}{_about(spec)}"
     losses = Step(
         "losses", {"revision": REVISIONS["losses"]}, partial(made_by.make_losses, spec), whole,
-        f"training losses {of_experts}", FORWARD * train * everything, images=images,
+        f"training losses {of_experts}", FORWARD * train * everything,
     )  # fmt: skip
     predictions = Step(
         "predictions", {**spec.evaluated_on(), "revision": REVISIONS["predictions"]},
         partial(made_by.make_predictions, spec), whole, f"predictions {of_experts}", FORWARD * test * everything,
-        images=spec.evaluated_images,
     )  # fmt: skip
     return Steps(base, gate, experts, ensemblers, losses, predictions, base_predictions)
 

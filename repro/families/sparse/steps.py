@@ -56,12 +56,10 @@ def steps(spec: SparseSpec) -> Steps:
     network = Step(
         "network", {**spec.trained_on(), **how, "revision": REVISIONS["network"]},
         partial(_make_network, spec), (), spec.label, spec.recipe.epochs * BACKWARD * train * macs, spec.recipe.epochs,
-        spec.training_images,
     )  # fmt: skip
     predictions = Step(
         "predictions", {**spec.evaluated_on(), "revision": REVISIONS["predictions"]},
         partial(_make_predictions, spec), (network,), f"predictions of {spec.label}", FORWARD * test * macs,
-        images=spec.evaluated_images,
     )  # fmt: skip
     return Steps(network, predictions)
 
