@@ -118,5 +118,5 @@ def test_splits_of_images_that_lie_in_no_class_are_refused(tmp_path: Path) -> No
     (folder / "apple").rename(folder / "train")
     assert layout(folder)[0] == ["leaf", "sky", "train"], "one class of several may be called train"
     (folder / "leaf").rename(folder / "test")
-    with pytest.raises(DataError, match="train is the name of a split, but has no folders of classes; put its images"):
+    with pytest.raises(DataError, match="test is the name of a split, but has no folders of classes; put its images"):
         layout(folder)

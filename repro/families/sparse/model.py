@@ -20,7 +20,8 @@ from torchvision.ops import StochasticDepth
 
 from repro.families.sparse.config import SparseConfig, places
 from repro.models.backbone import in_float32
-from repro.models.token_routing import MLP, Choice, SparseMoE
+from repro.models.sparse_moe import MLP, SparseMoE
+from repro.models.token_routing import Choice
 
 
 class SparseOutput(NamedTuple):

@@ -16,7 +16,8 @@ from repro.families.sparse import model
 from repro.families.sparse.config import SHAPES, SparseConfig, places
 from repro.families.sparse.cost import SparseCost, sparse_cost
 from repro.families.sparse.model import SparseNetwork, build
-from repro.models.token_routing import Routing, SparseMoE
+from repro.models.sparse_moe import SparseMoE
+from repro.models.token_routing import Routing
 from repro.randomness import seeded_init
 
 MICRO = ["convnext-micro", "vit-micro"]
