@@ -73,7 +73,8 @@ def images(root: Path) -> Iterator[Finding]:
 
 def folder(root: Path) -> Iterator[Finding]:
     """Whether the root can be written, and how much space it has."""
-    probe = Path(root) / f".doctor-{platform.node()}-{os.getpid()}"
+    here = next(folder for folder in (root.absolute(), *root.absolute().parents) if folder.exists())  # made by a run
+    probe = here / f".doctor-{platform.node()}-{os.getpid()}"
     try:
         write_text(probe, "")
         probe.unlink()
@@ -81,7 +82,7 @@ def folder(root: Path) -> Iterator[Finding]:
         text = f"{root} cannot be written: {error}"
         yield Finding("folder", "wrong", text, "choose another: --root, or the parameter root")
         return
-    free = shutil.disk_usage(root).free
+    free = shutil.disk_usage(here).free
     text = f"{root}, {free / 1e9:.1f} GB free"
     if free < LITTLE_SPACE:
         yield Finding("folder", "wrong", text, f"free some space: a study takes up to {LITTLE_SPACE / 1e9:.0f} GB")

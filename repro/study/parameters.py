@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 from shlex import quote
 from typing import Any, Self
@@ -39,6 +40,13 @@ class Parameters(Frozen):
     @classmethod
     def _is_there(cls, value: str, field: ValidationInfo) -> str:
         (parse if field.field_name == "executor" else compiling.check)(value)
+        return value
+
+    @field_validator("device")
+    @classmethod
+    def _is_one(cls, value: str) -> str:
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", value):
+            raise ValueError(f"there is no {value!r}; choose auto, cpu, cuda or cuda:N")
         return value
 
     @field_validator("root", mode="before")

@@ -55,6 +55,7 @@ def test_what_differs_from_the_default_network_is_recorded_apart(name: str, give
         ({"experts": "0"}, "num_experts: .*greater than or equal to 1, not 0"),
         ({"experts": None}, "experts: "),
         ({"device": 5}, "device: "),
+        ({"device": "abc"}, "device: there is no 'abc'; choose auto, cpu, cuda or cuda:N"),
         ({"seeds": float("inf")}, "seeds: .*whole numbers"),
         ({"experts": []}, "experts: .*one or more different whole numbers"),
         ({"executor": "slurm"}, "executor: there is no 'slurm'; choose one of auto, serial"),
