@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -49,7 +50,12 @@ def where_run(result: StudyResult) -> str:
 
 def which_run(result: StudyResult) -> str:
     """Where it was run, and the part, if it is one: what tells the runs of an exhibit apart."""
-    return ", ".join(filter(None, (where_run(result), result.part)))
+    return ", ".join(filter(None, (where_run(result), part_text(result))))
+
+
+def part_text(result: StudyResult) -> str:
+    """The part of a study that a record is of: ``narrow 0.0625``, where its name has a hyphen."""
+    return re.sub(r"-(?=\d)", " ", result.part)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from repro.report.numbers import (
     interval,
     mean_std,
     millions,
+    part_text,
     so_many,
     where_run,
 )
@@ -109,7 +110,7 @@ def about(result: StudyResult, models: bool = True) -> str:
     rows = Counter((m.method, m.num_experts, m.row) for m in result.measurements if m.metric == "top1")
     all_seeds, fewest = len(result.seeds), min(rows.values(), default=len(result.seeds))
     seeds = so_many(all_seeds) + (f" (some rows: {fewest})" if fewest < all_seeds else "")
-    named = [result.part, pair if models and pair != "several" else "", seeds]
+    named = [part_text(result), pair if models and pair != "several" else "", seeds]
     return f"{where_run(result)}: {', '.join(filter(None, named))}"
 
 
