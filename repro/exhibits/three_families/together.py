@@ -47,6 +47,8 @@ def together(results: Sequence[StudyResult]) -> dict[str, Captioned]:
         return f"{1e6 * mixture.mean / plain:.1f} times the plain network's" if mixture and plain else UNKNOWN
 
     def knob(family: Family) -> str:
+        if (family, "middle") not in at:
+            return UNKNOWN
         least = middle(family, "cheapest")
         return f"down to {least.mean:.0f} % of its MACs" if least else "trained, it has one cost"
 
