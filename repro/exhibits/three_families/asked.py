@@ -59,10 +59,13 @@ class ThreeFamiliesParameters(SingleGateParameters):
     def _choices_of_all(self) -> Self:
         """What was taken has to be said of every body and family, and be one of what is tried."""
         known = {one.name: one.choices for one in [*map(plain, self.bodies()), *self.chosen()]}
-        given = dict(text.partition("=")[::2] for text in self.choices)
+        try:
+            given = self.given()
+        except ValueError as error:
+            raise ValueError("choices: write names and numbers, as tr-network=2,single-gate=1") from error
         for name, tried in known.items() if given else ():
-            if given.get(name) not in (texts := [f"{choice:g}" for choice in tried]):
-                raise ValueError(f"choices: say {name}=... with one of {', '.join(texts)}")
+            if given.get(name) not in tried:
+                raise ValueError(f"choices: say {name}=... with one of {', '.join(f'{each:g}' for each in tried)}")
         if unknown := given.keys() - known:
             raise ValueError(f"choices: there is no {sorted(unknown)[0]!r} here; say those of {', '.join(known)}")
         return self
