@@ -186,7 +186,8 @@ def test_choices_of_earlier_trials_are_not_tried_again(tmp_path: Path) -> None:
     assert parameters.part() == ThreeFamiliesParameters.check(**asked).part(), "of the same record"
     for choices, says in (
         ("tr-network=2", "say DeepMoE=... with one of 2, 1, 0.7, 0.5"), ("DeepMoE=0.7,tr-network=3", "tr-network=..."),
-        ("tr-network=2,DeepMoE=0.7,sparse=0", "there is no 'sparse' here"), ("tr-network,DeepMoE=1", "write names and numbers"),
+        ("tr-network=2,DeepMoE=0.7,sparse=0", "there is no 'sparse' here"),
+        ("tr-network,DeepMoE=1", "write names and numbers"),
     ):  # fmt: skip
         with pytest.raises(SpecError, match=re.escape(says)):
             ThreeFamiliesParameters.check(**asked, choices=choices)
