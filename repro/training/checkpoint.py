@@ -39,14 +39,17 @@ def save_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.Optimi
 def load_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> list[list[Any]]:
     """Put the state of the last finished epoch back into module and optimiser; returns the history as it was given.
 
-    It is empty if there is none to go on from: no file, or a damaged one.
+    It is empty if there is none to go on from: no file, or a damaged one. :class:`StoreError` if it cannot be read.
     """
     try:
+        path.open("rb").close()  # safetensors says of what it may not open that it is not there
         with safe_open(path, "pt") as file:
             history: list[list[Any]] = json.loads(file.metadata()["history"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except (FileNotFoundError, SafetensorError):
         return []
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read ({error}); its owner can make it readable") from error
     module.load_state_dict({n.removeprefix("module."): t for n, t in tensors.items() if n.startswith("module.")})
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Any]] = {}

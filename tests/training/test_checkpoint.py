@@ -1,4 +1,4 @@
-"""A state that is damaged, that cannot be written, and how it lies in memory; the rest is in test_fit."""
+"""A state that is damaged, that cannot be read or written, and how it lies in memory; the rest is in test_fit."""
 
 from pathlib import Path
 from unittest.mock import Mock
@@ -20,6 +20,16 @@ def sgd(module: nn.Module) -> torch.optim.Optimizer:
 def test_a_broken_file_is_not_gone_on_from(tmp_path: Path) -> None:
     (tmp_path / "c").write_bytes(b"\x10\x00")
     assert load_checkpoint(tmp_path / "c", nn.Linear(2, 2), sgd(nn.Linear(2, 2))) == []
+
+
+def test_one_that_may_not_be_read_is_said_and_not_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a training that somebody else began; safetensors itself would say that there is no such file."""
+    module = nn.Linear(2, 2)
+    save_checkpoint(tmp_path / "c", module, sgd(module), [])
+
+    monkeypatch.setattr(Path, "open", Mock(side_effect=PermissionError(13, "Permission denied")))
+    with pytest.raises(StoreError, match=r"c cannot be read \(.*Permission denied\); its owner can make it readable"):
+        load_checkpoint(tmp_path / "c", module, sgd(module))
 
 
 def test_a_disk_that_is_full_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
